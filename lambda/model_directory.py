@@ -1,0 +1,93 @@
+"""The model directory: `model.json` is read into one frozen object, and the files it names are checked by size.
+
+Knows the field names of `model.json`, which `model_build/manifest.py` writes, and nothing of what the files hold.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from errors import ModelError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REMEDY = "build the model again (make model), or point MODEL_DIR to a directory that it wrote"
+
+
+@dataclass(frozen=True)
+class ModelDirectory:
+    """What `model.json` says, for whoever serves the model; its measurements are left in the file."""
+
+    path: Path
+    labels: tuple[str, ...]
+    toxic_labels: frozenset[str]
+    activation: Literal["softmax", "sigmoid"]
+    temperature: float
+    threshold: float
+    max_length: int
+    bos_id: int
+    eos_id: int
+    pad_id: int
+    input_names: tuple[str, ...]
+    graph_optimization: str
+    session_config: dict[str, str]
+    reference_text: str
+    reference_toxicity: float
+    reference_tolerance: float
+
+    @classmethod
+    def read(cls, path: Path) -> ModelDirectory:
+        """Raises ModelError, naming the file, if one is missing, has another size or cannot be read."""
+        described = path / "model.json"
+        try:
+            fields = json.loads(described.read_text(encoding="utf-8"))
+            _check_sizes(path, {name: int(facts["bytes"]) for name, facts in fields["files"].items()})
+            return cls.from_fields(path, fields)
+        except FileNotFoundError as error:
+            raise ModelError(described, f"is missing: {REMEDY}") from error
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise ModelError(described, f"cannot be read ({error}): {REMEDY}") from error
+        except (KeyError, IndexError) as error:
+            raise ModelError(described, f"lacks {error}: {REMEDY}") from error
+
+    @classmethod
+    def from_fields(cls, path: Path, fields: dict[str, Any]) -> ModelDirectory:
+        """Raises KeyError, TypeError or ValueError if `fields` are not those of a model.json."""
+        ids, session, reference = fields["special_token_ids"], fields["session"], fields["reference"]
+        if fields["activation"] not in {"softmax", "sigmoid"}:
+            raise ValueError(f"activation is {fields['activation']!r}, not softmax or sigmoid")
+        if not set(fields["toxic_labels"]) <= set(fields["labels"]) or not fields["toxic_labels"]:
+            raise ValueError(f"toxic_labels {fields['toxic_labels']} are not among labels {fields['labels']}")
+        return cls(
+            path=path,
+            labels=tuple(fields["labels"]),
+            toxic_labels=frozenset(fields["toxic_labels"]),
+            activation=fields["activation"],
+            temperature=float(fields["temperature"]),
+            threshold=float(fields["threshold"]),
+            max_length=int(fields["max_length"]),
+            bos_id=int(ids["bos"]),
+            eos_id=int(ids["eos"]),
+            pad_id=int(ids["pad"]),
+            input_names=tuple(fields["input_names"]),
+            graph_optimization=str(session["graph_optimization"]),
+            session_config={str(key): str(value) for key, value in session["config"].items()},
+            reference_text=str(reference["scores"][0]["text"]),
+            reference_toxicity=float(reference["scores"][0]["toxicity"]),
+            reference_tolerance=float(reference["tolerance"]),
+        )
+
+
+def _check_sizes(path: Path, sizes: dict[str, int]) -> None:
+    for required in ("model.onnx", "tokenizer.json"):
+        if required not in sizes:
+            raise ValueError(f"it records no {required}")
+    for name, expected in sizes.items():
+        file = path / name
+        if not file.is_file():
+            raise ModelError(file, f"is missing, though model.json records it: {REMEDY}")
+        if (found := file.stat().st_size) != expected:
+            raise ModelError(file, f"has {found:,} bytes where model.json records {expected:,}: {REMEDY}")

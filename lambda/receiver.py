@@ -1,0 +1,85 @@
+"""The HTTP side: a signed request from Slack becomes a job on the queue, and is acknowledged within milliseconds.
+
+It imports neither onnxruntime nor numpy nor slack_sdk, knows no message's text, and answers 200, 400, 401, 413, or
+503 when the queue or the secret store fails, which makes Slack send the event again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools.metrics import MetricUnit
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+import reactions
+import slack_request
+from credentials import Credentials
+from errors import RefusedRequestError, SettingError, StaleRequestError
+from observability import count, logger, measure
+from settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Response = dict[str, Any]
+
+settings = Settings.from_environ(os.environ, needs=("SLACK_SIGNING_SECRET", "JOBS_QUEUE_URL"))
+credentials = Credentials(settings)
+# Slack waits three seconds: two short tries fit, boto3's own patience does not.
+queue = boto3.client("sqs", config=Config(connect_timeout=0.5, read_timeout=0.9, retries={"total_max_attempts": 2}))
+
+
+def handler(event: Mapping[str, Any], context: object) -> Response:  # noqa: ARG001 - Lambda's signature
+    """Acknowledge, refuse, or ask Slack to send again; never raises for anything that a request holds."""
+    try:
+        return acknowledge(verified(event))
+    except RefusedRequestError as refusal:
+        count("RequestRefused", refusal.reason)
+        if isinstance(refusal, StaleRequestError):
+            measure("ClockOffset", abs(refusal.offset), MetricUnit.Seconds)
+        return _response(refusal.status, "This request was refused.", no_retry=True)
+    except (BotoCoreError, ClientError, SettingError) as error:
+        # The class says enough: the text of such an error may name resources, never more.
+        logger.error("could not take the event", extra={"error": type(error).__name__})
+        count("ReceiverFailed", type(error).__name__)
+        return _response(503, "Please send this again later.")
+
+
+def verified(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the payload of a request that is Slack's; a signing secret rotated since the last look is found."""
+    try:
+        return slack_request.read(event, credentials.signing_secrets, time.time())
+    except RefusedRequestError as refusal:
+        if refusal.reason != "bad_signature" or not credentials.refresh():
+            raise
+        return slack_request.read(event, credentials.signing_secrets, time.time())
+
+
+def acknowledge(payload: dict[str, Any]) -> Response:
+    """Answer a verified payload, once its job, if it calls for one, is safe on the queue."""
+    if payload.get("type") == "url_verification":
+        challenge = payload.get("challenge")
+        return _response(200, json.dumps({"challenge": challenge if isinstance(challenge, str) else ""}))
+    if payload.get("type") == "app_rate_limited":
+        logger.warning("Slack drops events: this app gets more than 30,000 an hour")
+        count("EventIgnored", "app_rate_limited")
+        return _response(200)
+    job = reactions.job_or_reason(payload, settings, time.time())
+    if isinstance(job, str):
+        count("EventIgnored", job)
+        return _response(200)
+    queue.send_message(QueueUrl=settings.jobs_queue_url, MessageBody=job.to_json())
+    count("JobQueued", "reaction")
+    return _response(200)
+
+
+def _response(status: int, body: str = "", *, no_retry: bool = False) -> Response:
+    headers = {"content-type": "application/json" if body.startswith("{") else "text/plain; charset=utf-8"}
+    if no_retry:
+        headers["x-slack-no-retry"] = "1"
+    return {"statusCode": status, "headers": headers, "body": body}

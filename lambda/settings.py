@@ -1,0 +1,129 @@
+"""Every environment variable the bot reads, as one frozen object.
+
+In: an environment. Out: checked values, or a SettingError that names the variable and what would do. It reads no
+secret store and opens no connection.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from errors import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+# README.md explains each of these; a test keeps the two alike. Empty: not set.
+DEFAULTS: Mapping[str, str] = {
+    "SLACK_SECRET_ID": "",
+    "SLACK_SIGNING_SECRET": "",
+    "SLACK_BOT_TOKEN": "",
+    "SLACK_API_URL": "https://slack.com/api/",
+    "JOBS_QUEUE_URL": "",
+    "LEDGER_TABLE": "",
+    "MODEL_DIR": "/opt/model",
+    "TRIGGER_EMOJI": "biohazard_sign",
+    "TOXIC_THRESHOLD": "",
+    "REPLY_TO": "thread",
+    "IGNORED_REACTORS": "",
+    "JUDGE_AFTER_REMOVAL": "yes",
+    "REPLY_IN_SHARED_CHANNELS": "no",
+    "MAX_EVENT_AGE_HOURS": "6",
+}
+
+_CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{2,}")
+
+
+class Secret(str):
+    """A string that hides itself where objects are shown: in reprs, logs of settings, tracebacks with locals."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Secret(...)"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment says, each value checked once."""
+
+    secret_id: str
+    signing_secrets: tuple[Secret, ...]
+    bot_token: Secret
+    api_url: str
+    jobs_queue_url: str
+    ledger_table: str
+    model_dir: Path
+    trigger_emoji: tuple[str, ...]
+    toxic_threshold: float | None
+    reply_to: str
+    ignored_reactors: frozenset[str]
+    judge_after_removal: bool
+    reply_in_shared_channels: bool
+    max_event_age: float
+    """Seconds."""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str], needs: Collection[str] = ()) -> Settings:
+        """Read and check all variables; those in `needs` must be set.
+
+        A need of `SLACK_SIGNING_SECRET` or `SLACK_BOT_TOKEN` is also met by `SLACK_SECRET_ID`.
+        """
+        value = {name: environ.get(name, "").strip() or default for name, default in DEFAULTS.items()}
+        for name in needs:
+            _require(name, value)
+        if not value["SLACK_API_URL"].startswith(("https://", "http://")):
+            raise SettingError("SLACK_API_URL", "must begin with https:// (or http:// for a local server).")
+        if not (triggers := _items(value["TRIGGER_EMOJI"])):
+            raise SettingError(
+                "TRIGGER_EMOJI", "names no emoji: give names such as biohazard_sign, with commas between."
+            )
+        if value["REPLY_TO"] not in ("thread", "reactor") and not _CHANNEL_ID.fullmatch(value["REPLY_TO"]):
+            raise SettingError("REPLY_TO", f"is {value['REPLY_TO']!r}: use thread, reactor or a channel's id (C...).")
+        return cls(
+            secret_id=value["SLACK_SECRET_ID"],
+            signing_secrets=tuple(Secret(item) for item in _items(value["SLACK_SIGNING_SECRET"])),
+            bot_token=Secret(value["SLACK_BOT_TOKEN"]),
+            api_url=value["SLACK_API_URL"].rstrip("/") + "/",
+            jobs_queue_url=value["JOBS_QUEUE_URL"],
+            ledger_table=value["LEDGER_TABLE"],
+            model_dir=Path(value["MODEL_DIR"]),
+            trigger_emoji=tuple(item.strip(":") for item in triggers),
+            toxic_threshold=_number("TOXIC_THRESHOLD", value, 0, 1) if value["TOXIC_THRESHOLD"] else None,
+            reply_to=value["REPLY_TO"],
+            ignored_reactors=frozenset(_items(value["IGNORED_REACTORS"])),
+            judge_after_removal=_yes("JUDGE_AFTER_REMOVAL", value),
+            reply_in_shared_channels=_yes("REPLY_IN_SHARED_CHANNELS", value),
+            max_event_age=_number("MAX_EVENT_AGE_HOURS", value, 0, 24 * 14) * 3600,
+        )
+
+
+def _require(name: str, value: Mapping[str, str]) -> None:
+    in_secret = name in ("SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN")
+    if value[name] or (in_secret and value["SLACK_SECRET_ID"]):
+        return
+    other = ", or SLACK_SECRET_ID to the Secrets Manager secret that holds it" if in_secret else ""
+    raise SettingError(name, f"is not set: set it{other}.")
+
+
+def _items(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def _number(name: str, value: Mapping[str, str], low: float, high: float) -> float:
+    try:
+        number = float(value[name])
+    except ValueError:
+        number = float("nan")
+    if not low <= number <= high:
+        raise SettingError(name, f"is {value[name]!r}: use a number from {low} to {high}.")
+    return number
+
+
+def _yes(name: str, value: Mapping[str, str]) -> bool:
+    if value[name].lower() not in ("yes", "no"):
+        raise SettingError(name, f"is {value[name]!r}: use yes or no.")
+    return value[name].lower() == "yes"

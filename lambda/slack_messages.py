@@ -1,0 +1,207 @@
+"""Fetch one message, find or post one verdict: the only module that talks to Slack's Web API.
+
+Every failure comes out as one of the SlackErrors of `errors.py`. slack_sdk's own retries are all off: its handler for
+lost connections repeats a post whose reply was lost, its handler for rate limits sleeps while the function is billed.
+Waiting is the queue's work.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import http.client
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.web.client import WebClient
+
+from errors import (
+    ChannelRestrictedError,
+    CredentialsRefusedError,
+    MessageGoneError,
+    NotPermittedError,
+    RateLimitedError,
+    SlackError,
+    SlackUnavailableError,
+)
+from reactions import canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+EVENT_TYPE = "toxicity_verdict"
+TIMEOUT_SECONDS = 10
+PAGE = 200
+
+_GONE = {"message_not_found", "thread_not_found", "cannot_reply_to_message"}
+_NOT_PERMITTED = {"not_in_channel", "channel_not_found", "missing_scope", "no_permission", "access_denied"}
+_RESTRICTED = {
+    "is_archived", "restricted_action", "restricted_action_read_only_channel", "restricted_action_thread_only_channel",
+    "restricted_action_non_threadable_channel", "restricted_action_thread_locked", "messages_tab_disabled",
+    "cannot_dm_bot", "user_not_in_channel", "user_disabled", "team_access_not_granted",
+}  # fmt: skip
+_REFUSED = {
+    "invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive", "org_login_required",
+    "two_factor_setup_required", "not_allowed_token_type",
+}  # fmt: skip
+_TRANSIENT = {"fatal_error", "internal_error", "service_unavailable", "request_timeout", "team_added_to_org"}
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message as fetched; its text is kept out of reprs."""
+
+    channel: str
+    ts: str
+    thread_ts: str
+    """The thread it stands in or begins."""
+    edited_ts: str
+    bot_id: str
+    raw: Mapping[str, Any] = field(repr=False)
+
+
+class SlackMessages:
+    """One workspace's messages, as the bot may see them. `token` is asked for each call, so that it can be rotated."""
+
+    def __init__(self, api_url: str, token: Callable[[], str]) -> None:
+        quiet = logging.getLogger("slack_sdk.quiet")
+        quiet.setLevel(logging.CRITICAL)  # its lines quote what Slack answered
+        self._client = WebClient(base_url=api_url, timeout=TIMEOUT_SECONDS, retry_handlers=[], logger=quiet)
+        self._token = token
+        self._own_bot_ids: dict[str, str] = {}
+
+    def fetch(self, channel: str, ts: str) -> Message:
+        """Return the message with exactly this ts, thread replies too; raises MessageGoneError if there is none."""
+        bounds = {"channel": channel, "oldest": ts, "latest": ts, "inclusive": True, "limit": 1}
+        for method in ("conversations.history", "conversations.replies"):
+            arguments = bounds if method.endswith("history") else {**bounds, "ts": ts}
+            for raw in self._call(method, **arguments).get("messages") or ():
+                if raw.get("ts") == ts and raw.get("subtype") != "tombstone":
+                    edited = raw.get("edited") or {}
+                    thread_ts = raw.get("thread_ts") or ts
+                    return Message(channel, ts, thread_ts, edited.get("ts", ""), raw.get("bot_id", ""), raw)
+        raise MessageGoneError("conversations.replies", "message_not_found")
+
+    def is_own(self, message: Message) -> bool:
+        """Whether the bot wrote the message itself."""
+        if not message.bot_id:
+            return False
+        token = self._token()
+        if token not in self._own_bot_ids:
+            self._own_bot_ids = {token: self._call("auth.test").get("bot_id", "")}
+        return message.bot_id == self._own_bot_ids[token]
+
+    def still_reacted(self, message: Message, emoji: Collection[str]) -> bool:
+        """Whether any of the emoji still stands on the message."""
+        answer = self._call("reactions.get", channel=message.channel, timestamp=message.ts, full=True)
+        wanted = {canonical(name) for name in emoji}
+        reactions = (answer.get("message") or {}).get("reactions") or ()
+        return any(canonical(reaction.get("name", "")) in wanted for reaction in reactions)
+
+    def find_verdict(self, channel: str, thread_ts: str | None, key: str, since: str) -> str | None:
+        """Return the ts of the bot's own post that carries the key: in the thread, or in the channel since a ts."""
+        arguments: dict[str, Any] = {"channel": channel, "limit": PAGE, "include_all_metadata": True, "oldest": since}
+        if thread_ts:
+            arguments["ts"] = thread_ts
+        method = "conversations.replies" if thread_ts else "conversations.history"
+        while True:
+            page = self._call(method, **arguments)
+            for raw in page.get("messages") or ():
+                metadata = raw.get("metadata") or {}
+                payload = metadata.get("event_payload") or {}
+                if metadata.get("event_type") == EVENT_TYPE and payload.get("key") == key and raw.get("bot_id"):
+                    return str(raw["ts"])
+            cursor = (page.get("response_metadata") or {}).get("next_cursor")
+            if not cursor:
+                return None
+            arguments["cursor"] = cursor
+
+    def post(self, channel: str, text: str, mark: Mapping[str, Any], thread_ts: str | None = None) -> str:
+        """Post a verdict, marked with its key and figures; return its ts.
+
+        A lost reply raises SlackUnavailableError. A thread that vanished meanwhile raises MessageGoneError: Slack then
+        posts to the channel itself, and that post is taken back.
+        """
+        answer = self._call(
+            "chat.postMessage",
+            channel=channel,
+            text=text,
+            thread_ts=thread_ts,
+            unfurl_links=False,
+            unfurl_media=False,
+            metadata={"event_type": EVENT_TYPE, "event_payload": dict(mark)},
+        )
+        posted = str(answer["ts"])
+        if thread_ts and (answer.get("message") or {}).get("thread_ts", thread_ts) != thread_ts:
+            self._call("chat.delete", channel=channel, ts=posted)
+            raise MessageGoneError("chat.postMessage", "thread_not_found")
+        return posted
+
+    def whisper(self, channel: str, user: str, text: str, thread_ts: str | None = None) -> None:
+        """Show a text to one person alone; Slack does not promise to deliver it."""
+        self._call("chat.postEphemeral", channel=channel, user=user, text=text, thread_ts=thread_ts)
+
+    def tell(self, user: str, text: str) -> None:
+        """Send a text to one person as a direct message of the app."""
+        self._call("chat.postMessage", channel=user, text=text, unfurl_links=False, unfurl_media=False)
+
+    def permalink(self, message: Message) -> str:
+        """Return the address of a message."""
+        return str(self._call("chat.getPermalink", channel=message.channel, message_ts=message.ts)["permalink"])
+
+    def _call(self, method: str, **arguments: Any) -> dict[str, Any]:
+        given = {name: value for name, value in arguments.items() if value is not None}
+        # A JSON body for posts, a form for reads: Slack's read methods take no JSON.
+        posts = method.startswith("chat.post")
+        try:
+            answer = self._client.api_call(
+                method,
+                headers={"Authorization": f"Bearer {self._token()}"},
+                json=given if posts else None,
+                params=None if posts else given,
+            )
+        except SlackApiError as error:
+            # Not chained: the cause holds what Slack answered, texts included.
+            raise _from_answer(method, error, str(given.get("channel", ""))) from None
+        except (OSError, http.client.HTTPException, SlackClientError, ValueError) as error:
+            raise SlackUnavailableError(method, type(error).__name__) from None
+        return dict(answer.data) if isinstance(answer.data, dict) else {}
+
+
+def _from_answer(method: str, error: SlackApiError, channel: str) -> SlackError:
+    """Sort Slack's refusals by what would help: time, a person, or nothing."""
+    answer = error.response
+    data = answer.data if isinstance(answer.data, dict) else {}
+    code = str(data.get("error", ""))
+    if answer.status_code == 429 or code in ("ratelimited", "rate_limited"):
+        return RateLimitedError(method, _seconds(answer.headers))
+    if code in _NOT_PERMITTED:
+        return NotPermittedError(method, code, channel, data.get("needed"))
+    for codes, kind in (
+        (_GONE, MessageGoneError),
+        (_RESTRICTED, ChannelRestrictedError),
+        (_REFUSED, CredentialsRefusedError),
+        (_TRANSIENT, SlackUnavailableError),
+    ):
+        if code in codes:
+            return kind(method, code)
+    # Anything that is no plain Slack error, such as a proxy's page, is the network's trouble. What slack_sdk then
+    # puts into `error` quotes the page.
+    if answer.status_code >= 500 or not code.replace("_", "").isalnum():
+        return SlackUnavailableError(method, f"http_{answer.status_code}")
+    return SlackError(method, code)
+
+
+def _seconds(headers: Mapping[str, Any]) -> int:
+    """Read Retry-After: seconds or, from proxies, an HTTP date; between one second and a quarter of an hour."""
+    value = str(next((value for name, value in headers.items() if name.lower() == "retry-after"), "30"))
+    if value.isascii() and value.isdigit():
+        seconds = float(value)
+    else:
+        try:
+            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+        except ValueError:
+            seconds = 30
+    return round(min(max(seconds, 1), 900))

@@ -1,0 +1,68 @@
+"""An HTTP request -> the payload that Slack signed, or one refusal.
+
+In: an API Gateway event (payload v2; v1 and function URLs look alike here). Size first, then the signature over the
+raw bytes, then the clock, and only then the JSON. No input raises anything but RefusedRequestError.
+https://docs.slack.dev/authentication/verifying-requests-from-slack
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from errors import RefusedRequestError, StaleRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+MAX_BODY_BYTES = 256 * 1024  # a reaction event has about one kilobyte, the largest events some tens
+MAX_AGE_SECONDS = 300
+
+_TIMESTAMP = re.compile(r"[0-9]{1,12}")
+
+
+def read(event: Mapping[str, Any], signing_secrets: Iterable[str], now: float) -> dict[str, Any]:
+    """Return the JSON object that Slack sent, verified. `now` is in seconds since 1970."""
+    headers = {str(name).lower(): str(value) for name, value in (event.get("headers") or {}).items()}
+    body = _raw_body(event)
+    timestamp = headers.get("x-slack-request-timestamp", "")
+    given = headers.get("x-slack-signature", "").encode("utf-8", "replace")
+    if not _TIMESTAMP.fullmatch(timestamp) or not given:
+        raise RefusedRequestError(401, "unsigned")
+    # Every secret is tried, so that the time taken tells nothing.
+    matches = [hmac.compare_digest(signature(secret, timestamp, body), given) for secret in signing_secrets]
+    if not any(matches):
+        raise RefusedRequestError(401, "bad_signature")
+    if abs(now - int(timestamp)) > MAX_AGE_SECONDS:
+        raise StaleRequestError(now - int(timestamp))
+    try:
+        payload = json.loads(body.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise RefusedRequestError(400, "malformed") from error
+    if not isinstance(payload, dict):
+        raise RefusedRequestError(400, "malformed")
+    return payload
+
+
+def signature(secret: str, timestamp: str, body: bytes) -> bytes:
+    """Return what `X-Slack-Signature` must be for these bytes, Slack's scheme v0."""
+    message = b"v0:" + timestamp.encode() + b":" + body
+    return b"v0=" + hmac.new(secret.encode(), message, hashlib.sha256).hexdigest().encode()
+
+
+def _raw_body(event: Mapping[str, Any]) -> bytes:
+    body = event.get("body") or ""
+    if len(body) > MAX_BODY_BYTES * 4 // 3 + 4:
+        raise RefusedRequestError(413, "too_large")
+    try:
+        raw = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode("utf-8")
+    except (binascii.Error, ValueError) as error:
+        raise RefusedRequestError(400, "undecodable") from error
+    if len(raw) > MAX_BODY_BYTES:
+        raise RefusedRequestError(413, "too_large")
+    return raw

@@ -1,0 +1,96 @@
+"""The queue's side: each job becomes one verdict where people see it.
+
+The tokenizer and the session load here, once per process. A job that is done, or that can never be done, ends; one
+that Slack or the ledger keeps from its end goes back to the queue for as long as they ask.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from classifier import Classifier
+from credentials import Credentials
+from errors import BotError, ClaimedError, CredentialsRefusedError, LedgerError, RateLimitedError, SlackUnavailableError
+from jobs import Job, retry_delay
+from judge import Judge
+from ledger import Ledger
+from observability import count, frames, logger, measure
+from settings import Settings
+from slack_messages import SlackMessages
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+settings = Settings.from_environ(os.environ, needs=("SLACK_BOT_TOKEN", "LEDGER_TABLE"))
+classifier = Classifier(settings.model_dir)
+credentials = Credentials(settings)
+slack = SlackMessages(settings.api_url, lambda: credentials.bot_token)
+ledger = Ledger(settings.ledger_table)
+judge = Judge(settings, slack, classifier, ledger)
+queue = boto3.client("sqs", config=Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 3}))
+processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Judge a batch of jobs; return the ids of those that must come again."""
+    ledger.lease_until_end_of(context)
+    answer = process_partial_response(event=event, record_handler=judge_record, processor=processor, context=context)
+    return dict(answer)
+
+
+def judge_record(record: SQSRecord) -> None:
+    """Bring one job to its end, or raise so that it comes again, after as long as the failure asks for."""
+    started = time.perf_counter()
+    attempt = int(record.attributes.approximate_receive_count)
+    try:
+        ended = end_of(Job.from_json(record.body))
+    except (SlackUnavailableError, LedgerError, ClaimedError) as error:
+        seconds = error.retry_after if isinstance(error, RateLimitedError) else retry_delay(attempt)
+        _come_back(record, seconds)
+        logger.warning("job postponed", extra={"record": record.message_id, "why": str(error), "seconds": seconds})
+        count("JobPostponed", type(error).__name__)
+        raise
+    except Exception as error:
+        # Whatever else: it comes again until the queue gives it to the dead-letter queue, where the alarm is.
+        why = str(error) if isinstance(error, BotError) else type(error).__name__
+        logger.error("job failed", extra={"record": record.message_id, "why": why, "frames": frames(error)})
+        count("JobFailed", type(error).__name__)
+        raise
+    count("JobEnded", ended)
+    measure("JobDuration", (time.perf_counter() - started) * 1000)
+
+
+def end_of(job: Job) -> str:
+    """Judge; with a token rotated since it was read, judge again. A token that stays refused ends the job at once."""
+    try:
+        try:
+            return judge.judge(job)
+        except CredentialsRefusedError:
+            if not credentials.refresh():
+                raise
+            return judge.judge(job)
+    except CredentialsRefusedError as error:
+        logger.error(
+            "Slack refuses the bot's token: install the app again or mend the secret", extra={"why": str(error)}
+        )
+        return error.code
+
+
+def _come_back(record: SQSRecord, seconds: int) -> None:
+    """Let the job sleep in the queue, not in the function; else it returns when its visibility time-out ends."""
+    try:
+        queue.change_message_visibility(
+            QueueUrl=settings.jobs_queue_url or record.queue_url,
+            ReceiptHandle=record.receipt_handle,
+            VisibilityTimeout=seconds,
+        )
+    except (BotoCoreError, ClientError) as error:
+        logger.warning("visibility not changed", extra={"error": type(error).__name__})

@@ -1,0 +1,94 @@
+"""The AWS side of the bot on one machine: moto's server with the queue, its dead-letter queue, and the ledger table.
+
+Real HTTP endpoints behind boto3, nothing patched. It knows neither Slack nor the bot's code.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from typing import TYPE_CHECKING, Any, Self
+
+import boto3
+from moto.server import ThreadedMotoServer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+REGION = "eu-west-1"
+VISIBILITY_SECONDS = 180  # the worker's time-out x 6, as in template.yaml
+MAX_RECEIVE_COUNT = 10
+
+
+class EmbeddedAws:
+    """A queue and a table that live as long as the `with` block; addresses and names are in `environ`."""
+
+    def __init__(self, port: int = 0, host: str = "127.0.0.1") -> None:
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        self._server = ThreadedMotoServer(ip_address=host, port=port, verbose=False)
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        host, port = self._server.get_host_and_port()
+        self.url = f"http://{host}:{port}"
+        self.dead_letter_queue_url, self.queue_url = self._create_queues()
+        self.table = self._create_table("verdicts")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop()
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What a process needs to find these services, and nothing of the user's own AWS configuration."""
+        return aws_environ(self.url) | {"JOBS_QUEUE_URL": self.queue_url, "LEDGER_TABLE": self.table}
+
+    def client(self, service: str) -> Any:
+        """Return a boto3 client of these services."""
+        return boto3.client(
+            service,  # type: ignore[call-overload]  # any service's name
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+        )
+
+    def _create_queues(self) -> tuple[str, str]:
+        sqs = self.client("sqs")
+        dead = sqs.create_queue(QueueName="jobs-dead")["QueueUrl"]
+        attributes = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]
+        redrive = {"deadLetterTargetArn": attributes["QueueArn"], "maxReceiveCount": MAX_RECEIVE_COUNT}
+        jobs = sqs.create_queue(
+            QueueName="jobs",
+            Attributes={"RedrivePolicy": json.dumps(redrive), "VisibilityTimeout": str(VISIBILITY_SECONDS)},
+        )
+        return dead, jobs["QueueUrl"]
+
+    def _create_table(self, name: str) -> str:
+        dynamodb = self.client("dynamodb")
+        dynamodb.create_table(
+            TableName=name,
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        specification = {"Enabled": True, "AttributeName": "expiration"}
+        dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=specification)
+        return name
+
+
+def aws_environ(url: str, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment with its AWS settings replaced, so that a call can only go to `url`."""
+    kept = {name: value for name, value in environ.items() if not name.startswith(("AWS_", "SLACK_"))}
+    return kept | {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "127.0.0.1,localhost",
+        "no_proxy": "127.0.0.1,localhost",
+    }

@@ -1,0 +1,163 @@
+"""`make bench`: how long receiver, worker and the worker's start take on this machine. It prints, it judges nothing.
+
+Receiver and worker run in this process; SQS, DynamoDB and Slack are the local servers, in a process of their own, so
+that they take none of the time that is measured but their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import multiprocessing
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from local.aws import EmbeddedAws
+from local.bot import ROOT
+from local.events import api_gateway_event, encoded, event_callback, signed, sqs_event
+from local.lambda_context import LocalContext
+from local.slack_server import SlackServer
+from local.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from multiprocessing.connection import Connection
+
+EMOJI = "biohazard_sign"
+RUNS = 300
+COLD_STARTS = 9
+TEXTS = (
+    "Could you look at the build on main? It has failed since Tuesday.",
+    "You broke it, you stupid idiot. Nobody here can stand you.",
+)
+
+
+def serve(pipe: Connection) -> None:
+    """Run the servers; answer each request for jobs with signed events, until the pipe closes."""
+    workspace = Workspace.example()
+    with EmbeddedAws() as aws, SlackServer(workspace) as slack:
+        settings = {"SLACK_SIGNING_SECRET": workspace.signing_secret, "SLACK_BOT_TOKEN": workspace.token}
+        pipe.send(aws.environ | settings | {"SLACK_API_URL": slack.url, "MODEL_DIR": str(ROOT / "model")})
+        while (number := pipe.recv()) is not None:
+            pipe.send([_signed_event(workspace, TEXTS[turn % len(TEXTS)]) for turn in range(number)])
+
+
+def _signed_event(workspace: Workspace, text: str) -> dict[str, Any]:
+    message = workspace.post("C0GENERAL", "U0ADA", text)
+    event = workspace.react("C0GENERAL", message["ts"], "U0GRACE", EMOJI)
+    body = encoded(event_callback(event, workspace.identity))
+    return api_gateway_event(body, signed(body, workspace.signing_secret, int(time.time())))
+
+
+class Stopwatch:
+    """Wraps a function and adds up the milliseconds spent in it."""
+
+    def __init__(self, owner: Any, name: str) -> None:
+        self.milliseconds = 0.0
+        timed: Callable[..., Any] = getattr(owner, name)
+
+        def measured(*arguments: Any, **named: Any) -> Any:
+            started = time.perf_counter()
+            try:
+                return timed(*arguments, **named)
+            finally:
+                self.milliseconds += (time.perf_counter() - started) * 1000
+
+        setattr(owner, name, measured)
+
+
+def receiver_times(events: list[dict[str, Any]]) -> Iterator[float]:
+    """Yield the milliseconds of each warm call of the receiver's handler, the send to SQS included."""
+    receiver = importlib.import_module("receiver")
+    for event in events:
+        started = time.perf_counter()
+        answer = receiver.handler(event, LocalContext("receiver"))
+        yield (time.perf_counter() - started) * 1000
+        if answer["statusCode"] != 200:
+            raise RuntimeError(f"the receiver answered {answer['statusCode']}")
+
+
+def worker_times(jobs: int) -> Iterator[dict[str, float]]:
+    """Yield, for each job on the queue, the worker's milliseconds: in all, waiting, in the model, and its own."""
+    worker = importlib.import_module("worker")
+    from botocore.httpsession import URLLib3Session
+    from slack_sdk.web import base_client
+
+    waits = Stopwatch(base_client, "urlopen"), Stopwatch(URLLib3Session, "send")
+    model = Stopwatch(worker.classifier, "assess"), Stopwatch(worker.classifier, "words")
+    sqs = boto3.client("sqs")
+    for _ in range(jobs):
+        queue = {"QueueUrl": os.environ["JOBS_QUEUE_URL"], "MessageSystemAttributeNames": ["All"]}
+        messages = sqs.receive_message(**queue)["Messages"]
+        for watch in (*waits, *model):
+            watch.milliseconds = 0
+        started = time.perf_counter()
+        answer = worker.handler(sqs_event(messages), LocalContext("worker"))
+        total = (time.perf_counter() - started) * 1000
+        if answer["batchItemFailures"]:
+            raise RuntimeError("the worker did not end a job")
+        waiting, judging = (sum(watch.milliseconds for watch in watches) for watches in (waits, model))
+        sqs.delete_message(QueueUrl=queue["QueueUrl"], ReceiptHandle=messages[0]["ReceiptHandle"])
+        yield {"total": total, "waiting": waiting, "model": judging, "own": total - waiting - judging}
+
+
+def cold_start() -> float:
+    """Return the milliseconds from the start of a fresh Python process to its end, one verdict later, polling included."""
+    started = time.perf_counter()
+    command = [sys.executable, "-m", "local.event_source", "--jobs", "1"]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    return (time.perf_counter() - started) * 1000
+
+
+def line(what: str, milliseconds: list[float]) -> str:
+    """Return one row of the table: median and 95th percentile."""
+    p95 = statistics.quantiles(milliseconds, n=20)[-1]
+    return f"{what:<52} {statistics.median(milliseconds):8.1f} {p95:8.1f}"
+
+
+def main() -> None:
+    here, there = multiprocessing.get_context("spawn").Pipe()
+    server = multiprocessing.get_context("spawn").Process(target=serve, args=(there,), daemon=True)
+    server.start()
+    os.environ.update(here.recv(), ORT_DISABLE_TELEMETRY="1", POWERTOOLS_LOG_LEVEL="CRITICAL")
+    sys.path.insert(0, str(ROOT / "lambda"))
+
+    def events(number: int) -> list[dict[str, Any]]:
+        here.send(number)
+        return list(here.recv())
+
+    # The functions write their metrics to standard output.
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+        receiver = list(receiver_times(events(RUNS)))
+        worker = list(worker_times(RUNS))
+        cold = []
+        for event in events(COLD_STARTS):
+            list(receiver_times([event]))
+            cold.append(cold_start())
+    here.send(None)
+    server.join()
+    print(
+        f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    )
+    print(f"{'milliseconds':<52} {'median':>8} {'p95':>8}")
+    print(line(f"receiver.handler, warm, with the send to SQS ({RUNS})", receiver[10:]))
+    for part, what in {
+        "total": f"worker.handler, warm, one job ({RUNS})",
+        "waiting": "  of which: waiting for Slack and DynamoDB",
+        "model": "  of which: the model, with the words that weighed most",
+        "own": "  of which: the worker's own",
+    }.items():
+        print(line(what, [times[part] for times in worker[10:]]))
+    print(line(f"cold start: python to the first verdict ({COLD_STARTS})", cold))
+
+
+if __name__ == "__main__":
+    main()

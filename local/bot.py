@@ -1,0 +1,133 @@
+"""The whole bot on one machine: a local Slack, embedded AWS, and receiver and worker as processes of their own.
+
+Everything that Lambda and Slack would run is started, told where the rest is, and ended with the `with` block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from local.aws import EmbeddedAws
+from local.slack_server import SlackServer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from local.workspace import Workspace
+
+ROOT = Path(__file__).parent.parent
+
+
+class BotError(Exception):
+    """Raised if a part of the bot does not start; the message holds the end of its log."""
+
+
+class Process:
+    """One part of the bot; `ready` holds the line that it wrote when it could work."""
+
+    def __init__(self, module: str, environ: Mapping[str, str], log: Path) -> None:
+        self.module, self.log = module, log
+        read_end, write_end = os.pipe()
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", module, "--ready-fd", str(write_end)],
+                cwd=ROOT, env=dict(environ), stdout=output, stderr=subprocess.STDOUT, pass_fds=(write_end,),
+            )  # fmt: skip
+        os.close(write_end)
+        self._ready = os.fdopen(read_end)
+
+    def wait_until_ready(self) -> str:
+        """Return the line it writes when ready; raises BotError if it ends first."""
+        with self._ready:
+            line = self._ready.readline().strip()
+        if not line:
+            self._process.wait()
+            raise BotError(f"{self.module} ended with exit code {self._process.returncode}:\n{self.last_lines()}")
+        return line
+
+    def last_lines(self, number: int = 5) -> str:
+        """Return the end of its log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-number:])
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def kill(self) -> None:
+        """End it as the out-of-memory killer would: at once, wherever it is."""
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+
+class LocalBot:
+    """The bot at work for one workspace; `request_url` is where Slack would send its events."""
+
+    def __init__(self, workspace: Workspace, settings: Mapping[str, str] | None = None) -> None:
+        self.workspace = workspace
+        self._settings = dict(settings or {})
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            self.logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="toxicity-bot-")))
+            self.aws = stack.enter_context(EmbeddedAws())
+            self.slack = stack.enter_context(SlackServer(self.workspace))
+            # Both load at the same time: the model and boto3 take most of a second each on a small machine.
+            self.receiver = self._start("local.gateway", stack)
+            self.worker = self._start("local.event_source", stack)
+            self.request_url = f"http://127.0.0.1:{self.receiver.wait_until_ready()}/slack/events"
+            self.worker.wait_until_ready()
+            self._stack = stack.pop_all()
+        return self
+
+    def restart_worker(self) -> None:
+        """Start a worker in the place of one that was killed."""
+        self.worker = self._start("local.event_source", self._stack)
+        self.worker.wait_until_ready()
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def wait_until_idle(self, timeout: float = 10) -> None:
+        """Return once every job on the queue has ended; raises BotError if that takes longer than `timeout` seconds."""
+        sqs = self.aws.client("sqs")
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        deadline = time.monotonic() + timeout
+        while True:
+            attributes = sqs.get_queue_attributes(QueueUrl=self.aws.queue_url, AttributeNames=names)["Attributes"]
+            if not any(int(attributes[name]) for name in names):
+                return
+            if time.monotonic() > deadline:
+                raise BotError(f"jobs are left on the queue; the end of the worker's log:\n{self.worker.last_lines()}")
+            time.sleep(0.02)
+
+    def _start(self, module: str, stack: contextlib.ExitStack) -> Process:
+        process = Process(module, self.environ, self.logs / f"{module}.log")
+        stack.callback(process.stop)
+        return process
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The variables that receiver and worker run with."""
+        return self.aws.environ | {
+            "SLACK_SIGNING_SECRET": self.workspace.signing_secret,
+            "SLACK_BOT_TOKEN": self.workspace.token,
+            "SLACK_API_URL": self.slack.url,
+            "MODEL_DIR": str(ROOT / "model"),
+            "ORT_DISABLE_TELEMETRY": "1",
+            "PYTHONUNBUFFERED": "1",
+            **self._settings,
+        }

@@ -1,0 +1,66 @@
+"""What Lambda's SQS event source does: poll the queue, hand batches to `worker.handler`, delete what succeeded.
+
+Run as a process of its own: `python -m local.event_source`, with the worker's variables in the environment. It stops
+on SIGTERM after the batch at hand; killed, it leaves the batch to the queue's visibility time-out, as Lambda does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from local.events import sqs_event
+from local.lambda_context import LocalContext
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LAMBDA = Path(__file__).parent.parent / "lambda"
+BATCH_SIZE = 1  # as in template.yaml: a verdict never waits for another one
+TIMEOUT_SECONDS = 30
+
+
+def poll(sqs: Any, queue_url: str, handler: Callable[[dict[str, Any], Any], dict[str, Any]], wait_seconds: int) -> int:
+    """Receive one batch, have it handled, delete what succeeded; returns how many jobs there were."""
+    answer = sqs.receive_message(
+        QueueUrl=queue_url,
+        MaxNumberOfMessages=BATCH_SIZE,
+        WaitTimeSeconds=wait_seconds,
+        MessageSystemAttributeNames=["All"],
+    )
+    messages = answer.get("Messages", [])
+    if messages:
+        result = handler(sqs_event(messages), LocalContext("worker", TIMEOUT_SECONDS))
+        failed = {failure["itemIdentifier"] for failure in result["batchItemFailures"]}
+        for message in messages:
+            if message["MessageId"] not in failed:
+                sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+    return len(messages)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Poll until SIGTERM, or until so many jobs were handled; say on a descriptor when the model is loaded."""
+    parser = argparse.ArgumentParser(prog="python -m local.event_source", description=__doc__)
+    parser.add_argument("--ready-fd", type=int, default=sys.stdout.fileno())
+    parser.add_argument("--jobs", type=float, default=float("inf"), help="stop after so many")
+    given = parser.parse_args(arguments)
+    stopping: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
+    sys.path.insert(0, str(LAMBDA))
+    worker = importlib.import_module("worker")
+    os.write(given.ready_fd, b"ready\n")
+    sqs = boto3.client("sqs")
+    handled = 0
+    while not stopping and handled < given.jobs:
+        handled += poll(sqs, os.environ["JOBS_QUEUE_URL"], worker.handler, wait_seconds=1)
+
+
+if __name__ == "__main__":
+    main()

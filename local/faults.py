@@ -1,0 +1,142 @@
+"""What can go wrong between the bot and Slack, on a script.
+
+`Faults.add` queues a fault for a method; each call takes the oldest one, so `Pass` lets one call through before
+the next goes wrong. A fault acts before the method's work, after it, or instead of it.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What goes back over HTTP; `DROPPED` is a connection that is reset instead."""
+
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    error: str | None = None
+
+    @classmethod
+    def of(cls, answer: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Reply:
+        kind = {"Content-Type": "application/json; charset=utf-8"}
+        return cls(status, json.dumps(answer).encode(), kind | (headers or {}), answer.get("error"))
+
+
+DROPPED = Reply(0, error="connection_reset")
+
+
+class Fault:
+    """Nothing goes wrong: the root of the others."""
+
+    def before(self, _closing: threading.Event) -> Reply | None:
+        """Act before the work; a reply takes the place of the work. `closing` is set when the server closes."""
+        return None
+
+    def after(self, reply: Reply) -> Reply:
+        """The reply to send once the work was done."""
+        return reply
+
+
+class Pass(Fault):
+    """A call that goes well: it keeps the next fault for a later one."""
+
+
+@dataclass(frozen=True)
+class RateLimited(Fault):
+    """429; `retry_after` is a header's value: seconds, or an HTTP date, or anything that a proxy may write."""
+
+    retry_after: str = "1"
+
+    def before(self, _closing: threading.Event) -> Reply | None:
+        return Reply.of({"ok": False, "error": "ratelimited"}, 429, {"Retry-After": self.retry_after})
+
+
+@dataclass(frozen=True)
+class HtmlError(Fault):
+    """A page instead of JSON, as a proxy in front of Slack sends it."""
+
+    status: int = 502
+
+    def before(self, _closing: threading.Event) -> Reply | None:
+        page = f"<!DOCTYPE html><html><body><h1>{self.status}</h1></body></html>"
+        return Reply(self.status, page.encode(), {"Content-Type": "text/html; charset=utf-8"}, f"html_{self.status}")
+
+
+@dataclass(frozen=True)
+class ErrorBody(Fault):
+    """Slack's own refusal, such as fatal_error or internal_error; nothing is done."""
+
+    error: str = "fatal_error"
+    status: int = 200
+
+    def before(self, _closing: threading.Event) -> Reply | None:
+        return Reply.of({"ok": False, "error": self.error}, self.status)
+
+
+@dataclass(frozen=True)
+class Reset(Fault):
+    """The connection is reset, before the work or after it: then the work is done and the reply is lost."""
+
+    before_work: bool = True
+
+    def before(self, _closing: threading.Event) -> Reply | None:
+        return DROPPED if self.before_work else None
+
+    def after(self, _reply: Reply) -> Reply:
+        return DROPPED
+
+
+@dataclass(frozen=True)
+class Slow(Fault):
+    """The work begins `seconds` late, or as soon as the server closes."""
+
+    seconds: float
+
+    def before(self, closing: threading.Event) -> Reply | None:
+        closing.wait(self.seconds)
+        return None
+
+
+@dataclass(frozen=True)
+class Call(Fault):
+    """`function` runs before the work: to delete the message between the fetch and the post, say."""
+
+    function: Callable[[], object]
+
+    def before(self, _closing: threading.Event) -> Reply | None:
+        self.function()
+        return None
+
+
+class Faults:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._queues: defaultdict[str, deque[Fault]] = defaultdict(deque)
+
+    def add(self, method: str, fault: Fault, times: int = 1) -> None:
+        """Let `fault` happen to the next `times` calls of `method` that have none yet."""
+        with self._lock:
+            self._queues[method].extend([fault] * times)
+
+    def take(self, method: str) -> Fault:
+        """The fault for this call of `method`."""
+        with self._lock:
+            return self._queues[method].popleft() if self._queues[method] else Pass()
+
+    def left(self) -> int:
+        """How many faults no call has met: a test that scripts one can ask that it happened."""
+        with self._lock:
+            return sum(map(len, self._queues.values()))
+
+    def clear(self) -> None:
+        with self._lock:
+            self._queues.clear()

@@ -1,0 +1,25 @@
+"""The context object that Lambda hands to a handler, for one invocation on this machine."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class LocalContext:
+    """The fields and the one method of Lambda's context that the bot and Powertools read."""
+
+    function_name: str
+    timeout_seconds: float = 30
+    memory_limit_in_mb: int = 1769
+    aws_request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    _started: float = field(default_factory=time.monotonic, repr=False)
+
+    @property
+    def invoked_function_arn(self) -> str:
+        return f"arn:aws:lambda:eu-west-1:000000000000:function:{self.function_name}"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(0, round((self.timeout_seconds - (time.monotonic() - self._started)) * 1000))

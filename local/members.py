@@ -1,0 +1,45 @@
+"""Who is in a workspace: the app itself, people, other apps' bots, webhooks; and how each signs what it writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who the app is in this workspace: what `auth.test` and every event's envelope say."""
+
+    team_id: str = "T0LOCAL"
+    team_name: str = "local"
+    app_id: str = "A0TOXICITY"
+    bot_id: str = "B0TOXICITY"
+    bot_user_id: str = "U0TOXICITY"
+    bot_name: str = "toxicity"
+    enterprise_id: str | None = None
+    verification_token: str = "Jhj5dZrVaK7ZwHHjRyZWjbDl"  # legacy, still in every envelope; nothing checks it
+
+
+@dataclass(frozen=True)
+class User:
+    """A person; with `bot_id` another app's bot; with `bot_id` and no `app_id` a webhook, which writes as no user."""
+
+    id: str
+    name: str
+    bot_id: str | None = None
+    app_id: str | None = None
+
+    @property
+    def is_webhook(self) -> bool:
+        return self.bot_id is not None and self.app_id is None
+
+    def signature(self, team_id: str) -> dict[str, Any]:
+        """The fields of a message that say who wrote it."""
+        if self.is_webhook:
+            return {"type": "message", "subtype": "bot_message", "bot_id": self.bot_id, "username": self.name}
+        person = {"type": "message", "user": self.id, "team": team_id}
+        if self.bot_id is None:
+            return person
+        profile: dict[str, Any] = {"id": self.bot_id, "app_id": self.app_id, "user_id": self.id, "name": self.name}
+        profile |= {"team_id": team_id, "deleted": False}
+        return person | {"bot_id": self.bot_id, "app_id": self.app_id, "bot_profile": profile}

@@ -1,0 +1,312 @@
+"""Slack's Web API over a workspace: a method, a token and arguments in, Slack's answer out.
+
+Stricter than Slack where Slack shrugs: an argument that it would ignore is `invalid_arguments` here. Errors and
+their order follow docs.slack.dev/reference/methods and what people measured; nothing here knows HTTP.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from local import block_kit
+from local.workspace import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from local.workspace import Channel, Message, Workspace
+
+Arguments = dict[str, Any]
+Answer = dict[str, Any]
+
+HISTORY_SCOPES = {"public": "channels:history", "private": "groups:history", "im": "im:history"}
+MOST_TEXT_CHARACTERS = 40_000
+MOST_METADATA_BYTES = 8_000  # Slack has a limit and does not publish it
+_TS = re.compile(r"(\d{1,10})(?:\.(\d{1,6}))?")
+_TRUE, _FALSE = (True, "1", "true"), (False, None, "", "0", "false")
+_PAGING = "cursor include_all_metadata inclusive latest limit oldest"
+_CONTENT = "attachments blocks icon_emoji icon_url link_names markdown_text parse text thread_ts username"
+
+
+def not_understood(*complaints: str) -> RefusedError:
+    messages = [f"[ERROR] {complaint}" for complaint in complaints]
+    return RefusedError("invalid_arguments", response_metadata={"messages": messages})
+
+
+@dataclass(frozen=True)
+class Method:
+    """`scopes` are those of which the app needs one; methods that only read do not look at JSON bodies."""
+
+    run: Callable[[WebApi, Arguments], Answer]
+    required: str = ""
+    optional: str = ""
+    scopes: tuple[str, ...] = ()
+    takes_json: bool = False
+
+    def check(self, arguments: Arguments) -> None:
+        known = {*self.required.split(), *self.optional.split()}
+        unknown = [f"unknown argument: {name}" for name in arguments if name not in known]
+        missing = [f"missing required field: {name}" for name in self.required.split() if name not in arguments]
+        if unknown or missing:
+            raise not_understood(*missing, *unknown)
+
+
+class WebApi:
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+
+    def call(self, name: str, token: str | None, arguments: Arguments) -> Answer:
+        """Slack's answer; raises RefusedError in the order in which Slack looks: token, scope, arguments, work."""
+        if name not in METHODS:
+            raise RefusedError("unknown_method", req_method=name)
+        if not token:
+            raise RefusedError("not_authed")
+        if refusal := self.workspace.token_refusal(token):
+            raise RefusedError(refusal)
+        method = METHODS[name]
+        if method.scopes and self.workspace.scopes.isdisjoint(method.scopes):
+            raise self._missing_scope(",".join(method.scopes))
+        method.check(arguments)
+        return {"ok": True, **method.run(self, arguments)}
+
+    def auth_test(self, _arguments: Arguments) -> Answer:
+        me = self.workspace.identity
+        answer = {"url": f"https://{me.team_name}.slack.com/", "team": me.team_name, "user": me.bot_name}
+        answer |= {"team_id": me.team_id, "user_id": me.bot_user_id, "bot_id": me.bot_id}
+        enterprise = {"enterprise_id": me.enterprise_id} if me.enterprise_id else {}
+        return answer | enterprise | {"is_enterprise_install": False}
+
+    def conversations_history(self, arguments: Arguments) -> Answer:
+        """Top-level messages, newest first: hence `latest` alone finds a neighbour where there is no such message."""
+        channel = self._readable(arguments["channel"])
+        messages = [message for message in self.workspace.conversation(channel.id) if _is_top_level(message)]
+        bounds = {name: arguments[name] for name in ("oldest", "latest") if name in arguments}
+        return bounds | _page(_within(arguments, messages)[::-1], arguments, 100) | {"pin_count": 0}
+
+    def conversations_replies(self, arguments: Arguments) -> Answer:
+        """A root, whatever the bounds, and its replies within them; of a reply, that reply alone."""
+        channel = self._readable(arguments["channel"])
+        try:
+            root, *replies = self.workspace.thread(channel.id, arguments["ts"])
+        except RefusedError as error:
+            raise RefusedError("thread_not_found") from error
+        return _page([root, *_within(arguments, replies)], arguments, 1000)
+
+    def reactions_get(self, arguments: Arguments) -> Answer:
+        if not arguments.get("channel") or not arguments.get("timestamp"):
+            raise RefusedError("no_item_specified")
+        channel = self._entered(arguments["channel"])
+        if not _TS.fullmatch(str(arguments["timestamp"])):
+            raise RefusedError("bad_timestamp")
+        message = _without_metadata(self.workspace.message(channel.id, arguments["timestamp"]))
+        link = {"permalink": self._permalink(channel.id, message)}
+        return {"type": "message", "channel": channel.id, "message": message | link}
+
+    def chat_get_permalink(self, arguments: Arguments) -> Answer:
+        channel = self._visible(arguments["channel"])
+        message = self.workspace.message(channel.id, arguments["message_ts"])
+        return {"channel": channel.id, "permalink": self._permalink(channel.id, message)}
+
+    def chat_post_message(self, arguments: Arguments) -> Answer:
+        channel = self._destination(arguments["channel"])
+        content = self._content(arguments)
+        text, thread_ts = content["text"], _thread_ts(arguments)
+        self._may_post(channel, thread_ts)
+        content |= {"text": text[:MOST_TEXT_CHARACTERS], "metadata": _metadata(arguments.get("metadata"))}
+        content |= {"thread_ts": thread_ts, "reply_broadcast": _flag(arguments, "reply_broadcast")}
+        message = self.workspace.post(channel.id, self.workspace.identity.bot_user_id, **content)
+        answer = {"channel": channel.id, "ts": message["ts"], "message": message}
+        if len(text) <= MOST_TEXT_CHARACTERS:
+            return answer
+        return answer | {"warning": "message_truncated", "response_metadata": {"warnings": ["message_truncated"]}}
+
+    def chat_post_ephemeral(self, arguments: Arguments) -> Answer:
+        channel = self._visible(arguments["channel"])
+        content = self._content(arguments)
+        if len(content["text"]) > MOST_TEXT_CHARACTERS:
+            raise RefusedError("msg_too_long")
+        thread_ts = _thread_ts(arguments)
+        self._may_post(channel, thread_ts)
+        if arguments["user"] not in channel.members:
+            raise RefusedError("user_not_in_channel")
+        shown = {"channel": channel.id, "user": arguments["user"], "thread_ts": thread_ts}
+        return {"message_ts": self.workspace.show(shown | content)["ts"]}
+
+    def _missing_scope(self, needed: str) -> RefusedError:
+        return RefusedError("missing_scope", needed=needed, provided=",".join(sorted(self.workspace.scopes)))
+
+    def _visible(self, channel_id: str) -> Channel:
+        """A private conversation that the bot is not in looks like one that does not exist."""
+        channel = self.workspace.channel(channel_id)
+        if channel.kind != "public" and self.workspace.identity.bot_user_id not in channel.members:
+            raise RefusedError("channel_not_found")
+        return channel
+
+    def _entered(self, channel_id: str) -> Channel:
+        channel = self._visible(channel_id)
+        if self.workspace.identity.bot_user_id not in channel.members:
+            raise RefusedError("not_in_channel")
+        return channel
+
+    def _readable(self, channel_id: str) -> Channel:
+        scope = HISTORY_SCOPES[self._visible(channel_id).kind]
+        if scope not in self.workspace.scopes:
+            raise self._missing_scope(scope)
+        return self._entered(channel_id)
+
+    def _destination(self, name: str) -> Channel:
+        """A channel's id or name, or a person's id: the app's direct conversation with them."""
+        if any(user.id == name for user in self.workspace.users):
+            return self.workspace.channel(self.workspace.open_im(name))
+        named = [one.id for one in self.workspace.channels if one.kind != "im" and one.name == name.removeprefix("#")]
+        return self._visible(named[0] if named else name)
+
+    def _may_post(self, channel: Channel, thread_ts: str | None) -> None:
+        refusal = self.workspace.posting_refusal(channel.id, self.workspace.identity.bot_user_id, thread_ts)
+        if refusal == "not_in_channel" and "chat:write.public" in self.workspace.scopes:
+            return
+        if refusal:
+            raise RefusedError(refusal)
+
+    def _content(self, arguments: Arguments) -> dict[str, Any]:
+        blocks = _parsed(arguments.get("blocks"), "invalid_blocks_format")
+        attachments = _parsed(arguments.get("attachments"), "invalid_attachments")
+        text, markdown = arguments.get("text") or "", arguments.get("markdown_text")
+        if markdown and (text or blocks):
+            raise RefusedError("markdown_text_conflict")
+        if not isinstance(text, str):
+            raise not_understood("must be a string [json-pointer:/text]")
+        if not (text.strip() or markdown or blocks or attachments):
+            raise RefusedError("no_text")
+        if found := block_kit.complaints(blocks or []):
+            messages = [f"[ERROR] {complaint}" for complaint in found]
+            raise RefusedError("invalid_blocks", errors=found, response_metadata={"messages": messages})
+        if block_kit.characters(blocks) > block_kit.MOST_CHARACTERS:
+            raise RefusedError("msg_blocks_too_long")
+        return {"text": text or markdown or "", "blocks": blocks, "attachments": attachments}
+
+    def _permalink(self, channel_id: str, message: Message) -> str:
+        archive = f"https://{self.workspace.identity.team_name}.slack.com/archives/{channel_id}"
+        thread = f"?thread_ts={message['thread_ts']}&cid={channel_id}" if "thread_ts" in message else ""
+        return f"{archive}/p{message['ts'].replace('.', '')}{thread}"
+
+
+METHODS = {
+    "auth.test": Method(WebApi.auth_test, takes_json=True),
+    "chat.getPermalink": Method(WebApi.chat_get_permalink, "channel message_ts"),
+    "chat.postEphemeral": Method(
+        WebApi.chat_post_ephemeral, "channel user", _CONTENT, scopes=("chat:write",), takes_json=True
+    ),
+    "chat.postMessage": Method(
+        WebApi.chat_post_message,
+        "channel",
+        f"{_CONTENT} metadata mrkdwn reply_broadcast unfurl_links unfurl_media",
+        scopes=("chat:write",),
+        takes_json=True,
+    ),
+    "conversations.history": Method(
+        WebApi.conversations_history, "channel", _PAGING, scopes=(*HISTORY_SCOPES.values(), "mpim:history")
+    ),
+    "conversations.replies": Method(
+        WebApi.conversations_replies, "channel ts", _PAGING, scopes=(*HISTORY_SCOPES.values(), "mpim:history")
+    ),
+    "reactions.get": Method(
+        WebApi.reactions_get, optional="channel file file_comment full timestamp", scopes=("reactions:read",)
+    ),
+}
+
+
+def _parsed(value: Any, refusal: str) -> Any:
+    """`value`, read as JSON where it came as text."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise RefusedError(refusal) from error
+
+
+def _instant(ts: Any, refusal: str) -> tuple[int, int]:
+    found = _TS.fullmatch(str(ts))
+    if found is None:
+        raise RefusedError(refusal)
+    return int(found[1]), int((found[2] or "0").ljust(6, "0"))
+
+
+def _is_top_level(message: Message) -> bool:
+    return message.get("thread_ts", message["ts"]) == message["ts"] or message.get("subtype") == "thread_broadcast"
+
+
+def _within(arguments: Arguments, messages: list[Message]) -> list[Message]:
+    """The messages between the bounds, which are exclusive unless `inclusive` says otherwise."""
+    oldest = _instant(arguments.get("oldest") or "0", "invalid_ts_oldest")
+    latest = _instant(arguments.get("latest") or "9999999999", "invalid_ts_latest")
+    edges = (oldest, latest) if _flag(arguments, "inclusive") else ()
+    instants = [_instant(message["ts"], "") for message in messages]
+    return [message for message, ts in zip(messages, instants, strict=True) if oldest < ts < latest or ts in edges]
+
+
+def _page(messages: list[Message], arguments: Arguments, limit: int) -> Answer:
+    """One page; a cursor holds the ts of the first message of the next, as Slack's do."""
+    try:
+        limit = int(arguments.get("limit", limit))
+    except (TypeError, ValueError) as error:
+        raise RefusedError("invalid_limit") from error
+    if not 1 <= limit <= 1000:
+        raise RefusedError("invalid_limit")
+    start = _start(messages, arguments.get("cursor"))
+    page, rest = messages[start : start + limit], messages[start + limit :]
+    if not _flag(arguments, "include_all_metadata"):
+        page = [_without_metadata(message) for message in page]
+    answer: Answer = {"messages": page, "has_more": bool(rest)}
+    if rest:
+        cursor = base64.b64encode(f"next_ts:{rest[0]['ts'].replace('.', '')}".encode()).decode()
+        answer["response_metadata"] = {"next_cursor": cursor}
+    return answer
+
+
+def _start(messages: list[Message], cursor: str | None) -> int:
+    if not cursor:
+        return 0
+    try:
+        wanted = base64.b64decode(cursor, validate=True).decode()
+        return [f"next_ts:{message['ts'].replace('.', '')}" for message in messages].index(wanted)
+    except (binascii.Error, ValueError) as error:
+        raise RefusedError("invalid_cursor") from error
+
+
+def _without_metadata(message: Message) -> Message:
+    return {name: value for name, value in message.items() if name != "metadata"}
+
+
+def _flag(arguments: Arguments, name: str) -> bool:
+    value = arguments.get(name)
+    if value not in (*_TRUE, *_FALSE):
+        raise not_understood(f"must be a valid boolean [json-pointer:/{name}]")
+    return value in _TRUE
+
+
+def _thread_ts(arguments: Arguments) -> str | None:
+    thread_ts = arguments.get("thread_ts") or None
+    if thread_ts is not None and not _TS.fullmatch(str(thread_ts)):
+        raise RefusedError("invalid_thread_ts")
+    return thread_ts
+
+
+def _metadata(value: Any) -> dict[str, Any] | None:
+    metadata = _parsed(value or None, "invalid_metadata_format")
+    if metadata is None:
+        return None
+    if not isinstance(metadata, dict) or set(metadata) != {"event_type", "event_payload"}:
+        raise RefusedError("invalid_metadata_format")
+    # Slack drops metadata whose type holds a full stop: github.com/slackapi/bolt-python/issues/863.
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", str(metadata["event_type"])) or not isinstance(
+        metadata["event_payload"], dict
+    ):
+        raise RefusedError("invalid_metadata_format")
+    if len(str(metadata).encode()) > MOST_METADATA_BYTES:
+        raise RefusedError("metadata_too_large")
+    return metadata

@@ -1,0 +1,69 @@
+"""Step 2: the exported graph comes in, the same graph with fused operators comes out, by onnxruntime's optimizer.
+
+Exact but for rounding. The optimizer leaves a graph that it does not understand as it is and calls that a success,
+so what was fused is counted here, and too little is an error.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import onnx
+from onnxruntime.transformers.fusion_options import FusionOptions
+from onnxruntime.transformers.optimizer import optimize_model
+
+from model_build.checkpoint import Checkpoint
+from model_build.errors import ModelBuildError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# The optimizer does not know "roberta", whose graph is BERT's.
+MODEL_TYPE = "bert"
+
+# Measured in int8 on AVX-512 VNNI cores, 128 tokens, one thread: with Attention and SkipLayerNormalization 21.6 ms,
+# with Attention alone 21.4 ms, with neither 16.7 ms.
+UNPROFITABLE = ("enable_attention", "enable_skip_layer_norm", "enable_bias_skip_layer_norm", "enable_embed_layer_norm")
+
+GELU = ("Gelu", "BiasGelu", "FastGelu")
+FUSED_KINDS = (*GELU, "LayerNormalization", "SkipLayerNormalization", "Attention", "EmbedLayerNormalization")
+
+
+def fuse(exported: Path, folder: Path) -> dict[str, int]:
+    """Write model.onnx into `folder`; return how many operators of each kind were made by fusing others."""
+    checkpoint = Checkpoint.read(exported)
+    options = FusionOptions(MODEL_TYPE)
+    for option in UNPROFITABLE:
+        setattr(options, option, False)
+    optimized = optimize_model(
+        str(exported / "model.onnx"),
+        model_type=MODEL_TYPE,
+        num_heads=checkpoint.heads,
+        hidden_size=checkpoint.hidden_size,
+        optimization_options=options,
+        opt_level=0,  # the fusions alone: onnxruntime's own optimizations are made when the session is loaded
+    )
+    before = Counter(node.op_type for node in onnx.load(exported / "model.onnx", load_external_data=False).graph.node)
+    after = Counter(node.op_type for node in optimized.model.graph.node)
+    # Not the optimizer's own statistics: they count as fused what the exporter already wrote as one operator.
+    fused = {kind: after[kind] - before[kind] for kind in FUSED_KINDS if after[kind] > before[kind]}
+    _check(fused, after["LayerNormalization"], checkpoint.layers)
+    folder.mkdir(parents=True, exist_ok=True)
+    optimized.save_model_to_file(str(folder / "model.onnx"))
+    for name in ("tokenizer.json", "checkpoint.json"):
+        shutil.copyfile(exported / name, folder / name)
+    print(f"fuse: {', '.join(f'{count} {kind}' for kind, count in fused.items())}", flush=True)
+    return fused
+
+
+def _check(fused: dict[str, int], normalizations: int, layers: int) -> None:
+    gelus = sum(fused.get(kind, 0) for kind in GELU)
+    # One normalization closes the embeddings and both halves of every layer, whoever made it one operator.
+    if gelus < layers or normalizations < 2 * layers + 1:
+        raise ModelBuildError(
+            f"asked for model type {MODEL_TYPE}, the optimizer fused {gelus} of {layers} Gelu operators and left "
+            f"{normalizations} of {2 * layers + 1} LayerNormalization: this onnxruntime does not recognise what this "
+            "exporter writes; install the versions of requirements/build.txt"
+        )

@@ -1,0 +1,68 @@
+"""A checkpoint loaded into PyTorch at full precision: what every later form of the model is compared with.
+
+Tokenizes with transformers rather than with the bot's own code, so that a difference there shows as well. Knows
+nothing of ONNX.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+import transformers
+
+from message_text import fold
+from model_build.errors import ModelBuildError
+from model_build.labels import toxic_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from model_build.source import Source
+
+MODEL_TYPES = ("roberta",)
+BATCH = 16  # texts of like length; more do not fit into two cores' caches
+
+
+class TorchModel:
+    """Raises ModelBuildError if the checkpoint is of another kind or its labels do not say which are toxic."""
+
+    def __init__(self, source: Source, toxic: Sequence[str] = ()) -> None:
+        self.config: Any = transformers.AutoConfig.from_pretrained(source.folder)
+        if self.config.model_type not in MODEL_TYPES:
+            raise ModelBuildError(f"{source.name} is a {self.config.model_type}, not a {' or '.join(MODEL_TYPES)}")
+        self.activation = "sigmoid" if self.config.problem_type == "multi_label_classification" else "softmax"
+        self.labels = [self.config.id2label[index] for index in range(self.config.num_labels)]
+        self.toxic_labels = list(toxic_labels(self.labels, toxic or source.toxic_labels, self.activation))
+        self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(source.folder, split_special_tokens=True)
+        if not self.tokenizer.is_fast:
+            raise ModelBuildError(f"the tokenizer of {source.name} has no fast form, so no tokenizer.json can be made")
+        # RoBERTa counts positions from after the padding id, so two of its 514 are never used.
+        self.max_length: int = self.config.max_position_embeddings - self.config.pad_token_id - 1
+        self.module: Any = transformers.AutoModelForSequenceClassification.from_pretrained(
+            source.folder, dtype=torch.float32
+        ).eval()
+
+    def fits(self, text: str) -> bool:
+        """Whether the folded text is one window, which is all that `toxicities` can score."""
+        return len(self.tokenizer(fold(text), verbose=False)["input_ids"]) <= self.max_length
+
+    def toxicities(self, texts: Sequence[str]) -> list[float]:
+        """Return the probability that each text is toxic; each must fit into one window."""
+        folded = [fold(text) for text in texts]
+        order = sorted(range(len(folded)), key=lambda index: len(folded[index]))
+        scores = [0.0] * len(folded)
+        for start in range(0, len(order), BATCH):
+            indices = order[start : start + BATCH]
+            inputs = self.tokenizer([folded[index] for index in indices], padding=True, return_tensors="pt")
+            with torch.inference_mode():
+                logits = self.module(**inputs).logits
+            for index, score in zip(indices, self._toxicity(logits), strict=True):
+                scores[index] = score
+        return scores
+
+    def _toxicity(self, logits: Any) -> list[float]:
+        toxic = [self.labels.index(label) for label in self.toxic_labels]
+        if self.activation == "softmax":
+            return [float(score) for score in logits.softmax(-1)[:, toxic].sum(-1)]
+        return [float(score) for score in logits.sigmoid()[:, toxic].amax(-1)]

@@ -1,0 +1,27 @@
+"""A local Slack with two people, a clock that stands still, and slack_sdk's own client, without its retries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from slack_sdk import WebClient
+
+from local.slack_server import SlackServer
+from local.workspace import Workspace
+
+
+@pytest.fixture
+def workspace() -> Workspace:
+    return Workspace.example(clock=lambda: 1731000000.0)
+
+
+@pytest.fixture
+def slack(workspace: Workspace) -> Iterator[SlackServer]:
+    with SlackServer(workspace) as server:
+        yield server
+
+
+@pytest.fixture
+def client(slack: SlackServer) -> WebClient:
+    return WebClient(token=slack.workspace.token, base_url=slack.url, retry_handlers=[], timeout=5)

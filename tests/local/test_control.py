@@ -1,0 +1,94 @@
+"""The control surface: what another process can do in the local Slack, and how it is told of its mistakes."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+
+from local.events import Deliveries
+from local.slack_server import SlackServer
+from local.workspace import Workspace
+
+ROOT = Path(__file__).parents[2]
+
+
+def ask(url: str, fields: object = None) -> tuple[int, dict[str, Any]]:
+    body = None if fields is None else fields if isinstance(fields, bytes) else json.dumps(fields).encode()
+    try:
+        with urlopen(Request(url, data=body), timeout=5) as answer:
+            return answer.status, json.load(answer)
+    except HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def test_post_react_and_read(slack: SlackServer) -> None:
+    status, posted = ask(f"{slack.address}/local/post", {"channel": "C0GENERAL", "user": "U0ADA", "text": "<b> & co"})
+    assert (status, posted["message"]["text"]) == (200, "&lt;b&gt; &amp; co")
+    ts = posted["message"]["ts"]
+    reaction = {"channel": "C0GENERAL", "ts": ts, "user": "U0GRACE", "emoji": ":eyes:"}
+    status, reacted = ask(f"{slack.address}/local/react", reaction)
+    assert (status, reacted["event"]["reaction"]) == (200, "eyes")
+    assert "deliveries" not in reacted
+    _, read = ask(f"{slack.address}/local/conversation?channel=C0GENERAL")
+    assert read["messages"][0]["reactions"] == [{"name": "eyes", "users": ["U0GRACE"], "count": 1}]
+    _, about = ask(f"{slack.address}/local/workspace")
+    assert {"id": "C0PRIVATE", "name": "private", "kind": "private"} in about["channels"]
+    assert {"id": "U0ADA", "name": "ada", "is_bot": False} in about["users"]
+
+
+def test_a_reaction_is_delivered_where_a_request_url_is_known(workspace: Workspace) -> None:
+    """Given a bot's address, when somebody reacts, then the signed event arrives there; here it is a Slack too."""
+    ts = workspace.post("C0GENERAL", "U0ADA", "hello")["ts"]
+    with SlackServer() as elsewhere:
+        target = Deliveries(f"{elsewhere.url}auth.test", "secret", delays=())
+        with SlackServer(workspace, deliveries=target) as slack:
+            reaction = {"channel": "C0GENERAL", "ts": ts, "user": "U0GRACE", "emoji": "eyes"}
+            _, answer = ask(f"{slack.address}/local/react", reaction)
+        (call,) = elsewhere.calls
+    assert [(one["status"], one["failure"]) for one in answer["deliveries"]] == [(200, "")]
+    assert call.arguments["event"] == answer["event"]
+    assert call.arguments["authorizations"][0]["user_id"] == workspace.identity.bot_user_id
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "status", "message"),
+    [
+        ("post", b"{", 400, "the body is not JSON"),
+        ("post", [], 400, "not a JSON object with channel user text"),
+        ("post", {"channel": "C0GENERAL", "user": "U0ADA"}, 400, "text is missing"),
+        ("post", {"channel": "C0GENERAL", "user": "U0ADA", "text": "x", "txet": "y"}, 400, "txet is unknown"),
+        ("post", {"channel": "C0NOWHERE", "user": "U0ADA", "text": "x"}, 400, "channel_not_found"),
+        ("react", {"channel": "C0GENERAL", "ts": "1", "user": "U0ADA", "emoji": "x"}, 400, "message_not_found"),
+        ("conversation", None, 400, "channel is missing"),
+        ("shout", {}, 404, "POST /local/post"),
+    ],
+)
+def test_mistakes_are_named(slack: SlackServer, path: str, fields: object, status: int, message: str) -> None:
+    got, answer = ask(f"{slack.address}/local/{path}", fields)
+    assert got == status
+    assert answer["ok"] is False
+    assert message in answer["error"]
+
+
+def test_in_the_foreground_it_prints_where_it_is_and_ends_on_sigterm() -> None:
+    command = [sys.executable, "-m", "local.slack_server", "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline().strip() for _ in range(3)]
+        settings = dict(line.split("=", 1) for line in lines)
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/api/", settings["SLACK_API_URL"])
+        _, answer = ask(f"{settings['SLACK_API_URL']}auth.test", {"token": settings["SLACK_BOT_TOKEN"]})
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == 0
+    assert settings["SLACK_SIGNING_SECRET"]
+    assert answer["error"] in ("invalid_post_type", "not_authed")

@@ -1,0 +1,255 @@
+"""What Slack sends: signatures that slack_sdk accepts, envelopes, retries, and Lambda's own events."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import boto3
+import pytest
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2, SQSEvent
+from moto import mock_aws
+from slack_sdk.signature import Clock, SignatureVerifier
+
+from local.events import (
+    USER_AGENT,
+    Deliveries,
+    api_gateway_event,
+    app_rate_limited,
+    deliver,
+    encoded,
+    event_callback,
+    signed,
+    sqs_event,
+    url_verification,
+)
+from local.workspace import Identity, Workspace
+
+NOW = 1731000000.5
+
+
+class Standing(Clock):
+    def now(self) -> float:
+        return NOW
+
+
+class Request:
+    """One request as the receiver saw it."""
+
+    def __init__(self, headers: dict[str, str], body: bytes) -> None:
+        self.headers = headers
+        self.body = body
+
+
+class Receiver:
+    """A bot of which only the answers are scripted: statuses in turn, 200 when they run out, 0 for silence."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.statuses: list[int] = []
+        self.no_retry = False
+        self.closing = threading.Event()
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.requests.append(Request(dict(self.headers.items()), body))
+                status = receiver.statuses.pop(0) if receiver.statuses else 200
+                if status == 0:
+                    receiver.closing.wait()
+                    return
+                self.send_response(status)
+                if receiver.no_retry:
+                    self.send_header("x-slack-no-retry", "1")
+                self.end_headers()
+                self.wfile.write(b"seen")
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+                """Nothing."""
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.daemon_threads = False
+        self.url = f"http://127.0.0.1:{self.http.server_port}/slack/events"
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    thread = threading.Thread(target=receiver.http.serve_forever, args=(0.05,))
+    thread.start()
+    yield receiver
+    receiver.closing.set()
+    receiver.http.shutdown()
+    thread.join()
+    receiver.http.server_close()
+
+
+@pytest.fixture
+def payload(workspace: Workspace) -> dict[str, Any]:
+    ts = workspace.post("C0GENERAL", "U0ADA", "hello")["ts"]
+    return event_callback(
+        workspace.react("C0GENERAL", ts, "U0GRACE", "biohazard_sign"), workspace.identity, lambda: NOW
+    )
+
+
+def deliveries(receiver: Receiver, waited: list[float], timeout: float = 3.0) -> Deliveries:
+    return Deliveries(receiver.url, "secret", timeout=timeout, clock=lambda: NOW, wait=waited.append)
+
+
+def test_slacks_published_vector() -> None:
+    # https://docs.slack.dev/authentication/verifying-requests-from-slack
+    body = (
+        b"token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V"
+        b"&channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text="
+        b"&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN"
+        b"&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c"
+    )
+    headers = signed(body, "8f742231b10e8888abcd99yyyzzz85a5", 1531420618)
+    assert headers["X-Slack-Request-Timestamp"] == "1531420618"
+    assert headers["X-Slack-Signature"] == "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503"
+
+
+def test_slack_sdk_accepts_what_is_signed_and_nothing_else(payload: dict[str, Any]) -> None:
+    body = encoded(payload)
+    verifier = SignatureVerifier("secret", Standing())
+    assert verifier.is_valid_request(body, signed(body, "secret", int(NOW)))
+    assert not verifier.is_valid_request(body + b" ", signed(body, "secret", int(NOW)))
+    assert not verifier.is_valid_request(body, signed(body, "another", int(NOW)))
+
+
+def test_the_envelope_of_a_reaction(payload: dict[str, Any], workspace: Workspace) -> None:
+    assert payload["type"] == "event_callback"
+    assert (payload["team_id"], payload["api_app_id"], payload["event_time"]) == ("T0LOCAL", "A0TOXICITY", 1731000000)
+    assert payload["event"]["reaction"] == "biohazard_sign"
+    assert payload["authorizations"] == [
+        {
+            "enterprise_id": None,
+            "team_id": "T0LOCAL",
+            "user_id": workspace.identity.bot_user_id,
+            "is_bot": True,
+            "is_enterprise_install": False,
+        }
+    ]
+    assert payload["is_ext_shared_channel"] is False
+    assert payload["event_id"].startswith("Ev")
+
+
+def test_an_events_id_is_its_own(workspace: Workspace) -> None:
+    ts = workspace.post("C0GENERAL", "U0ADA", "hello")["ts"]
+    first, second = (workspace.react("C0GENERAL", ts, user, "eyes") for user in ("U0ADA", "U0GRACE"))
+    again = event_callback(first, workspace.identity, lambda: NOW + 60)
+    assert event_callback(first, workspace.identity)["event_id"] == again["event_id"]
+    assert event_callback(second, workspace.identity)["event_id"] != again["event_id"]
+    elsewhere = Identity(team_id="T0OTHER")
+    assert event_callback(first, elsewhere)["event_id"] != again["event_id"]
+
+
+def test_the_other_two_payloads() -> None:
+    assert url_verification(Identity(), "3eZbrw1a")["challenge"] == "3eZbrw1a"
+    limited = app_rate_limited(Identity(), lambda: NOW)
+    assert limited["type"] == "app_rate_limited"
+    assert limited["minute_rate_limited"] == 1730999940 + 60 * ((1731000000 - 1730999940) // 60)
+    assert limited["minute_rate_limited"] % 60 == 0
+    assert "event" not in limited
+
+
+def test_one_attempt_is_enough_when_the_answer_is_good(receiver: Receiver, payload: dict[str, Any]) -> None:
+    waited: list[float] = []
+    (attempt,) = deliveries(receiver, waited).send(payload)
+    assert (attempt.status, attempt.failure, attempt.body, waited) == (200, "", b"seen", [])
+    assert 0 < attempt.seconds < 3
+    (request,) = receiver.requests
+    assert json.loads(request.body) == payload
+    assert request.headers["User-Agent"] == USER_AGENT
+    assert "X-Slack-Retry-Num" not in request.headers
+    assert SignatureVerifier("secret", Standing()).is_valid_request(request.body, request.headers)
+
+
+def test_failed_deliveries_are_repeated_three_times(receiver: Receiver, payload: dict[str, Any]) -> None:
+    receiver.statuses = [500, 302, 404, 503, 503]
+    waited: list[float] = []
+    attempts = deliveries(receiver, waited).send(payload)
+    assert [attempt.failure for attempt in attempts] == ["http_error"] * 4
+    assert waited == [0, 60, 300]
+    numbers = [request.headers.get("X-Slack-Retry-Num") for request in receiver.requests]
+    assert numbers == [None, "1", "2", "3"]
+    assert {request.headers.get("X-Slack-Retry-Reason") for request in receiver.requests[1:]} == {"http_error"}
+    assert len({request.body for request in receiver.requests}) == 1
+
+
+def test_retries_stop_at_the_first_success(receiver: Receiver, payload: dict[str, Any]) -> None:
+    receiver.statuses = [500, 204]
+    assert [attempt.status for attempt in deliveries(receiver, []).send(payload)] == [500, 204]
+
+
+def test_no_retry_counts_on_a_failure_only(receiver: Receiver, payload: dict[str, Any]) -> None:
+    receiver.no_retry, receiver.statuses = True, [400]
+    (attempt,) = deliveries(receiver, []).send(payload)
+    assert (attempt.status, attempt.no_retry) == (400, True)
+
+
+def test_silence_is_a_time_out_and_repeated(receiver: Receiver, payload: dict[str, Any]) -> None:
+    receiver.statuses = [0, 200]
+    silent, answered = deliveries(receiver, [], timeout=0.2).send(payload)
+    assert (silent.status, silent.failure) == (0, "http_timeout")
+    assert answered.status == 200
+    assert receiver.requests[1].headers["X-Slack-Retry-Reason"] == "http_timeout"
+
+
+def test_nobody_listening_is_a_failed_connection(receiver: Receiver) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as unused:
+        url = f"http://127.0.0.1:{unused.server_port}/"
+    attempt = deliver(url, b"{}", {})
+    assert (attempt.status, attempt.failure) == (0, "connection_failed")
+
+
+def test_api_gateways_event_as_powertools_reads_it(payload: dict[str, Any]) -> None:
+    body = encoded(payload)
+    headers = signed(body, "secret", int(NOW))
+    event = APIGatewayProxyEventV2(api_gateway_event(body, headers, source_ip="198.51.100.4", clock=lambda: NOW))
+    assert event.version == "2.0"
+    assert (event.raw_path, event.http_method) == ("/slack/events", "POST")
+    assert event.request_context.http.source_ip == "198.51.100.4"
+    assert event.request_context.http.user_agent == USER_AGENT
+    assert event.request_context.time_epoch == 1731000000500
+    assert event.request_context.time == "07/Nov/2024:17:20:00 +0000"
+    assert event.json_body == payload
+    assert event["headers"]["x-slack-signature"] == headers["X-Slack-Signature"]
+    assert all(name == name.lower() for name in event["headers"])
+    packed = APIGatewayProxyEventV2(api_gateway_event(b"\xff\x00", {}, base64_encoded=True))
+    assert packed.is_base64_encoded
+    assert packed["body"] == "/wA="
+
+
+@mock_aws
+def test_an_sqs_event_of_received_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    sqs = boto3.client("sqs", region_name="eu-central-1")
+    url = sqs.create_queue(QueueName="jobs")["QueueUrl"]
+    trace = {"DataType": "String", "StringValue": "Ev1"}
+    sent = sqs.send_message(QueueUrl=url, MessageBody='{"a":1}', MessageAttributes={"event_id": trace})
+    received = sqs.receive_message(
+        QueueUrl=url, MessageSystemAttributeNames=["All"], MessageAttributeNames=["All"]
+    )["Messages"]
+    (record,) = SQSEvent(sqs_event(received)).records
+    assert record.message_id == sent["MessageId"]
+    assert record.json_body == {"a": 1}
+    assert record.md5_of_body == received[0]["MD5OfBody"]
+    assert record.attributes.approximate_receive_count == "1"
+    assert record.message_attributes["event_id"].string_value == "Ev1"
+    assert (record.event_source, record.aws_region, record.queue_url.rsplit("/", 1)[1]) == (
+        "aws:sqs",
+        "eu-central-1",
+        "jobs",
+    )
+
+
+def test_messages_received_without_attributes_are_refused() -> None:
+    bare = {"MessageId": "m-1", "ReceiptHandle": "r", "Body": "{}", "MD5OfBody": ""}
+    with pytest.raises(ValueError, match="m-1 has no attributes.*MessageSystemAttributeNames"):
+        sqs_event([bare])

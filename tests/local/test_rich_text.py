@@ -1,0 +1,44 @@
+"""Text as people type it and as apps send it: what Slack stores and which blocks it makes of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from local.rich_text import escaped, rich_text, stored
+
+
+def test_what_a_person_types_is_never_markup() -> None:
+    assert escaped("<@U0ADA> & <b> &amp;") == "&lt;@U0ADA&gt; &amp; &lt;b&gt; &amp;amp;"
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("a < b && c > d", "a &lt; b &amp;&amp; c &gt; d"),
+        ("already &lt;escaped&gt; &amp; fine", "already &lt;escaped&gt; &amp; fine"),
+        ("&nbsp; is no escape of Slack's", "&amp;nbsp; is no escape of Slack's"),
+        ("<@U0ADA> <#C0GENERAL|general> <!here>", "<@U0ADA> <#C0GENERAL|general> <!here>"),
+        ("<https://example.org/?a=1&amp;b=2|a link>", "<https://example.org/?a=1&amp;b=2|a link>"),
+        ("<script>", "&lt;script&gt;"),
+    ],
+)
+def test_what_an_app_sends_keeps_its_markup(sent: str, kept: str) -> None:
+    assert stored(sent) == kept
+    assert stored(kept) == kept
+
+
+def test_blocks_hold_the_same_words_unescaped() -> None:
+    text = "hi <@U0ADA>, 1 &lt; 2 :tada: <https://example.org|see> <!here> <#C1|x> <!subteam^S1> <!date^1^x|noon>"
+    block = rich_text(text)
+    assert block["type"] == "rich_text"
+    assert [one for one in block["elements"][0]["elements"] if one != {"type": "text", "text": " "}] == [
+        {"type": "text", "text": "hi "},
+        {"type": "user", "user_id": "U0ADA"},
+        {"type": "text", "text": ", 1 < 2 "},
+        {"type": "emoji", "name": "tada"},
+        {"type": "link", "url": "https://example.org", "text": "see"},
+        {"type": "broadcast", "range": "here"},
+        {"type": "channel", "channel_id": "C1"},
+        {"type": "usergroup", "usergroup_id": "S1"},
+        {"type": "text", "text": "noon"},
+    ]

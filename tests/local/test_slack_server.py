@@ -1,0 +1,374 @@
+"""The local Slack's Web API, asked by slack_sdk's own client over HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import pytest
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
+from slack_sdk.models.metadata import Metadata
+
+from local.slack_server import SlackServer
+from local.workspace import Workspace
+
+GENERAL, PRIVATE, RANDOM, ADA, GRACE = "C0GENERAL", "C0PRIVATE", "C0RANDOM", "U0ADA", "U0GRACE"
+
+
+def refusal(call: Callable[[], object]) -> dict[str, Any]:
+    """Slack's answer to a call that it refuses."""
+    with pytest.raises(SlackApiError) as caught:
+        call()
+    answer = caught.value.response.data
+    assert isinstance(answer, dict)
+    assert answer["ok"] is False
+    return answer
+
+
+def texts(answer: Any) -> list[str]:
+    return [message["text"] for message in answer["messages"]]
+
+
+def raw(url: str, body: bytes | None = None, **headers: str) -> dict[str, Any]:
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    with urlopen(Request(url, data=body, headers=names), timeout=5) as answer:
+        read: dict[str, Any] = json.load(answer)
+    return read
+
+
+# Authentication, scopes, arguments.
+
+
+def test_auth_test_says_who_the_bot_is(client: WebClient, workspace: Workspace) -> None:
+    answer = client.auth_test()
+    assert answer["user_id"] == workspace.identity.bot_user_id
+    assert answer["bot_id"] == workspace.identity.bot_id
+    assert answer["team_id"] == "T0LOCAL"
+    assert "chat:write" in answer.headers["X-OAuth-Scopes"]
+
+
+def test_a_missing_wrong_or_revoked_token_is_refused(slack: SlackServer, client: WebClient) -> None:
+    assert raw(f"{slack.url}auth.test")["error"] == "not_authed"
+    client.token = "xoxb-wrong"
+    assert refusal(client.auth_test)["error"] == "invalid_auth"
+    client.token = slack.workspace.token
+    slack.workspace.refuse_token("token_revoked")
+    assert refusal(client.auth_test)["error"] == "token_revoked"
+    client.token = slack.workspace.rotate_token()
+    assert client.auth_test()["ok"]
+
+
+def test_the_token_may_come_in_the_body_and_is_never_recorded(slack: SlackServer) -> None:
+    form = f"token={slack.workspace.token}&channel={GENERAL}".encode()
+    answer = raw(f"{slack.url}conversations.history", form, Content_Type="application/x-www-form-urlencoded")
+    assert answer["ok"]
+    assert slack.workspace.token not in repr(slack.calls)
+
+
+def test_a_missing_scope_is_named(slack: SlackServer, client: WebClient) -> None:
+    slack.workspace.revoke("chat:write")
+    answer = refusal(lambda: client.chat_postMessage(channel=GENERAL, text="hi"))
+    assert (answer["error"], answer["needed"]) == ("missing_scope", "chat:write")
+    assert answer["provided"] == "channels:history,groups:history,im:history,mpim:history,reactions:read"
+    slack.workspace.grant("chat:write")
+    assert client.chat_postMessage(channel=GENERAL, text="hi")["ok"]
+
+
+def test_the_scope_for_reading_depends_on_the_kind_of_channel(slack: SlackServer, client: WebClient) -> None:
+    slack.workspace.revoke("groups:history")
+    assert client.conversations_history(channel=GENERAL)["ok"]
+    answer = refusal(lambda: client.conversations_history(channel=PRIVATE))
+    assert (answer["error"], answer["needed"]) == ("missing_scope", "groups:history")
+
+
+def test_unknown_methods_and_arguments_are_refused(client: WebClient) -> None:
+    assert refusal(lambda: client.api_call("chat.postMassage"))["error"] == "unknown_method"
+    answer = refusal(lambda: client.chat_postMessage(channel=GENERAL, text="hi", threadts="1.2"))
+    assert answer["error"] == "invalid_arguments"
+    assert answer["response_metadata"]["messages"] == ["[ERROR] unknown argument: threadts"]
+
+
+def test_an_absent_argument_and_an_empty_one_are_told_apart(client: WebClient) -> None:
+    answer = refusal(lambda: client.api_call("conversations.replies", params={"channel": GENERAL}))
+    assert answer["error"] == "invalid_arguments"
+    assert answer["response_metadata"]["messages"] == ["[ERROR] missing required field: ts"]
+    assert refusal(lambda: client.conversations_replies(channel=GENERAL, ts=""))["error"] == "thread_not_found"
+    assert refusal(lambda: client.conversations_history(channel=""))["error"] == "channel_not_found"
+
+
+def test_reading_methods_take_no_json(client: WebClient) -> None:
+    answer = refusal(lambda: client.api_call("conversations.history", json={"channel": GENERAL}))
+    assert answer["response_metadata"]["messages"] == ["[ERROR] missing required field: channel"]
+
+
+def test_a_query_string_works_for_reading(slack: SlackServer) -> None:
+    token = {"Authorization": f"Bearer {slack.workspace.token}"}
+    assert raw(f"{slack.url}conversations.history?channel={GENERAL}&limit=1", **token)["messages"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "error"),
+    [
+        (b"{", "application/json", "invalid_json"),
+        (b"[1]", "application/json", "json_not_object"),
+        (b"<a/>", "application/xml", "invalid_post_type"),
+    ],
+)
+def test_bodies_that_cannot_be_read(slack: SlackServer, body: bytes, kind: str, error: str) -> None:
+    assert raw(f"{slack.url}chat.postMessage", body, Content_Type=kind)["error"] == error
+
+
+# Reading.
+
+
+def test_history_of_a_reply_or_a_deleted_message_gives_the_neighbour(client: WebClient, workspace: Workspace) -> None:
+    root = workspace.post(GENERAL, ADA, "root")["ts"]
+    reply = workspace.post(GENERAL, GRACE, "reply", thread_ts=root)["ts"]
+    gone = workspace.post(GENERAL, ADA, "gone")["ts"]
+    workspace.delete(GENERAL, gone)
+    for ts in (reply, gone):
+        assert texts(client.conversations_history(channel=GENERAL, latest=ts, inclusive=True, limit=1)) == ["root"]
+        narrow = client.conversations_history(channel=GENERAL, oldest=ts, latest=ts, inclusive=True, limit=1)
+        assert texts(narrow) == []
+    found = client.conversations_history(channel=GENERAL, oldest=root, latest=root, inclusive=True, limit=1)
+    assert [message["ts"] for message in found["messages"]] == [root]
+
+
+def test_history_is_newest_first_with_exclusive_bounds_and_no_replies(client: WebClient, workspace: Workspace) -> None:
+    one, two, three = (workspace.post(GENERAL, ADA, text)["ts"] for text in ("one", "two", "three"))
+    workspace.post(GENERAL, GRACE, "hidden", thread_ts=two)
+    workspace.post(GENERAL, GRACE, "shown", thread_ts=two, reply_broadcast=True)
+    assert texts(client.conversations_history(channel=GENERAL)) == ["shown", "three", "two", "one"]
+    assert texts(client.conversations_history(channel=GENERAL, oldest=one, latest=three)) == ["two"]
+    inclusive = client.conversations_history(channel=GENERAL, oldest=one, latest=three, inclusive=True)
+    assert texts(inclusive) == ["three", "two", "one"]
+
+
+def test_history_comes_in_pages(client: WebClient, workspace: Workspace) -> None:
+    for number in range(5):
+        workspace.post(GENERAL, ADA, str(number))
+    pages = [texts(page) for page in client.conversations_history(channel=GENERAL, limit=2)]
+    assert pages == [["4", "3"], ["2", "1"], ["0"]]
+    assert refusal(lambda: client.conversations_history(channel=GENERAL, cursor="x"))["error"] == "invalid_cursor"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"oldest": "yesterday"}, "invalid_ts_oldest"),
+        ({"latest": "now"}, "invalid_ts_latest"),
+        ({"limit": 0}, "invalid_limit"),
+        ({"limit": "many"}, "invalid_limit"),
+        ({"inclusive": "maybe"}, "invalid_arguments"),
+    ],
+)
+def test_bounds_that_cannot_be_read(client: WebClient, arguments: dict[str, Any], error: str) -> None:
+    assert refusal(lambda: client.conversations_history(channel=GENERAL, **arguments))["error"] == error
+
+
+def test_replies_of_a_root_of_a_reply_and_of_nothing(client: WebClient, workspace: Workspace) -> None:
+    root = workspace.post(GENERAL, ADA, "root")["ts"]
+    alone = client.conversations_replies(channel=GENERAL, ts=root)
+    assert texts(alone) == ["root"]
+    assert "thread_ts" not in alone["messages"][0]
+    reply = workspace.post(GENERAL, GRACE, "reply", thread_ts=root)["ts"]
+    assert texts(client.conversations_replies(channel=GENERAL, ts=root)) == ["root", "reply"]
+    (only,) = client.conversations_replies(channel=GENERAL, ts=reply)["messages"]
+    assert (only["ts"], only["thread_ts"]) == (reply, root)
+    unknown = refusal(lambda: client.conversations_replies(channel=GENERAL, ts="1731000000.999999"))
+    assert unknown["error"] == "thread_not_found"
+
+
+def test_replies_come_in_pages_and_always_with_the_root_of_bounds(client: WebClient, workspace: Workspace) -> None:
+    root = workspace.post(GENERAL, ADA, "root")["ts"]
+    stamps = [workspace.post(GENERAL, GRACE, str(number), thread_ts=root)["ts"] for number in range(4)]
+    pages = [texts(page) for page in client.conversations_replies(channel=GENERAL, ts=root, limit=2)]
+    assert pages == [["root", "0"], ["1", "2"], ["3"]]
+    later = client.conversations_replies(channel=GENERAL, ts=root, oldest=stamps[1])
+    assert texts(later) == ["root", "2", "3"]
+
+
+def test_metadata_is_shown_only_when_asked_for(client: WebClient, workspace: Workspace) -> None:
+    root = workspace.post(GENERAL, ADA, "root")["ts"]
+    mark = Metadata(event_type="toxicity_verdict", event_payload={"key": "T/C/1"})
+    client.chat_postMessage(channel=GENERAL, text="verdict", thread_ts=root, metadata=mark)
+    silent = client.conversations_replies(channel=GENERAL, ts=root)["messages"][1]
+    assert "metadata" not in silent
+    told = client.conversations_replies(channel=GENERAL, ts=root, include_all_metadata=True)["messages"][1]
+    assert told["metadata"] == {"event_type": "toxicity_verdict", "event_payload": {"key": "T/C/1"}}
+
+
+def test_reading_where_the_bot_is_not(client: WebClient, workspace: Workspace) -> None:
+    workspace.kick(PRIVATE)
+    assert refusal(lambda: client.conversations_history(channel=RANDOM))["error"] == "not_in_channel"
+    assert refusal(lambda: client.conversations_replies(channel=RANDOM, ts="1"))["error"] == "not_in_channel"
+    assert refusal(lambda: client.conversations_history(channel=PRIVATE))["error"] == "channel_not_found"
+    assert refusal(lambda: client.conversations_history(channel="C0NOWHERE"))["error"] == "channel_not_found"
+
+
+def test_reactions_get_finds_messages_and_replies(client: WebClient, workspace: Workspace) -> None:
+    root = workspace.post(GENERAL, ADA, "root")["ts"]
+    reply = workspace.post(GENERAL, GRACE, "reply", thread_ts=root)["ts"]
+    workspace.react(GENERAL, reply, ADA, "eyes")
+    message = client.reactions_get(channel=GENERAL, timestamp=reply)["message"]
+    assert message["reactions"] == [{"name": "eyes", "users": [ADA], "count": 1}]
+    assert message["thread_ts"] == root
+    for arguments, error in (
+        ({"channel": GENERAL, "timestamp": "1731000000.999999"}, "message_not_found"),
+        ({"channel": GENERAL, "timestamp": "soon"}, "bad_timestamp"),
+        ({"channel": GENERAL}, "no_item_specified"),
+    ):
+        assert refusal(lambda asked=arguments: client.reactions_get(**asked))["error"] == error  # type: ignore[misc]
+
+
+def test_permalinks(client: WebClient, workspace: Workspace) -> None:
+    root = workspace.post(GENERAL, ADA, "root")["ts"]
+    plain = client.chat_getPermalink(channel=GENERAL, message_ts=root)["permalink"]
+    assert plain == "https://local.slack.com/archives/C0GENERAL/p1731000000000000"
+    reply = workspace.post(GENERAL, GRACE, "reply", thread_ts=root)["ts"]
+    threaded = client.chat_getPermalink(channel=GENERAL, message_ts=reply)["permalink"]
+    assert threaded.endswith(f"?thread_ts={root}&cid=C0GENERAL")
+    assert refusal(lambda: client.chat_getPermalink(channel=GENERAL, message_ts="1"))["error"] == "message_not_found"
+
+
+# Writing.
+
+
+def test_a_post_is_the_bots_own_and_keeps_what_was_sent(client: WebClient, workspace: Workspace) -> None:
+    root = workspace.post(GENERAL, ADA, "root")["ts"]
+    section = {"type": "section", "text": {"type": "mrkdwn", "text": "*likely*"}}
+    answer = client.chat_postMessage(
+        channel=GENERAL, text="a < b", blocks=[section], thread_ts=root, unfurl_links=False, unfurl_media=False
+    )
+    (_, posted) = workspace.thread(GENERAL, root)
+    assert (answer["channel"], answer["ts"], answer["message"]["thread_ts"]) == (GENERAL, posted["ts"], root)
+    assert (posted["text"], posted["blocks"][0]["text"]) == ("a &lt; b", section["text"])
+    assert posted["bot_id"] == workspace.identity.bot_id
+
+
+def test_blocks_and_metadata_may_be_json_text(slack: SlackServer, workspace: Workspace) -> None:
+    fields = {"channel": GENERAL, "text": "x", "blocks": '[{"type":"divider"}]', "reply_broadcast": "0"}
+    fields["metadata"] = '{"event_type":"a_b","event_payload":{"n":1}}'
+    body, token = json.dumps(fields).encode(), f"Bearer {workspace.token}"
+    assert raw(f"{slack.url}chat.postMessage", body, Content_Type="application/json", Authorization=token)["ok"]
+    (posted,) = workspace.conversation(GENERAL)
+    assert posted["blocks"][0]["type"] == "divider"
+    assert posted["metadata"]["event_payload"] == {"n": 1}
+
+
+def test_a_post_to_a_person_opens_their_direct_conversation(client: WebClient, workspace: Workspace) -> None:
+    workspace.scopes.clear()
+    workspace.grant("chat:write")
+    answer = client.chat_postMessage(channel=ADA, text="a hint")
+    assert answer["channel"] == "D0ADA"
+    assert client.chat_postMessage(channel=ADA, text="another")["channel"] == "D0ADA"
+    assert [message["text"] for message in workspace.conversation("D0ADA")] == ["a hint", "another"]
+
+
+def test_a_post_to_a_channels_name(client: WebClient) -> None:
+    assert client.chat_postMessage(channel="#general", text="hi")["channel"] == GENERAL
+
+
+def test_a_post_below_a_vanished_message_goes_to_the_channel(client: WebClient, workspace: Workspace) -> None:
+    root = workspace.post(GENERAL, ADA, "root")["ts"]
+    workspace.delete(GENERAL, root)
+    answer = client.chat_postMessage(channel=GENERAL, text="too late", thread_ts=root)
+    assert answer["ok"]
+    assert "thread_ts" not in answer["message"]
+    assert texts(client.conversations_history(channel=GENERAL)) == ["too late"]
+
+
+def test_a_post_below_a_tombstone_stays_in_the_thread(client: WebClient, workspace: Workspace) -> None:
+    root = workspace.post(GENERAL, ADA, "root")["ts"]
+    workspace.post(GENERAL, GRACE, "reply", thread_ts=root)
+    workspace.delete(GENERAL, root)
+    answer = client.chat_postMessage(channel=GENERAL, text="verdict", thread_ts=root)
+    assert answer["message"]["thread_ts"] == root
+
+
+def test_where_the_bot_may_not_write(client: WebClient, workspace: Workspace) -> None:
+    assert refusal(lambda: client.chat_postMessage(channel=RANDOM, text="x"))["error"] == "not_in_channel"
+    workspace.grant("chat:write.public")
+    assert client.chat_postMessage(channel=RANDOM, text="x")["ok"]
+    workspace.restrict(GENERAL)
+    assert refusal(lambda: client.chat_postMessage(channel=GENERAL, text="x"))["error"] == "restricted_action"
+    workspace.archive(GENERAL)
+    assert refusal(lambda: client.chat_postMessage(channel=GENERAL, text="x"))["error"] == "is_archived"
+
+
+def section(text: str) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "complaint"),
+    [
+        ({"text": "  "}, "no_text", ""),
+        ({"blocks": "[{"}, "invalid_blocks_format", ""),
+        ({"blocks": [section("x" * 3001)]}, "invalid_blocks", "must be less than 3001 characters"),
+        ({"blocks": [section("")]}, "invalid_blocks", "must be more than 0 characters"),
+        ({"blocks": [{"type": "divider"}] * 51}, "invalid_blocks", "no more than 50 items allowed"),
+        ({"blocks": [{"type": "sction"}]}, "invalid_blocks", "unsupported type [json-pointer:/blocks/0]"),
+        ({"blocks": [{"type": "section"}]}, "invalid_blocks", "missing required field: text"),
+        ({"blocks": [{"type": "context", "elements": []}]}, "invalid_blocks", "no fewer than 1 items allowed"),
+        ({"blocks": [{"type": "header", "text": section("x")["text"]}]}, "invalid_blocks", "failed to match"),
+        ({"blocks": [section("x" * 2500)] * 5}, "msg_blocks_too_long", ""),
+        ({"text": "x", "metadata": {"event_type": "a", "event_payload": "b"}}, "invalid_metadata_format", ""),
+        ({"text": "x", "metadata": {"event_type": "a.b", "event_payload": {}}}, "invalid_metadata_format", ""),
+        ({"text": "x", "metadata": {"event_type": "a", "event_payload": {"k": "v" * 9000}}}, "metadata_too_large", ""),
+        ({"text": "x", "markdown_text": "y"}, "markdown_text_conflict", ""),
+        ({"text": "x", "thread_ts": "the first one"}, "invalid_thread_ts", ""),
+    ],
+)
+def test_content_that_slack_refuses(
+    client: WebClient, workspace: Workspace, content: dict[str, Any], error: str, complaint: str
+) -> None:
+    answer = refusal(lambda: client.api_call("chat.postMessage", json={"channel": GENERAL, **content}))
+    assert answer["error"] == error
+    assert complaint in "; ".join(answer.get("response_metadata", {}).get("messages", []))
+    assert workspace.conversation(GENERAL) == []
+
+
+def test_content_at_the_limits_is_taken(client: WebClient) -> None:
+    blocks = [section("x" * 3000), *[{"type": "divider"}] * 49]
+    assert client.chat_postMessage(channel=GENERAL, text="x", blocks=blocks)["ok"]
+
+
+def test_a_long_text_is_cut_with_a_warning_and_refused_as_ephemeral(client: WebClient, workspace: Workspace) -> None:
+    answer = client.chat_postMessage(channel=GENERAL, text="x" * 40_001)
+    assert answer["warning"] == "message_truncated"
+    assert len(workspace.message(GENERAL, answer["ts"])["text"]) == 40_000
+    long = refusal(lambda: client.chat_postEphemeral(channel=GENERAL, user=ADA, text="x" * 40_001))
+    assert long["error"] == "msg_too_long"
+
+
+def test_an_ephemeral_message_is_seen_by_one_person_and_never_read_again(
+    client: WebClient, workspace: Workspace
+) -> None:
+    answer = client.chat_postEphemeral(channel=GENERAL, user=ADA, text="only you")
+    assert [(one["user"], one["text"], one["ts"]) for one in workspace.ephemerals] == [
+        (ADA, "only you", answer["message_ts"])
+    ]
+    assert client.conversations_history(channel=GENERAL)["messages"] == []
+    workspace.kick(GENERAL, GRACE)
+    outside = refusal(lambda: client.chat_postEphemeral(channel=GENERAL, user=GRACE, text="x"))
+    assert outside["error"] == "user_not_in_channel"
+
+
+def test_every_call_is_recorded_as_it_ended(slack: SlackServer, client: WebClient) -> None:
+    client.chat_postMessage(channel=GENERAL, text="x")
+    refusal(lambda: client.chat_postMessage(channel="C0NOWHERE", text="x"))
+    good, bad = slack.calls_of("chat.postMessage")
+    assert (good.arguments, good.status, good.error) == ({"channel": GENERAL, "text": "x"}, 200, None)
+    assert (bad.status, bad.error) == (200, "channel_not_found")
+
+
+def test_a_port_is_free_again_after_close() -> None:
+    with SlackServer() as slack:
+        address = slack.url
+    with pytest.raises(URLError):
+        urlopen(f"{address}auth.test", timeout=1)

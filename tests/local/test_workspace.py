@@ -1,0 +1,202 @@
+"""The state of a workspace: what people and apps write, edit, delete and react to."""
+
+from __future__ import annotations
+
+import re
+import threading
+
+import pytest
+
+from local.workspace import Message, RefusedError, Workspace
+
+GENERAL, ADA, GRACE = "C0GENERAL", "U0ADA", "U0GRACE"
+
+
+def test_ts_are_unique_and_grow_though_the_clock_stands_still(workspace: Workspace) -> None:
+    stamps = [workspace.post(GENERAL, ADA, str(number))["ts"] for number in range(5)]
+    assert stamps == sorted(set(stamps))
+    assert stamps[0] == "1731000000.000000"
+    assert all(re.fullmatch(r"\d{10}\.\d{6}", ts) for ts in stamps)
+
+
+def test_ts_stay_unique_when_many_write_at_once(workspace: Workspace) -> None:
+    def write() -> None:
+        for _ in range(50):
+            workspace.post(GENERAL, ADA, "at once")
+
+    writers = [threading.Thread(target=write) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert len({message["ts"] for message in workspace.conversation(GENERAL)}) == 200
+
+
+def test_a_person_a_bot_and_a_webhook_sign_differently(workspace: Workspace) -> None:
+    webhook = workspace.add_user("alerts", bot_id="B0ALERTS")
+    person = workspace.post(GENERAL, ADA, "hello")
+    bot = workspace.post(GENERAL, "U0DEPLOYBOT", "deployed")
+    hook = workspace.post(GENERAL, webhook, "disk full")
+    assert person["user"] == ADA
+    assert "bot_id" not in person
+    assert (bot["user"], bot["bot_id"], bot["app_id"]) == ("U0DEPLOYBOT", "B0DEPLOY", "A0DEPLOY")
+    assert bot["bot_profile"]["name"] == "deploybot"
+    assert (hook["subtype"], hook["bot_id"]) == ("bot_message", "B0ALERTS")
+    assert "user" not in hook
+
+
+def test_what_comes_out_is_a_copy(workspace: Workspace) -> None:
+    message = workspace.post(GENERAL, ADA, "mine", blocks=[{"type": "divider"}])
+    message["blocks"].clear()
+    workspace.conversation(GENERAL)[0]["text"] = "yours"
+    assert workspace.message(GENERAL, message["ts"])["text"] == "mine"
+    assert workspace.message(GENERAL, message["ts"])["blocks"][0]["type"] == "divider"
+
+
+def test_a_root_counts_its_replies_only_once_it_has_some(workspace: Workspace) -> None:
+    root = workspace.post(GENERAL, ADA, "root")
+    assert "thread_ts" not in root
+    first = workspace.post(GENERAL, GRACE, "one", thread_ts=root["ts"])
+    last = workspace.post(GENERAL, GRACE, "two", thread_ts=root["ts"])
+    seen = workspace.message(GENERAL, root["ts"])
+    assert seen["thread_ts"] == root["ts"]
+    assert (seen["reply_count"], seen["latest_reply"], seen["reply_users"]) == (2, last["ts"], [GRACE])
+    assert (first["thread_ts"], first["parent_user_id"]) == (root["ts"], ADA)
+    assert [one["text"] for one in workspace.thread(GENERAL, root["ts"])] == ["root", "one", "two"]
+
+
+def test_a_deleted_message_vanishes_and_a_deleted_root_leaves_a_tombstone(workspace: Workspace) -> None:
+    alone, root = (workspace.post(GENERAL, ADA, text)["ts"] for text in ("alone", "root"))
+    reply = workspace.post(GENERAL, GRACE, "reply", thread_ts=root)["ts"]
+    workspace.delete(GENERAL, alone)
+    workspace.delete(GENERAL, root)
+    with pytest.raises(RefusedError, match="message_not_found"):
+        workspace.message(GENERAL, alone)
+    stone = workspace.message(GENERAL, root)
+    assert (stone["subtype"], stone["user"], stone["text"]) == ("tombstone", "USLACKBOT", "This message was deleted.")
+    assert stone["reply_count"] == 1
+    workspace.delete(GENERAL, reply)
+    assert workspace.conversation(GENERAL) == []
+
+
+def test_a_reply_to_a_vanished_message_is_a_top_level_message(workspace: Workspace) -> None:
+    root = workspace.post(GENERAL, ADA, "root")["ts"]
+    workspace.delete(GENERAL, root)
+    assert "thread_ts" not in workspace.post(GENERAL, GRACE, "too late", thread_ts=root)
+
+
+def test_a_reply_to_a_reply_is_not_in_the_first_thread(workspace: Workspace) -> None:
+    root = workspace.post(GENERAL, ADA, "root")["ts"]
+    reply = workspace.post(GENERAL, GRACE, "reply", thread_ts=root)["ts"]
+    workspace.post(GENERAL, ADA, "astray", thread_ts=reply)
+    assert [one["text"] for one in workspace.thread(GENERAL, root)] == ["root", "reply"]
+    assert [one["text"] for one in workspace.thread(GENERAL, reply)] == ["reply", "astray"]
+
+
+def test_an_edit_changes_text_and_blocks_and_keeps_the_ts() -> None:
+    now = [1731000000.25]
+    workspace = Workspace.example(clock=lambda: now[0])
+    message = workspace.post(GENERAL, ADA, "before")
+    now[0] += 60
+    edited = workspace.edit(GENERAL, message["ts"], "after & later")
+    assert edited["ts"] == message["ts"]
+    assert edited["text"] == "after &amp; later"
+    assert edited["edited"] == {"user": ADA, "ts": "1731000060.000000"}
+    assert edited["blocks"][0]["elements"][0]["elements"] == [{"type": "text", "text": "after & later"}]
+
+
+def test_reactions_are_counted_and_make_events(workspace: Workspace) -> None:
+    ts = workspace.post(GENERAL, ADA, "hm")["ts"]
+    event = workspace.react(GENERAL, ts, GRACE, "eyes")
+    workspace.react(GENERAL, ts, ADA, "eyes")
+    item = {"type": "message", "channel": GENERAL, "ts": ts}
+    assert event == {
+        "type": "reaction_added",
+        "user": GRACE,
+        "reaction": "eyes",
+        "item": item,
+        "item_user": ADA,
+        "event_ts": event["event_ts"],
+    }
+    assert workspace.message(GENERAL, ts)["reactions"] == [{"name": "eyes", "users": [GRACE, ADA], "count": 2}]
+    with pytest.raises(RefusedError, match="already_reacted"):
+        workspace.react(GENERAL, ts, GRACE, "eyes")
+    removed = workspace.unreact(GENERAL, ts, GRACE, "eyes")
+    assert (removed["type"], removed["item"]) == ("reaction_removed", item)
+    assert workspace.message(GENERAL, ts)["reactions"] == [{"name": "eyes", "users": [ADA], "count": 1}]
+    with pytest.raises(RefusedError, match="no_reaction"):
+        workspace.unreact(GENERAL, ts, GRACE, "eyes")
+
+
+def test_a_reaction_to_a_webhooks_message_names_no_author(workspace: Workspace) -> None:
+    hook = workspace.add_user("alerts", bot_id="B0ALERTS")
+    ts = workspace.post(GENERAL, hook, "disk full")["ts"]
+    assert "item_user" not in workspace.react(GENERAL, ts, GRACE, "eyes")
+    assert "item_user" in workspace.react(GENERAL, workspace.post(GENERAL, "U0DEPLOYBOT", "x")["ts"], GRACE, "eyes")
+
+
+def _archive(workspace: Workspace, _root: str) -> None:
+    workspace.archive(GENERAL)
+
+
+def _kick(workspace: Workspace, _root: str) -> None:
+    workspace.kick(GENERAL)
+
+
+def _read_only(workspace: Workspace, _root: str) -> None:
+    workspace.restrict(GENERAL, "restricted_action_read_only_channel")
+
+
+def _thread_only(workspace: Workspace, _root: str) -> None:
+    workspace.restrict(GENERAL, "restricted_action_thread_only_channel")
+
+
+def _no_threads(workspace: Workspace, _root: str) -> None:
+    workspace.restrict(GENERAL, "restricted_action_non_threadable_channel")
+
+
+def _lock(workspace: Workspace, root: str) -> None:
+    workspace.lock_thread(GENERAL, root)
+
+
+@pytest.mark.parametrize(
+    ("change", "top_level", "in_thread"),
+    [
+        (_archive, "is_archived", "is_archived"),
+        (_kick, "not_in_channel", "not_in_channel"),
+        (_read_only, "restricted_action_read_only_channel", "restricted_action_read_only_channel"),
+        (_thread_only, "restricted_action_thread_only_channel", None),
+        (_no_threads, None, "restricted_action_non_threadable_channel"),
+        (_lock, None, "restricted_action_thread_locked"),
+    ],
+)
+def test_who_may_write_where(change, top_level: str | None, in_thread: str | None, workspace: Workspace) -> None:  # type: ignore[no-untyped-def]
+    root = workspace.post(GENERAL, ADA, "root")["ts"]
+    bot = workspace.identity.bot_user_id
+    assert workspace.posting_refusal(GENERAL, bot, None) is None
+    change(workspace, root)
+    assert workspace.posting_refusal(GENERAL, bot, None) == top_level
+    assert workspace.posting_refusal(GENERAL, bot, root) == in_thread
+
+
+def test_nobody_can_reply_to_a_join_notice(workspace: Workspace) -> None:
+    notice: Message = workspace.post(GENERAL, ADA, "<@U0ADA> has joined", subtype="channel_join")
+    bot = workspace.identity.bot_user_id
+    assert workspace.posting_refusal(GENERAL, bot, notice["ts"]) == "cannot_reply_to_message"
+
+
+def test_a_rotated_token_leaves_the_old_one_refused(workspace: Workspace) -> None:
+    old = workspace.token
+    new = workspace.rotate_token("token_expired")
+    assert workspace.token_refusal(new) is None
+    assert workspace.token_refusal(old) == "token_expired"
+    assert workspace.token_refusal("xoxb-somebody-elses") == "invalid_auth"
+    workspace.refuse_token("account_inactive")
+    assert workspace.token_refusal(new) == "account_inactive"
+
+
+def test_the_same_name_twice_is_a_mistake(workspace: Workspace) -> None:
+    with pytest.raises(ValueError, match="user U0ADA exists already"):
+        workspace.add_user("Ada")
+    with pytest.raises(ValueError, match="channel C0GENERAL exists already"):
+        workspace.add_channel("general")

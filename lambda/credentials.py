@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from errors import SettingError
+from errors import SecretStoreError, SettingError
 from settings import Secret
 
 if TYPE_CHECKING:
@@ -59,16 +59,34 @@ class Credentials:
 
     def _read(self) -> _Values:
         # Imported here: whoever gives the secrets directly does not pay for it at start-up.
-        from aws_lambda_powertools.utilities import parameters
+        from aws_lambda_powertools.utilities.parameters import SecretsProvider
+        from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
+        from botocore.config import Config
+        from botocore.exceptions import ClientError
 
         self._read_at = self._clock()
-        text = parameters.get_secret(self._secret_id, force_fetch=True)
+        # Slack waits three seconds: two short tries fit, boto3's own patience does not.
+        config = Config(connect_timeout=0.5, read_timeout=0.9, retries={"total_max_attempts": 2})
         try:
-            secret = json.loads(text)
-            values = _Values(tuple(Secret(item) for item in secret["signing_secrets"]), Secret(secret["bot_token"]))
-        except (ValueError, TypeError, KeyError):
-            # The cause would show the secret.
-            raise SettingError(
-                "SLACK_SECRET_ID", 'names a secret that is not {"signing_secrets": [..], "bot_token": ".."}.'
-            ) from None
-        return values
+            text = SecretsProvider(boto_config=config).get(self._secret_id, force_fetch=True)
+        except GetParameterError as error:
+            cause = error.__context__
+            code = cause.response["Error"]["Code"] if isinstance(cause, ClientError) else type(cause).__name__
+            raise SecretStoreError(code) from error
+        return _parsed(text)
+
+
+def _parsed(text: Any) -> _Values:
+    try:
+        secret = json.loads(text or "")
+        signing_secrets, bot_token = secret["signing_secrets"], secret["bot_token"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        signing_secrets, bot_token = None, None
+    # An empty signing secret would let anybody sign, and so would the letters of one that is no list.
+    given = [*signing_secrets, bot_token] if isinstance(signing_secrets, list) and signing_secrets else [None]
+    if not all(isinstance(item, str) and item for item in given):
+        # Raised out here, with no cause: it would show the secret.
+        raise SettingError(
+            "SLACK_SECRET_ID", 'names a secret that is not {"signing_secrets": ["..."], "bot_token": "..."}.'
+        )
+    return _Values(tuple(map(Secret, given[:-1])), Secret(given[-1]))

@@ -68,6 +68,14 @@ class LedgerError(BotError):
         self.code = code
 
 
+class SecretStoreError(BotError):
+    """Raised if Secrets Manager does not give the secret; `code` is AWS's word for it, or the class of the cause."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(f"the secret that SLACK_SECRET_ID names cannot be read: {code}")
+        self.code = code
+
+
 class SlackError(BotError):
     """Raised if Slack did not do what it was asked; `code` is Slack's own word for it."""
 

@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from message_text import has_words
+from message_text import fold, has_words
 
 # Below this many letters every detector guesses; above the other figure one that is wrong about English is rare.
 FEWEST_LETTERS = 16
@@ -25,16 +25,27 @@ def foreign_language(text: str) -> str | None:
     """Return the ISO 639 code of a language that is surely not English, or None: English, or too little to tell."""
     if not has_words(text):
         return None
-    letters = [character for character in text if character.isalpha()]
-    latin = sum(character < "\u0250" for character in letters)
-    if len(letters) < FEWEST_LETTERS and latin * 2 > len(letters):
+    # English spelt with look-alikes is Latin once it is folded; folding would strip other scripts of their vowels.
+    folded = fold(text)
+    text = folded if _is_latin(folded) else text
+    latin = _is_latin(text)
+    if latin and sum(map(str.isalpha, text)) < FEWEST_LETTERS:
         return None
     labels, found = _model().predict(" ".join(_NO_LETTER.sub(" ", text.lower()).split()), k=5)
     probabilities = {str(label).removeprefix("__label__"): p for label, p in zip(labels, found, strict=True)}
+    if not latin:
+        # In another script it is not English, whatever is guessed of two characters.
+        probabilities.pop("en", None)
     code = max(probabilities, key=probabilities.__getitem__)
-    if code == "en" or (latin * 2 > len(letters) and (probabilities[code] < SURE or probabilities.get("en", 0) > 0.1)):
+    if code == "en" or (latin and (probabilities[code] < SURE or probabilities.get("en", 0) > 0.1)):
         return None
     return code
+
+
+def _is_latin(text: str) -> bool:
+    """Whether most letters are Latin ones."""
+    letters = [character for character in text if character.isalpha()]
+    return sum(character < "\u0250" for character in letters) * 2 > len(letters)
 
 
 @functools.cache

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from settings import Settings
 
-_ID = re.compile(r"[A-Z0-9]{2,32}")
+_ID = re.compile(r"[A-Za-z0-9]{2,32}")
 _TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}")
 
 
@@ -43,7 +43,7 @@ def job_or_reason(payload: Mapping[str, Any], settings: Settings, now: float) ->
     own = _bot_users(payload)
     if job.reactor in own:
         return "own_reaction"
-    if event.get("item_user") in own:
+    if str(event.get("item_user")) in own:
         return "own_message"
     if job.reactor in settings.ignored_reactors:
         return "ignored_reactor"
@@ -60,9 +60,12 @@ def _job(payload: Mapping[str, Any], event: Mapping[str, Any]) -> Job | None:
         return None
     ids = payload.get("team_id"), item.get("channel"), event.get("user"), payload.get("event_id")
     ts, event_time = item.get("ts"), payload.get("event_time")
-    if not all(isinstance(value, str) and _ID.fullmatch(value.upper()) for value in ids):
+    if not all(isinstance(value, str) and _ID.fullmatch(value) for value in ids):
         return None
-    if not isinstance(ts, str) or not _TS.fullmatch(ts) or not isinstance(event_time, int):
+    if not isinstance(ts, str) or not _TS.fullmatch(ts):
+        return None
+    # Larger numbers, which JSON allows, are no time and overflow in arithmetic with one.
+    if not isinstance(event_time, int) or not 0 <= event_time < 10**12:
         return None
     team, channel, reactor, event_id = map(str, ids)
     return Job(team, channel, ts, reactor, event_id, event_time)

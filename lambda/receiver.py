@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 import reactions
 import slack_request
 from credentials import Credentials
-from errors import RefusedRequestError, SettingError, StaleRequestError
+from errors import RefusedRequestError, SecretStoreError, SettingError, StaleRequestError
 from observability import count, logger, measure
 from settings import Settings
 
@@ -43,7 +43,7 @@ def handler(event: Mapping[str, Any], context: object) -> Response:  # noqa: ARG
         if isinstance(refusal, StaleRequestError):
             measure("ClockOffset", abs(refusal.offset), MetricUnit.Seconds)
         return _response(refusal.status, "This request was refused.", no_retry=True)
-    except (BotoCoreError, ClientError, SettingError) as error:
+    except (BotoCoreError, ClientError, SecretStoreError, SettingError) as error:
         # The class says enough: the text of such an error may name resources, never more.
         logger.error("could not take the event", extra={"error": type(error).__name__})
         count("ReceiverFailed", type(error).__name__)

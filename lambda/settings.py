@@ -77,7 +77,7 @@ class Settings:
             _require(name, value)
         if not value["SLACK_API_URL"].startswith(("https://", "http://")):
             raise SettingError("SLACK_API_URL", "must begin with https:// (or http:// for a local server).")
-        if not (triggers := _items(value["TRIGGER_EMOJI"])):
+        if not (triggers := [name for item in _items(value["TRIGGER_EMOJI"]) if (name := item.strip(":"))]):
             raise SettingError(
                 "TRIGGER_EMOJI", "names no emoji: give names such as biohazard_sign, with commas between."
             )
@@ -91,7 +91,7 @@ class Settings:
             jobs_queue_url=value["JOBS_QUEUE_URL"],
             ledger_table=value["LEDGER_TABLE"],
             model_dir=Path(value["MODEL_DIR"]),
-            trigger_emoji=tuple(item.strip(":") for item in triggers),
+            trigger_emoji=tuple(triggers),
             toxic_threshold=_number("TOXIC_THRESHOLD", value, 0, 1) if value["TOXIC_THRESHOLD"] else None,
             reply_to=value["REPLY_TO"],
             ignored_reactors=frozenset(_items(value["IGNORED_REACTORS"])),

@@ -86,12 +86,7 @@ class SlackMessages:
 
     def is_own(self, message: Message) -> bool:
         """Whether the bot wrote the message itself."""
-        if not message.bot_id:
-            return False
-        token = self._token()
-        if token not in self._own_bot_ids:
-            self._own_bot_ids = {token: self._call("auth.test").get("bot_id", "")}
-        return message.bot_id == self._own_bot_ids[token]
+        return bool(message.bot_id) and message.bot_id == self._own_bot_id()
 
     def still_reacted(self, message: Message, emoji: Collection[str]) -> bool:
         """Whether any of the emoji still stands on the message."""
@@ -111,7 +106,9 @@ class SlackMessages:
             for raw in page.get("messages") or ():
                 metadata = raw.get("metadata") or {}
                 payload = metadata.get("event_payload") or {}
-                if metadata.get("event_type") == EVENT_TYPE and payload.get("key") == key and raw.get("bot_id"):
+                marked = metadata.get("event_type") == EVENT_TYPE and payload.get("key") == key
+                # Any app can write any metadata: the author decides.
+                if marked and raw.get("bot_id") == self._own_bot_id():
                     return str(raw["ts"])
             cursor = (page.get("response_metadata") or {}).get("next_cursor")
             if not cursor:
@@ -134,7 +131,7 @@ class SlackMessages:
             metadata={"event_type": EVENT_TYPE, "event_payload": dict(mark)},
         )
         posted = str(answer["ts"])
-        if thread_ts and (answer.get("message") or {}).get("thread_ts", thread_ts) != thread_ts:
+        if thread_ts and answer.get("message", {}).get("thread_ts") != thread_ts:
             self._call("chat.delete", channel=channel, ts=posted)
             raise MessageGoneError("chat.postMessage", "thread_not_found")
         return posted
@@ -150,6 +147,12 @@ class SlackMessages:
     def permalink(self, message: Message) -> str:
         """Return the address of a message."""
         return str(self._call("chat.getPermalink", channel=message.channel, message_ts=message.ts)["permalink"])
+
+    def _own_bot_id(self) -> str:
+        token = self._token()
+        if token not in self._own_bot_ids:
+            self._own_bot_ids = {token: str(self._call("auth.test").get("bot_id", ""))}
+        return self._own_bot_ids[token]
 
     def _call(self, method: str, **arguments: Any) -> dict[str, Any]:
         given = {name: value for name, value in arguments.items() if value is not None}

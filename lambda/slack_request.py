@@ -28,8 +28,8 @@ _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 
 def read(event: Mapping[str, Any], signing_secrets: Iterable[str], now: float) -> dict[str, Any]:
     """Return the JSON object that Slack sent, verified. `now` is in seconds since 1970."""
-    headers = {str(name).lower(): str(value) for name, value in (event.get("headers") or {}).items()}
     body = _raw_body(event)
+    headers = _headers(event)
     timestamp = headers.get("x-slack-request-timestamp", "")
     given = headers.get("x-slack-signature", "").encode("utf-8", "replace")
     if not _TIMESTAMP.fullmatch(timestamp) or not given:
@@ -55,8 +55,15 @@ def signature(secret: str, timestamp: str, body: bytes) -> bytes:
     return b"v0=" + hmac.new(secret.encode(), message, hashlib.sha256).hexdigest().encode()
 
 
+def _headers(event: Mapping[str, Any]) -> dict[str, str]:
+    headers = event.get("headers")
+    return {str(name).lower(): str(value) for name, value in headers.items()} if isinstance(headers, dict) else {}
+
+
 def _raw_body(event: Mapping[str, Any]) -> bytes:
     body = event.get("body") or ""
+    if not isinstance(body, str):
+        raise RefusedRequestError(400, "undecodable")
     if len(body) > MAX_BODY_BYTES * 4 // 3 + 4:
         raise RefusedRequestError(413, "too_large")
     try:

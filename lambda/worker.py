@@ -17,7 +17,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from classifier import Classifier
 from credentials import Credentials
-from errors import BotError, ClaimedError, CredentialsRefusedError, LedgerError, RateLimitedError, SlackUnavailableError
+from errors import (
+    BotError,
+    ClaimedError,
+    CredentialsRefusedError,
+    LedgerError,
+    RateLimitedError,
+    SecretStoreError,
+    SlackUnavailableError,
+)
 from jobs import Job, retry_delay
 from judge import Judge
 from ledger import Ledger
@@ -52,7 +60,7 @@ def judge_record(record: SQSRecord) -> None:
     attempt = int(record.attributes.approximate_receive_count)
     try:
         ended = end_of(Job.from_json(record.body))
-    except (SlackUnavailableError, LedgerError, ClaimedError) as error:
+    except (SlackUnavailableError, LedgerError, SecretStoreError, ClaimedError) as error:
         seconds = error.retry_after if isinstance(error, RateLimitedError) else retry_delay(attempt)
         _come_back(record, seconds)
         logger.warning("job postponed", extra={"record": record.message_id, "why": str(error), "seconds": seconds})

@@ -93,10 +93,9 @@ def worker_times(jobs: int) -> Iterator[dict[str, float]]:
 
     waits = Stopwatch(base_client, "urlopen"), Stopwatch(URLLib3Session, "send")
     model = Stopwatch(worker.classifier, "assess"), Stopwatch(worker.classifier, "words")
-    sqs = boto3.client("sqs")
+    sqs, queue_url = boto3.client("sqs"), os.environ["JOBS_QUEUE_URL"]
     for _ in range(jobs):
-        queue = {"QueueUrl": os.environ["JOBS_QUEUE_URL"], "MessageSystemAttributeNames": ["All"]}
-        messages = sqs.receive_message(**queue)["Messages"]
+        messages = sqs.receive_message(QueueUrl=queue_url, MessageSystemAttributeNames=["All"])["Messages"]
         for watch in (*waits, *model):
             watch.milliseconds = 0
         started = time.perf_counter()
@@ -105,7 +104,7 @@ def worker_times(jobs: int) -> Iterator[dict[str, float]]:
         if answer["batchItemFailures"]:
             raise RuntimeError("the worker did not end a job")
         waiting, judging = (sum(watch.milliseconds for watch in watches) for watches in (waits, model))
-        sqs.delete_message(QueueUrl=queue["QueueUrl"], ReceiptHandle=messages[0]["ReceiptHandle"])
+        sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=messages[0]["ReceiptHandle"])
         yield {"total": total, "waiting": waiting, "model": judging, "own": total - waiting - judging}
 
 

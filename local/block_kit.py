@@ -14,7 +14,7 @@ MOST_HEADER_CHARACTERS = 150
 MOST_FIELDS = 10
 MOST_FIELD_CHARACTERS = 2000
 MOST_CONTEXT_ELEMENTS = 10
-# All texts of a message together: undocumented, confirmed in github.com/slackapi/bolt-js/issues/2509.
+# All texts of a message together: undocumented, confirmed in slackapi/bolt-js#2509 on GitHub.
 MOST_CHARACTERS = 12_000
 _TYPES = frozenset(
     {"actions", "context", "context_actions", "divider", "file", "header", "image", "input", "markdown", "rich_text"}

@@ -94,7 +94,7 @@ class LocalBot:
         return self
 
     def restart_worker(self) -> None:
-        """Start a worker in the place of one that was killed."""
+        """Start a worker in the place of one that ended."""
         self.worker = self._start("local.event_source", self._stack)
         self.worker.wait_until_ready()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import http.client
 import json
 import ssl
 import time
@@ -93,10 +94,17 @@ class Delivery:
     body: bytes = b""
 
 
-def deliver(url: str, body: bytes, headers: Mapping[str, str], timeout: float = ANSWER_SECONDS) -> Delivery:
-    """Send one request to the bot over HTTP and judge the answer as Slack does."""
+def deliver(
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    timeout: float = ANSWER_SECONDS,
+    *,
+    stopwatch: Callable[[], float] = time.monotonic,
+) -> Delivery:
+    """Send one request to the bot over HTTP and judge the answer as Slack does: one that is late has failed."""
     request = urllib.request.Request(url, data=body, headers=dict(headers), method="POST")
-    start = time.monotonic()
+    start = stopwatch()
     status, no_retry, text, failure = 0, False, b"", ""
     try:
         with urllib.request.urlopen(request, timeout=timeout) as answer:
@@ -107,7 +115,9 @@ def deliver(url: str, body: bytes, headers: Mapping[str, str], timeout: float = 
             no_retry = error.headers.get("X-Slack-No-Retry") == "1"
     except OSError as error:
         failure = _connection_failure(error)
-    seconds = time.monotonic() - start
+    except http.client.HTTPException:
+        failure = "unknown_error"
+    seconds = stopwatch() - start
     return Delivery(status, seconds, "http_timeout" if seconds > timeout else failure, no_retry, text)
 
 

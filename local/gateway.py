@@ -35,7 +35,7 @@ class Gateway(BaseHTTPRequestHandler):
         headers = dict(self.headers.items())
         # API Gateway hands over as base64 what is not text.
         event = api_gateway_event(
-            body, headers, source_ip=self.client_address[0], base64=not _is_text(body), path=self.path
+            body, headers, source_ip=self.client_address[0], base64_encoded=not _is_text(body), path=self.path
         )
         response = self.receiver.handler(event, LocalContext("receiver", timeout_seconds=10))
         return self._answer(response["statusCode"], response["headers"], response["body"])

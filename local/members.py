@@ -28,6 +28,7 @@ class User:
     name: str
     bot_id: str | None = None
     app_id: str | None = None
+    team_id: str | None = None  # of people from another workspace, in a channel that is shared with it
 
     @property
     def is_webhook(self) -> bool:
@@ -37,7 +38,7 @@ class User:
         """The fields of a message that say who wrote it."""
         if self.is_webhook:
             return {"type": "message", "subtype": "bot_message", "bot_id": self.bot_id, "username": self.name}
-        person = {"type": "message", "user": self.id, "team": team_id}
+        person = {"type": "message", "user": self.id, "team": self.team_id or team_id}
         if self.bot_id is None:
             return person
         profile: dict[str, Any] = {"id": self.bot_id, "app_id": self.app_id, "user_id": self.id, "name": self.name}

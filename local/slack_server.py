@@ -35,7 +35,7 @@ IDLE_SECONDS = 10  # a client that connects and says nothing does not keep `clos
 
 
 @dataclass(frozen=True)
-class Call:
+class RecordedCall:
     """One call of a method as it ended: `status` 0 is a connection that was reset. The token is left out."""
 
     method: str
@@ -54,7 +54,7 @@ class SlackServer:
         self.api = WebApi(self.workspace)
         self.control = Control(self.workspace, deliveries)
         self.faults = Faults()
-        self.calls: list[Call] = []
+        self.calls: list[RecordedCall] = []
         self.closing = threading.Event()
         self._http = _HttpServer(self, port)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), name="slack")
@@ -67,7 +67,7 @@ class SlackServer:
     def url(self) -> str:
         return f"{self.address}/api/"
 
-    def calls_of(self, method: str) -> list[Call]:
+    def calls_of(self, method: str) -> list[RecordedCall]:
         return [call for call in self.calls if call.method == method]
 
     def start(self) -> SlackServer:
@@ -96,7 +96,7 @@ class SlackServer:
         reply = fault.before(self.closing)
         if reply is None:
             reply = fault.after(self._worked(method, token, arguments))
-        self.calls.append(Call(method, arguments, reply.status, reply.error))
+        self.calls.append(RecordedCall(method, arguments, reply.status, reply.error))
         return reply
 
     def _worked(self, method: str, token: str | None, arguments: dict[str, Any]) -> Reply:

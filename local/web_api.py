@@ -107,6 +107,14 @@ class WebApi:
         link = {"permalink": self._permalink(channel.id, message)}
         return {"type": "message", "channel": channel.id, "message": message | link}
 
+    def chat_delete(self, arguments: Arguments) -> Answer:
+        channel = self._visible(arguments["channel"])
+        message = self.workspace.message(channel.id, arguments["ts"])
+        if message.get("bot_id") != self.workspace.identity.bot_id:
+            raise RefusedError("cant_delete_message")
+        self.workspace.delete(channel.id, message["ts"])
+        return {"channel": channel.id, "ts": message["ts"]}
+
     def chat_get_permalink(self, arguments: Arguments) -> Answer:
         channel = self._visible(arguments["channel"])
         message = self.workspace.message(channel.id, arguments["message_ts"])
@@ -198,6 +206,7 @@ class WebApi:
 
 METHODS = {
     "auth.test": Method(WebApi.auth_test, takes_json=True),
+    "chat.delete": Method(WebApi.chat_delete, "channel ts", "as_user", scopes=("chat:write",), takes_json=True),
     "chat.getPermalink": Method(WebApi.chat_get_permalink, "channel message_ts"),
     "chat.postEphemeral": Method(
         WebApi.chat_post_ephemeral, "channel user", _CONTENT, scopes=("chat:write",), takes_json=True
@@ -302,7 +311,7 @@ def _metadata(value: Any) -> dict[str, Any] | None:
         return None
     if not isinstance(metadata, dict) or set(metadata) != {"event_type", "event_payload"}:
         raise RefusedError("invalid_metadata_format")
-    # Slack drops metadata whose type holds a full stop: github.com/slackapi/bolt-python/issues/863.
+    # Slack drops metadata whose type holds a full stop: slackapi/bolt-python#863 on GitHub.
     if not re.fullmatch(r"[A-Za-z0-9_-]+", str(metadata["event_type"])) or not isinstance(
         metadata["event_payload"], dict
     ):

@@ -84,10 +84,15 @@ class Workspace:
     # People and channels.
 
     def add_user(
-        self, name: str, user_id: str | None = None, bot_id: str | None = None, app_id: str | None = None
+        self,
+        name: str,
+        user_id: str | None = None,
+        bot_id: str | None = None,
+        app_id: str | None = None,
+        team_id: str | None = None,
     ) -> str:
         """The new user's id: U0 and the name, so that a test's failure reads well."""
-        user = User(user_id or _id("U", name), name, bot_id, app_id)
+        user = User(user_id or _id("U", name), name, bot_id, app_id, team_id)
         if user.id in self._users:
             raise ValueError(f"user {user.id} exists already: give this one another name or id")
         self._users[user.id] = user
@@ -160,7 +165,7 @@ class Workspace:
         """Write a message and return it; `text` is Slack's markup, see `rich_text.escaped` for what people type.
 
         A reply to a message that has vanished is not refused: Slack puts it at the top level of the channel,
-        without a `thread_ts` (seen by github.com/slack-go/slack/issues/1571). A reply to a reply opens a thread of
+        without a `thread_ts` (seen by slack-go/slack#1571 on GitHub). A reply to a reply opens a thread of
         its own below that reply, which readers of the first thread do not see: hence Slack's advice against it.
         """
         with self._lock:
@@ -209,13 +214,13 @@ class Workspace:
     def react(self, channel: str, ts: str, user: str, emoji: str) -> Event:
         """Add a reaction; returns the event that Slack would send."""
         with self._lock:
-            message = self.channel(channel).find(ts)
+            message, user = self.channel(channel).find(ts), self.user(user).id
             reactions: list[dict[str, Any]] = message.setdefault("reactions", [])
             reaction = next((one for one in reactions if one["name"] == emoji), None)
             if reaction is None:
                 reaction = {"name": emoji, "users": [], "count": 0}
                 reactions.append(reaction)
-            if self.user(user).id in reaction["users"]:
+            if user in reaction["users"]:
                 raise RefusedError("already_reacted")
             reaction["users"].append(user)
             reaction["count"] += 1

@@ -43,11 +43,11 @@ class Checkpoint:
 
     @classmethod
     def read(cls, folder: Path) -> Checkpoint:
-        """Raises ModelBuildError if the export has not been run in this work folder."""
+        """Raises ModelBuildError if the step that writes this folder has not been run."""
         try:
             fields: dict[str, Any] = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise ModelBuildError(
-                f"{folder / FILE_NAME} is missing: run `python -m model_build export` first"
+                f"{folder / FILE_NAME} is missing: run the steps in order, export, fuse, quantize, assemble"
             ) from error
         return cls(**fields)

@@ -52,8 +52,8 @@ def fuse(exported: Path, folder: Path) -> dict[str, int]:
     _check(fused, after["LayerNormalization"], checkpoint.layers)
     folder.mkdir(parents=True, exist_ok=True)
     optimized.save_model_to_file(str(folder / "model.onnx"))
-    for name in ("tokenizer.json", "checkpoint.json"):
-        shutil.copyfile(exported / name, folder / name)
+    shutil.copyfile(exported / "tokenizer.json", folder / "tokenizer.json")
+    checkpoint.write(folder)
     print(f"fuse: {', '.join(f'{count} {kind}' for kind, count in fused.items())}", flush=True)
     return fused
 

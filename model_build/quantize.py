@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
+from model_build.checkpoint import Checkpoint
 from model_build.errors import ModelBuildError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ REDUCE_RANGE = True
 
 def quantize(fused: Path, folder: Path) -> dict[str, int]:
     """Write model.onnx into `folder`; return how many matrix products and look-ups were quantized."""
+    checkpoint = Checkpoint.read(fused)
     before = onnx.load(fused / "model.onnx")
     folder.mkdir(parents=True, exist_ok=True)
     logging.getLogger().addFilter(_no_preprocessing_hint)
@@ -44,8 +46,8 @@ def quantize(fused: Path, folder: Path) -> dict[str, int]:
     finally:
         logging.getLogger().removeFilter(_no_preprocessing_hint)
     quantized = _check(before, onnx.load(folder / "model.onnx"))
-    for name in ("tokenizer.json", "checkpoint.json"):
-        shutil.copyfile(fused / name, folder / name)
+    shutil.copyfile(fused / "tokenizer.json", folder / "tokenizer.json")
+    checkpoint.write(folder)
     print(f"quantize: {', '.join(f'{count} {kind}' for kind, count in quantized.items())}", flush=True)
     return quantized
 

@@ -60,14 +60,18 @@ def measure(folder: Path) -> Stage:
         nodes=kinds.total(),
         operators={kind: kinds[kind] for kind in SHOWN_OPERATORS if kinds[kind]},
         bytes=(folder / "model.onnx").stat().st_size,
-        milliseconds={tokens: _best_milliseconds(session, checkpoint, tokens) for tokens in TOKENS},
+        milliseconds={
+            tokens: _best_milliseconds(session, checkpoint, tokens)
+            for tokens in TOKENS
+            if tokens <= checkpoint.max_length
+        },
         difference=max(differences),
     )
 
 
 def table(stages: Sequence[Stage]) -> str:
     """Return the stages as lines to read, one each."""
-    speeds = " ".join(f"{f'{tokens} tokens':>10}" for tokens in TOKENS)
+    speeds = " ".join(f"{f'{tokens} tokens':>10}" for tokens in stages[0].milliseconds)
     lines = [f"{'step':<10} {'nodes':>5} {'MB':>6} {speeds}  difference  operators"]
     for stage in stages:
         speeds = " ".join(f"{milliseconds:>7.2f} ms" for milliseconds in stage.milliseconds.values())

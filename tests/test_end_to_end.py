@@ -176,8 +176,8 @@ def test_neither_logs_nor_queue_nor_ledger_hold_a_message(bot: LocalBot) -> None
             assert secret not in text, f"{secret!r} stands in the {place}"
 
 
-def test_a_worker_killed_at_work_loses_nothing(bot: LocalBot) -> None:
-    bot.worker.kill()
+def test_a_job_waits_for_a_worker_that_is_away(bot: LocalBot) -> None:
+    bot.worker.stop()
     message = bot.workspace.post("C0GENERAL", "U0ADA", INSULT)
     assert react(bot, "C0GENERAL", message["ts"])[-1].status == 200
     bot.restart_worker()

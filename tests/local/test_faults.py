@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
 from urllib.error import URLError
 
 import pytest
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
-from local.faults import Call, ErrorBody, Fault, HtmlError, Pass, RateLimited, Reset, Slow
+from local.faults import Call, ErrorBody, Fault, HtmlError, Pass, RateLimited, Reply, Reset, Slow
 from local.slack_server import SlackServer
-from local.workspace import Workspace
+
+if TYPE_CHECKING:
+    from local.workspace import Workspace
 
 GENERAL, ADA = "C0GENERAL", "U0ADA"
 
@@ -53,24 +56,29 @@ def test_slacks_own_error(slack: SlackServer, client: WebClient) -> None:
     assert slack.workspace.conversation(GENERAL) == []
 
 
+class AnnouncedSlow(Slow):
+    """Says when it has begun."""
+
+    begun = threading.Event()
+
+    def before(self, closing: threading.Event) -> Reply | None:
+        self.begun.set()
+        return super().before(closing)
+
+
 def test_a_slow_call_ends_when_the_server_closes(workspace: Workspace) -> None:
-    """Given a call that takes an hour, when the server closes, then the call ends at once, work done."""
-    slack = SlackServer(workspace).start()
-    slack.faults.add("chat.postMessage", Slow(3600))
+    """Given a call that takes an hour, when the server closes, then the call ends at once, its work done."""
     answers: list[bool] = []
-    client = WebClient(token=workspace.token, base_url=slack.url, retry_handlers=[])
-    caller = threading.Thread(target=lambda: answers.append(client.chat_postMessage(channel=GENERAL, text="x")["ok"]))
-    started = threading.Event()
-    fault = slack.faults.take("chat.postMessage")
-    slack.faults.add("chat.postMessage", Call(started.set))
-    slack.faults.add("chat.postMessage", fault)
-    client.chat_postMessage(channel=GENERAL, text="first")
-    caller.start()
-    assert started.is_set()
-    while slack.faults.left():  # until the slow call has taken its fault
-        caller.join(0.01)
-    slack.close()
-    caller.join()
+    with SlackServer(workspace) as slack:
+        fault = AnnouncedSlow(3600)
+        slack.faults.add("chat.postMessage", fault)
+        patient = WebClient(token=workspace.token, base_url=slack.url, retry_handlers=[])
+        call = threading.Thread(
+            target=lambda: answers.append(patient.chat_postMessage(channel=GENERAL, text="x")["ok"])
+        )
+        call.start()
+        assert fault.begun.wait(5)
+    call.join(5)
     assert answers == [True]
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 import pytest
-from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 from slack_sdk.models.metadata import Metadata
 
 from local.slack_server import SlackServer
-from local.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from slack_sdk import WebClient
+
+    from local.workspace import Workspace
 
 GENERAL, PRIVATE, RANDOM, ADA, GRACE = "C0GENERAL", "C0PRIVATE", "C0RANDOM", "U0ADA", "U0GRACE"
 
@@ -106,8 +110,8 @@ def test_reading_methods_take_no_json(client: WebClient) -> None:
 
 
 def test_a_query_string_works_for_reading(slack: SlackServer) -> None:
-    token = {"Authorization": f"Bearer {slack.workspace.token}"}
-    assert raw(f"{slack.url}conversations.history?channel={GENERAL}&limit=1", **token)["messages"] == []
+    url = f"{slack.url}conversations.history?channel={GENERAL}&limit=1"
+    assert raw(url, Authorization=f"Bearer {slack.workspace.token}")["messages"] == []
 
 
 @pytest.mark.parametrize(
@@ -357,6 +361,15 @@ def test_an_ephemeral_message_is_seen_by_one_person_and_never_read_again(
     workspace.kick(GENERAL, GRACE)
     outside = refusal(lambda: client.chat_postEphemeral(channel=GENERAL, user=GRACE, text="x"))
     assert outside["error"] == "user_not_in_channel"
+
+
+def test_the_app_deletes_its_own_posts_and_no_others(client: WebClient, workspace: Workspace) -> None:
+    own = client.chat_postMessage(channel=GENERAL, text="mine")["ts"]
+    other = workspace.post(GENERAL, ADA, "hers")["ts"]
+    client.chat_delete(channel=GENERAL, ts=own)
+    assert refusal(lambda: client.chat_delete(channel=GENERAL, ts=other))["error"] == "cant_delete_message"
+    assert refusal(lambda: client.chat_delete(channel=GENERAL, ts=own))["error"] == "message_not_found"
+    assert [message["ts"] for message in workspace.conversation(GENERAL)] == [other]
 
 
 def test_every_call_is_recorded_as_it_ended(slack: SlackServer, client: WebClient) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 import threading
+from typing import TYPE_CHECKING
 
 import pytest
 
 from local.workspace import Message, RefusedError, Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GENERAL, ADA, GRACE = "C0GENERAL", "U0ADA", "U0GRACE"
 
@@ -43,6 +47,8 @@ def test_a_person_a_bot_and_a_webhook_sign_differently(workspace: Workspace) -> 
     assert bot["bot_profile"]["name"] == "deploybot"
     assert (hook["subtype"], hook["bot_id"]) == ("bot_message", "B0ALERTS")
     assert "user" not in hook
+    outsider = workspace.add_user("eve", team_id="T0PARTNER")
+    assert (person["team"], workspace.post(GENERAL, outsider, "hi")["team"]) == ("T0LOCAL", "T0PARTNER")
 
 
 def test_what_comes_out_is_a_copy(workspace: Workspace) -> None:
@@ -124,6 +130,9 @@ def test_reactions_are_counted_and_make_events(workspace: Workspace) -> None:
     removed = workspace.unreact(GENERAL, ts, GRACE, "eyes")
     assert (removed["type"], removed["item"]) == ("reaction_removed", item)
     assert workspace.message(GENERAL, ts)["reactions"] == [{"name": "eyes", "users": [ADA], "count": 1}]
+    with pytest.raises(RefusedError, match="user_not_found"):
+        workspace.react(GENERAL, ts, "U0NOBODY", "wave")
+    assert [one["name"] for one in workspace.message(GENERAL, ts)["reactions"]] == ["eyes"]
     with pytest.raises(RefusedError, match="no_reaction"):
         workspace.unreact(GENERAL, ts, GRACE, "eyes")
 
@@ -170,7 +179,9 @@ def _lock(workspace: Workspace, root: str) -> None:
         (_lock, None, "restricted_action_thread_locked"),
     ],
 )
-def test_who_may_write_where(change, top_level: str | None, in_thread: str | None, workspace: Workspace) -> None:  # type: ignore[no-untyped-def]
+def test_who_may_write_where(
+    workspace: Workspace, change: Callable[[Workspace, str], None], top_level: str | None, in_thread: str | None
+) -> None:
     root = workspace.post(GENERAL, ADA, "root")["ts"]
     bot = workspace.identity.bot_user_id
     assert workspace.posting_refusal(GENERAL, bot, None) is None

@@ -1,0 +1,100 @@
+"""What the tests of `lambda/` share: embedded AWS, a local Slack, the model, and the two handlers.
+
+Servers and the model start once per session; each test gets an empty queue, an empty table and a new workspace.
+`receiver` and `worker` read the environment when they are imported, so it is set first.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from classifier import Classifier
+from local.aws import EmbeddedAws
+from local.slack_server import SlackServer
+from local.web_api import WebApi
+from local.workspace import Workspace
+
+ROOT = Path(__file__).parent.parent
+SIGNING_SECRET = "local-signing-secret"
+
+
+@pytest.fixture(scope="session")
+def _slack_server() -> Iterator[SlackServer]:
+    with SlackServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _aws_server(_slack_server: SlackServer) -> Iterator[EmbeddedAws]:
+    """Embedded AWS, and the environment that both functions are configured with."""
+    with EmbeddedAws() as aws, pytest.MonkeyPatch.context() as patch:
+        wanted = aws.environ | {
+            "SLACK_SIGNING_SECRET": SIGNING_SECRET,
+            "SLACK_BOT_TOKEN": Workspace().token,
+            "SLACK_API_URL": _slack_server.url,
+            "MODEL_DIR": str(ROOT / "model"),
+            "ORT_DISABLE_TELEMETRY": "1",
+        }
+        for name in os.environ.keys() - wanted.keys():
+            patch.delenv(name)
+        for name, value in wanted.items():
+            patch.setenv(name, value)
+        yield aws
+
+
+@pytest.fixture
+def aws(_aws_server: EmbeddedAws) -> EmbeddedAws:
+    """Queues and a table, all new and empty, under the same addresses; no secrets."""
+    # A queue may be purged only once a minute, here as there: everything is made again instead.
+    urllib.request.urlopen(f"{_aws_server.url}/moto-api/reset", data=b"").close()
+    _aws_server.dead_letter_queue_url, _aws_server.queue_url = _aws_server._create_queues()
+    _aws_server._create_table(_aws_server.table)
+    return _aws_server
+
+
+@pytest.fixture
+def slack(_slack_server: SlackServer) -> SlackServer:
+    """A local Slack with a workspace of its own, no calls recorded and nothing going wrong."""
+    _slack_server.workspace = Workspace.example()
+    _slack_server.api = WebApi(_slack_server.workspace)
+    _slack_server.calls.clear()
+    _slack_server.faults.clear()
+    return _slack_server
+
+
+@pytest.fixture(scope="session")
+def classifier() -> Classifier:
+    """The embedded model."""
+    return Classifier(ROOT / "model")
+
+
+@pytest.fixture
+def receiver(aws: EmbeddedAws) -> ModuleType:
+    return importlib.import_module("receiver")
+
+
+@pytest.fixture
+def worker(aws: EmbeddedAws, slack: SlackServer) -> ModuleType:
+    return importlib.import_module("worker")
+
+
+@pytest.fixture
+def output(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
+    """Return what was counted and logged since the last call; the logger keeps the stdout that it was imported with."""
+    log = io.StringIO()
+    monkeypatch.setattr(importlib.import_module("observability").logger.registered_handler, "stream", log)
+
+    def since_last_call() -> str:
+        lines = capsys.readouterr().out + log.getvalue()
+        log.seek(log.truncate(0))
+        return lines
+
+    return since_last_call

@@ -1,0 +1,76 @@
+"""A tiny checkpoint of RoBERTa's kind, trained for a second, and the model directory that is built from it once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+import transformers
+from tokenizers import ByteLevelBPETokenizer
+
+from model_build.__main__ import main
+from model_build.reference import TEXTS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+LAYERS = 2
+
+
+@dataclass(frozen=True)
+class Built:
+    """The checkpoint, what each step left, and the model directory."""
+
+    checkpoint: Path
+    work: Path
+    model: Path
+    layers: int = LAYERS
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkpoint")
+    tokenizer = ByteLevelBPETokenizer()
+    tokenizer.train_from_iterator(TEXTS, vocab_size=400, min_frequency=1, special_tokens=SPECIAL, show_progress=False)
+    tokenizer.save_model(str(folder))  # vocab.json and merges.txt, as older hub repositories have them
+    config = transformers.RobertaConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=32,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=66,  # 64 tokens: RoBERTa counts from 2
+        type_vocab_size=1,
+        id2label={0: "NOT_TOXIC", 1: "TOXIC"},
+        label2id={"NOT_TOXIC": 0, "TOXIC": 1},
+        pad_token_id=1,
+        bos_token_id=0,
+        eos_token_id=2,
+    )
+    torch.manual_seed(1)
+    module = transformers.RobertaForSequenceClassification(config)
+    memorize(module, [tokenizer.encode(text).ids for text in TEXTS])
+    module.save_pretrained(folder)
+    return folder
+
+
+def memorize(module: Any, texts: list[list[int]]) -> None:
+    """Train until the scores differ from text to text: equal ones would agree with anything."""
+    optimizer = torch.optim.AdamW(module.parameters(), lr=2e-3)
+    for _ in range(20):
+        for number, ids in enumerate(texts):
+            inputs = torch.tensor([[0, *ids, 2]])
+            module(inputs, labels=torch.tensor([number % 2])).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+@pytest.fixture(scope="session")
+def built(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    folder = tmp_path_factory.mktemp("built")
+    arguments = ["--source", str(checkpoint), "--work", str(folder / "work"), "--out", str(folder / "model")]
+    assert main([*arguments, "--name", "tiny", "--licence", "MIT", "--threshold", "0.6"]) == 0
+    return Built(checkpoint, folder / "work", folder / "model")

@@ -1,0 +1,112 @@
+"""Where checkpoints come from: folders, a cache as the hub's client lays it out, and what is said without either."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from model_build.errors import ModelBuildError
+from model_build.source import locate
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+KNOWN = "mrm8488/distilroberta-finetuned-tweets-hate-speech"
+CLOSED = "http://127.0.0.1:9"  # the discard port, where nothing listens
+
+# A process of its own: the hub's client reads its environment when it is imported.
+PROGRAM = """
+import json, sys
+from model_build.errors import ModelBuildError
+from model_build.source import locate
+try:
+    source = locate(sys.argv[1], *sys.argv[2:])
+except ModelBuildError as error:
+    sys.exit(str(error))
+print(json.dumps([str(source.folder), source.name, source.revision, source.toxic_labels]))
+"""
+
+
+def run(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGINGFACE_"))}
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", PROGRAM, *arguments],
+        cwd=ROOT,
+        env=kept | {"HF_HOME": str(home)} | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def hub_cache(home: Path, checkpoint: Path, without: tuple[str, ...] = ()) -> Path:
+    """Lay the checkpoint out as snapshots of links to blobs, with the branch pointing at the commit."""
+    repository = home / "hub" / f"models--{KNOWN.replace('/', '--')}"
+    snapshot = repository / "snapshots" / COMMIT
+    for folder in (snapshot, repository / "blobs", repository / "refs"):
+        folder.mkdir(parents=True)
+    (repository / "refs" / "main").write_text(COMMIT)
+    for file in checkpoint.iterdir():
+        if file.name not in without:
+            blob = repository / "blobs" / f"blob-{file.name}"
+            shutil.copyfile(file, blob)
+            (snapshot / file.name).symlink_to(Path("../../blobs") / blob.name)
+    return snapshot
+
+
+@pytest.mark.parametrize("revision", [(), (COMMIT,)])
+@pytest.mark.parametrize("environment", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": CLOSED}])
+def test_hub_model_in_the_cache(
+    tmp_path: Path, checkpoint: Path, revision: tuple[str, ...], environment: dict[str, str]
+) -> None:
+    snapshot = hub_cache(tmp_path, checkpoint)
+    done = run(tmp_path, KNOWN, *revision, **environment)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [str(snapshot), KNOWN, COMMIT, ["LABEL_1"]]
+
+
+def test_hub_model_with_pickled_weights_only(tmp_path: Path, checkpoint: Path) -> None:
+    snapshot = hub_cache(tmp_path, checkpoint, without=("model.safetensors",))
+    (snapshot / "pytorch_model.bin").write_bytes(b"weights")
+    assert run(tmp_path, KNOWN, HF_HUB_OFFLINE="1").returncode == 0
+    (snapshot / "pytorch_model.bin").unlink()
+    done = run(tmp_path, KNOWN, HF_HUB_OFFLINE="1")
+    assert "no model.safetensors and no pytorch_model.bin" in done.stderr
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("environment", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": CLOSED}])
+def test_f52_hub_model_without_network_or_cache(tmp_path: Path, environment: dict[str, str]) -> None:
+    done = run(tmp_path, KNOWN, **environment)
+    assert done.returncode == 1
+    assert done.stderr.strip() == (
+        f"{KNOWN} at revision main is not in the hub's cache and the hub cannot be reached: "
+        "connect this machine, set HF_HOME to a cache that holds it, or pass --source FOLDER"
+    )
+
+
+def test_folder_is_named_without_its_path_and_pinned_by_its_weights(checkpoint: Path) -> None:
+    source = locate(str(checkpoint))
+    assert source.name == f"local folder {checkpoint.name}"
+    assert source.revision.startswith("sha256:")
+    assert len(source.revision) == len("sha256:") + 64
+
+
+@pytest.mark.parametrize("source", ["no-such-folder", "./no/such/folder", "/no/such", "a/b/c"])
+def test_neither_folder_nor_id(source: str) -> None:
+    with pytest.raises(ModelBuildError, match="neither a folder nor the id of a hub model"):
+        locate(source)
+
+
+@pytest.mark.parametrize("missing", ["config.json", "model.safetensors"])
+def test_folder_that_is_no_checkpoint(tmp_path: Path, checkpoint: Path, missing: str) -> None:
+    folder = shutil.copytree(checkpoint, tmp_path / "copy")
+    (folder / missing).unlink()
+    with pytest.raises(ModelBuildError, match=rf"has no {missing}.*pass another --source"):
+        locate(str(folder))

@@ -1,0 +1,86 @@
+"""What the steps refuse: graphs in which nothing was fused or quantized, and checkpoints that they cannot read."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+from onnxruntime.quantization import quantize_dynamic
+
+from model_build import fuse, quantize
+from model_build.__main__ import main
+from model_build.errors import ModelBuildError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .conftest import Built
+
+
+def test_an_optimizer_that_fuses_nothing_is_found_out(
+    built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The trap itself: onnxruntime does not know this type, and says so only in a warning."""
+    monkeypatch.setattr(fuse, "MODEL_TYPE", "roberta")
+    with pytest.raises(ModelBuildError, match="asked for model type roberta, the optimizer fused 0 of 2 Gelu"):
+        fuse.fuse(built.work / "exported", tmp_path / "fused")
+    assert not (tmp_path / "fused").exists()
+
+
+@pytest.mark.parametrize(
+    ("kinds", "reason"),
+    [
+        (["Conv"], "0 of 14 matrix products and 0 embedding tables"),
+        (["MatMul", "Gemm"], "14 of 14 matrix products and 0 embedding tables .*word_embeddings"),
+        (["Gather"], "0 of 14 matrix products and 3 embedding tables"),
+    ],
+)
+def test_a_quantizer_that_leaves_weights_is_found_out(
+    built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kinds: list[str], reason: str
+) -> None:
+    monkeypatch.setattr(quantize, "quantize_dynamic", partial(quantize_dynamic, op_types_to_quantize=kinds))
+    with pytest.raises(ModelBuildError, match=reason):
+        quantize.quantize(built.work / "fused", tmp_path / "quantized")
+
+
+def changed_checkpoint(checkpoint: Path, folder: Path, changes: dict[str, object]) -> Path:
+    copy = shutil.copytree(checkpoint, folder / "changed")
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | changes))
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}, "pass --toxic-labels"),
+        ({"model_type": "bert"}, "is a bert, not a roberta"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_read_ends_the_build(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, object], reason: str
+) -> None:
+    source = changed_checkpoint(checkpoint, tmp_path, changes)
+    assert main(["--source", str(source), "--out", str(tmp_path / "model")]) == 1
+    assert reason in capsys.readouterr().err
+    assert not (tmp_path / "model").exists()
+
+
+def test_independent_labels_are_built_and_served(checkpoint: Path, tmp_path: Path) -> None:
+    """A multi-label head, with labels that only an argument can name."""
+    from classifier import Classifier
+
+    changes: dict[str, object] = {
+        "problem_type": "multi_label_classification",
+        "id2label": {"0": "LABEL_0", "1": "LABEL_1"},
+    }
+    source = changed_checkpoint(checkpoint, tmp_path, changes)
+    arguments = ["--source", str(source), "--out", str(tmp_path / "model")]
+    assert main([*arguments, "--toxic-labels", "LABEL_0,LABEL_1"]) == 0
+    classifier = Classifier(tmp_path / "model", threads=1)
+    scores = classifier.scores("You are an idiot.")
+    assert sum(scores.values()) != pytest.approx(1)
+    assert classifier.toxicity("You are an idiot.") == max(scores.values())

@@ -1,0 +1,195 @@
+"""The classifier on the committed model: its recorded scores, its windows, its words, and what it refuses to load."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from classifier import Classifier
+from errors import ModelError
+
+ROOT = Path(__file__).resolve().parent.parent
+MODEL = ROOT / "model"
+FIELDS: dict[str, Any] = json.loads((MODEL / "model.json").read_text(encoding="utf-8"))
+REFERENCE = [(row["text"], row["toxicity"]) for row in FIELDS["reference"]["scores"]]
+
+FRIENDLY = "we looked at the deployment plan and agreed to merge the change after the review tomorrow"
+INSULT = "You are a stupid idiot."
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return Classifier(MODEL, threads=1)
+
+
+def changed_model(folder: Path, **changes: Any) -> Path:
+    """A model directory that shares the committed files, under a `model.json` with other fields."""
+    for name in FIELDS["files"]:
+        (folder / name).symlink_to(MODEL / name)
+    reference = FIELDS["reference"] | {"tolerance": 1.0}
+    (folder / "model.json").write_text(json.dumps(FIELDS | {"reference": reference} | changes), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(("text", "recorded"), REFERENCE)
+def test_reference_scores_are_reproduced(classifier: Classifier, text: str, recorded: float) -> None:
+    assert classifier.toxicity(text) == pytest.approx(recorded, abs=FIELDS["reference"]["tolerance"])
+
+
+def test_scores_has_every_label_and_agrees_with_toxicity(classifier: Classifier) -> None:
+    scores = classifier.scores(INSULT)
+    assert list(scores) == FIELDS["labels"]
+    assert sum(scores.values()) == pytest.approx(1)
+    assert classifier.toxicity(INSULT) == pytest.approx(sum(scores[label] for label in FIELDS["toxic_labels"]))
+    assert classifier.toxicity(INSULT) > classifier.threshold > classifier.toxicity(FRIENDLY)
+
+
+def test_text_is_folded_before_it_is_scored(classifier: Classifier) -> None:
+    disguised = "You are a stu\u200bpid \uff49\uff44\uff49\uff4f\uff54."  # zero-width space, full-width letters
+    assert classifier.toxicity(disguised) == classifier.toxicity(INSULT)
+
+
+@pytest.mark.parametrize("text", ["", "  \n ", "\u200b"])
+def test_blank_text_is_refused(classifier: Classifier, text: str) -> None:
+    with pytest.raises(ValueError, match="no text to judge"):
+        classifier.assess(text)
+
+
+def test_f39_an_insult_at_the_end_of_a_long_text_is_found(classifier: Classifier) -> None:
+    friendly = " ".join([FRIENDLY] * 200)
+    assert len(friendly.split()) > 3000
+    assessment = classifier.assess(f"{friendly}. {INSULT}")
+    assert assessment.windows > 1
+    assert classifier.toxicity(friendly) < classifier.threshold < assessment.toxicity
+    assert assessment.labels == classifier.scores(f"{friendly}. {INSULT}")
+
+
+def test_f39_every_place_is_read(tmp_path: Path) -> None:
+    """With windows of 24 tokens: wherever the insult stands, borders included, some window shows it."""
+    short = Classifier(changed_model(tmp_path, max_length=24), threads=1)
+    words = (FRIENDLY + " ").split() * 4
+    assert short.toxicity(" ".join(words)) < short.threshold
+    for place in range(len(words) + 1):
+        text = " ".join([*words[:place], "idiot", *words[place:]])
+        assert short.toxicity(text) > 5 * short.toxicity(" ".join(words)), f"missed as word {place}"
+
+
+def test_f39_a_second_window_begins_where_the_first_is_full(tmp_path: Path) -> None:
+    short = Classifier(changed_model(tmp_path, max_length=10), threads=1)
+    assert short.max_length == 10
+    assert [short.assess(" ".join(["the"] * count)).windows for count in (1, 8, 9, 15, 16)] == [1, 1, 2, 2, 3]
+
+
+def test_sigmoid_and_softmax_arithmetic(tmp_path: Path) -> None:
+    """The same logits read in both ways: independent labels count singly, exclusive ones share one whole."""
+    first, second = FIELDS["labels"]
+    for name in ("softmax", "sigmoid", "cooler"):
+        (tmp_path / name).mkdir()
+    softmax = Classifier(changed_model(tmp_path / "softmax", toxic_labels=[first, second]), threads=1)
+    sigmoid = Classifier(changed_model(tmp_path / "sigmoid", activation="sigmoid", toxic_labels=[first, second]), 1)
+    cooler = Classifier(changed_model(tmp_path / "cooler", activation="sigmoid", temperature=2.0), 1)
+
+    independent = sigmoid.scores(INSULT)
+    logits = {label: math.log(score / (1 - score)) for label, score in independent.items()}
+    whole = sum(math.exp(logit) for logit in logits.values())
+
+    assert softmax.scores(INSULT) == pytest.approx({label: math.exp(logits[label]) / whole for label in logits})
+    assert softmax.toxicity(INSULT) == pytest.approx(1)
+    assert sigmoid.toxicity(INSULT) == max(independent.values())
+    assert cooler.scores(INSULT) == pytest.approx({label: 1 / (1 + math.exp(-logits[label] / 2)) for label in logits})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("You are an idiot!", ("idiot",)),
+        ("idiot", ("idiot",)),
+        (f"{FRIENDLY}. {FRIENDLY}. What an idiot, {FRIENDLY}.", ("idiot",)),
+        (FRIENDLY, ()),
+    ],
+)
+def test_words_are_those_that_weigh(classifier: Classifier, text: str, expected: tuple[str, ...]) -> None:
+    assert classifier.words(text, limit=1) == expected
+
+
+def test_words_come_from_the_worst_window(classifier: Classifier) -> None:
+    assert "idiot" in classifier.words(" ".join([FRIENDLY] * 60) + " " + INSULT)
+
+
+def test_f53_scores_do_not_hang_on_optimizations(tmp_path: Path) -> None:
+    plain = {"graph_optimization": "ORT_DISABLE_ALL", "config": {}}
+    slow = Classifier(changed_model(tmp_path, session=plain), threads=1)
+    assert slow.toxicity(INSULT) == pytest.approx(Classifier(MODEL).toxicity(INSULT), abs=0.02)
+
+
+def test_f50_a_session_configuration_is_applied(tmp_path: Path) -> None:
+    """Read in onnxruntime's other format, an ONNX file cannot be loaded."""
+    other = {"graph_optimization": "ORT_ENABLE_ALL", "config": {"session.load_model_format": "ORT"}}
+    with pytest.raises(ModelError, match=r"model\.onnx cannot be loaded"):
+        Classifier(changed_model(tmp_path, session=other))
+
+
+def test_f51_an_unknown_session_setting_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"model\.onnx cannot be loaded .*ORT_ENABLE_MAGIC"):
+        Classifier(changed_model(tmp_path, session={"graph_optimization": "ORT_ENABLE_MAGIC", "config": {}}))
+
+
+def test_f51_other_inputs_than_recorded_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"model\.onnx asks for .*attention_mask.* where model.json records"):
+        Classifier(changed_model(tmp_path, input_names=["input_ids"]))
+
+
+def test_f51_a_damaged_model_of_the_same_size_is_refused(tmp_path: Path) -> None:
+    folder = changed_model(tmp_path)
+    (folder / "model.onnx").unlink()
+    with (folder / "model.onnx").open("wb") as file:
+        file.truncate(FIELDS["files"]["model.onnx"]["bytes"])  # a file of zeros that takes no room
+    with pytest.raises(ModelError, match=r"model\.onnx cannot be loaded"):
+        Classifier(folder)
+
+
+def test_f51_a_damaged_tokenizer_of_the_same_size_is_refused(tmp_path: Path) -> None:
+    folder = changed_model(tmp_path)
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer.json").write_bytes(b" " * FIELDS["files"]["tokenizer.json"]["bytes"])
+    with pytest.raises(ModelError, match=r"tokenizer\.json is not a tokenizer"):
+        Classifier(folder)
+
+
+def test_f51_a_swapped_tokenizer_of_the_same_size_fails_the_self_test(tmp_path: Path) -> None:
+    """Sizes agree and everything loads; only the scores tell."""
+    folder = changed_model(tmp_path, reference=FIELDS["reference"])
+    size = FIELDS["files"]["tokenizer.json"]["bytes"]
+    tokenizer = json.loads((MODEL / "tokenizer.json").read_text(encoding="utf-8"))
+    added = {token["content"] for token in tokenizer["added_tokens"]}
+    vocabulary: dict[str, int] = tokenizer["model"]["vocab"]
+    ordinary = [token for token in vocabulary if token not in added]
+    vocabulary.update(zip(ordinary, [vocabulary[token] for token in reversed(ordinary)], strict=True))
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer.json").write_bytes(json.dumps(tokenizer, ensure_ascii=False).encode().ljust(size))
+    assert (folder / "tokenizer.json").stat().st_size == size
+    with pytest.raises(ModelError, match=r"model\.onnx scores the reference text .* where model.json records"):
+        Classifier(folder)
+
+
+def test_f52_no_network_and_no_build_library_is_used() -> None:
+    program = f"""
+import sys
+def refuse(event, arguments):
+    if event.startswith("socket."):
+        raise OSError("network: " + event)
+sys.addaudithook(refuse)
+sys.path.insert(0, {str(ROOT / "lambda")!r})
+from classifier import Classifier
+assert Classifier({str(MODEL)!r}).toxicity({INSULT!r}) > 0.5
+unwanted = {{"torch", "transformers", "optimum", "huggingface_hub", "onnx", "model_build"}} & set(sys.modules)
+assert not unwanted, unwanted
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from credentials import SECONDS_BETWEEN_READS, Credentials
+from errors import SecretStoreError, SettingError
+from local.aws import EmbeddedAws
+from settings import Settings
+
+ID = "test/slack"
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def store(aws: EmbeddedAws) -> Callable[[Any], None]:
+    """Put a value into the secret; text goes as it is."""
+    client = aws.client("secretsmanager")
+    client.create_secret(Name=ID, SecretString="{}")
+
+    def put(value: Any) -> None:
+        client.put_secret_value(SecretId=ID, SecretString=value if isinstance(value, str) else json.dumps(value))
+
+    return put
+
+
+def stored(clock: Callable[[], float] = Clock()) -> Credentials:
+    return Credentials(Settings.from_environ({"SLACK_SECRET_ID": ID}), clock)
+
+
+def test_secrets_given_directly_are_used_and_never_looked_up() -> None:
+    environ = {"SLACK_SIGNING_SECRET": "new,old", "SLACK_BOT_TOKEN": "xoxb-1"}
+    credentials = Credentials(Settings.from_environ(environ))
+    assert (credentials.signing_secrets, credentials.bot_token) == (("new", "old"), "xoxb-1")
+    assert credentials.refresh() is False
+
+
+def test_the_secret_is_read_on_first_use_and_kept(store: Callable[[Any], None]) -> None:
+    credentials = stored()
+    store({"signing_secrets": ["new", "old"], "bot_token": "xoxb-1", "comment": "unknown fields are fine"})
+    assert (credentials.signing_secrets, credentials.bot_token) == (("new", "old"), "xoxb-1")
+    store({"signing_secrets": ["newer"], "bot_token": "xoxb-2"})
+    assert (credentials.signing_secrets, credentials.bot_token) == (("new", "old"), "xoxb-1")
+
+
+def test_f44_a_rotated_secret_is_found_once_a_minute_has_passed(store: Callable[[Any], None]) -> None:
+    clock = Clock()
+    credentials = stored(clock)
+    store({"signing_secrets": ["a"], "bot_token": "xoxb-1"})
+    assert credentials.bot_token == "xoxb-1"
+    store({"signing_secrets": ["a"], "bot_token": "xoxb-2"})
+
+    clock.now += SECONDS_BETWEEN_READS - 1
+    assert (credentials.refresh(), credentials.bot_token) == (False, "xoxb-1")
+    clock.now += 1
+    assert (credentials.refresh(), credentials.bot_token) == (True, "xoxb-2")
+    clock.now += SECONDS_BETWEEN_READS
+    assert (credentials.refresh(), credentials.bot_token) == (False, "xoxb-2"), "nothing had changed"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "canary is no JSON",
+        "",
+        "[" * 100_000,
+        [],
+        None,
+        {},
+        {"signing_secrets": ["canary"]},
+        {"bot_token": "canary"},
+        {"signing_secrets": "canary", "bot_token": "canary"},
+        {"signing_secrets": [], "bot_token": "canary"},
+        {"signing_secrets": ["canary", ""], "bot_token": "canary"},
+        {"signing_secrets": ["canary", 1], "bot_token": "canary"},
+        {"signing_secrets": ["canary"], "bot_token": None},
+        {"signing_secrets": ["canary"], "bot_token": ""},
+    ],
+    ids=lambda value: repr(value)[:60],
+)
+def test_a_secret_of_another_form_is_refused_and_not_shown(value: Any, store: Callable[[Any], None]) -> None:
+    if value != "":  # the store refuses to keep nothing: what was put first, {}, stands for it
+        store(value)
+    with pytest.raises(SettingError, match="SLACK_SECRET_ID") as refusal:
+        _ = stored().signing_secrets
+    assert '"signing_secrets": ["..."]' in str(refusal.value)
+    assert "canary" not in f"{refusal.value} {refusal.value.__cause__} {refusal.value.__context__}"
+
+
+def test_a_broken_rotation_leaves_the_old_values_in_use(store: Callable[[Any], None]) -> None:
+    clock = Clock()
+    credentials = stored(clock)
+    store({"signing_secrets": ["a"], "bot_token": "xoxb-1"})
+    assert credentials.bot_token == "xoxb-1"
+    store("{")
+    clock.now += SECONDS_BETWEEN_READS
+    with pytest.raises(SettingError):
+        credentials.refresh()
+    assert credentials.bot_token == "xoxb-1"
+
+
+def test_a_missing_secret_is_told_with_awss_word_for_it(aws: EmbeddedAws) -> None:
+    with pytest.raises(SecretStoreError) as failure:
+        _ = stored().bot_token
+    assert failure.value.code == "ResourceNotFoundException"
+    assert "SLACK_SECRET_ID" in str(failure.value)
+
+
+def test_a_store_that_cannot_be_reached_is_told_with_the_cause(
+    aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
+    with pytest.raises(SecretStoreError) as failure:
+        _ = stored().bot_token
+    assert failure.value.code == "EndpointConnectionError"

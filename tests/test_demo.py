@@ -1,0 +1,48 @@
+"""`make demo` as people and programs call it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def demo(**variables: str) -> subprocess.CompletedProcess[str]:
+    environ = {name: value for name, value in os.environ.items() if name not in ("TEXT", "FORMAT")} | variables
+    command = [sys.executable, "-m", "local.demo"]
+    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_it_shows_the_conversation_with_one_answer_to_each_message() -> None:
+    shown = demo()
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.count("toxicity: ") == 6
+    for words in ("Likely toxic", "Probably fine", "I can't judge", "What weighed most", "7 reactions to 6 messages"):
+        assert words in shown.stdout
+
+
+def test_its_last_line_is_json_for_programs() -> None:
+    text = "You're a <stupid> & worthless \u201cidiot\u201d, $HOME."
+    shown = demo(FORMAT="json", TEXT=text)
+    answer = json.loads(shown.stdout.splitlines()[-1])
+    assert set(answer) == {"text", "outcome", "score", "threshold", "reply", "milliseconds"}
+    assert (answer["text"], answer["outcome"]) == (text, "toxic")
+    assert answer["threshold"] <= answer["score"] <= 1
+    assert "Likely toxic" in answer["reply"]
+    assert 0 < answer["milliseconds"]["ack"] <= answer["milliseconds"]["total"]
+
+
+def test_a_text_that_cannot_be_judged_has_no_score() -> None:
+    answer = json.loads(demo(FORMAT="json", TEXT=":tada:").stdout.splitlines()[-1])
+    assert (answer["outcome"], answer["score"]) == ("cannot_judge", None)
+
+
+def test_a_wrong_call_says_what_would_do() -> None:
+    for variables in ({"FORMAT": "xml", "TEXT": "x"}, {"FORMAT": "json"}):
+        refused = demo(**variables)
+        assert refused.returncode == 2
+        assert "make demo FORMAT=json TEXT=" in refused.stderr

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from errors import JobError
+from jobs import LONGEST_DELAY, Job, retry_delay
+
+JOB = Job("T0LOCAL", "C0GENERAL", "1731000000.000100", "U0ADA", "Ev0001", 1731000000)
+
+
+def test_a_job_comes_out_of_the_queue_as_it_went_in() -> None:
+    assert Job.from_json(JOB.to_json()) == JOB
+
+
+def test_a_job_holds_ids_and_times_alone() -> None:
+    assert json.loads(JOB.to_json()).keys() == {"team", "channel", "ts", "reactor", "event_id", "event_time"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "canary",
+        "null",
+        "[]",
+        '"canary"',
+        "{}",
+        "[" * 100_000,
+        json.dumps(asdict(JOB) | {"text": "canary"}),
+        json.dumps(asdict(JOB) | {"team": ""}),
+        json.dumps(asdict(JOB) | {"ts": 1731000000.0001}),
+        json.dumps(asdict(JOB) | {"channel": None}),
+        json.dumps(asdict(JOB) | {"event_time": "canary"}),
+        json.dumps({name: value for name, value in asdict(JOB).items() if name != "reactor"}),
+    ],
+    ids=lambda body: str(body)[:40],
+)
+def test_f48_what_is_no_job_is_refused_and_not_quoted(body: str) -> None:
+    with pytest.raises(JobError, match="dead-letter queue") as refusal:
+        Job.from_json(body)
+    assert "canary" not in str(refusal.value)
+    assert refusal.value.__cause__ is None
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5), st.text())
+def test_no_queue_message_raises_anything_else(value: object, text: str) -> None:
+    for body in (text, json.dumps(value), json.dumps(asdict(JOB) | {"team": value})):
+        try:
+            assert isinstance(Job.from_json(body), Job)
+        except JobError:
+            pass
+
+
+@pytest.mark.parametrize(
+    ("attempt", "shortest", "longest"),
+    [(1, 1, 2), (2, 2, 4), (3, 4, 8), (9, 256, 512), (10, 450, 900), (100, 450, 900)],
+)
+def test_f32_the_delay_doubles_up_to_a_quarter_of_an_hour(attempt: int, shortest: int, longest: int) -> None:
+    assert (retry_delay(attempt, jitter=0), retry_delay(attempt, jitter=1)) == (shortest, longest)
+
+
+@given(st.integers(1, 10_000))
+def test_a_random_delay_stays_within_what_the_queue_takes(attempt: int) -> None:
+    assert 1 <= retry_delay(attempt) <= LONGEST_DELAY
+
+
+def test_two_jobs_that_fail_together_do_not_return_together() -> None:
+    assert len({retry_delay(10) for _ in range(50)}) > 10

@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from message_text import escape, fold, from_message, has_words, plain
+
+Element = dict[str, Any]
+
+
+def text(words: str, **style: bool) -> Element:
+    return {"type": "text", "text": words} | ({"style": style} if style else {})
+
+
+def rich_text(*elements: Element) -> list[dict[str, Any]]:
+    """What Slack makes of a line that a person typed."""
+    return [{"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": list(elements)}]}]
+
+
+def section(words: str, kind: str = "mrkdwn") -> dict[str, Any]:
+    return {"type": "section", "text": {"type": kind, "text": words}}
+
+
+def test_plain_text_alone() -> None:
+    assert from_message({"text": "You are late."}) == "You are late."
+
+
+def test_f36_words_in_blocks_alone() -> None:
+    assert from_message({"text": "", "blocks": [section("You are *late*.")]}) == "You are late."
+
+
+def test_the_same_words_as_text_and_as_blocks_are_read_once() -> None:
+    """What Slack sends for every message that a person types."""
+    message = {"text": "You are *late* &amp; rude", "blocks": rich_text(text("You are late & rude"))}
+    assert from_message(message) == "You are late & rude"
+
+
+def test_words_that_differ_by_style_and_mentions_are_still_the_same() -> None:
+    elements = [
+        text("Thanks "),
+        {"type": "user", "user_id": "U0ADA"},
+        text(" for "),
+        text("this", bold=True),
+        {"type": "emoji", "name": "tada"},
+    ]
+    message = {"text": "Thanks <@U0ADA> for *this* :tada:", "blocks": rich_text(*elements)}
+    assert from_message(message).splitlines() == ["Thanks @user for this :tada:"]
+
+
+def test_f36_harmless_text_does_not_hide_its_blocks() -> None:
+    message = {"text": "Weekly report", "blocks": [section("You are an idiot.")]}
+    assert from_message(message) == "Weekly report\nYou are an idiot."
+
+
+def test_f36_harmless_blocks_do_not_hide_their_text() -> None:
+    message = {"text": "You are an idiot.", "blocks": [section("Weekly report")]}
+    assert from_message(message) == "You are an idiot.\nWeekly report"
+
+
+def test_words_are_the_same_only_as_whole_words() -> None:
+    message = {"text": "You ass", "attachments": [{"text": "Thank you, assistants."}]}
+    assert from_message(message) == "You ass\nThank you, assistants."
+
+
+def test_a_text_that_the_blocks_go_on_with_is_read_once() -> None:
+    message = {"text": "Weekly report", "blocks": [section("Weekly report: all is well.")]}
+    assert from_message(message) == "Weekly report: all is well."
+
+
+@pytest.mark.parametrize(
+    ("element", "read"),
+    [
+        (text("words"), "words"),
+        (text("words", bold=True, strike=True), "words"),
+        (text("*no* <format>&amp;"), "*no* <format>&amp;"),  # rich text is not escaped, and holds no mrkdwn
+        ({"type": "link", "url": "https://example.com", "text": "a label"}, "a label"),
+        ({"type": "link", "url": "https://example.com"}, "https://example.com"),
+        ({"type": "user", "user_id": "U0ADA"}, "@user"),
+        ({"type": "usergroup", "usergroup_id": "S0TEAM"}, "@user"),
+        ({"type": "broadcast", "range": "here"}, "@user"),
+        ({"type": "channel", "channel_id": "C0GENERAL"}, "#channel"),
+        ({"type": "emoji", "name": "tada"}, ":tada:"),
+        ({"type": "date", "timestamp": 1731000000, "format": "{date}", "fallback": "7 November"}, "7 November"),
+        ({"type": "color", "value": "#F405B3"}, ""),
+        ({"type": "an element of tomorrow"}, ""),
+    ],
+)
+def test_every_element_of_rich_text_is_read(element: Element, read: str) -> None:
+    assert from_message({"text": "", "blocks": rich_text(text("so: "), element)}) == f"so: {read}".strip()
+
+
+@pytest.mark.parametrize("kind", ["rich_text_section", "rich_text_quote", "rich_text_preformatted"])
+def test_every_container_of_rich_text_is_read(kind: str) -> None:
+    block = {"type": "rich_text", "elements": [{"type": kind, "elements": [text("first")]}] * 2}
+    assert from_message({"blocks": [block]}) == "first\nfirst"
+
+
+def test_the_items_of_a_rich_text_list_are_lines() -> None:
+    items = [{"type": "rich_text_section", "elements": [text(words)]} for words in ("one", "two")]
+    block = {"type": "rich_text", "elements": [{"type": "rich_text_list", "style": "bullet", "elements": items}]}
+    assert from_message({"blocks": [block]}).split() == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("block", "read"),
+    [
+        (section("mrkdwn with <https://example.com|a link>"), "mrkdwn with a link"),
+        (section("plain *stays*", "plain_text"), "plain *stays*"),
+        ({"type": "section", "fields": [{"type": "mrkdwn", "text": "left"}, {"type": "plain_text", "text": "right"}]},
+         "left right"),
+        ({"type": "header", "text": {"type": "plain_text", "text": "a header"}}, "a header"),
+        ({"type": "context", "elements": [{"type": "mrkdwn", "text": "small print"}]}, "small print"),
+        ({"type": "markdown", "text": "**strong** words"}, "strong words"),
+        ({"type": "image", "image_url": "https://example.com/x.png", "alt_text": "a picture of you",
+          "title": {"type": "plain_text", "text": "its title"}}, "a picture of you its title"),
+        ({"type": "video", "title": {"type": "plain_text", "text": "a film"},
+          "description": {"type": "plain_text", "text": "what it tells"}, "alt_text": "in short"},
+         "in short a film what it tells"),
+        ({"type": "actions", "elements": [{"type": "button", "text": {"type": "plain_text", "text": "press"}}]},
+         "press"),
+        ({"type": "input", "label": {"type": "plain_text", "text": "a label"},
+          "element": {"type": "plain_text_input", "placeholder": {"type": "plain_text", "text": "type here"}}},
+         "a label type here"),
+        ({"type": "section", "text": {"type": "mrkdwn", "text": "left"},
+          "accessory": {"type": "button", "text": {"type": "plain_text", "text": "press"}}}, "left press"),
+        ({"type": "table", "rows": [[{"type": "raw_text", "text": "a cell"},
+                                     {"type": "rich_text", "elements": rich_text(text("another"))[0]["elements"]}]]},
+         "a cell another"),
+        ({"type": "divider"}, ""),
+        ({"type": "a block of tomorrow", "elements": [{"text": {"type": "mrkdwn", "text": "still read"}}]},
+         "still read"),
+    ],
+    ids=lambda value: value["type"] if isinstance(value, dict) else "",
+)  # fmt: skip
+def test_every_kind_of_block_is_read(block: dict[str, Any], read: str) -> None:
+    assert from_message({"blocks": [block]}).split() == read.split()
+
+
+@pytest.mark.parametrize(
+    ("attachment", "read"),
+    [
+        ({"pretext": "before", "author_name": "ada", "title": "what", "text": "words", "footer": "after"},
+         "before ada what words after"),
+        ({"fields": [{"title": "state", "value": "broken &amp; late"}]}, "state broken & late"),
+        ({"blocks": [section("in a block")]}, "in a block"),
+        ({"text": "words", "fallback": "for old clients"}, "words"),
+        ({"fallback": "for old clients"}, "for old clients"),
+        ({"is_share": True, "author_name": "ada", "text": "what she said",
+          "message_blocks": [{"team": "T0", "channel": "C0", "message": {"blocks": rich_text(text("in full"))}}]},
+         "ada what she said in full"),
+    ],
+)  # fmt: skip
+def test_f36_attachments_and_shared_messages_are_read(attachment: dict[str, Any], read: str) -> None:
+    assert from_message({"text": "look:", "attachments": [attachment]}).split() == ["look:", *read.split()]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda values: st.lists(values) | st.dictionaries(st.sampled_from(["type", "text", "elements", "fields"]), values),
+    max_leaves=8,
+)
+
+
+@given(blocks=JSON, words=st.text())
+def test_no_blocks_that_slack_may_invent_raise(blocks: Any, words: str) -> None:
+    assert isinstance(from_message({"text": words, "blocks": blocks}), str)
+
+
+@pytest.mark.parametrize(
+    ("mrkdwn", "read"),
+    [
+        ("<@U0ADA>", "@user"),
+        ("<@U0ADA|ada>", "@user"),
+        ("<#C0GENERAL|general>", "#channel"),
+        ("<#C0GENERAL>", "#channel"),
+        ("<!here> <!channel|channel> <!subteam^S0TEAM|@team>", "@user @user @user"),
+        ("<!date^1731000000^{date}|7 November>", "7 November"),
+        ("<https://example.com>", "https://example.com"),
+        ("<https://example.com|you &amp; me>", "you & me"),
+        ("<mailto:ada@example.com|ada@example.com>", "ada@example.com"),
+        ("<mailto:ada@example.com>", "ada@example.com"),
+        ("*bold* _italic_ ~gone~ `code` ```block```", "bold italic gone code block"),
+        ("snake_case_name 2*3*4 a~b", "snake_case_name 2*3*4 a~b"),
+        ("1 &lt; 2 &gt; 0 &amp; more", "1 < 2 > 0 & more"),
+        ("&amp;lt; is written &amp;amp;lt;", "&lt; is written &amp;lt;"),
+        ("&lt;@U0ADA&gt;", "<@U0ADA>"),  # typed by a person: no mention
+        ("&quot; &#39;", "&quot; &#39;"),  # Slack escapes three characters and no others
+    ],
+)
+def test_f38_mrkdwn_is_resolved_and_its_escapes_decoded_once(mrkdwn: str, read: str) -> None:
+    assert plain(mrkdwn) == read
+
+
+@given(st.text())
+def test_f38_what_is_escaped_decodes_to_itself_and_holds_nothing_alive(words: str) -> None:
+    escaped = escape(words)
+    assert not set("<>") & set(escaped)
+    assert escaped.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") == words
+
+
+@pytest.mark.parametrize(
+    ("written", "folded"),
+    [
+        ("\u0443\u043eu \u0430r\u0435 \u0430n \u0456diot", "you are an idiot"),
+        ("id\u200bi\u200do\u2060t", "idiot"),
+        ("\uff49\uff44\uff49\uff4f\uff54", "idiot"),
+        ("\U0001d422\U0001d41d\U0001d422\U0001d428\U0001d42d", "idiot"),
+        ("i\u0335d\u0336i\u0337o\u0338t\u0489", "idiot"),
+        ("caf\u00e9 na\u00efve", "caf\u00e9 na\u00efve"),
+        ("cafe\u0301", "caf\u00e9"),
+        ("\u0422\u044b \u0438\u0434\u0438\u043e\u0442", "\u0422\u044b \u0438\u0434\u0438\u043e\u0442"),
+        ("Tom &amp; Ada &#39;here&#39;", "Tom & Ada 'here'"),
+        ("see https://example.com/a?b=c now", "see http now"),
+        ("see www.example.com", "see http"),
+        ("thanks @ada.l and @grace", "thanks @user and @user"),
+        ("mail ada@example.com", "mail ada@example.com"),
+        ("well done :tada:", "well done \U0001f389"),
+        (":no_such_emoji_here:", ":no_such_emoji_here:"),
+        (":heart: \u2764\ufe0f", "\u2764 \u2764"),
+        ("  many \n\t spaces\u00a0here ", "many spaces here"),
+        ("\U0001f44d\U0001f3fd", "\U0001f44d\U0001f3fd"),
+    ],
+)
+def test_f41_text_is_folded_to_what_a_reader_sees(written: str, folded: str) -> None:
+    assert fold(written) == folded
+
+
+@given(
+    st.text()
+    | st.lists(st.sampled_from([*"ah@:./&;#38 ", "\uff06", "\u200b", "\u0430", "\u04bb", "amp;", "www", "ttps"])).map(
+        "".join
+    )
+)
+@example("&amp;amp;lt;")
+@example(":heart: :one: :family:")
+@example("\u04bbttps://example.com")
+@example("&" + "#38;" * 50)
+@example("\uff06amp;\uff06lt;")
+def test_folding_what_is_folded_changes_nothing(words: str) -> None:
+    assert fold(fold(words)) == fold(words)
+
+
+@pytest.mark.parametrize(
+    "piece", ["#38;", "*a ", "`a ", "```a ", "@-", ":a", "<a|", "&amp;", "a\u0430 ", "\u0335", "www.", "&lt;"]
+)
+def test_no_text_made_to_be_slow_is_slow(piece: str) -> None:
+    words = "&" + piece * (40_000 // len(piece))  # the most that Slack lets anybody post
+    started = time.process_time()
+    fold(plain(words))
+    assert time.process_time() - started < 1.5, "the time grows with the square of the length"
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["", "   ", ":tada: :+1::skin-tone-2:", "\U0001f389\U0001f44d", "@user @user", "http", "#channel", "2 + 2 = 4",
+     "https://example.com/you/idiot", "www.example.com", "@grace.h", "?!\u2026", "100 %"],
+)  # fmt: skip
+def test_f37_emoji_links_mentions_digits_and_signs_are_no_words(words: str) -> None:
+    assert not has_words(words)
+
+
+@pytest.mark.parametrize("words", ["ok", ":tada: no", "4ever", "\u0434\u0430", "\u6eda", "see http now", "a@b.c"])
+def test_anything_else_has_words(words: str) -> None:
+    assert has_words(words)

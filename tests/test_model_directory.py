@@ -1,0 +1,89 @@
+"""Reading `model.json`: every fault names its file and says what would do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from errors import ModelError
+from model_directory import ModelDirectory
+
+FIELDS: dict[str, Any] = json.loads(
+    (Path(__file__).resolve().parent.parent / "model" / "model.json").read_text(encoding="utf-8")
+)
+SIZES = {"model.onnx": 5, "tokenizer.json": 7}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Files of a few bytes, under a `model.json` that records as many: their content is not read here."""
+    for name, size in SIZES.items():
+        (tmp_path / name).write_bytes(b"x" * size)
+    write(tmp_path, {})
+    return tmp_path
+
+
+def write(folder: Path, changes: dict[str, Any], without: str = "") -> None:
+    fields = FIELDS | {"files": {name: {"bytes": size} for name, size in SIZES.items()}} | changes
+    fields.pop(without, None)
+    (folder / "model.json").write_text(json.dumps(fields), encoding="utf-8")
+
+
+def test_what_serving_needs_is_read(folder: Path) -> None:
+    model = ModelDirectory.read(folder)
+    assert model.path == folder
+    assert model.labels == tuple(FIELDS["labels"])
+    assert model.toxic_labels == set(FIELDS["toxic_labels"])
+    assert (model.threshold, model.max_length) == (FIELDS["threshold"], FIELDS["max_length"])
+    assert model.reference_text == FIELDS["reference"]["scores"][0]["text"]
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "model.json"])
+def test_f51_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(ModelError, match=r"is missing.*make model") as caught:
+        ModelDirectory.read(folder)
+    assert caught.value.path == folder / name
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_f51_a_truncated_file_is_named_with_both_sizes(folder: Path, name: str) -> None:
+    (folder / name).write_bytes(b"x")
+    with pytest.raises(ModelError, match=rf"has 1 bytes where model.json records {SIZES[name]}.*make model") as caught:
+        ModelDirectory.read(folder)
+    assert caught.value.path == folder / name
+
+
+@pytest.mark.parametrize(
+    "content", [b"{", b"\xff\xfe", b"[]", b"null", b'{"files": []}', b'{"files": {"model.onnx": 1}}']
+)
+def test_f51_a_model_json_that_is_something_else_is_refused(folder: Path, content: bytes) -> None:
+    (folder / "model.json").write_bytes(content)
+    with pytest.raises(ModelError, match=r"model\.json cannot be read"):
+        ModelDirectory.read(folder)
+
+
+@pytest.mark.parametrize("field", ["files", "labels", "threshold", "special_token_ids", "reference", "session"])
+def test_f51_a_missing_field_is_named(folder: Path, field: str) -> None:
+    write(folder, {}, without=field)
+    with pytest.raises(ModelError, match=rf"model\.json lacks '{field}'"):
+        ModelDirectory.read(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"activation": "tanh"}, "activation is 'tanh'"),
+        ({"toxic_labels": ["RUDE"]}, "RUDE"),
+        ({"toxic_labels": []}, "toxic_labels"),
+        ({"files": {"tokenizer.json": {"bytes": 7}}}, r"no model\.onnx"),
+        ({"threshold": "high"}, "high"),
+    ],
+)
+def test_f51_a_field_that_cannot_be_is_refused(folder: Path, changes: dict[str, Any], reason: str) -> None:
+    write(folder, changes)
+    with pytest.raises(ModelError, match=reason):
+        ModelDirectory.read(folder)

@@ -1,0 +1,49 @@
+"""Token ids and probabilities, straight from the committed model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model_directory import ModelDirectory
+from model_session import ModelSession, activate
+
+MODEL = ModelDirectory.read(Path(__file__).resolve().parent.parent / "model")
+
+
+@pytest.fixture(scope="module")
+def session() -> ModelSession:
+    return ModelSession(MODEL, threads=1)
+
+
+@pytest.mark.parametrize("typed", ["</s>", "<s>", "<pad>", "a <mask> b"])
+def test_special_tokens_in_a_text_are_only_characters(session: ModelSession, typed: str) -> None:
+    """Whoever types them must not end the sequence or hide what follows."""
+    ids, offsets = session.encode(typed)
+    assert not {MODEL.bos_id, MODEL.eos_id, MODEL.pad_id} & set(ids)
+    assert len(ids) > 1
+    assert offsets[-1][1] == len(typed)
+
+
+def test_a_long_text_is_not_cut(session: ModelSession) -> None:
+    ids, offsets = session.encode("fine " * 2000)
+    assert len(ids) >= 2000
+    assert offsets[-1][1] >= len("fine " * 2000) - 1
+
+
+def test_padding_does_not_count(session: ModelSession) -> None:
+    """Beside a longer sequence a shorter one keeps its score, but for the rounding of a shared scale."""
+    short, _ = session.encode(MODEL.reference_text)  # the one whose score moves most
+    longer, _ = session.encode("we looked at the plan " * 20)
+    together = session.probabilities([short, longer])
+    assert together.shape == (2, len(MODEL.labels))
+    assert together[0] == pytest.approx(session.probabilities([short])[0], abs=0.02)
+    assert together[1] == pytest.approx(session.probabilities([longer])[0], abs=0.02)
+
+
+def test_activations() -> None:
+    logits = np.array([[0.0, np.log(3.0)], [1000.0, 0.0]])
+    assert activate(logits, "softmax") == pytest.approx(np.array([[0.25, 0.75], [1.0, 0.0]]))
+    assert activate(logits, "sigmoid") == pytest.approx(np.array([[0.5, 0.75], [1.0, 0.5]]))

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import pytest
+
+from errors import SettingError
+from settings import DEFAULTS, Secret, Settings
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    settings = Settings.from_environ({})
+    assert settings == Settings(
+        secret_id="",
+        signing_secrets=(),
+        bot_token=Secret(""),
+        api_url="https://slack.com/api/",
+        jobs_queue_url="",
+        ledger_table="",
+        model_dir=Path("/opt/model"),
+        trigger_emoji=("biohazard_sign",),
+        toxic_threshold=None,
+        reply_to="thread",
+        ignored_reactors=frozenset(),
+        judge_after_removal=True,
+        reply_in_shared_channels=False,
+        max_event_age=6 * 3600,
+    )
+
+
+def test_every_variable_is_read() -> None:
+    environ = {
+        "SLACK_SECRET_ID": "prod/slack",
+        "SLACK_SIGNING_SECRET": "new, old",
+        "SLACK_BOT_TOKEN": " xoxb-1 ",
+        "SLACK_API_URL": "http://127.0.0.1:8090/api",
+        "JOBS_QUEUE_URL": "https://sqs/jobs",
+        "LEDGER_TABLE": "verdicts",
+        "MODEL_DIR": "model",
+        "TRIGGER_EMOJI": ":rotating_light:, biohazard_sign",
+        "TOXIC_THRESHOLD": "0.8",
+        "REPLY_TO": "C0MODERATION",
+        "IGNORED_REACTORS": "U1,U2",
+        "JUDGE_AFTER_REMOVAL": "No",
+        "REPLY_IN_SHARED_CHANNELS": "yes",
+        "MAX_EVENT_AGE_HOURS": "0.5",
+    }
+    assert environ.keys() == DEFAULTS.keys(), "a variable is missing in this test"
+    assert Settings.from_environ(environ) == Settings(
+        secret_id="prod/slack",
+        signing_secrets=(Secret("new"), Secret("old")),
+        bot_token=Secret("xoxb-1"),
+        api_url="http://127.0.0.1:8090/api/",
+        jobs_queue_url="https://sqs/jobs",
+        ledger_table="verdicts",
+        model_dir=Path("model"),
+        trigger_emoji=("rotating_light", "biohazard_sign"),
+        toxic_threshold=0.8,
+        reply_to="C0MODERATION",
+        ignored_reactors=frozenset({"U1", "U2"}),
+        judge_after_removal=False,
+        reply_in_shared_channels=True,
+        max_event_age=1800,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "advice"),
+    [
+        ("SLACK_API_URL", "ftp://slack.com", "https://"),
+        ("TRIGGER_EMOJI", " , ", "biohazard_sign"),
+        ("TRIGGER_EMOJI", ":", "biohazard_sign"),
+        ("TOXIC_THRESHOLD", "high", "from 0 to 1"),
+        ("TOXIC_THRESHOLD", "1.01", "from 0 to 1"),
+        ("TOXIC_THRESHOLD", "-0.01", "from 0 to 1"),
+        ("TOXIC_THRESHOLD", "nan", "from 0 to 1"),
+        ("REPLY_TO", "everybody", "thread, reactor or a channel"),
+        ("REPLY_TO", "#general", "thread, reactor or a channel"),
+        ("JUDGE_AFTER_REMOVAL", "perhaps", "yes or no"),
+        ("REPLY_IN_SHARED_CHANNELS", "1", "yes or no"),
+        ("MAX_EVENT_AGE_HOURS", "inf", "from 0 to 336"),
+        ("MAX_EVENT_AGE_HOURS", "-1", "from 0 to 336"),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_name_and_what_would_do(name: str, value: str, advice: str) -> None:
+    with pytest.raises(SettingError) as refusal:
+        Settings.from_environ({name: value})
+    assert refusal.value.name == name
+    assert str(refusal.value).startswith(name)
+    assert advice in str(refusal.value)
+
+
+@pytest.mark.parametrize("threshold", ["0", "1"])
+def test_the_ends_of_a_range_belong_to_it(threshold: str) -> None:
+    assert Settings.from_environ({"TOXIC_THRESHOLD": threshold}).toxic_threshold == float(threshold)
+
+
+@pytest.mark.parametrize("name", ["SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN", "JOBS_QUEUE_URL", "LEDGER_TABLE"])
+@pytest.mark.parametrize("environ", [{}, {"{name}": "  "}])
+def test_what_is_needed_and_not_set_is_named(name: str, environ: dict[str, str]) -> None:
+    with pytest.raises(SettingError, match=f"{name} is not set") as refusal:
+        Settings.from_environ({key.format(name=name): value for key, value in environ.items()}, needs=(name,))
+    assert ("SLACK_SECRET_ID" in str(refusal.value)) == name.startswith("SLACK_"), str(refusal.value)
+
+
+def test_a_secret_in_the_store_meets_the_need_of_what_it_holds_and_no_other() -> None:
+    needs = ("SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN")
+    assert Settings.from_environ({"SLACK_SECRET_ID": "prod/slack"}, needs).secret_id == "prod/slack"
+    with pytest.raises(SettingError, match="LEDGER_TABLE"):
+        Settings.from_environ({"SLACK_SECRET_ID": "prod/slack"}, (*needs, "LEDGER_TABLE"))
+
+
+def test_secrets_hide_themselves_where_settings_are_shown() -> None:
+    settings = Settings.from_environ({"SLACK_SIGNING_SECRET": "canary-secret", "SLACK_BOT_TOKEN": "canary-token"})
+    assert "canary" not in repr(settings)
+    assert "canary" not in f"{settings!r} {settings}"
+    assert settings.bot_token == "canary-token"
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Settings.from_environ({}).reply_to = "reactor"  # type: ignore[misc]  # what is tested

@@ -1,0 +1,379 @@
+from __future__ import annotations
+
+import logging
+import time
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import slack_messages
+from errors import (
+    ChannelRestrictedError,
+    CredentialsRefusedError,
+    MessageGoneError,
+    NotPermittedError,
+    RateLimitedError,
+    SlackError,
+    SlackUnavailableError,
+)
+from local.faults import Call, ErrorBody, HtmlError, Pass, RateLimited, Reset
+from local.slack_server import SlackServer
+from local.workspace import Message as Raw
+from slack_messages import EVENT_TYPE, SlackMessages
+
+GENERAL = "C0GENERAL"
+KEY = "T0LOCAL/C0GENERAL/1731000000.000100/"
+
+
+@pytest.fixture
+def messages(slack: SlackServer) -> SlackMessages:
+    return SlackMessages(slack.url, lambda: slack.workspace.token)
+
+
+def write(slack: SlackServer, text: str = "Good morning.", user: str = "U0ADA", **more: Any) -> Raw:
+    return slack.workspace.post(GENERAL, user, text, **more)
+
+
+def posts(slack: SlackServer, channel: str = GENERAL) -> list[str]:
+    """The texts that the bot wrote there, oldest first."""
+    return [one["text"] for one in slack.workspace.conversation(channel) if one.get("bot_id") == "B0TOXICITY"]
+
+
+# Fetching.
+
+
+def test_a_message_is_fetched_by_its_ts(slack: SlackServer, messages: SlackMessages) -> None:
+    write(slack, "Earlier.")
+    wanted = write(slack, "You are late.")
+    write(slack, "Later.")
+    found = messages.fetch(GENERAL, wanted["ts"])
+    assert (found.ts, found.thread_ts, found.edited_ts, found.bot_id) == (wanted["ts"], wanted["ts"], "", "")
+    assert found.raw["text"] == "You are late."
+
+
+def test_f24_a_thread_reply_is_found_with_its_parents_thread(slack: SlackServer, messages: SlackMessages) -> None:
+    parent = write(slack)
+    reply = write(slack, "You are late.", thread_ts=parent["ts"])
+    write(slack, "Never mind.", thread_ts=parent["ts"])
+    found = messages.fetch(GENERAL, reply["ts"])
+    assert (found.ts, found.thread_ts, found.raw["text"]) == (reply["ts"], parent["ts"], "You are late.")
+
+
+def test_f25_a_deleted_message_is_gone_and_its_neighbour_is_not_taken(
+    slack: SlackServer, messages: SlackMessages
+) -> None:
+    write(slack, "Earlier.")
+    message = write(slack)
+    slack.workspace.delete(GENERAL, message["ts"])
+    with pytest.raises(MessageGoneError):
+        messages.fetch(GENERAL, message["ts"])
+
+
+def test_f25_a_deleted_reply_is_gone(slack: SlackServer, messages: SlackMessages) -> None:
+    parent = write(slack)
+    reply = write(slack, thread_ts=parent["ts"])
+    slack.workspace.delete(GENERAL, reply["ts"])
+    with pytest.raises(MessageGoneError):
+        messages.fetch(GENERAL, reply["ts"])
+
+
+def test_f25_the_tombstone_of_a_threads_root_is_no_message(slack: SlackServer, messages: SlackMessages) -> None:
+    parent = write(slack)
+    write(slack, thread_ts=parent["ts"])
+    slack.workspace.delete(GENERAL, parent["ts"])
+    assert slack.workspace.message(GENERAL, parent["ts"])["subtype"] == "tombstone"
+    with pytest.raises(MessageGoneError):
+        messages.fetch(GENERAL, parent["ts"])
+
+
+def test_f27_an_edit_shows(slack: SlackServer, messages: SlackMessages) -> None:
+    message = write(slack)
+    edited = slack.workspace.edit(GENERAL, message["ts"], "Good evening.")
+    found = messages.fetch(GENERAL, message["ts"])
+    assert (found.edited_ts, found.raw["text"]) == (edited["edited"]["ts"], "Good evening.")
+
+
+def test_f21_a_webhooks_message_is_found(slack: SlackServer, messages: SlackMessages) -> None:
+    webhook = slack.workspace.add_user("cron", bot_id="B0CRON")
+    slack.workspace.invite(GENERAL, webhook)
+    message = write(slack, user=webhook)
+    assert messages.fetch(GENERAL, message["ts"]).bot_id == "B0CRON"
+
+
+def test_f57_a_messages_text_is_kept_out_of_its_repr(slack: SlackServer, messages: SlackMessages) -> None:
+    message = write(slack, "canary")
+    assert "canary" not in repr(messages.fetch(GENERAL, message["ts"]))
+
+
+def test_f20_the_bot_knows_what_it_wrote_itself(slack: SlackServer, messages: SlackMessages) -> None:
+    own = messages.fetch(GENERAL, messages.post(GENERAL, "Hello.", {}))
+    anothers = messages.fetch(GENERAL, write(slack, user="U0DEPLOYBOT")["ts"])
+    persons = messages.fetch(GENERAL, write(slack)["ts"])
+    assert [messages.is_own(message) for message in (own, anothers, persons)] == [True, False, False]
+    assert len(slack.calls_of("auth.test")) == 1, "who the bot is does not change"
+
+
+def test_f23_a_reaction_counts_under_any_of_its_names_while_it_stands(
+    slack: SlackServer, messages: SlackMessages
+) -> None:
+    message = messages.fetch(GENERAL, write(slack)["ts"])
+    assert not messages.still_reacted(message, ["thumbsup"])
+    slack.workspace.react(GENERAL, message.ts, "U0GRACE", "+1::skin-tone-2")
+    assert messages.still_reacted(message, ["tada", "thumbsup"])
+    assert not messages.still_reacted(message, ["tada"])
+    slack.workspace.unreact(GENERAL, message.ts, "U0GRACE", "+1::skin-tone-2")
+    assert not messages.still_reacted(message, ["thumbsup"])
+
+
+# Finding an earlier verdict.
+
+
+def test_f33_a_verdict_is_found_in_its_thread_by_its_key(slack: SlackServer, messages: SlackMessages) -> None:
+    root = write(slack)["ts"]
+    messages.post(GENERAL, "Another's.", {"key": "another"}, root)
+    posted = messages.post(GENERAL, "The verdict.", {"key": KEY}, root)
+    assert messages.find_verdict(GENERAL, root, KEY, since=root) == posted
+    assert messages.find_verdict(GENERAL, root, "a third", since=root) is None
+
+
+def test_f33_a_verdict_is_found_in_another_channel(slack: SlackServer, messages: SlackMessages) -> None:
+    root = write(slack)["ts"]
+    posted = messages.post("C0PRIVATE", "The verdict.", {"key": KEY})
+    assert messages.find_verdict("C0PRIVATE", None, KEY, since=root) == posted
+    assert messages.find_verdict(GENERAL, None, KEY, since=root) is None
+
+
+@pytest.mark.parametrize("replies", [1, 5, 6, 7, 23])
+def test_f33_a_verdict_is_found_at_the_end_of_a_long_thread(
+    replies: int, slack: SlackServer, messages: SlackMessages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slack_messages, "PAGE", 3)
+    root = write(slack)["ts"]
+    for number in range(replies):
+        write(slack, f"Reply {number}.", thread_ts=root)
+    posted = messages.post(GENERAL, "The verdict.", {"key": KEY}, root)
+    assert messages.find_verdict(GENERAL, root, KEY, since=root) == posted
+    assert messages.find_verdict(GENERAL, root, "another", since=root) is None
+
+
+@pytest.mark.parametrize(
+    ("user", "metadata"),
+    [
+        ("U0DEPLOYBOT", {"event_type": EVENT_TYPE, "event_payload": {"key": KEY}}),
+        ("U0ADA", {"event_type": EVENT_TYPE, "event_payload": {"key": KEY}}),
+        ("U0TOXICITY", {"event_type": "task_created", "event_payload": {"key": KEY}}),
+        ("U0TOXICITY", {"event_type": EVENT_TYPE, "event_payload": {}}),
+    ],
+)
+def test_f33_others_metadata_is_no_verdict(
+    user: str, metadata: dict[str, Any], slack: SlackServer, messages: SlackMessages
+) -> None:
+    root = write(slack)["ts"]
+    write(slack, user=user, thread_ts=root, metadata=metadata)
+    assert messages.find_verdict(GENERAL, root, KEY, since=root) is None
+
+
+# Posting.
+
+
+def test_a_post_stands_in_the_thread_marked_and_without_previews(slack: SlackServer, messages: SlackMessages) -> None:
+    root = write(slack)["ts"]
+    posted = slack.workspace.message(GENERAL, messages.post(GENERAL, "A &amp; B", {"key": KEY, "score": 0.5}, root))
+    assert (posted["thread_ts"], posted["text"]) == (root, "A &amp; B")
+    assert posted["metadata"] == {"event_type": EVENT_TYPE, "event_payload": {"key": KEY, "score": 0.5}}
+    (call,) = slack.calls_of("chat.postMessage")
+    assert (call.arguments["unfurl_links"], call.arguments["unfurl_media"]) == (False, False)
+
+
+def test_f26_a_post_to_a_thread_that_vanished_is_taken_back(slack: SlackServer, messages: SlackMessages) -> None:
+    root = write(slack)["ts"]
+    slack.faults.add("chat.postMessage", Call(lambda: slack.workspace.delete(GENERAL, root)))
+    with pytest.raises(MessageGoneError):
+        messages.post(GENERAL, "The verdict.", {"key": KEY}, root)
+    assert posts(slack) == []
+
+
+def test_a_whisper_is_for_one_person(slack: SlackServer, messages: SlackMessages) -> None:
+    root = write(slack)["ts"]
+    messages.whisper(GENERAL, "U0GRACE", "Between us.", root)
+    (shown,) = slack.workspace.ephemerals
+    assert (shown["user"], shown["text"], shown["thread_ts"]) == ("U0GRACE", "Between us.", root)
+    assert posts(slack) == []
+
+
+def test_a_person_is_told_in_a_direct_message(slack: SlackServer, messages: SlackMessages) -> None:
+    messages.tell("U0GRACE", "Invite me.")
+    assert posts(slack, slack.workspace.open_im("U0GRACE")) == ["Invite me."]
+
+
+def test_a_permalink_leads_to_the_message(slack: SlackServer, messages: SlackMessages) -> None:
+    message = messages.fetch(GENERAL, write(slack)["ts"])
+    assert messages.permalink(message).endswith(f"/archives/{GENERAL}/p{message.ts.replace('.', '')}")
+
+
+# What goes wrong.
+
+
+@pytest.mark.parametrize("before_work", [True, False])
+def test_f33_a_post_whose_connection_is_lost_is_not_sent_again(
+    before_work: bool, slack: SlackServer, messages: SlackMessages
+) -> None:
+    root = write(slack)["ts"]
+    slack.faults.add("chat.postMessage", Reset(before_work=before_work))
+    with pytest.raises(SlackUnavailableError):
+        messages.post(GENERAL, "The verdict.", {"key": KEY}, root)
+    assert len(slack.calls_of("chat.postMessage")) == 1
+    assert posts(slack) == ([] if before_work else ["The verdict."])
+    assert (messages.find_verdict(GENERAL, root, KEY, since=root) is None) == before_work
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("message_not_found", MessageGoneError),
+        ("thread_not_found", MessageGoneError),
+        ("cannot_reply_to_message", MessageGoneError),
+        ("not_in_channel", NotPermittedError),
+        ("channel_not_found", NotPermittedError),
+        ("missing_scope", NotPermittedError),
+        ("is_archived", ChannelRestrictedError),
+        ("restricted_action", ChannelRestrictedError),
+        ("restricted_action_read_only_channel", ChannelRestrictedError),
+        ("restricted_action_thread_locked", ChannelRestrictedError),
+        ("team_access_not_granted", ChannelRestrictedError),
+        ("invalid_auth", CredentialsRefusedError),
+        ("token_revoked", CredentialsRefusedError),
+        ("token_expired", CredentialsRefusedError),
+        ("account_inactive", CredentialsRefusedError),
+        ("fatal_error", SlackUnavailableError),
+        ("internal_error", SlackUnavailableError),
+        ("ratelimited", RateLimitedError),
+    ],
+)
+def test_slacks_words_are_sorted_by_what_would_help(
+    code: str, kind: type[SlackError], slack: SlackServer, messages: SlackMessages
+) -> None:
+    slack.faults.add("conversations.history", ErrorBody(code))
+    with pytest.raises(SlackError) as failure:
+        messages.fetch(GENERAL, "1731000000.000100")
+    assert type(failure.value) is kind
+    assert (failure.value.method, failure.value.code) == ("conversations.history", code)
+
+
+def test_a_word_of_slacks_that_nobody_foresaw_is_told_as_it_is(slack: SlackServer, messages: SlackMessages) -> None:
+    slack.faults.add("conversations.history", ErrorBody("a_word_of_tomorrow"))
+    with pytest.raises(SlackError, match="a_word_of_tomorrow") as failure:
+        messages.fetch(GENERAL, "1731000000.000100")
+    assert type(failure.value) is SlackError
+
+
+def test_f29_a_missing_scope_is_named(slack: SlackServer, messages: SlackMessages) -> None:
+    message = write(slack)
+    slack.workspace.revoke("channels:history")
+    with pytest.raises(NotPermittedError) as failure:
+        messages.fetch(GENERAL, message["ts"])
+    assert (failure.value.channel, failure.value.scope) == (GENERAL, "channels:history")
+
+
+def test_f28_a_channel_without_the_bot_is_named(slack: SlackServer, messages: SlackMessages) -> None:
+    message = slack.workspace.post("C0RANDOM", "U0ADA", "Good morning.")
+    with pytest.raises(NotPermittedError) as failure:
+        messages.fetch("C0RANDOM", message["ts"])
+    assert (failure.value.code, failure.value.channel) == ("not_in_channel", "C0RANDOM")
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"),
+    [
+        ("1", 1),
+        ("30", 30),
+        ("0", 1),
+        ("-5", 30),
+        ("900", 900),
+        ("86400", 900),
+        ("9" * 400, 900),
+        ("soon", 30),
+        ("", 30),
+    ],
+)
+def test_f30_retry_after_is_read_in_seconds_within_bounds(
+    retry_after: str, seconds: int, slack: SlackServer, messages: SlackMessages
+) -> None:
+    slack.faults.add("conversations.history", RateLimited(retry_after))
+    with pytest.raises(RateLimitedError) as failure:
+        messages.fetch(GENERAL, "1731000000.000100")
+    assert failure.value.retry_after == seconds
+
+
+def test_f31_retry_after_may_be_an_http_date(slack: SlackServer, messages: SlackMessages) -> None:
+    slack.faults.add("chat.postMessage", RateLimited(formatdate(time.time() + 120, usegmt=True)))
+    with pytest.raises(RateLimitedError) as failure:
+        messages.post(GENERAL, "The verdict.", {"key": KEY})
+    assert failure.value.retry_after == pytest.approx(120, abs=5)
+
+
+@given(st.text() | st.integers().map(lambda seconds: formatdate(seconds % 10**11)))
+def test_f30_no_retry_after_raises(value: str) -> None:
+    assert 1 <= slack_messages._seconds({"Retry-After": value}) <= 900
+
+
+@pytest.mark.parametrize("status", [502, 504, 404, 200])
+def test_f32_a_page_instead_of_an_answer_is_the_networks_trouble_and_is_not_quoted(
+    status: int, slack: SlackServer, messages: SlackMessages
+) -> None:
+    slack.faults.add("conversations.history", HtmlError(status))
+    with pytest.raises(SlackUnavailableError) as failure:
+        messages.fetch(GENERAL, "1731000000.000100")
+    assert str(failure.value) == f"conversations.history: http_{status}"
+
+
+def test_f32_a_reset_is_the_networks_trouble(slack: SlackServer, messages: SlackMessages) -> None:
+    slack.faults.add("conversations.history", Reset())
+    with pytest.raises(SlackUnavailableError, match="ConnectionResetError"):
+        messages.fetch(GENERAL, "1731000000.000100")
+
+
+def test_f32_nobody_listening_is_the_networks_trouble() -> None:
+    with pytest.raises(SlackUnavailableError):
+        SlackMessages("http://127.0.0.1:9/api/", lambda: "xoxb-1").fetch(GENERAL, "1731000000.000100")
+
+
+def test_what_fails_once_works_the_next_time(slack: SlackServer, messages: SlackMessages) -> None:
+    message = write(slack)
+    slack.faults.add("conversations.history", HtmlError(502))
+    slack.faults.add("conversations.history", Pass())
+    with pytest.raises(SlackUnavailableError):
+        messages.fetch(GENERAL, message["ts"])
+    assert messages.fetch(GENERAL, message["ts"]).ts == message["ts"]
+
+
+def test_f44_the_token_is_asked_for_at_every_call(slack: SlackServer) -> None:
+    tokens = ["xoxb-old", slack.workspace.token]
+    messages = SlackMessages(slack.url, lambda: tokens.pop(0))
+    with pytest.raises(CredentialsRefusedError):
+        messages.tell("U0GRACE", "Hello.")
+    messages.tell("U0GRACE", "Hello.")
+    assert tokens == []
+
+
+def test_f57_neither_errors_nor_the_log_show_texts_or_tokens(
+    slack: SlackServer, messages: SlackMessages, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = slack.workspace.token
+    slack.faults.add("chat.postMessage", ErrorBody("canary <html>"))
+    slack.faults.add("chat.postMessage", Reset())
+    slack.faults.add("chat.postMessage", RateLimited())
+    with caplog.at_level(logging.DEBUG):
+        for _ in range(3):
+            with pytest.raises(SlackError) as failure:
+                messages.post(GENERAL, "canary", {"key": KEY})
+            shown = f"{failure.value!r} {failure.value.__cause__!r}"
+            assert failure.value.__suppress_context__, "a traceback would show the cause"
+            assert "canary" not in shown
+            assert token not in shown
+        messages.fetch(GENERAL, write(slack, "canary")["ts"])
+    assert "canary" not in caplog.text
+    assert token not in caplog.text

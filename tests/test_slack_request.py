@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from base64 import b64encode
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import slack_request
+from errors import RefusedRequestError, StaleRequestError
+
+SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
+NOW = 1531420618
+PAYLOAD = {"type": "event_callback", "team_id": "T1DC2JH3J"}
+BODY = json.dumps(PAYLOAD).encode()
+
+
+def signature(body: bytes, secret: str = SECRET, timestamp: int | str = NOW) -> str:
+    """Slack's scheme, written a second time: the test must not ask the code that it tests."""
+    return "v0=" + hmac.new(secret.encode(), f"v0:{timestamp}:".encode() + body, hashlib.sha256).hexdigest()
+
+
+def request(body: bytes = BODY, secret: str = SECRET, **changes: Any) -> dict[str, Any]:
+    headers = {"x-slack-request-timestamp": str(NOW), "x-slack-signature": signature(body, secret)}
+    return {"headers": headers, "body": body.decode(), "isBase64Encoded": False} | changes
+
+
+def refusal(event: dict[str, Any], now: float = NOW) -> tuple[int, str]:
+    with pytest.raises(RefusedRequestError) as refused:
+        slack_request.read(event, [SECRET], now)
+    return refused.value.status, refused.value.reason
+
+
+def test_slacks_published_example_has_slacks_published_signature() -> None:
+    """The example of https://docs.slack.dev/authentication/verifying-requests-from-slack."""
+    body = (
+        b"token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V"
+        b"&channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text="
+        b"&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN"
+        b"&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c"
+    )
+    published = "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503"
+    assert slack_request.signature(SECRET, str(NOW), body).decode() == published
+    # Signed rightly, so it is refused only for what comes after the signature: it is a form, not JSON.
+    event = {
+        "headers": {"X-Slack-Request-Timestamp": str(NOW), "X-Slack-Signature": published},
+        "body": body.decode(),
+    }
+    assert refusal(event) == (400, "malformed")
+
+
+def test_a_signed_request_gives_its_payload() -> None:
+    assert slack_request.read(request(), [SECRET], NOW) == PAYLOAD
+
+
+@pytest.mark.parametrize("age", [-300, 0, 299.9, 300])
+def test_f8_a_request_is_taken_up_to_five_minutes_from_now(age: float) -> None:
+    assert slack_request.read(request(), [SECRET], NOW + age) == PAYLOAD
+
+
+@pytest.mark.parametrize("age", [-301, 301, 86_400, -86_400])
+def test_f10_a_rightly_signed_request_from_another_time_is_refused_with_the_offset(age: int) -> None:
+    with pytest.raises(StaleRequestError) as refused:
+        slack_request.read(request(), [SECRET], NOW + age)
+    assert (refused.value.status, refused.value.reason, refused.value.offset) == (401, "stale", age)
+
+
+def test_f10_the_offset_of_a_forged_request_is_not_measured() -> None:
+    forged = request(secret="another")
+    assert refusal(forged, NOW + 1000) == (401, "bad_signature")
+
+
+@pytest.mark.parametrize("secret", ["new", "old"])
+def test_f44_either_of_two_signing_secrets_will_do(secret: str) -> None:
+    assert slack_request.read(request(secret=secret), ["new", "old"], NOW) == PAYLOAD
+
+
+@pytest.mark.parametrize("secrets", [[], ["new", "old"]])
+def test_f7_another_secret_or_none_at_all_is_refused(secrets: list[str]) -> None:
+    with pytest.raises(RefusedRequestError, match="401: bad_signature"):
+        slack_request.read(request(secret="forger"), secrets, NOW)
+
+
+@pytest.mark.parametrize("changed", [BODY + b" ", BODY[:-1], BODY.replace(b"T1", b"T2")])
+def test_f7_a_body_changed_after_signing_is_refused(changed: bytes) -> None:
+    assert refusal(request() | {"body": changed.decode()}) == (401, "bad_signature")
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "given"),
+    [
+        (None, signature(BODY)),
+        (str(NOW), None),
+        (None, None),
+        ("", signature(BODY, timestamp="")),
+        ("abc", signature(BODY, timestamp="abc")),
+        ("1.5", signature(BODY, timestamp="1.5")),
+        ("inf", signature(BODY, timestamp="inf")),
+        ("nan", signature(BODY, timestamp="nan")),
+        ("-1", signature(BODY, timestamp="-1")),
+        (f"{NOW}\n", signature(BODY, timestamp=f"{NOW}\n")),
+        ("9" * 5000, signature(BODY, timestamp="9" * 5000)),
+        ("\u0661\u0665\u0663", signature(BODY, timestamp="\u0661\u0665\u0663")),  # digits, and no ASCII
+        (f"{NOW},{NOW}", signature(BODY)),  # what a gateway makes of a header that was sent twice
+        (str(NOW), f"{signature(BODY)},{signature(BODY)}"),
+        (str(NOW), "\u00e9\u00e9\u00e9"),
+        (str(NOW), "\ud800"),
+        (str(NOW), "v0="),
+        (str(NOW), signature(BODY).removeprefix("v0=")),
+        (str(NOW), signature(BODY).replace("v0=", "v1=")),
+        (str(NOW), signature(BODY)[:-1]),
+        (str(NOW), "v0=" + "0" * 100_000),
+    ],
+    ids=lambda value: repr(value)[:24],
+)
+def test_f9_hostile_headers_are_refused_like_any_bad_signature(timestamp: str | None, given: str | None) -> None:
+    headers = {"x-slack-request-timestamp": timestamp, "x-slack-signature": given}
+    sent = {name: value for name, value in headers.items() if value is not None}
+    status, reason = refusal(request(headers=sent))
+    assert (status, reason) in {(401, "unsigned"), (401, "bad_signature")}, (status, reason)
+
+
+@pytest.mark.parametrize("headers", [None, {}])
+def test_f9_no_headers_at_all_are_refused(headers: dict[str, str] | None) -> None:
+    assert refusal(request(headers=headers)) == (401, "unsigned")
+
+
+@pytest.mark.parametrize("spell", [str.lower, str.upper, str.title])
+def test_f14_header_names_count_in_any_case(spell: Any) -> None:
+    headers = {spell(name): value for name, value in request()["headers"].items()}
+    assert slack_request.read(request(headers=headers), [SECRET], NOW) == PAYLOAD
+
+
+def test_f11_a_body_in_base64_is_decoded_before_its_signature_is_checked() -> None:
+    event = request() | {"body": b64encode(BODY).decode(), "isBase64Encoded": True}
+    assert slack_request.read(event, [SECRET], NOW) == PAYLOAD
+
+
+def test_f11_without_the_flag_the_body_is_what_it_is() -> None:
+    plain = request()
+    del plain["isBase64Encoded"]
+    assert slack_request.read(plain, [SECRET], NOW) == PAYLOAD
+    assert refusal(plain | {"body": b64encode(BODY).decode()}) == (401, "bad_signature")
+
+
+@pytest.mark.parametrize("body", ["{", "====", "e30", "e30=e30=", "\u00e9"])
+def test_f11_broken_base64_is_refused(body: str) -> None:
+    assert refusal(request() | {"body": body, "isBase64Encoded": True}) == (400, "undecodable")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"null",
+        b"1",
+        b'"text"',
+        b"{",
+        b"[" * 100_000,
+        b'{"a":' * 50_000,
+        b"1" * 5000,
+        b"\xff\xfe{}",
+        b'{"a": "\xe9"}',
+        b'\xef\xbb\xbf{"type": "with a byte order mark"}',
+    ],
+    ids=lambda body: repr(body[:20]),
+)
+def test_f12_signed_bytes_that_are_no_json_object_are_refused(body: bytes) -> None:
+    event = request(b"{}") | {"body": b64encode(body).decode(), "isBase64Encoded": True}
+    event["headers"]["x-slack-signature"] = signature(body)
+    assert refusal(event) == (400, "malformed")
+
+
+@pytest.mark.parametrize("base64", [True, False])
+@pytest.mark.parametrize("size", [slack_request.MAX_BODY_BYTES + 1, 4 * slack_request.MAX_BODY_BYTES])
+def test_f13_a_huge_body_is_refused_by_its_length_alone(
+    size: int, base64: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hash_nothing(*_: object) -> bytes:
+        raise AssertionError("the body was hashed before its size was looked at")
+
+    monkeypatch.setattr(slack_request, "signature", hash_nothing)
+    body = b64encode(b"x" * size).decode() if base64 else "x" * size
+    assert refusal(request() | {"body": body, "isBase64Encoded": base64}) == (413, "too_large")
+
+
+@pytest.mark.parametrize("base64", [True, False])
+def test_f13_the_largest_body_is_read(base64: bool) -> None:
+    payload = {"a": "x" * (slack_request.MAX_BODY_BYTES - len('{"a": ""}'))}
+    body = json.dumps(payload).encode()
+    event = request(body) | {"body": b64encode(body).decode() if base64 else body.decode(), "isBase64Encoded": base64}
+    assert len(body) == slack_request.MAX_BODY_BYTES
+    assert slack_request.read(event, [SECRET], NOW) == payload
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["headers", "body", "isBase64Encoded"]),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+            lambda values: st.lists(values) | st.dictionaries(st.text(), values),
+            max_leaves=6,
+        ),
+    ),
+)
+def test_no_event_raises_anything_but_a_refusal(event: dict[str, Any]) -> None:
+    with pytest.raises(RefusedRequestError):
+        slack_request.read(event, [SECRET], NOW)
+
+
+@given(timestamp=st.text() | st.integers().map(str), given_signature=st.text(), body=st.text(), base64=st.booleans())
+def test_no_header_or_body_raises_anything_but_a_refusal(
+    timestamp: str, given_signature: str, body: str, base64: bool
+) -> None:
+    headers = {"X-Slack-Request-Timestamp": timestamp, "X-Slack-Signature": given_signature}
+    with pytest.raises(RefusedRequestError):
+        slack_request.read({"headers": headers, "body": body, "isBase64Encoded": base64}, [SECRET], NOW)
+
+
+@given(st.binary())
+def test_no_signed_bytes_raise_anything_but_a_refusal(body: bytes) -> None:
+    event = request(b"{}") | {"body": b64encode(body).decode(), "isBase64Encoded": True}
+    event["headers"]["x-slack-signature"] = signature(body)
+    try:
+        assert slack_request.read(event, [SECRET], NOW) == json.loads(body)
+    except RefusedRequestError as refused:
+        assert (refused.status, refused.reason) == (400, "malformed")

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from settings import Settings
 
-# A forged signature must not be able to make the bot read the secret store over and over.
+# A forged signature must not be able to make the bot read the secret store over and over, nor a store that fails.
 SECONDS_BETWEEN_READS = 60
+SECONDS_AFTER_FAILURE = 2
 
 
 class _Values(NamedTuple):
@@ -44,9 +45,14 @@ class Credentials:
     def bot_token(self) -> Secret:
         return self._current().bot_token
 
+    @property
+    def may_be_outdated(self) -> bool:
+        """Whether they come from a secret that was read too short a time ago for `refresh` to read it again."""
+        return bool(self._secret_id) and self._clock() - self._read_at < SECONDS_BETWEEN_READS
+
     def refresh(self) -> bool:
         """Read the secret again, at most once a minute; whether it has changed."""
-        if not self._secret_id or self._clock() - self._read_at < SECONDS_BETWEEN_READS:
+        if not self._secret_id or self.may_be_outdated:
             return False
         before = self._values
         self._values = self._read()
@@ -54,6 +60,8 @@ class Credentials:
 
     def _current(self) -> _Values:
         if self._values is None:
+            if self._clock() - self._read_at < SECONDS_AFTER_FAILURE:
+                raise SecretStoreError("failed a moment ago")
             self._values = self._read()
         return self._values
 
@@ -66,7 +74,7 @@ class Credentials:
 
         self._read_at = self._clock()
         # Slack waits three seconds: two short tries fit, boto3's own patience does not.
-        config = Config(connect_timeout=0.5, read_timeout=0.9, retries={"total_max_attempts": 2})
+        config = Config(connect_timeout=0.5, read_timeout=0.7, retries={"total_max_attempts": 2})
         try:
             text = SecretsProvider(boto_config=config).get(self._secret_id, force_fetch=True)
         except GetParameterError as error:

@@ -31,7 +31,7 @@ Response = dict[str, Any]
 settings = Settings.from_environ(os.environ, needs=("SLACK_SIGNING_SECRET", "JOBS_QUEUE_URL"))
 credentials = Credentials(settings)
 # Slack waits three seconds: two short tries fit, boto3's own patience does not.
-queue = boto3.client("sqs", config=Config(connect_timeout=0.5, read_timeout=0.9, retries={"total_max_attempts": 2}))
+queue = boto3.client("sqs", config=Config(connect_timeout=0.5, read_timeout=0.7, retries={"total_max_attempts": 2}))
 
 
 def handler(event: Mapping[str, Any], context: object) -> Response:  # noqa: ARG001 - Lambda's signature

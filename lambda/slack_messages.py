@@ -131,7 +131,8 @@ class SlackMessages:
             metadata={"event_type": EVENT_TYPE, "event_payload": dict(mark)},
         )
         posted = str(answer["ts"])
-        if thread_ts and answer.get("message", {}).get("thread_ts") != thread_ts:
+        message = answer.get("message") or {"thread_ts": thread_ts}
+        if thread_ts and message.get("thread_ts") != thread_ts:
             self._call("chat.delete", channel=channel, ts=posted)
             raise MessageGoneError("chat.postMessage", "thread_not_found")
         return posted
@@ -168,7 +169,8 @@ class SlackMessages:
         except SlackApiError as error:
             # Not chained: the cause holds what Slack answered, texts included.
             raise _from_answer(method, error, str(given.get("channel", ""))) from None
-        except (OSError, http.client.HTTPException, SlackClientError, ValueError) as error:
+        except (OSError, http.client.HTTPException, SlackClientError, ValueError, LookupError, AttributeError) as error:
+            # The last two are what slack_sdk makes of a charset that nobody knows and of JSON that is no object.
             raise SlackUnavailableError(method, type(error).__name__) from None
         return dict(answer.data) if isinstance(answer.data, dict) else {}
 

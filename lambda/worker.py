@@ -77,11 +77,13 @@ def judge_record(record: SQSRecord) -> None:
 
 
 def end_of(job: Job) -> str:
-    """Judge; with a token rotated since it was read, judge again. A token that stays refused ends the job at once."""
+    """Judge; with a token rotated since it was read, judge again. A token that stays refused ends the job."""
     try:
         try:
             return judge.judge(job)
-        except CredentialsRefusedError:
+        except CredentialsRefusedError as error:
+            if credentials.may_be_outdated:
+                raise SlackUnavailableError(error.method, error.code) from error  # the secret is read again later
             if not credentials.refresh():
                 raise
             return judge.judge(job)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import urllib.request
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
@@ -32,12 +33,22 @@ class EmbeddedAws:
         self._server.start()
         host, port = self._server.get_host_and_port()
         self.url = f"http://{host}:{port}"
-        self.dead_letter_queue_url, self.queue_url = self._create_queues()
-        self.table = self._create_table("verdicts")
+        self.create()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.clear()
         self._server.stop()
+
+    def create(self) -> None:
+        """Make the queues and the table."""
+        self.dead_letter_queue_url, self.queue_url = self._create_queues()
+        self.table = self._create_table("verdicts")
+
+    def clear(self) -> None:
+        """Remove everything there is; all servers of one process share one memory."""
+        request = urllib.request.Request(f"{self.url}/moto-api/reset", method="POST")
+        urllib.request.urlopen(request, timeout=5).close()
 
     @property
     def environ(self) -> dict[str, str]:

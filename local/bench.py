@@ -109,7 +109,7 @@ def worker_times(jobs: int) -> Iterator[dict[str, float]]:
 
 
 def cold_start() -> float:
-    """Return the milliseconds from the start of a fresh Python process to its end, one verdict later, polling included."""
+    """Return the milliseconds from the start of a fresh Python process to the end of its first job."""
     started = time.perf_counter()
     command = [sys.executable, "-m", "local.event_source", "--jobs", "1"]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)

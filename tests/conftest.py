@@ -9,11 +9,10 @@ from __future__ import annotations
 import importlib
 import io
 import os
-import urllib.request
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from classifier import Classifier
@@ -22,8 +21,16 @@ from local.slack_server import SlackServer
 from local.web_api import WebApi
 from local.workspace import Workspace
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import ModuleType
+
 ROOT = Path(__file__).parent.parent
 SIGNING_SECRET = "local-signing-secret"
+
+# An example's time says more about the machine than about the code; what must not be slow is measured on its own.
+hypothesis.settings.register_profile("no_deadline", deadline=None)
+hypothesis.settings.load_profile("no_deadline")
 
 
 @pytest.fixture(scope="session")
@@ -51,13 +58,14 @@ def _aws_server(_slack_server: SlackServer) -> Iterator[EmbeddedAws]:
 
 
 @pytest.fixture
-def aws(_aws_server: EmbeddedAws) -> EmbeddedAws:
+def aws(_aws_server: EmbeddedAws) -> Iterator[EmbeddedAws]:
     """Queues and a table, all new and empty, under the same addresses; no secrets."""
     # A queue may be purged only once a minute, here as there: everything is made again instead.
-    urllib.request.urlopen(f"{_aws_server.url}/moto-api/reset", data=b"").close()
-    _aws_server.dead_letter_queue_url, _aws_server.queue_url = _aws_server._create_queues()
-    _aws_server._create_table(_aws_server.table)
-    return _aws_server
+    _aws_server.clear()
+    _aws_server.create()
+    yield _aws_server
+    # All servers of a process share one memory: another module's would find these names taken.
+    _aws_server.clear()
 
 
 @pytest.fixture

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from credentials import SECONDS_BETWEEN_READS, Credentials
+from credentials import SECONDS_AFTER_FAILURE, SECONDS_BETWEEN_READS, Credentials
 from errors import SecretStoreError, SettingError
-from local.aws import EmbeddedAws
 from settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from local.aws import EmbeddedAws
 
 ID = "test/slack"
 
@@ -37,8 +40,8 @@ def store(aws: EmbeddedAws) -> Callable[[Any], None]:
     return put
 
 
-def stored(clock: Callable[[], float] = Clock()) -> Credentials:
-    return Credentials(Settings.from_environ({"SLACK_SECRET_ID": ID}), clock)
+def stored(clock: Clock | None = None) -> Credentials:
+    return Credentials(Settings.from_environ({"SLACK_SECRET_ID": ID}), clock or Clock())
 
 
 def test_secrets_given_directly_are_used_and_never_looked_up() -> None:
@@ -117,6 +120,19 @@ def test_a_missing_secret_is_told_with_awss_word_for_it(aws: EmbeddedAws) -> Non
         _ = stored().bot_token
     assert failure.value.code == "ResourceNotFoundException"
     assert "SLACK_SECRET_ID" in str(failure.value)
+
+
+def test_a_failing_store_is_left_alone_for_a_moment(store: Callable[[Any], None]) -> None:
+    clock = Clock()
+    credentials = stored(clock)
+    store("{")
+    with pytest.raises(SettingError):
+        _ = credentials.bot_token
+    store({"signing_secrets": ["a"], "bot_token": "xoxb-1"})
+    with pytest.raises(SecretStoreError, match="a moment ago"):
+        _ = credentials.bot_token
+    clock.now += SECONDS_AFTER_FAILURE
+    assert credentials.bot_token == "xoxb-1"
 
 
 def test_a_store_that_cannot_be_reached_is_told_with_the_cause(

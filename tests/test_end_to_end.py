@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.bot import LocalBot
-from local.events import Deliveries, Delivery, encoded, event_callback, signed, url_verification
+from local.events import Deliveries, Delivery, event_callback, signed, url_verification
 from local.workspace import Workspace
 
 if TYPE_CHECKING:

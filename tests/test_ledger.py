@@ -4,13 +4,16 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import pytest
 
 from errors import ClaimedError, LedgerError, MessageGoneError
 from ledger import KEPT_SECONDS, Ledger, Outcome, message_key
-from local.aws import EmbeddedAws
 from local.lambda_context import LocalContext
+
+if TYPE_CHECKING:
+    from local.aws import EmbeddedAws
 
 KEY = message_key("T0LOCAL", "C0GENERAL", "1731000000.000100", "")
 

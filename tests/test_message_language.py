@@ -81,8 +81,7 @@ def test_f40_a_word_in_another_script_is_never_english(line: str) -> None:
     [
         "\u0443\u043eu \u0430r\u0435 \u0430 st\u0443p\u0456d p\u0456ec\u0435 of tr\u0430sh",
         "\uff59\uff4f\uff55 \uff41\uff52\uff45 \uff53\uff54\uff55\uff50\uff49\uff44 \uff54\uff52\uff41\uff53\uff48",
-        "\U0001d432\U0001d428\U0001d42e \U0001d41a\U0001d42b\U0001d41e \U0001d42c\U0001d42d\U0001d42e\U0001d429"
-        "\U0001d422\U0001d41d",
+        "\U0001d432\U0001d428\U0001d42e \U0001d41a\U0001d42b\U0001d41e \U0001d41b\U0001d41a\U0001d41d",  # you are bad
     ],
 )
 def test_f41_english_in_look_alike_letters_is_english(line: str) -> None:

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
 from observability import NAMESPACE, count, frames, logger, measure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def test_a_count_is_one_line_in_cloudwatchs_embedded_format(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,10 +8,8 @@ import subprocess
 import sys
 import time
 from base64 import b64encode
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,9 +17,14 @@ from hypothesis import strategies as st
 
 from credentials import SECONDS_BETWEEN_READS, Credentials
 from jobs import Job
-from local.aws import EmbeddedAws
 from local.events import api_gateway_event, app_rate_limited, encoded, event_callback, signed, url_verification
 from local.workspace import Identity, Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from local.aws import EmbeddedAws
 
 ROOT = Path(__file__).parent.parent
 SECRET = "local-signing-secret"

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 from email.utils import formatdate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -19,13 +20,27 @@ from errors import (
     SlackError,
     SlackUnavailableError,
 )
-from local.faults import Call, ErrorBody, HtmlError, Pass, RateLimited, Reset
-from local.slack_server import SlackServer
-from local.workspace import Message as Raw
+from local.faults import Call, ErrorBody, Fault, HtmlError, Pass, RateLimited, Reply, Reset
 from slack_messages import EVENT_TYPE, SlackMessages
+
+if TYPE_CHECKING:
+    import threading
+
+    from local.slack_server import SlackServer
+    from local.workspace import Message as Raw
 
 GENERAL = "C0GENERAL"
 KEY = "T0LOCAL/C0GENERAL/1731000000.000100/"
+
+
+@dataclass(frozen=True)
+class Answer(Fault):
+    """Another answer than Slack's own, in place of the work."""
+
+    reply: Reply
+
+    def before(self, _closing: threading.Event) -> Reply:
+        return self.reply
 
 
 @pytest.fixture
@@ -70,6 +85,15 @@ def test_f25_a_deleted_message_is_gone_and_its_neighbour_is_not_taken(
     slack.workspace.delete(GENERAL, message["ts"])
     with pytest.raises(MessageGoneError):
         messages.fetch(GENERAL, message["ts"])
+
+
+def test_f25_a_neighbour_that_slack_answers_with_is_not_taken(slack: SlackServer, messages: SlackMessages) -> None:
+    neighbour = write(slack, "Earlier.")
+    for method in ("conversations.history", "conversations.replies"):
+        slack.faults.add(method, Answer(Reply.of({"ok": True, "messages": [neighbour]})))
+    with pytest.raises(MessageGoneError):
+        messages.fetch(GENERAL, "1731000000.000100")
+    assert slack.faults.left() == 0
 
 
 def test_f25_a_deleted_reply_is_gone(slack: SlackServer, messages: SlackMessages) -> None:
@@ -328,6 +352,28 @@ def test_f32_a_page_instead_of_an_answer_is_the_networks_trouble_and_is_not_quot
     with pytest.raises(SlackUnavailableError) as failure:
         messages.fetch(GENERAL, "1731000000.000100")
     assert str(failure.value) == f"conversations.history: http_{status}"
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"", "application/json"),
+        (b"[1]", "application/json"),
+        (b'"text"', "application/json"),
+        (b"null", "application/json"),
+        (b'{"ok": false}', "application/json"),
+        (b'{"ok"', "application/json"),
+        (b"\xff\xfe", "application/json"),
+        (b"{}", "application/json; charset=no-such-charset"),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 503])
+def test_f32_an_answer_that_is_none_of_slacks_is_the_networks_trouble(
+    body: bytes, kind: str, status: int, slack: SlackServer, messages: SlackMessages
+) -> None:
+    slack.faults.add("conversations.history", Answer(Reply(status, body, {"Content-Type": kind})))
+    with pytest.raises(SlackUnavailableError):
+        messages.fetch(GENERAL, "1731000000.000100")
 
 
 def test_f32_a_reset_is_the_networks_trouble(slack: SlackServer, messages: SlackMessages) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 from base64 import b64encode
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -226,7 +227,5 @@ def test_no_header_or_body_raises_anything_but_a_refusal(
 def test_no_signed_bytes_raise_anything_but_a_refusal(body: bytes) -> None:
     event = request(b"{}") | {"body": b64encode(body).decode(), "isBase64Encoded": True}
     event["headers"]["x-slack-signature"] = signature(body)
-    try:
+    with suppress(RefusedRequestError):
         assert slack_request.read(event, [SECRET], NOW) == json.loads(body)
-    except RefusedRequestError as refused:
-        assert (refused.status, refused.reason) == (400, "malformed")

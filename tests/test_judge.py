@@ -1,0 +1,325 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from errors import ClaimedError, SlackUnavailableError
+from jobs import Job
+from judge import Judge
+from ledger import Ledger
+from local.faults import Call, ErrorBody, Pass, Reset
+from local.lambda_context import LocalContext
+from settings import Settings
+from slack_messages import SlackMessages
+
+if TYPE_CHECKING:
+    from classifier import Classifier
+    from local.aws import EmbeddedAws
+    from local.slack_server import SlackServer
+    from local.workspace import Message
+
+GENERAL = "C0GENERAL"
+INSULT = "You are a stupid idiot and everybody hates you."
+PRAISE = "Thanks a lot, the fix works and the release is out."
+
+MakeJudge = Callable[..., Judge]
+
+
+@pytest.fixture
+def judge_with(aws: EmbeddedAws, slack: SlackServer, classifier: Classifier) -> MakeJudge:
+    """A judge of a worker with some settings; each one comes with what a new invocation has."""
+
+    def make(**environ: str) -> Judge:
+        ledger = Ledger(aws.table)
+        ledger.lease_until_end_of(LocalContext("worker"))  # type: ignore[arg-type]  # as on Lambda
+        messages = SlackMessages(slack.url, lambda: slack.workspace.token)
+        return Judge(Settings.from_environ(environ), messages, classifier, ledger)
+
+    return make
+
+
+@pytest.fixture
+def judge(judge_with: MakeJudge) -> Judge:
+    return judge_with()
+
+
+def job_for(message: Message, channel: str = GENERAL, reactor: str = "U0GRACE") -> Job:
+    return Job("T0LOCAL", channel, message["ts"], reactor, "Ev0001", 1731000000)
+
+
+def verdicts(slack: SlackServer, channel: str = GENERAL) -> list[Message]:
+    """The bot's marked posts in a channel, oldest first."""
+    return [one for one in slack.workspace.conversation(channel) if "metadata" in one]
+
+
+def hints(slack: SlackServer, user: str = "U0GRACE") -> list[str]:
+    return [one["text"] for one in slack.workspace.conversation(slack.workspace.open_im(user))]
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome", "words"),
+    [
+        (INSULT, "toxic", "*Likely toxic*"),
+        (PRAISE, "fine", "*Probably fine*"),
+        (":tada: <https://example.com>", "cannot_judge", "no words in it"),
+        ("Ich komme heute leider etwas sp\u00e4ter ins B\u00fcro.", "cannot_judge", "in German"),
+    ],
+)
+def test_a_message_gets_one_verdict_in_its_thread(
+    text: str, outcome: str, words: str, slack: SlackServer, judge: Judge
+) -> None:
+    message = slack.workspace.post(GENERAL, "U0ADA", text)
+    assert judge.judge(job_for(message)) == outcome
+    (post,) = verdicts(slack)
+    assert words in post["text"]
+    assert post["thread_ts"] == message["ts"]
+    payload = post["metadata"]["event_payload"]
+    assert (payload["key"], payload["outcome"]) == (f"T0LOCAL/C0GENERAL/{message['ts']}/", outcome)
+
+
+def test_a_toxic_verdict_quotes_what_weighed_most(slack: SlackServer, judge: Judge) -> None:
+    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+    judge.judge(job_for(message))
+    (post,) = verdicts(slack)
+    assert any(f"\u201c{word}\u201d" in post["text"] for word in ("stupid", "idiot")), post["text"]
+
+
+@pytest.mark.parametrize("text", [":tada:", "<https://example.com/you-idiot>", "<@U0ADA>", "100 %"])
+def test_f37_nothing_to_judge_never_calls_the_model(
+    text: str, slack: SlackServer, judge: Judge, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: str) -> None:
+        raise AssertionError("the model was asked about nothing")
+
+    for method in ("assess", "words"):
+        monkeypatch.setattr(classifier, method, fail)
+    message = slack.workspace.post(GENERAL, "U0ADA", text)
+    assert judge.judge(job_for(message)) == "cannot_judge"
+
+
+@pytest.mark.parametrize(("threshold", "outcome"), [("1", "fine"), ("0", "toxic")])
+def test_the_settings_threshold_comes_before_the_models(
+    threshold: str, outcome: str, slack: SlackServer, judge_with: MakeJudge
+) -> None:
+    message = slack.workspace.post(GENERAL, "U0ADA", INSULT if outcome == "fine" else PRAISE)
+    assert judge_with(TOXIC_THRESHOLD=threshold).judge(job_for(message)) == outcome
+    assert verdicts(slack)[0]["metadata"]["event_payload"]["threshold"] == float(threshold)
+
+
+def test_f24_a_thread_reply_is_answered_in_its_parents_thread(slack: SlackServer, judge: Judge) -> None:
+    parent = slack.workspace.post(GENERAL, "U0ADA", PRAISE)
+    reply = slack.workspace.post(GENERAL, "U0GRACE", INSULT, thread_ts=parent["ts"])
+    assert judge.judge(job_for(reply)) == "toxic"
+    assert [post["thread_ts"] for post in verdicts(slack)] == [parent["ts"]]
+
+
+def test_f36_words_in_blocks_are_judged(slack: SlackServer, judge: Judge) -> None:
+    block = {"type": "section", "text": {"type": "mrkdwn", "text": INSULT}}
+    message = slack.workspace.post(GENERAL, "U0DEPLOYBOT", "Weekly report", blocks=[block])
+    assert judge.judge(job_for(message)) == "toxic"
+
+
+def test_f41_an_insult_in_look_alike_letters_is_judged(slack: SlackServer, judge: Judge) -> None:
+    disguised = INSULT.replace("o", "\u043e").replace("e", "\u0435").replace("a", "\u0430")
+    message = slack.workspace.post(GENERAL, "U0ADA", disguised)
+    assert judge.judge(job_for(message)) == "toxic"
+
+
+def test_f20_the_bots_own_message_is_not_judged(slack: SlackServer, judge: Judge) -> None:
+    own = slack.workspace.post(GENERAL, slack.workspace.identity.bot_user_id, INSULT)
+    assert judge.judge(job_for(own)) == "own_message"
+    assert verdicts(slack) == []
+
+
+def test_f22_many_reactions_make_one_verdict(slack: SlackServer, judge_with: MakeJudge) -> None:
+    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+    reactors = ("U0GRACE", "U0ADA", "U0GRACE")
+    assert [judge_with().judge(job_for(message, reactor=reactor)) for reactor in reactors] == ["toxic"] * 3
+    assert len(verdicts(slack)) == 1
+
+
+@pytest.mark.parametrize(("setting", "outcome"), [("yes", "toxic"), ("no", "reaction_removed")])
+def test_f23_a_removed_reaction_counts_by_setting(
+    setting: str, outcome: str, slack: SlackServer, judge_with: MakeJudge
+) -> None:
+    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+    slack.workspace.react(GENERAL, message["ts"], "U0GRACE", "biohazard_sign")
+    slack.workspace.unreact(GENERAL, message["ts"], "U0GRACE", "biohazard_sign")
+    assert judge_with(JUDGE_AFTER_REMOVAL=setting).judge(job_for(message)) == outcome
+
+
+def test_f23_a_reaction_that_stands_is_seen(slack: SlackServer, judge_with: MakeJudge) -> None:
+    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+    slack.workspace.react(GENERAL, message["ts"], "U0GRACE", "biohazard_sign")
+    assert judge_with(JUDGE_AFTER_REMOVAL="no").judge(job_for(message)) == "toxic"
+
+
+def test_f25_a_message_deleted_before_the_fetch_ends_quietly(slack: SlackServer, judge: Judge) -> None:
+    slack.workspace.post(GENERAL, "U0ADA", INSULT)
+    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+    slack.workspace.delete(GENERAL, message["ts"])
+    assert judge.judge(job_for(message)) == "message_gone"
+    assert slack.calls_of("chat.postMessage") == []
+
+
+def test_f26_a_message_deleted_before_the_post_ends_quietly(slack: SlackServer, judge: Judge) -> None:
+    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+    slack.faults.add("chat.postMessage", Call(lambda: slack.workspace.delete(GENERAL, message["ts"])))
+    assert judge.judge(job_for(message)) == "message_gone"
+    assert slack.workspace.conversation(GENERAL) == []
+
+
+def test_f27_an_edited_message_gets_a_second_verdict(slack: SlackServer, judge: Judge) -> None:
+    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+    assert judge.judge(job_for(message)) == "toxic"
+    slack.workspace.edit(GENERAL, message["ts"], PRAISE)
+    assert judge.judge(job_for(message, reactor="U0ADA")) == "fine"
+    assert judge.judge(job_for(message)) == "fine"
+    assert len(verdicts(slack)) == 2
+
+
+def test_f28_where_the_bot_is_no_member_the_reactor_gets_one_hint(slack: SlackServer, judge_with: MakeJudge) -> None:
+    message = slack.workspace.post("C0RANDOM", "U0ADA", INSULT)
+    job = job_for(message, "C0RANDOM")
+    assert [judge_with().judge(job) for _ in range(2)] == ["hint_not_in_channel"] * 2
+    (hint,) = hints(slack)
+    assert "<#C0RANDOM>" in hint
+    assert "/invite" in hint
+    assert hints(slack, "U0ADA") == []
+
+
+def test_f28_after_the_invitation_there_is_a_verdict(slack: SlackServer, judge: Judge) -> None:
+    message = slack.workspace.post("C0RANDOM", "U0ADA", INSULT)
+    judge.judge(job_for(message, "C0RANDOM"))
+    slack.workspace.invite("C0RANDOM")
+    assert judge.judge(job_for(message, "C0RANDOM")) == "toxic"
+
+
+def test_f29_a_hint_names_the_missing_scope(slack: SlackServer, judge: Judge) -> None:
+    message = slack.workspace.post("C0PRIVATE", "U0ADA", INSULT)
+    slack.workspace.revoke("groups:history")
+    assert judge.judge(job_for(message, "C0PRIVATE")) == "hint_missing_scope"
+    (hint,) = hints(slack)
+    assert "`groups:history`" in hint
+
+
+def test_f29_a_hint_that_may_not_be_sent_either_ends_the_job(slack: SlackServer, judge: Judge) -> None:
+    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+    slack.workspace.revoke("chat:write")
+    assert judge.judge(job_for(message)) == "untold_missing_scope"
+
+
+def test_f28_a_hint_that_slack_cannot_take_now_comes_later(slack: SlackServer, judge: Judge) -> None:
+    message = slack.workspace.post("C0RANDOM", "U0ADA", INSULT)
+    slack.faults.add("chat.postMessage", ErrorBody("fatal_error"))
+    with pytest.raises(SlackUnavailableError):
+        judge.judge(job_for(message, "C0RANDOM"))
+    assert judge.judge(job_for(message, "C0RANDOM")) == "hint_not_in_channel"
+    assert len(hints(slack)) == 1
+
+
+@pytest.mark.parametrize(
+    "code", ["is_archived", "restricted_action_read_only_channel", "restricted_action_thread_locked"]
+)
+def test_f34_where_nobody_may_post_the_job_ends(code: str, slack: SlackServer, judge: Judge) -> None:
+    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+    if code == "is_archived":
+        slack.workspace.archive(GENERAL)
+    elif code.endswith("thread_locked"):
+        slack.workspace.lock_thread(GENERAL, message["ts"])
+    else:
+        slack.workspace.restrict(GENERAL, code)
+    assert judge.judge(job_for(message)) == f"restricted_{code}"
+    assert hints(slack) == []
+
+
+def test_f33_a_post_whose_reply_was_lost_is_found_and_not_repeated(slack: SlackServer, judge_with: MakeJudge) -> None:
+    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+    slack.faults.add("chat.postMessage", Reset(before_work=False))
+    with pytest.raises(SlackUnavailableError):
+        judge_with().judge(job_for(message))
+    assert judge_with().judge(job_for(message)) == "found"
+    assert len(verdicts(slack)) == len(slack.calls_of("chat.postMessage")) == 1
+
+
+def test_f33_a_post_that_never_arrived_is_posted_again(slack: SlackServer, judge_with: MakeJudge) -> None:
+    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+    slack.faults.add("chat.postMessage", Reset(before_work=True))
+    with pytest.raises(SlackUnavailableError):
+        judge_with().judge(job_for(message))
+    assert judge_with().judge(job_for(message)) == "toxic"
+    assert len(verdicts(slack)) == 1
+
+
+def test_f46_the_same_job_at_the_same_time_waits(slack: SlackServer, judge_with: MakeJudge) -> None:
+    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+
+    def second_delivery() -> None:
+        with pytest.raises(ClaimedError):
+            judge_with().judge(job_for(message))
+
+    slack.faults.add("chat.postMessage", Call(second_delivery))
+    assert judge_with().judge(job_for(message)) == "toxic"
+    assert slack.faults.left() == 0
+    assert len(verdicts(slack)) == 1
+
+
+def test_reply_to_reactor_shows_the_verdict_to_that_person_alone(slack: SlackServer, judge_with: MakeJudge) -> None:
+    parent = slack.workspace.post(GENERAL, "U0ADA", PRAISE)
+    reply = slack.workspace.post(GENERAL, "U0ADA", INSULT, thread_ts=parent["ts"])
+    judge = judge_with(REPLY_TO="reactor")
+    assert [judge.judge(job_for(message)) for message in (parent, reply)] == ["fine", "toxic"]
+    shown = [(one["channel"], one["user"], one["thread_ts"]) for one in slack.workspace.ephemerals]
+    assert shown == [(GENERAL, "U0GRACE", None), (GENERAL, "U0GRACE", parent["ts"])]
+    assert verdicts(slack) == []
+
+
+def test_reply_to_a_channel_links_there_and_quotes_nothing(slack: SlackServer, judge_with: MakeJudge) -> None:
+    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+    judge = judge_with(REPLY_TO="C0PRIVATE")
+    assert judge.judge(job_for(message)) == "toxic"
+    (post,) = verdicts(slack, "C0PRIVATE")
+    link, *_ = post["text"].splitlines()
+    assert f"/archives/{GENERAL}/p{message['ts'].replace('.', '')}" in link
+    assert "*Likely toxic*" in post["text"]
+    assert not any(word in post["text"] for word in ("stupid", "idiot", "hates"))
+    assert "thread_ts" not in post
+    assert verdicts(slack) == []
+
+
+def test_f33_a_lost_reply_in_another_channel_is_found_there(slack: SlackServer, judge_with: MakeJudge) -> None:
+    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+    slack.faults.add("chat.postMessage", Reset(before_work=False))
+    with pytest.raises(SlackUnavailableError):
+        judge_with(REPLY_TO="C0PRIVATE").judge(job_for(message))
+    assert judge_with(REPLY_TO="C0PRIVATE").judge(job_for(message)) == "found"
+    assert len(verdicts(slack, "C0PRIVATE")) == 1
+
+
+def test_a_reply_channel_without_the_bot_is_named_in_the_hint(slack: SlackServer, judge_with: MakeJudge) -> None:
+    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+    assert judge_with(REPLY_TO="C0RANDOM").judge(job_for(message)) == "hint_not_in_channel"
+    (hint,) = hints(slack)
+    assert "<#C0RANDOM>" in hint
+
+
+def test_f57_the_ledger_holds_no_words(slack: SlackServer, aws: EmbeddedAws, judge: Judge) -> None:
+    message = slack.workspace.post(GENERAL, "U0ADA", f"{INSULT} canary")
+    judge.judge(job_for(message))
+    rows: list[dict[str, Any]] = aws.client("dynamodb").scan(TableName=aws.table)["Items"]
+    assert len(rows) == 1
+    assert not any(word in json.dumps(rows) for word in ("canary", "stupid", "idiot"))
+
+
+def test_f31_a_verdict_is_made_once_the_third_try_goes_through(slack: SlackServer, judge_with: MakeJudge) -> None:
+    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+    for fault in (ErrorBody("fatal_error"), ErrorBody("internal_error", 500), Pass()):
+        slack.faults.add("chat.postMessage", fault)
+    for _ in range(2):
+        with pytest.raises(SlackUnavailableError):
+            judge_with().judge(job_for(message))
+    assert judge_with().judge(job_for(message)) == "toxic"
+    assert len(verdicts(slack)) == 1

@@ -43,6 +43,7 @@ def _all_steps(options: argparse.Namespace) -> None:
     _export(options)
     _fuse(options)
     _quantize(options)
+    _optimize(options)
     _assemble(options)
 
 
@@ -64,6 +65,12 @@ def _quantize(options: argparse.Namespace) -> None:
     from model_build.quantize import quantize
 
     quantize(options.work / "fused", options.work / "quantized")
+
+
+def _optimize(options: argparse.Namespace) -> None:
+    from model_build.optimize import optimize
+
+    optimize(options.work / "quantized", options.work / "optimized")
 
 
 def _assemble(options: argparse.Namespace) -> None:
@@ -110,7 +117,8 @@ def _parser() -> argparse.ArgumentParser:
     build.set_defaults(run=_build)
     steps.add_parser("export", parents=[source, work], help="checkpoint to ONNX").set_defaults(run=_export)
     steps.add_parser("fuse", parents=[work], help="join operators").set_defaults(run=_fuse)
-    steps.add_parser("quantize", parents=[work], help="8-bit weights").set_defaults(run=_quantize)
+    steps.add_parser("quantize", parents=[work], help="8-bit products").set_defaults(run=_quantize)
+    steps.add_parser("optimize", parents=[work], help="as it is served").set_defaults(run=_optimize)
     steps.add_parser("assemble", parents=[work, out], help="check, describe, put in place").set_defaults(run=_assemble)
     verify = steps.add_parser("verify", help="checksums and reference scores of a model directory")
     verify.add_argument("--model", type=Path, default=Path("model"), help="the model directory")

@@ -1,4 +1,4 @@
-"""Step 4: a work folder with all steps done comes in, a model directory that the bot accepts comes out.
+"""Step 5: a work folder with all steps done comes in, a model directory that the bot accepts comes out.
 
 It is put together beside its place, verified there by the bot's own classifier, and only then swapped in: a build
 that fails leaves what was there before.
@@ -20,7 +20,7 @@ from model_build.verify import check_difference
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-STEPS = ("exported", "fused", "quantized")
+STEPS = ("exported", "fused", "quantized", "optimized")
 
 
 def assemble(work: Path, out: Path, threshold: float) -> None:

@@ -48,6 +48,6 @@ class Checkpoint:
             fields: dict[str, Any] = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise ModelBuildError(
-                f"{folder / FILE_NAME} is missing: run the steps in order, export, fuse, quantize, assemble"
+                f"{folder / FILE_NAME} is missing: run the steps in order, export, fuse, quantize, optimize, assemble"
             ) from error
         return cls(**fields)

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from model_build.errors import ModelBuildError
+from model_build.optimize import WEIGHTS
 from model_build.source import sha256
 
 if TYPE_CHECKING:
@@ -19,20 +20,19 @@ if TYPE_CHECKING:
     from model_build.checkpoint import Checkpoint
 
 FILE_NAME = "model.json"
-SERVED_FILES = ("model.onnx", "tokenizer.json")
+SERVED_FILES = ("model.onnx", WEIGHTS, "tokenizer.json")
 
 # How far the reference text's toxicity may be from the recorded one at start. Another CPU rounds otherwise in the last
 # digits, which moves a score by thousandths; another model moves it by tenths.
 REFERENCE_TOLERANCE = 0.02
-
-# Handed to onnxruntime as they are; "graph_optimization" is a name of its GraphOptimizationLevel.
-SESSION = {"graph_optimization": "ORT_ENABLE_ALL", "config": {}}
 
 
 def describe(
     checkpoint: Checkpoint, folder: Path, threshold: float, reference: Mapping[str, float], measured: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the fields for the model in `folder`; `reference` holds the scores of the model as it is served."""
+    # A graph that was optimized when it was built has its weights beside it, and nothing left to optimize at start.
+    optimized = (folder / WEIGHTS).is_file()
     # The bot's self-test uses the first text: the one that the model is least sure of, since it moves most.
     ordered = sorted(reference, key=lambda text: abs(reference[text] - 0.5))
     return {
@@ -48,9 +48,12 @@ def describe(
         "max_length": checkpoint.max_length,
         "special_token_ids": checkpoint.special_token_ids,
         "input_names": checkpoint.input_names,
-        "session": SESSION,
+        # Handed to onnxruntime as they are: a name of its GraphOptimizationLevel and entries of its configuration.
+        "session": {"graph_optimization": "ORT_DISABLE_ALL" if optimized else "ORT_ENABLE_ALL", "config": {}},
         "files": {
-            name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)} for name in SERVED_FILES
+            name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)}
+            for name in SERVED_FILES
+            if (folder / name).is_file()
         },
         "reference": {
             "tolerance": REFERENCE_TOLERANCE,

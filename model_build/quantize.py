@@ -1,7 +1,7 @@
-"""Step 3: the fused graph comes in, the graph with 8-bit weights comes out, by onnxruntime's dynamic quantization.
+"""Step 3: the fused graph comes in, the graph with 8-bit products and 4-bit word vectors comes out.
 
-Activations are quantized while the model runs, so no calibration data is needed. Every weight matrix must have become
-8-bit: one left behind would cost four times the bytes without a word.
+onnxruntime's dynamic quantization quantizes activations while the model runs, so no calibration data is needed. Every
+weight matrix must have become smaller: one left behind would cost four times the bytes without a word.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from model_build.checkpoint import Checkpoint
+from model_build.embeddings import shrink_embeddings
 from model_build.errors import ModelBuildError
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ PER_CHANNEL = True
 REDUCE_RANGE = True
 
 
-def quantize(fused: Path, folder: Path) -> dict[str, int]:
-    """Write model.onnx into `folder`; return how many matrix products and look-ups were quantized."""
+def quantize(fused: Path, folder: Path) -> int:
+    """Write model.onnx into `folder`; return how many matrix products were quantized."""
     checkpoint = Checkpoint.read(fused)
     before = onnx.load(fused / "model.onnx")
     folder.mkdir(parents=True, exist_ok=True)
@@ -39,42 +40,40 @@ def quantize(fused: Path, folder: Path) -> dict[str, int]:
             folder / "model.onnx",
             per_channel=PER_CHANNEL,
             reduce_range=REDUCE_RANGE,
+            op_types_to_quantize=["MatMul", "Gemm"],
             weight_type=QuantType.QInt8,
             # The types of fused operators' outputs are not inferred; they are all float.
             extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
         )
     finally:
         logging.getLogger().removeFilter(_no_preprocessing_hint)
-    quantized = _check(before, onnx.load(folder / "model.onnx"))
+    after = onnx.load(folder / "model.onnx")
+    tables = shrink_embeddings(after)
+    products = _check(before, after)
+    onnx.save(after, folder / "model.onnx")
     shutil.copyfile(fused / "tokenizer.json", folder / "tokenizer.json")
     checkpoint.write(folder)
-    print(f"quantize: {', '.join(f'{count} {kind}' for kind, count in quantized.items())}", flush=True)
-    return quantized
+    print(f"quantize: {products} matrix products in 8 bits, {tables}", flush=True)
+    return products
 
 
-def _check(before: onnx.ModelProto, after: onnx.ModelProto) -> dict[str, int]:
+def _check(before: onnx.ModelProto, after: onnx.ModelProto) -> int:
     weights = {tensor.name for tensor in before.graph.initializer}
     expected = sum(
         node.op_type in ("MatMul", "Gemm") and any(name in weights for name in node.input) for node in before.graph.node
     )
-    products = sum(node.op_type == "MatMulInteger" for node in after.graph.node)
-    tables = sum(
-        tensor.data_type in (onnx.TensorProto.UINT8, onnx.TensorProto.INT8)
-        and "embeddings" in tensor.name
-        and len(tensor.dims) == 2
-        for tensor in after.graph.initializer
-    )
+    products = [node.op_type for node in after.graph.node].count("MatMulInteger")
     left = [
         tensor.name
         for tensor in after.graph.initializer
         if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) > 1
     ]
-    if left or products < expected or not products or not tables:
+    if left or products < expected or not products:
         raise ModelBuildError(
-            f"{products} of {expected} matrix products and {tables} embedding tables were quantized, and these weights "
-            f"are still 32-bit: {', '.join(left) or 'none'}; install the versions of requirements/build.txt"
+            f"{products} of {expected} matrix products were quantized, and these weights are still 32-bit: "
+            f"{', '.join(left) or 'none'}; install the versions of requirements/build.txt"
         )
-    return {"MatMulInteger": products, "8-bit embedding tables": tables}
+    return products
 
 
 def _no_preprocessing_hint(record: logging.LogRecord) -> bool:

@@ -15,6 +15,7 @@ import onnx
 from message_text import fold
 from model_build import manifest
 from model_build.checkpoint import Checkpoint
+from model_build.optimize import PRODUCTS
 from model_directory import ModelDirectory
 from model_session import ModelSession
 
@@ -24,7 +25,14 @@ if TYPE_CHECKING:
 
 TOKENS = (12, 32, 128)  # a remark, a message, a long message; special tokens included
 ROUNDS = 20  # of which the best counts: the machine may be shared
-SHOWN_OPERATORS = ("MatMul", "MatMulInteger", "Gemm", "LayerNormalization", "BiasGelu")
+SHOWN_OPERATORS = (
+    "MatMul",
+    "MatMulInteger",
+    *PRODUCTS,
+    "MultiHeadAttention",
+    "LayerNormalization",
+    "Gelu",
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,7 @@ def measure(folder: Path) -> Stage:
         name=folder.name,
         nodes=kinds.total(),
         operators={kind: kinds[kind] for kind in SHOWN_OPERATORS if kinds[kind]},
-        bytes=(folder / "model.onnx").stat().st_size,
+        bytes=sum(path.stat().st_size for path in folder.glob("model.onnx*")),
         milliseconds={
             tokens: _best_milliseconds(session, checkpoint, tokens)
             for tokens in TOKENS

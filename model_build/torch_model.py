@@ -14,13 +14,13 @@ import transformers
 from message_text import fold
 from model_build.errors import ModelBuildError
 from model_build.labels import toxic_labels
+from model_build.serving_form import FAMILIES, first_position
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from model_build.source import Source
 
-MODEL_TYPES = ("roberta",)
 BATCH = 16  # texts of like length; more do not fit into two cores' caches
 
 
@@ -29,18 +29,19 @@ class TorchModel:
 
     def __init__(self, source: Source, toxic: Sequence[str] = ()) -> None:
         self.config: Any = transformers.AutoConfig.from_pretrained(source.folder)
-        if self.config.model_type not in MODEL_TYPES:
-            raise ModelBuildError(f"{source.name} is a {self.config.model_type}, not a {' or '.join(MODEL_TYPES)}")
+        if self.config.model_type not in FAMILIES:
+            kinds = ", ".join(FAMILIES)
+            raise ModelBuildError(f"{source.name} is a {self.config.model_type}; {kinds} can be built: pass another")
         self.activation = "sigmoid" if self.config.problem_type == "multi_label_classification" else "softmax"
         self.labels = [self.config.id2label[index] for index in range(self.config.num_labels)]
         self.toxic_labels = list(toxic_labels(self.labels, toxic or source.toxic_labels, self.activation))
         self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(source.folder, split_special_tokens=True)
         if not self.tokenizer.is_fast:
             raise ModelBuildError(f"the tokenizer of {source.name} has no fast form, so no tokenizer.json can be made")
-        # RoBERTa counts positions from after the padding id, so two of its 514 are never used.
-        self.max_length: int = self.config.max_position_embeddings - self.config.pad_token_id - 1
+        self.max_length: int = self.config.max_position_embeddings - first_position(self.config)
+        # "eager" is the attention whose mask `serving_form` reads.
         self.module: Any = transformers.AutoModelForSequenceClassification.from_pretrained(
-            source.folder, dtype=torch.float32
+            source.folder, dtype=torch.float32, attn_implementation="eager"
         ).eval()
 
     def fits(self, text: str) -> bool:
@@ -56,7 +57,7 @@ class TorchModel:
             indices = order[start : start + BATCH]
             inputs = self.tokenizer([folded[index] for index in indices], padding=True, return_tensors="pt")
             with torch.inference_mode():
-                logits = self.module(**inputs).logits
+                logits = self.module(inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits
             for index, score in zip(indices, self._toxicity(logits), strict=True):
                 scores[index] = score
         return scores

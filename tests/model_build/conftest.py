@@ -14,6 +14,7 @@ from model_build.__main__ import main
 from model_build.reference import TEXTS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
@@ -52,17 +53,23 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     torch.manual_seed(1)
     module = transformers.RobertaForSequenceClassification(config)
-    memorize(module, [tokenizer.encode(text).ids for text in TEXTS])
+    _memorize(module, [[0, *tokenizer.encode(text).ids, 2] for text in TEXTS])
     module.save_pretrained(folder)
     return folder
 
 
-def memorize(module: Any, texts: list[list[int]]) -> None:
+@pytest.fixture
+def memorize() -> Callable[[Any, list[list[int]]], None]:
+    """Train a classifier of two labels on token ids, special ones included."""
+    return _memorize
+
+
+def _memorize(module: Any, texts: list[list[int]]) -> None:
     """Train until the scores differ from text to text: equal ones would agree with anything."""
     optimizer = torch.optim.AdamW(module.parameters(), lr=2e-3)
     for _ in range(20):
         for number, ids in enumerate(texts):
-            inputs = torch.tensor([[0, *ids, 2]])
+            inputs = torch.tensor([ids])
             module(inputs, labels=torch.tensor([number % 2])).loss.backward()
         optimizer.step()
         optimizer.zero_grad()

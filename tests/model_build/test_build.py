@@ -44,20 +44,23 @@ def test_scores_differ_enough_for_a_comparison_to_mean_something(built: Built) -
 
 
 def test_fused_graph_is_exact(built: Built) -> None:
-    stages = {name: stage.measure(built.work / name) for name in ("exported", "fused", "quantized")}
+    stages = {name: stage.measure(built.work / name) for name in ("exported", "fused", "quantized", "optimized")}
     assert stages["exported"].difference < 1e-5
     assert stages["fused"].difference < 1e-5
     assert stages["fused"].nodes < stages["exported"].nodes
-    assert stages["fused"].operators["BiasGelu"] == built.layers
+    assert stages["fused"].operators["Gelu"] == stages["fused"].operators["MultiHeadAttention"] == built.layers
     assert stages["quantized"].operators["MatMulInteger"] == 6 * built.layers + 2  # q, k, v, o, up, down; 2 in the head
     assert stages["quantized"].bytes < stages["fused"].bytes
+    assert stages["optimized"].nodes < stages["quantized"].nodes
+    assert stages["optimized"].difference == pytest.approx(stages["quantized"].difference, abs=1e-3)
 
 
 def test_f53_no_product_of_8_bit_numbers_can_overflow_16_bits(built: Built) -> None:
     """What a CPU with AVX2 alone adds up in 16 bits: two products of an unsigned activation and a weight."""
     graph = onnx.load(built.model / "model.onnx").graph
     weights = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    used = [weights[node.input[1]] for node in graph.node if node.op_type == "MatMulInteger"]
+    used = [weights[node.input[1]] for node in graph.node if node.op_type == "DynamicQuantizeMatMul"]
+    used += [weights[node.input[1]] for node in graph.node if node.op_type == "MatMulIntegerToFloat"]
     assert len(used) == 6 * built.layers + 2
     for weight in used:
         assert weight.dtype == np.int8

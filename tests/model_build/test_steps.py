@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,17 +30,19 @@ def test_an_optimizer_that_fuses_nothing_is_found_out(
 
 
 @pytest.mark.parametrize(
-    ("kinds", "reason"),
+    ("options", "reason"),
     [
-        (["Conv"], "0 of 14 matrix products and 0 embedding tables"),
-        (["MatMul", "Gemm"], "14 of 14 matrix products and 0 embedding tables .*word_embeddings"),
-        (["Gather"], "0 of 14 matrix products and 3 embedding tables"),
+        ({"op_types_to_quantize": ["Conv"]}, "0 of 14 matrix products .*classifier.dense.weight"),
+        ({"nodes_to_exclude": ["/classifier/dense/Gemm_MatMul"]}, "13 of 14 matrix products .*classifier.dense.weight"),
     ],
 )
 def test_a_quantizer_that_leaves_weights_is_found_out(
-    built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kinds: list[str], reason: str
+    built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, list[str]], reason: str
 ) -> None:
-    monkeypatch.setattr(quantize, "quantize_dynamic", partial(quantize_dynamic, op_types_to_quantize=kinds))
+    def lazy(*paths: Path, **given: object) -> None:
+        quantize_dynamic(*paths, **given | options)
+
+    monkeypatch.setattr(quantize, "quantize_dynamic", lazy)
     with pytest.raises(ModelBuildError, match=reason):
         quantize.quantize(built.work / "fused", tmp_path / "quantized")
 
@@ -57,7 +58,7 @@ def changed_checkpoint(checkpoint: Path, folder: Path, changes: dict[str, object
     ("changes", "reason"),
     [
         ({"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}, "pass --toxic-labels"),
-        ({"model_type": "bert"}, "is a bert, not a roberta"),
+        ({"model_type": "gpt2"}, "is a gpt2; roberta, bert, distilbert can be built"),
     ],
 )
 def test_a_checkpoint_that_cannot_be_read_ends_the_build(

@@ -1,0 +1,108 @@
+"""The serving form is the same classifier: for every architecture, with padding, and built end to end."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import onnx
+import pytest
+import torch
+import transformers
+from tokenizers import BertWordPieceTokenizer
+
+from classifier import Classifier
+from model_build.__main__ import main
+from model_build.errors import ModelBuildError
+from model_build.reference import TEXTS
+from model_build.serving_form import to_serving_form
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SHAPE = {"vocab_size": 300, "num_labels": 3}
+BERT_SHAPE = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64}
+CONFIGS = {
+    "roberta": transformers.RobertaConfig(**SHAPE, **BERT_SHAPE, max_position_embeddings=66, type_vocab_size=1),
+    "bert": transformers.BertConfig(**SHAPE, **BERT_SHAPE, max_position_embeddings=64),
+    "distilbert": transformers.DistilBertConfig(
+        **SHAPE, dim=32, n_layers=3, n_heads=4, hidden_dim=64, max_position_embeddings=64
+    ),
+}
+
+
+def random_model(kind: str) -> Any:
+    torch.manual_seed(3)
+    model = transformers.AutoModelForSequenceClassification.from_config(CONFIGS[kind], attn_implementation="eager")
+    # Fresh models hold zeros and ones where a mistake would not show.
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return model.eval()
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_it_answers_as_the_checkpoint_does_in_padded_batches_too(kind: str) -> None:
+    model = random_model(kind)
+    lengths = torch.tensor([40, 1, 17, 39])
+    mask = (torch.arange(40) < lengths[:, None]).long()
+    ids = torch.where(mask == 1, torch.randint(5, 300, (4, 40)), model.config.pad_token_id)
+    with torch.inference_mode():
+        expected = model(input_ids=ids, attention_mask=mask).logits
+        served = copy.deepcopy(model)
+        to_serving_form(served)
+        found = served(input_ids=ids, attention_mask=mask).logits
+        alone = served(input_ids=ids[2:3, :17], attention_mask=mask[2:3, :17]).logits
+    assert expected.std() > 0.1, "equal logits would agree with anything"
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(alone, expected[2:3], rtol=0, atol=1e-5)
+
+
+def test_the_last_layer_works_for_the_first_token_alone() -> None:
+    model = random_model("roberta")
+    to_serving_form(model)
+    rows: dict[str, int] = {}
+    for name, module in model.base_model.encoder.layers[-1].named_modules():
+        module.register_forward_hook(
+            lambda _, __, output, name=name: rows.update({name: output.shape[1]}) if name else None
+        )
+    with torch.inference_mode():
+        model(input_ids=torch.randint(5, 300, (1, 20)))
+    assert {name for name, count in rows.items() if count == 20} == {"key", "value"}
+    assert {rows[name] for name in ("query", "attended", "widen", "narrow", "norm")} == {1}
+
+
+def test_positions_relative_to_each_other_are_refused() -> None:
+    config = transformers.BertConfig(**SHAPE, **BERT_SHAPE, position_embedding_type="relative_key")
+    model = transformers.BertForSequenceClassification(config)
+    with pytest.raises(ModelBuildError, match="relative positions"):
+        to_serving_form(model)
+
+
+@pytest.mark.parametrize("kind", ["bert", "distilbert"])
+@pytest.mark.parametrize("problem", ["single_label_classification", "multi_label_classification"])
+def test_other_architectures_are_built_and_served(
+    kind: str, problem: str, tmp_path: Path, memorize: Callable[[Any, list[list[int]]], None]
+) -> None:
+    checkpoint = tmp_path / "checkpoint"
+    word_pieces = BertWordPieceTokenizer()
+    word_pieces.train_from_iterator(TEXTS, vocab_size=300, min_frequency=1, show_progress=False)
+    word_pieces.save_model(str(tmp_path))
+    tokenizer = transformers.BertTokenizerFast(vocab_file=str(tmp_path / "vocab.txt"))
+    tokenizer.save_pretrained(checkpoint)
+    config = copy.deepcopy(CONFIGS[kind])
+    config.id2label, config.num_labels = {0: "not_toxic", 1: "toxic"}, 2
+    config.label2id = {"not_toxic": 0, "toxic": 1}
+    torch.manual_seed(1)
+    model = transformers.AutoModelForSequenceClassification.from_config(config)
+    memorize(model, [tokenizer(text)["input_ids"] for text in TEXTS])
+    model.config.problem_type = problem
+    model.save_pretrained(checkpoint)
+
+    assert main(["--source", str(checkpoint), "--out", str(tmp_path / "model")]) == 0
+
+    classifier = Classifier(tmp_path / "model", threads=1)
+    scores = {text: classifier.toxicity(text) for text in TEXTS}
+    assert max(scores.values()) - min(scores.values()) > 0.1, scores
+    kinds = {node.op_type for node in onnx.load(tmp_path / "model" / "model.onnx").graph.node}
+    assert {"DynamicQuantizeMatMul", "MultiHeadAttention", "Gelu"} <= kinds

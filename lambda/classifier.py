@@ -7,7 +7,7 @@ windows, each a sequence of its own, and the worst one counts.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,8 @@ class Assessment:
     toxicity: float
     labels: Mapping[str, float]
     windows: int
+    worst_window: str = field(repr=False)
+    """Its text as the model read it."""
 
 
 class Classifier:
@@ -69,32 +71,30 @@ class Classifier:
 
     def assess(self, text: str) -> Assessment:
         """Score every window of the text; raises ValueError if there is nothing to judge."""
-        windows, probabilities = self._score_windows(text)
-        toxicities = self._toxicities(probabilities)
-        worst = int(toxicities.argmax())
-        labels = dict(zip(self._model.labels, probabilities[worst].tolist(), strict=True))
-        return Assessment(float(toxicities[worst]), labels, len(windows))
-
-    def words(self, text: str, limit: int = 3) -> tuple[str, ...]:
-        """Return the words that weighed most in the worst window, the heaviest first; none if no word stands out."""
-        windows, probabilities = self._score_windows(text)
-        return heaviest_words(windows[int(self._toxicities(probabilities).argmax())], self._score_together, limit)
-
-    def _score_windows(self, text: str) -> tuple[list[str], npt.NDArray[np.float64]]:
-        """Return the folded text of each window, and a row of probabilities for each."""
         folded = fold(text)
         ids, offsets = self._session.encode(folded)
         if not ids or not folded.strip():
             raise ValueError("there is no text to judge")
+        spans = self._windows(len(ids))
+        # One at a time: int8 scales span a batch, and a window's score must not depend on its neighbours.
+        rows = np.concatenate([self._session.probabilities([ids[start:end]]) for start, end in spans])
+        toxicities = self._toxicities(rows)
+        worst = int(toxicities.argmax())
+        labels = dict(zip(self._model.labels, rows[worst].tolist(), strict=True))
+        start, end = spans[worst]
+        return Assessment(float(toxicities[worst]), labels, len(spans), folded[offsets[start][0] : offsets[end - 1][1]])
+
+    def words(self, assessment: Assessment, limit: int = 3) -> tuple[str, ...]:
+        """Return the words that weighed most in the worst window, the heaviest first; none if no word stands out."""
+        return heaviest_words(assessment.worst_window, self._score_together, limit)
+
+    def _windows(self, tokens: int) -> list[tuple[int, int]]:
+        """Return where each window starts and ends; the last one reaches back, so that it is full."""
         room = self.max_length - SPECIAL_TOKENS
         step = room - int(room * OVERLAP)
-        last = max(len(ids) - room, 0)
+        last = max(tokens - room, 0)
         starts = [min(start, last) for start in range(0, last + step, step)]
-        ends = [min(start + room, len(ids)) for start in starts]
-        texts = [folded[offsets[start][0] : offsets[end - 1][1]] for start, end in zip(starts, ends, strict=True)]
-        # One at a time: int8 scales span a batch, and a window's score must not depend on its neighbours.
-        rows = [self._session.probabilities([ids[start:end]]) for start, end in zip(starts, ends, strict=True)]
-        return texts, np.concatenate(rows)
+        return [(start, min(start + room, tokens)) for start in starts]
 
     def _score_together(self, texts: Sequence[str]) -> list[float]:
         """Score short folded texts in one batch: for comparing them with each other."""

@@ -59,7 +59,7 @@ class Judge:
         if language := foreign_language(text):
             return verdicts.not_english(language, self._threshold)
         assessment = self._classifier.assess(text)
-        words = self._classifier.words(text) if assessment.toxicity >= self._threshold else ()
+        words = self._classifier.words(assessment) if assessment.toxicity >= self._threshold else ()
         return verdicts.decide(assessment.toxicity, self._threshold, words, assessment.windows)
 
     def _say(self, job: Job, message: Message, key: str) -> dict[str, Any]:

@@ -34,6 +34,7 @@ UNPROFITABLE = (
 )
 
 GELU = ("Gelu", "FastGelu")
+ATTENTION = "MultiHeadAttention"  # made by the export, one a layer
 FUSED_KINDS = (*GELU, "LayerNormalization")
 
 
@@ -68,11 +69,11 @@ def _check(fused: Mapping[str, int], after: Mapping[str, int], layers: int) -> N
     gelus = sum(fused.get(kind, 0) for kind in GELU)
     # One normalization closes the embeddings and both halves of every layer, whoever made it one operator; attention
     # is one operator since the export.
-    normalizations, attentions = after["LayerNormalization"], after["MultiHeadAttention"]
+    normalizations, attentions = after["LayerNormalization"], after[ATTENTION]
     if gelus < layers or normalizations < 2 * layers + 1 or attentions < layers:
         raise ModelBuildError(
             f"asked for model type {MODEL_TYPE}, the optimizer fused {gelus} of {layers} Gelu operators and left "
-            f"{normalizations} of {2 * layers + 1} LayerNormalization and {attentions} of {layers} MultiHeadAttention: "
+            f"{normalizations} of {2 * layers + 1} LayerNormalization and {attentions} of {layers} {ATTENTION}: "
             "this onnxruntime does not recognise what this exporter writes; install the versions of "
             "requirements/build.txt"
         )

@@ -20,8 +20,12 @@ from model_build.errors import ModelBuildError
 if TYPE_CHECKING:
     from pathlib import Path
 
-# A scale for each output of a matrix rather than one for all: nearer to full precision, no slower.
+# A scale for each output of a matrix rather than one for all: nearer to full precision for little time.
 PER_CHANNEL = True
+
+# The operators whose weights become 8-bit numbers, and the beginnings of the names of weights that do not.
+OPERATORS = ("MatMul", "Gemm")
+KEPT: tuple[str, ...] = ()
 
 # 7 bits for weights: without VNNI, as Lambda may be, products of 8-bit numbers are added in pairs in 16 bits, which
 # overflow: 2 * 255 * 127 > 32,767 >= 2 * 255 * 64.
@@ -40,7 +44,8 @@ def quantize(fused: Path, folder: Path) -> int:
             folder / "model.onnx",
             per_channel=PER_CHANNEL,
             reduce_range=REDUCE_RANGE,
-            op_types_to_quantize=["MatMul", "Gemm"],
+            op_types_to_quantize=list(OPERATORS),
+            nodes_to_exclude=_kept_nodes(before),
             weight_type=QuantType.QInt8,
             # The types of fused operators' outputs are not inferred; they are all float.
             extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
@@ -60,13 +65,14 @@ def quantize(fused: Path, folder: Path) -> int:
 def _check(before: onnx.ModelProto, after: onnx.ModelProto) -> int:
     weights = {tensor.name for tensor in before.graph.initializer}
     expected = sum(
-        node.op_type in ("MatMul", "Gemm") and any(name in weights for name in node.input) for node in before.graph.node
+        node.op_type in ("MatMul", "Gemm") and any(name in weights and not _is_kept(name) for name in node.input)
+        for node in before.graph.node
     )
     products = [node.op_type for node in after.graph.node].count("MatMulInteger")
     left = [
         tensor.name
         for tensor in after.graph.initializer
-        if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) > 1
+        if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) > 1 and not _is_kept(tensor.name)
     ]
     if left or products < expected or not products:
         raise ModelBuildError(
@@ -74,6 +80,15 @@ def _check(before: onnx.ModelProto, after: onnx.ModelProto) -> int:
             f"{', '.join(left) or 'none'}; install the versions of requirements/build.txt"
         )
     return products
+
+
+def _kept_nodes(model: onnx.ModelProto) -> list[str]:
+    kept = [node.name for node in model.graph.node if any(map(_is_kept, node.input))]
+    return kept + [f"{name}_MatMul" for name in kept]  # what the quantizer calls a Gemm that it has taken apart
+
+
+def _is_kept(name: str) -> bool:
+    return name.startswith(KEPT)
 
 
 def _no_preprocessing_hint(record: logging.LogRecord) -> bool:

@@ -17,6 +17,10 @@ from model_build.errors import ModelBuildError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# Two choices that `model_build.search` turns round to measure what they are worth: docs/rewrites.md has the figures.
+FIRST_TOKEN_ONLY = True  # in the last layer
+ATTENTION_OPERATOR = True  # one operator a layer, rather than the dozen that PyTorch's attention is exported as
+
 # Where each architecture keeps the parts of a layer: BERT's names, which RoBERTa has inherited, and DistilBERT's.
 BERT_PARTS = {
     "query": "attention.self.query",
@@ -98,7 +102,7 @@ class ServingEncoder(torch.nn.Module):  # type: ignore[misc]
         kept = counts.to(torch.int32)
         for layer in self.layers[:-1]:
             states = layer(states, states, kept)
-        states = self.layers[-1](states[:, :1], states, kept)
+        states = self.layers[-1](states[:, :1] if FIRST_TOKEN_ONLY else states, states, kept)
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=states)
 
 
@@ -113,9 +117,17 @@ class Layer(torch.nn.Module):  # type: ignore[misc]
 
     def forward(self, asked: Any, states: Any, kept: Any) -> Any:
         """Return the new states of the `asked` tokens; `states` are those of all, `kept` is 0 for padding."""
-        attended = Attention.apply(self.query(asked), self.key(states), self.value(states), kept, self.heads)
+        parts = (self.query(asked), self.key(states), self.value(states))
+        attended = (Attention.apply if ATTENTION_OPERATOR else attend)(*parts, kept, self.heads)
         states = self.attended_norm(self.attended(attended) + asked)
         return self.norm(self.narrow(self.activation(self.widen(states))) + states)
+
+
+def attend(query: Any, key: Any, value: Any, kept: Any, heads: int) -> Any:
+    """Return scaled dot-product attention: queries of (batch, asked, width) over the rest of (batch, tokens, width)."""
+    split = [part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in (query, key, value)]
+    mask = kept[:, None, None, :].bool()
+    return torch.nn.functional.scaled_dot_product_attention(*split, attn_mask=mask).transpose(1, 2).flatten(2)
 
 
 class Attention(torch.autograd.Function):  # type: ignore[misc]
@@ -123,10 +135,8 @@ class Attention(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def forward(_: Any, query: Any, key: Any, value: Any, kept: Any, heads: int) -> Any:
-        """Queries of (batch, asked, width) over keys and values of (batch, tokens, width)."""
-        split = [part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in (query, key, value)]
-        mask = kept[:, None, None, :].bool()
-        return torch.nn.functional.scaled_dot_product_attention(*split, attn_mask=mask).transpose(1, 2).flatten(2)
+        """Return what `attend` returns."""
+        return attend(query, key, value, kept, heads)
 
     @staticmethod
     def symbolic(graph: Any, query: Any, key: Any, value: Any, kept: Any, heads: int) -> Any:

@@ -1,7 +1,7 @@
 # One way to run everything: what the README tells people to call, and what CI calls.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all check bench model lock clean
+.PHONY: help demo test test-all test-cpus check bench benchmark cpus rewrites model lock clean
 
 PYTHON ?= python3
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r
@@ -11,13 +11,16 @@ help:  ## Show these lines.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: .venv/local  ## See the bot answer, on this machine alone. TEXT="..." for one message, FORMAT=json for programs.
-	@TEXT="$${TEXT-}" FORMAT="$${FORMAT-}" .venv/bin/python -m local.demo
+	@.venv/bin/python -m local.demo
 
 test: .venv/test  ## The light tests: modules and the whole path, no torch.
 	.venv/bin/python -m pytest --ignore=tests/model_build
 
 test-all: test .venv-build/build  ## Those and the tests that need torch.
 	.venv-build/bin/python -m pytest tests/model_build
+
+test-cpus: .venv-build/build  ## Of those, the ones on an emulated CPU; CPUS_OPTIONAL=1 where QEMU cannot be installed.
+	.venv-build/bin/python -m pytest tests/model_build/test_cpus.py tests/model_build/test_cpus_emulated.py
 
 check: .venv/test  ## Lint, formatting and types.
 	.venv/bin/ruff check .
@@ -27,8 +30,19 @@ check: .venv/test  ## Lint, formatting and types.
 bench: .venv/local  ## Measure the receiver, the worker and the worker's cold start.
 	.venv/bin/python -m local.bench
 
-model: .venv-build/build  ## Build model/ from SOURCE, a hub id or a folder.
-	.venv-build/bin/python -m model_build --source "$(SOURCE)" --out model
+benchmark: .venv-benchmark/benchmark  ## Measure the model beside every other runtime, into docs/. WITHOUT=NAME,.. for fewer.
+	.venv-benchmark/bin/python -m model_build.benchmark $(if $(WITHOUT),--without "$(WITHOUT)") $(ARGUMENTS)
+
+cpus: .venv-build/build  ## Same scores on other CPUs? CPU=haswell,arm64; MESSAGES=FILE NUMBER=500 to record in docs/.
+	.venv-build/bin/python -m model_build.cpus --cpu "$(or $(CPU),haswell)" \
+	  $(if $(MESSAGES),--messages "$(MESSAGES)" --number "$(or $(NUMBER),500)" --record docs)
+
+rewrites: .venv-build/build  ## Measure each choice of the build, into docs/. SOURCE=FOLDER, QUALITY=FILE of labelled texts.
+	.venv-build/bin/python -m model_build.search --source "$(SOURCE)" $(if $(QUALITY),--quality "$(QUALITY)")
+
+model: .venv-build/build  ## Build OUT (model/) from SOURCE, a hub id or a folder; REVISION, NAME, LICENCE.
+	.venv-build/bin/python -m model_build --source "$(SOURCE)" --out "$(or $(OUT),model)" \
+	  $(if $(REVISION),--revision "$(REVISION)") $(if $(NAME),--name "$(NAME)") $(if $(LICENCE),--licence "$(LICENCE)")
 
 # The virtual environments. A stamp file in each says which lock file it holds.
 .venv/bin/python:
@@ -50,10 +64,22 @@ model: .venv-build/build  ## Build model/ from SOURCE, a hub id or a folder.
 	@.venv-build/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	@.venv-build/bin/python $(PIP_INSTALL) $< && touch $@
 
+# A peer that is left out by WITHOUT need not be installable: its package is left out as well.
+.venv-benchmark/benchmark: requirements/benchmark.txt
+	@./.ci/require-python "$(PYTHON)"
+	@echo "Installing the other runtimes into .venv-benchmark (some are large) ..."
+	@"$(PYTHON)" -m venv .venv-benchmark
+	@.venv-benchmark/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	@awk -v without="$(WITHOUT)" '/^[a-z]/ { split($$1, at, "=="); skip = index(without, at[1] "_int8") } !skip' $< \
+	  >.venv-benchmark/requirements.txt
+	@.venv-benchmark/bin/python $(PIP_INSTALL) .venv-benchmark/requirements.txt && touch $@ \
+	  || { echo "One of them cannot be installed here: make benchmark WITHOUT=openvino_int8,ctranslate2_int8"; exit 1; }
+
 lock:  ## Resolve the dependency groups of pyproject.toml anew into requirements/.
 	@command -v uv >/dev/null || { echo "uv is missing: python3 -m pip install uv"; exit 1; }
-	for group in runtime local test build; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	  --no-header --no-emit-package torch --group "pyproject.toml:$$group" --output-file "requirements/$$group.txt"; done
+	for group in runtime local test build benchmark; do \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-package torch \
+	    --group "pyproject.toml:$$group" --output-file "requirements/$$group.txt"; done
 
 clean:  ## Remove what the targets above made.
-	rm -rf .venv .venv-build .mypy_cache .pytest_cache .ruff_cache build
+	rm -rf .venv .venv-build .venv-benchmark .mypy_cache .pytest_cache .ruff_cache build

@@ -31,9 +31,9 @@ A text classifier for the Slack toxicity bot. Written by `python -m model_build`
 
 ## How it was made
 Changed to a form that computes the last layer for the first token alone, which is exact; exported to ONNX with Optimum;
-fused with onnxruntime's transformer optimizer; quantized with onnxruntime's dynamic quantization, with 7-bit weights and
-a scale for each output, so that CPUs without VNNI add up without overflow; its word vectors stored in 4 bits with a scale
-for every 32; optimized by onnxruntime once, here, and not at every start.
+fused with onnxruntime's transformer optimizer; quantized with onnxruntime's dynamic quantization, with 7-bit weights
+and a scale for each output, so that CPUs without VNNI add up without overflow; its word vectors stored in 4 bits with
+a scale for every 32; optimized by onnxruntime once, here, and not at every start.
 
 | step | nodes | MB | {tokens} | largest difference to PyTorch |
 | --- | --- | --- | {rules} | --- |

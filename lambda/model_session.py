@@ -6,9 +6,14 @@ network. Knows nothing of windows, of which labels are toxic or of Slack.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+# Set before the import, which would otherwise begin to send and make a folder in the home directory.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 import onnxruntime
 from tokenizers import Tokenizer
 
@@ -76,7 +81,6 @@ def _load_tokenizer(path: Path) -> Any:
 
 def _load_session(model: ModelDirectory, threads: int) -> Any:
     path = model.path / "model.onnx"
-    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -47,3 +49,10 @@ def test_activations() -> None:
     logits = np.array([[0.0, np.log(3.0)], [1000.0, 0.0]])
     assert activate(logits, "softmax") == pytest.approx(np.array([[0.25, 0.75], [1.0, 0.0]]))
     assert activate(logits, "sigmoid") == pytest.approx(np.array([[0.5, 0.75], [1.0, 0.5]]))
+
+
+def test_onnxruntime_sends_nothing_and_leaves_nothing_in_the_home_directory(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    task_root = Path(__file__).resolve().parent.parent / "lambda"
+    subprocess.run([sys.executable, "-c", "import model_session"], cwd=task_root, env=environ, check=True)
+    assert list(tmp_path.iterdir()) == []

@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .PHONY: help demo test test-all test-cpus check bench benchmark cpus rewrites model lock clean
 
 PYTHON ?= python3
-PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r
+PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check --no-deps --require-hashes -r
 SOURCE ?= mrm8488/distilroberta-finetuned-tweets-hate-speech
 
 help:  ## Show these lines.
@@ -61,7 +61,7 @@ model: .venv-build/build  ## Build OUT (model/) from SOURCE, a hub id or a folde
 	@./.ci/require-python "$(PYTHON)"
 	@echo "Installing the build stage into .venv-build (torch is large) ..."
 	@"$(PYTHON)" -m venv .venv-build
-	@.venv-build/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	@.venv-build/bin/python -m pip install --quiet --quiet --disable-pip-version-check torch==2.13.0
 	@.venv-build/bin/python $(PIP_INSTALL) $< && touch $@
 
 # A peer that is left out by WITHOUT need not be installable: its package is left out as well.
@@ -69,7 +69,7 @@ model: .venv-build/build  ## Build OUT (model/) from SOURCE, a hub id or a folde
 	@./.ci/require-python "$(PYTHON)"
 	@echo "Installing the other runtimes into .venv-benchmark (some are large) ..."
 	@"$(PYTHON)" -m venv .venv-benchmark
-	@.venv-benchmark/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	@.venv-benchmark/bin/python -m pip install --quiet --quiet --disable-pip-version-check torch==2.13.0
 	@awk -v without="$(WITHOUT)" '/^[a-z]/ { split($$1, at, "=="); skip = index(without, at[1] "_int8") } !skip' $< \
 	  >.venv-benchmark/requirements.txt
 	@.venv-benchmark/bin/python $(PIP_INSTALL) .venv-benchmark/requirements.txt && touch $@ \

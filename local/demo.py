@@ -160,9 +160,10 @@ def main() -> int:
     if doubled := [scene for scene in to_play if len(answers(workspace, scene)) != 1]:
         print(f"The demonstration failed: {len(doubled)} messages have more than one answer.", file=sys.stderr)
         return 1
-    reactions = sum(len(scene.reactors) for scene in to_play)
-    median = statistics.median(scene.answer_ms for scene in to_play)
-    print(f"\n{reactions} reactions to {len(to_play)} messages, one answer each, {median:.0f} ms after it (median).")
+    if not text:
+        reactions = sum(len(scene.reactors) for scene in to_play)
+        median = statistics.median(scene.answer_ms for scene in to_play)
+        print(f"\n{reactions} reactions to {len(to_play)} messages, one answer each, {median:.0f} ms later (median).")
     if form == "json":
         print(as_json(workspace, to_play[0]))
     return 0

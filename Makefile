@@ -10,13 +10,17 @@ SOURCE ?= mrm8488/distilroberta-finetuned-tweets-hate-speech
 help:  ## Show these lines.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
+# As it was given: make would expand what it takes for variables in it.
+ifdef TEXT
+override export TEXT := $(value TEXT)
+endif
 demo: .venv/local  ## See the bot answer, on this machine alone. TEXT="..." for one message, FORMAT=json for programs.
 	@.venv/bin/python -m local.demo
 
 test: .venv/test  ## The light tests: modules and the whole path, no torch.
 	.venv/bin/python -m pytest --ignore=tests/model_build
 
-test-all: test .venv-build/build  ## Those and the tests that need torch.
+test-all: test .venv-build/build  ## Those and the tests that need torch or QEMU (CPUS_OPTIONAL=1 where that cannot be installed).
 	.venv-build/bin/python -m pytest tests/model_build
 
 test-cpus: .venv-build/build  ## Of those, the ones on an emulated CPU; CPUS_OPTIONAL=1 where QEMU cannot be installed.

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from message_text import LINK, MENTION
+from message_text import CHANNEL, LINK, MENTION
 
 Scorer: TypeAlias = Callable[[Sequence[str]], Sequence[float]]
 
@@ -20,10 +20,8 @@ CLEAR_DROP = 0.05  # of the toxicity; less than that is the noise of int8 and of
 TOXIC_ALONE = 0.5  # the toxicity of a word by itself that makes it one
 # What hugs a word and is no part of it; the escapes are curly quotes and dashes.
 PUNCTUATION = ".,;:!?\"'`()[]{}<>*_~|-/\\\u2026\u2018\u2019\u201c\u201d\u2013\u2014"
-
-
 # What the folding of texts puts in place of names and addresses says nothing to a reader.
-PLACEHOLDERS = frozenset({MENTION, LINK})
+PLACEHOLDERS = frozenset({MENTION, LINK, CHANNEL, CHANNEL.removeprefix("#")})
 
 
 def heaviest_words(text: str, score: Scorer, limit: int) -> tuple[str, ...]:

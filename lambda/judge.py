@@ -12,7 +12,7 @@ import verdicts
 from errors import ChannelRestrictedError, MessageGoneError, NotPermittedError
 from ledger import message_key
 from message_language import foreign_language
-from message_text import from_message, has_words
+from message_text import fold, from_message, has_words
 from verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ class Judge:
             ):
                 return "reaction_removed"
             key = message_key(job.team, job.channel, job.ts, message.edited_ts)
-            return str(self._ledger.once("verdict", key, lambda: self._say(job, message, key))["outcome"])
+            # What one person alone is shown is said once to each of them.
+            once = f"{key}/{job.reactor}" if self._settings.reply_to == "reactor" else key
+            return str(self._ledger.once("verdict", once, lambda: self._say(job, message, key))["outcome"])
         except MessageGoneError:
             return "message_gone"
         except ChannelRestrictedError as error:
@@ -54,7 +56,8 @@ class Judge:
 
     def verdict(self, text: str) -> Verdict:
         """Judge a text, or say why it cannot be judged."""
-        if not has_words(text):
+        # Folding may uncover words and may leave none: both must be there to judge.
+        if not has_words(text) or not has_words(fold(text)):
             return verdicts.nothing_to_judge(self._threshold)
         if language := foreign_language(text):
             return verdicts.not_english(language, self._threshold)

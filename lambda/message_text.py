@@ -12,10 +12,11 @@ import unicodedata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 MENTION = "@user"
 LINK = "http"
+CHANNEL = "#channel"
 
 # What one fold uncovers, such as an address spelt with look-alikes, the next one finds; ordinary text takes two.
 MOST_FOLDS = 8
@@ -25,7 +26,7 @@ _ANGLE = re.compile(r"<([^<>|]+)(?:\|([^<>]*))?>")
 _FORMATTING = re.compile(r"(?<!\w)(\*{1,2}|_{1,2}|~{1,2}|`{1,3})(?=\S)(.{1,500}?)(?<=\S)\1(?!\w)", re.DOTALL)
 _URL = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 _AT_NAME = re.compile(r"(?<![\w.@])@[\w.-]*\w")
-_PLACEHOLDERS = re.compile(rf"{MENTION}|\b{LINK}\b|#channel|:[\w+'-]+(?:::skin-tone-\d)?:")
+_PLACEHOLDERS = re.compile(rf"{MENTION}|\b{LINK}\b|{CHANNEL}|:[\w+'-]+(?:::skin-tone-\d)?:")
 _EMOJI_CODE = re.compile(r":[a-z0-9_+-]+:")
 _WORD = re.compile(r"\w+")
 
@@ -37,15 +38,7 @@ def from_message(message: Mapping[str, Any]) -> str:
     """
     parts = [plain(str(message.get("text") or "")), "\n".join(_block_texts(message.get("blocks")))]
     parts += _attachment_texts(message.get("attachments"))
-    words = [_words(part) for part in parts]
-    kept: list[int] = []
-    # Clients send the same words as text and as blocks; what a part already holds is not read twice.
-    for number in sorted(range(len(parts)), key=lambda number: -len(words[number])):
-        if words[number].strip() and not any(words[number] in words[longer] for longer in kept):
-            kept.append(number)
-    if not kept:
-        return max(parts, key=len).strip()
-    return "\n".join(parts[number].strip() for number in sorted(kept))
+    return "\n".join(part.strip() for part in _distinct(parts)) or max(parts, key=len).strip()
 
 
 def plain(mrkdwn: str) -> str:
@@ -97,7 +90,7 @@ def _resolve(match: re.Match[str]) -> str:
     if target.startswith("@"):
         return MENTION
     if target.startswith("#"):
-        return "#channel"
+        return CHANNEL
     if target.startswith("!date"):
         return label or ""
     if target.startswith("!"):
@@ -141,7 +134,7 @@ def _own_text(node: dict[str, Any]) -> Iterator[str]:
     if kind in ("user", "usergroup", "broadcast"):
         yield MENTION
     elif kind == "channel":
-        yield "#channel"
+        yield CHANNEL
     elif kind == "emoji":
         yield f":{node.get('name', '')}:"
     elif kind == "link":
@@ -160,17 +153,34 @@ def _own_text(node: dict[str, Any]) -> Iterator[str]:
 
 def _attachment_texts(attachments: Any) -> Iterator[str]:
     for attachment in attachments if isinstance(attachments, list) else ():
-        if not isinstance(attachment, dict):
-            continue
-        shown = [str(attachment.get(key) or "") for key in ("pretext", "author_name", "title", "text", "footer")]
-        for field in attachment.get("fields") or ():
-            shown += [str(field.get("title") or ""), str(field.get("value") or "")]
-        lines = [plain(text) for text in shown if text]
-        lines += _block_texts(attachment.get("blocks"))
-        for shared in attachment.get("message_blocks") or ():
-            lines += _block_texts(shared.get("message", {}).get("blocks"))
-        # The fallback is what clients without attachments show: read only where nothing else is.
-        yield "\n".join(lines) or plain(str(attachment.get("fallback") or ""))
+        # What Slack shows of a linked page is the page's words, not the author's; a shared message is read.
+        if isinstance(attachment, dict) and (not attachment.get("from_url") or attachment.get("message_blocks")):
+            lines = [*_attachment_lines(attachment), *_block_texts(attachment.get("blocks"))]
+            # The fallback is what clients without attachments show: read only where nothing else is.
+            yield "\n".join(lines) or plain(str(attachment.get("fallback") or ""))
+
+
+def _attachment_lines(attachment: Mapping[str, Any]) -> Iterator[str]:
+    shown = [str(attachment.get(key) or "") for key in ("pretext", "author_name", "title", "text", "footer")]
+    for field in _objects(attachment.get("fields")):
+        shown += [str(field.get("title") or ""), str(field.get("value") or "")]
+    shared = _objects([part.get("message") for part in _objects(attachment.get("message_blocks"))])
+    lines = [plain(text) for text in shown if text]
+    yield from _distinct([*lines, *("\n".join(_block_texts(message.get("blocks"))) for message in shared)])
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _distinct(parts: Sequence[str]) -> list[str]:
+    """Return the parts that have words, in their order, without those whose words another part holds already."""
+    words = [_words(part) for part in parts]
+    kept: list[int] = []
+    for number in sorted(range(len(parts)), key=lambda number: -len(words[number])):
+        if words[number].strip() and not any(words[number] in words[longer] for longer in kept):
+            kept.append(number)
+    return [parts[number] for number in sorted(kept)]
 
 
 def _words(text: str) -> str:

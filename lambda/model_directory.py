@@ -61,6 +61,8 @@ class ModelDirectory:
             raise ValueError(f"activation is {fields['activation']!r}, not softmax or sigmoid")
         if not set(fields["toxic_labels"]) <= set(fields["labels"]) or not fields["toxic_labels"]:
             raise ValueError(f"toxic_labels {fields['toxic_labels']} are not among labels {fields['labels']}")
+        if not 0 <= float(fields["threshold"]) <= 1:
+            raise ValueError(f"threshold is {fields['threshold']}, not from 0 to 1")
         return cls(
             path=path,
             labels=tuple(fields["labels"]),

@@ -42,7 +42,9 @@ def handler(event: Mapping[str, Any], context: object) -> Response:  # noqa: ARG
         count("RequestRefused", refusal.reason)
         if isinstance(refusal, StaleRequestError):
             measure("ClockOffset", abs(refusal.offset), MetricUnit.Seconds)
-        return _response(refusal.status, "This request was refused.", no_retry=True)
+        # A secret that was read a moment ago may have been rotated since: then Slack's next try is right.
+        outdated = refusal.reason == "bad_signature" and credentials.may_be_outdated
+        return _response(refusal.status, "This request was refused.", no_retry=not outdated)
     except (BotoCoreError, ClientError, SecretStoreError, SettingError) as error:
         # The class says enough: the text of such an error may name resources, never more.
         logger.error("could not take the event", extra={"error": type(error).__name__})
@@ -51,7 +53,7 @@ def handler(event: Mapping[str, Any], context: object) -> Response:  # noqa: ARG
 
 
 def verified(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the payload of a request that is Slack's; a signing secret rotated since the last look is found."""
+    """Return the payload of a request that is Slack's; a rotated signing secret is looked up, once a minute."""
     try:
         return slack_request.read(event, credentials.signing_secrets, time.time())
     except RefusedRequestError as refusal:

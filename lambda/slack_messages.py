@@ -40,7 +40,8 @@ _NOT_PERMITTED = {"not_in_channel", "channel_not_found", "missing_scope", "no_pe
 _RESTRICTED = {
     "is_archived", "restricted_action", "restricted_action_read_only_channel", "restricted_action_thread_only_channel",
     "restricted_action_non_threadable_channel", "restricted_action_thread_locked", "messages_tab_disabled",
-    "cannot_dm_bot", "user_not_in_channel", "user_disabled", "team_access_not_granted",
+    "cannot_dm_bot", "user_not_in_channel", "user_disabled", "user_not_found", "user_not_visible",
+    "team_access_not_granted",
 }  # fmt: skip
 _REFUSED = {
     "invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive", "org_login_required",

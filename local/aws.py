@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 REGION = "eu-west-1"
-VISIBILITY_SECONDS = 180  # the worker's time-out x 6, as in template.yaml
+VISIBILITY_SECONDS = 180  # the worker's time-out x 6
 MAX_RECEIVE_COUNT = 10
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from local.aws import EmbeddedAws
-from local.bot import ROOT
+from local.bot import ROOT, model_dir
 from local.events import api_gateway_event, encoded, event_callback, signed, sqs_event
 from local.lambda_context import LocalContext
 from local.slack_server import SlackServer
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 EMOJI = "biohazard_sign"
 RUNS = 300
+WARM_UP = 10  # runs that do not count
 COLD_STARTS = 9
 TEXTS = (
     "Could you look at the build on main? It has failed since Tuesday.",
@@ -45,7 +46,7 @@ def serve(pipe: Connection) -> None:
     workspace = Workspace.example()
     with EmbeddedAws() as aws, SlackServer(workspace) as slack:
         settings = {"SLACK_SIGNING_SECRET": workspace.signing_secret, "SLACK_BOT_TOKEN": workspace.token}
-        pipe.send(aws.environ | settings | {"SLACK_API_URL": slack.url, "MODEL_DIR": str(ROOT / "model")})
+        pipe.send(aws.environ | settings | {"SLACK_API_URL": slack.url, "MODEL_DIR": str(model_dir())})
         while (number := pipe.recv()) is not None:
             pipe.send([_signed_event(workspace, TEXTS[turn % len(TEXTS)]) for turn in range(number)])
 
@@ -144,7 +145,7 @@ def main() -> None:
     here, there = multiprocessing.get_context("spawn").Pipe()
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(there,), daemon=True)
     server.start()
-    os.environ.update(here.recv(), ORT_DISABLE_TELEMETRY="1", POWERTOOLS_LOG_LEVEL="CRITICAL")
+    os.environ.update(here.recv(), POWERTOOLS_LOG_LEVEL="CRITICAL")
     sys.path.insert(0, str(ROOT / "lambda"))
 
     def events(number: int) -> list[dict[str, Any]]:
@@ -153,8 +154,8 @@ def main() -> None:
 
     # The functions write their metrics to standard output.
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-        receiver = list(receiver_times(events(RUNS)))
-        worker = list(worker_times(RUNS))
+        receiver = list(receiver_times(events(RUNS + WARM_UP)))
+        worker = list(worker_times(RUNS + WARM_UP))
         cold = []
         for event in events(COLD_STARTS):
             list(receiver_times([event]))
@@ -167,14 +168,14 @@ def main() -> None:
         f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     )
     print(f"{'milliseconds':<52} {'median':>8} {'p95':>8}")
-    print(line(f"receiver.handler, warm, with the send to SQS ({RUNS})", receiver[10:]))
+    print(line(f"receiver.handler, warm, with the send to SQS ({RUNS})", receiver[WARM_UP:]))
     for part, what in {
         "total": f"worker.handler, warm, one job ({RUNS})",
         "waiting": "  of which: waiting for Slack and DynamoDB",
         "model": "  of which: the model, with the words that weighed most",
         "own": "  of which: the worker's own",
     }.items():
-        print(line(what, [times[part] for times in worker[10:]]))
+        print(line(what, [times[part] for times in worker[WARM_UP:]]))
     print(line(f"cold start: python to the first verdict ({COLD_STARTS})", cold))
     print(line(f"python to the first score, files in memory ({COLD_STARTS})", warm_scores))
     if cold_scores:

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 
 
+def model_dir() -> Path:
+    """Return the model directory that MODEL_DIR names, the embedded one without it."""
+    return Path(os.environ.get("MODEL_DIR") or ROOT / "model").absolute()
+
+
 class BotError(Exception):
     """Raised if a part of the bot does not start; the message holds the end of its log."""
 
@@ -126,8 +131,7 @@ class LocalBot:
             "SLACK_SIGNING_SECRET": self.workspace.signing_secret,
             "SLACK_BOT_TOKEN": self.workspace.token,
             "SLACK_API_URL": self.slack.url,
-            "MODEL_DIR": str(ROOT / "model"),
-            "ORT_DISABLE_TELEMETRY": "1",
+            "MODEL_DIR": str(model_dir()),
             "PYTHONUNBUFFERED": "1",
             **self._settings,
         }

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LAMBDA = Path(__file__).parent.parent / "lambda"
-BATCH_SIZE = 1  # as in template.yaml: a verdict never waits for another one
+BATCH_SIZE = 1  # a verdict never waits for another one
 TIMEOUT_SECONDS = 30
 
 

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from errors import ModelError
 from model_build.errors import ModelBuildError
 
 # The steps import torch, transformers and onnx, seconds of work, so each is imported where it is run.
@@ -24,7 +25,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(["build", *arguments] if wants_build else arguments)
     try:
         options.run(options)
-    except ModelBuildError as error:
+    except (ModelBuildError, ModelError) as error:
         print(f"model_build: {error}", file=sys.stderr)
         return 1
     return 0

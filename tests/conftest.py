@@ -48,7 +48,6 @@ def _aws_server(_slack_server: SlackServer) -> Iterator[EmbeddedAws]:
             "SLACK_BOT_TOKEN": Workspace().token,
             "SLACK_API_URL": _slack_server.url,
             "MODEL_DIR": str(ROOT / "model"),
-            "ORT_DISABLE_TELEMETRY": "1",
         }
         for name in os.environ.keys() - wanted.keys():
             patch.delenv(name)

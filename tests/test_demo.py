@@ -36,6 +36,13 @@ def test_its_last_line_is_json_for_programs() -> None:
     assert 0 < answer["milliseconds"]["ack"] <= answer["milliseconds"]["total"]
 
 
+def test_make_hands_over_a_text_as_it_was_given() -> None:
+    text = "costs $5, $HOME, $(shell echo no)"
+    command = ["make", "--silent", "--assume-old=.venv/local", "demo", "FORMAT=json", f"TEXT={text}"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(shown.stdout.splitlines()[-1])["text"] == text
+
+
 def test_a_text_that_cannot_be_judged_has_no_score() -> None:
     answer = json.loads(demo(FORMAT="json", TEXT=":tada:").stdout.splitlines()[-1])
     assert (answer["outcome"], answer["score"]) == ("cannot_judge", None)

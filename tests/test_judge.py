@@ -87,7 +87,9 @@ def test_a_toxic_verdict_quotes_what_weighed_most(slack: SlackServer, judge: Jud
     assert any(f"\u201c{word}\u201d" in post["text"] for word in ("stupid", "idiot")), post["text"]
 
 
-@pytest.mark.parametrize("text", [":tada:", "<https://example.com/you-idiot>", "<@U0ADA>", "100 %"])
+@pytest.mark.parametrize(
+    "text", [":tada:", "<https://example.com/you-idiot>", "<@U0ADA>", "100 %", "&amp;nbsp; &amp;shy;"]
+)
 def test_f37_nothing_to_judge_never_calls_the_model(
     text: str, slack: SlackServer, judge: Judge, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -275,6 +277,14 @@ def test_reply_to_reactor_shows_the_verdict_to_that_person_alone(slack: SlackSer
     shown = [(one["channel"], one["user"], one["thread_ts"]) for one in slack.workspace.ephemerals]
     assert shown == [(GENERAL, "U0GRACE", None), (GENERAL, "U0GRACE", parent["ts"])]
     assert verdicts(slack) == []
+
+
+def test_reply_to_reactor_answers_everybody_who_reacts_once(slack: SlackServer, judge_with: MakeJudge) -> None:
+    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+    judge = judge_with(REPLY_TO="reactor")
+    for reactor in ("U0GRACE", "U0ADA", "U0GRACE"):
+        judge.judge(job_for(message, reactor=reactor))
+    assert [one["user"] for one in slack.workspace.ephemerals] == ["U0GRACE", "U0ADA"]
 
 
 def test_reply_to_a_channel_links_there_and_quotes_nothing(slack: SlackServer, judge_with: MakeJudge) -> None:

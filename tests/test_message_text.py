@@ -140,6 +140,12 @@ def test_every_kind_of_block_is_read(block: dict[str, Any], read: str) -> None:
     assert from_message({"blocks": [block]}).split() == read.split()
 
 
+def test_f37_what_slack_shows_of_a_linked_page_is_not_read() -> None:
+    page = {"from_url": "https://example.com/a", "title": "a page's title", "text": "its words", "fallback": "both"}
+    message = {"text": "<https://example.com/a>", "attachments": [page]}
+    assert from_message(message) == "https://example.com/a"
+
+
 @pytest.mark.parametrize(
     ("attachment", "read"),
     [
@@ -152,6 +158,9 @@ def test_every_kind_of_block_is_read(block: dict[str, Any], read: str) -> None:
         ({"is_share": True, "author_name": "ada", "text": "what she said",
           "message_blocks": [{"team": "T0", "channel": "C0", "message": {"blocks": rich_text(text("in full"))}}]},
          "ada what she said in full"),
+        ({"is_share": True, "author_name": "ada", "text": "said once",
+          "message_blocks": [{"message": {"blocks": rich_text(text("said once"))}}]}, "ada said once"),
+        ({"fields": ["odd", {"title": "even"}], "message_blocks": [None, {"message": None}]}, "even"),
     ],
 )  # fmt: skip
 def test_f36_attachments_and_shared_messages_are_read(attachment: dict[str, Any], read: str) -> None:

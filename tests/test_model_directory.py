@@ -81,6 +81,8 @@ def test_f51_a_missing_field_is_named(folder: Path, field: str) -> None:
         ({"toxic_labels": []}, "toxic_labels"),
         ({"files": {"tokenizer.json": {"bytes": 7}}}, r"no model\.onnx"),
         ({"threshold": "high"}, "high"),
+        ({"threshold": 7}, "from 0 to 1"),
+        ({"threshold": float("nan")}, "from 0 to 1"),
     ],
 )
 def test_f51_a_field_that_cannot_be_is_refused(folder: Path, changes: dict[str, Any], reason: str) -> None:

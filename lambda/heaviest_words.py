@@ -21,7 +21,7 @@ TOXIC_ALONE = 0.5  # the toxicity of a word by itself that makes it one
 # What hugs a word and is no part of it; the escapes are curly quotes and dashes.
 PUNCTUATION = ".,;:!?\"'`()[]{}<>*_~|-/\\\u2026\u2018\u2019\u201c\u201d\u2013\u2014"
 # What the folding of texts puts in place of names and addresses says nothing to a reader.
-PLACEHOLDERS = frozenset({MENTION, LINK, CHANNEL, CHANNEL.removeprefix("#")})
+PLACEHOLDERS = frozenset({MENTION, LINK, CHANNEL})
 
 
 def heaviest_words(text: str, score: Scorer, limit: int) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ that they take none of the time that is measured but their own.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import multiprocessing
 import os
 import platform
@@ -23,7 +22,7 @@ import boto3
 from local.aws import EmbeddedAws
 from local.bot import ROOT, model_dir
 from local.events import api_gateway_event, encoded, event_callback, signed, sqs_event
-from local.lambda_context import LocalContext
+from local.lambda_context import TASK_ROOT, LocalContext, load
 from local.slack_server import SlackServer
 from local.workspace import Workspace
 
@@ -77,7 +76,7 @@ class Stopwatch:
 
 def receiver_times(events: list[dict[str, Any]]) -> Iterator[float]:
     """Yield the milliseconds of each warm call of the receiver's handler, the send to SQS included."""
-    receiver = importlib.import_module("receiver")
+    receiver = load("receiver")
     for event in events:
         started = time.perf_counter()
         answer = receiver.handler(event, LocalContext("receiver"))
@@ -88,7 +87,7 @@ def receiver_times(events: list[dict[str, Any]]) -> Iterator[float]:
 
 def worker_times(jobs: int) -> Iterator[dict[str, float]]:
     """Yield, for each job on the queue, the worker's milliseconds: in all, waiting, in the model, and its own."""
-    worker = importlib.import_module("worker")
+    worker = load("worker")
     from botocore.httpsession import URLLib3Session
     from slack_sdk.web import base_client
 
@@ -121,7 +120,7 @@ def first_score() -> float:
     """Return the milliseconds from the start of a fresh Python process to the end of its first score."""
     started = time.perf_counter()
     code = f"from classifier import Classifier; Classifier({os.environ['MODEL_DIR']!r}).toxicity({TEXTS[0]!r})"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT / "lambda", check=True)
+    subprocess.run([sys.executable, "-c", code], cwd=TASK_ROOT, check=True)
     return (time.perf_counter() - started) * 1000
 
 
@@ -146,7 +145,6 @@ def main() -> None:
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(there,), daemon=True)
     server.start()
     os.environ.update(here.recv(), POWERTOOLS_LOG_LEVEL="CRITICAL")
-    sys.path.insert(0, str(ROOT / "lambda"))
 
     def events(number: int) -> list[dict[str, Any]]:
         here.send(number)

@@ -7,22 +7,19 @@ on SIGTERM after the batch at hand; killed, it leaves the batch to the queue's v
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 
 from local.events import sqs_event
-from local.lambda_context import LocalContext
+from local.lambda_context import LocalContext, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LAMBDA = Path(__file__).parent.parent / "lambda"
 BATCH_SIZE = 1  # a verdict never waits for another one
 TIMEOUT_SECONDS = 30
 
@@ -53,8 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
-    sys.path.insert(0, str(LAMBDA))
-    worker = importlib.import_module("worker")
+    worker = load("worker")
     os.write(given.ready_fd, b"ready\n")
     sqs = boto3.client("sqs")
     handled = 0

@@ -6,17 +6,14 @@ Run as a process of its own: `python -m local.gateway --port 8080`, with the rec
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any, ClassVar
 
 from local.events import api_gateway_event
-from local.lambda_context import LocalContext
+from local.lambda_context import LocalContext, load
 
-LAMBDA = Path(__file__).parent.parent / "lambda"
 LARGEST_PAYLOAD = 10 * 1024 * 1024  # what an HTTP API takes at most
 
 
@@ -66,8 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--ready-fd", type=int, default=sys.stdout.fileno())
     given = parser.parse_args(arguments)
-    sys.path.insert(0, str(LAMBDA))
-    Gateway.receiver = importlib.import_module("receiver")
+    Gateway.receiver = load("receiver")
     with ThreadingHTTPServer(("127.0.0.1", given.port), Gateway) as server:
         os.write(given.ready_fd, f"{server.server_port}\n".encode())
         server.serve_forever()

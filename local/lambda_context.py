@@ -1,10 +1,26 @@
-"""The context object that Lambda hands to a handler, for one invocation on this machine."""
+"""What Lambda gives a function on this machine: the task root on its path, and a context for each invocation."""
 
 from __future__ import annotations
 
+import importlib
+import sys
 import time
 import uuid
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+TASK_ROOT = Path(__file__).parent.parent / "lambda"
+
+
+def load(module: str) -> ModuleType:
+    """Import a function's module with the task root first on the path, as Lambda does; the environment is read then."""
+    if str(TASK_ROOT) not in sys.path:
+        sys.path.insert(0, str(TASK_ROOT))
+    return importlib.import_module(module)
 
 
 @dataclass(frozen=True)

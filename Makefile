@@ -1,10 +1,14 @@
 # One way to run everything: what the README tells people to call, and what CI calls.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-cpus check bench benchmark cpus rewrites model lock clean
+.PHONY: help demo test test-all test-rie test-sam test-cpus events local-services check bench benchmark cpus rewrites image base deploy model lock clean
 
 PYTHON ?= python3
 PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check --no-deps --require-hashes -r
+# `sam build` uses the classic builder: what it cannot build must not pass here.
+BUILD_IMAGE = DOCKER_BUILDKIT=0 docker build --platform linux/$(if $(filter arm64,$(ARCHITECTURE)),arm64,amd64)
+SAM = SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam
+ARCHITECTURE ?= x86_64
 SOURCE ?= mrm8488/distilroberta-finetuned-tweets-hate-speech
 
 help:  ## Show these lines.
@@ -18,10 +22,16 @@ demo: .venv/local  ## See the bot answer, on this machine alone. TEXT="..." for 
 	@.venv/bin/python -m local.demo
 
 test: .venv/test  ## The light tests: modules and the whole path, no torch.
-	.venv/bin/python -m pytest --ignore=tests/model_build
+	.venv/bin/python -m pytest --ignore=tests/model_build --ignore=tests/rie --ignore=tests/sam
 
 test-all: test .venv-build/build  ## Those and the tests that need torch or QEMU (CPUS_OPTIONAL=1 where that cannot be installed).
 	.venv-build/bin/python -m pytest tests/model_build
+
+test-rie: .venv/test .venv-sam/sam  ## Both functions under AWS's runtime emulator, without a container engine.
+	.venv/bin/python -m pytest tests/rie
+
+test-sam: .venv/test .venv-sam/sam  ## The image, sam build and sam local, in an engine that is found or started (SAM_OPTIONAL=1 where none can be).
+	.venv/bin/python -m pytest tests/sam
 
 test-cpus: .venv-build/build  ## Of those, the ones on an emulated CPU; CPUS_OPTIONAL=1 where QEMU cannot be installed.
 	.venv-build/bin/python -m pytest tests/model_build/test_cpus.py tests/model_build/test_cpus_emulated.py
@@ -43,6 +53,22 @@ cpus: .venv-build/build  ## Same scores on other CPUs? CPU=haswell,arm64; MESSAG
 
 rewrites: .venv-build/build  ## Measure each choice of the build, into docs/. SOURCE=FOLDER, QUALITY=FILE of labelled texts.
 	.venv-build/bin/python -m model_build.search --source "$(SOURCE)" $(if $(QUALITY),--quality "$(QUALITY)")
+
+events: .venv/local  ## Write events/ for sam local invoke; the requests in it are signed now.
+	.venv/bin/python -m local.events
+
+local-services: .venv/local  ## A local Slack and embedded AWS for sam local, until Ctrl-C.
+	.venv/bin/python -m local.services
+
+image: base  ## Build both layers of the container image. ARCHITECTURE=arm64, LAMBDA_BASE=another base image.
+	$(BUILD_IMAGE) --file Dockerfile.app --tag slack-toxicity-bot .
+
+base:
+	$(BUILD_IMAGE) $(if $(LAMBDA_BASE),--build-arg LAMBDA_BASE="$(LAMBDA_BASE)") --file Dockerfile.base --tag slack-toxicity-bot-base .
+
+deploy: base .venv-sam/sam  ## Build the image and put the bot into the AWS account; asks for what it needs.
+	$(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
+	$(SAM) deploy --guided
 
 model: .venv-build/build  ## Build OUT (model/) from SOURCE, a hub id or a folder; REVISION, NAME, LICENCE.
 	.venv-build/bin/python -m model_build --source "$(SOURCE)" --out "$(or $(OUT),model)" \
@@ -68,6 +94,12 @@ model: .venv-build/build  ## Build OUT (model/) from SOURCE, a hub id or a folde
 	@.venv-build/bin/python -m pip install --quiet --quiet --disable-pip-version-check torch==2.13.0
 	@.venv-build/bin/python $(PIP_INSTALL) $< && touch $@
 
+.venv-sam/sam: requirements/sam.txt
+	@./.ci/require-python "$(PYTHON)"
+	@echo "Installing SAM's command line into .venv-sam ..."
+	@"$(PYTHON)" -m venv .venv-sam
+	@.venv-sam/bin/python $(PIP_INSTALL) $< && touch $@
+
 # A peer that is left out by WITHOUT need not be installable: its package is left out as well.
 .venv-benchmark/benchmark: requirements/benchmark.txt
 	@./.ci/require-python "$(PYTHON)"
@@ -81,9 +113,9 @@ model: .venv-build/build  ## Build OUT (model/) from SOURCE, a hub id or a folde
 
 lock:  ## Resolve the dependency groups of pyproject.toml anew into requirements/.
 	@command -v uv >/dev/null || { echo "uv is missing: python3 -m pip install uv"; exit 1; }
-	for group in runtime local test build benchmark; do \
+	for group in runtime local test emulator sam build benchmark; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-package torch \
 	    --group "pyproject.toml:$$group" --output-file "requirements/$$group.txt"; done
 
 clean:  ## Remove what the targets above made.
-	rm -rf .venv .venv-build .venv-benchmark .mypy_cache .pytest_cache .ruff_cache build
+	rm -rf .venv .venv-sam .aws-sam .venv-build .venv-benchmark .mypy_cache .pytest_cache .ruff_cache build

@@ -48,7 +48,12 @@ class SlackServer:
     """Slack for tests, the demo and local runs; `url` is what slack_sdk's `base_url` takes."""
 
     def __init__(
-        self, workspace: Workspace | None = None, *, port: int = 0, deliveries: Deliveries | None = None
+        self,
+        workspace: Workspace | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        deliveries: Deliveries | None = None,
     ) -> None:
         self.workspace = workspace or Workspace.example()
         self.api = WebApi(self.workspace)
@@ -56,12 +61,12 @@ class SlackServer:
         self.faults = Faults()
         self.calls: list[RecordedCall] = []
         self.closing = threading.Event()
-        self._http = _HttpServer(self, port)
+        self._http = _HttpServer(self, (host, port))
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), name="slack")
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
+        return "http://{}:{}".format(*self._http.server_address)
 
     @property
     def url(self) -> str:
@@ -114,8 +119,8 @@ class SlackServer:
 class _HttpServer(ThreadingHTTPServer):
     daemon_threads = False  # close() waits for calls under way
 
-    def __init__(self, slack: SlackServer, port: int) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+    def __init__(self, slack: SlackServer, address: tuple[str, int]) -> None:
+        super().__init__(address, _Handler)
         self.slack = slack
 
 

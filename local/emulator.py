@@ -1,0 +1,113 @@
+"""A function under AWS's runtime interface emulator, as a plain process: Lambda's own protocol, and no container.
+
+The emulator comes with SAM's command line, which `make test-rie` installs. It takes one request at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from local.lambda_context import TASK_ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT = Path(__file__).parent.parent
+START_SECONDS = 30
+INVOCATIONS = "/2015-03-31/functions/function/invocations"
+
+
+class EmulatorError(Exception):
+    """Raised if the emulator is missing or does not come up; the message holds the end of its log."""
+
+
+def binary() -> Path:
+    """The emulator for this machine's processor, among SAM's files."""
+    machine = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
+    pattern = f".venv-sam/lib/python3*/site-packages/samcli/local/rapid/aws-lambda-rie-{machine}"
+    if not (found := sorted(ROOT.glob(pattern))):
+        raise EmulatorError("the runtime interface emulator is missing: make .venv-sam/sam installs it.")
+    return found[0]
+
+
+class EmulatedFunction:
+    """`handler`, such as worker.handler, at work as long as the `with` block; its output goes to `log`."""
+
+    def __init__(self, handler: str, environ: Mapping[str, str], log: Path, timeout_seconds: int = 30) -> None:
+        self._log = log
+        self._port, runtime_api = _free_port(), _free_port()
+        self._command = [
+            str(binary()),
+            "--runtime-interface-emulator-address", f"127.0.0.1:{self._port}",
+            "--runtime-api-address", f"127.0.0.1:{runtime_api}",
+            sys.executable, "-m", "awslambdaric", handler,
+        ]  # fmt: skip
+        settings = {
+            "AWS_LAMBDA_FUNCTION_NAME": handler.split(".", maxsplit=1)[0],
+            "AWS_LAMBDA_FUNCTION_TIMEOUT": str(timeout_seconds),
+            "LAMBDA_TASK_ROOT": str(TASK_ROOT),
+        }
+        self._environ = {**environ, **settings}
+
+    def __enter__(self) -> Self:
+        with self._log.open("wb") as output:
+            self._process = subprocess.Popen(
+                self._command, cwd=TASK_ROOT, env=self._environ, stdout=output, stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )  # fmt: skip
+        deadline = time.monotonic() + START_SECONDS
+        while not _listens(self._port):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.__exit__()
+                raise EmulatorError(f"the emulator did not start:\n{self.output()[-2000:]}")
+            time.sleep(0.02)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # The runtime is the emulator's child: the whole group ends.
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGTERM)
+        self._process.wait()
+
+    def invoke(self, event: Mapping[str, Any]) -> Any:
+        """Return what the handler returned; raises EmulatorError, with Lambda's words, if it crashed or timed out."""
+        body = json.dumps(event).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self._port}{INVOCATIONS}", data=body, method="POST")
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                text = answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                raise EmulatorError(error.read().decode(errors="replace")) from error
+        try:
+            return json.loads(text)
+        except ValueError:
+            # A time-out is answered with 200 and a sentence.
+            raise EmulatorError(text.decode(errors="replace")) from None
+
+    def output(self) -> str:
+        """Return what the function, and the emulator around it, have written so far."""
+        return self._log.read_text(errors="replace")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

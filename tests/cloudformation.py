@@ -1,0 +1,33 @@
+"""Reads CloudFormation templates: YAML whose tags, such as !Ref and !Sub, become the long form {"Ref": ...}."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+TEMPLATE = Path(__file__).parent.parent / "template.yaml"
+
+
+class _Loader(yaml.SafeLoader):
+    """Keeps `yes` and `no` of conditions as YAML reads them and every tag as a function of its value."""
+
+
+def _function(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str, Any]:
+    name = tag if tag in ("Ref", "Condition") else f"Fn::{tag}"
+    if isinstance(node, yaml.SequenceNode):
+        return {name: loader.construct_sequence(node, deep=True)}
+    if isinstance(node, yaml.MappingNode):
+        return {name: loader.construct_mapping(node, deep=True)}
+    value = str(loader.construct_scalar(node))  # type: ignore[arg-type]  # neither of the other two
+    return {name: value.split(".", 1) if tag == "GetAtt" else value}
+
+
+_Loader.add_multi_constructor("!", _function)
+
+
+def template(path: Path = TEMPLATE) -> dict[str, Any]:
+    """Return the template as CloudFormation understands it."""
+    loaded: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
+    return loaded

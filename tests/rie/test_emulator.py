@@ -1,0 +1,154 @@
+"""Both functions in Lambda's own runtime protocol, under the emulator, with the files of events/ as they are."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from local.aws import aws_environ
+from local.emulator import EmulatedFunction, EmulatorError
+from local.event_source import poll
+from local.events.situations import receiver_events
+from local.faults import Slow
+from local.services import LocalServices
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def services() -> Iterator[LocalServices]:
+    with LocalServices() as services:
+        yield services
+
+
+@pytest.fixture(scope="module")
+def environ(services: LocalServices) -> dict[str, str]:
+    """The functions' settings, and nothing of this machine's AWS configuration."""
+    return aws_environ(services.aws.url) | services.environ() | {"MODEL_DIR": str(ROOT / "model")}
+
+
+@pytest.fixture(scope="module")
+def worker(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedFunction]:
+    with EmulatedFunction("worker.handler", environ, tmp_path_factory.mktemp("logs") / "worker.log") as function:
+        yield function
+
+
+@pytest.fixture(scope="module")
+def receiver(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedFunction]:
+    with EmulatedFunction("receiver.handler", environ, tmp_path_factory.mktemp("logs") / "receiver.log") as function:
+        yield function
+
+
+def event(name: str) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((ROOT / "events" / f"{name}.json").read_text())
+    return read
+
+
+def outcomes(services: LocalServices, name: str) -> list[str]:
+    """Return the outcomes of the bot's posts about a message, by what marks them."""
+    item = services.morning.events[name]["item"]
+    marks = [
+        message["metadata"]["event_payload"]
+        for message in services.morning.workspace.conversation(item["channel"])
+        if message.get("metadata", {}).get("event_type") == "toxicity_verdict"
+    ]
+    return [mark["outcome"] for mark in marks if mark["key"].split("/")[2] == item["ts"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("fine", ["fine"]),
+        ("toxic", ["toxic"]),
+        ("thread-reply", ["toxic"]),
+        ("words-in-blocks", ["toxic"]),
+        ("nothing-to-judge", ["cannot_judge"]),
+        ("not-english", ["cannot_judge"]),
+        ("deleted", []),
+        ("not-a-member", []),
+    ],
+)
+def test_a_job_ends_as_its_event_file_promises(
+    services: LocalServices, worker: EmulatedFunction, name: str, said: list[str]
+) -> None:
+    assert worker.invoke(event(f"worker-{name}")) == {"batchItemFailures": []}
+    assert outcomes(services, name) == said
+
+
+def test_a_job_that_comes_twice_is_answered_once(services: LocalServices, worker: EmulatedFunction) -> None:
+    assert worker.invoke(event("worker-delivered-twice")) == {"batchItemFailures": []}
+    assert outcomes(services, "fine") == ["fine"]
+
+
+def test_only_the_poisoned_job_of_a_batch_comes_again(services: LocalServices, worker: EmulatedFunction) -> None:
+    batch = event("worker-one-of-two-poisoned")
+    poisoned = batch["Records"][0]["messageId"]
+    assert worker.invoke(batch) == {"batchItemFailures": [{"itemIdentifier": poisoned}]}
+    assert outcomes(services, "toxic") == ["toxic"]
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("receiver-reaction", 200),
+        ("receiver-retry", 200),
+        ("receiver-base64", 200),
+        ("receiver-other-emoji", 200),
+        ("receiver-forged", 401),
+        ("receiver-url-verification", 200),
+        ("receiver-rate-limited", 200),
+    ],
+)
+def test_a_request_is_answered_as_its_event_file_promises(
+    services: LocalServices, receiver: EmulatedFunction, name: str, status: int
+) -> None:
+    answer = receiver.invoke(receiver_events(services.morning, time.time())[name])
+    assert answer["statusCode"] == status
+    if name == "receiver-url-verification":
+        assert json.loads(answer["body"]) == {"challenge": "challenge-0123456789"}
+
+
+def test_a_reaction_travels_from_request_to_verdict(
+    services: LocalServices, receiver: EmulatedFunction, worker: EmulatedFunction
+) -> None:
+    sqs = services.aws.client("sqs")
+    sqs.purge_queue(QueueUrl=services.aws.queue_url)
+    message = services.morning.workspace.post("C0PRIVATE", "U0ADA", "You stupid idiot.")
+    reaction = services.morning.workspace.react("C0PRIVATE", message["ts"], "U0GRACE", "biohazard_sign")
+    services.morning.events["new"] = reaction
+    signed = receiver_events(services.morning, time.time(), about="new")["receiver-reaction"]
+    assert receiver.invoke(signed)["statusCode"] == 200
+    assert poll(sqs, services.aws.queue_url, lambda batch, _: worker.invoke(batch), wait_seconds=5) == 1
+    assert outcomes(services, "new") == ["toxic"]
+
+
+def test_the_worker_loads_in_its_init_phase(worker: EmulatedFunction) -> None:
+    assert "INIT START" in worker.output()
+    assert worker.output().count("INIT REPORT") == 1
+
+
+def test_without_its_model_the_function_fails_with_the_reason(environ: dict[str, str], tmp_path: Path) -> None:
+    broken = environ | {"MODEL_DIR": str(tmp_path)}
+    with (
+        EmulatedFunction("worker.handler", broken, tmp_path / "log") as function,
+        pytest.raises(EmulatorError, match=r"model\.json is missing.*ModelError"),
+    ):
+        function.invoke(event("worker-fine"))
+
+
+def test_an_invocation_that_runs_out_of_time_is_ended(
+    services: LocalServices, environ: dict[str, str], tmp_path: Path
+) -> None:
+    services.slack.faults.add("conversations.history", Slow(seconds=20))
+    with (
+        EmulatedFunction("worker.handler", environ, tmp_path / "log", timeout_seconds=2) as function,
+        pytest.raises(EmulatorError, match="timed out"),
+    ):
+        function.invoke(event("worker-fine"))

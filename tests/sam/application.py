@@ -1,0 +1,79 @@
+"""The built application under `sam local`: one invocation, or its HTTP API and its functions as servers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from local.aws import REGION, aws_environ
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from local.engine import Engine
+    from local.services import LocalServices
+
+ROOT = Path(__file__).parents[2]
+SAM = ROOT / ".venv-sam" / "bin" / "sam"
+START_SECONDS = 60
+
+
+class Application:
+    def __init__(self, engine: Engine, services: LocalServices, folder: Path) -> None:
+        self.services = services
+        self._folder = folder
+        self._environ = aws_environ(services.aws.url, engine.environ) | {"SAM_CLI_TELEMETRY": "0"}
+        # The command line itself asks no service, whatever the variables of this machine say.
+        self._environ.pop("AWS_ENDPOINT_URL")
+        self._env_file = folder / "env.json"
+        self._env_file.write_text(json.dumps({"Parameters": services.environ()}))
+
+    @property
+    def _local(self) -> list[str]:
+        return ["--env-vars", str(self._env_file), "--region", REGION]
+
+    def sam(self, *arguments: str, stdin: str = "") -> str:
+        """Run SAM's command line and return what it writes to stdout; a failure shows all it wrote."""
+        command = [str(SAM), *arguments]
+        done = subprocess.run(
+            command, cwd=ROOT, env=self._environ, input=stdin, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{' '.join(command)} failed:\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}"
+        return done.stdout
+
+    def invoke(self, function: str, event: str) -> Any:
+        """Return what a function answers to an event file, or to an event given as JSON."""
+        source, stdin = (event, "") if event.endswith(".json") else ("-", event)
+        output = self.sam("local", "invoke", function, "--event", source, *self._local, stdin=stdin)
+        return json.loads(output.strip().splitlines()[-1])
+
+    @contextlib.contextmanager
+    def serving(self, what: str) -> Iterator[str]:
+        """`start-api` or `start-lambda`, at the address that is yielded; its containers stay warm and end with it."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        command = [str(SAM), "local", what, "--port", str(port), "--warm-containers", "LAZY", *self._local]
+        log = self._folder / f"{what}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, cwd=ROOT, env=self._environ, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            while not _listens(port):
+                running = process.poll() is None and time.monotonic() < deadline
+                assert running, f"sam local {what} did not start:\n{log.read_text()[-3000:]}"
+                time.sleep(0.1)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(START_SECONDS)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

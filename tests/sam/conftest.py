@@ -1,0 +1,59 @@
+"""An engine, both image layers, `sam build`, and the local services where containers can reach them.
+
+What is started here is ended here. Without an engine the tests fail, or are skipped where SAM_OPTIONAL=1 says so.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local import stand_in
+from local.engine import Engine, EngineError
+from local.services import LocalServices
+from tests.sam.application import Application
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    try:
+        engine = Engine(ROOT / "build" / "engine").__enter__()
+    except EngineError as error:
+        if os.environ.get("SAM_OPTIONAL") == "1":
+            pytest.skip(f"no container engine: {error}")
+        raise
+    try:
+        yield engine
+    finally:
+        engine.__exit__()
+
+
+@pytest.fixture(scope="session")
+def image(engine: Engine) -> str:
+    """Both layers, on the stand-in for Lambda's base unless LAMBDA_BASE names another."""
+    base = os.environ.get("LAMBDA_BASE") or stand_in.build(engine)
+    command = ["make", "image", f"LAMBDA_BASE={base}"]
+    built = subprocess.run(command, cwd=ROOT, env=engine.environ, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, f"{' '.join(command)} failed:\n{(built.stdout + built.stderr)[-3000:]}"
+    return "slack-toxicity-bot"
+
+
+@pytest.fixture(scope="session")
+def application(engine: Engine, image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
+    """What `sam build` makes, with services around it; whatever containers are left are removed."""
+    before = set(engine.run("ps", "--all", "--quiet").split())
+    with LocalServices(engine.host_address()) as services:
+        application = Application(engine, services, tmp_path_factory.mktemp("sam"))
+        application.sam("build")
+        yield application
+    if left := set(engine.run("ps", "--all", "--quiet").split()) - before:
+        engine.run("rm", "--force", *left)

@@ -1,0 +1,83 @@
+"""`sam validate`, `sam build`, `sam local`: the functions as they are deployed, with local services around them."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from local.aws import REGION
+from local.event_source import poll
+from local.events import Deliveries, event_callback
+from local.events.situations import EMOJI, REACTOR, receiver_events
+
+if TYPE_CHECKING:
+    from local.services import LocalServices
+    from tests.sam.application import Application
+
+
+def outcomes(services: LocalServices, ts: str, channel: str = "C0GENERAL") -> list[str]:
+    """Return how the bot's posts about a message are marked; `thread` would miss one that went astray."""
+    marks = [
+        message["metadata"]["event_payload"]
+        for message in services.morning.workspace.conversation(channel)
+        if message.get("metadata", {}).get("event_type") == "toxicity_verdict"
+    ]
+    return [mark["outcome"] for mark in marks if mark["key"].split("/")[2] == ts]
+
+
+def ts_of(services: LocalServices, name: str) -> str:
+    ts: str = services.morning.events[name]["item"]["ts"]
+    return ts
+
+
+def test_the_template_is_valid_and_clean(application: Application) -> None:
+    application.sam("validate", "--lint")
+
+
+@pytest.mark.parametrize(("name", "said"), [("toxic", ["toxic"]), ("thread-reply", ["toxic"]), ("deleted", [])])
+def test_the_worker_answers_an_event_file_in_the_thread(application: Application, name: str, said: list[str]) -> None:
+    assert application.invoke("Worker", f"events/worker-{name}.json") == {"batchItemFailures": []}
+    assert outcomes(application.services, ts_of(application.services, name)) == said
+
+
+def test_only_the_poisoned_job_of_a_batch_comes_again(application: Application) -> None:
+    failures = application.invoke("Worker", "events/worker-one-of-two-poisoned.json")["batchItemFailures"]
+    assert [failure["itemIdentifier"][-1] for failure in failures] == ["0"]
+    assert outcomes(application.services, ts_of(application.services, "toxic")) == ["toxic"]
+
+
+@pytest.mark.parametrize(("name", "status"), [("receiver-reaction", 200), ("receiver-forged", 401)])
+def test_the_receiver_answers_a_request_signed_now(application: Application, name: str, status: int) -> None:
+    services = application.services
+    signed = receiver_events(services.morning, time.time(), about="fine")[name]
+    assert application.invoke("Receiver", json.dumps(signed))["statusCode"] == status
+
+
+def test_a_signed_request_to_the_http_api_becomes_a_verdict_in_the_thread(application: Application) -> None:
+    services = application.services
+    sqs = services.aws.client("sqs")
+    sqs.purge_queue(QueueUrl=services.aws.queue_url)
+    workspace = services.morning.workspace
+    messages = [workspace.post("C0GENERAL", "U0ADA", text) for text in ("You stupid idiot.", "Well done, thank you.")]
+    with application.serving("start-api") as api, application.serving("start-lambda") as functions:
+        slack = Deliveries(f"{api}/slack/events", workspace.signing_secret)
+        client = boto3.client(
+            "lambda", endpoint_url=functions, region_name=REGION, aws_access_key_id="x", aws_secret_access_key="x"
+        )
+
+        def worker(batch: dict[str, Any], _: object) -> dict[str, Any]:
+            answer = client.invoke(FunctionName="Worker", Payload=json.dumps(batch))
+            result: dict[str, Any] = json.load(answer["Payload"])
+            return result
+
+        for message in messages:
+            event = workspace.react("C0GENERAL", message["ts"], REACTOR, EMOJI)
+            attempts = slack.send(event_callback(event, workspace.identity))
+            assert attempts[-1].status == 200, attempts
+        while poll(sqs, services.aws.queue_url, worker, wait_seconds=1, timeout_seconds=60):
+            pass
+    assert [outcomes(services, message["ts"]) for message in messages] == [["toxic"], ["fine"]]

@@ -1,0 +1,221 @@
+"""template.yaml against what the code, the README and AWS ask of it. Rights, relations between times, and switches."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from local import aws, event_source
+from settings import DEFAULTS, Settings
+from tests.cloudformation import template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TEMPLATE = template()
+RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
+PARAMETERS: dict[str, dict[str, Any]] = TEMPLATE["Parameters"]
+
+
+def properties(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = RESOURCES[name]["Properties"]
+    return found
+
+
+def of_type(kind: str) -> dict[str, dict[str, Any]]:
+    return {name: one["Properties"] for name, one in RESOURCES.items() if one["Type"] == kind}
+
+
+def statements() -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, role in of_type("AWS::IAM::Role").items():
+        for policy in role["Policies"]:
+            for statement in policy["PolicyDocument"]["Statement"]:
+                yield name, statement
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+@pytest.mark.parametrize(("role", "statement"), list(statements()))
+def test_no_right_reaches_further_than_one_resource_of_this_stack(role: str, statement: dict[str, Any]) -> None:
+    assert statement["Effect"] == "Allow"
+    for action in listed(statement["Action"]):
+        assert re.fullmatch(r"[a-z]+:[A-Za-z]+", action), f"{role} may {action}"
+    for resource in listed(statement["Resource"]):
+        (reference,) = resource.items()
+        assert reference[0] in ("Ref", "Fn::GetAtt"), f"{role} reaches {resource}"
+        assert listed(reference[1])[0] in RESOURCES
+
+
+def test_each_role_may_do_what_its_function_does_and_nothing_else() -> None:
+    rights: dict[str, set[tuple[str, str]]] = {}
+    for role, statement in statements():
+        for action in listed(statement["Action"]):
+            for resource in listed(statement["Resource"]):
+                (target,) = resource.values()
+                rights.setdefault(role, set()).add((action, listed(target)[0]))
+    logs = {"logs:CreateLogStream", "logs:PutLogEvents"}
+    secret = {("secretsmanager:GetSecretValue", "SlackSecret")}
+    assert rights == {
+        "ReceiverRole": secret | {("sqs:SendMessage", "JobsQueue")} | {(log, "ReceiverLogs") for log in logs},
+        "WorkerRole": secret
+        | {(log, "WorkerLogs") for log in logs}
+        | {(f"sqs:{action}", "JobsQueue") for action in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility")}
+        | {("sqs:GetQueueAttributes", "JobsQueue")}
+        | {(f"dynamodb:{action}Item", "LedgerTable") for action in ("Get", "Put", "Update", "Delete")},
+    }
+
+
+def test_functions_bring_their_own_role_so_that_sam_adds_none() -> None:
+    functions = of_type("AWS::Serverless::Function")
+    assert {name: one["Role"] for name, one in functions.items()} == {
+        "Receiver": {"Fn::GetAtt": ["ReceiverRole", "Arn"]},
+        "Worker": {"Fn::GetAtt": ["WorkerRole", "Arn"]},
+    }
+    assert not any("Policies" in one for one in functions.values())
+
+
+def test_both_functions_are_one_image_with_another_command() -> None:
+    assert RESOURCES["Receiver"]["Metadata"] == RESOURCES["Worker"]["Metadata"]
+    commands = {name: properties(name)["ImageConfig"]["Command"] for name in ("Receiver", "Worker")}
+    assert commands == {"Receiver": ["receiver.handler"], "Worker": ["worker.handler"]}
+
+
+def test_times_and_counts_relate_as_aws_advises_and_as_the_local_bot_has_them() -> None:
+    jobs, worker = properties("JobsQueue"), properties("Worker")
+    assert jobs["VisibilityTimeout"] == 6 * worker["Timeout"] == aws.VISIBILITY_SECONDS
+    assert worker["Timeout"] == event_source.TIMEOUT_SECONDS
+    assert jobs["RedrivePolicy"]["maxReceiveCount"] == aws.MAX_RECEIVE_COUNT >= 5
+    assert jobs["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
+    assert properties("DeadLetterQueue")["MessageRetentionPeriod"] > jobs["MessageRetentionPeriod"]
+    source = worker["Events"]["Job"]["Properties"]
+    assert source["BatchSize"] == event_source.BATCH_SIZE
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert properties("Receiver")["Timeout"] <= 30, "an HTTP API waits 30 s at most"
+
+
+def test_spikes_meet_limits() -> None:
+    throttling = properties("Api")["DefaultRouteSettings"]
+    assert throttling == {key: {"Ref": "RequestsPerSecond"} for key in ("ThrottlingRateLimit", "ThrottlingBurstLimit")}
+    for name in ("Receiver", "Worker"):
+        assert properties(name)["ReservedConcurrentExecutions"]["Fn::If"][0] == "Reserved"
+    at_once = {"Ref": "WorkerConcurrency"}
+    assert properties("Worker")["ReservedConcurrentExecutions"]["Fn::If"][1] == at_once
+    assert properties("Worker")["Events"]["Job"]["Properties"]["ScalingConfig"]["MaximumConcurrency"] == at_once
+    assert (PARAMETERS["WorkerConcurrency"]["MinValue"], PARAMETERS["WorkerConcurrency"]["MaxValue"]) == (2, 1000)
+
+
+def test_the_ledger_forgets_by_the_attribute_that_powertools_writes_and_everything_is_encrypted() -> None:
+    table = properties("LedgerTable")
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expiration", "Enabled": True}
+    assert table["KeySchema"] == [{"AttributeName": "id", "KeyType": "HASH"}]
+    assert table["SSESpecification"] == {"SSEEnabled": True}
+    assert all(queue["SqsManagedSseEnabled"] is True for queue in of_type("AWS::SQS::Queue").values())
+
+
+def test_logs_are_kept_for_a_short_time() -> None:
+    assert {name: one["RetentionInDays"] for name, one in of_type("AWS::Logs::LogGroup").items()} == {
+        "ReceiverLogs": {"Ref": "LogRetentionDays"},
+        "WorkerLogs": {"Ref": "LogRetentionDays"},
+    }
+    assert PARAMETERS["LogRetentionDays"]["Default"] <= 30
+    for name in ("Receiver", "Worker"):
+        assert properties(name)["LoggingConfig"] == {"LogGroup": {"Ref": f"{name}Logs"}}
+
+
+def test_what_goes_wrong_has_an_alarm_that_reaches_somebody() -> None:
+    alarms = of_type("AWS::CloudWatch::Alarm")
+    watched = {(json.dumps(one["Namespace"]), one["MetricName"]) for one in alarms.values()}
+    assert {
+        ('"AWS/SQS"', "ApproximateNumberOfMessagesVisible"),
+        ('"AWS/SQS"', "ApproximateAgeOfOldestMessage"),
+        ('"AWS/ApiGateway"', "5xx"),
+        ('"AWS/ApiGateway"', "Latency"),
+        ('"AWS/Lambda"', "Errors"),
+        ('{"Ref": "AWS::StackName"}', "ErrorsLogged"),
+    } <= watched
+    for name, one in alarms.items():
+        assert one["AlarmActions"]["Fn::If"][:2] == ["Told", [{"Ref": "AlarmTopic"}]], name
+        assert one["TreatMissingData"] == "notBreaching", f"{name}: silence is no alarm"
+        assert one["AlarmDescription"].endswith((".", "?")), f"{name} says what to do about it"
+
+
+def test_every_setting_of_the_bot_can_be_set_and_parameters_have_the_codes_defaults() -> None:
+    variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+    given_directly = {"SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN"}
+    in_image = {"MODEL_DIR"}
+    assert variables.keys() - {"AWS_ENDPOINT_URL", "POWERTOOLS_METRICS_NAMESPACE"} == (
+        DEFAULTS.keys() - given_directly - in_image
+    )
+    for name, value in variables.items():
+        if isinstance(value, dict) and (parameter := PARAMETERS.get(str(value.get("Ref")))):
+            assert str(parameter["Default"]) == DEFAULTS[name], f"{name} has another default in template.yaml"
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_every_parameter_says_what_it_is_and_what_it_may_be(name: str) -> None:
+    parameter = PARAMETERS[name]
+    assert parameter["Description"].endswith("."), f"{name} is described in a sentence"
+    assert parameter.keys() & {"AllowedValues", "AllowedPattern", "MinValue"}, f"{name} takes anything"
+    if "AllowedPattern" in parameter:
+        assert re.fullmatch(parameter["AllowedPattern"], str(parameter["Default"])), f"{name} refuses its own default"
+    if "AllowedValues" in parameter:
+        assert parameter["Default"] in parameter["AllowedValues"]
+    grouped = [one for group in TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+               for one in group["Parameters"]]  # fmt: skip
+    assert grouped.count(name) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("ToxicThreshold", ["", "0", "1", "1.0", "0.5", ".75"], ["2", "-1", "1.5", "half"]),
+        ("ReplyTo", ["thread", "reactor", "C0123ABC"], ["everywhere", "general", "#general"]),
+        ("TriggerEmoji", ["biohazard_sign", "a,b"], ["", "a b"]),
+        ("AlarmEmail", ["", "ops@example.com"], ["ops", "a b@example.com"]),
+        ("IgnoredReactors", ["", "U1", "U1,U2"], ["U1, U2", "ada"]),
+    ],
+)
+def test_parameters_take_what_the_code_takes(name: str, good: list[str], bad: list[str]) -> None:
+    pattern = PARAMETERS[name]["AllowedPattern"]
+    assert [value for value in good if not re.fullmatch(pattern, value)] == []
+    assert [value for value in bad if re.fullmatch(pattern, value)] == []
+    variable = next(
+        variable
+        for variable, value in TEMPLATE["Globals"]["Function"]["Environment"]["Variables"].items()
+        if value == {"Ref": name}
+    ) if name != "AlarmEmail" else ""  # fmt: skip
+    for value in good if variable else []:
+        Settings.from_environ({variable: value})
+
+
+def test_the_dashboard_is_json_and_shows_metrics_that_the_code_writes() -> None:
+    body = properties("Dashboard")["DashboardBody"]["Fn::Sub"]
+    widgets = json.loads(re.sub(r"\$\{[^}]+\}", "x", body))["widgets"]
+    assert len({(widget["x"], widget["y"]) for widget in widgets}) == len(widgets)
+    code = {"JobEnded", "JobDuration", "EventIgnored", "RequestRefused", "JobPostponed", "JobFailed"}
+    assert all(f'"{name}' in body.replace("\\", "") for name in code)
+    referenced = {name.split(".")[0] for name in re.findall(r"\$\{([^}:]+)\}", body)}
+    assert referenced <= RESOURCES.keys()
+
+
+def test_outputs_lead_to_what_an_owner_needs() -> None:
+    assert TEMPLATE["Outputs"].keys() == {
+        "RequestUrl",
+        "SecretId",
+        "JobsQueueUrl",
+        "DeadLetterQueueUrl",
+        "LedgerTableName",
+        "DashboardUrl",
+    }
+    path = properties("Receiver")["Events"]["SlackEvent"]["Properties"]["Path"]
+    assert TEMPLATE["Outputs"]["RequestUrl"]["Value"]["Fn::Sub"].endswith(path)
+
+
+def test_the_secret_begins_as_a_placeholder_of_the_right_shape() -> None:
+    placeholder = json.loads(properties("SlackSecret")["SecretString"])
+    assert placeholder == {"signing_secrets": ["replace-me"], "bot_token": "replace-me"}

@@ -1,7 +1,7 @@
 # One way to run everything: what the README tells people to call, and what CI calls.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-rie test-sam test-cpus events local-services check bench benchmark cpus rewrites image base deploy model lock clean
+.PHONY: help demo test test-all test-rie test-sam test-cpus events local-services check bench bench-image benchmark cpus rewrites image base deploy secret doctor model lock clean
 
 PYTHON ?= python3
 PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check --no-deps --require-hashes -r
@@ -44,6 +44,9 @@ check: .venv/test  ## Lint, formatting and types.
 bench: .venv/local  ## Measure the receiver, the worker and the worker's cold start.
 	.venv/bin/python -m local.bench
 
+bench-image: .venv/test .venv-sam/sam  ## Measure the image, as containers with Lambda's share of a CPU, into docs/.
+	.venv/bin/python -m local.image_bench
+
 benchmark: .venv-benchmark/benchmark  ## Measure the model beside every other runtime, into docs/. WITHOUT=NAME,.. for fewer.
 	.venv-benchmark/bin/python -m model_build.benchmark $(if $(WITHOUT),--without "$(WITHOUT)") $(ARGUMENTS)
 
@@ -64,11 +67,19 @@ image: base  ## Build both layers of the container image. ARCHITECTURE=arm64, LA
 	$(BUILD_IMAGE) --file Dockerfile.app --tag slack-toxicity-bot .
 
 base:
+	@command -v docker >/dev/null || { echo "Docker is missing: https://docs.docker.com/get-docker/"; exit 1; }
 	$(BUILD_IMAGE) $(if $(LAMBDA_BASE),--build-arg LAMBDA_BASE="$(LAMBDA_BASE)") --file Dockerfile.base --tag slack-toxicity-bot-base .
 
 deploy: base .venv-sam/sam  ## Build the image and put the bot into the AWS account; asks for what it needs.
 	$(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
 	$(SAM) deploy --guided
+
+secret: .venv/local  ## Ask for the Slack app's credentials and put them into the stack's secret. STACK=, REGION=
+	@.venv/bin/python -m doctor.hand_over --stack "$(or $(STACK),slack-toxicity-bot)" $(if $(REGION),--region "$(REGION)")
+
+doctor: .venv/local  ## Examine an installation with real calls: STACK=slack-toxicity-bot [REGION=], or what the environment names.
+	@.venv/bin/python -m doctor $(if $(STACK),--stack "$(STACK)") $(if $(REGION),--region "$(REGION)") \
+	  $(if $(REQUEST_URL),--request-url "$(REQUEST_URL)") $(if $(FORMAT),--format "$(FORMAT)")
 
 model: .venv-build/build  ## Build OUT (model/) from SOURCE, a hub id or a folder; REVISION, NAME, LICENCE.
 	.venv-build/bin/python -m model_build --source "$(SOURCE)" --out "$(or $(OUT),model)" \

@@ -43,6 +43,11 @@ class Engine:
             self._daemon.terminate()
             self._daemon.wait(START_SECONDS)
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether it was started here, and whoever else is to use it needs its DOCKER_HOST."""
+        return self._daemon is not None
+
     def run(self, *arguments: str) -> str:
         """Call docker and return what it writes; raises EngineError with the end of its output if it fails."""
         done = subprocess.run(

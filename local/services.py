@@ -72,12 +72,14 @@ class LocalServices:
         write(receiver_events(self.morning, time.time()), folder)
 
 
-def addresses() -> tuple[str, str]:
-    """Where to listen so that containers get here, and under which name they see it."""
+def addresses(stack: contextlib.ExitStack) -> tuple[str, str]:
+    """Where to listen so that containers get here, and under which name they see it; an engine lives as the stack."""
     if sys.platform != "linux":
         return "127.0.0.1", "host.docker.internal"  # Docker Desktop's bridge is inside its own machine
-    with Engine(ROOT / "build" / "engine") as engine:
-        return engine.host_address(), ""
+    engine = stack.enter_context(Engine(ROOT / "build" / "engine"))
+    if engine.is_ours:
+        print(f"export DOCKER_HOST={engine.environ['DOCKER_HOST']}   # an engine was started for as long as this runs")
+    return engine.host_address(), ""
 
 
 def main() -> int:
@@ -90,24 +92,28 @@ def main() -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    try:
-        host, seen_as = (options.host, "") if options.host else addresses()
-    except EngineError as error:
-        print(f"{error}\nWithout containers: python -m local.services --host 127.0.0.1", file=sys.stderr)
-        return 1
-    ports = {"slack_port": options.slack_port, "aws_port": options.aws_port}
-    with LocalServices(host, request_url=options.request_url, **ports) as services:
+    with contextlib.ExitStack() as stack:
+        try:
+            host, seen_as = (options.host, "") if options.host else addresses(stack)
+        except EngineError as error:
+            print(f"{error}\nWithout containers: python -m local.services --host 127.0.0.1", file=sys.stderr)
+            return 1
+        services = stack.enter_context(
+            LocalServices(
+                host, slack_port=options.slack_port, aws_port=options.aws_port, request_url=options.request_url
+            )
+        )
         ENV_FILE.parent.mkdir(exist_ok=True)
         ENV_FILE.write_text(json.dumps({"Parameters": services.environ(seen_as)}, indent=2) + "\n")
         write(worker_events(services.morning))
         print(f"Slack   {services.slack.address}/local/conversation?channel=C0GENERAL")
         print(f"AWS     {services.aws.url}")
-        print("sam local invoke Worker --event events/worker-toxic.json")
-        print("Ctrl-C ends both.", flush=True)
-        while True:
+        print("Try     .venv-sam/bin/sam local invoke Worker --event events/worker-toxic.json")
+        print("Ctrl-C ends them.", flush=True)
+        while not stop.is_set():
             services.sign_events()
-            if stop.wait(SIGNED_EVERY):
-                return 0
+            stop.wait(SIGNED_EVERY)
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,94 @@
+"""`make secret`: asks for the Slack app's credentials, unseen, and puts them into the stack's secret.
+
+The signing secret that was there stays valid beside the new one, so that no request is lost while Slack changes over.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from credentials import PLACEHOLDER
+from doctor.aws import AWS_ERRORS, client, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Ask = Callable[[str], str]
+
+ACCEPTED = 2  # signing secrets at a time: the present one, and the one before it
+
+
+class RefusedInputError(Exception):
+    """Raised if what was typed cannot be what was asked for; the message never holds it."""
+
+
+def renewed(present: dict[str, Any], signing_secret: str, bot_token: str) -> dict[str, Any]:
+    """Return the secret with what was typed; an empty answer keeps what is there."""
+    known = [one for one in present.get("signing_secrets", []) if one != PLACEHOLDER]
+    secrets = [signing_secret, *(one for one in known if one != signing_secret)] if signing_secret else known
+    token = bot_token or present.get("bot_token", PLACEHOLDER)
+    if not secrets or token == PLACEHOLDER:
+        raise RefusedInputError("Nothing was stored: there is no earlier value to keep, so both must be given.")
+    return present | {"signing_secrets": secrets[:ACCEPTED], "bot_token": token}
+
+
+def asked(ask: Ask) -> tuple[str, str]:
+    """Return the signing secret and the token as they were pasted; raises RefusedInputError for obvious mistakes."""
+    print("Nothing that you paste is shown. Enter alone keeps what is stored.")
+    signing_secret = ask("Signing Secret (Basic Information, App Credentials): ").strip()
+    if signing_secret and not (signing_secret.isalnum() and len(signing_secret) >= 16):
+        raise RefusedInputError("Nothing was stored: a signing secret is letters and digits, 32 of them as a rule.")
+    bot_token = ask("Bot User OAuth Token (OAuth & Permissions, xoxb-...): ").strip()
+    if bot_token and not bot_token.startswith("xoxb-"):
+        raise RefusedInputError("Nothing was stored: a bot's token begins with xoxb-.")
+    return signing_secret, bot_token
+
+
+def main(arguments: Sequence[str], ask: Ask = getpass.getpass) -> int:
+    """Ask, store, and say what is stored now, in numbers; return the process's exit code."""
+    parser = argparse.ArgumentParser(prog="python -m doctor.hand_over", description=__doc__)
+    parser.add_argument("--stack", required=True, help="the CloudFormation stack")
+    parser.add_argument("--region", help="AWS's name of it, such as eu-west-1; without it, what the environment says")
+    given = parser.parse_args(arguments)
+    if given.region:
+        os.environ["AWS_DEFAULT_REGION"] = given.region
+    try:
+        stack = client("cloudformation").describe_stacks(StackName=given.stack)["Stacks"][0]
+        outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+        secrets = client("secretsmanager")
+        present = _parsed(secrets.get_secret_value(SecretId=outputs["SecretId"])["SecretString"])
+        secret = renewed(present, *asked(ask))
+        secrets.put_secret_value(SecretId=outputs["SecretId"], SecretString=json.dumps(secret))
+    except AWS_ERRORS as error:
+        finding = refused("secret", error, f"is {given.stack} the stack's name, and this its region?")
+        print(f"Nothing was stored: it {finding.sentence}. {finding.mend}.", file=sys.stderr)
+        return 1
+    except KeyError:
+        print(f"Nothing was stored: {given.stack} has no output SecretId, so it is not this bot's.", file=sys.stderr)
+        return 1
+    except RefusedInputError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"Stored: {len(secret['signing_secrets'])} signing secret(s) and the token. The bot reads them by itself.")
+    return 0
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """What is stored, or nothing where it is not what this program writes: then both values are asked for anew."""
+    try:
+        present = json.loads(text)
+    except ValueError:
+        return {}
+    return present if isinstance(present, dict) else {}
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except (KeyboardInterrupt, EOFError):
+        sys.exit("\nNothing was stored.")

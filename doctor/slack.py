@@ -1,0 +1,114 @@
+"""Slack's side: whether it answers, whom it takes the bot for, which scopes it grants, and what time it has."""
+
+from __future__ import annotations
+
+import email.utils
+import http.client
+import logging
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.web.client import WebClient
+
+from doctor import scopes
+from doctor.findings import Check, ok, unknown, wrong
+from slack_request import MAX_AGE_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from settings import Secret
+
+TIMEOUT_SECONDS = 10
+# From here on a little more drift, or a slow delivery, makes every signature too old.
+NOTABLE_OFFSET_SECONDS = MAX_AGE_SECONDS / 5
+
+_LOOK = "look at the network, at a proxy between, and at SLACK_API_URL"
+_REINSTALL = (
+    "https://api.slack.com/apps > the app > Install App: install it, and put the Bot User OAuth Token that it shows "
+    "into the bot's secret"
+)
+
+
+class Answer(NamedTuple):
+    """What Slack answered to auth.test; header names are in lower case."""
+
+    error: str
+    data: Mapping[str, Any]
+    headers: Mapping[str, str]
+
+
+def check_slack(api_url: str, token: Secret, clock: Callable[[], float]) -> Check[float]:
+    """Return how many seconds this machine's clock is ahead of Slack's; 0 where that is not known."""
+    try:
+        answer = _auth_test(api_url, token)
+    except (OSError, http.client.HTTPException, SlackClientError, ValueError, LookupError, AttributeError) as error:
+        yield wrong("slack", f"{api_url} does not answer as Slack does ({type(error).__name__})", _LOOK)
+        for subject in ("scopes", "clock"):
+            yield unknown(subject, "not known: Slack does not answer")
+        return 0
+    yield from _check_identity(answer, token)
+    yield from _check_scopes(answer)
+    return (yield from _check_clock(answer, clock()))
+
+
+def _auth_test(api_url: str, token: Secret) -> Answer:
+    quiet = logging.getLogger("doctor.quiet")
+    quiet.setLevel(logging.CRITICAL)  # slack_sdk's lines quote what Slack answered
+    client = WebClient(token or None, base_url=api_url, timeout=TIMEOUT_SECONDS, retry_handlers=[], logger=quiet)
+    try:
+        response, error = client.api_call("auth.test"), ""
+    except SlackApiError as refused:
+        response = refused.response
+        error = str(response.get("error", ""))
+        if not error.replace("_", "").isalnum():
+            error = f"http_{response.status_code}"  # a proxy's page, which slack_sdk quotes
+    data = response.data if isinstance(response.data, dict) else {}
+    return Answer(error, data, {name.lower(): str(value) for name, value in response.headers.items()})
+
+
+def _check_identity(answer: Answer, token: Secret) -> Check[None]:
+    data = answer.data
+    if not token:
+        yield unknown("slack", "it answers; whom it takes the bot for is not known: there is no token to ask with")
+    elif answer.error in ("ratelimited", "http_429"):
+        yield unknown("slack", "it asks to come back later (ratelimited)", "wait a minute and run this again")
+    elif answer.error.startswith("http_"):
+        yield wrong(
+            "slack", f"what answers is not Slack ({answer.error})", "look at a proxy between, and SLACK_API_URL"
+        )
+    elif answer.error:
+        yield wrong("slack", f"it refuses the bot's token ({answer.error})", _REINSTALL)
+    elif not data.get("bot_id"):
+        yield wrong("slack", f"the token is a person's, {data.get('user')}, and not the bot's", _REINSTALL)
+    else:
+        who = f"{data.get('user')} ({data['bot_id']}) in the workspace {data.get('team')} ({data.get('team_id')})"
+        yield ok("slack", f"it knows the bot as {who}")
+
+
+def _check_scopes(answer: Answer) -> Check[None]:
+    granted = answer.headers.get("x-oauth-scopes")
+    if answer.error or granted is None:
+        yield unknown("scopes", "not known: Slack tells them only to a token that it accepts")
+        return
+    missing = {scope: use for scope, use in scopes.needed().items() if scope not in granted.replace(" ", "").split(",")}
+    mend = "https://api.slack.com/apps > the app > OAuth & Permissions: add it to the Bot Token Scopes, then reinstall"
+    for scope, use in missing.items():
+        yield wrong("scopes", f"{scope} is missing: with it the bot {use}", mend)
+    if not missing:
+        yield ok("scopes", f"all {len(scopes.needed())} are granted")
+
+
+def _check_clock(answer: Answer, now: float) -> Check[float]:
+    try:
+        ahead = now - email.utils.parsedate_to_datetime(answer.headers.get("date", "")).timestamp()
+    except ValueError:
+        yield unknown("clock", "not known: what answers tells no time")
+        return 0
+    if abs(ahead) < NOTABLE_OFFSET_SECONDS:
+        yield ok("clock", f"this machine's differs from Slack's by {abs(ahead):.0f} s")
+    else:
+        told = f"this machine's is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} Slack's"
+        limit = f"a receiver here refuses what Slack signed more than {MAX_AGE_SECONDS} s ago, as replayed"
+        yield wrong("clock", f"{told}; {limit}", "let the clock be set, on Linux: timedatectl set-ntp true")
+    return ahead

@@ -1,0 +1,1 @@
+"""The doctor against real connections, with each thing amiss that it must name."""

@@ -1,0 +1,100 @@
+"""What the doctor's tests share: one call of it, as a program makes it, and a receiver and a stack to examine."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+
+from doctor.__main__ import main
+from local.bot import Process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from local.aws import EmbeddedAws
+    from local.slack_server import SlackServer
+
+SIGNING_SECRET = "local-signing-secret"
+
+
+class Report:
+    """What one call of the doctor said."""
+
+    def __init__(self, code: int, output: str) -> None:
+        answer = json.loads(output)
+        self.code = code
+        self.ok: bool = answer["ok"]
+        self.findings: list[dict[str, str]] = answer["findings"]
+
+    def of(self, subject: str) -> list[dict[str, str]]:
+        return [finding for finding in self.findings if finding["subject"] == subject]
+
+    def the(self, subject: str) -> dict[str, str]:
+        """Return the only finding about a subject."""
+        found = self.of(subject)
+        assert len(found) == 1, f"expected one finding about {subject}, got {found} of {self.findings}"
+        return found[0]
+
+    def mark(self, subject: str) -> str:
+        return self.the(subject)["mark"]
+
+    def told(self, subject: str) -> str:
+        """Return what a finding says, with what would mend it."""
+        finding = self.the(subject)
+        return f"{finding['sentence']} -> {finding['mend']}"
+
+    def subjects(self, mark: str) -> set[str]:
+        return {finding["subject"] for finding in self.findings if finding["mark"] == mark}
+
+
+class Examine:
+    """Calls the doctor, as from a shell with these variables changed; no secret may show in what it prints."""
+
+    def __init__(self, shown: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch, secrets: set[str]) -> None:
+        self._shown, self._patch, self._secrets = shown, patch, secrets
+        self.seconds_ahead = 0.0
+        """What the clock of the machine that it runs on is off by."""
+
+    def __call__(self, *arguments: str, **variables: str) -> Report:
+        for name, value in variables.items():
+            self._patch.setenv(name, value)
+        code = main([*arguments, "--format", "json"], lambda: time.time() + self.seconds_ahead)
+        output, errors = self._shown.readouterr()
+        assert [secret for secret in self._secrets if secret in output + errors] == []
+        return Report(code, output)
+
+
+@pytest.fixture(scope="session")
+def request_url(_aws_server: EmbeddedAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The receiver behind a real HTTP endpoint, in a process of its own."""
+    receiver = Process("local.gateway", os.environ, tmp_path_factory.mktemp("receiver") / "log")
+    yield f"http://127.0.0.1:{receiver.wait_until_ready()}/slack/events"
+    receiver.stop()
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port on which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+@pytest.fixture
+def examine(
+    aws: EmbeddedAws,
+    slack: SlackServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Examine:
+    """The model is looked for where there is none, which saves its loading; tests of the model say where it is."""
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it would remember who signed in before
+    monkeypatch.setenv("MODEL_DIR", str(tmp_path / "no-model"))
+    return Examine(capsys, monkeypatch, {slack.workspace.token, SIGNING_SECRET, "canary"})

@@ -8,7 +8,8 @@ PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check --no-de
 # `sam build` uses the classic builder: what it cannot build must not pass here.
 BUILD_IMAGE = DOCKER_BUILDKIT=0 docker build --platform linux/$(if $(filter arm64,$(ARCHITECTURE)),arm64,amd64)
 SAM = SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam
-ARCHITECTURE ?= x86_64
+# The processor of the last deployment, which SAM keeps in its configuration.
+ARCHITECTURE ?= $(or $(shell sed -nE 's/.*Architecture=[\\"]*(x86_64|arm64).*/\1/p' samconfig.toml),x86_64)
 SOURCE ?= mrm8488/distilroberta-finetuned-tweets-hate-speech
 
 help:  ## Show these lines.
@@ -68,10 +69,15 @@ image: base  ## Build both layers of the container image. ARCHITECTURE=arm64, LA
 
 base:
 	@command -v docker >/dev/null || { echo "Docker is missing: https://docs.docker.com/get-docker/"; exit 1; }
-	$(BUILD_IMAGE) $(if $(LAMBDA_BASE),--build-arg LAMBDA_BASE="$(LAMBDA_BASE)") --file Dockerfile.base --tag slack-toxicity-bot-base .
+	$(BUILD_IMAGE) $(LABEL) $(if $(LAMBDA_BASE),--build-arg LAMBDA_BASE="$(LAMBDA_BASE)") --file Dockerfile.base --tag slack-toxicity-bot-base .
 
+# SAM publishes a version for another image, not for another parameter: each deployment is an image of its own.
+deploy: LABEL = --label deployed=$(shell date -u +%Y-%m-%dT%H:%M:%SZ)
 deploy: base .venv-sam/sam  ## Build the image and put the bot into the AWS account; asks for what it needs.
 	$(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
+	@printf '%s\n' "" "template.yaml says what each parameter is; Enter takes its default. Two questions want a y:" \
+	  "  Receiver has no authentication. Is this okay?   Slack's signature is its authentication." \
+	  "  Deploy this changeset?" ""
 	$(SAM) deploy --guided
 
 secret: .venv/local  ## Ask for the Slack app's credentials and put them into the stack's secret. STACK=, REGION=

@@ -65,8 +65,8 @@ def main(arguments: Sequence[str], ask: Ask = getpass.getpass) -> int:
         secret = renewed(present, *asked(ask))
         secrets.put_secret_value(SecretId=outputs["SecretId"], SecretString=json.dumps(secret))
     except AWS_ERRORS as error:
-        finding = refused("secret", error, f"is {given.stack} the stack's name, and this its region?")
-        print(f"Nothing was stored: it {finding.sentence}. {finding.mend}.", file=sys.stderr)
+        finding = refused(f"stack {given.stack}", error, "check its name and its region")
+        print(f"Nothing was stored; {finding.subject}: {finding.sentence}. To mend: {finding.mend}.", file=sys.stderr)
         return 1
     except KeyError:
         print(f"Nothing was stored: {given.stack} has no output SecretId, so it is not this bot's.", file=sys.stderr)

@@ -54,6 +54,9 @@ def check_status(name: str, status: str) -> Check[None]:
     events = f"aws cloudformation describe-stack-events --stack-name {name}"
     if status.endswith("_IN_PROGRESS"):
         yield unknown("stack", f"{name} is changing right now ({status})", "wait until it is done and run this again")
+    elif status == "ROLLBACK_COMPLETE":
+        mend = f".venv-sam/bin/sam delete --stack-name {name} removes what is left, then make deploy; {events} says why"
+        yield wrong("stack", "its first deployment failed, and it cannot be deployed over", mend)
     elif "ROLLBACK" in status or status.endswith("_FAILED"):
         yield wrong("stack", f"its last deployment failed ({status})", f"{events}, then make deploy")
     else:

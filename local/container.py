@@ -1,6 +1,6 @@
 """A function of the image in a container, with so much CPU and memory, behind the emulator that the base brings.
 
-Nobody's user and a read-only file system, as on Lambda.
+Nobody's user, no capability and a read-only file system, as on Lambda.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Container:
 
     def __init__(self, engine: Engine, handler: str, environ: dict[str, str], cpus: float, memory_mb: int) -> None:
         variables = [argument for item in environ.items() for argument in ("--env", "=".join(item))]
-        size = ["--cpus", str(cpus), "--memory", f"{memory_mb}m", "--user", "65534", "--read-only"]
+        size = ["--cpus", str(cpus), "--memory", f"{memory_mb}m", "--user", "65534", "--read-only", "--cap-drop", "ALL"]
         self._engine = engine
         self._id = engine.run("run", "--detach", *size, *variables, "--publish", "127.0.0.1::8080", IMAGE, handler)
         self._address = f"http://{engine.run('port', self._id, '8080/tcp')}"

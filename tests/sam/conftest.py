@@ -50,10 +50,9 @@ def image(engine: Engine) -> str:
 @pytest.fixture(scope="session")
 def application(engine: Engine, image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
     """What `sam build` makes, with services around it; whatever containers are left are removed."""
-    before = set(engine.run("ps", "--all", "--quiet").split())
     with LocalServices(engine.host_address()) as services:
         application = Application(engine, services, tmp_path_factory.mktemp("sam"))
         application.sam("build")
         yield application
-    if left := set(engine.run("ps", "--all", "--quiet").split()) - before:
+    if left := engine.run("ps", "--all", "--quiet", "--filter", "label=sam.cli.container.type=lambda").split():
         engine.run("rm", "--force", *left)

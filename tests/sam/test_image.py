@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import urllib.request
+import subprocess
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from local.emulator import INVOCATIONS
+from local.aws import aws_environ
+from local.container import Container
 from local.events.situations import Morning, receiver_events
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from local.engine import Engine
 
+ROOT = Path(__file__).parents[2]
 MB = 1_000_000
 
 
@@ -88,34 +88,22 @@ def test_telemetry_is_off_and_the_model_is_where_the_code_looks(engine: Engine, 
     assert score > 0.5
 
 
-@pytest.fixture
-def receiver_alone(engine: Engine, image: str) -> Iterator[str]:
-    """The receiver in a container of its own, with the emulator that the base image brings."""
-    settings = {"SLACK_SIGNING_SECRET": "local-signing-secret", "JOBS_QUEUE_URL": "http://127.0.0.1:9/queue",
-                "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_DEFAULT_REGION": "eu-west-1",
-                "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}  # fmt: skip
-    variables = [argument for item in settings.items() for argument in ("--env", "=".join(item))]
-    limits = ["--user", "65534", "--read-only", "--cap-drop", "ALL"]
-    container = engine.run(
-        "run", "--detach", *limits, *variables, "--publish", "127.0.0.1::8080", image, "receiver.handler"
-    )
+def test_it_runs_as_nobody_on_a_read_only_file_system(engine: Engine, image: str) -> None:
+    nowhere = "http://127.0.0.1:9"
+    settings = {"SLACK_SIGNING_SECRET": "local-signing-secret", "JOBS_QUEUE_URL": f"{nowhere}/queue"}
+    settings |= aws_environ(nowhere, {})
+    container = Container(engine, "receiver.handler", settings, cpus=1, memory_mb=1024)
     try:
-        yield f"http://{engine.run('port', container, '8080/tcp')}"
+        event = receiver_events(Morning(time.time), time.time())["receiver-url-verification"]
+        assert container.invoke(event)["statusCode"] == 200
     finally:
-        engine.run("rm", "--force", container)
+        container.remove()
 
 
-def test_it_runs_as_nobody_on_a_read_only_file_system(receiver_alone: str) -> None:
-    import time
+def test_an_image_with_another_label_is_another_image_and_so_another_version(engine: Engine, image: str) -> None:
+    def labelled(value: str) -> str:
+        command = ["make", "image", f"LAMBDA_BASE={lambda_base_of(engine)}", f"LABEL=--label deployed={value}"]
+        subprocess.run(command, cwd=ROOT, env=engine.environ, check=True, capture_output=True)
+        return engine.run("inspect", "--format", "{{.Id}}", image)
 
-    event = receiver_events(Morning(time.time), time.time())["receiver-url-verification"]
-    request = urllib.request.Request(receiver_alone + INVOCATIONS, data=json.dumps(event).encode(), method="POST")
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                assert json.load(answer)["statusCode"] == 200
-                return
-        except ConnectionError:
-            assert time.monotonic() < deadline, "the container does not answer"
-            time.sleep(0.1)
+    assert labelled("monday") != labelled("tuesday")

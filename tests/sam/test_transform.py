@@ -1,0 +1,64 @@
+"""What SAM makes of template.yaml: the resources that CloudFormation gets. No engine and no account are needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TRANSFORM = """
+import json, sys, boto3
+from samcli.yamlhelper import yaml_parse
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+session = boto3.session.Session(region_name="eu-west-1")
+template = yaml_parse(open("template.yaml").read())
+for name in ("Receiver", "Worker"):
+    template["Resources"][name]["Properties"]["ImageUri"] = "000000000000.dkr.ecr.example.com/bot:" + sys.argv[1]
+print(json.dumps(Translator({}, Parser(), boto_session=session).translate(template, {})))
+"""
+
+
+def transformed(image: str) -> dict[str, Any]:
+    command = [str(ROOT / ".venv-sam" / "bin" / "python"), "-c", TRANSFORM, image]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    resources: dict[str, Any] = json.loads(done.stdout)["Resources"]
+    return resources
+
+
+@pytest.fixture(scope="module")
+def resources() -> dict[str, Any]:
+    return transformed("one")
+
+
+def of_type(resources: dict[str, Any], kind: str) -> dict[str, Any]:
+    return {name: one for name, one in resources.items() if one["Type"] == kind}
+
+
+def test_queue_and_api_call_the_versions_behind_the_alias(resources: dict[str, Any]) -> None:
+    assert resources["WorkerJob"]["Properties"]["FunctionName"] == {"Ref": "WorkerAliaslive"}
+    (permission,) = of_type(resources, "AWS::Lambda::Permission").values()
+    assert permission["Properties"]["FunctionName"] == {"Ref": "ReceiverAliaslive"}
+    assert "ReceiverAliaslive" in json.dumps(resources["Api"])
+
+
+def test_another_image_is_another_version(resources: dict[str, Any]) -> None:
+    versions = [set(of_type(one, "AWS::Lambda::Version")) for one in (resources, transformed("two"))]
+    assert len(versions[0]) == len(versions[1]) == 2
+    assert not versions[0] & versions[1]
+
+
+def test_sam_adds_no_role_and_no_managed_policy(resources: dict[str, Any]) -> None:
+    roles = of_type(resources, "AWS::IAM::Role")
+    assert roles.keys() == {"ReceiverRole", "WorkerRole"}
+    assert not any("ManagedPolicyArns" in role["Properties"] for role in roles.values())
+
+
+def test_the_functions_log_where_retention_is_set(resources: dict[str, Any]) -> None:
+    for name in ("Receiver", "Worker"):
+        assert resources[name]["Properties"]["LoggingConfig"] == {"LogGroup": {"Ref": f"{name}Logs"}}

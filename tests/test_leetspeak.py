@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leetspeak import undisguised
+from message_text import fold, has_words
+
+if TYPE_CHECKING:
+    from classifier import Classifier
+
+WORK = """
+v1.2.3 of h264, sha256 and utf8 for x86_64
+i18n, l10n and a11y on k8s, s3 and ec2
+b2b, p2p, r2d2, 2FA and log4j
+p99 at 10:30 or 5h17 is 17h5m, 1337 of 455, top5 at 4xx
+commit 3f21d39 deadbeef a55 b00b 0xa55 #a55
+step5 of test5, a1 and c4
+$PATH and $hell, ${item5}, $5m, US$, 100 %
+p@ss for x@ss.com or ada@b1tch.com
+@user and @ada.l @5pm
+s3://sh1t and /d1ck/ in d1ck.txt where sh1t=1 and fuck-1
+A B C D E and x y z w, i d i d it, 1 2 3 4, 4 5 5 3 5
+a.s.s.e.t in the U.S.A., i.e. all
+!important a|b|c
+an idiot spelt as it is
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("you 1d10t", "you idiot"),
+        ("You 1D10TS!", "You idiots!"),
+        ("(st00pid)", "(stupid)"),
+        ("$tup1d!!!", "stupid!!!"),
+        ("@ssh0le, b@stard", "asshole, bastard"),
+        ("a$$", "ass"),
+        ("sh!t!", "shit!"),
+        ("l0$er of a m0r0n", "loser of a moron"),
+        ("p4th3tic tr@sh", "pathetic trash"),
+        ("s t u p i d", "stupid"),
+        ("you are a s t u p i d fool", "you are a stupid fool"),
+        ("S.T.U.P.I.D, f-u-c-k, i*d*i*o*t*s", "stupid, fuck, idiots"),
+        ("i d 1 0 t", "idiot"),
+    ],
+)
+def test_f41_an_insult_in_disguise_is_read(written: str, read: str) -> None:
+    assert undisguised(written) == read
+
+
+@pytest.mark.parametrize("written", WORK.strip().splitlines())
+def test_f41_versions_hashes_times_code_and_names_stay_as_they_are(written: str) -> None:
+    assert undisguised(written) == written
+
+
+@given(st.text(alphabet="5a$@1!dioth .-*|"))
+def test_what_is_read_is_read_the_same_again(written: str) -> None:
+    assert fold(fold(written)) == fold(written)
+
+
+def test_f41_the_disguise_of_an_insult_is_a_word_and_a_mention_is_none() -> None:
+    assert has_words("@sshole")
+    assert not has_words("@sally")
+
+
+def test_f41_the_model_scores_the_disguise_as_the_word(classifier: Classifier) -> None:
+    for plain, disguised in {
+        "You are a stupid idiot.": "You are a $tup1d 1d10t.",
+        "Shut up, you pathetic loser.": "Shut up, you p4th3tic l0ser.",
+        "Nobody likes you, moron.": "Nobody likes you, m o r o n.",
+    }.items():
+        assert classifier.toxicity(disguised) == classifier.toxicity(plain), disguised

@@ -1,7 +1,8 @@
 """Slack's signing secrets and the bot's token: given directly, or read from Secrets Manager at run time.
 
 The secret is JSON: `{"signing_secrets": ["...", "..."], "bot_token": "xoxb-..."}`; more than one signing secret is
-accepted while Slack's is being rotated. Nothing here logs, and no value ever stands in an error.
+accepted while Slack's is being rotated. An app that several teams or enterprises installed has a token for each:
+`"bot_tokens": {"T...": "xoxb-...", "E...": "xoxb-..."}`. Nothing here logs, and no value ever stands in an error.
 """
 
 from __future__ import annotations
@@ -14,18 +15,20 @@ from errors import SecretStoreError, SettingError
 from settings import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from settings import Settings
 
 # A forged signature must not be able to make the bot read the secret store over and over, nor a store that fails.
 SECONDS_BETWEEN_READS = 60
 SECONDS_AFTER_FAILURE = 2
+PLACEHOLDER = "replace-me"  # what template.yaml creates the secret with
 
 
 class _Values(NamedTuple):
     signing_secrets: tuple[Secret, ...]
     bot_token: Secret
+    bot_tokens: Mapping[str, Secret]
 
 
 class Credentials:
@@ -35,7 +38,7 @@ class Credentials:
         self._secret_id = settings.secret_id
         self._clock = clock
         self._read_at = float("-inf")
-        self._values = None if settings.secret_id else _Values(settings.signing_secrets, settings.bot_token)
+        self._values = None if settings.secret_id else _Values(settings.signing_secrets, settings.bot_token, {})
 
     @property
     def signing_secrets(self) -> tuple[Secret, ...]:
@@ -44,6 +47,11 @@ class Credentials:
     @property
     def bot_token(self) -> Secret:
         return self._current().bot_token
+
+    def bot_token_of(self, installation: str) -> Secret:
+        """Return the token of the team or enterprise that installed the app: its own, or the one that serves all."""
+        values = self._current()
+        return values.bot_tokens.get(installation, values.bot_token)
 
     @property
     def may_be_outdated(self) -> bool:
@@ -88,13 +96,21 @@ def _parsed(text: Any) -> _Values:
     try:
         secret = json.loads(text or "")
         signing_secrets, bot_token = secret["signing_secrets"], secret["bot_token"]
+        bot_tokens = secret.get("bot_tokens", {})
     except (ValueError, TypeError, KeyError, RecursionError):
-        signing_secrets, bot_token = None, None
+        signing_secrets, bot_token, bot_tokens = None, None, None
     # An empty signing secret would let anybody sign, and so would the letters of one that is no list.
-    given = [*signing_secrets, bot_token] if isinstance(signing_secrets, list) and signing_secrets else [None]
+    listed = isinstance(signing_secrets, list) and signing_secrets and isinstance(bot_tokens, dict)
+    given = [*signing_secrets, bot_token, *bot_tokens.values()] if listed else [None]
     if not all(isinstance(item, str) and item for item in given):
         # Raised out here, with no cause: it would show the secret.
         raise SettingError(
-            "SLACK_SECRET_ID", 'names a secret that is not {"signing_secrets": ["..."], "bot_token": "..."}.'
+            "SLACK_SECRET_ID",
+            'names a secret that is not {"signing_secrets": ["..."], "bot_token": "..."}, '
+            'with or without "bot_tokens": {"T...": "..."}.',
         )
-    return _Values(tuple(map(Secret, given[:-1])), Secret(given[-1]))
+    if PLACEHOLDER in given:
+        # It stands in template.yaml for all to read: whoever knows it could sign.
+        raise SettingError("SLACK_SECRET_ID", "names a secret that holds a placeholder still: make secret fills it in.")
+    tokens = {installation: Secret(token) for installation, token in bot_tokens.items()}
+    return _Values(tuple(map(Secret, signing_secrets)), Secret(bot_token), tokens)

@@ -14,7 +14,10 @@ LONGEST_DELAY = 900
 
 @dataclass(frozen=True)
 class Job:
-    """Who reacted to which message, and when. `event_time` is in seconds since 1970."""
+    """Who reacted to which message, and when. `event_time` is in seconds since 1970.
+
+    `installation` is the team or enterprise that installed the app: whose token reads and answers.
+    """
 
     team: str
     channel: str
@@ -22,6 +25,7 @@ class Job:
     reactor: str
     event_id: str
     event_time: int
+    installation: str = ""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), separators=(",", ":"))
@@ -35,7 +39,8 @@ class Job:
         except (ValueError, TypeError, RecursionError):
             raise JobError("a queue message is not a job: look at it in the dead-letter queue") from None
         texts = (job.team, job.channel, job.ts, job.reactor, job.event_id)
-        if not all(isinstance(text, str) and text for text in texts) or not isinstance(job.event_time, int):
+        typed = isinstance(job.event_time, int) and isinstance(job.installation, str)
+        if not typed or not all(isinstance(text, str) and text for text in texts):
             raise JobError("a job lacks an id: look at it in the dead-letter queue")
         return job
 

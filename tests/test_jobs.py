@@ -19,7 +19,14 @@ def test_a_job_comes_out_of_the_queue_as_it_went_in() -> None:
 
 
 def test_a_job_holds_ids_and_times_alone() -> None:
-    assert json.loads(JOB.to_json()).keys() == {"team", "channel", "ts", "reactor", "event_id", "event_time"}
+    ids = {"team", "channel", "ts", "reactor", "event_id", "installation"}
+    assert json.loads(JOB.to_json()).keys() == ids | {"event_time"}
+
+
+def test_f45_a_job_from_before_installations_is_read() -> None:
+    fields = asdict(JOB)
+    del fields["installation"]
+    assert Job.from_json(json.dumps(fields)) == JOB
 
 
 @pytest.mark.parametrize(
@@ -37,6 +44,7 @@ def test_a_job_holds_ids_and_times_alone() -> None:
         json.dumps(asdict(JOB) | {"ts": 1731000000.0001}),
         json.dumps(asdict(JOB) | {"channel": None}),
         json.dumps(asdict(JOB) | {"event_time": "canary"}),
+        json.dumps(asdict(JOB) | {"installation": ["canary"]}),
         json.dumps({name: value for name, value in asdict(JOB).items() if name != "reactor"}),
     ],
     ids=lambda body: str(body)[:40],

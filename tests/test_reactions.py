@@ -30,8 +30,25 @@ def outcome(payload: dict[str, Any], settings: Settings = SETTINGS, age: float =
 
 def test_a_reaction_with_the_trigger_emoji_becomes_a_job_of_its_ids() -> None:
     payload = envelope()
-    job = Job("T0LOCAL", "C0GENERAL", payload["event"]["item"]["ts"], "U0GRACE", payload["event_id"], NOW)
+    job = Job("T0LOCAL", "C0GENERAL", payload["event"]["item"]["ts"], "U0GRACE", payload["event_id"], NOW, "T0LOCAL")
     assert outcome(payload) == job
+
+
+@pytest.mark.parametrize(
+    ("authorizations", "installation"),
+    [
+        ([{"enterprise_id": None, "team_id": "T0LOCAL", "is_enterprise_install": False}], "T0LOCAL"),
+        ([{"enterprise_id": "E0GRID", "team_id": "T0ONE", "is_enterprise_install": False}], "T0ONE"),
+        ([{"enterprise_id": "E0GRID", "team_id": None, "is_enterprise_install": True}], "E0GRID"),
+        ([{"team_id": "../canary"}], "T0LOCAL"),
+        ([], "T0LOCAL"),
+        (None, "T0LOCAL"),
+    ],
+)
+def test_f45_a_job_names_the_installation_that_the_event_came_through(authorizations: Any, installation: str) -> None:
+    job = outcome(envelope() | {"authorizations": authorizations})
+    assert isinstance(job, Job), job
+    assert job.installation == installation
 
 
 @pytest.mark.parametrize("emoji", ["biohazard_sign", "biohazard", "tada"])

@@ -93,6 +93,10 @@ def test_a_job_becomes_a_verdict_and_is_done(
     assert metrics(output()) == [("JobEnded", "toxic"), ("JobDuration", "")]
 
 
+def test_an_empty_batch_is_no_error(worker: ModuleType) -> None:
+    assert worker.handler({"Records": []}, LocalContext("worker")) == {"batchItemFailures": []}
+
+
 def test_f46_a_job_that_comes_twice_makes_one_verdict(worker: ModuleType, aws: EmbeddedAws, slack: SlackServer) -> None:
     message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
     for _ in range(2):
@@ -252,6 +256,20 @@ def test_f44_a_rotated_token_is_read_again_and_the_job_done(
     now[0] += SECONDS_BETWEEN_READS
     assert handle(worker, send(aws, job_for(second))) == []
     assert [post["thread_ts"] for post in verdicts(slack)] == [first["ts"], second["ts"]]
+
+
+def test_f45_each_installation_is_served_with_its_own_token(
+    worker: ModuleType, aws: EmbeddedAws, slack: SlackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = {"signing_secrets": ["s"], "bot_token": "xoxb-another", "bot_tokens": {"E0GRID": slack.workspace.token}}
+    aws.client("secretsmanager").create_secret(Name="test/slack", SecretString=json.dumps(tokens))
+    settings = replace(worker.settings, secret_id="test/slack", bot_token=Secret(""))
+    monkeypatch.setattr(worker, "credentials", Credentials(settings, clock=lambda: 0.0))
+    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+    job = Job.from_json(job_for(message))
+    refused, served = (replace(job, installation=name).to_json() for name in ("T0OTHER", "E0GRID"))
+    assert handle(worker, send(aws, refused, served)) == [refused]
+    assert len(verdicts(slack)) == 1
 
 
 def test_a_secret_store_that_fails_postpones_the_job(

@@ -24,6 +24,7 @@ MAX_BODY_BYTES = 256 * 1024  # a reaction event has about one kilobyte, the larg
 MAX_AGE_SECONDS = 300
 
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})+|(?:[A-Za-z0-9+/]{4})*[A-Za-z0-9+/]{2,3}={1,2}")
 
 
 def read(event: Mapping[str, Any], signing_secrets: Iterable[str], now: float) -> dict[str, Any]:
@@ -66,8 +67,12 @@ def _raw_body(event: Mapping[str, Any]) -> bytes:
         raise RefusedRequestError(400, "undecodable")
     if len(body) > MAX_BODY_BYTES * 4 // 3 + 4:
         raise RefusedRequestError(413, "too_large")
+    encoded = event.get("isBase64Encoded")
+    if encoded is None:
+        # Not every gateway sets the flag; no JSON object is made of base64's letters alone.
+        encoded = _BASE64.fullmatch(body)
     try:
-        raw = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode("utf-8")
+        raw = base64.b64decode(body, validate=True) if encoded else body.encode("utf-8")
     except (binascii.Error, ValueError) as error:
         raise RefusedRequestError(400, "undecodable") from error
     if len(raw) > MAX_BODY_BYTES:

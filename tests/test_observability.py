@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,6 +38,21 @@ def test_a_log_line_is_json_with_its_fields(output: Callable[[], str]) -> None:
     assert (line["level"], line["message"], line["seconds"]) == ("WARNING", "job postponed", 7)
 
 
+def test_a_log_that_is_full_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("/dev/full").open("w", buffering=1) as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        monkeypatch.setattr(sys, "stderr", full)
+        monkeypatch.setattr(logger.registered_handler, "stream", full)
+        with pytest.raises(OSError, match="No space left"):
+            print("anything")
+        count("JobEnded", "toxic")
+        measure("JobDuration", 12.5)
+        logger.warning("job postponed")
+        monkeypatch.undo()
+        with suppress(OSError):
+            full.close()
+
+
 def test_frames_tell_where_and_not_what() -> None:
     def fail() -> None:
         raise ValueError("canary")
@@ -47,7 +65,16 @@ def test_frames_tell_where_and_not_what() -> None:
     assert "canary" not in "".join(found)
 
 
-@pytest.mark.parametrize("name", ["slack_sdk", "slack_sdk.web.client", "botocore.endpoint", "urllib3.connectionpool"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "slack_sdk",
+        "slack_sdk.web.client",
+        "botocore.endpoint",
+        "urllib3.connectionpool",
+        "aws_lambda_powertools.utilities.batch.base",
+    ],
+)
 def test_f57_libraries_that_log_requests_stay_quiet_when_the_root_logger_is_at_debug(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -84,7 +84,7 @@ def test_a_reaction_becomes_one_job_of_ids_alone(
     }
     (body,) = queued(aws)
     ts = payload["event"]["item"]["ts"]
-    expected = Job("T0LOCAL", "C0GENERAL", ts, "U0GRACE", payload["event_id"], payload["event_time"])
+    expected = Job("T0LOCAL", "C0GENERAL", ts, "U0GRACE", payload["event_id"], payload["event_time"], "T0LOCAL")
     assert Job.from_json(body) == expected
     assert counted(output()) == {"JobQueued": "reaction"}
 

@@ -141,11 +141,17 @@ def test_f11_a_body_in_base64_is_decoded_before_its_signature_is_checked() -> No
     assert slack_request.read(event, [SECRET], NOW) == PAYLOAD
 
 
-def test_f11_without_the_flag_the_body_is_what_it_is() -> None:
+def test_f11_without_the_flag_the_letters_tell_what_the_body_is() -> None:
     plain = request()
     del plain["isBase64Encoded"]
     assert slack_request.read(plain, [SECRET], NOW) == PAYLOAD
-    assert refusal(plain | {"body": b64encode(BODY).decode()}) == (401, "bad_signature")
+    assert slack_request.read(plain | {"body": b64encode(BODY).decode()}, [SECRET], NOW) == PAYLOAD
+
+
+def test_f11_a_flag_is_believed() -> None:
+    encoded = request() | {"body": b64encode(BODY).decode()}
+    assert encoded["isBase64Encoded"] is False
+    assert refusal(encoded) == (401, "bad_signature")
 
 
 @pytest.mark.parametrize("body", ["{", "====", "e30", "e30=e30=", "\u00e9"])

@@ -49,7 +49,7 @@ class Classifier:
         self._model = ModelDirectory.read(Path(model_dir))
         self._toxic = np.array([label in self._model.toxic_labels for label in self._model.labels])
         self._session = ModelSession(self._model, threads or len(os.sched_getaffinity(0)))
-        self._check_reference()
+        self._check_references()
 
     @property
     def threshold(self) -> float:
@@ -107,8 +107,9 @@ class Classifier:
         toxic = probabilities[:, self._toxic]
         return np.asarray(toxic.sum(axis=1) if self._model.activation == "softmax" else toxic.max(axis=1))
 
-    def _check_reference(self) -> None:
-        expected, found = self._model.reference_toxicity, self.toxicity(self._model.reference_text)
-        if not abs(found - expected) <= self._model.reference_tolerance:
-            reason = f"scores the reference text {found:.4f} where model.json records {expected:.4f}"
-            raise ModelError(self._model.path / "model.onnx", f"{reason}, so it is not what was built: {REMEDY}")
+    def _check_references(self) -> None:
+        for text, expected in self._model.references:
+            found = self.toxicity(text)
+            if not abs(found - expected) <= self._model.reference_tolerance:
+                reason = f"scores a reference text {found:.4f} where model.json records {expected:.4f}"
+                raise ModelError(self._model.path / "model.onnx", f"{reason}, so it is not what was built: {REMEDY}")

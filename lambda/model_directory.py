@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from errors import ModelError
 
@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REMEDY = "build the model again (make model), or point MODEL_DIR to a directory that it wrote"
+
+
+class Reference(NamedTuple):
+    """A text, and the toxicity that the model gave it when it was built."""
+
+    text: str
+    toxicity: float
 
 
 @dataclass(frozen=True)
@@ -34,8 +41,8 @@ class ModelDirectory:
     input_names: tuple[str, ...]
     graph_optimization: str
     session_config: dict[str, str]
-    reference_text: str
-    reference_toxicity: float
+    references: tuple[Reference, ...]
+    """What it must score as recorded before it serves: the text whose score moves most, and the most toxic one."""
     reference_tolerance: float
 
     @classmethod
@@ -57,6 +64,7 @@ class ModelDirectory:
     def from_fields(cls, path: Path, fields: dict[str, Any]) -> ModelDirectory:
         """Raises KeyError, TypeError or ValueError if `fields` are not those of a model.json."""
         ids, session, reference = fields["special_token_ids"], fields["session"], fields["reference"]
+        scores = [Reference(str(score["text"]), float(score["toxicity"])) for score in reference["scores"]]
         if fields["activation"] not in {"softmax", "sigmoid"}:
             raise ValueError(f"activation is {fields['activation']!r}, not softmax or sigmoid")
         if not set(fields["toxic_labels"]) <= set(fields["labels"]) or not fields["toxic_labels"]:
@@ -77,8 +85,7 @@ class ModelDirectory:
             input_names=tuple(fields["input_names"]),
             graph_optimization=str(session["graph_optimization"]),
             session_config={str(key): str(value) for key, value in session["config"].items()},
-            reference_text=str(reference["scores"][0]["text"]),
-            reference_toxicity=float(reference["scores"][0]["toxicity"]),
+            references=(scores[0], max(scores, key=lambda score: score.toxicity)),
             reference_tolerance=float(reference["tolerance"]),
         )
 

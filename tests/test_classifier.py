@@ -175,7 +175,15 @@ def test_f51_a_swapped_tokenizer_of_the_same_size_fails_the_self_test(tmp_path: 
     swapped = json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":"))
     (folder / "tokenizer.json").write_bytes(swapped.encode().ljust(size))
     assert (folder / "tokenizer.json").stat().st_size == size
-    with pytest.raises(ModelError, match=r"model\.onnx scores the reference text .* where model.json records"):
+    with pytest.raises(ModelError, match=r"model\.onnx scores a reference text .* where model.json records"):
+        Classifier(folder)
+
+
+def test_f51_swapped_labels_fail_the_self_test(tmp_path: Path) -> None:
+    """A text near the threshold alone would not tell: its score is nearly the same with the labels swapped."""
+    toxic = set(FIELDS["labels"]) - set(FIELDS["toxic_labels"])
+    folder = changed_model(tmp_path, reference=FIELDS["reference"], toxic_labels=sorted(toxic))
+    with pytest.raises(ModelError, match="scores a reference text"):
         Classifier(folder)
 
 

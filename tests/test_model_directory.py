@@ -38,7 +38,7 @@ def test_what_serving_needs_is_read(folder: Path) -> None:
     assert model.labels == tuple(FIELDS["labels"])
     assert model.toxic_labels == set(FIELDS["toxic_labels"])
     assert (model.threshold, model.max_length) == (FIELDS["threshold"], FIELDS["max_length"])
-    assert model.reference_text == FIELDS["reference"]["scores"][0]["text"]
+    assert model.references[0].text == FIELDS["reference"]["scores"][0]["text"]
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "model.json"])

@@ -37,7 +37,7 @@ def test_a_long_text_is_not_cut(session: ModelSession) -> None:
 
 def test_padding_does_not_count(session: ModelSession) -> None:
     """Beside a longer sequence a shorter one keeps its score, but for the rounding of a shared scale."""
-    short, _ = session.encode(MODEL.reference_text)  # the one whose score moves most
+    short, _ = session.encode(MODEL.references[0].text)  # the one whose score moves most
     longer, _ = session.encode("we looked at the plan " * 20)
     together = session.probabilities([short, longer])
     assert together.shape == (2, len(MODEL.labels))

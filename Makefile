@@ -1,7 +1,7 @@
 # One way to run everything: what the README tells people to call, and what CI calls.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-rie test-sam test-cpus events local-services check bench bench-image benchmark cpus rewrites image base deploy secret doctor model lock clean
+.PHONY: help demo test test-all test-rie test-sam test-failures soak fuzz load audit test-cpus events local-services check bench bench-image benchmark cpus rewrites image base deploy secret doctor model lock clean
 
 PYTHON ?= python3
 PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check --no-deps --require-hashes -r
@@ -23,7 +23,7 @@ demo: .venv/local  ## See the bot answer, on this machine alone. TEXT="..." for 
 	@.venv/bin/python -m local.demo
 
 test: .venv/test  ## The light tests: modules and the whole path, no torch.
-	.venv/bin/python -m pytest --ignore=tests/model_build --ignore=tests/rie --ignore=tests/sam
+	.venv/bin/python -m pytest --ignore=tests/model_build --ignore=tests/rie --ignore=tests/sam --ignore=tests/failures
 
 test-all: test .venv-build/build  ## Those and the tests that need torch or QEMU (CPUS_OPTIONAL=1 where that cannot be installed).
 	.venv-build/bin/python -m pytest tests/model_build
@@ -33,6 +33,21 @@ test-rie: .venv/test .venv-sam/sam  ## Both functions under AWS's runtime emulat
 
 test-sam: .venv/test .venv-sam/sam  ## The image, sam build and sam local, in an engine that is found or started (SAM_OPTIONAL=1 where none can be).
 	.venv/bin/python -m pytest tests/sam
+
+test-failures: .venv/test  ## Every failure that the bot meets, on the real path, as a table.
+	.venv/bin/python -m tests.failures
+
+soak: .venv/test  ## 10,000 deliveries of 2,000 reactions while everything fails: exactly one verdict. ARGUMENTS="--minutes 60"
+	.venv/bin/python -m local.soak $(ARGUMENTS)
+
+fuzz: .venv/fuzz  ## Requests that a fuzzer makes up, to the receiver: SECONDS=300, or so many.
+	.venv/bin/python -m local.fuzz --seconds $(or $(SECONDS),300)
+
+load: .venv/local  ## Rising rates, and ten times what a worker holds: what is acknowledged, what is lost.
+	.venv/bin/python -m local.load $(ARGUMENTS)
+
+audit: .venv-audit/audit  ## Known vulnerabilities of the packages in the image; fails for those being exploited.
+	.venv-audit/bin/python -m local.audit
 
 test-cpus: .venv-build/build  ## Of those, the ones on an emulated CPU; CPUS_OPTIONAL=1 where QEMU cannot be installed.
 	.venv-build/bin/python -m pytest tests/model_build/test_cpus.py tests/model_build/test_cpus_emulated.py
@@ -111,6 +126,14 @@ model: .venv-build/build  ## Build OUT (model/) from SOURCE, a hub id or a folde
 	@.venv-build/bin/python -m pip install --quiet --quiet --disable-pip-version-check torch==2.13.0
 	@.venv-build/bin/python $(PIP_INSTALL) $< && touch $@
 
+.venv/fuzz: requirements/fuzz.txt .venv/test
+	@.venv/bin/python $(PIP_INSTALL) $< && touch $@
+
+.venv-audit/audit: requirements/audit.txt
+	@./.ci/require-python "$(PYTHON)"
+	@"$(PYTHON)" -m venv .venv-audit
+	@.venv-audit/bin/python $(PIP_INSTALL) $< && touch $@
+
 .venv-sam/sam: requirements/sam.txt
 	@./.ci/require-python "$(PYTHON)"
 	@echo "Installing SAM's command line into .venv-sam ..."
@@ -130,9 +153,9 @@ model: .venv-build/build  ## Build OUT (model/) from SOURCE, a hub id or a folde
 
 lock:  ## Resolve the dependency groups of pyproject.toml anew into requirements/.
 	@command -v uv >/dev/null || { echo "uv is missing: python3 -m pip install uv"; exit 1; }
-	for group in runtime local test emulator sam build benchmark; do \
+	for group in runtime local test emulator sam audit fuzz build benchmark; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-package torch \
 	    --group "pyproject.toml:$$group" --output-file "requirements/$$group.txt"; done
 
 clean:  ## Remove what the targets above made.
-	rm -rf .venv .venv-sam .aws-sam .venv-build .venv-benchmark .mypy_cache .pytest_cache .ruff_cache build
+	rm -rf .venv .venv-sam .venv-audit .aws-sam .venv-build .venv-benchmark .mypy_cache .pytest_cache .ruff_cache build

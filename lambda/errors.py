@@ -88,6 +88,11 @@ class SlackError(BotError):
 class SlackUnavailableError(SlackError):
     """Raised if Slack could not be reached or answered with an error of its own: worth another try later."""
 
+    @property
+    def may_yet_happen(self) -> bool:
+        """Whether a post may still appear: nobody waited for the answer any longer, we or a gateway before Slack."""
+        return self.method.startswith("chat.post") and self.code in ("TimeoutError", "http_504")
+
 
 class RateLimitedError(SlackUnavailableError):
     """Raised if Slack asks to wait; `retry_after` is in seconds."""

@@ -36,23 +36,33 @@ class Judge:
     def judge(self, job: Job) -> str:
         """Return how the job ended, in a word for a metric; raises a BotError if it must come again or cannot end."""
         try:
-            message = self._slack.fetch(job.channel, job.ts)
-            if self._slack.is_own(message):
-                return "own_message"
-            if not self._settings.judge_after_removal and not self._slack.still_reacted(
-                message, self._settings.trigger_emoji
-            ):
-                return "reaction_removed"
-            key = message_key(job.team, job.channel, job.ts, message.edited_ts)
-            # What one person alone is shown is said once to each of them.
-            once = f"{key}/{job.reactor}" if self._settings.reply_to == "reactor" else key
-            return str(self._ledger.once("verdict", once, lambda: self._say(job, message, key))["outcome"])
-        except MessageGoneError:
-            return "message_gone"
+            try:
+                return self._judged(job)
+            except MessageGoneError:
+                return self._gone(job)
         except ChannelRestrictedError as error:
             return f"restricted_{error.code}"
         except NotPermittedError as error:
             return self._hint(job, error)
+
+    def _judged(self, job: Job) -> str:
+        message = self._slack.fetch(job.channel, job.ts)
+        if self._slack.is_own(message):
+            return "own_message"
+        if not self._settings.judge_after_removal and not self._slack.still_reacted(
+            message, self._settings.trigger_emoji
+        ):
+            return "reaction_removed"
+        key = message_key(job.team, job.channel, job.ts, message.edited_ts)
+        # What one person alone is shown is said once to each of them.
+        once = f"{key}/{job.reactor}" if self._settings.reply_to == "reactor" else key
+        return str(self._ledger.once("verdict", once, lambda: self._say(job, message, key))["outcome"])
+
+    def _gone(self, job: Job) -> str:
+        """End quietly; a verdict that fell out of the vanished thread, and could not be taken back then, is now."""
+        if self._settings.reply_to == "thread":
+            self._slack.take_back(job.channel, message_key(job.team, job.channel, job.ts, ""))
+        return "message_gone"
 
     def verdict(self, text: str) -> Verdict:
         """Judge a text, or say why it cannot be judged."""

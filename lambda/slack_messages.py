@@ -7,6 +7,7 @@ Waiting is the queue's work.
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import http.client
 import logging
@@ -105,11 +106,7 @@ class SlackMessages:
         while True:
             page = self._call(method, **arguments)
             for raw in page.get("messages") or ():
-                metadata = raw.get("metadata") or {}
-                payload = metadata.get("event_payload") or {}
-                marked = metadata.get("event_type") == EVENT_TYPE and payload.get("key") == key
-                # Any app can write any metadata: the author decides.
-                if marked and raw.get("bot_id") == self._own_bot_id():
+                if self._is_marked(raw, key.__eq__):
                     return str(raw["ts"])
             cursor = (page.get("response_metadata") or {}).get("next_cursor")
             if not cursor:
@@ -138,6 +135,17 @@ class SlackMessages:
             raise MessageGoneError("chat.postMessage", "thread_not_found")
         return posted
 
+    def take_back(self, channel: str, key: str) -> None:
+        """Remove the bot's own posts whose key begins so and that stand in the channel itself, as far as it shows them.
+
+        That is where a post falls if its thread vanishes, and where it stays if it could not be taken back at once.
+        """
+        page = self._call("conversations.history", channel=channel, limit=PAGE, include_all_metadata=True)
+        for raw in page.get("messages") or ():
+            if self._is_marked(raw, lambda marked: marked.startswith(key)):
+                with contextlib.suppress(MessageGoneError):  # another try was quicker
+                    self._call("chat.delete", channel=channel, ts=raw["ts"])
+
     def whisper(self, channel: str, user: str, text: str, thread_ts: str | None = None) -> None:
         """Show a text to one person alone; Slack does not promise to deliver it."""
         self._call("chat.postEphemeral", channel=channel, user=user, text=text, thread_ts=thread_ts)
@@ -149,6 +157,13 @@ class SlackMessages:
     def permalink(self, message: Message) -> str:
         """Return the address of a message."""
         return str(self._call("chat.getPermalink", channel=message.channel, message_ts=message.ts)["permalink"])
+
+    def _is_marked(self, raw: Mapping[str, Any], wanted: Callable[[str], bool]) -> bool:
+        """Whether a message is a verdict of the bot's with a wanted key. Any app can write any metadata."""
+        metadata = raw.get("metadata") or {}
+        key = (metadata.get("event_payload") or {}).get("key")
+        marked = metadata.get("event_type") == EVENT_TYPE and isinstance(key, str) and wanted(key)
+        return marked and raw.get("bot_id") == self._own_bot_id()
 
     def _own_bot_id(self) -> str:
         token = self._token()

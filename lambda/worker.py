@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+# Seconds: the function's time-out. A post that may still appear is looked for when the claim on it has ended.
+LONGEST_CLAIM = 30
+
 settings = Settings.from_environ(os.environ, needs=("SLACK_BOT_TOKEN", "LEDGER_TABLE"))
 classifier = Classifier(settings.model_dir)
 credentials = Credentials(settings)
@@ -62,7 +65,7 @@ def judge_record(record: SQSRecord) -> None:
     try:
         ended = end_of(Job.from_json(record.body))
     except (SlackUnavailableError, LedgerError, SecretStoreError, ClaimedError) as error:
-        seconds = error.retry_after if isinstance(error, RateLimitedError) else retry_delay(attempt)
+        seconds = pause(error, attempt)
         _come_back(record, seconds)
         logger.warning("job postponed", extra={"record": record.message_id, "why": str(error), "seconds": seconds})
         count("JobPostponed", type(error).__name__)
@@ -100,6 +103,15 @@ def end_of(job: Job) -> str:
             "Slack refuses the bot's token: install the app again or mend the secret", extra={"why": str(error)}
         )
         return error.code
+
+
+def pause(error: Exception, attempt: int) -> int:
+    """Return for how many seconds a job waits after what postponed it."""
+    if isinstance(error, RateLimitedError):
+        return error.retry_after
+    if isinstance(error, SlackUnavailableError) and error.may_yet_happen:
+        return max(LONGEST_CLAIM, retry_delay(attempt))
+    return retry_delay(attempt)
 
 
 def _come_back(record: SQSRecord, seconds: int) -> None:

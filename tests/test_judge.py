@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import slack_messages
 from errors import ClaimedError, SlackUnavailableError
 from jobs import Job
 from judge import Judge
@@ -53,6 +56,14 @@ def job_for(message: Message, channel: str = GENERAL, reactor: str = "U0GRACE") 
 def verdicts(slack: SlackServer, channel: str = GENERAL) -> list[Message]:
     """The bot's marked posts in a channel, oldest first."""
     return [one for one in slack.workspace.conversation(channel) if "metadata" in one]
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
+    """Whether a condition that another thread brings about comes true."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return condition()
 
 
 def hints(slack: SlackServer, user: str = "U0GRACE") -> list[str]:
@@ -253,6 +264,41 @@ def test_f33_a_post_that_never_arrived_is_posted_again(slack: SlackServer, judge
     with pytest.raises(SlackUnavailableError):
         judge_with().judge(job_for(message))
     assert judge_with().judge(job_for(message)) == "toxic"
+    assert len(verdicts(slack)) == 1
+
+
+def test_f26_a_verdict_that_fell_out_of_its_thread_is_taken_back_however_late(
+    slack: SlackServer, judge_with: MakeJudge
+) -> None:
+    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+    other = slack.workspace.post(GENERAL, "U0ADA", PRAISE)
+    assert judge_with().judge(job_for(other)) == "fine"
+    slack.faults.add("chat.postMessage", Call(lambda: slack.workspace.delete(GENERAL, message["ts"])))
+    slack.faults.add("chat.delete", Reset(), times=2)
+    for _ in range(2):
+        with pytest.raises(SlackUnavailableError):
+            judge_with().judge(job_for(message))
+    assert judge_with().judge(job_for(message)) == "message_gone"
+    assert [post["thread_ts"] for post in verdicts(slack)] == [other["ts"]]
+
+
+def test_f33_a_post_that_appears_after_its_time_out_is_waited_for(
+    slack: SlackServer, judge_with: MakeJudge, aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slack_messages, "TIMEOUT_SECONDS", 0.3)
+    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+    released = threading.Event()
+    slack.faults.add("chat.postMessage", Call(lambda: released.wait(30)))
+    with pytest.raises(SlackUnavailableError):
+        judge_with().judge(job_for(message))
+    with pytest.raises(ClaimedError):
+        judge_with().judge(job_for(message, reactor="U0ADA"))
+    released.set()
+    assert eventually(lambda: len(verdicts(slack)) == 1), "the first post never appeared"
+    # The first invocation has ended, whoever it was.
+    (row,) = aws.client("dynamodb").scan(TableName=aws.table)["Items"]
+    aws.client("dynamodb").put_item(TableName=aws.table, Item=row | {"in_progress_expiration": {"N": "1"}})
+    assert judge_with().judge(job_for(message)) == "found"
     assert len(verdicts(slack)) == 1
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from errors import ClaimedError, LedgerError, MessageGoneError
+from errors import ClaimedError, LedgerError, MessageGoneError, SlackUnavailableError
 from ledger import KEPT_SECONDS, Ledger, Outcome, message_key
 from local.lambda_context import LocalContext
 
@@ -61,6 +61,38 @@ def test_work_that_fails_frees_its_row(aws: EmbeddedAws) -> None:
         ledger.once("verdict", KEY, fail)
     assert rows(aws) == []
     assert ledger.once("verdict", KEY, work)["run"] == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "free"),
+    [
+        (SlackUnavailableError("chat.postMessage", "TimeoutError"), False),
+        (SlackUnavailableError("chat.postMessage", "http_504"), False),
+        (SlackUnavailableError("chat.postMessage", "ConnectionResetError"), True),
+        (SlackUnavailableError("conversations.replies", "TimeoutError"), True),
+    ],
+)
+def test_f33_a_post_that_may_yet_appear_keeps_its_claim(
+    error: SlackUnavailableError, free: bool, aws: EmbeddedAws
+) -> None:
+    def time_out() -> Outcome:
+        raise error
+
+    with pytest.raises(SlackUnavailableError):
+        ledger_of(aws, seconds=30).once("verdict", KEY, time_out)
+    if free:
+        assert rows(aws) == []
+        return
+    with pytest.raises(ClaimedError):
+        ledger_of(aws).once("verdict", KEY, Work())
+    # Its invocation has ended.
+    aws.client("dynamodb").update_item(
+        TableName=aws.table,
+        Key={"id": rows(aws)[0]["id"]},
+        UpdateExpression="SET in_progress_expiration = :past",
+        ExpressionAttributeValues={":past": {"N": "1"}},
+    )
+    assert ledger_of(aws).once("verdict", KEY, Work())["run"] == 1
 
 
 def test_f46_a_row_under_work_is_claimed(aws: EmbeddedAws) -> None:

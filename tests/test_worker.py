@@ -160,6 +160,25 @@ def test_f32_the_delay_grows_with_the_tries(
     assert shortest <= delay <= longest
 
 
+@pytest.mark.parametrize(("receive_count", "shortest", "longest"), [("1", 30, 30), ("6", 32, 64)])
+def test_f33_after_a_gateways_time_out_the_job_waits_until_a_late_post_must_stand_there(
+    receive_count: str,
+    shortest: int,
+    longest: int,
+    worker: ModuleType,
+    aws: EmbeddedAws,
+    slack: SlackServer,
+    slept: list[int],
+) -> None:
+    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+    slack.faults.add("chat.postMessage", HtmlError(504))
+    (received,) = send(aws, job_for(message))
+    received["Attributes"]["ApproximateReceiveCount"] = receive_count
+    assert handle(worker, [received]) == [received["Body"]]
+    (delay,) = slept
+    assert shortest <= delay <= longest
+
+
 def test_f33_the_second_try_after_a_lost_reply_finds_the_post(
     worker: ModuleType, aws: EmbeddedAws, slack: SlackServer, output: Callable[[], str]
 ) -> None:

@@ -1,6 +1,6 @@
 """The AWS side of the bot on one machine: moto's server with the queue, its dead-letter queue, and the ledger table.
 
-Real HTTP endpoints behind boto3, nothing patched. It knows neither Slack nor the bot's code.
+Real HTTP endpoints behind boto3, nothing patched; requests take turns. It knows neither Slack nor the bot's code.
 """
 
 from __future__ import annotations
@@ -8,11 +8,15 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
 import urllib.request
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
+
+from local.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,18 +31,21 @@ class EmbeddedAws:
 
     def __init__(self, port: int = 0, host: str = "127.0.0.1") -> None:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
-        self._server = ThreadedMotoServer(ip_address=host, port=port, verbose=False)
+        application = Turns(DomainDispatcherApplication(create_backend_app))
+        self._server = make_server(host, port, application, threaded=True, request_handler=MotoRequestHandler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="aws", daemon=True)
+        self.url = f"http://{host}:{self._server.port}"
 
     def __enter__(self) -> Self:
-        self._server.start()
-        host, port = self._server.get_host_and_port()
-        self.url = f"http://{host}:{port}"
+        self._thread.start()
         self.create()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.clear()
-        self._server.stop()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
 
     def create(self) -> None:
         """Make the queues and the table."""
@@ -48,7 +55,7 @@ class EmbeddedAws:
     def clear(self) -> None:
         """Remove everything there is; all servers of one process share one memory."""
         request = urllib.request.Request(f"{self.url}/moto-api/reset", method="POST")
-        urllib.request.urlopen(request, timeout=5).close()
+        urllib.request.urlopen(request, timeout=60).close()  # after all that is under way
 
     @property
     def environ(self) -> dict[str, str]:

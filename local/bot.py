@@ -18,7 +18,7 @@ from local.aws import EmbeddedAws
 from local.slack_server import SlackServer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from local.workspace import Workspace
 
@@ -37,12 +37,12 @@ class BotError(Exception):
 class Process:
     """One part of the bot; `ready` holds the line that it wrote when it could work."""
 
-    def __init__(self, module: str, environ: Mapping[str, str], log: Path) -> None:
+    def __init__(self, module: str, environ: Mapping[str, str], log: Path, arguments: Sequence[str] = ()) -> None:
         self.module, self.log = module, log
         read_end, write_end = os.pipe()
-        with log.open("wb") as output:
+        with log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module, "--ready-fd", str(write_end)],
+                [sys.executable, "-m", module, "--ready-fd", str(write_end), *arguments],
                 cwd=ROOT, env=dict(environ), stdout=output, stderr=subprocess.STDOUT, pass_fds=(write_end,),
             )  # fmt: skip
         os.close(write_end)
@@ -64,6 +64,10 @@ class Process:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def ended(self) -> bool:
+        return self._process.poll() is not None
 
     def kill(self) -> None:
         """End it as the out-of-memory killer would: at once, wherever it is."""
@@ -106,8 +110,11 @@ class LocalBot:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def wait_until_idle(self, timeout: float = 10) -> None:
-        """Return once every job on the queue has ended; raises BotError if that takes longer than `timeout` seconds."""
+    def wait_until_idle(self, timeout: float = 10, pause: float = 0.02) -> None:
+        """Return once every job on the queue has ended; raises BotError if that takes longer than `timeout` seconds.
+
+        `pause` is for how long not to ask: the queue is slow.
+        """
         sqs = self.aws.client("sqs")
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         deadline = time.monotonic() + timeout
@@ -117,7 +124,7 @@ class LocalBot:
                 return
             if time.monotonic() > deadline:
                 raise BotError(f"jobs are left on the queue; the end of the worker's log:\n{self.worker.last_lines()}")
-            time.sleep(0.02)
+            time.sleep(pause)
 
     def _start(self, module: str, stack: contextlib.ExitStack) -> Process:
         process = Process(module, self.environ, self.logs / f"{module}.log")

@@ -1,7 +1,8 @@
 """What Lambda's SQS event source does: poll the queue, hand batches to `worker.handler`, delete what succeeded.
 
 Run as a process of its own: `python -m local.event_source`, with the worker's variables in the environment. It stops
-on SIGTERM after the batch at hand; killed, it leaves the batch to the queue's visibility time-out, as Lambda does.
+on SIGTERM after the batch at hand; killed, or ended because a batch took longer than the function may, it leaves the
+batch to the queue's visibility time-out, as Lambda does.
 """
 
 from __future__ import annotations
@@ -24,8 +25,17 @@ BATCH_SIZE = 1  # a verdict never waits for another one
 TIMEOUT_SECONDS = 30
 
 
-def poll(sqs: Any, queue_url: str, handler: Callable[[dict[str, Any], Any], dict[str, Any]], wait_seconds: int) -> int:
-    """Receive one batch, have it handled, delete what succeeded; returns how many jobs there were."""
+def poll(
+    sqs: Any,
+    queue_url: str,
+    handler: Callable[[dict[str, Any], Any], dict[str, Any]],
+    wait_seconds: int,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+) -> int:
+    """Receive one batch, have it handled, delete what succeeded; returns how many jobs there were.
+
+    The claims of the ledger count on an invocation's end: whatever runs longer is ended by SIGALRM, wherever it is.
+    """
     answer = sqs.receive_message(
         QueueUrl=queue_url,
         MaxNumberOfMessages=BATCH_SIZE,
@@ -34,7 +44,9 @@ def poll(sqs: Any, queue_url: str, handler: Callable[[dict[str, Any], Any], dict
     )
     messages = answer.get("Messages", [])
     if messages:
-        result = handler(sqs_event(messages), LocalContext("worker", TIMEOUT_SECONDS))
+        signal.setitimer(signal.ITIMER_REAL, timeout_seconds)
+        result = handler(sqs_event(messages), LocalContext("worker", timeout_seconds))
+        signal.setitimer(signal.ITIMER_REAL, 0)
         failed = {failure["itemIdentifier"] for failure in result["batchItemFailures"]}
         for message in messages:
             if message["MessageId"] not in failed:

@@ -62,11 +62,18 @@ class RateLimited(Fault):
 
 @dataclass(frozen=True)
 class HtmlError(Fault):
-    """A page instead of JSON, as a proxy in front of Slack sends it."""
+    """A page instead of JSON, as a proxy in front of Slack sends it: of the work, or of what had become of it."""
 
     status: int = 502
+    before_work: bool = True
 
     def before(self, _closing: threading.Event) -> Reply | None:
+        return self._page() if self.before_work else None
+
+    def after(self, _reply: Reply) -> Reply:
+        return self._page()
+
+    def _page(self) -> Reply:
         page = f"<!DOCTYPE html><html><body><h1>{self.status}</h1></body></html>"
         return Reply(self.status, page.encode(), {"Content-Type": "text/html; charset=utf-8"}, f"html_{self.status}")
 
@@ -108,13 +115,20 @@ class Slow(Fault):
 
 @dataclass(frozen=True)
 class Call(Fault):
-    """`function` runs before the work: to delete the message between the fetch and the post, say."""
+    """`function` runs before the work, to delete the message between the fetch and the post, say, or after it."""
 
     function: Callable[[], object]
+    before_work: bool = True
 
     def before(self, _closing: threading.Event) -> Reply | None:
-        self.function()
+        if self.before_work:
+            self.function()
         return None
+
+    def after(self, reply: Reply) -> Reply:
+        if not self.before_work:
+            self.function()
+        return reply
 
 
 class Faults:

@@ -39,6 +39,17 @@ def test_a_page_instead_of_json(slack: SlackServer, client: WebClient, status: i
 
 
 @pytest.mark.parametrize(("before_work", "posted"), [(True, 0), (False, 1)])
+def test_a_page_takes_the_place_of_the_work_or_of_its_reply(
+    slack: SlackServer, client: WebClient, before_work: bool, posted: int
+) -> None:
+    slack.faults.add("chat.postMessage", HtmlError(504, before_work=before_work))
+    with pytest.raises(SlackApiError):
+        client.chat_postMessage(channel=GENERAL, text="x")
+    assert len(slack.workspace.conversation(GENERAL)) == posted
+    assert [call.status for call in slack.calls] == [504]
+
+
+@pytest.mark.parametrize(("before_work", "posted"), [(True, 0), (False, 1)])
 def test_a_reset_connection_loses_the_request_or_the_reply(
     slack: SlackServer, client: WebClient, before_work: bool, posted: int
 ) -> None:
@@ -98,6 +109,15 @@ def test_a_hook_acts_between_two_calls(slack: SlackServer, client: WebClient) ->
     assert client.conversations_replies(channel=GENERAL, ts=ts)["messages"]
     answer = client.chat_postMessage(channel=GENERAL, text="verdict", thread_ts=ts)
     assert "thread_ts" not in answer["message"]
+
+
+def test_a_hook_acts_once_the_work_is_done(slack: SlackServer, client: WebClient) -> None:
+    seen: list[int] = []
+    slack.faults.add(
+        "chat.postMessage", Call(lambda: seen.append(len(slack.workspace.conversation(GENERAL))), before_work=False)
+    )
+    client.chat_postMessage(channel=GENERAL, text="verdict")
+    assert seen == [1]
 
 
 def test_faults_come_in_order_once_each_and_only_to_their_method(slack: SlackServer, client: WebClient) -> None:

@@ -1,0 +1,155 @@
+"""`make soak`: what it plans, what it would find, and the whole of it in small."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from local.soak.findings import Findings, in_the_dead_letter_queue, in_the_threads
+from local.soak.people import People
+from local.soak.plan import Size, steps
+from local.soak.report import jobs_logged
+from local.soak.weather import Weather
+
+if TYPE_CHECKING:
+    from local.soak.people import Written
+
+ROOT = Path(__file__).parent.parent
+SIZE = Size(deliveries=400, reactions=100, poisoned=3)
+
+
+def told(people: People, number: int = 1) -> Written:
+    """A message in the channel itself, whose reaction the bot has been told of."""
+    assert people.reaction(number, 0) is not None
+    people.told(number, sent_at=10.0)
+    return people.messages[number]
+
+
+def answer(people: People, written: Written, outcome: str | None = None, state: str = "", **elsewhere: Any) -> None:
+    """A verdict of the bot's."""
+    key = f"T0LOCAL/{written.channel}/{written.ts}/{state}"
+    mark = {"event_type": "toxicity_verdict", "event_payload": {"key": key, "outcome": outcome or written.outcome}}
+    place = {"thread_ts": written.thread_ts, "metadata": mark} | elsewhere
+    people.workspace.post(written.channel, people.workspace.identity.bot_user_id, "a verdict", **place)
+
+
+def test_a_seed_always_gives_the_same_plan_and_another_seed_another() -> None:
+    assert steps(1, SIZE) == steps(1, SIZE)
+    assert steps(1, SIZE) != steps(2, SIZE)
+
+
+def test_a_plan_holds_what_it_was_asked_for() -> None:
+    plan = steps(1, SIZE)
+    acts = Counter(step.act for step in plan)
+    told_of = {(step.number, step.reactor) for step in plan if step.act in ("deliver", "lose_ack", "forge")}
+    assert acts["deliver"] + acts["lose_ack"] + acts["forge"] == 400
+    assert len(told_of) == 100
+    assert (acts["poison"], acts["kill"]) == (3, 5)
+    assert min(acts[act] for act in ("edit", "delete", "forge", "lose_ack")) > 0
+
+
+def test_deliveries_of_different_reactions_overtake_each_other() -> None:
+    order = [(step.number, step.reactor) for step in steps(1, SIZE) if step.act == "deliver"]
+    last = {reaction: number for number, reaction in enumerate(order)}
+    between = [number for reaction, number in last.items() if number - order.index(reaction) >= order.count(reaction)]
+    assert len(between) > 50
+
+
+def test_a_size_that_cannot_be_is_refused() -> None:
+    with pytest.raises(ValueError, match="10 deliveries of 20 reactions"):
+        Size(deliveries=10, reactions=20)
+
+
+@pytest.mark.parametrize("state", ["edited after the reaction", "deleted", "as it was"])
+def test_one_verdict_where_one_belongs_is_no_offence(state: str) -> None:
+    people = People(1, SIZE)
+    written = told(people)
+    answer(people, written)
+    if state.startswith("edited"):
+        people.edit(1)
+    elif state == "deleted":
+        people.delete(1)
+    assert in_the_threads(people).offenders == []
+
+
+@pytest.mark.parametrize(
+    ("offence", "posts"),
+    [
+        ("missing", []),
+        ("duplicate", [{}, {}]),
+        ("unknown state", [{}, {"state": "1731000000.000000"}]),
+        ("astray", [{"thread_ts": None}]),
+        ("wrong", [{"outcome": "a guess"}]),
+    ],
+)
+def test_an_offence_is_found_and_its_message_named(offence: str, posts: list[dict[str, Any]]) -> None:
+    people = People(1, SIZE)
+    written = told(people)
+    for post in posts:
+        answer(people, written, **post)
+    found = in_the_threads(people)
+    assert found.offences == {offence: 1}
+    assert written.ts in found.offenders[0]
+
+
+def test_a_verdict_on_the_last_state_is_missing_if_only_an_earlier_one_was_judged() -> None:
+    people = People(1, SIZE)
+    written = told(people)
+    answer(people, written)
+    people.edit(1)
+    people.told(1, sent_at=written.changed_at + 1)
+    assert in_the_threads(people).offences == {"missing": 1}
+    answer(people, written, state=written.states[-1])
+    assert in_the_threads(people).offenders == []
+
+
+def test_a_verdict_that_only_forged_requests_asked_for_is_found() -> None:
+    people = People(1, SIZE)
+    people.reaction(1, 0)
+    answer(people, people.messages[1])
+    assert in_the_threads(people).offences == {"uncalled": 1}
+
+
+@pytest.mark.parametrize(
+    ("bodies", "offences"),
+    [
+        (["poison"], {}),
+        ([], {"dead letter": 1}),
+        (["poison", "honest"], {"dead letter": 1}),
+        (["poison"] * 2, {"dead letter": 1}),
+    ],
+)
+def test_the_dead_letter_queue_holds_what_is_poisoned_and_nothing_else(
+    bodies: list[str], offences: dict[str, int]
+) -> None:
+    found = Findings()
+    in_the_dead_letter_queue(bodies, {"poison"}, found)
+    assert found.offences == offences
+
+
+def test_the_weather_meets_a_tenth_of_all_calls_with_every_kind_of_fault() -> None:
+    weather = Weather("seed", kill=lambda: None, patience=1)
+    for _ in range(20_000):
+        weather.take("chat.postMessage")
+    assert 1_700 < weather.met.total() < 2_300
+    assert len(weather.met) == 9
+
+
+def test_what_the_workers_count_is_counted_although_one_died_while_it_wrote(tmp_path: Path) -> None:
+    (tmp_path / "worker 0.log").write_text(
+        '{"JobEnded":[1],"reason":"toxic"}\n{"JobPostponed":[1],"reason":"X"}\n{"JobEn'
+    )
+    assert jobs_logged(tmp_path) == {"ended toxic": 1, "postponed X": 1}
+
+
+def test_the_whole_of_it_in_small() -> None:
+    command = [sys.executable, "-m", "local.soak", "--seed", "5", "--deliveries", "60", "--reactions", "25"]
+    ended = subprocess.run([*command, "--poisoned", "2"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "duplicate 0, missing 0, astray 0" in ended.stdout
+    assert "poisoned jobs   2" in ended.stdout

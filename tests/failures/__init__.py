@@ -1,0 +1,1 @@
+"""Every failure that the bot meets, on the real path; `python -m tests.failures` shows them as a table."""

@@ -1,0 +1,211 @@
+"""The bot between a local Slack and embedded AWS, both handlers in this process; time passes when a test says so.
+
+Events arrive as signed HTTP requests at a real port, jobs wait on a real queue. Whatever the bot lets sleep there,
+`wake` brings back at once.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from local.events import Delivery, api_gateway_event, deliver, encoded, event_callback, signed, sqs_event
+from local.lambda_context import LocalContext
+from local.members import Identity
+from local.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import ModuleType
+
+    import pytest
+
+    from local.aws import EmbeddedAws
+    from local.slack_server import SlackServer
+    from local.workspace import Message
+    from tests.failures.record import Record
+
+GENERAL, PRIVATE, RANDOM = "C0GENERAL", "C0PRIVATE", "C0RANDOM"
+ADA, GRACE, DEPLOYBOT, OWN = "U0ADA", "U0GRACE", "U0DEPLOYBOT", "U0TOXICITY"
+EMOJI = "biohazard_sign"
+INSULT = "You are a stupid idiot and everybody hates you, quetzalcoatlus."
+PRAISE = "Thanks a lot for the quetzalcoatlus release, it works and everybody is happy."
+
+
+def workspace() -> Workspace:
+    """Two people, another app's bot and a webhook; every name is one that no log may show."""
+    made = Workspace(Identity(team_name="archaeopteryx", bot_name="archaeopteryx-bot"))
+    made.add_user("archaeopteryx-webhook", "U0HOOK", bot_id="B0HOOK")
+    people = {made.add_user(f"archaeopteryx-{user}", user) for user in (ADA, GRACE)}
+    people.add(made.add_user("archaeopteryx-deploy", DEPLOYBOT, bot_id="B0DEPLOY", app_id="A0DEPLOY"))
+    with_bot = people | {OWN, "U0HOOK"}
+    for name, kind, members in (("general", "public", with_bot), ("private", "private", with_bot)):
+        made.add_channel(name, kind, members)  # type: ignore[arg-type]  # mypy takes a kind for any text
+    made.add_channel("random", members=people)
+    for channel in made.channels:
+        channel.name = f"archaeopteryx-{channel.name}"
+    return made
+
+
+class Bot:
+    """What happens to it and what comes of it; jobs that it postponed are `asleep`."""
+
+    def __init__(
+        self,
+        receiver: ModuleType,
+        worker: ModuleType,
+        aws: EmbeddedAws,
+        slack: SlackServer,
+        record: Record,
+        patch: pytest.MonkeyPatch,
+        url: str,
+    ) -> None:
+        self.receiver, self.worker = receiver, worker
+        self.aws, self.slack, self.record = aws, slack, record
+        self.patch, self.url = patch, url
+        self.asleep: list[Message] = []
+        self._sqs = aws.client("sqs")
+
+    def set(self, **settings: Any) -> None:
+        """Let both functions run with other settings, as after another deployment."""
+        for module in (self.receiver, self.worker):
+            self.patch.setattr(module, "settings", replace(module.settings, **settings))
+        self.worker.judge_for.cache_clear()
+
+    # What Slack does.
+
+    def say(self, text: str = INSULT, *, by: str = ADA, channel: str = GENERAL, **fields: Any) -> Message:
+        return self.slack.workspace.post(channel, by, text, **fields)
+
+    def event(self, message: Message, *, by: str = GRACE, channel: str = GENERAL, emoji: str = EMOJI) -> dict[str, Any]:
+        """The payload that tells of a reaction to a message, which is added."""
+        reaction = self.slack.workspace.react(channel, message["ts"], by, emoji)
+        return event_callback(reaction, self.slack.workspace.identity)
+
+    def deliver(self, payload: Mapping[str, Any], *, secret: str = "", age: float = 0, retry_num: int = 0) -> Delivery:
+        """Send a signed request over HTTP; `age` is that of its time stamp, in seconds."""
+        return self.post(encoded(payload), secret=secret, age=age, retry_num=retry_num)
+
+    def post(self, body: bytes, *, secret: str = "", age: float = 0, retry_num: int = 0) -> Delivery:
+        reason = "http_timeout" if retry_num else ""
+        sender = secret or self.slack.workspace.signing_secret
+        headers = signed(body, sender, int(time.time() - age), retry_num=retry_num, retry_reason=reason)
+        return deliver(self.url, body, headers, timeout=30)
+
+    def react(self, message: Message, *, by: str = GRACE, channel: str = GENERAL, emoji: str = EMOJI) -> Delivery:
+        return self.deliver(self.event(message, by=by, channel=channel, emoji=emoji))
+
+    def invoke(self, signed_body: bytes, **changes: Any) -> dict[str, Any]:
+        """Hand the receiver an event that no client can cause; `changes` are to its fields, None leaves one out."""
+        headers = signed(signed_body, self.slack.workspace.signing_secret, int(time.time()))
+        changed = api_gateway_event(signed_body, headers) | changes
+        event = {name: value for name, value in changed.items() if value is not None}
+        answer: dict[str, Any] = self.receiver.handler(event, LocalContext("receiver"))
+        return answer
+
+    # What Lambda and the passing of time do.
+
+    def queued(self) -> list[Message]:
+        """Take every job off the queue that may be taken now."""
+        taken: list[Message] = []
+        while messages := self._receive():
+            taken += messages
+        return taken
+
+    def work(self) -> int:
+        """Hand each job that is not asleep to the worker, one at a time; return how many came to their end."""
+        return sum(self.handle([message]) for message in self.queued())
+
+    def handle(self, batch: list[Message]) -> int:
+        """Hand a batch to the worker, delete what ended, keep what did not; return how many ended."""
+        answer = self.worker.handler(sqs_event(batch), LocalContext("worker"))
+        failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+        for message in batch:
+            if message["MessageId"] not in failed:
+                self._sqs.delete_message(QueueUrl=self.aws.queue_url, ReceiptHandle=message["ReceiptHandle"])
+        again = [message for message in batch if message["MessageId"] in failed]
+        self.asleep += again
+        return len(batch) - len(again)
+
+    def wake(self) -> None:
+        """Let the time be over for which jobs sleep."""
+        for message in self.asleep:
+            self._sqs.change_message_visibility(
+                QueueUrl=self.aws.queue_url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
+            )
+        while self._visible() < len(self.asleep):
+            pass  # a message is there once the clock of the queue has moved on, by a millisecond
+        self.asleep.clear()
+
+    def end_claims(self) -> None:
+        """Let the invocations be over that hold a claim in the ledger."""
+        for row in self.rows():
+            if row["status"]["S"] == "INPROGRESS":
+                ended = row | {"in_progress_expiration": {"N": "0"}}
+                self.aws.client("dynamodb").put_item(TableName=self.aws.table, Item=ended)
+
+    def judge(self, message: Message, **reaction: Any) -> list[str]:
+        """React and let the worker work; return the outcomes of all verdicts on the message."""
+        delivery = self.react(message, **reaction)
+        assert delivery.status == 200, f"Slack expected 200, got {delivery}"
+        self.work()
+        return self.outcomes(message)
+
+    # What people and owners see.
+
+    def verdicts(self, channel: str = GENERAL) -> list[Message]:
+        """The bot's marked posts in a channel, oldest first."""
+        return [one for one in self.slack.workspace.conversation(channel) if "metadata" in one]
+
+    def outcomes(self, message: Message) -> list[str]:
+        """The outcomes of the verdicts on a message, wherever they were posted."""
+        posts = [post for channel in self.slack.workspace.channels for post in self.verdicts(channel.id)]
+        payloads = [post["metadata"]["event_payload"] for post in posts]
+        return [payload["outcome"] for payload in payloads if payload["key"].split("/")[2] == message["ts"]]
+
+    def hints(self, user: str = GRACE) -> list[str]:
+        conversation = self.slack.workspace.conversation(self.slack.workspace.open_im(user))
+        return [one["text"] for one in conversation if "metadata" not in one]
+
+    def ends(self) -> list[str]:
+        """How jobs ended, by the metric."""
+        return [reason for name, reason in self.record.counted() if name == "JobEnded"]
+
+    def slept(self) -> list[int]:
+        """For how many seconds the worker asked the queue to keep jobs; zero is what `wake` asks."""
+        asked = [request["VisibilityTimeout"] for request in self.record.asked("ChangeMessageVisibility")]
+        return [seconds for seconds in asked if seconds]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The ledger."""
+        rows: list[dict[str, Any]] = self.aws.client("dynamodb").scan(TableName=self.aws.table)["Items"]
+        return rows
+
+    def dead(self) -> list[Message]:
+        """What lies in the dead-letter queue."""
+        return self._receive(self.aws.dead_letter_queue_url)
+
+    def put(self, body: str) -> None:
+        """Put anything on the queue."""
+        self._sqs.send_message(QueueUrl=self.aws.queue_url, MessageBody=body)
+
+    def store(self, secret: Mapping[str, Any]) -> None:
+        """Write the bot's secret."""
+        secrets = self.aws.client("secretsmanager")
+        if not secrets.list_secrets()["SecretList"]:
+            secrets.create_secret(Name="bot/slack", SecretString="{}")
+        secrets.put_secret_value(SecretId="bot/slack", SecretString=json.dumps(secret))
+
+    def _visible(self) -> int:
+        name = "ApproximateNumberOfMessages"
+        answer = self._sqs.get_queue_attributes(QueueUrl=self.aws.queue_url, AttributeNames=[name])
+        return int(answer["Attributes"][name])
+
+    def _receive(self, queue_url: str = "") -> list[Message]:
+        answer = self._sqs.receive_message(
+            QueueUrl=queue_url or self.aws.queue_url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
+        )
+        messages: list[Message] = answer.get("Messages", [])
+        return messages

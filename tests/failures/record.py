@@ -1,0 +1,109 @@
+"""What the bot writes, what it sends to AWS and whom it calls, while a test lasts; and what of it nobody may see.
+
+Every text, name, token and secret in these tests holds one of the canaries. Slack alone may hear them.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from wsgiref.types import WSGIEnvironment
+
+CANARIES = {
+    "a message's text": "quetzalcoatlus",
+    "a word of a message": "stupid",
+    "a name": "archaeopteryx",
+    "a token": "xoxb-",
+    "a signing secret": "signing-secret",
+    "a verification token": "Jhj5dZrVaK7ZwHHjRyZWjbDl",
+    "a signature": "v0=",
+}
+HERE = ("127.0.0.1", "localhost")
+
+
+class Record:
+    """Three places: lines that were written, requests to AWS, hosts that were called."""
+
+    def __init__(self, printed: Callable[[], str]) -> None:
+        """`printed` returns what came to standard output and error since the last call."""
+        self._new = printed
+        self.written = io.StringIO()
+        self.requests: list[tuple[str, str]] = []
+        self.hosts: set[str] = set()
+        self._files: list[Path] = []
+
+    def watch(self, file: Path) -> None:
+        """Count what stands in a log file as written."""
+        self._files.append(file)
+
+    def note_request(self, environ: WSGIEnvironment) -> None:
+        """Keep what a request to AWS asks, and leave it as it was; Secrets Manager may be told secrets."""
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(body)
+        service, _, action = environ.get("HTTP_X_AMZ_TARGET", "").partition(".")
+        if action and service != "secretsmanager":
+            self.requests.append((action, body.decode()))
+
+    def asked(self, action: str) -> list[dict[str, Any]]:
+        """Return what the requests of one kind asked, oldest first."""
+        return [json.loads(body) for name, body in self.requests if name == action]
+
+    def printed(self) -> str:
+        """Return what this process wrote."""
+        self.written.write(self._new())
+        return self.written.getvalue()
+
+    def text(self) -> str:
+        """Return all that was written."""
+        return self.printed() + "".join(file.read_text(errors="replace") for file in self._files)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return the log lines and metrics among it."""
+        return [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
+
+    def counted(self) -> list[tuple[str, str]]:
+        """Return the metrics in the order in which they were written, each with its reason."""
+        lines = [line for line in self.lines() if "_aws" in line]
+        return [(line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"], line.get("reason", "")) for line in lines]
+
+    def leaks(self) -> list[str]:
+        """Return what is wrong: which canary stands where, and which host was called."""
+        places = [("what was written", self.text()), *((f"a request of {name}", body) for name, body in self.requests)]
+        found = [f"{what} stands in {place}: {_around(text, canary)}"
+                 for place, text in places for what, canary in CANARIES.items() if canary in text]  # fmt: skip
+        return found + [f"{host} was called" for host in self.hosts if host not in HERE]
+
+    def clear(self) -> None:
+        """Forget everything: for the tests of this very record."""
+        self.printed()
+        self.written.seek(self.written.truncate(0))
+        self.requests.clear()
+        self.hosts.clear()
+        self._files.clear()
+
+
+def _around(text: str, canary: str) -> str:
+    at = text.index(canary)
+    return repr(text[max(at - 60, 0) : at + 60])
+
+
+def note_hosts(records: list[Record]) -> None:
+    """Tell the last of the records of every host that this process calls or looks up, from now on."""
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if records and event in ("socket.connect", "socket.getaddrinfo"):
+            records[-1].hosts.update(_hosts(event, arguments))
+
+    sys.addaudithook(hook)
+
+
+def _hosts(event: str, arguments: tuple[Any, ...]) -> Iterator[str]:
+    address = arguments[1] if event == "socket.connect" else arguments
+    if isinstance(address, tuple) and address[0]:
+        yield str(address[0])

@@ -1,7 +1,7 @@
 # One way to run everything: what the README tells people to call, and what CI calls.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-rie test-sam test-failures soak fuzz load audit test-cpus events local-services check bench bench-image benchmark cpus rewrites image base deploy secret doctor model lock clean
+.PHONY: help demo test test-all test-rie test-sam test-failures soak fuzz test-fuzz load audit test-cpus events local-services check bench bench-image benchmark cpus rewrites image base deploy secret doctor model lock clean
 
 PYTHON ?= python3
 PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check --no-deps --require-hashes -r
@@ -23,7 +23,7 @@ demo: .venv/local  ## See the bot answer, on this machine alone. TEXT="..." for 
 	@.venv/bin/python -m local.demo
 
 test: .venv/test  ## The light tests: modules and the whole path, no torch.
-	.venv/bin/python -m pytest --ignore=tests/model_build --ignore=tests/rie --ignore=tests/sam --ignore=tests/failures
+	.venv/bin/python -m pytest --ignore=tests/model_build --ignore=tests/rie --ignore=tests/sam --ignore=tests/failures --ignore=tests/fuzz
 
 test-all: test .venv-build/build  ## Those and the tests that need torch or QEMU (CPUS_OPTIONAL=1 where that cannot be installed).
 	.venv-build/bin/python -m pytest tests/model_build
@@ -37,14 +37,19 @@ test-sam: .venv/test .venv-sam/sam  ## The image, sam build and sam local, in an
 test-failures: .venv/test  ## Every failure that the bot meets, on the real path, as a table.
 	.venv/bin/python -m tests.failures
 
-soak: .venv/test  ## 10,000 deliveries of 2,000 reactions while everything fails: exactly one verdict. ARGUMENTS="--minutes 60"
-	.venv/bin/python -m local.soak $(ARGUMENTS)
+soak: .venv/local  ## Exactly one verdict, whatever fails. DELIVERIES=10000 REACTIONS=2000 SEED=7 MINUTES=60 for more.
+	.venv/bin/python -m local.soak $(if $(SEED),--seed $(SEED)) $(if $(DELIVERIES),--deliveries $(DELIVERIES)) \
+	  $(if $(REACTIONS),--reactions $(REACTIONS)) $(if $(MINUTES),--minutes $(MINUTES))
 
-fuzz: .venv/fuzz  ## Requests that a fuzzer makes up, to the receiver: SECONDS=300, or so many.
-	.venv/bin/python -m local.fuzz --seconds $(or $(SECONDS),300)
+# Not SECONDS, which is bash's own.
+fuzz: .venv/fuzz  ## Requests that a fuzzer makes up, for FUZZ_SECONDS (300): does any make the receiver raise?
+	.venv/bin/python -m local.fuzz --seconds $(or $(FUZZ_SECONDS),300)
 
-load: .venv/local  ## Rising rates, and ten times what a worker holds: what is acknowledged, what is lost.
-	.venv/bin/python -m local.load $(ARGUMENTS)
+test-fuzz: .venv/fuzz  ## The fuzzer finds a planted bug.
+	.venv/bin/python -m pytest tests/fuzz
+
+load: .venv/local  ## Rising rates, and ten times what a worker holds: what is acknowledged, what is lost. JSON=FILE.
+	.venv/bin/python -m local.load $(if $(JSON),--json "$(JSON)")
 
 audit: .venv-audit/audit  ## Known vulnerabilities of the packages in the image; fails for those being exploited.
 	.venv-audit/bin/python -m local.audit

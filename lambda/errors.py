@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+# How a connection ends on which a request went out, and no whole answer came back.
+_UNANSWERED = ("TimeoutError", "ConnectionResetError", "RemoteDisconnected", "IncompleteRead")
+
+
 class BotError(Exception):
     """The root: whatever is caught as this was foreseen."""
 
@@ -90,8 +94,9 @@ class SlackUnavailableError(SlackError):
 
     @property
     def may_yet_happen(self) -> bool:
-        """Whether a post may still appear: nobody waited for the answer any longer, we or a gateway before Slack."""
-        return self.method.startswith("chat.post") and self.code in ("TimeoutError", "http_504")
+        """Whether a post may still appear: it was sent, and Slack itself has not answered."""
+        unanswered = self.code in _UNANSWERED or self.code.startswith("http_5")
+        return self.method.startswith("chat.post") and unanswered
 
 
 class RateLimitedError(SlackUnavailableError):

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import verdicts
-from errors import ChannelRestrictedError, MessageGoneError, NotPermittedError
-from ledger import message_key
+from errors import ChannelRestrictedError, MessageGoneError, NotPermittedError, SlackUnavailableError
+from ledger import KEPT_SECONDS, message_key
 from message_language import foreign_language
 from message_text import fold, from_message, has_words
 from verdicts import Verdict
@@ -79,7 +79,9 @@ class Judge:
         """Post the verdict, unless an earlier try that never learned of its success already did."""
         to = self._settings.reply_to
         channel, thread_ts = (job.channel, message.thread_ts) if to in ("thread", "reactor") else (to, None)
-        if to != "reactor" and (posted := self._slack.find_verdict(channel, thread_ts, key, since=message.ts)):
+        # No verdict is older than what it is about, nor than what the ledger would still know.
+        since = max(message.edited_ts or message.ts, f"{job.event_time - KEPT_SECONDS}.000000", key=float)
+        if to != "reactor" and (posted := self._slack.find_verdict(channel, thread_ts, key, since)):
             return {"outcome": "found", "post": posted}
         verdict = self.verdict(from_message(message.raw))
         mark = {"key": key, **verdict.figures()}
@@ -104,6 +106,11 @@ class Judge:
                 self._slack.tell(job.reactor, verdicts.hint(error.channel or job.channel, error.code, error.scope))
             except (NotPermittedError, ChannelRestrictedError) as untold:
                 return {"outcome": f"untold_{untold.code}"}
+            except SlackUnavailableError as unanswered:
+                # Nobody can look for it: rather none than two.
+                if unanswered.may_yet_happen:
+                    return {"outcome": "hint_unconfirmed"}
+                raise
             return {"outcome": f"hint_{error.code}"}
 
         return str(self._ledger.once("hint", key, tell)["outcome"])

@@ -23,6 +23,7 @@ _LETTERS = str.maketrans("01345789@$!|l", "oieastbgasiii")
 _DISGUISED = re.compile(r"(?<![\w@$.:/=-])[\w@$!|]{2,24}(?<=[\w@$])(?![\w@$/=-]|\.\w)", re.ASCII)
 _SPACED = re.compile(r"(?<![^\W_])[a-z0-9@$](?:([ .*_-])[a-z0-9@$])(?:\1[a-z0-9@$]){2,22}(?![^\W_])", re.IGNORECASE)
 _HEXADECIMAL = re.compile(r"[0-9a-f]+", re.IGNORECASE)
+_IDENTIFIER = re.compile(r"[a-z]+[0-9]+", re.IGNORECASE)
 
 
 def _skeleton(word: str) -> str:
@@ -39,8 +40,10 @@ def undisguised(text: str) -> str:
 
 
 def _insult(spelling: str) -> str | None:
-    # 5h17 is a time, a55 a hexadecimal number, 455 any number.
-    if sum(not character.isdigit() for character in spelling) < 2 or _HEXADECIMAL.fullmatch(spelling):
+    # 5h17 is a time, a55 a hexadecimal number, 455 any number, sh17 a road and fo01 a host.
+    if sum(not character.isdigit() for character in spelling) < 2:
+        return None
+    if _HEXADECIMAL.fullmatch(spelling) or _IDENTIFIER.fullmatch(spelling):
         return None
     return _KNOWN.get(_skeleton(spelling))
 

@@ -81,9 +81,8 @@ def _installation(payload: Mapping[str, Any]) -> str | None:
 
 def _bot_users(payload: Mapping[str, Any]) -> Collection[str]:
     """The users that this app is, as Slack states them with every event."""
-    return {
-        str(authorization.get("user_id")) for authorization in _authorizations(payload) if authorization.get("is_bot")
-    }
+    users = [one.get("user_id") for one in _authorizations(payload) if one.get("is_bot")]
+    return [user for user in users if isinstance(user, str)]
 
 
 def _authorizations(payload: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -36,7 +36,7 @@ EVENT_TYPE = "toxicity_verdict"
 TIMEOUT_SECONDS = 10
 PAGE = 200
 
-_GONE = {"message_not_found", "thread_not_found", "cannot_reply_to_message"}
+_GONE = {"message_not_found", "thread_not_found", "cannot_reply_to_message", "cant_delete_message"}
 _NOT_PERMITTED = {"not_in_channel", "channel_not_found", "missing_scope", "no_permission", "access_denied"}
 _RESTRICTED = {
     "is_archived", "restricted_action", "restricted_action_read_only_channel", "restricted_action_thread_only_channel",

@@ -27,7 +27,7 @@ from errors import (
     SecretStoreError,
     SlackUnavailableError,
 )
-from jobs import Job, retry_delay
+from jobs import LONGEST_DELAY, Job, retry_delay
 from judge import Judge
 from ledger import Ledger
 from observability import count, frames, logger, measure
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 # Seconds: the function's time-out. A post that may still appear is looked for when the claim on it has ended.
 LONGEST_CLAIM = 30
+# They take longer than a secret is kept between two reads: a token refused after them was read since, and stays refused.
+TRIES_WITH_AN_OLD_TOKEN = 6
 
 settings = Settings.from_environ(os.environ, needs=("SLACK_BOT_TOKEN", "LEDGER_TABLE"))
 classifier = Classifier(settings.model_dir)
@@ -63,7 +65,7 @@ def judge_record(record: SQSRecord) -> None:
     started = time.perf_counter()
     attempt = int(record.attributes.approximate_receive_count)
     try:
-        ended = end_of(Job.from_json(record.body))
+        ended = end_of(Job.from_json(record.body), attempt)
     except (SlackUnavailableError, LedgerError, SecretStoreError, ClaimedError) as error:
         seconds = pause(error, attempt)
         _come_back(record, seconds)
@@ -87,13 +89,13 @@ def judge_for(installation: str) -> Judge:
     return Judge(settings, slack, classifier, ledger)
 
 
-def end_of(job: Job) -> str:
+def end_of(job: Job, attempt: int) -> str:
     """Judge; with a token rotated since it was read, judge again. A token that stays refused ends the job."""
     try:
         try:
             return judge_for(job.installation).judge(job)
         except CredentialsRefusedError as error:
-            if credentials.may_be_outdated:
+            if credentials.may_be_outdated and attempt <= TRIES_WITH_AN_OLD_TOKEN:
                 raise SlackUnavailableError(error.method, error.code) from error  # the secret is read again later
             if not credentials.refresh():
                 raise
@@ -108,7 +110,8 @@ def end_of(job: Job) -> str:
 def pause(error: Exception, attempt: int) -> int:
     """Return for how many seconds a job waits after what postponed it."""
     if isinstance(error, RateLimitedError):
-        return error.retry_after
+        # Later each time and not all at once: Slack takes a post a second for a channel, and a job has ten tries.
+        return min(LONGEST_DELAY, error.retry_after + retry_delay(attempt))
     if isinstance(error, SlackUnavailableError) and error.may_yet_happen:
         return max(LONGEST_CLAIM, retry_delay(attempt))
     return retry_delay(attempt)

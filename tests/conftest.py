@@ -68,6 +68,19 @@ def aws(_aws_server: EmbeddedAws) -> Iterator[EmbeddedAws]:
 
 
 @pytest.fixture
+def end_claims(aws: EmbeddedAws) -> Callable[[], None]:
+    """Let the invocations be over that hold a claim in the ledger."""
+
+    def end() -> None:
+        dynamodb = aws.client("dynamodb")
+        for row in dynamodb.scan(TableName=aws.table)["Items"]:
+            if row["status"]["S"] == "INPROGRESS":
+                dynamodb.put_item(TableName=aws.table, Item=row | {"in_progress_expiration": {"N": "0"}})
+
+    return end
+
+
+@pytest.fixture
 def slack(_slack_server: SlackServer) -> SlackServer:
     """A local Slack with a workspace of its own, no calls recorded and nothing going wrong."""
     _slack_server.workspace = Workspace.example()

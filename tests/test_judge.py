@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +13,7 @@ import slack_messages
 from errors import ClaimedError, SlackUnavailableError
 from jobs import Job
 from judge import Judge
-from ledger import Ledger
+from ledger import KEPT_SECONDS, Ledger
 from local.faults import Call, ErrorBody, Pass, Reset
 from local.lambda_context import LocalContext
 from settings import Settings
@@ -249,20 +250,26 @@ def test_f34_where_nobody_may_post_the_job_ends(code: str, slack: SlackServer, j
     assert hints(slack) == []
 
 
-def test_f33_a_post_whose_reply_was_lost_is_found_and_not_repeated(slack: SlackServer, judge_with: MakeJudge) -> None:
+def test_f33_a_post_whose_reply_was_lost_is_found_and_not_repeated(
+    slack: SlackServer, judge_with: MakeJudge, end_claims: Callable[[], None]
+) -> None:
     message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
     slack.faults.add("chat.postMessage", Reset(before_work=False))
     with pytest.raises(SlackUnavailableError):
         judge_with().judge(job_for(message))
+    end_claims()
     assert judge_with().judge(job_for(message)) == "found"
     assert len(verdicts(slack)) == len(slack.calls_of("chat.postMessage")) == 1
 
 
-def test_f33_a_post_that_never_arrived_is_posted_again(slack: SlackServer, judge_with: MakeJudge) -> None:
+def test_f33_a_post_that_never_arrived_is_posted_again(
+    slack: SlackServer, judge_with: MakeJudge, end_claims: Callable[[], None]
+) -> None:
     message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
     slack.faults.add("chat.postMessage", Reset(before_work=True))
     with pytest.raises(SlackUnavailableError):
         judge_with().judge(job_for(message))
+    end_claims()
     assert judge_with().judge(job_for(message)) == "toxic"
     assert len(verdicts(slack)) == 1
 
@@ -283,7 +290,7 @@ def test_f26_a_verdict_that_fell_out_of_its_thread_is_taken_back_however_late(
 
 
 def test_f33_a_post_that_appears_after_its_time_out_is_waited_for(
-    slack: SlackServer, judge_with: MakeJudge, aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch
+    slack: SlackServer, judge_with: MakeJudge, end_claims: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(slack_messages, "TIMEOUT_SECONDS", 0.3)
     message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
@@ -295,9 +302,7 @@ def test_f33_a_post_that_appears_after_its_time_out_is_waited_for(
         judge_with().judge(job_for(message, reactor="U0ADA"))
     released.set()
     assert eventually(lambda: len(verdicts(slack)) == 1), "the first post never appeared"
-    # The first invocation has ended, whoever it was.
-    (row,) = aws.client("dynamodb").scan(TableName=aws.table)["Items"]
-    aws.client("dynamodb").put_item(TableName=aws.table, Item=row | {"in_progress_expiration": {"N": "1"}})
+    end_claims()
     assert judge_with().judge(job_for(message)) == "found"
     assert len(verdicts(slack)) == 1
 
@@ -346,13 +351,34 @@ def test_reply_to_a_channel_links_there_and_quotes_nothing(slack: SlackServer, j
     assert verdicts(slack) == []
 
 
-def test_f33_a_lost_reply_in_another_channel_is_found_there(slack: SlackServer, judge_with: MakeJudge) -> None:
+def test_f33_a_lost_reply_in_another_channel_is_found_there(
+    slack: SlackServer, judge_with: MakeJudge, end_claims: Callable[[], None]
+) -> None:
     message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
     slack.faults.add("chat.postMessage", Reset(before_work=False))
     with pytest.raises(SlackUnavailableError):
         judge_with(REPLY_TO="C0PRIVATE").judge(job_for(message))
+    end_claims()
     assert judge_with(REPLY_TO="C0PRIVATE").judge(job_for(message)) == "found"
     assert len(verdicts(slack, "C0PRIVATE")) == 1
+
+
+def test_a_reply_channel_is_searched_no_further_back_than_a_verdict_can_be(
+    slack: SlackServer, judge_with: MakeJudge
+) -> None:
+    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+    month_later = int(float(message["ts"])) + 2 * KEPT_SECONDS
+    judge_with(REPLY_TO="C0PRIVATE").judge(replace(job_for(message), event_time=month_later))
+    searched = [call.arguments for call in slack.calls_of("conversations.history")][-1]
+    assert float(searched["oldest"]) == month_later - KEPT_SECONDS
+
+
+def test_f28_a_hint_whose_reply_was_lost_is_not_repeated(slack: SlackServer, judge_with: MakeJudge) -> None:
+    message = slack.workspace.post("C0RANDOM", "U0ADA", INSULT)
+    slack.faults.add("chat.postMessage", Reset(before_work=False))
+    assert judge_with().judge(job_for(message, "C0RANDOM")) == "hint_unconfirmed"
+    assert judge_with().judge(job_for(message, "C0RANDOM")) == "hint_unconfirmed"
+    assert len(hints(slack)) == 1
 
 
 def test_a_reply_channel_without_the_bot_is_named_in_the_hint(slack: SlackServer, judge_with: MakeJudge) -> None:

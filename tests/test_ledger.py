@@ -68,7 +68,9 @@ def test_work_that_fails_frees_its_row(aws: EmbeddedAws) -> None:
     [
         (SlackUnavailableError("chat.postMessage", "TimeoutError"), False),
         (SlackUnavailableError("chat.postMessage", "http_504"), False),
-        (SlackUnavailableError("chat.postMessage", "ConnectionResetError"), True),
+        (SlackUnavailableError("chat.postMessage", "ConnectionResetError"), False),
+        (SlackUnavailableError("chat.postMessage", "http_502"), False),
+        (SlackUnavailableError("chat.postMessage", "URLError"), True),
         (SlackUnavailableError("conversations.replies", "TimeoutError"), True),
     ],
 )

@@ -16,6 +16,7 @@ WORK = """
 v1.2.3 of h264, sha256 and utf8 for x86_64
 i18n, l10n and a11y on k8s, s3 and ec2
 b2b, p2p, r2d2, 2FA and log4j
+SH17 is closed, restart fo01, AS55 is dropped, order ten PI55, node ki11 is down
 p99 at 10:30 or 5h17 is 17h5m, 1337 of 455, top5 at 4xx
 commit 3f21d39 deadbeef a55 b00b 0xa55 #a55
 step5 of test5, a1 and c4

@@ -97,6 +97,13 @@ def test_f20_a_person_who_authorized_the_app_is_no_bot() -> None:
     assert isinstance(outcome(payload), Job)
 
 
+def test_f21_an_authorization_without_a_user_makes_nobody_the_bot() -> None:
+    payload = envelope()
+    del payload["event"]["item_user"]
+    payload["authorizations"] = [{"is_bot": True}]
+    assert isinstance(outcome(payload), Job)
+
+
 def test_f45_nothing_is_said_to_outsiders_unless_allowed() -> None:
     payload = envelope() | {"is_ext_shared_channel": True}
     assert outcome(payload) == "shared_channel"

@@ -119,6 +119,19 @@ def test_f44_a_token_rotated_while_jobs_wait_loses_none_of_them(stored: Bot, clo
     assert [stored.outcomes(message) for message in (first, second)] == [["toxic"]] * 2
 
 
+def test_f43_a_revoked_token_ends_every_waiting_job_and_leaves_no_dead_letters(stored: Bot, clock: Clock) -> None:
+    for _ in range(4):
+        stored.deliver(stored.event(stored.say()), secret=FIRST)
+    stored.slack.workspace.refuse_token("token_revoked")
+    ended = 0
+    for _ in range(9):
+        ended += stored.work()
+        clock.pass_by(10)
+        stored.wake()
+    assert (ended, stored.queued(), stored.dead()) == (4, [], [])
+    assert ("JobEnded", "token_revoked") in stored.record.counted()
+
+
 def test_f44_a_secret_store_that_fails_costs_time_and_no_event(stored: Bot, clock: Clock) -> None:
     message = stored.say()
     event = stored.event(message)

@@ -20,7 +20,9 @@ def test_f30_a_rate_limited_fetch_sleeps_in_the_queue_as_long_as_slack_asks(meth
     bot.slack.faults.add(method, RateLimited("77"))
     bot.react(message)
     assert bot.work() == 0
-    assert (bot.slept(), bot.outcomes(message)) == ([77], [])
+    (seconds,) = bot.slept()
+    assert 77 + 1 <= seconds <= 77 + 2, "and a moment more, so that not all jobs come back at once"
+    assert bot.outcomes(message) == []
     assert len(bot.slack.calls_of(method)) == 1, "the function itself does not wait and try again"
     assert bot.work() == 0, "the job sleeps"
     bot.wake()
@@ -40,7 +42,7 @@ def test_f31_a_rate_limited_post_sleeps_in_the_queue_for_a_time_within_reason(
     bot.react(message)
     assert bot.work() == 0
     (seconds,) = bot.slept()
-    assert shortest <= seconds <= longest
+    assert min(shortest + 1, 900) <= seconds <= min(longest + 2, 900)
     bot.wake()
     bot.work()
     assert bot.outcomes(message) == ["toxic"]
@@ -66,12 +68,16 @@ def test_f32_trouble_at_slack_delays_the_verdict_more_each_time(method: str, fau
     bot.react(message)
     for _ in range(5):
         assert bot.work() == 0
+        bot.end_claims()
         bot.wake()
     assert bot.work() == 1
     assert bot.outcomes(message) == ["fine"]
     slept = bot.slept()
     assert len(slept) == 5
-    assert all(2**tries / 2 <= seconds <= 2**tries for tries, seconds in enumerate(slept, start=1)), slept
+    # A post may yet appear: it is looked for when the invocation that made it must have ended.
+    shortest = 30 if method == "chat.postMessage" and not isinstance(fault, ErrorBody) else 0
+    for tries, seconds in enumerate(slept, start=1):
+        assert max(shortest, 2**tries / 2) <= seconds <= max(shortest, 2**tries), slept
 
 
 def test_f32_an_answer_that_comes_too_late_is_not_waited_for(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,6 +101,7 @@ def test_f33_a_post_whose_reply_is_lost_is_found_and_not_repeated(bot: Bot) -> N
     bot.react(message)
     assert bot.work() == 0
     assert bot.outcomes(message) == ["toxic"], "posted, though nobody knows"
+    bot.end_claims()
     bot.wake()
     assert bot.work() == 1
     assert bot.ends() == ["found"]
@@ -125,6 +132,7 @@ def test_f33_it_is_found_among_hundreds_of_replies(bot: Bot) -> None:
         bot.say(f"Reply {number}", thread_ts=message["ts"])
     bot.react(message)
     bot.work()
+    bot.end_claims()
     bot.wake()
     bot.work()
     assert bot.ends() == ["found"]
@@ -147,6 +155,7 @@ def test_f33_a_post_that_never_arrived_is_made(bot: Bot) -> None:
     bot.slack.faults.add("chat.postMessage", Reset(before_work=True))
     bot.react(message)
     assert (bot.work(), bot.outcomes(message)) == (0, [])
+    bot.end_claims()
     bot.wake()
     bot.work()
     assert bot.outcomes(message) == ["toxic"]

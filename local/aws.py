@@ -49,6 +49,7 @@ class EmbeddedAws:
 
     def create(self) -> None:
         """Make the queues and the table."""
+        self._sqs = self.client("sqs")
         self.dead_letter_queue_url, self.queue_url = self._create_queues()
         self.table = self._create_table("verdicts")
 
@@ -72,12 +73,17 @@ class EmbeddedAws:
             aws_secret_access_key="local",
         )
 
+    def waiting(self) -> int:
+        """Return how many jobs the queue holds: those that wait, those that sleep, and those at work."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        attributes = self._sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=names)["Attributes"]
+        return sum(int(attributes[name]) for name in names)
+
     def _create_queues(self) -> tuple[str, str]:
-        sqs = self.client("sqs")
-        dead = sqs.create_queue(QueueName="jobs-dead")["QueueUrl"]
-        attributes = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]
+        dead = self._sqs.create_queue(QueueName="jobs-dead")["QueueUrl"]
+        attributes = self._sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]
         redrive = {"deadLetterTargetArn": attributes["QueueArn"], "maxReceiveCount": MAX_RECEIVE_COUNT}
-        jobs = sqs.create_queue(
+        jobs = self._sqs.create_queue(
             QueueName="jobs",
             Attributes={"RedrivePolicy": json.dumps(redrive), "VisibilityTimeout": str(VISIBILITY_SECONDS)},
         )

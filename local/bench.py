@@ -22,6 +22,7 @@ import boto3
 from local.aws import EmbeddedAws
 from local.bot import ROOT, model_dir
 from local.events import api_gateway_event, encoded, event_callback, signed, sqs_event
+from local.events.situations import EMOJI, FINE, REACTOR, TOXIC
 from local.lambda_context import TASK_ROOT, LocalContext, load
 from local.slack_server import SlackServer
 from local.workspace import Workspace
@@ -30,14 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from multiprocessing.connection import Connection
 
-EMOJI = "biohazard_sign"
 RUNS = 300
 WARM_UP = 10  # runs that do not count
 COLD_STARTS = 9
-TEXTS = (
-    "Could you look at the build on main? It has failed since Tuesday.",
-    "You broke it, you stupid idiot. Nobody here can stand you.",
-)
+TEXTS = (FINE[0], TOXIC[0])
 
 
 def serve(pipe: Connection) -> None:
@@ -52,7 +49,7 @@ def serve(pipe: Connection) -> None:
 
 def _signed_event(workspace: Workspace, text: str) -> dict[str, Any]:
     message = workspace.post("C0GENERAL", "U0ADA", text)
-    event = workspace.react("C0GENERAL", message["ts"], "U0GRACE", EMOJI)
+    event = workspace.react("C0GENERAL", message["ts"], REACTOR, EMOJI)
     body = encoded(event_callback(event, workspace.identity))
     return api_gateway_event(body, signed(body, workspace.signing_secret, int(time.time())))
 

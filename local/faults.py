@@ -34,6 +34,13 @@ class Reply:
 DROPPED = Reply(0, error="connection_reset")
 
 
+@dataclass(frozen=True)
+class Postponed(Reply):
+    """A connection that is reset at once; whoever serves does the work `seconds` later."""
+
+    seconds: float = 0
+
+
 class Fault:
     """Nothing goes wrong: the root of the others."""
 
@@ -100,6 +107,16 @@ class Reset(Fault):
 
     def after(self, _reply: Reply) -> Reply:
         return DROPPED
+
+
+@dataclass(frozen=True)
+class ResetEarly(Fault):
+    """The connection is reset while the work is still on its way: it is done `seconds` later."""
+
+    seconds: float
+
+    def before(self, _closing: threading.Event) -> Reply | None:
+        return Postponed(0, error="connection_reset", seconds=self.seconds)
 
 
 @dataclass(frozen=True)

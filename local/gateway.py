@@ -6,6 +6,7 @@ Run as a process of its own: `python -m local.gateway --port 8080`, with the rec
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +23,11 @@ class Gateway(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     receiver: ClassVar[Any]
+
+    def handle(self) -> None:
+        """A client that has gone needs no answer."""
+        with contextlib.suppress(ConnectionError):
+            super().handle()
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")

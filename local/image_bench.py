@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from local import stand_in
 from local.aws import REGION
-from local.bench import Stopwatch, drop_caches
+from local.bench import TEXTS, Stopwatch, drop_caches
 from local.container import Container
 from local.emulator import EmulatorError
 from local.engine import Engine, EngineError
@@ -38,10 +38,6 @@ STARTS = 7
 WARM = 60
 WARM_UP = 10
 MB = 1_000_000
-TEXTS = (
-    "Could you look at the build on main? It has failed since Tuesday.",
-    "You broke it, you stupid idiot. Nobody here can stand you.",
-)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from local.bot import BotError, LocalBot
+from local.load.__main__ import all_judged, drained, table
 from local.load.crowd import Crowd, Reaction, lost_and_doubled
-from local.load.offered import Figures, Request, offer
+from local.load.offered import Client, Figures, Request, offer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,12 +31,13 @@ class OneAtATime(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     turn = threading.Lock()
+    status = 200
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         with self.turn:
             time.sleep(SERVICE_SECONDS)
-        self.send_response(200)
+        self.send_response(self.status)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -74,6 +77,30 @@ def test_what_is_held_is_what_was_acknowledged_in_the_time_it_took() -> None:
     assert (figures.held, figures.errors) == (4.8, 1)  # 19 in 4 seconds
     assert figures.p50 == 50.0
     assert 50 < figures.p99 <= 2100
+
+
+def test_errors_are_shown_beside_the_figures_that_they_are_in() -> None:
+    rows = [Figures(10, 10, 1, 2, 3, errors=0), Figures(200, 120, 4, 5, 6, errors=37)]
+    *_, last = table(rows).splitlines()
+    assert last == "at 200/s, 37 requests were not acknowledged"
+
+
+def test_a_worker_is_not_measured_with_jobs_that_it_never_got(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a receiver that refuses everything, when its queue is to be drained, then there is no figure."""
+    monkeypatch.setattr(OneAtATime, "status", 503)
+    crowd = Crowd()
+    with pytest.raises(BotError, match=r"3 of 3 reactions got no job; .*: \{503: 3\}"):
+        drained(LocalBot(crowd.workspace), crowd, Client(address, "secret"), 3)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "lost", "doubled", "well"),
+    [(5, 0, 0, True), (0, 0, 0, False), (5, 1, 0, False), (5, 0, 1, False)],
+)
+def test_a_spike_went_well_if_something_was_acknowledged_and_has_its_verdict(
+    accepted: int, lost: int, doubled: int, well: bool
+) -> None:
+    assert all_judged({"accepted": accepted, "lost": lost, "doubled": doubled}) is well
 
 
 def test_each_accepted_reaction_is_looked_for() -> None:

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import threading
+import time
+import urllib.parse
+import urllib.request
 from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from local.soak.findings import Findings, in_the_dead_letter_queue, in_the_threads
+from local.faults import Faults, ResetEarly
+from local.soak import logs, sender
+from local.soak.crew import Door
+from local.soak.findings import Findings, in_the_answers, in_the_dead_letter_queue, in_the_logs, in_the_threads
 from local.soak.people import People
-from local.soak.plan import Size, steps
-from local.soak.report import jobs_logged
+from local.soak.plan import Size, Step, steps
 from local.soak.weather import Weather
 
 if TYPE_CHECKING:
     from local.soak.people import Written
+    from local.soak.plan import Act
 
 ROOT = Path(__file__).parent.parent
 SIZE = Size(deliveries=400, reactions=100, poisoned=3)
@@ -137,14 +146,102 @@ def test_the_weather_meets_a_tenth_of_all_calls_with_every_kind_of_fault() -> No
     for _ in range(20_000):
         weather.take("chat.postMessage")
     assert 1_700 < weather.met.total() < 2_300
-    assert len(weather.met) == 9
+    assert len(weather.met) == 10
 
 
 def test_what_the_workers_count_is_counted_although_one_died_while_it_wrote(tmp_path: Path) -> None:
     (tmp_path / "worker 0.log").write_text(
         '{"JobEnded":[1],"reason":"toxic"}\n{"JobPostponed":[1],"reason":"X"}\n{"JobEn'
     )
-    assert jobs_logged(tmp_path) == {"ended toxic": 1, "postponed X": 1}
+    assert logs.tries(tmp_path) == {"ended toxic": 1, "postponed X": 1}
+
+
+UNCAUGHT = (
+    'Traceback (most recent call last):\n  File "worker.py", line 1, in handler\n    fails()\n{error}: why\n{{}}\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("log", "text", "offences"),
+    [
+        ("worker 0.log", '{"JobFailed":[1],"reason":"JobError"}\n', {}),
+        ("worker 0.log", '{"JobFailed":[1],"reason":"KeyError"}\n' * 2, {"failed": 1}),
+        ("worker 0.log", UNCAUGHT.format(error="KeyError"), {"traceback": 1}),
+        ("worker 0.log", UNCAUGHT.format(error="BrokenPipeError"), {"traceback": 1}),
+        ("worker 0.log", '{"exception": "Traceback (most recent call last):\\n  File"}\n', {"traceback": 1}),
+        ("receiver.log", UNCAUGHT.format(error="KeyError"), {"traceback": 1}),
+        ("receiver.log", '{"message": "a body: You idiot."}\n', {"leak": 1}),
+        ("worker 0.log", "the token: xoxb-local", {"leak": 1}),  # half a line
+    ],
+)
+def test_what_must_not_stand_in_a_log_is_found(log: str, text: str, offences: dict[str, int], tmp_path: Path) -> None:
+    (tmp_path / log).write_text(text)
+    found = Findings()
+    in_the_logs(tmp_path, ["You idiot.", "xoxb-local"], found)
+    assert found.offences == offences
+
+
+class OneAnswer(BaseHTTPRequestHandler):
+    """Answers every request with the same status."""
+
+    status: ClassVar[int]
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(self.status)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        """Nothing."""
+
+
+@pytest.mark.parametrize(
+    ("status", "act", "offences"),
+    [
+        (200, "deliver", {}),
+        (401, "deliver", {"refused": 1}),
+        (503, "lose_ack", {"refused": 1}),
+        (200, "forge", {"refused": 1}),
+        (401, "forge", {}),
+    ],
+)
+def test_a_delivery_that_never_gets_the_right_answer_is_found(
+    status: int, act: Act, offences: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "RETRY_DELAYS", (0, 0, 0))
+    monkeypatch.setattr(OneAnswer, "status", status, raising=False)
+    people = People(1, SIZE)
+    people.reaction(1, 0)
+    with ThreadingHTTPServer(("127.0.0.1", 0), OneAnswer) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        slack = sender.Sender(people, f"http://127.0.0.1:{server.server_port}/")
+        slack.deliver(Step(act, 1, 0), b"{}")
+        server.shutdown()
+        thread.join()
+    found = Findings()
+    in_the_answers(slack.refused, found)
+    assert found.offences == offences
+    assert slack.statuses.total() == (4 if offences else 1)
+    assert bool(people.messages[1].told_at) == (status == 200 and act == "deliver")
+
+
+def test_a_post_may_appear_after_its_connection_was_reset() -> None:
+    people = People(1, SIZE)
+    written = told(people)
+    call = {"channel": written.channel, "text": "late", "thread_ts": written.ts, "token": people.workspace.token}
+    with Door(people, Weather("seed", kill=lambda: None, patience=1)) as slack:
+        slack.faults = Faults()
+        slack.faults.add("chat.postMessage", ResetEarly(0.2))
+        with pytest.raises(ConnectionError):
+            urllib.request.urlopen(f"{slack.url}chat.postMessage", urllib.parse.urlencode(call).encode(), timeout=30)
+        assert len(people.workspace.thread(written.channel, written.ts)) == 1
+        deadline = time.monotonic() + 30
+        while len(people.workspace.thread(written.channel, written.ts)) == 1:
+            assert time.monotonic() < deadline, "expected the post to appear"
+            time.sleep(0.01)
+    (call_made,) = slack.calls
+    assert call_made.error == "connection_reset"
 
 
 def test_the_whole_of_it_in_small() -> None:
@@ -152,4 +249,7 @@ def test_the_whole_of_it_in_small() -> None:
     ended = subprocess.run([*command, "--poisoned", "2"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "duplicate 0, missing 0, astray 0" in ended.stdout
+    assert "refused 0, dead letter 0, failed 0, traceback 0, leak 0" in ended.stdout
+    (verdicts,) = re.findall(r"verdicts +(\d+):", ended.stdout)
+    assert int(verdicts) > 0
     assert "poisoned jobs   2" in ended.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -38,8 +39,26 @@ def statements() -> Iterator[tuple[str, dict[str, Any]]]:
                 yield name, statement
 
 
+def longest_claim() -> int:
+    """What the worker takes for its time-out; read, not imported, since it loads the model when it is imported."""
+    module = ast.parse((ROOT / "lambda" / "worker.py").read_text(encoding="utf-8"))
+    (value,) = [
+        node.value
+        for node in module.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "LONGEST_CLAIM"
+    ]
+    return int(ast.literal_eval(value))
+
+
 def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
+
+
+def test_every_right_stands_in_a_role_of_this_template() -> None:
+    """Given that the tests below read the roles' own policies, then there are no others."""
+    assert not any("ManagedPolicyArns" in role for role in of_type("AWS::IAM::Role").values())
+    kinds = {one["Type"] for one in RESOURCES.values() if one["Type"].startswith("AWS::IAM::")}
+    assert kinds == {"AWS::IAM::Role"}
 
 
 @pytest.mark.parametrize(("role", "statement"), list(statements()))
@@ -90,7 +109,7 @@ def test_both_functions_are_one_image_with_another_command() -> None:
 def test_times_and_counts_relate_as_aws_advises_and_as_the_local_bot_has_them() -> None:
     jobs, worker = properties("JobsQueue"), properties("Worker")
     assert jobs["VisibilityTimeout"] == 6 * worker["Timeout"] == aws.VISIBILITY_SECONDS
-    assert worker["Timeout"] == event_source.TIMEOUT_SECONDS
+    assert worker["Timeout"] == event_source.TIMEOUT_SECONDS == longest_claim()
     assert jobs["RedrivePolicy"]["maxReceiveCount"] == aws.MAX_RECEIVE_COUNT >= 5
     assert jobs["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
     assert properties("DeadLetterQueue")["MessageRetentionPeriod"] > jobs["MessageRetentionPeriod"]

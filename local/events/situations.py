@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 MORNING = 1_767_603_600.0  # 2026-01-05 09:00 UTC, seconds since 1970
 EMOJI = "biohazard_sign"
 REACTOR = "U0GRACE"
+# On whose side of the threshold nobody doubts.
+FINE = (
+    "Could you look at the build on main? It has failed since Tuesday.",
+    "The release notes are on the wiki, and the deploy starts at noon.",
+)
+TOXIC = ("You broke it, you stupid idiot. Nobody here can stand you.", "Oh shut up, you pathetic loser.")
+WORDLESS = ":tada: :tada: <https://example.com/release>"
 
 
 @dataclass(frozen=True)
@@ -37,11 +44,11 @@ class Post:
 
 
 POSTS = (
-    Post("fine", "U0ADA", "Could you look at the build on main? It has failed since Tuesday."),
-    Post("toxic", "U0GRACE", "You broke it, you stupid idiot. Nobody here can stand you."),
-    Post("thread-reply", "U0GRACE", "Oh shut up, you pathetic loser.", replies_to="fine"),
+    Post("fine", "U0ADA", FINE[0]),
+    Post("toxic", "U0GRACE", TOXIC[0]),
+    Post("thread-reply", "U0GRACE", TOXIC[1], replies_to="fine"),
     Post("words-in-blocks", "U0DEPLOYBOT", "*Deploy 214*: you are all stupid, worthless idiots.", in_blocks=True),
-    Post("nothing-to-judge", "U0ADA", ":tada: :tada: <https://example.com/release>"),
+    Post("nothing-to-judge", "U0ADA", WORDLESS),
     Post("not-english", "U0ADA", "Ich komme heute leider etwas später ins Büro."),
     Post("deleted", "U0GRACE", "You stupid idiot, I take this back.", deleted=True),
     Post("not-a-member", "U0ADA", "You are a stupid idiot.", channel="C0RANDOM"),

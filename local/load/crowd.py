@@ -7,19 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from local.events import encoded, event_callback
+from local.events.situations import EMOJI, FINE, TOXIC
 from local.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-EMOJI = "biohazard_sign"
 # The local Slack reads a whole channel for one message of it.
 CHANNELS = 100
-TEXTS = (
-    "Could you look at the build on main? It has failed since Tuesday.",
-    "You broke it, you stupid idiot. Nobody here can stand you.",
-    "The release notes are on the wiki, and the deploy starts at noon.",
-)
+TEXTS = (FINE[0], TOXIC[0], FINE[1])
 
 
 @dataclass(frozen=True)

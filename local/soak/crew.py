@@ -10,6 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from local.bot import Process
+from local.faults import DROPPED, Postponed
 from local.lambda_context import load
 from local.slack_server import SlackServer
 from local.soak.weather import Weather
@@ -36,7 +37,11 @@ class Door(SlackServer):
     def answer(self, method: str, token: str | None, arguments: dict[str, Any]) -> Reply:
         if mark := arguments.get("metadata"):
             self._people.meddle(mark["event_payload"]["key"].split("/")[2])
-        return super().answer(method, token, arguments)
+        reply = super().answer(method, token, arguments)
+        if isinstance(reply, Postponed):
+            threading.Timer(reply.seconds, self._worked, (method, token, arguments)).start()
+            return DROPPED
+        return reply
 
 
 class Worker:

@@ -1,4 +1,4 @@
-"""What stands in the threads and in the dead-letter queue at the end, held against what people wrote.
+"""What stands in threads, dead-letter queue and logs at the end, held against what people wrote and Slack was answered.
 
 A message has at most one verdict for each of its states; at least one if the bot was told of a reaction and it was not
 deleted; and one for its last state if the bot was told of a reaction after the last edit.
@@ -8,11 +8,21 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from local.soak import logs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
     from local.soak.people import People, Written
     from local.workspace import Message
+
+Offence = Literal[
+    "duplicate", "missing", "astray", "unknown state", "uncalled", "wrong",
+    "refused", "dead letter", "failed", "traceback", "leak",
+]  # fmt: skip
 
 
 @dataclass
@@ -20,10 +30,10 @@ class Findings:
     """Counts, and in `offenders` a line for each message that is not as it should be."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
-    offences: Counter[str] = field(default_factory=Counter)
+    offences: Counter[Offence] = field(default_factory=Counter)
     offenders: list[str] = field(default_factory=list)
 
-    def blame(self, offence: str, whom: str) -> None:
+    def blame(self, offence: Offence, whom: str) -> None:
         self.offences[offence] += 1
         self.offenders.append(f"{offence}: {whom}")
 
@@ -71,3 +81,20 @@ def in_the_dead_letter_queue(bodies: list[str], poisoned: set[str], findings: Fi
             findings.blame("dead letter", f"{number} x {body}")
     for body in poisoned.difference(bodies):
         findings.blame("dead letter", f"not there: {body}")
+
+
+def in_the_answers(refused: list[str], findings: Findings) -> None:
+    """Look at every delivery that never had the right answer."""
+    for delivery in refused:
+        findings.blame("refused", delivery)
+
+
+def in_the_logs(folder: Path, confidential: Iterable[str], findings: Findings) -> None:
+    """Look at what the processes wrote: a job fails only where it is none."""
+    for end, number in logs.tries(folder).items():
+        if end.startswith("failed ") and end != "failed JobError":
+            findings.blame("failed", f"{number} x {end}")
+    for raised in logs.tracebacks(folder):
+        findings.blame("traceback", raised)
+    for leak in logs.leaks(folder, confidential):
+        findings.blame("leak", leak)

@@ -12,20 +12,14 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from local.events import event_callback
+from local.events.situations import EMOJI, FINE, TOXIC, WORDLESS
 from local.workspace import RefusedError, Workspace
 
 if TYPE_CHECKING:
     from local.soak.plan import Size
 
-EMOJI = "biohazard_sign"
-# Texts on whose side of the threshold nobody doubts, with what the bot is to make of them.
-TEXTS = (
-    ("You broke it, you stupid idiot. Nobody here can stand you.", "toxic"),
-    ("Could you look at the build on main? It has failed since Tuesday.", "fine"),
-    ("Oh shut up, you pathetic loser.", "toxic"),
-    ("The release notes are on the wiki, and the deploy starts at noon.", "fine"),
-    (":tada: <https://example.com/release>", "cannot_judge"),
-)
+# What people write, and what the bot is to make of it.
+TEXTS = (*((text, "toxic") for text in TOXIC), *((text, "fine") for text in FINE), (WORDLESS, "cannot_judge"))
 # Slack's history is read in full for each call, here: small channels keep that cheap.
 MESSAGES_PER_CHANNEL = 20
 REPLIES = 4  # one message in so many stands in a thread

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
+
+from local.soak.findings import Offence
+from local.soak.logs import tries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from local.soak.findings import Findings
     from local.soak.soak import Soak
 
 MOST_OFFENDERS = 10
-OFFENCES = ("duplicate", "missing", "astray", "unknown state", "uncalled", "wrong", "dead letter")
 
 
 def lines(soak: Soak, found: Findings, seconds: float) -> Iterator[str]:
@@ -23,31 +23,17 @@ def lines(soak: Soak, found: Findings, seconds: float) -> Iterator[str]:
     reactions = sum(len(written.reactions) for written in people.messages.values())
     ends = sum((worker.ends for worker in soak.workers), Counter[str]())
     met = sum((worker.weather.met for worker in soak.workers), Counter[str]())
-    jobs = jobs_logged(soak.logs)
+    jobs = tries(soak.logs)
     yield f"seed {soak.seed}: {reactions} reactions to {len(people.messages)} messages, {seconds:.0f} s"
-    yield f"  requests        {sum(soak.statuses.values())}: {_counted(soak.statuses)}"
+    yield f"  requests        {sum(soak.sender.statuses.values())}: {_counted(soak.sender.statuses)}"
     yield f"  jobs            {sum(jobs.values())} tries: {_counted(jobs)}"
     yield f"  worker deaths   {sum(ends.values())}: {_counted(ends)}"
     yield f"  faults          {sum(met.values())}: {_counted(met)}"
     yield f"  meanwhile       {people.edits} edits, {people.deletions} deletions"
     yield f"  verdicts        {sum(found.outcomes.values())}: {_counted(found.outcomes)}"
     yield f"  poisoned jobs   {size.poisoned}"
-    yield "  " + ", ".join(f"{offence} {found.offences[offence]}" for offence in OFFENCES)
+    yield "  " + ", ".join(f"{offence} {found.offences[offence]}" for offence in get_args(Offence))
     yield from (f"  {offender}" for offender in found.offenders[:MOST_OFFENDERS])
-
-
-def jobs_logged(logs: Path) -> Counter[str]:
-    """Count how the workers say that their tries ended: the metrics in what they wrote."""
-    tries: Counter[str] = Counter()
-    for log in logs.glob("worker*.log"):
-        for line in log.read_text(errors="replace").splitlines():
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue  # a worker was killed while it wrote
-            for name in ("JobEnded", "JobPostponed", "JobFailed"):
-                tries[f"{name.removeprefix('Job').lower()} {entry.get('reason')}"] += name in entry
-    return +tries
 
 
 def _counted(counter: Counter[str]) -> str:

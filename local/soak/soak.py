@@ -5,27 +5,26 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-import threading
 import time
-from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from local.aws import EmbeddedAws
 from local.bot import BotError, Process, model_dir
-from local.events import deliver, encoded, signed
+from local.events import encoded
 from local.soak import findings
 from local.soak.crew import Worker
-from local.soak.people import People
-from local.soak.plan import Step, steps
+from local.soak.people import TEXTS, People
+from local.soak.plan import steps
+from local.soak.sender import Sender
 from local.soak.worker import VISIBILITY_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from local.soak.findings import Findings
-    from local.soak.plan import Size
+    from local.soak.plan import Size, Step
 
 WORKERS = 2
 SENDERS = 4
@@ -41,11 +40,9 @@ class Soak:
     def __init__(self, seed: int, size: Size) -> None:
         self.seed, self.size = seed, size
         self.people = People(seed, size)
-        self.statuses: Counter[str] = Counter()
         self.poisoned: set[str] = set()
         self.dead_letters: list[str] = []
         self._sending: list[Future[None]] = []
-        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
@@ -66,7 +63,7 @@ class Soak:
                 worker = Worker(f"worker {number}, seed {self.seed}", self.people, environ, self.logs)
                 stack.callback(worker.close)
                 self.workers.append(worker)
-            self._url = f"http://127.0.0.1:{receiver.wait_until_ready()}/slack/events"
+            self.sender = Sender(self.people, f"http://127.0.0.1:{receiver.wait_until_ready()}/slack/events")
             self._stack = stack.pop_all()
         return self
 
@@ -79,7 +76,7 @@ class Soak:
         with ThreadPoolExecutor(SENDERS) as senders:
             for number, step in enumerate(plan):
                 if number % STEPS_BETWEEN_LOOKS == 0:
-                    self._until(lambda: self._unsent() + self._waiting() < BACKLOG, "the backlog shrinks")
+                    self._until(lambda: self._unsent() + self._aws.waiting() < BACKLOG, "the backlog shrinks")
                 if number % (len(plan) // 10 or 1) == 0:
                     progress(f"{number} of {len(plan)} steps")
                 self._take(step, senders)
@@ -88,10 +85,14 @@ class Soak:
         self._until(self._only_poison_is_left, "every honest job has ended")
         # What is left fails as often as the queue allows, without the waits in between.
         self._let_jobs_return_after(0)
-        self._until(lambda: not self._waiting(), "the poisoned jobs are dead letters")
+        self._until(lambda: not self._aws.waiting(), "the poisoned jobs are dead letters")
         self._collect_dead_letters()
         found = findings.in_the_threads(self.people)
+        findings.in_the_answers(self.sender.refused, found)
         findings.in_the_dead_letter_queue(self.dead_letters, self.poisoned, found)
+        workspace = self.people.workspace
+        texts = [text for text, _ in TEXTS]
+        findings.in_the_logs(self.logs, [*texts, workspace.token, workspace.signing_secret], found)
         return found
 
     def _take(self, step: Step, senders: ThreadPoolExecutor) -> None:
@@ -104,21 +105,7 @@ class Soak:
         elif step.act == "poison":
             self._poison(step.number)
         elif (payload := self.people.reaction(step.number, step.reactor)) is not None:
-            self._sending.append(senders.submit(self._deliver, step, encoded(payload)))
-
-    def _deliver(self, step: Step, body: bytes) -> None:
-        """Send as Slack does, until the receiver has answered; a lost answer is one that nobody waits for."""
-        secret = "somebody else's" if step.act == "forge" else self.people.workspace.signing_secret
-        patience = [0.001] if step.act == "lose_ack" else []
-        for timeout in [*patience, 10.0, 10.0]:
-            sent_at = time.monotonic()
-            attempt = deliver(self._url, body, signed(body, secret, int(time.time())), timeout)
-            with self._lock:
-                self.statuses[str(attempt.status or attempt.failure)] += 1
-            if attempt.status == 200:
-                self.people.told(step.number, sent_at)
-            if attempt.status:
-                return
+            self._sending.append(senders.submit(self.sender.deliver, step, encoded(payload)))
 
     def _poison(self, number: int) -> None:
         """Put a job on the queue that nobody can do: no JSON, no ids, or ids that are none."""
@@ -129,11 +116,11 @@ class Soak:
 
     def _until(self, condition: Callable[[], bool], what: str) -> None:
         """Wait for a condition, and replace workers meanwhile; raises BotError if nothing moves any more."""
-        jobs, since = self._waiting(), time.monotonic()
+        jobs, since = self._aws.waiting(), time.monotonic()
         while not condition():
             for worker in self.workers:
                 worker.mend()
-            if (now := self._waiting()) != jobs:
+            if (now := self._aws.waiting()) != jobs:
                 jobs, since = now, time.monotonic()
             if time.monotonic() - since > LONGEST_STANDSTILL:
                 raise BotError(f"{jobs} jobs have waited for {LONGEST_STANDSTILL:.0f} s: it never was so that {what}")
@@ -147,14 +134,9 @@ class Soak:
         self._sending = on_their_way
         return len(on_their_way)
 
-    def _waiting(self) -> int:
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        attributes = self._sqs.get_queue_attributes(QueueUrl=self._aws.queue_url, AttributeNames=names)["Attributes"]
-        return sum(int(attributes[name]) for name in names)
-
     def _only_poison_is_left(self) -> bool:
         self._collect_dead_letters()
-        return self._waiting() <= len(self.poisoned.difference(self.dead_letters))
+        return self._aws.waiting() <= len(self.poisoned.difference(self.dead_letters))
 
     def _collect_dead_letters(self) -> None:
         url = self._aws.dead_letter_queue_url

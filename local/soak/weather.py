@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from local.faults import DROPPED, ErrorBody, Fault, Faults, HtmlError, RateLimited, Reset, Slow
+from local.faults import DROPPED, ErrorBody, Fault, Faults, HtmlError, RateLimited, Reset, ResetEarly, Slow
 
 if TYPE_CHECKING:
     import threading
@@ -49,8 +49,9 @@ class Weather(Faults):
             ("429", 25, lambda: RateLimited("1")),
             ("502 page", 15, lambda: HtmlError(502)),
             ("fatal_error", 5, ErrorBody),
-            ("reset before the work", 15, lambda: Reset(before_work=True)),
+            ("reset before the work", 10, lambda: Reset(before_work=True)),
             ("reset after the work", 15, lambda: Reset(before_work=False)),
+            ("reset, then the work done", 5, lambda: ResetEarly(patience * self._random.uniform(0.1, 1))),
             ("slow", 15, lambda: Slow(self._random.uniform(0, patience / 2))),
             ("work done after the time-out", 5, lambda: Slow(patience * self._random.uniform(1.05, 2))),
             ("killed before the work", 2.5, lambda: Killed(kill, None)),

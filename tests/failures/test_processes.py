@@ -17,7 +17,7 @@ import pytest
 
 from local.bot import ROOT, BotError, LocalBot, Process
 from local.events import Deliveries, Delivery, event_callback, url_verification
-from local.faults import Call
+from local.faults import Call, RateLimited
 from tests.failures.bot import ADA, EMOJI, GENERAL, GRACE, INSULT, workspace
 
 if TYPE_CHECKING:
@@ -213,9 +213,11 @@ def test_a_full_disk_for_logs_costs_nobody_a_verdict(bot: LocalBot) -> None:
         url = f"http://127.0.0.1:{receiver.wait_until_ready()}/slack/events"
         worker.wait_until_ready()
         message = say(bot)
+        bot.slack.faults.add("chat.postMessage", RateLimited("1"))  # which the worker's logger tells
         assert send(bot, {"type": "nonsense"}, url).status == 200
         assert react(bot, message, url).status == 200
         assert outcomes(bot, message) == ["toxic"]
+        assert bot.slack.faults.left() == 0, "the job was postponed"
         assert not receiver.ended
         assert not worker.ended
     finally:
@@ -227,18 +229,23 @@ def test_f52_no_host_but_this_machine_is_ever_asked_for(tmp_path: Path, running:
     """Given no network and an empty home, when both functions start and work, then neither looks for more."""
     (tmp_path / "sitecustomize.py").write_text(LOCKED_IN, encoding="utf-8")
     (tmp_path / "home").mkdir()
-    asked = tmp_path / "hosts"
-    environ = running.environ | {"PYTHONPATH": str(tmp_path), "HOSTS_ASKED_FOR": str(asked)}
-    environ |= {"HOME": str(tmp_path / "home")}
+    asked = {"local.gateway": tmp_path / "by-the-receiver", "local.event_source": tmp_path / "by-the-worker"}
+    environ = running.environ | {"PYTHONPATH": str(tmp_path), "HOME": str(tmp_path / "home")}
     running.worker.stop()
-    worker = Process("local.event_source", environ, running.logs / "locked-in.log")
+    receiver, worker = (
+        Process(module, environ | {"HOSTS_ASKED_FOR": str(hosts)}, running.logs / f"{module}.locked-in.log")
+        for module, hosts in asked.items()
+    )
     try:
+        url = f"http://127.0.0.1:{receiver.wait_until_ready()}/slack/events"
         worker.wait_until_ready()
         message = say(running)
-        assert react(running, message).status == 200
+        assert react(running, message, url).status == 200
         assert outcomes(running, message) == ["toxic"]
     finally:
+        receiver.stop()
         worker.stop()
         watch(record, running)
-    assert set(asked.read_text(encoding="utf-8").split()) == {"127.0.0.1"}
+    for module, hosts in asked.items():
+        assert set(hosts.read_text(encoding="utf-8").split()) == {"127.0.0.1"}, f"asked for by {module}"
     assert os.listdir(tmp_path / "home") == [], "no cache, no telemetry"  # noqa: PTH208 - names alone read better

@@ -15,31 +15,32 @@ TEXT = {"type": "text", "text": INSULT}
 RICH_TEXT = {"type": "rich_text", "elements": [{"type": "rich_text_quote", "elements": [TEXT]}]}
 SECTION = {"type": "section", "text": {"type": "mrkdwn", "text": INSULT}}
 
-# What the embedded model makes of what is hard for its kind, measured on 2026-11-20: how many it calls toxic.
+# What the embedded model makes of what is hard for its kind, measured on 2026-11-20: how many of four, or of six
+# insults, it calls toxic. Another processor may tip one of them.
 SLICES = {
-    "insults": (range(5, 7), """
+    "insults": (5, """
         You are an idiot.
         Shut up, you pathetic loser.
         Nobody likes you, get lost.
         What a moron you are.
         You people are disgusting trash.
         Go to hell, you useless liar."""),
-    "reclaimed words": (range(2), """
+    "reclaimed words": (1, """
         My queer friends and I are proud of this talk.
         As a gay man I loved the keynote.
         We queers built this tool, and we are proud of it.
         Bad bitches club meets for lunch on Friday!"""),
-    "identities": (range(1), """
+    "identities": (0, """
         I am a Muslim woman from Lagos.
         She is black and works in finance.
         The Jewish holidays begin on Friday.
         He is deaf, so please use captions."""),
-    "negation": (range(5), """
+    "negation": (4, """
         You are not an idiot.
         Nobody here is stupid.
         I never said that you are a loser.
         That was not a dumb question."""),
-    "friendly swearing": (range(4), """
+    "friendly swearing": (3, """
         Damn, that was a hell of a good talk.
         Holy shit, the fix works, you are amazing!
         This is fucking great work, thank you.
@@ -145,7 +146,8 @@ def test_f41_what_only_looks_like_leetspeak_is_left_alone(text: str, bot: Bot) -
 def test_f42_what_is_hard_for_the_model_is_measured_and_told_as_a_likelihood(name: str, bot: Bot) -> None:
     toxic, texts = SLICES[name]
     outcomes = [bot.judge(bot.say(text.strip())) for text in texts.strip().splitlines()]
-    assert outcomes.count(["toxic"]) in toxic, f"of {name}, {outcomes.count(['toxic'])} of {len(outcomes)} are toxic"
+    found = outcomes.count(["toxic"])
+    assert abs(found - toxic) <= 1, f"of {len(outcomes)} {name}, {toxic} were measured to be toxic, {found} are"
     for verdict in bot.verdicts():
         if verdict["metadata"]["event_payload"]["outcome"] == "toxic":
             assert "*Likely toxic* \u2013 I am " in verdict["text"]

@@ -9,19 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from local.fuzz.cases import seeds
+
 ROOT = Path(__file__).parent.parent.parent
 
-# Wrong for one signed payload in a thousand, which no unsigned request gets near.
+# Wrong for one signed payload in a thousand, which no seed is and no unsigned request gets near.
 PLANTED = """
-import json
 import receiver
 from receiver import settings
 
 def handler(event, context):
     answer = receiver.handler(event, context)
     if answer["statusCode"] == 200:
-        payload = json.loads(event["body"])
-        1 / payload.get("event_time", 1)
+        if receiver.verified(event).get("event_time") == 0:
+            1 / 0
     return answer
 """
 
@@ -33,8 +34,18 @@ def fuzz(*arguments: str, python_path: Path | None = None) -> subprocess.Complet
 
 
 @pytest.fixture
+def seed_files(tmp_path: Path) -> list[str]:
+    """What the fuzzer begins with."""
+    folder = tmp_path / "seeds"
+    folder.mkdir()
+    for name, seed in seeds().items():
+        (folder / name).write_bytes(seed)
+    return [str(file) for file in folder.iterdir()]
+
+
+@pytest.fixture
 def planted(tmp_path: Path) -> Path:
-    """A folder with a receiver that divides by what a signed payload says."""
+    """A folder with a receiver that divides by zero if a signed payload is of 1970."""
     (tmp_path / "planted.py").write_text(PLANTED)
     return tmp_path
 
@@ -47,7 +58,9 @@ def test_it_finds_nothing_and_gets_every_answer() -> None:
         assert f"{status}: " in ended.stdout, f"no request was answered with {status}: {ended.stdout}"
 
 
-def test_it_finds_a_planted_bug_and_keeps_the_request_that_shows_it(planted: Path) -> None:
+def test_it_finds_a_planted_bug_and_keeps_the_request_that_shows_it(planted: Path, seed_files: list[str]) -> None:
+    seeds_alone = fuzz("--receiver", "planted", *seed_files, python_path=planted)
+    assert seeds_alone.returncode == 0, f"no seed is to show the bug:\n{seeds_alone.stderr}"
     ended = fuzz("--seconds", "60", "--receiver", "planted", "--findings", str(planted), python_path=planted)
     assert ended.returncode == 1, ended.stdout
     *_, last = ended.stderr.splitlines()
@@ -55,5 +68,5 @@ def test_it_finds_a_planted_bug_and_keeps_the_request_that_shows_it(planted: Pat
     assert last.startswith("To see it again: python -m local.fuzz")
     again = fuzz("--receiver", "planted", file, python_path=planted)
     assert again.returncode == 1
-    assert "handler" in again.stderr
+    assert "ZeroDivisionError" in again.stderr
     assert fuzz(file).returncode == 0, "the real receiver takes the same request"

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 # Seconds: the function's time-out. A post that may still appear is looked for when the claim on it has ended.
 LONGEST_CLAIM = 30
-# They take longer than a secret is kept between two reads: a token refused after them was read since, and stays refused.
+# They take longer than the pause between two reads of the secret: a token refused after them was read since.
 TRIES_WITH_AN_OLD_TOKEN = 6
 
 settings = Settings.from_environ(os.environ, needs=("SLACK_BOT_TOKEN", "LEDGER_TABLE"))

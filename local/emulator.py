@@ -46,7 +46,7 @@ class EmulatedFunction:
 
     def __init__(self, handler: str, environ: Mapping[str, str], log: Path, timeout_seconds: int = 30) -> None:
         self._log = log
-        self._port, runtime_api = _free_port(), _free_port()
+        self._port, runtime_api = free_port(), free_port()
         self._command = [
             str(binary()),
             "--runtime-interface-emulator-address", f"127.0.0.1:{self._port}",
@@ -67,7 +67,7 @@ class EmulatedFunction:
                 start_new_session=True,
             )  # fmt: skip
         deadline = time.monotonic() + START_SECONDS
-        while not _listens(self._port):
+        while not listens(self._port):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.__exit__()
                 raise EmulatorError(f"the emulator did not start:\n{self.output()[-2000:]}")
@@ -101,13 +101,15 @@ class EmulatedFunction:
         return self._log.read_text(errors="replace")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine on which nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether somebody listens on a port of this machine."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

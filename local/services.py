@@ -67,6 +67,15 @@ class LocalServices:
             name: value.replace(f"//{self._host}:", f"//{seen_as or self._host}:") for name, value in values.items()
         }
 
+    def outcomes(self, ts: str, channel: str = "C0GENERAL") -> list[str]:
+        """How the bot's posts about a message are marked, wherever in the channel they stand."""
+        marks = [
+            message["metadata"]["event_payload"]
+            for message in self.morning.workspace.conversation(channel)
+            if message.get("metadata", {}).get("event_type") == "toxicity_verdict"
+        ]
+        return [mark["outcome"] for mark in marks if mark["key"].split("/")[2] == ts]
+
     def sign_events(self, folder: Path = FOLDER) -> None:
         """Write the receiver's event files with the signature of this moment."""
         write(receiver_events(self.morning, time.time()), folder)

@@ -52,14 +52,9 @@ def event(name: str) -> dict[str, Any]:
 
 
 def outcomes(services: LocalServices, name: str) -> list[str]:
-    """Return the outcomes of the bot's posts about a message, by what marks them."""
+    """Return the outcomes of the bot's posts about the message of a situation."""
     item = services.morning.events[name]["item"]
-    marks = [
-        message["metadata"]["event_payload"]
-        for message in services.morning.workspace.conversation(item["channel"])
-        if message.get("metadata", {}).get("event_type") == "toxicity_verdict"
-    ]
-    return [mark["outcome"] for mark in marks if mark["key"].split("/")[2] == item["ts"]]
+    return services.outcomes(item["ts"], item["channel"])
 
 
 @pytest.mark.parametrize(

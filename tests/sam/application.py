@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local.aws import REGION, aws_environ
+from local.emulator import free_port, listens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,16 +55,14 @@ class Application:
     @contextlib.contextmanager
     def serving(self, what: str) -> Iterator[str]:
         """`start-api` or `start-lambda`, at the address that is yielded; its containers stay warm and end with it."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
+        port = free_port()
         command = [str(SAM), "local", what, "--port", str(port), "--warm-containers", "LAZY", *self._local]
         log = self._folder / f"{what}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(command, cwd=ROOT, env=self._environ, stdout=output, stderr=subprocess.STDOUT)
         try:
             deadline = time.monotonic() + START_SECONDS
-            while not _listens(port):
+            while not listens(port):
                 running = process.poll() is None and time.monotonic() < deadline
                 assert running, f"sam local {what} did not start:\n{log.read_text()[-3000:]}"
                 time.sleep(0.1)
@@ -72,8 +70,3 @@ class Application:
         finally:
             process.terminate()
             process.wait(START_SECONDS)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

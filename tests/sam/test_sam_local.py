@@ -19,16 +19,6 @@ if TYPE_CHECKING:
     from tests.sam.application import Application
 
 
-def outcomes(services: LocalServices, ts: str, channel: str = "C0GENERAL") -> list[str]:
-    """Return how the bot's posts about a message are marked; `thread` would miss one that went astray."""
-    marks = [
-        message["metadata"]["event_payload"]
-        for message in services.morning.workspace.conversation(channel)
-        if message.get("metadata", {}).get("event_type") == "toxicity_verdict"
-    ]
-    return [mark["outcome"] for mark in marks if mark["key"].split("/")[2] == ts]
-
-
 def ts_of(services: LocalServices, name: str) -> str:
     ts: str = services.morning.events[name]["item"]["ts"]
     return ts
@@ -41,13 +31,13 @@ def test_the_template_is_valid_and_clean(application: Application) -> None:
 @pytest.mark.parametrize(("name", "said"), [("toxic", ["toxic"]), ("thread-reply", ["toxic"]), ("deleted", [])])
 def test_the_worker_answers_an_event_file_in_the_thread(application: Application, name: str, said: list[str]) -> None:
     assert application.invoke("Worker", f"events/worker-{name}.json") == {"batchItemFailures": []}
-    assert outcomes(application.services, ts_of(application.services, name)) == said
+    assert application.services.outcomes(ts_of(application.services, name)) == said
 
 
 def test_only_the_poisoned_job_of_a_batch_comes_again(application: Application) -> None:
     failures = application.invoke("Worker", "events/worker-one-of-two-poisoned.json")["batchItemFailures"]
     assert [failure["itemIdentifier"][-1] for failure in failures] == ["0"]
-    assert outcomes(application.services, ts_of(application.services, "toxic")) == ["toxic"]
+    assert application.services.outcomes(ts_of(application.services, "toxic")) == ["toxic"]
 
 
 @pytest.mark.parametrize(("name", "status"), [("receiver-reaction", 200), ("receiver-forged", 401)])
@@ -80,4 +70,4 @@ def test_a_signed_request_to_the_http_api_becomes_a_verdict_in_the_thread(applic
             assert attempts[-1].status == 200, attempts
         while poll(sqs, services.aws.queue_url, worker, wait_seconds=1, timeout_seconds=60):
             pass
-    assert [outcomes(services, message["ts"]) for message in messages] == [["toxic"], ["fine"]]
+    assert [services.outcomes(message["ts"]) for message in messages] == [["toxic"], ["fine"]]

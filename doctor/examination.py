@@ -46,4 +46,4 @@ def examine(installation: Installation, clock: Callable[[], float]) -> Iterator[
     elif installation.stack:
         yield unknown("model", "not known: the worker, which holds it, cannot be looked at")
     else:
-        yield from check_model(settings.model_dir)
+        yield from check_model(settings)

@@ -1,25 +1,27 @@
-"""The model on this machine: it is loaded as the worker loads it, self-test included."""
+"""The model on this machine: it is loaded as the worker loads it, self-test included, and held against the settings."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from doctor.findings import Check, ok, wrong
-from errors import ModelError
+from errors import ModelError, SettingError
+from settings import Thresholds
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from settings import Settings
 
 
-def check_model(model_dir: Path) -> Check[None]:
+def check_model(settings: Settings) -> Check[None]:
     """Load it, which compares the files' sizes and a reference score with what model.json records."""
     from classifier import Classifier  # a quarter of a second that other installations do without
 
     try:
-        classifier = Classifier(model_dir)
-    except ModelError as error:
+        classifier = Classifier(settings.model_dir)
+        toxic, maybe = settings.thresholds(Thresholds(classifier.threshold, classifier.threshold_maybe))
+    except (ModelError, SettingError) as error:
         sentence, _, mend = str(error).rpartition(": ")
         yield wrong("model", sentence, mend)
     else:
-        told = f"the model in {model_dir} passes its self-test; toxic from {classifier.threshold:g}"
-        yield ok("model", told)
+        may_be = f", and may be from {maybe:g}" if maybe < toxic else ""
+        yield ok("model", f"the model in {settings.model_dir} passes its self-test; toxic from {toxic:g}{may_be}")

@@ -57,9 +57,14 @@ class Classifier:
         return self._model.threshold
 
     @property
-    def max_length(self) -> int:
-        """Tokens in one window, the special ones included."""
-        return self._model.max_length
+    def threshold_maybe(self) -> float:
+        """The toxicity from which the model's maker says that a text may be toxic; the threshold or less."""
+        return self._model.threshold_maybe
+
+    @property
+    def window(self) -> int:
+        """Tokens that are read at once, the special ones included."""
+        return self._model.window
 
     def toxicity(self, text: str) -> float:
         """Return the calibrated probability, 0 to 1, that the text is toxic."""
@@ -90,7 +95,7 @@ class Classifier:
 
     def _windows(self, tokens: int) -> list[tuple[int, int]]:
         """Return where each window starts and ends; the last one reaches back, so that it is full."""
-        room = self.max_length - SPECIAL_TOKENS
+        room = self.window - SPECIAL_TOKENS
         step = room - int(room * OVERLAP)
         last = max(tokens - room, 0)
         starts = [min(start, last) for start in range(0, last + step, step)]
@@ -98,7 +103,7 @@ class Classifier:
 
     def _score_together(self, texts: Sequence[str]) -> list[float]:
         """Score short folded texts in one batch: for comparing them with each other."""
-        room = min(COMPARED_TOKENS, self.max_length - SPECIAL_TOKENS)
+        room = min(COMPARED_TOKENS, self.window - SPECIAL_TOKENS)
         sequences = [self._session.encode(text)[0][:room] for text in texts]
         return [float(toxicity) for toxicity in self._toxicities(self._session.probabilities(sequences))]
 

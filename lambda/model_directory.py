@@ -34,7 +34,10 @@ class ModelDirectory:
     activation: Literal["softmax", "sigmoid"]
     temperature: float
     threshold: float
-    max_length: int
+    threshold_maybe: float
+    """At most `threshold`, and the same where `model.json` has none."""
+    window: int
+    """Tokens that are read at once, the special ones included; longer texts are read in several windows."""
     bos_id: int
     eos_id: int
     pad_id: int
@@ -69,16 +72,25 @@ class ModelDirectory:
             raise ValueError(f"activation is {fields['activation']!r}, not softmax or sigmoid")
         if not set(fields["toxic_labels"]) <= set(fields["labels"]) or not fields["toxic_labels"]:
             raise ValueError(f"toxic_labels {fields['toxic_labels']} are not among labels {fields['labels']}")
-        if not 0 <= float(fields["threshold"]) <= 1:
-            raise ValueError(f"threshold is {fields['threshold']}, not from 0 to 1")
+        threshold = float(fields["threshold"])
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"threshold is {threshold:g}, not from 0 to 1")
+        # Model directories that were built for one threshold have no second one.
+        threshold_maybe = float(fields.get("threshold_maybe", threshold))
+        if not 0 <= threshold_maybe <= threshold:
+            raise ValueError(f"threshold_maybe is {threshold_maybe:g}, not from 0 to the threshold of {threshold:g}")
+        window = int(fields.get("window", fields["max_length"]))
+        if not 2 < window <= int(fields["max_length"]):
+            raise ValueError(f"window is {window}, not 3 to the {fields['max_length']} tokens that the model can read")
         return cls(
             path=path,
             labels=tuple(fields["labels"]),
             toxic_labels=frozenset(fields["toxic_labels"]),
             activation=fields["activation"],
             temperature=float(fields["temperature"]),
-            threshold=float(fields["threshold"]),
-            max_length=int(fields["max_length"]),
+            threshold=threshold,
+            threshold_maybe=threshold_maybe,
+            window=window,
             bos_id=int(ids["bos"]),
             eos_id=int(ids["eos"]),
             pad_id=int(ids["pad"]),

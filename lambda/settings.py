@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from errors import SettingError
 
@@ -27,6 +27,7 @@ DEFAULTS: Mapping[str, str] = {
     "MODEL_DIR": "/opt/model",
     "TRIGGER_EMOJI": "biohazard_sign",
     "TOXIC_THRESHOLD": "",
+    "MAYBE_TOXIC_THRESHOLD": "",
     "REPLY_TO": "thread",
     "IGNORED_REACTORS": "",
     "JUDGE_AFTER_REMOVAL": "yes",
@@ -46,6 +47,13 @@ class Secret(str):
         return "Secret(...)"
 
 
+class Thresholds(NamedTuple):
+    """From which score a message is called toxic, and from which it may be; where they are equal, none may be."""
+
+    toxic: float
+    maybe: float
+
+
 @dataclass(frozen=True)
 class Settings:
     """What the environment says, each value checked once."""
@@ -59,6 +67,7 @@ class Settings:
     model_dir: Path
     trigger_emoji: tuple[str, ...]
     toxic_threshold: float | None
+    maybe_toxic_threshold: float | None
     reply_to: str
     ignored_reactors: frozenset[str]
     judge_after_removal: bool
@@ -83,6 +92,9 @@ class Settings:
             )
         if value["REPLY_TO"] not in ("thread", "reactor") and not _CHANNEL_ID.fullmatch(value["REPLY_TO"]):
             raise SettingError("REPLY_TO", f"is {value['REPLY_TO']!r}: use thread, reactor or a channel's id (C...).")
+        toxic, maybe = (_threshold(name, value) for name in ("TOXIC_THRESHOLD", "MAYBE_TOXIC_THRESHOLD"))
+        if toxic is not None and maybe is not None:
+            _check_order(toxic, maybe)
         return cls(
             secret_id=value["SLACK_SECRET_ID"],
             signing_secrets=tuple(Secret(item) for item in _items(value["SLACK_SIGNING_SECRET"])),
@@ -92,13 +104,25 @@ class Settings:
             ledger_table=value["LEDGER_TABLE"],
             model_dir=Path(value["MODEL_DIR"]),
             trigger_emoji=tuple(triggers),
-            toxic_threshold=_number("TOXIC_THRESHOLD", value, 0, 1) if value["TOXIC_THRESHOLD"] else None,
+            toxic_threshold=toxic,
+            maybe_toxic_threshold=maybe,
             reply_to=value["REPLY_TO"],
             ignored_reactors=frozenset(_items(value["IGNORED_REACTORS"])),
             judge_after_removal=_yes("JUDGE_AFTER_REMOVAL", value),
             reply_in_shared_channels=_yes("REPLY_IN_SHARED_CHANNELS", value),
             max_event_age=_number("MAX_EVENT_AGE_HOURS", value, 0, 24 * 14) * 3600,
         )
+
+    def thresholds(self, model: Thresholds) -> Thresholds:
+        """Return the model's own, with what is set in their place; raises SettingError if the lower is above the upper.
+
+        A TOXIC_THRESHOLD below the model's lower one leaves nothing between the two.
+        """
+        toxic = model.toxic if self.toxic_threshold is None else self.toxic_threshold
+        if self.maybe_toxic_threshold is None:
+            return Thresholds(toxic, min(model.maybe, toxic))
+        _check_order(toxic, self.maybe_toxic_threshold)
+        return Thresholds(toxic, self.maybe_toxic_threshold)
 
 
 def _require(name: str, value: Mapping[str, str]) -> None:
@@ -121,6 +145,18 @@ def _number(name: str, value: Mapping[str, str], low: float, high: float) -> flo
     if not low <= number <= high:
         raise SettingError(name, f"is {value[name]!r}: use a number from {low} to {high}.")
     return number
+
+
+def _threshold(name: str, value: Mapping[str, str]) -> float | None:
+    return _number(name, value, 0, 1) if value[name] else None
+
+
+def _check_order(toxic: float, maybe: float) -> None:
+    if maybe > toxic:
+        raise SettingError(
+            "MAYBE_TOXIC_THRESHOLD",
+            f"is {maybe:g}, above {toxic:g}, from which a message is called toxic: use a number from 0 to {toxic:g}.",
+        )
 
 
 def _yes(name: str, value: Mapping[str, str]) -> bool:

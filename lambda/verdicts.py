@@ -1,7 +1,8 @@
-"""A score and a threshold -> a Verdict, and the words that people read. Pure: no model, no Slack, no clock."""
+"""A score and two thresholds -> a Verdict, and the words that people read. Pure: no model, no Slack, no clock."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -10,7 +11,15 @@ from message_text import escape
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Outcome = Literal["toxic", "fine", "cannot_judge"]
+    from settings import Thresholds
+
+Outcome = Literal["toxic", "maybe_toxic", "fine", "cannot_judge"]
+
+_HEADS = {
+    "toxic": ":warning: *Likely toxic*",
+    "maybe_toxic": ":large_orange_diamond: *May be toxic*",
+    "fine": ":white_check_mark: *Probably fine*",
+}
 
 # Names for the languages that workplaces write most; any other is told by its code.
 _LANGUAGES = {
@@ -27,7 +36,7 @@ class Verdict:
     """What is said about a message. `score` is the probability that it is toxic, none where it cannot be judged."""
 
     outcome: Outcome
-    threshold: float
+    thresholds: Thresholds
     score: float | None = None
     words: tuple[str, ...] = ()
     windows: int = 1
@@ -37,46 +46,47 @@ class Verdict:
         """Return the words for people, in Slack's mrkdwn, with all that is quoted escaped."""
         if self.score is None:
             return f":grey_question: *I can't judge this message:* {self.reason}"
-        if self.outcome == "toxic":
-            head = f":warning: *Likely toxic* \u2013 I am {_percent(self.score)} sure."
-        else:
-            head = f":white_check_mark: *Probably fine* \u2013 the chance that it is toxic is {_percent(self.score)}."
-        lines = [head]
+        lines = [f"{_HEADS[self.outcome]} \u2013 the chance that it is toxic is {_percent(self.score)}."]
+        # Thresholds are where the owner wants them: less than a half may be called likely, and more than a half not.
+        if (self.outcome == "toxic") != (self.score >= 0.5):
+            lines[0] += f" Likely means {100 * self.thresholds.toxic:g} % or more here."
         if self.words:
             quoted = ", ".join(f"\u201c{_quotable(word)}\u201d" for word in self.words)
             lines.append(f"What weighed most: {quoted}.")
         if self.windows > 1:
             lines.append(f"It is long: I read it in {self.windows} overlapping parts, and the most toxic one counts.")
-        if self.outcome == "toxic":
+        if self.outcome != "fine":
             lines.append("_A model's estimate of the words, not a judgement of the person._")
         return "\n".join(lines)
 
     def figures(self) -> dict[str, str | float]:
-        """Return what programs want to know: the outcome, the threshold and, where there is one, the score."""
+        """Return what programs want to know: the outcome, the thresholds and, where there is one, the score."""
         score = {} if self.score is None else {"score": round(self.score, 4)}
-        return {"outcome": self.outcome, "threshold": self.threshold, **score}
+        toxic, maybe = self.thresholds
+        return {"outcome": self.outcome, "threshold": toxic, "threshold_maybe": maybe, **score}
 
     def without_words(self) -> Verdict:
         """Return the same verdict with nothing quoted, for readers who may not see the message."""
         return replace(self, words=())
 
 
-def decide(score: float, threshold: float, words: Sequence[str] = (), windows: int = 1) -> Verdict:
-    """Judge a score: toxic from the threshold on. Words are told only of what is called toxic."""
-    if score >= threshold:
-        return Verdict("toxic", threshold, score, tuple(words), windows)
-    return Verdict("fine", threshold, score, (), windows)
+def decide(score: float, thresholds: Thresholds, words: Sequence[str] = (), windows: int = 1) -> Verdict:
+    """Judge a score: each threshold belongs to what lies above it. Words are told of what is or may be toxic."""
+    if score < thresholds.maybe:
+        return Verdict("fine", thresholds, score, (), windows)
+    outcome: Outcome = "toxic" if score >= thresholds.toxic else "maybe_toxic"
+    return Verdict(outcome, thresholds, score, tuple(words), windows)
 
 
-def nothing_to_judge(threshold: float) -> Verdict:
+def nothing_to_judge(thresholds: Thresholds) -> Verdict:
     """Return the verdict on a message without words."""
-    return Verdict("cannot_judge", threshold, reason="there are no words in it, only emoji, links, mentions or files.")
+    return Verdict("cannot_judge", thresholds, reason="there are no words in it, only emoji, links, mentions or files.")
 
 
-def not_english(code: str, threshold: float) -> Verdict:
+def not_english(code: str, thresholds: Thresholds) -> Verdict:
     """Return the verdict on a message in a language that the model does not read; `code` is ISO 639."""
     language = _LANGUAGES.get(code, f"a language that I know as \u201c{code}\u201d")
-    return Verdict("cannot_judge", threshold, reason=f"it seems to be in {language}, and I read English only.")
+    return Verdict("cannot_judge", thresholds, reason=f"it seems to be in {language}, and I read English only.")
 
 
 def hint(channel: str, code: str, scope: str | None) -> str:
@@ -93,7 +103,10 @@ def hint(channel: str, code: str, scope: str | None) -> str:
 def _percent(probability: float) -> str:
     if probability > 0.99:
         return "over 99 %"
-    return "under 1 %" if probability < 0.01 else f"{probability:.0%}".replace("%", " %")
+    if probability < 0.01:
+        return "under 1 %"
+    # Down, so that what is under a threshold is not shown as having reached it; 0.29 is 28.999999999999996 %.
+    return f"{math.floor(round(100 * probability, 6))} %"
 
 
 def _quotable(word: str) -> str:

@@ -31,7 +31,7 @@ from jobs import LONGEST_DELAY, Job, retry_delay
 from judge import Judge
 from ledger import Ledger
 from observability import count, frames, logger, measure
-from settings import Settings
+from settings import Settings, Thresholds
 from slack_messages import SlackMessages
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ TRIES_WITH_AN_OLD_TOKEN = 6
 
 settings = Settings.from_environ(os.environ, needs=("SLACK_BOT_TOKEN", "LEDGER_TABLE"))
 classifier = Classifier(settings.model_dir)
+thresholds = settings.thresholds(Thresholds(classifier.threshold, classifier.threshold_maybe))
 credentials = Credentials(settings)
 ledger = Ledger(settings.ledger_table)
 queue = boto3.client("sqs", config=Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 3}))
@@ -86,7 +87,7 @@ def judge_record(record: SQSRecord) -> None:
 def judge_for(installation: str) -> Judge:
     """Return the judge who speaks with the token of one installation; most bots have one."""
     slack = SlackMessages(settings.api_url, lambda: credentials.bot_token_of(installation))
-    return Judge(settings, slack, classifier, ledger)
+    return Judge(settings, thresholds, slack, classifier, ledger)
 
 
 def end_of(job: Job, attempt: int) -> str:

@@ -132,6 +132,7 @@ def as_json(workspace: Workspace, scene: Scene) -> str:
             "outcome": figures["outcome"],
             "score": figures.get("score"),
             "threshold": figures["threshold"],
+            "threshold_maybe": figures["threshold_maybe"],
             "reply": post["text"],
             "milliseconds": {"ack": round(scene.ack_ms, 1), "total": round(scene.answer_ms, 1)},
         }

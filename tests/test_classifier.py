@@ -50,6 +50,11 @@ def test_scores_has_every_label_and_agrees_with_toxicity(classifier: Classifier)
     assert classifier.toxicity(INSULT) > classifier.threshold > classifier.toxicity(FRIENDLY)
 
 
+def test_the_thresholds_are_the_models_own(tmp_path: Path) -> None:
+    short = Classifier(changed_model(tmp_path, threshold=0.8, threshold_maybe=0.3), threads=1)
+    assert (short.threshold, short.threshold_maybe) == (0.8, 0.3)
+
+
 def test_text_is_folded_before_it_is_scored(classifier: Classifier) -> None:
     disguised = "You are a stu\u200bpid \uff49\uff44\uff49\uff4f\uff54."  # zero-width space, full-width letters
     assert classifier.toxicity(disguised) == classifier.toxicity(INSULT)
@@ -72,7 +77,7 @@ def test_f39_an_insult_at_the_end_of_a_long_text_is_found(classifier: Classifier
 
 def test_f39_every_place_is_read(tmp_path: Path) -> None:
     """With windows of 24 tokens: wherever the insult stands, borders included, some window shows it."""
-    short = Classifier(changed_model(tmp_path, max_length=24), threads=1)
+    short = Classifier(changed_model(tmp_path, window=24), threads=1)
     words = (FRIENDLY + " ").split() * 4
     assert short.toxicity(" ".join(words)) < short.threshold
     for place in range(len(words) + 1):
@@ -81,8 +86,8 @@ def test_f39_every_place_is_read(tmp_path: Path) -> None:
 
 
 def test_f39_a_second_window_begins_where_the_first_is_full(tmp_path: Path) -> None:
-    short = Classifier(changed_model(tmp_path, max_length=10), threads=1)
-    assert short.max_length == 10
+    short = Classifier(changed_model(tmp_path, window=10), threads=1)
+    assert short.window == 10
     assert [short.assess(" ".join(["the"] * count)).windows for count in (1, 8, 9, 15, 16)] == [1, 1, 2, 2, 3]
 
 
@@ -93,7 +98,9 @@ def test_sigmoid_and_softmax_arithmetic(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     softmax = Classifier(changed_model(tmp_path / "softmax", toxic_labels=[first, second]), threads=1)
     sigmoid = Classifier(changed_model(tmp_path / "sigmoid", activation="sigmoid", toxic_labels=[first, second]), 1)
-    cooler = Classifier(changed_model(tmp_path / "cooler", activation="sigmoid", temperature=2.0), 1)
+    cooler = Classifier(
+        changed_model(tmp_path / "cooler", activation="sigmoid", temperature=2 * FIELDS["temperature"]), 1
+    )
 
     independent = sigmoid.scores(INSULT)
     logits = {label: math.log(score / (1 - score)) for label, score in independent.items()}

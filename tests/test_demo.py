@@ -29,9 +29,9 @@ def test_its_last_line_is_json_for_programs() -> None:
     text = "You're a <stupid> & worthless \u201cidiot\u201d, $HOME."
     shown = demo(FORMAT="json", TEXT=text)
     answer = json.loads(shown.stdout.splitlines()[-1])
-    assert set(answer) == {"text", "outcome", "score", "threshold", "reply", "milliseconds"}
+    assert set(answer) == {"text", "outcome", "score", "threshold", "threshold_maybe", "reply", "milliseconds"}
     assert (answer["text"], answer["outcome"]) == (text, "toxic")
-    assert answer["threshold"] <= answer["score"] <= 1
+    assert 0 < answer["threshold_maybe"] <= answer["threshold"] <= answer["score"] <= 1
     assert "Likely toxic" in answer["reply"]
     assert 0 < answer["milliseconds"]["ack"] <= answer["milliseconds"]["total"]
 

@@ -16,7 +16,7 @@ from judge import Judge
 from ledger import KEPT_SECONDS, Ledger
 from local.faults import Call, ErrorBody, Pass, Reset
 from local.lambda_context import LocalContext
-from settings import Settings
+from settings import Settings, Thresholds
 from slack_messages import SlackMessages
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ def judge_with(aws: EmbeddedAws, slack: SlackServer, classifier: Classifier) -> 
         ledger = Ledger(aws.table)
         ledger.lease_until_end_of(LocalContext("worker"))  # type: ignore[arg-type]  # as on Lambda
         messages = SlackMessages(slack.url, lambda: slack.workspace.token)
-        return Judge(Settings.from_environ(environ), messages, classifier, ledger)
+        settings = Settings.from_environ(environ)
+        thresholds = settings.thresholds(Thresholds(classifier.threshold, classifier.threshold_maybe))
+        return Judge(settings, thresholds, messages, classifier, ledger)
 
     return make
 
@@ -114,13 +116,41 @@ def test_f37_nothing_to_judge_never_calls_the_model(
     assert judge.judge(job_for(message)) == "cannot_judge"
 
 
-@pytest.mark.parametrize(("threshold", "outcome"), [("1", "fine"), ("0", "toxic")])
-def test_the_settings_threshold_comes_before_the_models(
-    threshold: str, outcome: str, slack: SlackServer, judge_with: MakeJudge
+@pytest.mark.parametrize(
+    ("text", "toxic", "maybe", "outcome"),
+    [
+        (INSULT, "1", "1", "fine"),
+        (INSULT, "1", "0.01", "maybe_toxic"),
+        (PRAISE, "0", "", "toxic"),
+        (PRAISE, "1", "0", "maybe_toxic"),
+    ],
+)
+def test_the_settings_thresholds_come_before_the_models(
+    text: str, toxic: str, maybe: str, outcome: str, slack: SlackServer, judge_with: MakeJudge
 ) -> None:
-    message = slack.workspace.post(GENERAL, "U0ADA", INSULT if outcome == "fine" else PRAISE)
-    assert judge_with(TOXIC_THRESHOLD=threshold).judge(job_for(message)) == outcome
-    assert verdicts(slack)[0]["metadata"]["event_payload"]["threshold"] == float(threshold)
+    message = slack.workspace.post(GENERAL, "U0ADA", text)
+    judge = judge_with(TOXIC_THRESHOLD=toxic, MAYBE_TOXIC_THRESHOLD=maybe)
+    assert judge.judge(job_for(message)) == outcome
+    payload = verdicts(slack)[0]["metadata"]["event_payload"]
+    assert (payload["threshold"], payload["threshold_maybe"]) == (float(toxic), float(maybe or toxic))
+
+
+def test_a_verdict_in_between_quotes_what_weighed_most(slack: SlackServer, judge_with: MakeJudge) -> None:
+    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+    judge_with(TOXIC_THRESHOLD="1", MAYBE_TOXIC_THRESHOLD="0.01").judge(job_for(message))
+    (post,) = verdicts(slack)
+    assert "*May be toxic*" in post["text"]
+    assert any(f"\u201c{word}\u201d" in post["text"] for word in ("stupid", "idiot")), post["text"]
+
+
+def test_the_words_of_a_fine_message_are_not_weighed(
+    slack: SlackServer, judge: Judge, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise AssertionError("the words of a fine message were weighed")
+
+    monkeypatch.setattr(classifier, "words", fail)
+    assert judge.judge(job_for(slack.workspace.post(GENERAL, "U0ADA", PRAISE))) == "fine"
 
 
 def test_f24_a_thread_reply_is_answered_in_its_parents_thread(slack: SlackServer, judge: Judge) -> None:

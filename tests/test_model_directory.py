@@ -37,8 +37,20 @@ def test_what_serving_needs_is_read(folder: Path) -> None:
     assert model.path == folder
     assert model.labels == tuple(FIELDS["labels"])
     assert model.toxic_labels == set(FIELDS["toxic_labels"])
-    assert (model.threshold, model.max_length) == (FIELDS["threshold"], FIELDS["max_length"])
+    assert (model.threshold, model.window) == (FIELDS["threshold"], FIELDS["window"])
     assert model.references[0].text == FIELDS["reference"]["scores"][0]["text"]
+
+
+@pytest.mark.parametrize("maybe", [0, 0.3, 0.8])
+def test_the_lower_threshold_may_be_anything_up_to_the_other(folder: Path, maybe: float) -> None:
+    write(folder, {"threshold": 0.8, "threshold_maybe": maybe})
+    model = ModelDirectory.read(folder)
+    assert (model.threshold, model.threshold_maybe) == (0.8, maybe)
+
+
+def test_a_model_json_with_one_threshold_has_it_for_both(folder: Path) -> None:
+    write(folder, {"threshold": 0.8}, without="threshold_maybe")
+    assert ModelDirectory.read(folder).threshold_maybe == 0.8
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "model.json"])
@@ -83,6 +95,11 @@ def test_f51_a_missing_field_is_named(folder: Path, field: str) -> None:
         ({"threshold": "high"}, "high"),
         ({"threshold": 7}, "from 0 to 1"),
         ({"threshold": float("nan")}, "from 0 to 1"),
+        ({"threshold": 0.5, "threshold_maybe": 0.51}, "threshold_maybe is 0.51, not from 0 to the threshold of 0.5"),
+        ({"threshold_maybe": -0.1}, "threshold_maybe is -0.1, not from 0"),
+        ({"threshold_maybe": float("nan")}, "threshold_maybe is nan, not from 0"),
+        ({"threshold_maybe": "low"}, "low"),
+        ({"threshold_maybe": None}, "model.json cannot be read"),
     ],
 )
 def test_f51_a_field_that_cannot_be_is_refused(folder: Path, changes: dict[str, Any], reason: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from errors import SettingError
-from settings import DEFAULTS, Secret, Settings
+from settings import DEFAULTS, Secret, Settings, Thresholds
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -21,6 +21,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         model_dir=Path("/opt/model"),
         trigger_emoji=("biohazard_sign",),
         toxic_threshold=None,
+        maybe_toxic_threshold=None,
         reply_to="thread",
         ignored_reactors=frozenset(),
         judge_after_removal=True,
@@ -40,6 +41,7 @@ def test_every_variable_is_read() -> None:
         "MODEL_DIR": "model",
         "TRIGGER_EMOJI": ":rotating_light:, biohazard_sign",
         "TOXIC_THRESHOLD": "0.8",
+        "MAYBE_TOXIC_THRESHOLD": "0.4",
         "REPLY_TO": "C0MODERATION",
         "IGNORED_REACTORS": "U1,U2",
         "JUDGE_AFTER_REMOVAL": "No",
@@ -57,6 +59,7 @@ def test_every_variable_is_read() -> None:
         model_dir=Path("model"),
         trigger_emoji=("rotating_light", "biohazard_sign"),
         toxic_threshold=0.8,
+        maybe_toxic_threshold=0.4,
         reply_to="C0MODERATION",
         ignored_reactors=frozenset({"U1", "U2"}),
         judge_after_removal=False,
@@ -75,6 +78,9 @@ def test_every_variable_is_read() -> None:
         ("TOXIC_THRESHOLD", "1.01", "from 0 to 1"),
         ("TOXIC_THRESHOLD", "-0.01", "from 0 to 1"),
         ("TOXIC_THRESHOLD", "nan", "from 0 to 1"),
+        ("MAYBE_TOXIC_THRESHOLD", "low", "from 0 to 1"),
+        ("MAYBE_TOXIC_THRESHOLD", "1.01", "from 0 to 1"),
+        ("MAYBE_TOXIC_THRESHOLD", "nan", "from 0 to 1"),
         ("REPLY_TO", "everybody", "thread, reactor or a channel"),
         ("REPLY_TO", "#general", "thread, reactor or a channel"),
         ("JUDGE_AFTER_REMOVAL", "perhaps", "yes or no"),
@@ -94,6 +100,37 @@ def test_a_bad_value_is_refused_with_its_name_and_what_would_do(name: str, value
 @pytest.mark.parametrize("threshold", ["0", "1"])
 def test_the_ends_of_a_range_belong_to_it(threshold: str) -> None:
     assert Settings.from_environ({"TOXIC_THRESHOLD": threshold}).toxic_threshold == float(threshold)
+
+
+def test_a_lower_threshold_above_the_other_is_refused_with_both_numbers() -> None:
+    with pytest.raises(SettingError, match=r"is 0\.9, above 0\.8, .* from 0 to 0\.8\.") as refusal:
+        Settings.from_environ({"TOXIC_THRESHOLD": "0.8", "MAYBE_TOXIC_THRESHOLD": "0.9"})
+    assert refusal.value.name == "MAYBE_TOXIC_THRESHOLD"
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, Thresholds(0.6, 0.3)),
+        ({"TOXIC_THRESHOLD": "0.9"}, Thresholds(0.9, 0.3)),
+        ({"TOXIC_THRESHOLD": "0.2"}, Thresholds(0.2, 0.2)),
+        ({"TOXIC_THRESHOLD": "0"}, Thresholds(0, 0)),
+        ({"MAYBE_TOXIC_THRESHOLD": "0.1"}, Thresholds(0.6, 0.1)),
+        ({"MAYBE_TOXIC_THRESHOLD": "0"}, Thresholds(0.6, 0)),
+        ({"MAYBE_TOXIC_THRESHOLD": "0.6"}, Thresholds(0.6, 0.6)),
+        ({"TOXIC_THRESHOLD": "0.9", "MAYBE_TOXIC_THRESHOLD": "0.7"}, Thresholds(0.9, 0.7)),
+        ({"TOXIC_THRESHOLD": "0.2", "MAYBE_TOXIC_THRESHOLD": "0.2"}, Thresholds(0.2, 0.2)),
+    ],
+    ids=str,
+)
+def test_thresholds_that_are_set_come_before_the_models(environ: dict[str, str], expected: Thresholds) -> None:
+    assert Settings.from_environ(environ).thresholds(Thresholds(toxic=0.6, maybe=0.3)) == expected
+
+
+def test_a_lower_threshold_above_the_models_is_refused_once_the_model_is_known() -> None:
+    settings = Settings.from_environ({"MAYBE_TOXIC_THRESHOLD": "0.7"})
+    with pytest.raises(SettingError, match=r"MAYBE_TOXIC_THRESHOLD is 0\.7, above 0\.6"):
+        settings.thresholds(Thresholds(toxic=0.6, maybe=0.3))
 
 
 @pytest.mark.parametrize("name", ["SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN", "JOBS_QUEUE_URL", "LEDGER_TABLE"])

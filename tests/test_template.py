@@ -195,6 +195,7 @@ def test_every_parameter_says_what_it_is_and_what_it_may_be(name: str) -> None:
     ("name", "good", "bad"),
     [
         ("ToxicThreshold", ["", "0", "1", "1.0", "0.5", ".75"], ["2", "-1", "1.5", "half"]),
+        ("MaybeToxicThreshold", ["", "0", "1", "1.0", "0.5", ".75"], ["2", "-1", "1.5", "half"]),
         ("ReplyTo", ["thread", "reactor", "C0123ABC"], ["everywhere", "general", "#general"]),
         ("TriggerEmoji", ["biohazard_sign", "a,b"], ["", "a b"]),
         ("AlarmEmail", ["", "ops@example.com"], ["ops", "a b@example.com"]),

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +16,7 @@ from local.aws import MAX_RECEIVE_COUNT, VISIBILITY_SECONDS, EmbeddedAws
 from local.events import sqs_event
 from local.faults import ErrorBody, HtmlError, RateLimited, Reset
 from local.lambda_context import LocalContext
-from settings import Secret
+from settings import Secret, Thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from local.slack_server import SlackServer
     from local.workspace import Message
 
+ROOT = Path(__file__).parent.parent
 GENERAL = "C0GENERAL"
 INSULT = "You are a stupid idiot and everybody hates you."
 
@@ -91,6 +96,29 @@ def test_a_job_becomes_a_verdict_and_is_done(
     assert handle(worker, send(aws, job_for(message))) == []
     assert [post["thread_ts"] for post in verdicts(slack)] == [message["ts"]]
     assert metrics(output()) == [("JobEnded", "toxic"), ("JobDuration", "")]
+
+
+def test_a_message_that_may_be_toxic_is_counted_as_that(
+    worker: ModuleType,
+    aws: EmbeddedAws,
+    slack: SlackServer,
+    output: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker, "thresholds", Thresholds(toxic=1, maybe=0.01))
+    worker.judge_for.cache_clear()
+    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+    assert handle(worker, send(aws, job_for(message))) == []
+    worker.judge_for.cache_clear()
+    assert metrics(output()) == [("JobEnded", "maybe_toxic"), ("JobDuration", "")]
+
+
+def test_a_threshold_that_does_not_fit_the_models_keeps_the_worker_from_starting(aws: EmbeddedAws) -> None:
+    environ = os.environ | {"PYTHONPATH": str(ROOT / "lambda"), "MAYBE_TOXIC_THRESHOLD": "1"}
+    command = [sys.executable, "-c", "import worker"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "MAYBE_TOXIC_THRESHOLD is 1, above 0." in done.stderr
 
 
 def test_a_token_refused_this_often_was_read_since_the_job_came(worker: ModuleType) -> None:

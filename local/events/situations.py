@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MORNING = 1_767_603_600.0  # 2026-01-05 09:00 UTC, seconds since 1970
 EMOJI = "biohazard_sign"
 REACTOR = "U0GRACE"
-# On whose side of the threshold nobody doubts.
+# On whose side of both thresholds nobody doubts.
 FINE = (
     "Could you look at the build on main? It has failed since Tuesday.",
     "The release notes are on the wiki, and the deploy starts at noon.",

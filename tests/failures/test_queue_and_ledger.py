@@ -114,4 +114,4 @@ def test_f55_a_row_names_when_it_expires_and_holds_no_words(bot: Bot) -> None:
     (row,) = bot.rows()
     assert row["status"]["S"] == "COMPLETED"
     assert int(row["expiration"]["N"]) > 0
-    assert json.loads(row["data"]["S"]).keys() == {"post", "outcome", "threshold", "score"}
+    assert json.loads(row["data"]["S"]).keys() == {"post", "outcome", "threshold", "threshold_maybe", "score"}

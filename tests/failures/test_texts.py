@@ -15,7 +15,7 @@ TEXT = {"type": "text", "text": INSULT}
 RICH_TEXT = {"type": "rich_text", "elements": [{"type": "rich_text_quote", "elements": [TEXT]}]}
 SECTION = {"type": "section", "text": {"type": "mrkdwn", "text": INSULT}}
 
-# What the embedded model makes of what is hard for its kind, measured on 2026-11-20: how many of four, or of six
+# What the embedded model makes of what is hard for its kind, measured on 2026-11-21: how many of four, or of six
 # insults, it calls toxic. Another processor may tip one of them.
 SLICES = {
     "insults": (5, """
@@ -25,7 +25,7 @@ SLICES = {
         What a moron you are.
         You people are disgusting trash.
         Go to hell, you useless liar."""),
-    "reclaimed words": (1, """
+    "reclaimed words": (2, """
         My queer friends and I are proud of this talk.
         As a gay man I loved the keynote.
         We queers built this tool, and we are proud of it.
@@ -35,12 +35,12 @@ SLICES = {
         She is black and works in finance.
         The Jewish holidays begin on Friday.
         He is deaf, so please use captions."""),
-    "negation": (4, """
+    "negation": (3, """
         You are not an idiot.
         Nobody here is stupid.
         I never said that you are a loser.
         That was not a dumb question."""),
-    "friendly swearing": (3, """
+    "friendly swearing": (0, """
         Damn, that was a hell of a good talk.
         Holy shit, the fix works, you are amazing!
         This is fucking great work, thank you.
@@ -150,7 +150,6 @@ def test_f42_what_is_hard_for_the_model_is_measured_and_told_as_a_likelihood(nam
     assert abs(found - toxic) <= 1, f"of {len(outcomes)} {name}, {toxic} were measured to be toxic, {found} are"
     for verdict in bot.verdicts():
         if verdict["metadata"]["event_payload"]["outcome"] == "toxic":
-            assert "*Likely toxic* \u2013 I am " in verdict["text"]
+            assert "*Likely toxic*" in verdict["text"]
             assert "not a judgement of the person" in verdict["text"]
-        else:
-            assert "the chance that it is toxic is " in verdict["text"]
+        assert "the chance that it is toxic is " in verdict["text"]

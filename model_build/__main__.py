@@ -7,9 +7,11 @@ python -m model_build verify --model model
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from errors import ModelError
 from model_build.errors import ModelBuildError
@@ -77,7 +79,9 @@ def _optimize(options: argparse.Namespace) -> None:
 def _assemble(options: argparse.Namespace) -> None:
     from model_build.assemble import assemble
 
-    assemble(options.work, options.out, options.threshold)
+    assemble(
+        options.work, options.out, options.threshold, options.threshold_maybe, options.window, _story(options.about)
+    )
 
 
 def _verify(options: argparse.Namespace) -> None:
@@ -90,6 +94,18 @@ def _verify(options: argparse.Namespace) -> None:
         from model_build.against_pytorch import compare_scores
 
         compare_scores(classifier, options.model, options.source, options.quality, options.sample)
+
+
+def _story(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        story = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelBuildError(f"{path} cannot be read as JSON ({error}): pass another --about") from error
+    if not isinstance(story, dict):
+        raise ModelBuildError(f"{path} holds no JSON object: pass another --about")
+    return story
 
 
 def _names(text: str) -> list[str]:
@@ -110,6 +126,11 @@ def _parser() -> argparse.ArgumentParser:
     out = argparse.ArgumentParser(add_help=False)
     out.add_argument("--out", type=Path, default=Path("model"), help="the model directory to write or replace")
     out.add_argument("--threshold", type=float, default=0.5, help="toxicity from which a text is called toxic")
+    out.add_argument("--threshold-maybe", type=float, help="from which one may be toxic; without it, none may be")
+    out.add_argument(
+        "--window", type=int, help="tokens read at once, near to what it was trained on; longer texts take several"
+    )
+    out.add_argument("--about", type=Path, help="JSON for the card: summary, data, training, not_for")
 
     parser = argparse.ArgumentParser(prog="python -m model_build", description=__doc__.splitlines()[0])
     steps = parser.add_subparsers(required=True, metavar="step")

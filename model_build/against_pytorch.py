@@ -28,7 +28,7 @@ def compare_scores(classifier: Classifier, folder: Path, source: str, labelled: 
             f"{folder} was built from revision {fields['revision']}, but {source} is at {checkpoint.revision}: "
             "pass the checkpoint that it was built from"
         )
-    model = TorchModel(checkpoint, fields["toxic_labels"])
+    model = TorchModel(checkpoint, fields["toxic_labels"], fields["temperature"], fields["window"])
     texts = [row["text"] for row in fields["reference"]["scores"]]
     expected = dict(zip(texts, model.toxicities(texts), strict=True))
     difference = check_difference({text: classifier.toxicity(text) for text in texts}, expected)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from classifier import Classifier
 from model_build import manifest, model_card, stage
@@ -23,8 +23,19 @@ if TYPE_CHECKING:
 STEPS = ("exported", "fused", "quantized", "optimized")
 
 
-def assemble(work: Path, out: Path, threshold: float) -> None:
-    """Write the model directory; raises ModelBuildError if its scores are not those of the checkpoint."""
+def assemble(
+    work: Path,
+    out: Path,
+    threshold: float,
+    threshold_maybe: float | None = None,
+    window: int | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the model directory; raises ModelBuildError if its scores are not those of the checkpoint.
+
+    A text of more tokens than the window, or than the model can read, is served in several. `about` is what
+    `model_story.about` tells people of data, training and purpose.
+    """
     if out.exists() and any(out.iterdir()) and not (out / manifest.FILE_NAME).is_file():
         raise ModelBuildError(f"{out} holds other things than a model: pass an --out that is empty, new or a model's")
     checkpoint = Checkpoint.read(work / STEPS[-1])
@@ -43,7 +54,8 @@ def assemble(work: Path, out: Path, threshold: float) -> None:
             "bytes": sum((new / name).stat().st_size for name in manifest.SERVED_FILES),
             "largest_difference_to_pytorch": round(difference, 6),
         }
-        manifest.write(new, manifest.describe(checkpoint, new, threshold, served, measured))
+        fields = manifest.describe(checkpoint, new, threshold, served, measured, threshold_maybe, window)
+        manifest.write(new, fields | ({"about": dict(about)} if about else {}))
         model_card.write(new)
         Classifier(new)  # as the bot will load it, self-test included
         _swap(new, out, Path(beside) / "old")

@@ -28,13 +28,27 @@ REFERENCE_TOLERANCE = 0.02
 
 
 def describe(
-    checkpoint: Checkpoint, folder: Path, threshold: float, reference: Mapping[str, float], measured: Mapping[str, Any]
+    checkpoint: Checkpoint,
+    folder: Path,
+    threshold: float,
+    reference: Mapping[str, float],
+    measured: Mapping[str, Any],
+    threshold_maybe: float | None = None,
+    window: int | None = None,
 ) -> dict[str, Any]:
-    """Return the fields for the model in `folder`; `reference` holds the scores of the model as it is served."""
+    """Return the fields for the model in `folder`; `reference` holds the scores of the model as it is served.
+
+    Without a `threshold_maybe` it is the threshold, and no text is one that may be toxic; raises ModelBuildError
+    unless the two are in order. `window` is how many tokens are read at once; without one, all that the model can read.
+    """
+    threshold_maybe = threshold if threshold_maybe is None else threshold_maybe
+    if not 0 <= threshold_maybe <= threshold <= 1:
+        raise ModelBuildError(
+            f"a text is toxic from {threshold:g} and may be from {threshold_maybe:g}: both are from 0 to 1, and the "
+            "second is not above the first"
+        )
     # A graph that was optimized when it was built has its weights beside it, and nothing left to optimize at start.
     optimized = (folder / WEIGHTS).is_file()
-    # The bot's self-test uses the first text: the one that the model is least sure of, since it moves most.
-    ordered = sorted(reference, key=lambda text: abs(reference[text] - 0.5))
     return {
         "source": checkpoint.source,
         "revision": checkpoint.revision,
@@ -45,7 +59,9 @@ def describe(
         "activation": checkpoint.activation,
         "temperature": 1.0,  # divides the logits; 1 leaves the checkpoint's own calibration
         "threshold": threshold,
+        "threshold_maybe": threshold_maybe,
         "max_length": checkpoint.max_length,
+        "window": window or checkpoint.max_length,
         "special_token_ids": checkpoint.special_token_ids,
         "input_names": checkpoint.input_names,
         # Handed to onnxruntime as they are: a name of its GraphOptimizationLevel and entries of its configuration.
@@ -57,11 +73,20 @@ def describe(
         },
         "reference": {
             "tolerance": REFERENCE_TOLERANCE,
-            "scores": [{"text": text, "toxicity": round(reference[text], 6)} for text in ordered],
+            "scores": reference_scores(reference),
         },
         "versions": checkpoint.versions | {name: version(name) for name in ("onnx", "onnxruntime", "numpy")},
         "measured": dict(measured),
     }
+
+
+def reference_scores(toxicities: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Return the reference texts and their scores, first the one that the model is least sure of.
+
+    The bot's self-test uses that one, since it moves most.
+    """
+    ordered = sorted(toxicities, key=lambda text: abs(toxicities[text] - 0.5))
+    return [{"text": text, "toxicity": round(toxicities[text], 6)} for text in ordered]
 
 
 def write(folder: Path, fields: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from model_build import manifest
+from model_build import manifest, model_story
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,11 +24,11 @@ A text classifier for the Slack toxicity bot. Written by `python -m model_build`
 | licence | {licence} |
 | parameters | {parameters:,} |
 | labels | {labels}; toxic: {toxic} ({activation}) |
-| threshold | {threshold} |
-| longest window | {max_length} tokens; longer texts are scored in overlapping windows and the worst one counts |
+| thresholds | likely toxic from {threshold:.4g}, may be toxic from {threshold_maybe:.4g} |
+| window | {window} tokens; longer texts are scored in overlapping windows and the worst one counts |
 | files | {files} |
 | versions | {versions} |
-
+{about}
 ## How it was made
 Changed to a form that computes the last layer for the first token alone, which is exact; exported to ONNX with Optimum;
 fused with onnxruntime's transformer optimizer; quantized with onnxruntime's dynamic quantization, with 7-bit weights
@@ -39,13 +39,13 @@ a scale for every 32; optimized by onnxruntime once, here, and not at every star
 | --- | --- | --- | {rules} | --- |
 {steps}
 
-One thread of the machine that built it, best of several; the difference is that of toxicity over the texts below.
+One thread of the machine that built it, best of several; the difference is that of toxicity over the reference texts.
 
 ## Quality
 {quality}
-
+{evaluation}
 ## Reference scores
-What `python -m model_build verify` expects again, within {tolerance}; the bot checks the first text when it starts.
+What `python -m model_build verify` expects again, within {tolerance}; the bot checks two of the texts when it starts.
 
 | text | toxicity |
 | --- | --- |
@@ -57,9 +57,9 @@ and hate without slurs, and rate dialect, reclaimed words and mentions of identi
 """
 
 QUALITY = """\
-On {texts:,} labelled texts, {toxic:,} of them toxic ({data}): ROC AUC {auc_served:.4f}, PyTorch at full precision
-{auc_pytorch:.4f}. {changed:.2%} of the verdicts differ between the two; toxicity differs by {mean_difference:.4f} on
-average and {largest_difference:.4f} at most."""
+What quantization costs, on {texts:,} labelled texts, {toxic:,} of them toxic ({data}): ROC AUC {auc_served:.4f},
+PyTorch at full precision {auc_pytorch:.4f}. {changed:.2%} of the verdicts differ between the two; toxicity differs by
+{mean_difference:.4f} on average and {largest_difference:.4f} at most."""
 
 NO_QUALITY = "Not measured in this build: `python -m model_build verify --source .. --quality FILE` does it."
 
@@ -74,8 +74,11 @@ def _render(fields: Mapping[str, Any]) -> str:
     quality = fields["measured"].get("quality")
     tokens = list(steps[0]["milliseconds"])
     return CARD.format(
-        **{key: fields[key] for key in ("source", "revision", "licence", "parameters", "activation", "threshold")},
-        max_length=fields["max_length"],
+        **{key: fields[key] for key in ("source", "revision", "licence", "parameters", "activation", "window")},
+        threshold=fields["threshold"],
+        threshold_maybe=fields.get("threshold_maybe", fields["threshold"]),
+        about=model_story.about(fields.get("about", {})),
+        evaluation=model_story.measured(fields["measured"]),
         labels=", ".join(fields["labels"]),
         toxic=", ".join(fields["toxic_labels"]),
         files=", ".join(f"`{name}` {facts['bytes']:,} bytes" for name, facts in fields["files"].items()),

@@ -25,9 +25,13 @@ BATCH = 16  # texts of like length; more do not fit into two cores' caches
 
 
 class TorchModel:
-    """Raises ModelBuildError if the checkpoint is of another kind or its labels do not say which are toxic."""
+    """Raises ModelBuildError if the checkpoint is of another kind or its labels do not say which are toxic.
 
-    def __init__(self, source: Source, toxic: Sequence[str] = ()) -> None:
+    The temperature divides its logits, and a text of more tokens than the window does not fit, as in the bot's own
+    classifier; without a window, it is all that the model can read.
+    """
+
+    def __init__(self, source: Source, toxic: Sequence[str] = (), temperature: float = 1.0, window: int = 0) -> None:
         self.config: Any = transformers.AutoConfig.from_pretrained(source.folder)
         if self.config.model_type not in FAMILIES:
             kinds = ", ".join(FAMILIES)
@@ -38,7 +42,9 @@ class TorchModel:
         self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(source.folder, split_special_tokens=True)
         if not self.tokenizer.is_fast:
             raise ModelBuildError(f"the tokenizer of {source.name} has no fast form, so no tokenizer.json can be made")
-        self.max_length: int = self.config.max_position_embeddings - first_position(self.config)
+        self._temperature = temperature
+        positions: int = self.config.max_position_embeddings - first_position(self.config)
+        self.max_length = window or positions
         # "eager" is the attention whose mask `serving_form` reads.
         self.module: Any = transformers.AutoModelForSequenceClassification.from_pretrained(
             source.folder, dtype=torch.float32, attn_implementation="eager"
@@ -58,7 +64,7 @@ class TorchModel:
             inputs = self.tokenizer([folded[index] for index in indices], padding=True, return_tensors="pt")
             with torch.inference_mode():
                 logits = self.module(inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits
-            for index, score in zip(indices, self._toxicity(logits), strict=True):
+            for index, score in zip(indices, self._toxicity(logits / self._temperature), strict=True):
                 scores[index] = score
         return scores
 

@@ -14,8 +14,11 @@ import transformers
 
 from classifier import Classifier
 from message_text import fold
-from model_build import stage
+from model_build import manifest, stage
 from model_build.__main__ import main
+from model_build.assemble import assemble
+from model_build.checkpoint import Checkpoint
+from model_build.errors import ModelBuildError
 from model_build.reference import TEXTS
 
 if TYPE_CHECKING:
@@ -71,6 +74,7 @@ def test_model_json_says_what_it_is_and_names_no_path(built: Built) -> None:
     text = (built.model / "model.json").read_text(encoding="utf-8")
     fields = json.loads(text)
     assert (fields["source"], fields["licence"], fields["threshold"], fields["max_length"]) == ("tiny", "MIT", 0.6, 64)
+    assert fields["threshold_maybe"] == 0.6, "asked for one threshold, it is both"
     assert fields["revision"].startswith("sha256:")
     assert fields["special_token_ids"] == {"bos": 0, "eos": 2, "pad": 1}
     assert {"torch", "transformers", "tokenizers", "optimum", "onnxruntime"} <= set(fields["versions"])
@@ -117,6 +121,19 @@ def test_a_good_build_replaces_the_old_model(built: Built, tmp_path: Path) -> No
         assert main(["assemble", "--work", str(built.work), "--out", str(out), "--threshold", threshold]) == 0
     assert Classifier(out).threshold == 0.9
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_two_thresholds_are_what_the_bot_reads(built: Built, tmp_path: Path) -> None:
+    assemble(built.work, tmp_path / "model", 0.8, 0.3)
+    classifier = Classifier(tmp_path / "model", threads=1)
+    assert (classifier.threshold, classifier.threshold_maybe) == (0.8, 0.3)
+
+
+@pytest.mark.parametrize(("threshold", "maybe"), [(0.5, 0.6), (1.1, 0.5), (0.5, -0.1), (float("nan"), 0.1)])
+def test_thresholds_out_of_order_are_refused(built: Built, threshold: float, maybe: float) -> None:
+    checkpoint = Checkpoint.read(built.work / "optimized")
+    with pytest.raises(ModelBuildError, match="the second is not above the first"):
+        manifest.describe(checkpoint, built.model, threshold, checkpoint.reference, {}, maybe)
 
 
 def test_a_folder_with_other_things_is_not_replaced(

@@ -1,7 +1,7 @@
 # One way to run everything: what the README tells people to call, and what CI calls.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-rie test-sam test-failures soak fuzz test-fuzz load audit test-cpus events local-services check bench bench-image benchmark cpus rewrites image base deploy secret doctor model lock clean
+.PHONY: help demo test test-all test-rie test-sam test-failures soak fuzz test-fuzz load audit test-cpus events local-services check bench bench-image benchmark cpus rewrites train evaluate image base deploy secret doctor model lock clean
 
 PYTHON ?= python3
 PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check --no-deps --require-hashes -r
@@ -25,7 +25,7 @@ demo: .venv/local  ## See the bot answer, on this machine alone. TEXT="..." for 
 test: .venv/test  ## The light tests: modules and the whole path, no torch.
 	.venv/bin/python -m pytest --ignore=tests/model_build --ignore=tests/rie --ignore=tests/sam --ignore=tests/failures --ignore=tests/fuzz
 
-test-all: test .venv-build/build  ## Those and the tests that need torch or QEMU (CPUS_OPTIONAL=1 where that cannot be installed).
+test-all: test .venv-build/scale  ## Those and the tests that need torch or QEMU (CPUS_OPTIONAL=1 where that cannot be installed).
 	.venv-build/bin/python -m pytest tests/model_build
 
 test-rie: .venv/test .venv-sam/sam  ## Both functions under AWS's runtime emulator, without a container engine.
@@ -107,9 +107,16 @@ doctor: .venv/local  ## Examine an installation with real calls: STACK=slack-tox
 	@.venv/bin/python -m doctor $(if $(STACK),--stack "$(STACK)") $(if $(REGION),--region "$(REGION)") \
 	  $(if $(REQUEST_URL),--request-url "$(REQUEST_URL)") $(if $(FORMAT),--format "$(FORMAT)")
 
-model: .venv-build/build  ## Build OUT (model/) from SOURCE, a hub id or a folder; REVISION, NAME, LICENCE.
+model: .venv-build/build  ## Build OUT (model/) from SOURCE, a hub id or a folder; REVISION, NAME, LICENCE, WINDOW, ABOUT.
 	.venv-build/bin/python -m model_build --source "$(SOURCE)" --out "$(or $(OUT),model)" \
-	  $(if $(REVISION),--revision "$(REVISION)") $(if $(NAME),--name "$(NAME)") $(if $(LICENCE),--licence "$(LICENCE)")
+	  $(if $(REVISION),--revision "$(REVISION)") $(if $(NAME),--name "$(NAME)") $(if $(LICENCE),--licence "$(LICENCE)") \
+	  $(if $(WINDOW),--window "$(WINDOW)") $(if $(ABOUT),--about "$(ABOUT)")
+
+train: .venv-build/train  ## Train a checkpoint: ARGUMENTS="--data my.jsonl --base FOLDER --out checkpoint"; see docs/training.md.
+	.venv-build/bin/python -m model_build.train $(or $(ARGUMENTS),--help)
+
+evaluate: .venv-build/train  ## Compare models: ARGUMENTS="report --models ours=model --data my.jsonl", or calibrate one.
+	.venv-build/bin/python -m model_build.evaluate $(or $(ARGUMENTS),--help)
 
 # The virtual environments. A stamp file in each says which lock file it holds.
 .venv/bin/python:
@@ -130,6 +137,13 @@ model: .venv-build/build  ## Build OUT (model/) from SOURCE, a hub id or a folde
 	@"$(PYTHON)" -m venv .venv-build
 	@.venv-build/bin/python -m pip install --quiet --quiet --disable-pip-version-check torch==2.13.0
 	@.venv-build/bin/python $(PIP_INSTALL) $< && touch $@
+
+.venv-build/train: requirements/train.txt .venv-build/build
+	@.venv-build/bin/python $(PIP_INSTALL) $< && touch $@
+
+# DeepSpeed has no wheels, and its set-up looks at the torch that is there.
+.venv-build/scale: requirements/scale.txt .venv-build/train
+	@.venv-build/bin/python $(PIP_INSTALL) $< --no-build-isolation && touch $@
 
 .venv/fuzz: requirements/fuzz.txt .venv/test
 	@.venv/bin/python $(PIP_INSTALL) $< && touch $@
@@ -158,7 +172,7 @@ model: .venv-build/build  ## Build OUT (model/) from SOURCE, a hub id or a folde
 
 lock:  ## Resolve the dependency groups of pyproject.toml anew into requirements/.
 	@command -v uv >/dev/null || { echo "uv is missing: python3 -m pip install uv"; exit 1; }
-	for group in runtime local test emulator sam audit fuzz build benchmark; do \
+	for group in runtime local test emulator sam audit fuzz build train scale benchmark; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-package torch \
 	    --group "pyproject.toml:$$group" --output-file "requirements/$$group.txt"; done
 

@@ -1,0 +1,192 @@
+"""The command line of training: stages that train, and tools that bring a base into another form.
+
+python -m model_build.train --data my.jsonl --base owner/name --out checkpoint
+python -m model_build.train transfer --base encoder --tokenizer folder --out start
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from model_build.errors import ModelBuildError
+from model_build.train import options
+
+# As sysexits.h has it: not a failure, try again.
+GOES_ON = 75
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; return the process's exit status: 0 when it is done, 75 when it stopped and goes on later."""
+    parser = _parser()
+    # `python -m model_build.train --data ..` means `finetune --data ..`.
+    wants_finetuning = bool(arguments) and arguments[0].startswith("--") and arguments[0] != "--help"
+    given = parser.parse_args(["finetune", *arguments] if wants_finetuning else arguments)
+    try:
+        return GOES_ON if given.run(given) is False else 0
+    except ModelBuildError as error:
+        print(f"model_build.train: {error}", file=sys.stderr)
+        return 1
+    finally:
+        _part()
+
+
+def _part() -> None:
+    """Leave the processes that trained together: gloo's threads now and then abort one that exits without that."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed and distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+# The stages import torch and transformers, seconds of work, so each is imported where it is run.
+
+
+def _pretrain(given: argparse.Namespace) -> bool:
+    from model_build.train.pretrain import Shape, Task, pretrain
+
+    task = Task(
+        data=tuple(given.data),
+        base=given.base,
+        revision=given.revision,
+        tokenizer=given.tokenizer,
+        vocabulary=given.train_tokenizer,
+        shape=Shape(given.layers, given.width, given.heads, given.inner),
+        masked=given.masked,
+        whole_words=given.whole_words,
+        lower_cased=given.lower_cased,
+        skip_bad_rows=given.skip_bad_rows,
+        evaluate_every=given.evaluate_every,
+    )
+    return pretrain(task, _run(given))
+
+
+def _finetune(given: argparse.Namespace) -> bool:
+    from model_build.train.finetune import finetune
+
+    return finetune(_task(given), _run(given))
+
+
+def _distill(given: argparse.Namespace) -> bool:
+    from model_build.train.distill import NGRAMS, Teachers, distill
+    from model_build.train.loss import Targets
+
+    models = [teacher for teacher in given.teacher if teacher != NGRAMS]
+    given.base = given.base or next(iter(models), "")
+    if not given.base:
+        raise ModelBuildError("n-grams have no layers to begin with: pass --base")
+    teachers = Teachers(tuple(given.teacher), given.toxic_labels)
+    return distill(_task(given), teachers, Targets(given.soft_share, given.temperature), _run(given))
+
+
+def _transfer(given: argparse.Namespace) -> None:
+    from transformers import AutoTokenizer
+
+    from model_build.source import locate
+    from model_build.train.start import LABELS
+    from model_build.train.vocabulary import transfer
+
+    tokenizer = AutoTokenizer.from_pretrained(given.tokenizer)
+    transfer(locate(given.base, given.revision).folder, tokenizer, LABELS).save_pretrained(given.out)
+    tokenizer.save_pretrained(given.out)
+
+
+def _widen(given: argparse.Namespace) -> None:
+    from transformers import AutoTokenizer, RobertaForSequenceClassification
+
+    from model_build.source import locate
+    from model_build.train.widen import widened
+
+    folder = locate(given.base, given.revision).folder
+    model = RobertaForSequenceClassification.from_pretrained(folder)
+    widened(model, given.seed).save_pretrained(given.out)
+    AutoTokenizer.from_pretrained(folder).save_pretrained(given.out)
+
+
+def _split(given: argparse.Namespace) -> None:
+    from model_build.train.parts import split
+
+    split(given.what, given.size, given.out)
+
+
+def _join(given: argparse.Namespace) -> None:
+    from model_build.train.parts import join
+
+    join(given.parts, given.out)
+
+
+def _compare(given: argparse.Namespace) -> None:
+    from datetime import UTC, datetime
+
+    from model_build.train import options_page
+    from model_build.train.comparison import Comparison, compare
+
+    out = given.out
+    given.out = given.work
+    found = compare(Comparison(given.data, given.base, _run(given), given.seeds, given.dev_rows))
+    told = {
+        "command": "python -m model_build.train compare --data FILE --base FOLDER",
+        "date": datetime.now(UTC).date().isoformat(),
+        "steps": given.steps,
+        "batch": given.batch,
+        "rate": given.rate,
+        "seeds": given.seeds,
+    }
+    options_page.write({**told, **found}, out)
+
+
+def _task(given: argparse.Namespace) -> Any:
+    from model_build.train.examples import Mixture
+    from model_build.train.finetune import Task
+
+    return Task(
+        data=given.data,
+        base=given.base,
+        tokenizer=given.tokenizer,
+        revision=given.revision,
+        mixture=Mixture(dict(given.cap), dict(given.times)),
+        lower_cased=given.lower_cased,
+        skip_bad_rows=given.skip_bad_rows,
+        evaluate_every=given.evaluate_every,
+        layers=getattr(given, "student_layers", ()),
+    )
+
+
+def _run(given: argparse.Namespace) -> Any:
+    from model_build.train.run import Run
+
+    return Run(**{field.name: getattr(given, field.name) for field in fields(Run) if field.init})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m model_build.train", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True, metavar="stage")
+    base, run = options.base(), options.run()
+
+    def add(name: str, do: Any, about: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, parents=parents, help=about, description=about)
+        command.set_defaults(run=do)
+        return command
+
+    optional = options.base(required=False)
+    add("pretrain", _pretrain, "learn a language from plain text", optional, options.plain(), options.run(rate=5e-4))
+    add("finetune", _finetune, "learn from labels; the default", base, options.labelled(), run)
+    add("distill", _distill, "learn from labels and teachers", optional, options.labelled(), options.teaching(), run)
+    transfer = add("transfer", _transfer, "a BERT as a RoBERTa with another tokenizer", base)
+    transfer.add_argument("--tokenizer", required=True, help="the folder of the tokenizer")
+    add("widen", _widen, "the same function, twice as wide", base)
+    split = add("split", _split, "cut a checkpoint or a text into parts of a size that travels")
+    split.add_argument("what", type=Path, help="a checkpoint's folder, or a text, .txt or .xz")
+    split.add_argument("--size", type=options.size, default="16MB", help="how large a part may be at most")
+    split.add_argument("--out", type=Path, required=True, help="the folder for the parts")
+    join = add("join", _join, "put parts together again")
+    join.add_argument("parts", type=Path, help="the folder with the parts")
+    join.add_argument("--out", type=Path, required=True, help="the folder to write")
+    add("compare", _compare, "measure what each option gives, into docs/", options.comparison())
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

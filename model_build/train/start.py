@@ -1,0 +1,91 @@
+"""What a stage begins with: a folder or a hub id comes in, a classifier of two labels and its tokenizer come out.
+
+What does not fit together, such as a tokenizer of another vocabulary, is refused: it would train, and badly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+from model_build.errors import ModelBuildError
+from model_build.serving_form import FAMILIES, first_position
+from model_build.source import locate
+from model_build.train import vocabulary
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from transformers import PreTrainedTokenizerFast
+
+    from model_build.source import Source
+
+LABELS = ("NOT_TOXIC", "TOXIC")
+
+
+@dataclass(frozen=True)
+class Start:
+    """A model in float32, its tokenizer, and where it is from: `origin` names no path."""
+
+    model: Any
+    tokenizer: PreTrainedTokenizerFast
+    origin: dict[str, str]
+
+    def check_length(self, max_length: int) -> None:
+        """Raises ModelBuildError if the model has no positions for so many tokens."""
+        config = self.model.config
+        most = config.max_position_embeddings - first_position(config)
+        if max_length > most:
+            raise ModelBuildError(f"--max-length {max_length} is more than the {most} tokens that the base can read")
+
+
+def load(base: str, revision: str | None = None, tokenizer: str = "", layers: Sequence[int] = ()) -> Start:
+    """Return the base as a classifier, its head new where the base has none; of its layers only `layers`, if any.
+
+    Raises ModelBuildError if the base cannot be had, has another vocabulary than `tokenizer`, or lacks a layer.
+    """
+    source = locate(base, revision)
+    words = AutoTokenizer.from_pretrained(tokenizer or source.folder)
+    config = AutoConfig.from_pretrained(source.folder)
+    if tokenizer and config.model_type == "bert":
+        model = vocabulary.transfer(source.folder, words, LABELS)
+    else:
+        if tokenizer and words.get_vocab() != AutoTokenizer.from_pretrained(source.folder).get_vocab():
+            raise ModelBuildError(
+                f"{base} was trained with another vocabulary than that of {tokenizer}, and only a BERT's can be "
+                "exchanged: leave --tokenizer out"
+            )
+        model = AutoModelForSequenceClassification.from_pretrained(
+            source.folder,
+            id2label=dict(enumerate(LABELS)),
+            label2id={label: place for place, label in enumerate(LABELS)},
+            # A classifier of other labels gives its encoder; its last matrix is new.
+            ignore_mismatched_sizes=True,
+        ).float()
+    if layers:
+        keep_layers(model, layers)
+    return Start(model, words, origin(source))
+
+
+def origin(source: Source) -> dict[str, str]:
+    """Return where a base is from, for a record."""
+    return {"name": source.name, "revision": source.revision}
+
+
+def keep_layers(model: Any, places: Sequence[int]) -> None:
+    """Leave a classifier only the layers at these places, from 0, and all else as it was.
+
+    So DistilBERT begins with every other layer of its teacher (Sanh and others, 2019, https://arxiv.org/abs/1910.01108).
+    """
+    kind = model.config.model_type
+    if kind not in FAMILIES:
+        raise ModelBuildError(f"the layers of a {kind} cannot be chosen, those of {', '.join(FAMILIES)} can")
+    stack = getattr(model.base_model, FAMILIES[kind][0])
+    layers = stack.layer
+    if missing := [place for place in places if not 0 <= place < len(layers)]:
+        raise ModelBuildError(f"the base has the layers 0 to {len(layers) - 1}, not {missing[0]}: see --student-layers")
+    stack.layer = nn.ModuleList([layers[place] for place in places])
+    model.config.num_hidden_layers = len(places)

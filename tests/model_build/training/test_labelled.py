@@ -1,0 +1,112 @@
+"""Labelled rows from JSON lines and CSV; what is wrong with a row is said by line, and never with its words."""
+
+from __future__ import annotations
+
+import json
+import lzma
+from typing import TYPE_CHECKING
+
+import pytest
+
+from model_build.errors import ModelBuildError
+from model_build.train.labelled import Row, read
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GOOD = '{"text": "well done", "label": 0}\n'
+
+
+def written(folder: Path, name: str, content: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def test_json_lines_with_sources_and_splits(tmp_path: Path) -> None:
+    lines = GOOD + "\n" + json.dumps({"text": "you fool", "label": 1, "source": "chat", "split": "dev"}) + "\n"
+    found = read(written(tmp_path, "rows.jsonl", lines))
+    assert found.rows == [Row("well done", 0, "all", ""), Row("you fool", 1, "chat", "dev")]
+    assert [row.text for row in found.of_split("train")] == ["well done"]
+    assert [row.text for row in found.of_split("dev")] == ["you fool"]
+    assert found.bad == {}
+
+
+def test_xz(tmp_path: Path) -> None:
+    assert len(read(written(tmp_path, "rows.jsonl.xz", lzma.compress(GOOD.encode()))).rows) == 1
+
+
+def test_damaged_xz_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path, "rows.jsonl.xz", lzma.compress(GOOD.encode() * 100)[:-20])
+    with pytest.raises(ModelBuildError, match=r"rows\.jsonl\.xz is damaged or no xz file"):
+        read(path)
+
+
+def test_csv_with_quoted_line_breaks_and_commas(tmp_path: Path) -> None:
+    text = 'id,text,label\r\n1,"first, and\r\nsecond",1\r\n2,plain,0\r\n'
+    found = read(written(tmp_path, "rows.csv", text))
+    assert found.rows == [Row("first, and\r\nsecond", 1), Row("plain", 0)]
+
+
+def test_a_csv_record_is_named_by_the_line_on_which_it_begins(tmp_path: Path) -> None:
+    text = 'text,label\n"one\ntwo\nthree",1\n"four\nfive",maybe\nsix,2\n'
+    found = read(written(tmp_path, "rows.csv", text), skip_bad_rows=True)
+    assert found.bad == {5: "label is 'maybe', not 0 or 1", 7: "label is '2', not 0 or 1"}
+
+
+@pytest.mark.parametrize(("name", "text"), [("rows.csv", "text,label\nhello,0\n"), ("rows.jsonl", GOOD)])
+def test_byte_order_mark_of_a_spreadsheet(tmp_path: Path, name: str, text: str) -> None:
+    assert len(read(written(tmp_path, name, b"\xef\xbb\xbf" + text.encode())).rows) == 1
+
+
+def test_csv_without_the_columns(tmp_path: Path) -> None:
+    with pytest.raises(ModelBuildError, match="the first line must name the columns, text and label among them"):
+        read(written(tmp_path, "rows.csv", "message,toxic\nhello,0\n"))
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("{broken", "not JSON"),
+        ("[1, 2]", "not a JSON object"),
+        ('{"label": 1}', "text is missing or empty"),
+        ('{"text": "  ", "label": 1}', "text is missing or empty"),
+        ('{"text": 5, "label": 1}', "text is missing or empty"),
+        ('{"text": "a"}', "label is None, not 0 or 1"),
+        ('{"text": "a", "label": 2}', "label is 2, not 0 or 1"),
+        ('{"text": "a", "label": true}', "label is True, not 0 or 1"),
+        ('{"text": "a", "label": 1, "split": "valid"}', "split is 'valid', not one of train, dev, test"),
+    ],
+)
+def test_bad_rows_stop_or_are_skipped(tmp_path: Path, line: str, reason: str) -> None:
+    path = written(tmp_path, "rows.jsonl", GOOD + line + "\n" + GOOD)
+    with pytest.raises(ModelBuildError, match=r"rows\.jsonl, line 2: ") as raised:
+        read(path)
+    assert reason in str(raised.value)
+    assert "--skip-bad-rows" in str(raised.value)
+    found = read(path, skip_bad_rows=True)
+    assert len(found.rows) == 2
+    assert reason in found.bad[2]
+
+
+def test_a_message_in_the_wrong_column_is_not_printed(tmp_path: Path) -> None:
+    path = written(tmp_path, "rows.csv", "label,text\nyou are a secret person,1\n")
+    with pytest.raises(ModelBuildError) as raised:
+        read(path)
+    assert "secret" not in str(raised.value)
+    assert "secret" not in repr(Row("secret", 1))
+
+
+def test_no_good_row(tmp_path: Path) -> None:
+    with pytest.raises(ModelBuildError, match="has no row with a text and a label"):
+        read(written(tmp_path, "rows.jsonl", "{}\n"), skip_bad_rows=True)
+
+
+def test_not_utf_8(tmp_path: Path) -> None:
+    with pytest.raises(ModelBuildError, match="is not UTF-8"):
+        read(written(tmp_path, "rows.jsonl", '{"text": "café", "label": 0}'.encode("latin-1")))
+
+
+def test_no_such_file(tmp_path: Path) -> None:
+    with pytest.raises(ModelBuildError, match=r"none\.jsonl cannot be read: No such file"):
+        read(tmp_path / "none.jsonl")

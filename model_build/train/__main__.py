@@ -93,16 +93,30 @@ def _transfer(given: argparse.Namespace) -> None:
     tokenizer.save_pretrained(given.out)
 
 
-def _widen(given: argparse.Namespace) -> None:
-    from transformers import AutoTokenizer, RobertaForSequenceClassification
+def _restore(given: argparse.Namespace) -> None:
+    from model_build.train.restore import restored
 
-    from model_build.source import locate
+    model, tokenizer = restored(given.model)
+    model.save_pretrained(given.out)
+    tokenizer.save_pretrained(given.out)
+
+
+def _widen(given: argparse.Namespace) -> None:
+    from model_build.train.start import load
     from model_build.train.widen import widened
 
-    folder = locate(given.base, given.revision).folder
-    model = RobertaForSequenceClassification.from_pretrained(folder)
-    widened(model, given.seed).save_pretrained(given.out)
-    AutoTokenizer.from_pretrained(folder).save_pretrained(given.out)
+    base = load(given.base, given.revision)
+    widened(base.model, given.seed).save_pretrained(given.out)
+    base.tokenizer.save_pretrained(given.out)
+
+
+def _narrow(given: argparse.Namespace) -> None:
+    from model_build.train.start import load
+    from model_build.train.widen import narrowed
+
+    base = load(given.base, given.revision)
+    narrowed(base.model).save_pretrained(given.out)
+    base.tokenizer.save_pretrained(given.out)
 
 
 def _split(given: argparse.Namespace) -> None:
@@ -176,7 +190,11 @@ def _parser() -> argparse.ArgumentParser:
     add("distill", _distill, "learn from labels and teachers", optional, options.labelled(), options.teaching(), run)
     transfer = add("transfer", _transfer, "a BERT as a RoBERTa with another tokenizer", base)
     transfer.add_argument("--tokenizer", required=True, help="the folder of the tokenizer")
+    restore = add("restore", _restore, "what the bot serves as a checkpoint")
+    restore.add_argument("model", type=Path, help="a model directory, such as model/")
+    restore.add_argument("--out", type=Path, required=True, help="the folder to write")
     add("widen", _widen, "the same function, twice as wide", base)
+    add("narrow", _narrow, "half as wide: what widen made, unmade", base)
     split = add("split", _split, "cut a checkpoint or a text into parts of a size that travels")
     split.add_argument("what", type=Path, help="a checkpoint's folder, or a text, .txt or .xz")
     split.add_argument("--size", type=options.size, default="16MB", help="how large a part may be at most")

@@ -6,6 +6,7 @@ there. So a model can be trained on although nobody has kept its checkpoint.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from onnx import numpy_helper
 from transformers import RobertaConfig, RobertaForSequenceClassification, RobertaTokenizerFast
 
+from errors import ModelError
 from model_build.embeddings import BLOCK
 from model_build.errors import ModelBuildError
 from model_build.serving_form import BERT_PARTS
@@ -21,7 +23,6 @@ from model_directory import ModelDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -32,12 +33,20 @@ LAYER = "roberta.encoder.layers."
 SPECIAL_TOKENS = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
 
 
+def is_model_directory(base: str) -> bool:
+    """Whether a base is a folder that the bot could serve, rather than a checkpoint or the id of one."""
+    return (Path(base) / "model.json").is_file()
+
+
 def restored(folder: Path) -> tuple[RobertaForSequenceClassification, RobertaTokenizerFast]:
     """Return the classifier in float32, and its tokenizer.
 
-    Raises ModelError if the folder is no whole model directory, ModelBuildError if no RoBERTa was built into it.
+    Raises ModelBuildError if the folder is no whole model directory, or if no RoBERTa was built into it.
     """
-    model = ModelDirectory.read(folder)
+    try:
+        model = ModelDirectory.read(folder)
+    except ModelError as error:
+        raise ModelBuildError(str(error)) from error
     graph = onnx.load(folder / "model.onnx").graph
     weights = _weights(graph)
     if f"{LAYER}0.query.weight" not in weights or model.activation != "softmax":

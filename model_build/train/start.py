@@ -1,11 +1,14 @@
-"""What a stage begins with: a folder or a hub id comes in, a classifier of two labels and its tokenizer come out.
+"""What a stage begins with: a checkpoint, a hub id or a model directory comes in, a classifier of two labels and its
+tokenizer come out.
 
 What does not fit together, such as a tokenizer of another vocabulary, is refused: it would train, and badly.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -13,8 +16,8 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from model_build.errors import ModelBuildError
 from model_build.serving_form import FAMILIES, first_position
-from model_build.source import locate
-from model_build.train import vocabulary
+from model_build.source import locate, sha256
+from model_build.train import restore, vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +50,8 @@ def load(base: str, revision: str | None = None, tokenizer: str = "", layers: Se
 
     Raises ModelBuildError if the base cannot be had, has another vocabulary than `tokenizer`, or lacks a layer.
     """
+    if restore.is_model_directory(base):
+        return _go_on_from(Path(base), tokenizer, layers)
     source = locate(base, revision)
     words = AutoTokenizer.from_pretrained(tokenizer or source.folder)
     config = AutoConfig.from_pretrained(source.folder)
@@ -68,6 +73,21 @@ def load(base: str, revision: str | None = None, tokenizer: str = "", layers: Se
     if layers:
         keep_layers(model, layers)
     return Start(model, words, origin(source))
+
+
+def _go_on_from(folder: Path, tokenizer: str, layers: Sequence[int]) -> Start:
+    """Begin with what the bot serves, such as the model that ships."""
+    model, words = restore.restored(folder)
+    if tuple(model.config.id2label.values()) != LABELS:
+        raise ModelBuildError(f"{folder} has other labels than {' and '.join(LABELS)}: begin with its checkpoint")
+    if tokenizer and words.get_vocab() != AutoTokenizer.from_pretrained(tokenizer).get_vocab():
+        raise ModelBuildError(f"{folder} has another vocabulary than {tokenizer}: leave --tokenizer out")
+    if layers:
+        keep_layers(model, layers)
+    described = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    return Start(
+        model, words, {"name": described["source"], "revision": f"sha256:{sha256(folder / 'model.onnx.data')}"}
+    )
 
 
 def origin(source: Source) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A RoBERTa classifier comes in, one of twice its width that computes the same comes out, free to learn more.
+"""A RoBERTa classifier comes in, one of twice its width that computes the same comes out, free to learn more; and back.
 
 Every unit is doubled and what reads it is halved (Net2WiderNet: Chen, Goodfellow and Shlens, 2016,
 https://arxiv.org/abs/1511.05641; for transformers: bert2BERT, Chen and others, 2022, https://arxiv.org/abs/2110.07143).
@@ -92,7 +92,13 @@ def narrowed(model: RobertaForSequenceClassification) -> RobertaForSequenceClass
     """Return a classifier of half the width, each unit the mean of its twins: what `widened` made, unmade.
 
     The further training has moved twins apart, the more the result differs, and must be trained before it is of use.
+    Raises ModelBuildError for another architecture, and for heads that cannot be halved.
     """
+    if model.config.model_type != "roberta":
+        raise ModelBuildError(f"a {model.config.model_type} cannot be narrowed: pass a checkpoint of RoBERTa's kind")
+    if model.config.hidden_size % (2 * model.config.num_attention_heads):
+        shape = f"{model.config.hidden_size} wide with {model.config.num_attention_heads} heads"
+        raise ModelBuildError(f"a model {shape} cannot be narrowed: each head must be of an even width")
     config = copy.deepcopy(model.config)
     config.hidden_size, config.intermediate_size = config.hidden_size // 2, config.intermediate_size // 2
     narrow = RobertaForSequenceClassification(config)

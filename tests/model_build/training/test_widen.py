@@ -1,4 +1,4 @@
-"""A classifier of twice the width computes what it did before, and its twins learn different things."""
+"""A classifier of twice the width computes what it did before, its twins learn different things, and all is undone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from transformers import RobertaForSequenceClassification
 
 from model_build.errors import ModelBuildError
-from model_build.train.widen import widened
+from model_build.train.widen import narrowed, widened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,29 @@ def test_noise_lets_twins_learn_different_things(
     assert bool((first - second).abs().max() > 1e-3 * gradient.abs().max()) is different
 
 
+def test_narrowing_undoes_widening(narrow: RobertaForSequenceClassification) -> None:
+    again = narrowed(widened(narrow, seed=1)).state_dict()
+    for name, tensor in narrow.state_dict().items():
+        assert torch.allclose(again[name], tensor, atol=1e-6), name
+
+
+def test_narrowing_takes_the_mean_of_twins_that_differ(narrow: RobertaForSequenceClassification) -> None:
+    wide = widened(narrow, seed=1)
+    with torch.no_grad():
+        wide.roberta.embeddings.LayerNorm.bias[0] += 1
+    found = narrowed(wide).roberta.embeddings.LayerNorm.bias.detach()
+    assert float(found[0] - narrow.roberta.embeddings.LayerNorm.bias.detach()[0]) == pytest.approx(0.5, abs=1e-5)
+
+
 def test_another_architecture(narrow: RobertaForSequenceClassification) -> None:
     narrow.config.model_type = "camembert"
     with pytest.raises(ModelBuildError, match="a camembert cannot be widened"):
         widened(narrow, seed=1)
+    with pytest.raises(ModelBuildError, match="a camembert cannot be narrowed"):
+        narrowed(narrow)
+
+
+def test_a_width_that_cannot_be_halved(narrow: RobertaForSequenceClassification) -> None:
+    narrow.config.hidden_size, narrow.config.num_attention_heads = 6, 2
+    with pytest.raises(ModelBuildError, match="6 wide with 2 heads"):
+        narrowed(narrow)

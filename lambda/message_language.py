@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import emoji_names
-from message_text import fold, has_words
+from message_text import fold, has_words, said
 
 # Below this many letters every detector guesses; above the other figure one that is wrong about English is rare.
 FEWEST_LETTERS = 16
@@ -27,8 +27,8 @@ def foreign_language(text: str) -> str | None:
     if not has_words(text):
         return None
     # English spelt with look-alikes is Latin once it is folded; folding would strip other scripts of their vowels.
-    folded = fold(text, emoji=emoji_names.left_out)
-    text = folded if _is_latin(folded) else text
+    folded = said(fold(text, emoji=emoji_names.left_out))
+    text = folded if _is_latin(folded) else said(text)
     latin = _is_latin(text)
     if latin and sum(map(str.isalpha, text)) < FEWEST_LETTERS:
         return None

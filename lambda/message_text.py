@@ -70,7 +70,9 @@ def fold(text: str, *, emoji: Callable[[str], str] = emoji_names.in_words) -> st
 
 
 def _folded_once(text: str, emoji: Callable[[str], str]) -> str:
-    text = emoji(emoji_names.with_characters(unicodedata.normalize("NFKC", html.unescape(text))))
+    # Addresses first: what looks like an emoji's code in one is none.
+    text = _URL.sub(LINK, unicodedata.normalize("NFKC", html.unescape(text)))
+    text = emoji(emoji_names.with_characters(text))
     text = "".join(character for character in text if character.isspace() or not _invisible(character))
     text = _AT_NAME.sub(MENTION, undisguised(_URL.sub(LINK, text)))
     if not text.isascii():
@@ -78,10 +80,15 @@ def _folded_once(text: str, emoji: Callable[[str], str]) -> str:
     return " ".join(text.split())
 
 
+def said(text: str) -> str:
+    """Return what somebody wrote in letters: the text without emoji, links and mentions."""
+    text = emoji_names.left_out(emoji_names.with_characters(_URL.sub(" ", text)))
+    return _PLACEHOLDERS.sub(" ", _AT_NAME.sub(" ", undisguised(text)))
+
+
 def has_words(text: str) -> bool:
     """Whether anything but emoji, links, mentions, digits and signs is left to judge."""
-    said = _AT_NAME.sub(" ", undisguised(_URL.sub(" ", text)))
-    return any(character.isalpha() for character in _PLACEHOLDERS.sub(" ", said))
+    return any(character.isalpha() for character in said(text))
 
 
 def _resolve(match: re.Match[str]) -> str:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emoji_names import left_out, with_characters
-from message_text import fold
+from message_text import fold, has_words
 
 
 @pytest.mark.parametrize(
@@ -19,9 +19,20 @@ from message_text import fold
     [
         ("you \U0001f437", "you pig"),
         ("you :pig:", "you pig"),
-        ("\U0001f595\U0001f595 \U0001f595 you", "reversed hand with middle finger extended you"),
+        ("\U0001f595\U0001f595 \U0001f595 you", "middle finger you"),
         (":thumbsup::skin-tone-6: :+1: \U0001f44d\U0001f3ff", "thumbsup"),
-        ("\U0001f602\U0001f602 no \U0001f602", "joy no joy"),
+        ("you \U0001f44f are \U0001f44f an \U0001f44f ox", "you clap are an ox"),
+        (":hankey: :hocho:", "poop knife"),
+        ("go :flag-fr:", "go flag fr"),
+        ("\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "waving black flag"),
+        # Letters as pictures, and pictures between letters, are what they spell.
+        ("\U0001f171itch :b:itch", "Bitch Bitch"),
+        ("\U0001f178\U0001f173\U0001f178\U0001f17e\U0001f183", "IDIOT"),
+        ("s\U0001f525t\U0001f525u\U0001f525p\U0001f525i\U0001f525d you", "stupid you"),
+        ("I \u2764\ufe0f u", "I heart u"),
+        # An address is one, whatever it looks like.
+        ("https://x.y/ok:on:idiot \u2713", "http \u2713"),
+        ("https://example.com/\U0001f525you see", "http see"),
         ("go \U0001f1eb\U0001f1f7", "go flag fr"),
         # Several joined into one picture are named one by one.
         ("\U0001f3f3\ufe0f\u200d\U0001f308", "waving white flag rainbow"),
@@ -41,7 +52,7 @@ def test_a_code_and_its_character_are_read_alike() -> None:
     for emoji in emoji_data:
         # Those that Unicode counts as a way to write letters are read as these letters.
         if unicodedata.is_normalized("NFKC", emoji.char):
-            assert fold(f":{emoji.short_name}:") == fold(emoji.char), emoji.short_name
+            assert {fold(f":{code}:") for code in emoji.short_names} == {fold(emoji.char)}, emoji.short_name
 
 
 def test_every_face_hand_and_animal_is_read() -> None:
@@ -49,6 +60,17 @@ def test_every_face_hand_and_animal_is_read() -> None:
     assert len(pictures) > 200
     for emoji in pictures:
         assert re.match("[a-z0-9]", fold(emoji.char)), emoji.short_name
+
+
+def test_no_emoji_has_words_of_its_own() -> None:
+    for emoji in emoji_data:
+        if emoji.category != "Symbols":  # of which some are letters
+            assert not has_words(fold(f"{emoji.char} :{emoji.short_name}:", emoji=left_out)), emoji.short_name
+
+
+def test_a_message_of_nothing_else_does_not_grow_beyond_measure() -> None:
+    many = "".join(emoji.char for emoji in emoji_data) * 5
+    assert len(fold(many)) < len(many)
 
 
 @given(st.text())

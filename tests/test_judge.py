@@ -143,6 +143,17 @@ def test_a_verdict_in_between_quotes_what_weighed_most(slack: SlackServer, judge
     assert any(f"\u201c{word}\u201d" in post["text"] for word in ("stupid", "idiot")), post["text"]
 
 
+def test_what_an_emoji_is_called_is_not_quoted(
+    slack: SlackServer, judge_with: MakeJudge, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classifier, "words", lambda _: ("finger", "garbage"))
+    message = slack.workspace.post(GENERAL, "U0ADA", "you write garbage :middle_finger:")
+    judge_with(TOXIC_THRESHOLD="0").judge(job_for(message))
+    (post,) = verdicts(slack)
+    assert "\u201cgarbage\u201d" in post["text"]
+    assert "finger" not in post["text"]
+
+
 def test_the_words_of_a_fine_message_are_not_weighed(
     slack: SlackServer, judge: Judge, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,3 +95,19 @@ def test_what_has_no_words_is_in_no_language(line: str) -> None:
 
 def test_a_few_latin_letters_are_too_little_to_tell() -> None:
     assert foreign_language("danke") is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "\u043d\u0435\u0442 :slightly_smiling_face: \U0001f642",
+        "\u6eda\u5f00 @user :no_entry_sign:",
+        "\u6eda\u5f00 https://example.com/an/english/address",
+    ],
+)
+def test_emoji_names_and_links_are_in_no_language(line: str) -> None:
+    assert foreign_language(line) not in (None, "en")
+
+
+def test_english_with_emoji_is_english() -> None:
+    assert foreign_language("ok \U0001f602 :joy: :rolling_on_the_floor_laughing: done") is None

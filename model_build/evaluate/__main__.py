@@ -18,7 +18,8 @@ from model_build.errors import ModelBuildError
 
 CACHE = Path("build/evaluate")
 OUT = Path("docs/evaluation")
-WORK_SOURCES = "gh_incivility,cat_wiki"
+# Of the sources that are like work, those with rows of split dev.
+CALIBRATED_SOURCES = "gh_incivility,cat_wiki"
 
 
 def main(arguments: list[str]) -> int:
@@ -43,15 +44,16 @@ def _report(options: argparse.Namespace) -> None:
     from model_build.evaluate.selection import select
     from model_build.train.labelled import read
 
+    load = os.getloadavg()[0]
     # Whatever can be refused is refused before minutes are spent.
     plots.check_drawable()
     if len(names := [name for name, _ in options.models]) != len({*names, baseline.NAME}) - 1:
         raise ModelBuildError(f"--models names {', '.join(names)}: pass a name of its own for each model")
     models = [contestant(name, folder, options.threads) for name, folder in options.models]
     selection = select(options.data, options.split, options.per_source, options.seed)
-    rows = read(options.baseline_data or options.data).rows
+    rows = read(options.baseline_data or options.data).of_split("train")
     trained = baseline.trained(rows, selection, options.cache)
-    report = measured(selection, trained, models, options.cache, options.bootstrap, options.seed, options.threads)
+    report = measured(selection, trained, models, options.cache, options.bootstrap, options.seed, options.threads, load)
     report.write(options.out)
     print(f"evaluate: {options.out / 'report.md'}, .json and three plots are written", flush=True)
 
@@ -124,7 +126,10 @@ def _parser() -> argparse.ArgumentParser:
     calibrate = commands.add_parser("calibrate", parents=[shared, model], help="temperature and thresholds of a model")
     calibrate.add_argument("--split", default="dev", help="which rows decide: neither trained on nor reported")
     calibrate.add_argument(
-        "--work-sources", type=_names, default=_names(WORK_SOURCES), help="sources like the chat that will be judged"
+        "--work-sources",
+        type=_names,
+        default=_names(CALIBRATED_SOURCES),
+        help="sources like the chat that will be judged",
     )
     calibrate.add_argument(
         "--false-positive-rate", type=_rate, default=0.01, help="of their harmless texts, at the threshold"

@@ -18,6 +18,7 @@ from sklearn.linear_model import SGDClassifier
 
 from message_text import fold
 from model_build.errors import ModelBuildError
+from model_build.evaluate.selection import folding_checksum
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,19 +62,19 @@ class Baseline:
 
 
 def trained(rows: Sequence[Row], tested: Selection, cache: Path) -> Baseline:
-    """Return the classifier that was trained on the rows of the split `train`, from `cache` where it is there.
+    """Return the classifier that was trained on these rows, of the split `train`, from `cache` where it is there.
 
-    Raises ModelBuildError if they do not have both labels. Left out are rows whose text, but for its case, is tested
-    as well, and rows that name no split, which every split counts as its own.
+    Raises ModelBuildError if they do not have both labels. Left out are those whose text, but for its case, is tested
+    as well.
     """
     tested_texts = {text.casefold() for text in tested.originals}
-    train = [(row.text, row.label) for row in rows if row.split == "train" and row.text.casefold() not in tested_texts]
+    train = [(row.text, row.label) for row in rows if row.text.casefold() not in tested_texts]
     if {label for _, label in train} != {0, 1}:
         raise ModelBuildError(
             "the baseline is trained on rows whose split is train and that are not tested, and there are none of both "
             "labels: pass a file that has them with --baseline-data"
         )
-    digest = hashlib.sha256(f"{VECTORIZERS} {CLASSIFIER} {LOWER_CASED}".encode())
+    digest = hashlib.sha256(f"{VECTORIZERS} {CLASSIFIER} {LOWER_CASED} {folding_checksum()}".encode())
     for text, label in train:
         digest.update(f"{label} {text}\0".encode())
     checksum = digest.hexdigest()

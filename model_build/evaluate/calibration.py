@@ -92,7 +92,7 @@ def calibrate(
     }
     fields |= {"temperature": temperature, "threshold": threshold, "threshold_maybe": maybe}
     fields["measured"]["calibration"] = _rounded(found)
-    for outdated in ("evaluation", "examples"):
+    for outdated in ("evaluation", "examples", "quality"):
         fields["measured"].pop(outdated, None)
     _write(folder, fields, threads)
     print(

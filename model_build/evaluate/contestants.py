@@ -21,6 +21,7 @@ from classifier import Classifier
 from errors import ModelError
 from model_build import manifest
 from model_build.errors import ModelBuildError
+from model_build.evaluate.selection import folding_checksum
 from model_build.source import locate, sha256
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True)
 class Contestant:
-    """A model that is to be judged; it is loaded only if a text has to be scored."""
+    """A model that is to be judged; it is loaded when it is first needed."""
 
     name: str
     kind: str
@@ -70,7 +71,7 @@ def served_checksum(fields: Mapping[str, Any]) -> str:
         for key in ("temperature", "labels", "toxic_labels", "activation", "max_length", "window", "session")
     }
     files = {name: facts["sha256"] for name, facts in fields["files"].items()}
-    code = [sha256(Path(str(module.__file__))) for module in (classifier, model_session)]
+    code = [sha256(Path(str(module.__file__))) for module in (classifier, model_session)] + [folding_checksum()]
     described = json.dumps([read, files, code, onnxruntime.__version__], sort_keys=True)
     return hashlib.sha256(described.encode()).hexdigest()
 

@@ -149,13 +149,18 @@ def _summary(report: Report) -> str:
         if above is None:
             said = "too few messages to say whether it beats the baseline"
         elif above[0] > 0:
-            said = f"beats the baseline, by {_span(above)}"
+            said = f"beats the baseline by {_apart(one, report.baseline)} (95 % interval {_span(above)})"
         elif above[1] < 0:
-            said = f"**is beaten by the baseline**, by {_span((-above[1], -above[0]))}"
+            below = (-above[1], -above[0])
+            said = f"**is beaten by the baseline** by {_apart(report.baseline, one)} (95 % interval {_span(below)})"
         else:
-            said = f"**cannot be told from the baseline**: the difference is {_span(above)}"
+            said = f"**cannot be told from the baseline**: the 95 % interval of the difference is {_span(above)}"
         lines.append(f"- **{one.contestant.name}**: mean AUC {_number(one.mean.auc)}; {said}.")
     return "\n".join(lines)
+
+
+def _apart(better: Judgement, worse: Judgement) -> str:
+    return f"{(better.mean.auc or 0) - (worse.mean.auc or 0):.3f} of AUC"
 
 
 def _below(one: Judgement, baseline: Judgement) -> str:

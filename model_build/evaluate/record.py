@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from classifier import Classifier
+from errors import ModelError
 from model_build import manifest, model_card
 from model_build.errors import ModelBuildError
 from model_build.evaluate import examples
@@ -55,7 +56,7 @@ class Evaluation:
 
 
 def record(folder: Path, path: Path, name: str) -> None:
-    """Raises ModelBuildError if the report at `path` is not of the model in `folder` as it is now."""
+    """Raises ModelBuildError if `folder` has no whole model, or not the one of which the report at `path` tells."""
     fields = manifest.read(folder)
     report = _read(path)
     try:
@@ -70,7 +71,11 @@ def record(folder: Path, path: Path, name: str) -> None:
             "write the report anew"
         )
     fields["measured"]["evaluation"] = asdict(evaluation)
-    fields["measured"]["examples"] = examples.judged(Classifier(folder).toxicity, float(fields["threshold"]))
+    try:
+        toxicity = Classifier(folder).toxicity
+    except ModelError as error:
+        raise ModelBuildError(str(error)) from error
+    fields["measured"]["examples"] = examples.judged(toxicity, float(fields["threshold"]))
     manifest.write(folder, fields)
     model_card.write(folder)
     print(f"record: {folder / manifest.FILE_NAME} has the figures of {path}", flush=True)

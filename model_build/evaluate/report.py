@@ -6,7 +6,6 @@ The page and the plots are drawn from the same judgements as the JSON; no messag
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 import time
@@ -101,9 +100,9 @@ def measured(
     draws: int,
     seed: int,
     threads: int,
+    load: float,
 ) -> Report:
-    """Score whatever was not scored before, and return the report."""
-    load = os.getloadavg()[0]
+    """Score whatever was not scored before, and return the report; `load` is the machine's when all this began."""
     parts = slices(selection, seed)
     first = Contestant(
         name=baseline.NAME,
@@ -114,11 +113,12 @@ def measured(
         load=lambda: baseline_model,
     )
     field = [first, *contestants]
-    # Together, so that a model is loaded once and what is spelt alike in a slice is scored once.
+    # Together, so that what is spelt alike in a slice is scored once.
     texts = list(dict.fromkeys([*selection.texts, *(text for part in parts for text in part.texts)]))
     known = {one.name: dict(zip(texts, kept_scores.scores(one, texts, cache), strict=True)) for one in field}
     scores = {name: _of(selection.texts, found) for name, found in known.items()}
-    timed = selection.texts[:: max(1, len(selection.texts) // TIMED)][:TIMED]
+    places = np.linspace(0, len(selection.texts) - 1, min(TIMED, len(selection.texts))).astype(int)
+    timed = [selection.texts[place] for place in places]
     times = {one.name: kept_scores.milliseconds(one.load(), timed) for one in field}
     print(f"evaluate: drawing the {len(selection.texts):,} rows {draws:,} times ...", flush=True)
     intervals = bootstrap(selection.labels, selection.sources, scores, draws, seed)

@@ -1,16 +1,20 @@
 """A file of labelled messages comes in, the messages that are to be scored come out: folded, in a fixed order.
 
-Knows nothing of models. A row that names no split counts for every split, one without a source belongs to "all".
+Knows nothing of models. A row that names no split is one of train, one without a source belongs to "all".
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import emoji_names
+import leetspeak
+import message_text
 from message_text import fold
 from model_build.errors import ModelBuildError
 from model_build.source import sha256
@@ -18,7 +22,6 @@ from model_build.train.labelled import Row, read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -63,7 +66,7 @@ def select(path: Path, split: str, per_source: int | None = None, seed: int = 1)
 
     Raises ModelBuildError if there are not both toxic and harmless ones. What folds to nothing is left out.
     """
-    rows = [row for row in read(path).rows if row.split in ("", split)]
+    rows = read(path).of_split(split)
     if per_source is not None:
         rows = _drawn(rows, per_source, seed)
     folded = [(fold(row.text), row) for row in rows]
@@ -81,6 +84,11 @@ def select(path: Path, split: str, per_source: int | None = None, seed: int = 1)
         labels=labels,
         sources=np.array([row.source for _, row in kept]),
     )
+
+
+def folding_checksum() -> str:
+    """Return what changes with whatever changes how texts are folded."""
+    return " ".join(sha256(Path(str(module.__file__))) for module in (message_text, emoji_names, leetspeak))
 
 
 def _drawn(rows: Sequence[Row], per_source: int, seed: int) -> list[Row]:

@@ -41,7 +41,8 @@ _SWEARING = """
 """
 # What people type for a letter.
 _LOOK_ALIKES = {"a": "4@", "e": "3", "i": "1!", "o": "0", "s": "5$", "t": "7"}
-_WORD = re.compile(r"[^\W\d_]{4,}")
+# Names and links are placeholders in folded text, and stay what they are.
+_WORD = re.compile(r"(?<![@#\w])(?!http\b)[^\W\d_]{4,}")
 DISGUISED = 1 / 4  # of the words with four letters or more
 
 
@@ -59,7 +60,12 @@ class Slice:
 def slices(selection: Selection, seed: int) -> list[Slice]:
     """Return those slices that have rows; the same for the same texts and seed."""
     found = [
-        _with_words(selection, "identity terms", _IDENTITY, "names a gender, an orientation, a religion or an origin"),
+        _with_words(
+            selection,
+            "identity terms",
+            _IDENTITY,
+            "names a group: a gender, an orientation, a religion, an origin or a disability",
+        ),
         _with_words(selection, "negation", _NEGATION, "has a word such as not, never, nobody or don't"),
         _with_words(
             selection, "swearing", _SWEARING, "has a swear word: friendly ones and toxic ones have to be told apart"
@@ -87,7 +93,9 @@ def disguised(text: str, seed: int) -> str:
     for word in chance.sample(words, max(1, round(DISGUISED * len(words)))):
         places = [place for place in range(*word.span()) if letters[place].lower() in _LOOK_ALIKES]
         place = chance.choice(places)
-        letters[place] = chance.choice(_LOOK_ALIKES[letters[place].lower()])
+        signs = _LOOK_ALIKES[letters[place].lower()]
+        # An at sign before letters makes a name of them.
+        letters[place] = chance.choice(signs.replace("@", "") if place == word.start() else signs)
     return "".join(letters)
 
 

@@ -20,12 +20,12 @@ import numpy as np
 
 def test_it_learns_what_words_tell(labelled: Path, tmp_path: Path) -> None:
     tested = select(labelled, "test")
-    found = trained(read(labelled).rows, tested, tmp_path)
+    found = trained(read(labelled).of_split("train"), tested, tmp_path)
     assert measure(tested.labels, np.array(found.toxicities(tested.texts)), found.threshold).auc == 1.0
 
 
 def test_it_is_trained_once(labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tested, rows = select(labelled, "test"), read(labelled).rows
+    tested, rows = select(labelled, "test"), read(labelled).of_split("train")
     first = trained(rows, tested, tmp_path)
     assert "training the baseline on 100 texts" in capsys.readouterr().out
     again = trained(rows, tested, tmp_path)
@@ -38,11 +38,10 @@ def test_it_is_trained_once(labelled: Path, tmp_path: Path, capsys: pytest.Captu
 def test_what_is_tested_is_not_trained_on(labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tested = select(labelled, "test")
     leaked = [Row(text.upper(), 1, "x", "train") for text in tested.texts]
-    unsplit = [Row("of no split", 1)]
-    trained([*read(labelled).rows, *leaked, *unsplit], tested, tmp_path)
+    trained([*read(labelled).of_split("train"), *leaked], tested, tmp_path)
     assert "training the baseline on 100 texts" in capsys.readouterr().out
 
 
 def test_without_rows_to_train_on_there_is_none(labelled: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelBuildError, match="pass a file that has them with --baseline-data"):
-        trained([Row("a", 0), Row("b", 1)], select(labelled, "test"), tmp_path)
+        trained([Row("a", 0), Row("b", 0)], select(labelled, "test"), tmp_path)

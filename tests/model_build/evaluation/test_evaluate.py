@@ -104,7 +104,6 @@ def test_figures_are_recorded_with_the_model(written: Written, model: Path) -> N
     card = (model / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "## Evaluation" in card
     assert "## Known failures" in card
-    assert (model / "MODEL_CARD.md").is_file()
 
 
 @pytest.mark.parametrize(
@@ -126,6 +125,13 @@ def test_figures_of_another_model_are_refused(
     assert main(["record", "--model", str(model), "--report", report, "--name", name]) == 1
     assert message in capsys.readouterr().err
     assert json.loads(described.read_text()) == fields
+
+
+def test_a_damaged_model_is_named(written: Written, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (model / "model.onnx.data").write_bytes(b"too short")
+    report = str(written.folder / "report.json")
+    assert main(["record", "--model", str(model), "--report", report, "--name", "served"]) == 1
+    assert "model.onnx.data" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("names", [("one", "one"), (BASELINE, "one")])

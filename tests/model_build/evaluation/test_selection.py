@@ -21,9 +21,13 @@ def written(folder: Path, *rows: tuple[str, int, str, str]) -> Path:
     return path
 
 
-def test_rows_of_the_split_and_those_without_one(tmp_path: Path) -> None:
+def test_rows_of_the_split(tmp_path: Path) -> None:
     path = written(
-        tmp_path, ("a &amp; b", 0, "x", "test"), ("c", 1, "", ""), ("d", 1, "x", "train"), ("\u200b.", 0, "x", "dev")
+        tmp_path,
+        ("a &amp; b", 0, "x", "test"),
+        ("c", 1, "", "test"),
+        ("d", 1, "x", "train"),
+        ("\u200b.", 0, "x", "dev"),
     )
     found = select(path, "test")
     assert found.texts == ["a & b", "c"]
@@ -31,6 +35,11 @@ def test_rows_of_the_split_and_those_without_one(tmp_path: Path) -> None:
     assert found.labels.tolist() == [0, 1]
     assert found.source_names() == ["all", "x"]
     assert found.as_json()["sources"] == {"all": {"rows": 1, "toxic": 1}, "x": {"rows": 1, "toxic": 0}}
+
+
+def test_a_row_without_a_split_is_one_of_train(tmp_path: Path) -> None:
+    path = written(tmp_path, ("a", 0, "x", ""), ("b", 1, "x", "train"), ("c", 1, "x", "test"))
+    assert select(path, "train").texts == ["a", "b"]
 
 
 def test_what_folds_to_nothing_is_left_out(tmp_path: Path) -> None:

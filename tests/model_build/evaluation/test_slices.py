@@ -58,5 +58,13 @@ def test_a_few_letters_are_replaced() -> None:
     assert found != disguised(text, seed=2)
 
 
+def test_placeholders_stay_and_no_name_is_made() -> None:
+    text = " ".join(["@user http #channel about"] * 40)
+    found = disguised(text, seed=1).split()
+    assert [word for word in found if word in {"@user", "http", "#channel"}] == ["@user", "http", "#channel"] * 40
+    assert len({word for word in found if word.startswith(("4b", "ab"))}) > 1
+    assert "@bout" not in found
+
+
 def test_short_words_are_left_alone() -> None:
     assert disguised("it is a bug", seed=1) == "it is a bug"

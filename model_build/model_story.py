@@ -22,7 +22,8 @@ neither trained on nor reported below (split {split}; {before:.3f} before, {afte
 EVALUATION = """\
 ## Evaluation
 On {rows:,} texts, {toxic:,} of them toxic (split {split} of {file}), measured on {date} on {machine}. The baseline is
-a linear model over character and word n-grams, trained on every row of the split train. Square brackets: 95 % confidence interval.
+a linear model over character and word n-grams, trained on every row of the split train. Square brackets: 95 %
+confidence interval.
 
 | | this model | n-grams |
 | --- | --- | --- |

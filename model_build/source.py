@@ -75,7 +75,7 @@ def _download(repository: str, revision: str | None, patterns: list[str]) -> Pat
     except LocalEntryNotFoundError as error:
         raise ModelBuildError(
             f"{wanted} is not in the hub's cache and the hub cannot be reached: "
-            "connect this machine, set HF_HOME to a cache that holds it, or pass --source FOLDER"
+            "connect this machine, set HF_HOME to a cache that holds it, or pass a folder instead of the id"
         ) from error
     except (HfHubHTTPError, HFValidationError) as error:
         raise ModelBuildError(f"the hub refuses {wanted}: check the id, the revision and your access") from error
@@ -87,9 +87,7 @@ def _weights(folder: Path) -> list[Path]:
             f"{folder} is a model directory: python -m model_build.train restore makes a checkpoint of it"
         )
     if not (folder / "config.json").is_file():
-        raise ModelBuildError(
-            f"{folder} has no config.json, so it is no transformers checkpoint: pass another --source"
-        )
+        raise ModelBuildError(f"{folder} has no config.json, so it is no transformers checkpoint: pass another folder")
     if not (found := sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))):
-        raise ModelBuildError(f"{folder} has no model.safetensors and no pytorch_model.bin: pass another --source")
+        raise ModelBuildError(f"{folder} has no model.safetensors and no pytorch_model.bin: pass another folder")
     return found

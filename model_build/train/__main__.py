@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from model_build.errors import ModelBuildError
-from model_build.train import options
+from model_build.train import argument_types, options
 
 # As sysexits.h has it: not a failure, try again.
 GOES_ON = 75
@@ -26,12 +26,21 @@ def main(arguments: list[str]) -> int:
     wants_finetuning = bool(arguments) and arguments[0].startswith("--") and arguments[0] != "--help"
     given = parser.parse_args(["finetune", *arguments] if wants_finetuning else arguments)
     try:
-        return GOES_ON if given.run(given) is False else 0
+        done = given.run(given)
+        _wait_for_all()
     except ModelBuildError as error:
         print(f"model_build.train: {error}", file=sys.stderr)
         return 1
     finally:
         _part()
+    return GOES_ON if done is False else 0
+
+
+def _wait_for_all() -> None:
+    """Wait until every process that trained is done: a launcher kills those that still save when one ends with 75."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed and distributed.is_initialized():
+        distributed.barrier()
 
 
 def _part() -> None:
@@ -82,41 +91,33 @@ def _distill(given: argparse.Namespace) -> bool:
 
 
 def _transfer(given: argparse.Namespace) -> None:
-    from transformers import AutoTokenizer
+    from model_build.train import forms
 
-    from model_build.source import locate
-    from model_build.train.start import LABELS
-    from model_build.train.vocabulary import transfer
-
-    tokenizer = AutoTokenizer.from_pretrained(given.tokenizer)
-    transfer(locate(given.base, given.revision).folder, tokenizer, LABELS).save_pretrained(given.out)
-    tokenizer.save_pretrained(given.out)
+    forms.transfer(given.base, given.revision, given.tokenizer, given.seed, given.out)
 
 
 def _restore(given: argparse.Namespace) -> None:
-    from model_build.train.restore import restored
+    from model_build.train import forms
 
-    model, tokenizer = restored(given.model)
-    model.save_pretrained(given.out)
-    tokenizer.save_pretrained(given.out)
+    forms.restored(given.model, given.out)
 
 
 def _widen(given: argparse.Namespace) -> None:
-    from model_build.train.start import load
-    from model_build.train.widen import widened
+    from model_build.train import forms
 
-    base = load(given.base, given.revision)
-    widened(base.model, given.seed).save_pretrained(given.out)
-    base.tokenizer.save_pretrained(given.out)
+    forms.widened(given.base, given.revision, given.seed, given.out)
 
 
 def _narrow(given: argparse.Namespace) -> None:
-    from model_build.train.start import load
-    from model_build.train.widen import narrowed
+    from model_build.train import forms
 
-    base = load(given.base, given.revision)
-    narrowed(base.model).save_pretrained(given.out)
-    base.tokenizer.save_pretrained(given.out)
+    forms.narrowed(given.base, given.revision, given.out)
+
+
+def _average(given: argparse.Namespace) -> None:
+    from model_build.train import forms
+
+    forms.averaged(tuple(given.bases), given.out)
 
 
 def _split(given: argparse.Namespace) -> None:
@@ -137,9 +138,16 @@ def _compare(given: argparse.Namespace) -> None:
     from model_build.train import options_page
     from model_build.train.comparison import Comparison, compare
 
+    for name in ("minutes", "deepspeed", "evaluate_every"):
+        if getattr(given, name):
+            option = f"--{name.replace('_', '-')}"
+            raise ModelBuildError(f"a comparison goes on after a stop and measures at the end: leave {option} out")
     out = given.out
     given.out = given.work
-    found = compare(Comparison(given.data, given.base, _run(given), given.seeds, given.dev_rows))
+    asked = Comparison(
+        given.data, given.base, _run(given), given.seeds, given.dev_rows, skip_bad_rows=given.skip_bad_rows
+    )
+    found = compare(asked)
     told = {
         "command": "python -m model_build.train compare --data FILE --base FOLDER",
         "date": datetime.now(UTC).date().isoformat(),
@@ -188,16 +196,19 @@ def _parser() -> argparse.ArgumentParser:
     add("pretrain", _pretrain, "learn a language from plain text", optional, options.plain(), options.run(rate=5e-4))
     add("finetune", _finetune, "learn from labels; the default", base, options.labelled(), run)
     add("distill", _distill, "learn from labels and teachers", optional, options.labelled(), options.teaching(), run)
-    transfer = add("transfer", _transfer, "a BERT as a RoBERTa with another tokenizer", base)
+    transfer = add("transfer", _transfer, "a BERT as a RoBERTa with another tokenizer", base, options.seed())
     transfer.add_argument("--tokenizer", required=True, help="the folder of the tokenizer")
     restore = add("restore", _restore, "what the bot serves as a checkpoint")
     restore.add_argument("model", type=Path, help="a model directory, such as model/")
     restore.add_argument("--out", type=Path, required=True, help="the folder to write")
-    add("widen", _widen, "the same function, twice as wide", base)
+    add("widen", _widen, "the same function, twice as wide", base, options.seed())
     add("narrow", _narrow, "half as wide: what widen made, unmade", base)
+    average = add("average", _average, "the mean of two classifiers, one trained on from the other")
+    average.add_argument("bases", nargs=2, help="their folders")
+    average.add_argument("--out", type=Path, required=True, help="the folder to write")
     split = add("split", _split, "cut a checkpoint or a text into parts of a size that travels")
     split.add_argument("what", type=Path, help="a checkpoint's folder, or a text, .txt or .xz")
-    split.add_argument("--size", type=options.size, default="16MB", help="how large a part may be at most")
+    split.add_argument("--size", type=argument_types.size, default="16MB", help="how large a part may be at most")
     split.add_argument("--out", type=Path, required=True, help="the folder for the parts")
     join = add("join", _join, "put parts together again")
     join.add_argument("parts", type=Path, help="the folder with the parts")

@@ -50,11 +50,18 @@ class ByLength(Sampler[int]):  # type: ignore[misc]  # torch has no types here
 
 
 class Epochs(TrainerCallback):  # type: ignore[misc]  # transformers has no types
-    """Tells order and texts which epoch it is; what Accelerate tells them starts from 0 again in a run that goes on."""
+    """Tells a run that goes on where it stands; what Accelerate tells order and texts starts from epoch 0 again."""
 
     def __init__(self, texts: Texts) -> None:
         self._texts = texts
         self.order: ByLength | None = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> TrainerControl:
+        """Save and measure as often as this command says, not as the state of a run that goes on does."""
+        state.compute_steps(args, state.max_steps)
+        return control
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any

@@ -19,7 +19,8 @@ from model_build.source import locate
 from model_build.train import labelled, record, start
 from model_build.train.distill import Teachers, distill
 from model_build.train.finetune import Task, finetune
-from model_build.train.measure import at_full_precision, of_checkpoint, quantized
+from model_build.train.measure import of_checkpoint, serving
+from model_build.train.progress import tell_of_bad_rows
 from model_build.train.run import say
 from model_build.train.variants import DISTILLED, VARIANTS
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from model_build.train.variants import Variant
 
 TEACHER_STEPS = 3  # times those of a student
+STUDENT = "student"  # the folder of the one whose use in service is measured
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Comparison:
     dev_rows: int = 3000
     variants: tuple[Variant, ...] = VARIANTS
     serving: bool = True
+    skip_bad_rows: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,18 +63,21 @@ class _Setting:
 def compare(comparison: Comparison) -> dict[str, Any]:
     """Return `rows`: each variant's measures, a value a seed; and `serving`: what quantizing adds to distilling.
 
-    Raises ModelBuildError if the data has no rows of both labels in train and dev.
+    Raises ModelBuildError if the data has no rows of both labels in train and dev, or if there are no steps.
     """
-    work = comparison.run.out
+    if comparison.run.steps < 1:
+        raise ModelBuildError("variants are compared at equal steps: pass --steps, 1 at least")
+    work = _work(comparison)
     work.mkdir(parents=True, exist_ok=True)
     sample, dev = _sample(comparison, work / "sample.jsonl")
+    run = replace(comparison.run, out=work)
     teacher = _teacher(comparison, sample, work / "teacher")
     depth = AutoModelForSequenceClassification.from_pretrained(teacher).config.num_hidden_layers
     setting = _Setting(sample, dev, teacher, tuple(range(0, depth, 2)))
     seeds = range(comparison.run.seed, comparison.run.seed + comparison.seeds)
     rows = []
     for variant in comparison.variants:
-        values = [_measured(replace(comparison.run, seed=seed), variant, setting) for seed in seeds]
+        values = [_measured(replace(run, seed=seed), variant, setting) for seed in seeds]
         rows.append({"group": variant.group, "name": variant.name, "values": values})
         say(f"{variant.group}: {variant.name}: {np.mean([value['mean_source_auc'] for value in values]):.4f}")
     return {
@@ -79,13 +85,25 @@ def compare(comparison: Comparison) -> dict[str, Any]:
         "train_rows": len(labelled.read(sample).rows),
         "dev_rows": len(dev),
         "rows": rows,
-        "serving": _serving(setting, work) if comparison.serving else [],
+        "serving": serving(teacher, work / STUDENT, dev, work) if comparison.serving else [],
     }
+
+
+def _work(comparison: Comparison) -> Path:
+    """Return the folder with what is measured already on this data, from this base, with these options."""
+    asked = {
+        "data": labelled.checksum(comparison.data),
+        "base": start.revision_of(comparison.base),
+        "dev_rows": comparison.dev_rows,
+        **comparison.run.options(),
+    }
+    return comparison.run.out / record.key(asked)
 
 
 def _sample(comparison: Comparison, path: Path) -> tuple[Path, list[Row]]:
     """Write as many train rows as the steps read, as evenly from all sources as they allow; return dev rows alike."""
-    data = labelled.read(comparison.data)
+    data = labelled.read(comparison.data, skip_bad_rows=comparison.skip_bad_rows)
+    tell_of_bad_rows(data.bad)
     train = _even(data.of_split("train"), comparison.run.steps * comparison.run.batch)
     dev = _even(data.of_split("dev"), comparison.dev_rows)
     for split, rows in (("train", train), ("dev", dev)):
@@ -117,7 +135,7 @@ def _teacher(comparison: Comparison, sample: Path, folder: Path) -> Path:
 def _measured(run: Run, variant: Variant, setting: _Setting) -> dict[str, float]:
     """Train and measure one variant from one seed, unless that is done already."""
     work, changed = run.out, replace(run, **variant.run)
-    changed = replace(changed, steps=run.steps // changed.accumulate)
+    changed = replace(changed, steps=max(1, run.steps // changed.accumulate))
     told = {"variant": asdict(variant), "teacher": locate(str(setting.teacher)).revision, "rows": len(setting.dev)}
     key = record.key({**changed.options(), **told})
     result, out = work / f"{key}.json", work / f"run-{key}"
@@ -131,8 +149,8 @@ def _measured(run: Run, variant: Variant, setting: _Setting) -> dict[str, float]
             finetune(task, changed)
         found = of_checkpoint(out, setting.dev, cpu=run.cpu)
         if variant == DISTILLED:
-            shutil.rmtree(work / "student", ignore_errors=True)
-            out.rename(work / "student")
+            shutil.rmtree(work / STUDENT, ignore_errors=True)
+            out.rename(work / STUDENT)
         shutil.rmtree(out, ignore_errors=True)
         result.write_text(json.dumps(found) + "\n", encoding="utf-8")
     read: dict[str, float] = json.loads(result.read_text(encoding="utf-8"))
@@ -146,23 +164,3 @@ def _at_random(setting: _Setting, seed: int, folder: Path) -> Path:
     AutoModelForSequenceClassification.from_config(begun.model.config).save_pretrained(folder)
     begun.tokenizer.save_pretrained(folder)
     return folder
-
-
-def _serving(setting: _Setting, work: Path) -> list[dict[str, Any]]:
-    """Return size, time and quality with neither, either and both of distilling and quantizing."""
-    teacher, student = setting.teacher, work / "student"
-    return [
-        {"name": "neither", **at_full_precision(teacher, setting.dev)},
-        {"name": "quantization alone", **_quantized(teacher, setting.dev, work / "teacher-quantized")},
-        {"name": "distillation alone", **at_full_precision(student, setting.dev)},
-        {"name": "both", **_quantized(student, setting.dev, work / "student-quantized")},
-    ]
-
-
-def _quantized(checkpoint: Path, dev: Sequence[Row], folder: Path) -> dict[str, Any]:
-    """Return what `quantized` does; nothing where the build refuses the result, as it may after a short training."""
-    try:
-        return dict(quantized(checkpoint, dev, folder))
-    except ModelBuildError as error:
-        say(str(error))
-        return {}

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model_build.source import locate, sha256
-from model_build.train import record, run
+from model_build.source import locate
+from model_build.train import labelled, record, run
 from model_build.train.finetune import Task, Teaching, finetune
 from model_build.train.loss import LEAST, Targets
 
@@ -32,7 +32,7 @@ NGRAMS = "ngrams"  # as a teacher: the linear model, which needs no checkpoint
 
 @dataclass(frozen=True)
 class Teachers:
-    """Hub ids, folders or `ngrams`; `toxic_labels` names the toxic labels of each, where their names do not."""
+    """Hub ids, folders or `ngrams`, each once; `toxic_labels` names the toxic labels, where their names do not."""
 
     names: tuple[str, ...]
     toxic_labels: tuple[str, ...] = ()
@@ -43,20 +43,24 @@ def distill(task: Task, teachers: Teachers, targets: Targets, settings: Run) -> 
 
     Raises ModelBuildError as `finetune` does, and if a teacher's labels do not say which are toxic.
     """
-    data = sha256(task.data)
+    data = labelled.checksum(task.data)
     files = {name: settings.out / f"teacher-{_key(name, teachers, data, settings)}.npy" for name in teachers.names}
 
-    def probabilities(rows: Sequence[Row]) -> npt.NDArray[np.float32] | None:
-        each = [_judged(name, teachers, rows, file, settings) for name, file in files.items()]
-        whole = [found for found in each if found is not None]
-        return averaged(whole) if len(whole) == len(each) else None
+    def judge(rows: Sequence[Row]) -> None:
+        for name, file in files.items():
+            _judge(name, teachers, rows, file, settings)
+
+    def probabilities() -> npt.NDArray[np.float32] | None:
+        each = [np.load(file) for file in files.values() if file.is_file()]
+        whole = len(each) == len(files) and not any(np.isnan(found).any() for found in each)
+        return averaged(each) if whole else None
 
     described = {
-        "teachers": {name: file.stem for name, file in zip(_shown(teachers.names), files.values(), strict=True)},
+        "teachers": [[_shown(name), file.stem] for name, file in files.items()],
         "soft_share": targets.soft_share,
         "temperature": targets.temperature,
     }
-    return finetune(task, settings, Teaching(probabilities, targets, described))
+    return finetune(task, settings, Teaching(judge, probabilities, targets, described))
 
 
 def averaged(each: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
@@ -66,10 +70,8 @@ def averaged(each: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]
     return (1 / (1 + np.exp(-mean))).astype(np.float32)  # type: ignore[no-any-return]
 
 
-def _judged(
-    name: str, teachers: Teachers, rows: Sequence[Row], file: Path, settings: Run
-) -> npt.NDArray[np.float32] | None:
-    """Return a teacher's probabilities, from the file as far as it has them; None if time was over before the last."""
+def _judge(name: str, teachers: Teachers, rows: Sequence[Row], file: Path, settings: Run) -> None:
+    """Put a teacher's probabilities into its file, NaN where time was over; what is there already stays."""
     file.parent.mkdir(parents=True, exist_ok=True)
     if not file.is_file():
         blank = file.with_name(f".{file.name}.new")
@@ -78,20 +80,18 @@ def _judged(
         blank.replace(file)
     found = np.lib.format.open_memmap(file, mode="r+")
     if not np.isnan(found).any():
-        return np.array(found)
+        return
     run.say(f"{len(rows):,} rows for a teacher, once.")
     if name == NGRAMS:
         from model_build.train.ngrams import out_of_fold
 
         found[:] = out_of_fold([row.text for row in rows], [row.label for row in rows], settings.seed)
-        whole = True
     else:
         from model_build.train.teacher import Teacher
 
         teacher = Teacher(locate(name), teachers.toxic_labels, cpu=settings.cpu)
-        whole = teacher.fill([row.text for row in rows], found, settings.until)
+        teacher.fill([row.text for row in rows], found, settings.until)
     found.flush()
-    return np.array(found) if whole else None
 
 
 def _key(name: str, teachers: Teachers, data: str, settings: Run) -> str:
@@ -100,6 +100,6 @@ def _key(name: str, teachers: Teachers, data: str, settings: Run) -> str:
     return record.key({"teacher": locate(name).revision, "data": data, "toxic": teachers.toxic_labels})
 
 
-def _shown(names: Sequence[str]) -> list[str]:
-    """Return what the teachers are called in a record: a folder by its name alone."""
-    return [name if name == NGRAMS else locate(name).name for name in names]
+def _shown(name: str) -> str:
+    """Return what a teacher is called in a record: a folder by its name alone."""
+    return name if name == NGRAMS else locate(name).name

@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from transformers import set_seed
 
 from model_build.errors import ModelBuildError
 from model_build.source import sha256
 from model_build.train import labelled, run, start
 from model_build.train.examples import LOWER_CASED, Collator, Examples, Mixture
 from model_build.train.loss import Targets
-from model_build.train.progress import source_aucs
+from model_build.train.progress import source_aucs, tell_of_bad_rows
+from model_build.train.trainer import ScheduledTrainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -52,16 +54,17 @@ class Task:
 class Teaching:
     """What a student learns beside the labels.
 
-    `probabilities` gives that of toxic for each row, (rows,), or nothing if the run's time was over before all were
-    known.
+    `judge` has the teachers judge the rows, in one process; `probabilities` gives then, in each, that of toxic for each
+    row, (rows,), or nothing if the run's time was over before all were known.
     """
 
-    probabilities: Callable[[Sequence[Row]], npt.NDArray[np.float32] | None]
+    judge: Callable[[Sequence[Row]], None]
+    probabilities: Callable[[], npt.NDArray[np.float32] | None]
     targets: Targets
     described: Mapping[str, Any]
 
 
-class ClassifierTrainer(run.ScheduledTrainer):
+class ClassifierTrainer(ScheduledTrainer):
     """A Trainer whose loss may have soft targets beside the labels."""
 
     def __init__(self, run: Run, targets: Targets, **keywords: Any) -> None:
@@ -82,18 +85,21 @@ def finetune(task: Task, settings: Run, teaching: Teaching | None = None) -> boo
     Raises ModelBuildError if the data has a bad row or lacks a label, or if base and options do not fit together.
     """
     data = labelled.read(task.data, skip_bad_rows=task.skip_bad_rows)
-    _tell_of_bad_rows(data)
+    tell_of_bad_rows(data.bad)
     rows, dev = _rows_of(data, task)
     arguments = settings.arguments(
         eval_strategy="steps" if dev else "no", eval_steps=task.evaluate_every or None, label_names=["labels"]
     )
     soft = None
     if teaching:
-        with arguments.main_process_first(desc="the teacher's probabilities"):
-            soft = teaching.probabilities(rows)
+        with arguments.main_process_first(local=False, desc="the teacher's probabilities"):
+            if arguments.process_index == 0:
+                teaching.judge(rows)
+        soft = teaching.probabilities()
         if soft is None:
             run.say("Stopped before the teachers had judged all rows: the same command goes on.")
             return False
+    set_seed(settings.seed)  # a new head is random
     base = start.load(task.base, task.revision, task.tokenizer, task.layers)
     base.check_length(settings.max_length)
     taken = task.mixture.indices(rows, settings.seed)
@@ -122,6 +128,7 @@ def finetune(task: Task, settings: Run, teaching: Teaching | None = None) -> boo
     made_of = {
         "stage": "distill" if teaching else "finetune",
         "base": base.origin,
+        "tokenizer": base.tokenizer_sha256(),
         "layers": list(task.layers) or "all",
         "data": {"sha256": sha256(task.data), "rows": len(rows), "in_an_epoch": len(taken), "bad_rows": len(data.bad)},
         "mixture": {"caps": dict(mixture.caps), "times": dict(mixture.times), "lower_cased": task.lower_cased},
@@ -154,10 +161,3 @@ def _metrics(sources: Sequence[str]) -> Any:
         return source_aucs(np.asarray(prediction.label_ids), logits[:, 1] - logits[:, 0], sources)
 
     return compute
-
-
-def _tell_of_bad_rows(data: labelled.Labelled) -> None:
-    for line, reason in list(data.bad.items())[:10]:
-        run.say(f"line {line} skipped: {reason}")
-    if data.bad:
-        run.say(f"{len(data.bad):,} bad rows skipped.")

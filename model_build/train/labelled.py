@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
 from model_build.errors import ModelBuildError
+from model_build.source import sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +74,12 @@ def opened(path: Path) -> TextIO:
         return path.open(encoding=ENCODING, newline="")
     except OSError as error:
         raise ModelBuildError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def checksum(path: Path) -> str:
+    """Return the file's checksum, for a record; raises ModelBuildError if there is none."""
+    opened(path).close()
+    return sha256(path)
 
 
 def _records(path: Path, file: TextIO) -> Iterator[tuple[int, dict[str, Any] | str]]:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import DataCollatorForLanguageModeling
 
+from model_build.errors import ModelBuildError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -22,7 +24,10 @@ MOST_DRAWS = 1 << 40  # one seed's draws are not the next seed's
 
 
 class Masking(DataCollatorForLanguageModeling):  # type: ignore[misc]  # transformers has no types
-    """Pads and masks a batch of examples with `input_ids` and `draw`."""
+    """Pads and masks a batch of examples with `input_ids` and `draw`.
+
+    Raises ModelBuildError if whole words are wanted of a tokenizer whose tokens do not say where one begins.
+    """
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, share: float, seed: int, *, whole_words: bool) -> None:
         # Of a masked word nothing is left as it was: transformers has no random words there.
@@ -33,6 +38,8 @@ class Masking(DataCollatorForLanguageModeling):  # type: ignore[misc]  # transfo
         self._special = torch.zeros(len(tokens), dtype=torch.bool)
         self._special[tokenizer.all_special_ids] = True
         self._begins = torch.tensor([token.startswith(SPACE) for token in tokens])
+        if whole_words and not self._begins.any():
+            raise ModelBuildError("--whole-words needs a byte-level tokenizer of RoBERTa's kind: leave it out")
 
     def torch_call(self, examples: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Return input_ids, attention_mask and labels, (batch, tokens); labels are -100 where nothing is masked."""

@@ -5,6 +5,9 @@ The quantized form is what `python -m model_build` makes of it, judged by the co
 
 from __future__ import annotations
 
+import contextlib
+import io
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -68,10 +71,14 @@ def at_full_precision(folder: Path, rows: Sequence[Row]) -> dict[str, float]:
 def quantized(folder: Path, rows: Sequence[Row], work: Path) -> dict[str, float]:
     """Return the same of the model directory that is built from the checkpoint, into `work`.
 
-    Raises ModelBuildError if it cannot be built.
+    Raises ModelBuildError, with what the build says, if it cannot be built.
     """
-    if build(["build", "--source", str(folder), "--out", str(work)]):
-        raise ModelBuildError(f"no model could be built from {folder}: see above")
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        failed = build(["build", "--source", str(folder), "--out", str(work)])
+    print(said.getvalue(), end="", file=sys.stderr)
+    if failed:
+        raise ModelBuildError(said.getvalue().rpartition("model_build: ")[2].strip())
     classifier = Classifier(work)
     scores = np.array([classifier.toxicity(row.text) for row in rows])
     size = sum((work / name).stat().st_size for name in SERVED_FILES if (work / name).is_file())
@@ -80,6 +87,24 @@ def quantized(folder: Path, rows: Sequence[Row], work: Path) -> dict[str, float]
         "megabytes": size / 1e6,
         "milliseconds": _milliseconds(classifier.toxicity, [row.text for row in rows]),
     }
+
+
+def serving(teacher: Path, student: Path, rows: Sequence[Row], work: Path) -> list[dict[str, Any]]:
+    """Return size, time and quality with neither, either and both of distilling and quantizing, built in `work`."""
+    return [
+        {"name": "neither", **at_full_precision(teacher, rows)},
+        {"name": "quantization alone", **_quantized_or_refused(teacher, rows, work / "teacher-quantized")},
+        {"name": "distillation alone", **at_full_precision(student, rows)},
+        {"name": "both", **_quantized_or_refused(student, rows, work / "student-quantized")},
+    ]
+
+
+def _quantized_or_refused(folder: Path, rows: Sequence[Row], work: Path) -> dict[str, Any]:
+    """Return what `quantized` does, or why the build refuses the result, as it may after a short training."""
+    try:
+        return dict(quantized(folder, rows, work))
+    except ModelBuildError as error:
+        return {"refused": str(error)}
 
 
 def _scores(teacher: Teacher, texts: Sequence[str]) -> npt.NDArray[np.float32]:

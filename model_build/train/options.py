@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 
+from model_build.train.argument_types import above_zero, at_least, from_zero, names, per_source, places, share
 from model_build.train.schedules import SCHEDULES
-
-UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3}
 
 
 def base(*, required: bool = True) -> argparse.ArgumentParser:
@@ -18,33 +16,51 @@ def base(*, required: bool = True) -> argparse.ArgumentParser:
     add("--base", required=required, default="", help="a hub id or a folder: a classifier, or an encoder to start from")
     add("--revision", help="the commit of a hub model; without it, the current one, which is recorded")
     add("--out", type=Path, required=True, help="the folder to write, and to go on from after a stop")
-    add("--seed", type=int, default=1, help="the same seed trains the same model on the same machine")
+    return options
+
+
+def seed() -> argparse.ArgumentParser:
+    """Return what chance is drawn from."""
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument(
+        "--seed", type=at_least(0), default=1, help="the same seed gives the same model on the same machine"
+    )
     return options
 
 
 def run(*, rate: float = 5e-5) -> argparse.ArgumentParser:
     """Return how a stage is run, with its usual learning rate."""
-    options = argparse.ArgumentParser(add_help=False)
+    options = argparse.ArgumentParser(add_help=False, parents=[seed()])
     add = options.add_argument
-    add("--epochs", type=float, default=2.0, help="passes over the data")
-    add("--steps", type=int, default=0, help="optimizer steps, instead of --epochs")
-    add("--batch", type=int, default=64, help="texts at once, on each device")
-    add("--accumulate", type=int, default=1, help="batches to one step")
-    add("--rate", type=float, default=rate, help="the highest learning rate")
+    add("--epochs", type=above_zero, default=2.0, help="passes over the data")
+    add("--steps", type=at_least(0), default=0, help="optimizer steps, instead of --epochs")
+    add("--batch", type=at_least(1), default=64, help="texts at once, on each device")
+    add("--accumulate", type=at_least(1), default=1, help="batches to one step")
+    add("--rate", type=from_zero, default=rate, help="the highest learning rate")
     add("--schedule", choices=sorted(SCHEDULES), default="linear", help="how the learning rate goes")
-    add("--clip", type=float, default=1.0, help="the largest norm of a gradient; 0 clips nothing")
-    add("--weight-decay", type=float, default=0.01, help="of matrices")
-    add("--max-length", type=int, default=96, help="tokens read of each text; the rest is cut off")
+    add("--clip", type=from_zero, default=1.0, help="the largest norm of a gradient; 0 clips nothing")
+    add("--weight-decay", type=from_zero, default=0.01, help="of matrices")
+    add("--max-length", type=at_least(3), default=96, help="tokens read of each text; the rest is cut off")
     add("--bf16", action="store_true", help="compute in bfloat16; weights stay in float32")
     add("--cpu", action="store_true", help="leave a GPU alone")
-    add("--minutes", type=float, default=0.0, help="stop after so many, with status 75; the same command goes on")
-    add("--save-every", type=int, default=200, help="steps between checkpoints")
-    add("--evaluate-every", type=int, default=0, help="steps between measurements: rows of split dev, texts held out")
+    add(
+        "--minutes",
+        type=from_zero,
+        default=0.0,
+        help="stop after so many, with status 75; the same command goes on",
+    )
+    add("--save-every", type=at_least(1), default=200, help="steps between checkpoints")
+    add(
+        "--evaluate-every",
+        type=at_least(0),
+        default=0,
+        help="steps between measurements: rows of split dev, texts held out",
+    )
     add("--skip-bad-rows", action="store_true", help="skip bad rows, naming their lines, instead of stopping")
     add(
         "--deepspeed",
         type=Path,
-        help="a DeepSpeed configuration: zero1.json, zero2.json or zero3.json beside this file",
+        help="a DeepSpeed configuration: zero1.json, zero2.json or zero3.json of model_build/train/",
     )
     return options
 
@@ -60,9 +76,9 @@ def labelled() -> argparse.ArgumentParser:
         help="JSON lines or CSV, plain or .xz: text, label, and perhaps source, split",
     )
     add("--tokenizer", default="", help="a tokenizer that is not the base's own; a BERT is brought to it")
-    add("--cap", type=_per_source, action="append", default=[], help="SOURCE=N: at most N rows of each label")
-    add("--times", type=_per_source, action="append", default=[], help="SOURCE=N: each row N times in an epoch")
-    add("--lower-cased", type=_share, default=0.5, help="the share of texts that is read in lower case")
+    add("--cap", type=per_source, action="append", default=[], help="SOURCE=N: at most N rows of each label")
+    add("--times", type=per_source, action="append", default=[], help="SOURCE=N: each row N times in an epoch")
+    add("--lower-cased", type=share, default=0.5, help="the share of texts that is read in lower case")
     return options
 
 
@@ -72,14 +88,16 @@ def plain() -> argparse.ArgumentParser:
     add = options.add_argument
     add("--data", required=True, nargs="+", help="files or patterns: .txt or .xz with a text a line, or labelled rows")
     add("--tokenizer", default="", help="without a base: the tokenizer's folder")
-    add("--train-tokenizer", type=int, default=0, metavar="N", help="without a base: train one with N tokens")
-    add("--layers", type=int, default=6, help="without a base: so many")
-    add("--width", type=int, default=768, help="without a base: numbers in a token's vector")
-    add("--heads", type=int, default=12, help="without a base: attention heads of a layer")
-    add("--inner", type=int, default=0, help="without a base: the width inside a layer; 0 is four times --width")
-    add("--masked", type=_share, default=0.15, help="the share of tokens that is hidden")
+    add("--train-tokenizer", type=at_least(0), default=0, metavar="N", help="without a base: train one with N tokens")
+    add("--layers", type=at_least(1), default=6, help="without a base: so many")
+    add("--width", type=at_least(1), default=768, help="without a base: numbers in a token's vector")
+    add("--heads", type=at_least(1), default=12, help="without a base: attention heads of a layer")
+    add(
+        "--inner", type=at_least(0), default=0, help="without a base: the width inside a layer; 0 is four times --width"
+    )
+    add("--masked", type=share, default=0.15, help="the share of tokens that is hidden")
     add("--whole-words", action="store_true", help="hide words, not single tokens")
-    add("--lower-cased", type=_share, default=0.0, help="the share of texts that is read in lower case")
+    add("--lower-cased", type=share, default=0.0, help="the share of texts that is read in lower case")
     return options
 
 
@@ -88,10 +106,10 @@ def teaching() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(add_help=False)
     add = options.add_argument
     add("--teacher", action="append", required=True, help="a hub id, a folder, or `ngrams`; may be given several times")
-    add("--toxic-labels", type=_names, default=(), help="where the teachers' labels do not tell: NAME,..")
-    add("--soft-share", type=_share, default=0.5, help="how much the teacher counts; the labels have the rest")
-    add("--temperature", type=float, default=2.0, help="softens both sides; 1 leaves them as they are")
-    add("--student-layers", type=_places, default=(), help="begin with these layers of the base, from 0: 0,2,4")
+    add("--toxic-labels", type=names, default=(), help="where the teachers' labels do not tell: NAME,..")
+    add("--soft-share", type=share, default=0.5, help="how much the teacher counts; the labels have the rest")
+    add("--temperature", type=above_zero, default=2.0, help="softens both sides; 1 leaves them as they are")
+    add("--student-layers", type=places, default=(), help="begin with these layers of the base, from 0: 0,2,4")
     return options
 
 
@@ -104,48 +122,11 @@ def comparison() -> argparse.ArgumentParser:
     add("--base", required=True, help="what the teacher begins with: a hub id or a folder")
     add("--out", type=Path, default=Path("docs"), help="the folder with training.md")
     add("--work", type=Path, default=Path("build/train-compare"), help="keeps what is measured already")
-    add("--seed", type=int, default=1, help="the first of the seeds")
-    add("--seeds", type=int, default=2, help="runs of each option")
+    add("--seeds", type=at_least(1), default=2, help="runs of each option, from --seed on")
     add(
         "--dev-rows",
-        type=int,
+        type=at_least(1),
         default=3000,
         help="rows that are judged, as far as there are any as many of each source",
     )
     return options
-
-
-def _per_source(text: str) -> tuple[str, int]:
-    source, _, number = text.rpartition("=")
-    if not source or not number.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not SOURCE=NUMBER")
-    return source, int(number)
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
-    return share
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _places(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(place) for place in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers such as 0,2,4") from None
-
-
-def size(text: str) -> int:
-    """Return a number of bytes such as 16MB, 512KB or 1000000; for argparse."""
-    found = re.fullmatch(r"(\d+)\s*([KMG]?)B?", text.strip(), re.IGNORECASE)
-    if not found or not int(found[1]):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 16MB")
-    return int(found[1]) * UNITS[found[2].upper()]

@@ -32,13 +32,16 @@ FIRST_GUESS = 3.0
 def split(what: Path, size: int, out: Path) -> None:
     """Write a checkpoint's folder or a text as parts of at most `size` bytes into `out`, which must be new or empty.
 
-    Raises ModelBuildError if `what` is neither, if a weight does not fit into 16 bits, or if a line is larger than a
-    part.
+    Raises ModelBuildError if `what` is neither or a CSV, if a weight does not fit into 16 bits, or if a line is larger
+    than a part.
     """
     if out.is_dir() and any(out.iterdir()):
         raise ModelBuildError(f"{out} is not empty: parts of two things would mix; pass another --out")
     if what.is_dir():
         pieces = _checkpoint(what, size)
+    elif ".csv" in what.suffixes:
+        # Its first line names the columns of every part, and a field may have line breaks.
+        raise ModelBuildError(f"{what} is a CSV: convert it to JSON lines first")
     elif what.is_file():
         pieces = _text(what, size)
     else:

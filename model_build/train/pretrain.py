@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from transformers import AutoModelForMaskedLM, AutoTokenizer, RobertaConfig, RobertaForMaskedLM, set_seed
+from transformers import AutoModelForMaskedLM, RobertaConfig, RobertaForMaskedLM, set_seed
 
 from model_build.errors import ModelBuildError
 from model_build.source import locate
 from model_build.train import record, run, texts, tokens, words
 from model_build.train.masking import Masking
-from model_build.train.start import Start, origin
+from model_build.train.start import Start, origin, read_tokenizer
+from model_build.train.trainer import ScheduledTrainer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,12 +69,12 @@ def pretrain(task: Task, settings: Run) -> bool:
         eval_strategy="steps" if task.evaluate_every else "no", eval_steps=task.evaluate_every or None
     )
     set_seed(settings.seed)
-    with arguments.main_process_first(desc="tokenizing"):
+    with arguments.main_process_first(local=False, desc="tokenizing"):
         begun = _begin(task, settings, paths, checksum)
         begun.check_length(settings.max_length)
         described = {
             "data": checksum,
-            "tokenizer": begun.tokenizer.backend_tokenizer.to_str(),
+            "tokenizer": begun.tokenizer_sha256(),
             "max_length": settings.max_length,
             "lower_cased": task.lower_cased,
         }
@@ -91,7 +92,7 @@ def pretrain(task: Task, settings: Run) -> bool:
     if task.evaluate_every and not len(held_out):
         raise ModelBuildError(f"{len(everything)} texts are too few to hold some out: leave --evaluate-every out")
     run.say(f"{len(train):,} texts to learn from, {len(held_out):,} held out.")
-    trainer = run.ScheduledTrainer(
+    trainer = ScheduledTrainer(
         settings,
         model=begun.model,
         args=arguments,
@@ -109,6 +110,7 @@ def _made_of(task: Task, begun: Start, checksum: str, number: int) -> dict[str, 
         "base": begun.origin or None,
         "shape": None if task.base else asdict(task.shape),
         "vocabulary": len(begun.tokenizer),
+        "tokenizer": begun.tokenizer_sha256(),
         "data": {"sha256": checksum, "texts": number},
         "masking": {"share": task.masked, "whole_words": task.whole_words},
         "lower_cased": task.lower_cased,
@@ -121,21 +123,21 @@ def _begin(task: Task, settings: Run, paths: Sequence[Path], checksum: str) -> S
             raise ModelBuildError("a base brings its own tokenizer: leave --tokenizer and --train-tokenizer out")
         source = locate(task.base, task.revision)
         model = AutoModelForMaskedLM.from_pretrained(source.folder).float()
-        return Start(model, AutoTokenizer.from_pretrained(source.folder), origin(source))
+        return Start(model, read_tokenizer(source.folder), origin(source))
     tokenizer = _tokenizer(task, settings.out, paths, checksum)
     return Start(RobertaForMaskedLM(_config(task.shape, tokenizer)), tokenizer, {})
 
 
 def _tokenizer(task: Task, out: Path, paths: Sequence[Path], checksum: str) -> PreTrainedTokenizerFast:
     if task.tokenizer:
-        return AutoTokenizer.from_pretrained(task.tokenizer)
+        return read_tokenizer(task.tokenizer)
     if not task.vocabulary:
         raise ModelBuildError("without a base, pass --tokenizer FOLDER, or --train-tokenizer 32768 to have one trained")
     folder = out / f"tokenizer-{record.key({'data': checksum, 'tokens': task.vocabulary})}"
     if not (folder / "tokenizer.json").is_file():
         lines = texts.lines(paths, skip_bad_rows=task.skip_bad_rows)
         words.train(lines, task.vocabulary).save_pretrained(folder)
-    return AutoTokenizer.from_pretrained(folder)
+    return read_tokenizer(folder)
 
 
 def _config(shape: Shape, tokenizer: PreTrainedTokenizerFast) -> RobertaConfig:
@@ -150,7 +152,7 @@ def _config(shape: Shape, tokenizer: PreTrainedTokenizerFast) -> RobertaConfig:
         max_position_embeddings=words.MOST_TOKENS + tokenizer.pad_token_id + 1,
         type_vocab_size=1,
         layer_norm_eps=1e-5,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=tokenizer.cls_token_id,
+        eos_token_id=tokenizer.sep_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )

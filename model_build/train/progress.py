@@ -1,4 +1,4 @@
-"""Labels, scores and sources of the dev split come in, what a training run prints of itself comes out."""
+"""What a training run says of its rows: how well it tells those of each dev source apart, and which are bad."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from model_build.quality import roc_auc
+from model_build.train.run import say
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
+
+MOST_NAMED = 10  # bad rows, by their lines
 
 
 def source_aucs(
@@ -26,3 +29,11 @@ def source_aucs(
             found[f"auc_{source}"] = roc_auc(labels[here], scores[here])
     mean = float(np.mean(list(found.values()))) if found else float("nan")
     return {"auc": roc_auc(labels, scores), "auc_mean_of_sources": mean, **found}
+
+
+def tell_of_bad_rows(bad: Mapping[int, str]) -> None:
+    """Print the lines that were skipped and why, the first of them, and how many they are."""
+    for line, reason in list(bad.items())[:MOST_NAMED]:
+        say(f"line {line} skipped: {reason}")
+    if bad:
+        say(f"{len(bad):,} bad rows skipped.")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 BEGUN = "run.json"
 RECORD = "training.json"
+STATE = "trainer_state.json"  # the Trainer's own, in each of its checkpoints
 
 
 def go_on(out: Path, begun_with: Mapping[str, Any]) -> Path | None:
@@ -42,8 +43,15 @@ def go_on(out: Path, begun_with: Mapping[str, Any]) -> Path | None:
 
 
 def begin(out: Path, begun_with: Mapping[str, Any]) -> None:
-    """Write what a run is begun with."""
+    """Write what a run is begun with; how an earlier one in the same folder ended is not said of it."""
+    (out / RECORD).unlink(missing_ok=True)
     _write(out / BEGUN, begun_with)
+
+
+def all_steps_done(checkpoint: Path) -> bool:
+    """Whether a whole checkpoint is that of a run's last step."""
+    state = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
+    return bool(state["global_step"] >= state["max_steps"])
 
 
 def end(out: Path, fields: Mapping[str, Any], state: TrainerState) -> None:
@@ -75,7 +83,7 @@ def _last_whole(out: Path) -> Path | None:
     found = [folder for folder in out.glob("checkpoint-*") if folder.name.rpartition("-")[2].isdecimal()]
     for folder in sorted(found, key=lambda folder: -int(folder.name.rpartition("-")[2])):
         try:
-            json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
+            json.loads((folder / STATE).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             print(f"{folder.name} was not written to its end: not used.", flush=True)
         else:

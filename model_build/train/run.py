@@ -12,24 +12,19 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from transformers import Trainer, TrainingArguments
+from transformers import TrainingArguments
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from model_build.train import record
-from model_build.train.batches import ByLength, Epochs
-from model_build.train.deadline import Deadline
-from model_build.train.schedules import scheduler
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch.optim import Optimizer
-    from torch.optim.lr_scheduler import LRScheduler
-    from torch.utils.data import Sampler
+    from model_build.train.trainer import ScheduledTrainer
 
 STAGES_KEPT = 2  # checkpoints of a run in progress: the last one, and the one before in case the disk fills up
 # A run may go on with another value of these and is still the same run.
-FREE_TO_CHANGE = ("out", "minutes", "save_every", "bf16", "cpu", "deepspeed", "started")
+FREE_TO_CHANGE = ("minutes", "save_every", "bf16", "cpu")
 # While one process scores with a teacher or tokenizes, the others wait for it: seconds.
 LONGEST_WAIT = 24 * 3600
 
@@ -108,57 +103,34 @@ class Run:
 _PATHS = ("out", "deepspeed", "started")
 
 
-class ScheduledTrainer(Trainer):  # type: ignore[misc]  # transformers has no types
-    """A Trainer with this project's schedules and an order of texts that is the same after a stop."""
-
-    def __init__(self, run: Run, **keywords: Any) -> None:
-        self._epochs = Epochs(keywords["train_dataset"])
-        limits = [Deadline(run.until)] if run.minutes else []
-        super().__init__(callbacks=[self._epochs, *limits], **keywords)
-        # Losses here are means over a batch: several to a step are averaged by the Trainer.
-        self.model_accepts_loss_kwargs = False
-        self.run = run
-
-    def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LRScheduler:
-        """Return the schedule that the run names, over all steps of it, made once."""
-        made: LRScheduler | None = getattr(self, "lr_scheduler", None)
-        if made is None:
-            made = self.lr_scheduler = scheduler(self.run.schedule, optimizer or self.optimizer, num_training_steps)
-        return made
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        texts = self.train_dataset if train_dataset is None else train_dataset
-        together = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
-        self._epochs.order = ByLength(texts, together, self.args.seed)
-        return self._epochs.order
-
-
 def train(trainer: ScheduledTrainer, made_of: dict[str, Any]) -> bool:
     """Train from the last checkpoint in the run's folder, if there is one; return whether all steps are done.
 
-    The finished checkpoint, its tokenizer and `training.json` with `made_of` are written once all steps are done.
-    Raises ModelBuildError if the folder holds another run.
+    The finished checkpoint, its tokenizer and `training.json` with `made_of` are written once all steps are done; a run
+    that is done already is left as it is. Raises ModelBuildError if the folder holds another run.
     """
     out, run = trainer.run.out, trainer.run
-    begun_with = {**made_of, **run.options(*FREE_TO_CHANGE), "processes": trainer.args.world_size}
+    launched = {"processes": trainer.args.world_size, "deepspeed": run.deepspeed.name if run.deepspeed else None}
+    begun_with = {**made_of, **run.options(*FREE_TO_CHANGE), **launched}
     last = record.go_on(out, begun_with)
-    with trainer.args.main_process_first(desc="describing the run"):
+    trained = last is not None and record.all_steps_done(last)
+    if trained and (out / record.RECORD).is_file():
+        return True
+    # No process passes before all have looked: the first one writes what the others look for.
+    with trainer.args.main_process_first(local=False, desc="describing the run"):
         if trainer.is_world_process_zero():
             record.begin(out, begun_with)
-    trainer.train(resume_from_checkpoint=str(last) if last else None)
-    if trainer.state.global_step < trainer.state.max_steps:
-        say(f"Stopped at step {trainer.state.global_step} of {trainer.state.max_steps}: the same command goes on.")
-        return False
-    trainer.save_model()
+    if last and trained:
+        trainer.finish_from(last)
+    else:
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+        if trainer.state.global_step < trainer.state.max_steps:
+            say(f"Stopped at step {trainer.state.global_step} of {trainer.state.max_steps}: the same command goes on.")
+            return False
+        trainer.save_model()
     if trainer.is_world_process_zero():
         (out / "training_args.bin").unlink(missing_ok=True)  # a pickle, with paths of this machine
-        fields = {
-            **made_of,
-            "options": run.options("minutes"),
-            "processes": trainer.args.world_size,
-            "deepspeed": run.deepspeed.name if run.deepspeed else None,
-        }
-        record.end(out, fields, trainer.state)
+        record.end(out, {**made_of, "options": run.options("minutes"), **launched}, trainer.state)
     return True
 
 

@@ -141,7 +141,7 @@ def read(folder: Path, tokenizer: PreTrainedTokenizerFast) -> TokenTexts:
     if not len(lengths):
         raise ModelBuildError("the data has no text to learn from: check --data")
     ids = np.memmap(folder / "ids.bin", dtype=_id_type(tokenizer), mode="r")
-    return TokenTexts(ids, np.cumsum(lengths) - lengths, lengths, (tokenizer.bos_token_id, tokenizer.eos_token_id))
+    return TokenTexts(ids, np.cumsum(lengths) - lengths, lengths, (tokenizer.cls_token_id, tokenizer.sep_token_id))
 
 
 def _cased(piece: list[str], lower_cased: float, first: int) -> list[str]:

@@ -87,7 +87,7 @@ def test_f52_hub_model_without_network_or_cache(tmp_path: Path, environment: dic
     assert done.returncode == 1
     assert done.stderr.strip() == (
         f"{KNOWN} at revision main is not in the hub's cache and the hub cannot be reached: "
-        "connect this machine, set HF_HOME to a cache that holds it, or pass --source FOLDER"
+        "connect this machine, set HF_HOME to a cache that holds it, or pass a folder instead of the id"
     )
 
 
@@ -108,5 +108,5 @@ def test_neither_folder_nor_id(source: str) -> None:
 def test_folder_that_is_no_checkpoint(tmp_path: Path, checkpoint: Path, missing: str) -> None:
     folder = shutil.copytree(checkpoint, tmp_path / "copy")
     (folder / missing).unlink()
-    with pytest.raises(ModelBuildError, match=rf"has no {missing}.*pass another --source"):
+    with pytest.raises(ModelBuildError, match=rf"has no {missing}.*pass another folder"):
         locate(str(folder))

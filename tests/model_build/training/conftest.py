@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from transformers import RobertaConfig, RobertaForSequenceClassification
+from transformers import BertConfig, BertModel, BertTokenizerFast, RobertaConfig, RobertaForSequenceClassification
 
 from model_build.train import words
 from model_build.train.run import Run
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 RUDE = ["idiot", "stupid", "moron", "loser"]
 KIND = ["thanks", "nice", "merge", "build"]
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "code", "is", "nice", "un", "##nice", "##s"]
+SMILING = ["smiling", "face"]  # what Unicode calls ☺
 FILLING = ["the", "a", "is", "this", "that", "of", "in", "code", "test", "release", "today", "please", "you", "we"]
 
 
@@ -73,6 +75,26 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     RobertaForSequenceClassification(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def bert(tmp_path: Path) -> Path:
+    """A BERT at random, with a vocabulary of these pieces."""
+    folder = tmp_path / "bert"
+    folder.mkdir()
+    (folder / "vocab.txt").write_text("\n".join([*PIECES, *SMILING]) + "\n")
+    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    torch.manual_seed(3)
+    config = BertConfig(
+        vocab_size=len(PIECES) + len(SMILING),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=40,
+    )
+    BertModel(config).save_pretrained(folder)
     return folder
 
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers import TrainerState
 
 from model_build.train.batches import ByLength, Epochs
 
@@ -51,6 +52,13 @@ def test_an_order_depends_on_seed_and_epoch_alone() -> None:
     first.epoch = 1
     assert list(first) != one
     assert list(ByLength(Texts(), 10, seed=2)) != one
+
+
+def test_a_run_that_goes_on_saves_and_measures_as_often_as_it_is_told() -> None:
+    state = TrainerState(max_steps=9, save_steps=200, eval_steps=100, logging_steps=50)
+    told = SimpleNamespace(save_steps=3, eval_steps=5, logging_steps=50)
+    Epochs(Texts()).on_train_begin(told, state, SimpleNamespace())
+    assert (state.save_steps, state.eval_steps, state.logging_steps) == (3, 5, 50)
 
 
 def test_a_run_that_goes_on_begins_the_epoch_in_which_it_stands() -> None:

@@ -1,4 +1,4 @@
-"""The command line: every stage and tool, from its options to its exit status."""
+"""The command line: stages and tools, from their options to the exit status; `compare` has tests of its own."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from transformers import AutoConfig, AutoModelForSequenceClassification
+import torch
+from safetensors.torch import load_file
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-from model_build.train import options
+from model_build.train import argument_types
 from model_build.train.__main__ import GOES_ON, main
 
 if TYPE_CHECKING:
@@ -73,6 +75,35 @@ def test_a_teacher_is_the_base_where_none_is_named(
     }
 
 
+def test_transfer_and_narrow(bert: Path, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second, narrow = (tmp_path / name for name in ("first", "second", "narrow"))
+    command = ["transfer", "--base", str(bert), "--tokenizer", str(base), "--seed", "3"]
+    assert [main([*command, "--out", str(out)]) for out in (first, second)] == [0, 0]
+    assert (first / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
+    assert AutoConfig.from_pretrained(first).model_type == "roberta"
+    assert main(["narrow", "--base", str(first), "--out", str(narrow)]) == 0
+    assert AutoConfig.from_pretrained(narrow).hidden_size == 16
+    assert AutoTokenizer.from_pretrained(narrow).get_vocab() == AutoTokenizer.from_pretrained(base).get_vocab()
+    for again in (command, ["narrow", "--base", str(first)], ["widen", "--base", str(first)]):
+        assert main([*again, "--out", str(second)]) == 1
+        assert "second is not empty" in capsys.readouterr().err
+
+
+def test_average(base: Path, bert: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other, mean = tmp_path / "other", tmp_path / "mean"
+    model = AutoModelForSequenceClassification.from_pretrained(base)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 1
+    model.save_pretrained(other)
+    AutoTokenizer.from_pretrained(base).save_pretrained(other)
+    assert main(["average", str(base), str(other), "--out", str(mean)]) == 0
+    before, after = load_file(base / "model.safetensors"), load_file(mean / "model.safetensors")
+    assert all(torch.allclose(after[name], before[name] + 0.5) for name in before)
+    assert main(["average", str(base), str(bert), "--out", str(tmp_path / "none")]) == 1
+    assert "they have no mean" in capsys.readouterr().err
+
+
 def test_split_and_join(base: Path, tmp_path: Path) -> None:
     assert main(["split", str(base), "--size", "20KB", "--out", str(tmp_path / "parts")]) == 0
     assert main(["join", str(tmp_path / "parts"), "--out", str(tmp_path / "back")]) == 0
@@ -88,7 +119,19 @@ def test_an_error_is_said_in_a_line(base: Path, tmp_path: Path, capsys: pytest.C
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("--cap", "a"), ("--times", "a=b"), ("--lower-cased", "2"), ("--lower-cased", "half"), ("--schedule", "square")],
+    [
+        ("--cap", "a"),
+        ("--times", "a=b"),
+        ("--lower-cased", "2"),
+        ("--lower-cased", "half"),
+        ("--schedule", "square"),
+        ("--batch", "0"),
+        ("--accumulate", "0"),
+        ("--max-length", "2"),
+        ("--minutes", "-1"),
+        ("--minutes", "nan"),
+        ("--epochs", "0"),
+    ],
 )
 def test_an_option_that_makes_no_sense(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
@@ -97,6 +140,18 @@ def test_an_option_that_makes_no_sense(option: str, value: str, capsys: pytest.C
     assert option in capsys.readouterr().err
 
 
+def test_a_temperature_of_nought(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["distill", "--data", "d", "--teacher", "ngrams", "--out", "o", "--temperature", "0"])
+    assert "'0' is not a number above 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ignored", [["--minutes", "5"], ["--deepspeed", "zero1.json"], ["--evaluate-every", "5"]])
+def test_a_comparison_refuses_what_it_would_ignore(ignored: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "--data", "d", "--base", "b", *ignored]) == 1
+    assert f"leave {ignored[0]} out" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("text", "bytes_"), [("16MB", 16_000_000), ("512 kb", 512_000), ("70", 70), ("1G", 10**9)])
 def test_sizes(text: str, bytes_: int) -> None:
-    assert options.size(text) == bytes_
+    assert argument_types.size(text) == bytes_

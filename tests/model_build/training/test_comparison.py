@@ -43,7 +43,7 @@ def test_a_comparison_is_measured_once_and_written(
     assert all(len(row["values"]) == 2 for row in found["rows"])
     assert found["layers"] == {"teacher": 2, "student": [0]}
     assert (found["train_rows"], found["dev_rows"]) == (32, 30)
-    assert not list((tmp_path / "work").glob("run-*"))
+    assert not list((tmp_path / "work").rglob("run-*"))
 
     def trained_again(*_: Any, **__: Any) -> None:
         raise AssertionError
@@ -51,6 +51,10 @@ def test_a_comparison_is_measured_once_and_written(
     monkeypatch.setattr(comparison, "finetune", trained_again)
     monkeypatch.setattr(comparison, "distill", trained_again)
     assert compare(wanted) == found
+    # On other data or rows, from another base or with other options, nothing has been measured.
+    for other in ({"dev_rows": 20}, {"run": replace(wanted.run, rate=1e-3)}):
+        with pytest.raises(AssertionError):
+            compare(replace(wanted, **other))
 
     page = tmp_path / "docs" / "training.md"
     page.parent.mkdir()
@@ -117,7 +121,12 @@ def test_what_quantizing_adds_to_distilling(
 
 def test_what_the_build_refuses_is_a_row_that_says_so() -> None:
     served = {**dict.fromkeys(options_page.COLUMNS, 0.5), "megabytes": 1.0, "milliseconds": 2.0}
-    found: list[dict[str, Any]] = [{"name": "neither", **served}, {"name": "both"}]
+    found: list[dict[str, Any]] = [{"name": "neither", **served}, {"name": "both", "refused": "too far"}]
     page = options_page._serving(found, "figures")
     assert "| neither | 0.5000 | 0.5000 | 0.5000 | 0.5000 | 1.0 | 2.0 |" in page
-    assert "| both: the build refuses it" in page
+    assert "| both: the build refused it |" in page
+
+
+def test_a_comparison_needs_steps(messages: Path, base: Path, a_run: Callable[..., Run]) -> None:
+    with pytest.raises(ModelBuildError, match="pass --steps, 1 at least"):
+        compare(Comparison(messages, str(base), a_run(steps=0)))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
-from transformers import RobertaForSequenceClassification
+from transformers import RobertaForSequenceClassification, TrainingArguments
 
 from model_build.errors import ModelBuildError
 from model_build.source import locate
@@ -66,7 +67,7 @@ def test_a_student_learns_what_its_teacher_says(
     assert abs(np.corrcoef(taught, [row.label for row in rows])[0, 1]) < 0.5
     told = json.loads((settings.out / "training.json").read_text())
     assert told["stage"] == "distill"
-    assert list(told["teaching"]["teachers"]) == [f"local folder {named.name}"]
+    assert told["teaching"]["teachers"] == [[f"local folder {named.name}", next(settings.out.glob("teacher-*")).stem]]
 
 
 def test_the_teachers_label_is_found_by_its_name(named: Path) -> None:
@@ -110,6 +111,43 @@ def test_a_teacher_is_asked_once(
     assert all(np.array_equal(before, after) for before, after in zip(first, saved(settings.out), strict=True))
 
 
+def test_a_teacher_that_is_named_twice_speaks_once(base: Path, messages: Path, a_run: Callable[..., Run]) -> None:
+    settings = a_run(steps=1)
+    assert distill(Task(messages, str(base)), Teachers((NGRAMS, NGRAMS)), Targets(), settings)
+    told = json.loads((settings.out / "training.json").read_text())
+    assert [name for name, _ in told["teaching"]["teachers"]] == [NGRAMS]
+
+
+def test_two_teachers_of_one_name_are_both_recorded(
+    named: Path, base: Path, messages: Path, a_run: Callable[..., Run], tmp_path: Path
+) -> None:
+    other = shutil.copytree(named, tmp_path / named.name)
+    model = RobertaForSequenceClassification.from_pretrained(named)
+    torch.nn.init.ones_(model.classifier.out_proj.bias)
+    model.save_pretrained(other)
+    settings = a_run(steps=1)
+    assert distill(Task(messages, str(base)), Teachers((str(named), str(other))), Targets(), settings)
+    told = json.loads((settings.out / "training.json").read_text())["teaching"]["teachers"]
+    assert [name for name, _ in told] == [f"local folder {named.name}"] * 2
+    assert len({file for _, file in told}) == 2
+
+
+def test_only_one_process_judges(
+    named: Path, base: Path, messages: Path, a_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = a_run(steps=1)
+    asked: list[str] = []
+    monkeypatch.setattr("model_build.train.distill._judge", lambda name, *_: asked.append(name))
+    monkeypatch.setattr(TrainingArguments, "process_index", 1)
+    assert not distill(Task(messages, str(base)), Teachers((str(named),)), Targets(), settings)
+    assert asked == []
+
+
+def test_data_that_is_not_there(base: Path, a_run: Callable[..., Run], tmp_path: Path) -> None:
+    with pytest.raises(ModelBuildError, match=r"none\.jsonl cannot be read"):
+        distill(Task(tmp_path / "none.jsonl", str(base)), Teachers((NGRAMS,)), Targets(), a_run())
+
+
 def test_a_teacher_reads_as_much_of_a_text_as_it_can(named: Path) -> None:
     found = np.full(1, np.nan, dtype=np.float32)
     assert Teacher(locate(str(named)), cpu=True).fill(["the code is nice " * 100], found)
@@ -130,7 +168,7 @@ def test_ngrams_judge_texts_that_they_have_not_seen(sentences: Callable[..., lis
     labels[3] = 1 - labels[3]
     again = out_of_fold(texts, labels, seed=1)
     assert (again[3] > 0.5) == (learnt[3] > 0.5)
-    # Labels by lot teach nothing about other texts, not even about a text's twin.
+    # Labels at random teach nothing about other texts, not even about a text's twin.
     chance = np.random.default_rng(1).integers(0, 2, len(texts))
     twins = out_of_fold([*texts, *(text.upper() for text in texts)], [*chance, *chance], seed=1)
     assert abs(((twins > 0.5) == np.concatenate([chance, chance])).mean() - 0.5) < 0.15

@@ -1,4 +1,4 @@
-"""Fine-tuning: it learns, it can be stopped, killed and taken up again, and a seed gives the same model."""
+"""Fine-tuning: it learns, refuses what teaches nothing, and a seed gives the same model."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import RobertaModel
 
 from model_build.errors import ModelBuildError
-from model_build.train import run
-from model_build.train.deadline import Deadline
 from model_build.train.finetune import Task, finetune
 
 if TYPE_CHECKING:
@@ -54,81 +53,6 @@ def test_it_learns_to_tell_messages_apart(task: Task, a_run: Callable[..., Run],
     assert not (settings.out / "training_args.bin").exists()
 
 
-def test_a_run_that_is_killed_goes_on_as_if_nothing_had_been(
-    task: Task, a_run: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = a_run(steps=14, out=tmp_path / "whole")
-    assert finetune(task, whole)
-
-    class KilledError(Exception):
-        pass
-
-    def killed(*_: Any, **__: Any) -> None:
-        raise KilledError
-
-    # Steps 11 and on are in the second epoch; what came after the checkpoint of step 11 is lost.
-    cut = a_run(steps=14, out=tmp_path / "cut", save_every=11)
-    with monkeypatch.context() as patch:
-        saved = run.ScheduledTrainer._save_checkpoint
-        steps: list[int] = []
-
-        def training_step(self: Any, *arguments: Any, **keywords: Any) -> Any:
-            steps.append(self.state.global_step)
-            if self.state.global_step == 12:
-                raise KilledError
-            return super(run.ScheduledTrainer, self).training_step(*arguments, **keywords)
-
-        patch.setattr(run.ScheduledTrainer, "training_step", training_step)
-        with pytest.raises(KilledError):
-            finetune(task, cut)
-        assert saved is run.ScheduledTrainer._save_checkpoint
-        assert steps[-1] == 12
-    # A process that is killed while it saves leaves a part of a checkpoint.
-    shutil.copytree(cut.out / "checkpoint-11", cut.out / "checkpoint-13")
-    (cut.out / "checkpoint-13" / "trainer_state.json").write_text('{"epoch": 1.')
-    assert finetune(task, cut)
-    assert equal(whole.out, cut.out)
-
-
-def test_minutes_stop_a_run_and_the_same_command_goes_on(
-    task: Task, a_run: Callable[..., Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    whole = a_run(out=tmp_path / "whole")
-    assert finetune(task, whole)
-    short = a_run(out=tmp_path / "short", minutes=1e-6)
-    assert not finetune(task, short)
-    assert "Stopped at step 1 of 6: the same command goes on." in capsys.readouterr().out
-    assert not (short.out / "model.safetensors").exists()
-    assert finetune(task, replace(short, minutes=0.0))
-    assert equal(whole.out, short.out)
-    # Once done it stays done.
-    assert finetune(task, replace(short, minutes=1e-6))
-
-
-def test_one_process_whose_time_is_over_stops_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    heard: list[Any] = []
-
-    def all_reduce(told: torch.Tensor, operation: Any) -> None:
-        heard.append((int(told), operation))
-        told.fill_(1)
-
-    monkeypatch.setattr(torch.distributed, "all_reduce", all_reduce)
-
-    class Control:
-        should_save = should_training_stop = False
-
-    class State:
-        global_step, max_steps = 3, 9
-
-    class Arguments:
-        world_size, device = 2, "cpu"
-
-    control = Deadline(float("inf")).on_step_end(Arguments(), State(), Control())
-    assert control.should_save
-    assert control.should_training_stop
-    assert heard == [(0, torch.distributed.ReduceOp.MAX)]
-
-
 def test_a_seed_gives_the_same_model(task: Task, a_run: Callable[..., Run], tmp_path: Path) -> None:
     outs = []
     for name, seed in (("first", 1), ("second", 1), ("third", 2)):
@@ -149,11 +73,14 @@ def test_batches_to_one_step_are_averaged(task: Task, a_run: Callable[..., Run],
     assert max(float((first[name] - second[name]).abs().max()) for name in first) < 1e-4
 
 
-def test_another_run_in_the_same_folder_is_refused(task: Task, a_run: Callable[..., Run]) -> None:
-    settings = a_run(steps=2)
-    assert finetune(task, settings)
-    with pytest.raises(ModelBuildError, match="begun with another rate, steps: pass what it was begun with"):
-        finetune(task, replace(settings, rate=1e-4, steps=4))
+def test_a_new_head_is_that_of_the_seed(task: Task, base: Path, a_run: Callable[..., Run], tmp_path: Path) -> None:
+    folder = shutil.copytree(base, tmp_path / "encoder")
+    RobertaModel.from_pretrained(base).save_pretrained(folder)
+    task = replace(task, base=str(folder))
+    for name in ("first", "second"):
+        torch.manual_seed(len(name))
+        assert finetune(task, a_run(out=tmp_path / name, steps=1))
+    assert equal(tmp_path / "first", tmp_path / "second")
 
 
 def test_bad_rows_are_skipped_by_line_when_told_to(

@@ -119,5 +119,8 @@ def test_what_cannot_be_split(base: Path, parts: Path, tmp_path: Path) -> None:
         split(base, SIZE, parts)
     with pytest.raises(ModelBuildError, match="it is no finished checkpoint"):
         split(parts, SIZE, tmp_path / "other")
+    (tmp_path / "rows.csv.xz").write_bytes(lzma.compress(b"text,label\na,1\n"))
+    with pytest.raises(ModelBuildError, match=r"rows\.csv\.xz is a CSV: convert it to JSON lines first"):
+        split(tmp_path / "rows.csv.xz", SIZE, tmp_path / "other")
     with pytest.raises(ModelBuildError, match="neither a checkpoint's folder nor a file"):
         split(tmp_path / "none", SIZE, tmp_path / "other")

@@ -154,11 +154,25 @@ def test_a_draw_gives_the_same_mask_whatever_came_before(tokenizer: Any) -> None
     assert not torch.equal(first([{**example, "draw": 7}])["labels"], first([{**example, "draw": 8}])["labels"])
 
 
+def test_a_bert_goes_on_in_its_own_vocabulary(
+    bert: Path, corpus: list[str], a_run: Callable[..., Run], tmp_path: Path
+) -> None:
+    task = Task(tuple(corpus), base=str(bert))
+    assert pretrain(task, a_run(steps=1))
+    (folder,) = (tmp_path / "out").glob("tokens-*")
+    words_of = AutoTokenizer.from_pretrained(bert)
+    ids = tokens.read(folder, words_of)[0]["input_ids"]
+    assert words_of.convert_ids_to_tokens([ids[0], ids[-1]]) == ["[CLS]", "[SEP]"]
+    with pytest.raises(ModelBuildError, match="--whole-words needs a byte-level tokenizer of RoBERTa's kind"):
+        pretrain(replace(task, whole_words=True), a_run(steps=1, out=tmp_path / "words"))
+
+
 @pytest.mark.parametrize(
     ("other", "message"),
     [
         ({"shape": Shape(1, 33, 2), "vocabulary": 300}, "--width 33 is no multiple of --heads 2"),
         ({}, "pass --tokenizer FOLDER, or --train-tokenizer 32768"),
+        ({"tokenizer": "no-such-folder"}, "no-such-folder has no tokenizer that can be read"),
     ],
 )
 def test_what_does_not_fit_together(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from transformers import (
+    AutoConfig,
     AutoTokenizer,
     DistilBertConfig,
     DistilBertForSequenceClassification,
@@ -64,6 +65,49 @@ def test_a_classifier_of_other_labels_gets_a_new_head(base: Path, tmp_path: Path
     assert begun.model(torch.tensor([[0, 7, 2]])).logits.shape == (1, 2)
     assert begun.origin["revision"].startswith("sha256:")
     assert str(tmp_path) not in str(begun.origin)
+
+
+def test_labels_of_which_several_may_hold_become_exclusive(base: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(base, tmp_path / "several")
+    config = AutoConfig.from_pretrained(base, problem_type="multi_label_classification")
+    config.save_pretrained(folder)
+    assert start.load(str(folder)).model.config.problem_type == "single_label_classification"
+
+
+@pytest.mark.parametrize(
+    ("labels", "refused"),
+    [
+        (("toxic", "fine"), True),
+        (("toxic", "insult"), True),
+        (("fine", "toxic"), False),
+        (("not_toxic", "other"), False),
+    ],
+)
+def test_a_head_whose_first_label_is_toxic_would_begin_inverted(
+    base: Path, tmp_path: Path, labels: tuple[str, str], refused: bool
+) -> None:
+    folder = shutil.copytree(base, tmp_path / "named")
+    config = AutoConfig.from_pretrained(base, id2label=dict(enumerate(labels)))
+    config.save_pretrained(folder)
+    if not refused:
+        assert start.load(str(folder)).model.config.id2label == {0: "NOT_TOXIC", 1: "TOXIC"}
+        return
+    with pytest.raises(ModelBuildError, match=f"has the labels {labels[0]} and {labels[1]}, and training takes the"):
+        start.load(str(folder))
+
+
+def test_a_folder_without_a_tokenizer(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelBuildError, match=f"{tmp_path} has no tokenizer that can be read"):
+        start.load(str(base), tokenizer=str(tmp_path))
+
+
+def test_a_tokenizers_checksum_is_not_that_of_its_settings(base: Path) -> None:
+    begun = start.load(str(base))
+    before = begun.tokenizer_sha256()
+    begun.tokenizer(["the code", "a test of this"], truncation=True, max_length=3, padding=True)
+    assert begun.tokenizer_sha256() == before
+    begun.tokenizer.add_tokens(["release"])
+    assert begun.tokenizer_sha256() != before
 
 
 def test_another_vocabulary_is_refused(base: Path, tmp_path: Path) -> None:

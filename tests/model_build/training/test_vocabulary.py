@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from transformers import AutoTokenizer, BertConfig, BertModel, BertTokenizerFast
+from transformers import AutoTokenizer, BertModel
 
 from model_build.errors import ModelBuildError
 from model_build.train.vocabulary import spelling, transfer
@@ -14,42 +14,7 @@ from model_build.train.vocabulary import spelling, transfer
 if TYPE_CHECKING:
     from pathlib import Path
 
-PIECES = [
-    "[PAD]",
-    "[UNK]",
-    "[CLS]",
-    "[SEP]",
-    "[MASK]",
-    "the",
-    "code",
-    "is",
-    "nice",
-    "un",
-    "##nice",
-    "##s",
-    "smiling",
-    "face",
-]
 LABELS = ("NOT_TOXIC", "TOXIC")
-
-
-@pytest.fixture
-def bert(tmp_path: Path) -> Path:
-    folder = tmp_path / "bert"
-    folder.mkdir()
-    (folder / "vocab.txt").write_text("\n".join(PIECES) + "\n")
-    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
-    torch.manual_seed(3)
-    config = BertConfig(
-        vocab_size=len(PIECES),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=40,
-    )
-    BertModel(config).save_pretrained(folder)
-    return folder
 
 
 def test_whole_words_give_the_same_vectors(bert: Path, base: Path) -> None:

@@ -58,8 +58,10 @@ def weights(folder: Path) -> dict[str, Any]:
 def test_a_process_that_is_killed(messages: Path, base: Path, a_run: Callable[..., Run], tmp_path: Path) -> None:
     task, settings = Task(messages, str(base)), a_run(steps=60, save_every=8)
     program = [sys.executable, "-m", "model_build.train", *command(task, settings)]
+    # Sums are rounded otherwise by another number of threads.
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     with subprocess.Popen(
-        program, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        program, cwd=ROOT, env=environment() | threads, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
         until = time.monotonic() + LONGEST
         while not (settings.out / "checkpoint-16").exists():

@@ -114,12 +114,6 @@ def _narrow(given: argparse.Namespace) -> None:
     forms.narrowed(given.base, given.revision, given.out)
 
 
-def _average(given: argparse.Namespace) -> None:
-    from model_build.train import forms
-
-    forms.averaged(tuple(given.bases), given.out)
-
-
 def _split(given: argparse.Namespace) -> None:
     from model_build.train.parts import split
 
@@ -203,9 +197,6 @@ def _parser() -> argparse.ArgumentParser:
     restore.add_argument("--out", type=Path, required=True, help="the folder to write")
     add("widen", _widen, "the same function, twice as wide", base, options.seed())
     add("narrow", _narrow, "half as wide: what widen made, unmade", base)
-    average = add("average", _average, "the mean of two classifiers, one trained on from the other")
-    average.add_argument("bases", nargs=2, help="their folders")
-    average.add_argument("--out", type=Path, required=True, help="the folder to write")
     split = add("split", _split, "cut a checkpoint or a text into parts of a size that travels")
     split.add_argument("what", type=Path, help="a checkpoint's folder, or a text, .txt or .xz")
     split.add_argument("--size", type=argument_types.size, default="16MB", help="how large a part may be at most")

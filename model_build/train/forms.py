@@ -1,5 +1,5 @@
-"""A base comes in, the same in another form comes out as a checkpoint in a new folder: another vocabulary or width,
-floats again, or the mean of two.
+"""A base comes in, the same in another form comes out as a checkpoint in a new folder: another vocabulary or width, or
+floats again.
 """
 
 from __future__ import annotations
@@ -43,23 +43,6 @@ def narrowed(base: str, revision: str | None, out: Path) -> None:
     _check_new(out)
     begun = start.load(base, revision)
     _save(widen.narrowed(begun.model), begun.tokenizer, out)
-
-
-def averaged(bases: tuple[str, str], out: Path) -> None:
-    """Write the classifier whose weights are the mean of two, of which one was trained on from the other.
-
-    It is often better than either (model soups: Wortsman and others, 2022, https://arxiv.org/abs/2203.05482). Raises
-    ModelBuildError if they differ in shape or vocabulary.
-    """
-    _check_new(out)
-    first, second = (start.load(base) for base in bases)
-    one, other = first.model.state_dict(), second.model.state_dict()
-    if first.tokenizer.get_vocab() != second.tokenizer.get_vocab() or {k: v.shape for k, v in one.items()} != {
-        k: v.shape for k, v in other.items()
-    }:
-        raise ModelBuildError(f"{bases[0]} and {bases[1]} differ in shape or vocabulary: they have no mean")
-    first.model.load_state_dict({name: (one[name] + other[name]) / 2 for name in one})
-    _save(first.model, first.tokenizer, out)
 
 
 def _check_new(out: Path) -> None:

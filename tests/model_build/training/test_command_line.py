@@ -6,8 +6,6 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-import torch
-from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from model_build.train import argument_types
@@ -87,21 +85,6 @@ def test_transfer_and_narrow(bert: Path, base: Path, tmp_path: Path, capsys: pyt
     for again in (command, ["narrow", "--base", str(first)], ["widen", "--base", str(first)]):
         assert main([*again, "--out", str(second)]) == 1
         assert "second is not empty" in capsys.readouterr().err
-
-
-def test_average(base: Path, bert: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    other, mean = tmp_path / "other", tmp_path / "mean"
-    model = AutoModelForSequenceClassification.from_pretrained(base)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 1
-    model.save_pretrained(other)
-    AutoTokenizer.from_pretrained(base).save_pretrained(other)
-    assert main(["average", str(base), str(other), "--out", str(mean)]) == 0
-    before, after = load_file(base / "model.safetensors"), load_file(mean / "model.safetensors")
-    assert all(torch.allclose(after[name], before[name] + 0.5) for name in before)
-    assert main(["average", str(base), str(bert), "--out", str(tmp_path / "none")]) == 1
-    assert "they have no mean" in capsys.readouterr().err
 
 
 def test_split_and_join(base: Path, tmp_path: Path) -> None:

@@ -60,6 +60,12 @@ def left_out(text: str) -> str:
     return text if text.isascii() else _EMOJI.sub(" ", text)
 
 
+def behind_words(text: str) -> Mapping[str, str]:
+    """Return the emoji of a text by each of the words that they are read as."""
+    found = _EMOJI.findall(with_characters(text))
+    return {word: emoji for emoji in found for word in _words().get(emoji, "").split()}
+
+
 @functools.cache
 def _characters() -> Mapping[str, str]:
     # Imported here: the table costs tens of milliseconds, and most messages have no use for it.

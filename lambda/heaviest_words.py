@@ -16,7 +16,7 @@ Scorer: TypeAlias = Callable[[Sequence[str]], Sequence[float]]
 
 MOST_WORDS = 16  # of which each is left out in turn
 MOST_PARTS = 8  # that a longer text is cut into, each scored alone
-CLEAR_DROP = 0.05  # of the toxicity; less than that is the noise of int8 and of odd grammar
+CLEAR_DROP = 0.1  # of the toxicity; less than that is the noise of int8 and of odd grammar
 TOXIC_ALONE = 0.5  # the toxicity of a word by itself that makes it one
 # What hugs a word and is no part of it; the escapes are curly quotes and dashes.
 PUNCTUATION = ".,;:!?\"'`()[]{}<>*_~|-/\\\u2026\u2018\u2019\u201c\u201d\u2013\u2014"

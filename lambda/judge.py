@@ -77,8 +77,10 @@ class Judge:
             return verdicts.not_english(language, self._thresholds)
         assessment = self._classifier.assess(text)
         words = self._classifier.words(assessment) if assessment.toxicity >= self._thresholds.maybe else ()
-        # What an emoji is called is nobody's words.
-        words = tuple(word for word in words if word.casefold() in written.casefold())
+        # What an emoji is called is nobody's words: the emoji is quoted.
+        emoji = emoji_names.behind_words(text)
+        quoted = [word if word.casefold() in written.casefold() else emoji.get(word, "") for word in words]
+        words = tuple(dict.fromkeys(filter(None, quoted)))
         return verdicts.decide(assessment.toxicity, self._thresholds, words, assessment.windows)
 
     def _say(self, job: Job, message: Message, key: str) -> dict[str, Any]:

@@ -143,15 +143,14 @@ def test_a_verdict_in_between_quotes_what_weighed_most(slack: SlackServer, judge
     assert any(f"\u201c{word}\u201d" in post["text"] for word in ("stupid", "idiot")), post["text"]
 
 
-def test_what_an_emoji_is_called_is_not_quoted(
+def test_an_emoji_is_quoted_and_not_what_it_is_called(
     slack: SlackServer, judge_with: MakeJudge, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(classifier, "words", lambda _: ("finger", "garbage"))
+    monkeypatch.setattr(classifier, "words", lambda _: ("finger", "garbage", "middle", "elsewhere"))
     message = slack.workspace.post(GENERAL, "U0ADA", "you write garbage :middle_finger:")
     judge_with(TOXIC_THRESHOLD="0").judge(job_for(message))
     (post,) = verdicts(slack)
-    assert "\u201cgarbage\u201d" in post["text"]
-    assert "finger" not in post["text"]
+    assert "What weighed most: \u201c\U0001f595\u201d, \u201cgarbage\u201d." in post["text"]
 
 
 def test_the_words_of_a_fine_message_are_not_weighed(

@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from classifier import Classifier
-from errors import ModelError
 from model_build import manifest, model_card
 from model_build.errors import ModelBuildError
+from model_build.evaluate.contestants import bots_classifier
 from model_build.evaluate.figures import calibration_error, measure
 from model_session import activate
 
@@ -104,7 +103,7 @@ def calibrate(
 
 def _logits(folder: Path, fields: dict[str, Any], texts: Sequence[str], threads: int) -> Logits:
     """Undo activation and temperature of the served scores; softmax leaves a constant a row undetermined."""
-    classifier = _classifier(folder, threads)
+    classifier = bots_classifier(folder, threads)
     rows = []
     for number, text in enumerate(texts, start=1):
         rows.append(list(classifier.scores(text).values()))
@@ -163,20 +162,13 @@ def _write(folder: Path, fields: dict[str, Any], threads: int) -> None:
         # The recorded scores are those of the former temperature: until they are replaced, any passes the self-test.
         reference["tolerance"] = 1.0
         manifest.write(beside, fields)
-        classifier = _classifier(beside, threads)
+        classifier = bots_classifier(beside, threads)
         reference["scores"] = manifest.reference_scores({text: classifier.toxicity(text) for text in texts})
         reference["tolerance"] = tolerance
         manifest.write(beside, fields)
-        _classifier(beside, threads)  # self-test included
+        bots_classifier(beside, threads)  # self-test included
     manifest.write(folder, fields)
     model_card.write(folder)
-
-
-def _classifier(folder: Path, threads: int) -> Classifier:
-    try:
-        return Classifier(folder, threads)
-    except ModelError as error:
-        raise ModelBuildError(str(error)) from error
 
 
 def _rounded(value: Any) -> Any:

@@ -88,12 +88,17 @@ def _served(name: str, folder: Path, threads: int) -> Contestant:
     )
 
 
+def bots_classifier(folder: Path, threads: int | None = None) -> Classifier:
+    """Return the bot's own; raises ModelBuildError for a model that is incomplete, damaged or another one."""
+    try:
+        return Classifier(folder, threads)
+    except ModelError as error:
+        raise ModelBuildError(str(error)) from error
+
+
 class _Served:
     def __init__(self, folder: Path, threads: int) -> None:
-        try:
-            self._classifier = Classifier(folder, threads)
-        except ModelError as error:
-            raise ModelBuildError(str(error)) from error
+        self._classifier = bots_classifier(folder, threads)
 
     def toxicities(self, texts: Sequence[str]) -> list[float]:
         return [self._classifier.toxicity(text) for text in texts]

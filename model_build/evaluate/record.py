@@ -10,12 +10,10 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from classifier import Classifier
-from errors import ModelError
 from model_build import manifest, model_card
 from model_build.errors import ModelBuildError
 from model_build.evaluate import examples
-from model_build.evaluate.contestants import served_checksum
+from model_build.evaluate.contestants import bots_classifier, served_checksum
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,11 +69,7 @@ def record(folder: Path, path: Path, name: str) -> None:
             "write the report anew"
         )
     fields["measured"]["evaluation"] = asdict(evaluation)
-    try:
-        toxicity = Classifier(folder).toxicity
-    except ModelError as error:
-        raise ModelBuildError(str(error)) from error
-    fields["measured"]["examples"] = examples.judged(toxicity, float(fields["threshold"]))
+    fields["measured"]["examples"] = examples.judged(bots_classifier(folder).toxicity, float(fields["threshold"]))
     manifest.write(folder, fields)
     model_card.write(folder)
     print(f"record: {folder / manifest.FILE_NAME} has the figures of {path}", flush=True)

@@ -128,6 +128,7 @@ def test_figures_of_another_model_are_refused(
 
 
 def test_a_damaged_model_is_named(written: Written, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (model / "model.onnx.data").unlink()  # a link to the model that ships
     (model / "model.onnx.data").write_bytes(b"too short")
     report = str(written.folder / "report.json")
     assert main(["record", "--model", str(model), "--report", report, "--name", "served"]) == 1

@@ -31,7 +31,7 @@ def read_sample(path: Path, size: int) -> list[tuple[str, int]]:
     """Return at most `size` labelled texts, drawn at random but always the same."""
     with lzma.open(path, "rt", encoding="utf-8") if path.suffix == ".xz" else path.open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
-    labelled = [(str(row["text"]), int(row["label"])) for row in rows if (row.get("split") or "train") == "test"]
+    labelled = [(str(row["text"]), int(row["label"])) for row in rows if row.get("split", "test") == "test"]
     if {label for _, label in labelled} != {0, 1}:
         raise ModelBuildError(f"{path} has no test texts of both labels, 0 and 1: quality cannot be measured on it")
     return random.Random(SEED).sample(labelled, min(size, len(labelled)))  # noqa: S311 - a sample, not a secret

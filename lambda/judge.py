@@ -17,6 +17,8 @@ from message_text import fold, from_message, has_words
 from verdicts import Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from classifier import Classifier
     from jobs import Job
     from ledger import Ledger
@@ -76,11 +78,9 @@ class Judge:
         if language := foreign_language(text):
             return verdicts.not_english(language, self._thresholds)
         assessment = self._classifier.assess(text)
-        words = self._classifier.words(assessment) if assessment.toxicity >= self._thresholds.maybe else ()
-        # What an emoji is called is nobody's words: the emoji is quoted.
-        emoji = emoji_names.behind_words(text)
-        quoted = [word if word.casefold() in written.casefold() else emoji.get(word, "") for word in words]
-        words = tuple(dict.fromkeys(filter(None, quoted)))
+        words: tuple[str, ...] = ()
+        if assessment.toxicity >= self._thresholds.maybe:
+            words = _as_written(self._classifier.words(assessment), text, written)
         return verdicts.decide(assessment.toxicity, self._thresholds, words, assessment.windows)
 
     def _say(self, job: Job, message: Message, key: str) -> dict[str, Any]:
@@ -122,3 +122,10 @@ class Judge:
             return {"outcome": f"hint_{error.code}"}
 
         return str(self._ledger.once("hint", key, tell)["outcome"])
+
+
+def _as_written(words: Sequence[str], text: str, written: str) -> tuple[str, ...]:
+    """Return the words that weighed most, each once; what an emoji is called is nobody's word, so it stands itself."""
+    letters, emoji = written.casefold(), emoji_names.behind_words(text)
+    quoted = (word if word.casefold() in letters else emoji.get(word, "") for word in words)
+    return tuple(dict.fromkeys(filter(None, quoted)))

@@ -62,6 +62,11 @@ def locate(source: str, revision: str | None = None, name: str = "", licence: st
     )
 
 
+def is_model_directory(folder: Path) -> bool:
+    """Whether a folder is what the bot serves, rather than a checkpoint."""
+    return (folder / "model.json").is_file()
+
+
 def sha256(path: Path) -> str:
     """Return the checksum of a file as hexadecimal digits."""
     with path.open("rb") as file:
@@ -82,7 +87,7 @@ def _download(repository: str, revision: str | None, patterns: list[str]) -> Pat
 
 
 def _weights(folder: Path) -> list[Path]:
-    if (folder / "model.json").is_file():
+    if is_model_directory(folder):
         raise ModelBuildError(
             f"{folder} is a model directory: python -m model_build.train restore makes a checkpoint of it"
         )

@@ -22,7 +22,7 @@ from errors import ModelError
 from model_build import manifest
 from model_build.errors import ModelBuildError
 from model_build.evaluate.selection import folding_checksum
-from model_build.source import locate, sha256
+from model_build.source import is_model_directory, locate, sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -54,7 +54,7 @@ class Contestant:
 
 def contestant(name: str, folder: Path, threads: int) -> Contestant:
     """Return the model in a folder; raises ModelBuildError if there is neither kind of model in it."""
-    if (folder / manifest.FILE_NAME).is_file():
+    if is_model_directory(folder):
         return _served(name, folder, threads)
     if (folder / "config.json").is_file():
         return _checkpoint(name, folder, threads)

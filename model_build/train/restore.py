@@ -6,7 +6,6 @@ there. So a model can be trained on although nobody has kept its checkpoint.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from model_directory import ModelDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -31,11 +31,6 @@ PRODUCTS = {"DynamicQuantizeMatMul": (1, 2, 3), "MatMulIntegerToFloat": (1, 3, 5
 LAYER = "roberta.encoder.layers."
 # The first tokens of RoBERTa's vocabulary, in the order of their ids.
 SPECIAL_TOKENS = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
-
-
-def is_model_directory(base: str) -> bool:
-    """Whether a base is a folder that the bot could serve, rather than a checkpoint or the id of one."""
-    return (Path(base) / "model.json").is_file()
 
 
 def restored(folder: Path) -> tuple[RobertaForSequenceClassification, RobertaTokenizerFast]:

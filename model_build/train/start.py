@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
+from model_build import manifest
 from model_build.errors import ModelBuildError
 from model_build.labels import toxic_labels
+from model_build.optimize import WEIGHTS
 from model_build.serving_form import FAMILIES, first_position
-from model_build.source import locate, sha256
+from model_build.source import is_model_directory, locate, sha256
 from model_build.train import restore, vocabulary
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ def load(base: str, revision: str | None = None, tokenizer: str = "", layers: Se
     Raises ModelBuildError if the base cannot be had, has another vocabulary than `tokenizer`, calls its first label the
     toxic one, or lacks a layer.
     """
-    if restore.is_model_directory(base):
+    if is_model_directory(Path(base)):
         return _go_on_from(Path(base), tokenizer, layers)
     source = locate(base, revision)
     words = read_tokenizer(tokenizer or source.folder)
@@ -96,8 +98,7 @@ def _go_on_from(folder: Path, tokenizer: str, layers: Sequence[int]) -> Start:
         raise ModelBuildError(f"{folder} has another vocabulary than {tokenizer}: leave --tokenizer out")
     if layers:
         keep_layers(model, layers)
-    described = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-    return Start(model, words, {"name": described["source"], "revision": revision_of(str(folder))})
+    return Start(model, words, {"name": manifest.read(folder)["source"], "revision": revision_of(str(folder))})
 
 
 def _check_order(labels: Sequence[str], source: Source) -> None:
@@ -128,8 +129,8 @@ def read_tokenizer(place: str | Path) -> PreTrainedTokenizerFast:
 
 def revision_of(base: str) -> str:
     """Return what tells the weights of a base from all others; raises ModelBuildError if it cannot be had."""
-    if restore.is_model_directory(base):
-        return f"sha256:{sha256(Path(base) / 'model.onnx.data')}"
+    if is_model_directory(Path(base)):
+        return f"sha256:{sha256(Path(base) / WEIGHTS)}"
     return locate(base).revision
 
 

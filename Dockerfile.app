@@ -3,6 +3,6 @@
 # root. The image needs no root and writes nothing: tests/sam runs it as nobody, on a read-only file system.
 ARG BASE_IMAGE=slack-toxicity-bot-base
 FROM ${BASE_IMAGE}
-COPY lambda/ ${LAMBDA_TASK_ROOT}/
+COPY lambda/ ${LAMBDA_TASK_ROOT}/toxicity_bot/
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash "${LAMBDA_TASK_ROOT}" && chmod -R a+rX "${LAMBDA_TASK_ROOT}"
-CMD ["worker.handler"]
+CMD ["toxicity_bot.worker.handler"]

@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import errors
 from doctor.aws import asking, client
 from doctor.findings import Check, ok, unknown, wrong
+from toxicity_bot import errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,8 +12,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from credentials import PLACEHOLDER
 from doctor.aws import AWS_ERRORS, client, refused
+from toxicity_bot.credentials import PLACEHOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from doctor.findings import Check, ok, wrong
-from errors import SettingError
-from settings import DEFAULTS, Settings
+from toxicity_bot.errors import SettingError
+from toxicity_bot.settings import DEFAULTS, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from doctor.findings import Check, ok, wrong
-from errors import ModelError, SettingError
-from settings import Thresholds
+from toxicity_bot.errors import ModelError, SettingError
+from toxicity_bot.settings import Thresholds
 
 if TYPE_CHECKING:
-    from settings import Settings
+    from toxicity_bot.settings import Settings
 
 
 def check_model(settings: Settings) -> Check[None]:
     """Load it, which compares the files' sizes and a reference score with what model.json records."""
-    from classifier import Classifier  # a quarter of a second that other installations do without
+    from toxicity_bot.classifier import Classifier  # a quarter of a second that other installations do without
 
     try:
         classifier = Classifier(settings.model_dir)

@@ -13,7 +13,7 @@ from doctor.findings import Check, ok, unknown, wrong
 from local.events import ANSWER_SECONDS, Delivery, deliver, encoded, signed
 
 if TYPE_CHECKING:
-    from settings import Secret
+    from toxicity_bot.settings import Secret
 
 SUBJECT = "request url"
 

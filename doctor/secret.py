@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from credentials import Credentials
 from doctor.aws import asking, refusal
 from doctor.findings import Check, ok, unknown, wrong
-from errors import SecretStoreError, SettingError
-from settings import Secret
+from toxicity_bot.credentials import Credentials
+from toxicity_bot.errors import SecretStoreError, SettingError
+from toxicity_bot.settings import Secret
 
 if TYPE_CHECKING:
-    from settings import Settings
+    from toxicity_bot.settings import Settings
 
 NOTHING = Secret("")
 

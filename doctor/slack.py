@@ -12,12 +12,12 @@ from slack_sdk.web.client import WebClient
 
 from doctor import scopes
 from doctor.findings import Check, ok, unknown, wrong
-from slack_request import MAX_AGE_SECONDS
+from toxicity_bot.slack_request import MAX_AGE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from settings import Secret
+    from toxicity_bot.settings import Secret
 
 TIMEOUT_SECONDS = 10
 # From here on a little more drift, or a slow delivery, makes every signature too old.

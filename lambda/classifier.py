@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from errors import ModelError
-from heaviest_words import heaviest_words
-from message_text import fold
-from model_directory import REMEDY, ModelDirectory
-from model_session import ModelSession
+from .errors import ModelError
+from .heaviest_words import heaviest_words
+from .message_text import fold
+from .model_directory import REMEDY, ModelDirectory
+from .model_session import ModelSession
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,13 +11,13 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from errors import SecretStoreError, SettingError
-from settings import Secret
+from .errors import SecretStoreError, SettingError
+from .settings import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from settings import Settings
+    from .settings import Settings
 
 # A forged signature must not be able to make the bot read the secret store over and over, nor a store that fails.
 SECONDS_BETWEEN_READS = 60

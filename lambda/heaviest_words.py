@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from message_text import CHANNEL, LINK, MENTION
+from .message_text import CHANNEL, LINK, MENTION
 
 Scorer: TypeAlias = Callable[[Sequence[str]], Sequence[float]]
 

@@ -6,7 +6,7 @@ import json
 import random
 from dataclasses import asdict, dataclass
 
-from errors import JobError
+from .errors import JobError
 
 LONGEST_DELAY = 900
 """Seconds: what a job waits at most between two tries; SQS itself allows twelve hours."""

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import emoji_names
-import verdicts
-from errors import ChannelRestrictedError, MessageGoneError, NotPermittedError, SlackUnavailableError
-from ledger import KEPT_SECONDS, message_key
-from message_language import foreign_language
-from message_text import fold, from_message, has_words
-from verdicts import Verdict
+from . import emoji_names, verdicts
+from .errors import ChannelRestrictedError, MessageGoneError, NotPermittedError, SlackUnavailableError
+from .ledger import KEPT_SECONDS, message_key
+from .message_language import foreign_language
+from .message_text import fold, from_message, has_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from classifier import Classifier
-    from jobs import Job
-    from ledger import Ledger
-    from settings import Settings, Thresholds
-    from slack_messages import Message, SlackMessages
+    from .classifier import Classifier
+    from .jobs import Job
+    from .ledger import Ledger
+    from .settings import Settings, Thresholds
+    from .slack_messages import Message, SlackMessages
+    from .verdicts import Verdict
 
 
 class Judge:

@@ -21,7 +21,7 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
 )
 from botocore.config import Config
 
-from errors import ClaimedError, LedgerError, SlackUnavailableError
+from .errors import ClaimedError, LedgerError, SlackUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,8 +12,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-import emoji_names
-from message_text import fold, has_words, said
+from . import emoji_names
+from .message_text import fold, has_words, said
 
 # Below this many letters every detector guesses; above the other figure one that is wrong about English is rare.
 FEWEST_LETTERS = 16

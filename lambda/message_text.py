@@ -11,8 +11,8 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
-import emoji_names
-from leetspeak import undisguised
+from . import emoji_names
+from .leetspeak import undisguised
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from errors import ModelError
+from .errors import ModelError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,8 +17,8 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
 from tokenizers import Tokenizer
 
-from errors import ModelError
-from model_directory import REMEDY, ModelDirectory
+from .errors import ModelError
+from .model_directory import REMEDY, ModelDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

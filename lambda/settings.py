@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from errors import SettingError
+from .errors import SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.client import WebClient
 
-from errors import (
+from .errors import (
     ChannelRestrictedError,
     CredentialsRefusedError,
     MessageGoneError,
@@ -27,7 +27,7 @@ from errors import (
     SlackError,
     SlackUnavailableError,
 )
-from reactions import canonical
+from .reactions import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

@@ -15,7 +15,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from errors import RefusedRequestError, StaleRequestError
+from .errors import RefusedRequestError, StaleRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

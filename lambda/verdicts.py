@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from message_text import escape
+from .message_text import escape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from settings import Thresholds
+    from .settings import Thresholds
 
 Outcome = Literal["toxic", "maybe_toxic", "fine", "cannot_judge"]
 

@@ -16,9 +16,9 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from classifier import Classifier
-from credentials import Credentials
-from errors import (
+from .classifier import Classifier
+from .credentials import Credentials
+from .errors import (
     BotError,
     ClaimedError,
     CredentialsRefusedError,
@@ -27,12 +27,12 @@ from errors import (
     SecretStoreError,
     SlackUnavailableError,
 )
-from jobs import LONGEST_DELAY, Job, retry_delay
-from judge import Judge
-from ledger import Ledger
-from observability import count, frames, logger, measure
-from settings import Settings, Thresholds
-from slack_messages import SlackMessages
+from .jobs import LONGEST_DELAY, Job, retry_delay
+from .judge import Judge
+from .ledger import Ledger
+from .observability import count, frames, logger, measure
+from .settings import Settings, Thresholds
+from .slack_messages import SlackMessages
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord

@@ -116,7 +116,7 @@ def cold_start() -> float:
 def first_score() -> float:
     """Return the milliseconds from the start of a fresh Python process to the end of its first score."""
     started = time.perf_counter()
-    code = f"from classifier import Classifier; Classifier({os.environ['MODEL_DIR']!r}).toxicity({TEXTS[0]!r})"
+    code = f"from toxicity_bot import Classifier; Classifier({os.environ['MODEL_DIR']!r}).toxicity({TEXTS[0]!r})"
     subprocess.run([sys.executable, "-c", code], cwd=TASK_ROOT, check=True)
     return (time.perf_counter() - started) * 1000
 

@@ -42,7 +42,7 @@ def binary() -> Path:
 
 
 class EmulatedFunction:
-    """`handler`, such as worker.handler, at work as long as the `with` block; its output goes to `log`."""
+    """`handler`, such as toxicity_bot.worker.handler, at work as long as the `with` block; its output goes to `log`."""
 
     def __init__(self, handler: str, environ: Mapping[str, str], log: Path, timeout_seconds: int = 30) -> None:
         self._log = log

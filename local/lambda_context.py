@@ -1,9 +1,8 @@
-"""What Lambda gives a function on this machine: the task root on its path, and a context for each invocation."""
+"""Stand in for what Lambda gives a function: its module, and a context for each invocation."""
 
 from __future__ import annotations
 
 import importlib
-import sys
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -13,14 +12,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import ModuleType
 
-TASK_ROOT = Path(__file__).parent.parent / "lambda"
+TASK_ROOT = Path(__file__).parent.parent
 
 
 def load(module: str) -> ModuleType:
-    """Import a function's module with the task root first on the path, as Lambda does; the environment is read then."""
-    if str(TASK_ROOT) not in sys.path:
-        sys.path.insert(0, str(TASK_ROOT))
-    return importlib.import_module(module)
+    """Import a function's module; it reads the environment then."""
+    return importlib.import_module(f"toxicity_bot.{module}")
 
 
 @dataclass(frozen=True)

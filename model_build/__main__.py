@@ -13,8 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from errors import ModelError
 from model_build.errors import ModelBuildError
+from toxicity_bot.errors import ModelError
 
 # The steps import torch, transformers and onnx, seconds of work, so each is imported where it is run.
 

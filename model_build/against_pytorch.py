@@ -16,7 +16,7 @@ from model_build.verify import check_difference
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from classifier import Classifier
+    from toxicity_bot.classifier import Classifier
 
 
 def compare_scores(classifier: Classifier, folder: Path, source: str, labelled: Path | None, sample: int) -> None:

@@ -11,11 +11,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from classifier import Classifier
 from model_build import manifest, model_card, stage
 from model_build.checkpoint import Checkpoint
 from model_build.errors import ModelBuildError
 from model_build.verify import check_difference
+from toxicity_bot.classifier import Classifier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

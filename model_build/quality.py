@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from classifier import Classifier
     from model_build.torch_model import TorchModel
+    from toxicity_bot.classifier import Classifier
 
 SEED = 20260401  # any will do, as long as two builds are compared on the same texts
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import onnx
 
-from message_text import fold
 from model_build import manifest
 from model_build.checkpoint import Checkpoint
 from model_build.optimize import PRODUCTS
-from model_directory import ModelDirectory
-from model_session import ModelSession
+from toxicity_bot.message_text import fold
+from toxicity_bot.model_directory import ModelDirectory
+from toxicity_bot.model_session import ModelSession
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

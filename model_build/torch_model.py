@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers
 
-from message_text import fold
 from model_build.errors import ModelBuildError
 from model_build.labels import toxic_labels
 from model_build.serving_form import FAMILIES, first_position
+from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

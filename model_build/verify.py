@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from classifier import Classifier
-from errors import ModelError
 from model_build import manifest
 from model_build.errors import ModelBuildError
 from model_build.source import sha256
+from toxicity_bot.classifier import Classifier
+from toxicity_bot.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
-from classifier import Classifier
 from local.aws import EmbeddedAws
 from local.slack_server import SlackServer
 from local.web_api import WebApi
 from local.workspace import Workspace
+from toxicity_bot.classifier import Classifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -98,19 +98,19 @@ def classifier() -> Classifier:
 
 @pytest.fixture
 def receiver(aws: EmbeddedAws) -> ModuleType:
-    return importlib.import_module("receiver")
+    return importlib.import_module("toxicity_bot.receiver")
 
 
 @pytest.fixture
 def worker(aws: EmbeddedAws, slack: SlackServer) -> ModuleType:
-    return importlib.import_module("worker")
+    return importlib.import_module("toxicity_bot.worker")
 
 
 @pytest.fixture
 def output(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
     """Return what was counted and logged since the last call; the logger keeps the stdout that it was imported with."""
     log = io.StringIO()
-    monkeypatch.setattr(importlib.import_module("observability").logger.registered_handler, "stream", log)
+    monkeypatch.setattr(importlib.import_module("toxicity_bot.observability").logger.registered_handler, "stream", log)
 
     def since_last_call() -> str:
         lines = capsys.readouterr().out + log.getvalue()

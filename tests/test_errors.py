@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-import errors
+from toxicity_bot import errors
 
 
 def test_every_error_of_the_file_is_in_one_tree_and_says_when_it_is_raised() -> None:

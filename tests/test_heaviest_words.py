@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from heaviest_words import MOST_PARTS, MOST_WORDS, heaviest_words
+from toxicity_bot.heaviest_words import MOST_PARTS, MOST_WORDS, heaviest_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from errors import JobError
-from jobs import LONGEST_DELAY, Job, retry_delay
+from toxicity_bot.errors import JobError
+from toxicity_bot.jobs import LONGEST_DELAY, Job, retry_delay
 
 JOB = Job("T0LOCAL", "C0GENERAL", "1731000000.000100", "U0ADA", "Ev0001", 1731000000)
 

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import slack_messages
-from errors import ClaimedError, SlackUnavailableError
-from jobs import Job
-from judge import Judge
-from ledger import KEPT_SECONDS, Ledger
 from local.faults import Call, ErrorBody, Pass, Reset
 from local.lambda_context import LocalContext
-from settings import Settings, Thresholds
-from slack_messages import SlackMessages
+from toxicity_bot import slack_messages
+from toxicity_bot.errors import ClaimedError, SlackUnavailableError
+from toxicity_bot.jobs import Job
+from toxicity_bot.judge import Judge
+from toxicity_bot.ledger import KEPT_SECONDS, Ledger
+from toxicity_bot.settings import Settings, Thresholds
+from toxicity_bot.slack_messages import SlackMessages
 
 if TYPE_CHECKING:
-    from classifier import Classifier
     from local.aws import EmbeddedAws
     from local.slack_server import SlackServer
     from local.workspace import Message
+    from toxicity_bot.classifier import Classifier
 
 GENERAL = "C0GENERAL"
 INSULT = "You are a stupid idiot and everybody hates you."

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from errors import ClaimedError, LedgerError, MessageGoneError, SlackUnavailableError
-from ledger import KEPT_SECONDS, Ledger, Outcome, message_key
 from local.lambda_context import LocalContext
+from toxicity_bot.errors import ClaimedError, LedgerError, MessageGoneError, SlackUnavailableError
+from toxicity_bot.ledger import KEPT_SECONDS, Ledger, Outcome, message_key
 
 if TYPE_CHECKING:
     from local.aws import EmbeddedAws

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leetspeak import undisguised
-from message_text import fold, has_words
+from toxicity_bot.leetspeak import undisguised
+from toxicity_bot.message_text import fold, has_words
 
 if TYPE_CHECKING:
-    from classifier import Classifier
+    from toxicity_bot.classifier import Classifier
 
 WORK = """
 v1.2.3 of h264, sha256 and utf8 for x86_64

@@ -15,8 +15,8 @@ import yaml
 from doctor import scopes
 from local.web_api import METHODS
 from local.workspace import BOT_SCOPES
-from settings import DEFAULTS
 from tests.cloudformation import template
+from toxicity_bot.settings import DEFAULTS
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "slack" / "manifest.yaml").read_text(encoding="utf-8")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from message_language import foreign_language
+from toxicity_bot.message_language import foreign_language
 
 WORKPLACE_ENGLISH = """
 lgtm, shipping it

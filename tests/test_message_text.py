@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-import emoji_names
-from message_text import escape, fold, from_message, has_words, plain
+from toxicity_bot import emoji_names
+from toxicity_bot.message_text import escape, fold, from_message, has_words, plain
 
 Element = dict[str, Any]
 

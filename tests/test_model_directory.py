@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from errors import ModelError
-from model_directory import ModelDirectory
+from toxicity_bot.errors import ModelError
+from toxicity_bot.model_directory import ModelDirectory
 
 FIELDS: dict[str, Any] = json.loads(
     (Path(__file__).resolve().parent.parent / "model" / "model.json").read_text(encoding="utf-8")

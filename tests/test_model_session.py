@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model_directory import ModelDirectory
-from model_session import ModelSession, activate
+from toxicity_bot.model_directory import ModelDirectory
+from toxicity_bot.model_session import ModelSession, activate
 
 MODEL = ModelDirectory.read(Path(__file__).resolve().parent.parent / "model")
 

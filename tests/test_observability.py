@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from observability import NAMESPACE, count, frames, logger, measure
+from toxicity_bot.observability import NAMESPACE, count, frames, logger, measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs import Job
 from local.events import event_callback
 from local.workspace import Workspace
-from reactions import canonical, job_or_reason
-from settings import Settings
+from toxicity_bot.jobs import Job
+from toxicity_bot.reactions import canonical, job_or_reason
+from toxicity_bot.settings import Settings
 
 NOW = 1731000000
 SETTINGS = Settings.from_environ({})

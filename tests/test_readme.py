@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from settings import DEFAULTS
+from toxicity_bot.settings import DEFAULTS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from credentials import SECONDS_BETWEEN_READS, Credentials
-from jobs import Job
 from local.events import api_gateway_event, app_rate_limited, encoded, event_callback, signed, url_verification
 from local.workspace import Identity, Workspace
+from toxicity_bot.credentials import SECONDS_BETWEEN_READS, Credentials
+from toxicity_bot.jobs import Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,9 +64,9 @@ def imported_with(monkeypatch: pytest.MonkeyPatch, **environ: str) -> ModuleType
     """The receiver of another process, whose environment is another one."""
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delitem(sys.modules, "receiver", raising=False)
-    module = importlib.import_module("receiver")
-    monkeypatch.delitem(sys.modules, "receiver")
+    monkeypatch.delitem(sys.modules, "toxicity_bot.receiver", raising=False)
+    module = importlib.import_module("toxicity_bot.receiver")
+    monkeypatch.delitem(sys.modules, "toxicity_bot.receiver")
     return module
 
 
@@ -312,7 +312,7 @@ def test_f57_neither_log_nor_queue_hold_what_a_request_says(
 
 
 def run_receiver(environ: dict[str, str], code: str) -> subprocess.CompletedProcess[str]:
-    path = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "lambda"), "AWS_DEFAULT_REGION": "eu-west-1"}
+    path = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "AWS_DEFAULT_REGION": "eu-west-1"}
     return subprocess.run(
         [sys.executable, "-c", code], env=path | environ, capture_output=True, text=True, check=False, timeout=30
     )

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from errors import SettingError
-from settings import DEFAULTS, Secret, Settings, Thresholds
+from toxicity_bot.errors import SettingError
+from toxicity_bot.settings import DEFAULTS, Secret, Settings, Thresholds
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import slack_messages
-from errors import (
+from local.faults import Call, ErrorBody, Fault, HtmlError, Pass, RateLimited, Reply, Reset
+from toxicity_bot import slack_messages
+from toxicity_bot.errors import (
     ChannelRestrictedError,
     CredentialsRefusedError,
     MessageGoneError,
@@ -20,8 +21,7 @@ from errors import (
     SlackError,
     SlackUnavailableError,
 )
-from local.faults import Call, ErrorBody, Fault, HtmlError, Pass, RateLimited, Reply, Reset
-from slack_messages import EVENT_TYPE, SlackMessages
+from toxicity_bot.slack_messages import EVENT_TYPE, SlackMessages
 
 if TYPE_CHECKING:
     import threading

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import slack_request
-from errors import RefusedRequestError, StaleRequestError
+from toxicity_bot import slack_request
+from toxicity_bot.errors import RefusedRequestError, StaleRequestError
 
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
 NOW = 1531420618

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local import aws, event_source
-from settings import DEFAULTS, Settings
 from tests.cloudformation import template
+from toxicity_bot.settings import DEFAULTS, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +103,7 @@ def test_functions_bring_their_own_role_so_that_sam_adds_none() -> None:
 def test_both_functions_are_one_image_with_another_command() -> None:
     assert RESOURCES["Receiver"]["Metadata"] == RESOURCES["Worker"]["Metadata"]
     commands = {name: properties(name)["ImageConfig"]["Command"] for name in ("Receiver", "Worker")}
-    assert commands == {"Receiver": ["receiver.handler"], "Worker": ["worker.handler"]}
+    assert commands == {"Receiver": ["toxicity_bot.receiver.handler"], "Worker": ["toxicity_bot.worker.handler"]}
 
 
 def test_times_and_counts_relate_as_aws_advises_and_as_the_local_bot_has_them() -> None:

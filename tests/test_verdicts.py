@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from settings import Thresholds
-from verdicts import Verdict, decide, hint, not_english, nothing_to_judge
+from toxicity_bot.settings import Thresholds
+from toxicity_bot.verdicts import Verdict, decide, hint, not_english, nothing_to_judge
 
 ONE = Thresholds(toxic=0.5, maybe=0.5)
 TWO = Thresholds(toxic=0.8, maybe=0.3)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from credentials import SECONDS_BETWEEN_READS, Credentials
-from jobs import Job, retry_delay
 from local.aws import MAX_RECEIVE_COUNT, VISIBILITY_SECONDS, EmbeddedAws
 from local.events import sqs_event
 from local.faults import ErrorBody, HtmlError, RateLimited, Reset
 from local.lambda_context import LocalContext
-from settings import Secret, Thresholds
+from toxicity_bot.credentials import SECONDS_BETWEEN_READS, Credentials
+from toxicity_bot.jobs import Job, retry_delay
+from toxicity_bot.settings import Secret, Thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -114,8 +114,8 @@ def test_a_message_that_may_be_toxic_is_counted_as_that(
 
 
 def test_a_threshold_that_does_not_fit_the_models_keeps_the_worker_from_starting(aws: EmbeddedAws) -> None:
-    environ = os.environ | {"PYTHONPATH": str(ROOT / "lambda"), "MAYBE_TOXIC_THRESHOLD": "1"}
-    command = [sys.executable, "-c", "import worker"]
+    environ = os.environ | {"PYTHONPATH": str(ROOT), "MAYBE_TOXIC_THRESHOLD": "1"}
+    command = [sys.executable, "-c", "import toxicity_bot.worker"]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "MAYBE_TOXIC_THRESHOLD is 1, above 0." in done.stderr

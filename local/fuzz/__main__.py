@@ -20,7 +20,6 @@ from local.aws import EmbeddedAws
 from local.bot import ROOT
 from local.fuzz.cases import SECRET, seeds
 from local.fuzz.target import Target
-from local.lambda_context import TASK_ROOT
 
 MOST_BYTES = 65_536  # in one case; what a case says of nesting and padding makes larger requests
 SLOWEST = 10  # seconds for one request before it counts as a hang
@@ -38,7 +37,6 @@ def fuzz(module: str, seconds: int, corpus: Path, findings: Path) -> subprocess.
 
 def replay(module: str, files: list[Path]) -> Target:
     """Call the handler with each case, in this process; raises what it raises."""
-    sys.path.insert(0, str(TASK_ROOT))
     with redirect_stdout(io.StringIO()):
         target = Target(importlib.import_module(module))
         for file in files:
@@ -50,7 +48,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local.fuzz", description=__doc__)
     parser.add_argument("files", nargs="*", type=Path, help="cases to run again, instead of fuzzing")
     parser.add_argument("--seconds", type=int, default=300)
-    parser.add_argument("--receiver", default="receiver", help="the module whose handler is fuzzed")
+    parser.add_argument("--receiver", default="toxicity_bot.receiver", help="the module whose handler is fuzzed")
     parser.add_argument("--findings", type=Path, default=ROOT / "build" / "fuzz", help="where a finding is kept")
     given = parser.parse_args()
     given.findings.mkdir(parents=True, exist_ok=True)

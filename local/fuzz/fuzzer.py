@@ -13,10 +13,11 @@ import atheris
 
 from local.fuzz.mutations import mutated
 from local.fuzz.target import Target
-from local.lambda_context import TASK_ROOT
 
 # What is watched: the modules of the bot that decide about a request.
-WATCHED = ("receiver", "slack_request", "reactions", "jobs", "credentials", "settings")
+WATCHED = tuple(
+    f"toxicity_bot.{module}" for module in ("receiver", "slack_request", "reactions", "jobs", "credentials", "settings")
+)
 
 
 def mutate(data: bytes, most_bytes: int, seed: int) -> bytes:
@@ -28,7 +29,6 @@ def mutate(data: bytes, most_bytes: int, seed: int) -> bytes:
 def main() -> None:
     """Fuzz the module named first; what follows are libFuzzer's arguments. Does not return."""
     module, *arguments = sys.argv[1:]
-    sys.path.insert(0, str(TASK_ROOT))
     with atheris.instrument_imports(include=[*WATCHED, module]):
         target = Target(importlib.import_module(module))
     atheris.Setup([sys.argv[0], *arguments], target, custom_mutator=mutate)

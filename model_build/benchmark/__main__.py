@@ -14,7 +14,6 @@ import tempfile
 import time
 from pathlib import Path
 
-from errors import ModelError
 from model_build import manifest
 from model_build.benchmark import inputs, machine, operators, plot
 from model_build.benchmark.comparison import compare, prepare
@@ -22,6 +21,7 @@ from model_build.benchmark.folders import Folders
 from model_build.benchmark.report import Report, tables
 from model_build.benchmark.runtimes import NAMES, chosen, versions
 from model_build.errors import ModelBuildError
+from toxicity_bot.errors import ModelError
 
 THREADS = [1, 2]
 QUICK_SAMPLES = 20  # of a length that a whole run does not have

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import onnxruntime
 
 from model_build.benchmark.onnx_runtime import as_inputs
-from model_directory import ModelDirectory
+from toxicity_bot.model_directory import ModelDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

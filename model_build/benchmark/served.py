@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from model_directory import ModelDirectory
-from model_session import ModelSession
+from toxicity_bot.model_directory import ModelDirectory
+from toxicity_bot.model_session import ModelSession
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,11 +11,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from errors import ModelError
 from model_build.cpus import messages, products, record
 from model_build.cpus.comparison import check, compare
 from model_build.cpus.cpu import KINDS, ROOT, Answer, Cpu, native, score
 from model_build.errors import ModelBuildError
+from toxicity_bot.errors import ModelError
 
 
 def main(arguments: list[str]) -> int:

@@ -12,10 +12,10 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from message_text import fold
 from model_build.errors import ModelBuildError
-from model_directory import ModelDirectory
-from model_session import ModelSession
+from toxicity_bot.message_text import fold
+from toxicity_bot.model_directory import ModelDirectory
+from toxicity_bot.model_session import ModelSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

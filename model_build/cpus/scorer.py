@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime
 
-from classifier import Classifier
-from model_directory import ModelDirectory
+from toxicity_bot.classifier import Classifier
+from toxicity_bot.model_directory import ModelDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,9 +16,9 @@ import scipy.sparse
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import SGDClassifier
 
-from message_text import fold
 from model_build.errors import ModelBuildError
 from model_build.evaluate.selection import folding_checksum
+from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

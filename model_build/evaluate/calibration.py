@@ -21,7 +21,7 @@ from model_build import manifest, model_card
 from model_build.errors import ModelBuildError
 from model_build.evaluate.contestants import bots_classifier
 from model_build.evaluate.figures import calibration_error, measure
-from model_session import activate
+from toxicity_bot.model_session import activate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import onnxruntime
 
-import classifier
-import model_session
-from classifier import Classifier
-from errors import ModelError
 from model_build import manifest
 from model_build.errors import ModelBuildError
 from model_build.evaluate.selection import folding_checksum
 from model_build.source import is_model_directory, locate, sha256
+from toxicity_bot import classifier, model_session
+from toxicity_bot.classifier import Classifier
+from toxicity_bot.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import emoji_names
-import leetspeak
-import message_text
-from message_text import fold
 from model_build.errors import ModelBuildError
 from model_build.source import sha256
 from model_build.train.labelled import Row, read
+from toxicity_bot import emoji_names, leetspeak, message_text
+from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

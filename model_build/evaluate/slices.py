@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from message_text import fold
+from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:
     from collections.abc import Callable

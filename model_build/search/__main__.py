@@ -13,7 +13,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from errors import ModelError
 from model_build import manifest
 from model_build.benchmark import machine
 from model_build.errors import ModelBuildError
@@ -22,6 +21,7 @@ from model_build.search.candidates import CANDIDATES, SHIPPED, chosen
 from model_build.search.judge import Judge
 from model_build.search.measure import PASSES, ROUNDS, STARTS, measure
 from model_build.search.report import Report, speed_table
+from toxicity_bot.errors import ModelError
 
 
 def main(arguments: list[str]) -> int:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import onnx
 
-from classifier import Classifier
 from model_build import manifest
 from model_build.assemble import STEPS
 from model_build.checkpoint import Checkpoint
@@ -24,6 +23,7 @@ from model_build.optimize import WEIGHTS, optimize
 from model_build.quantize import quantize
 from model_build.search.candidate import applied
 from model_build.source import locate
+from toxicity_bot.classifier import Classifier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from classifier import Classifier
 from model_build.quality import read_sample, roc_auc
 from model_build.search.build import THRESHOLD
 from model_build.search.finding import Quality
 from model_build.source import locate
 from model_build.torch_model import TorchModel
+from toxicity_bot.classifier import Classifier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

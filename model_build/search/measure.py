@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING
 import onnx
 from tokenizers import Tokenizer
 
-from classifier import Classifier
 from model_build import manifest
 from model_build.benchmark.machine import cores
 from model_build.search.finding import Finding, Speed
-from model_directory import ModelDirectory
-from model_session import ModelSession
+from toxicity_bot.classifier import Classifier
+from toxicity_bot.model_directory import ModelDirectory
+from toxicity_bot.model_session import ModelSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,7 +41,7 @@ SEED = 20260401
 # From the start of the interpreter to the first score, as the bot makes it.
 START = """
 import os, resource
-from classifier import Classifier
+from toxicity_bot.classifier import Classifier
 Classifier({model!r}, threads=1).toxicity("You are an idiot.")
 used = resource.getrusage(resource.RUSAGE_SELF)
 print(used.ru_utime + used.ru_stime, flush=True)

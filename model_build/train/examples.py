@@ -15,8 +15,8 @@ import torch
 from torch.utils.data import Dataset
 from transformers.data.data_collator import pad_without_fast_tokenizer_warning
 
-from message_text import fold
 from model_build.errors import ModelBuildError
+from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

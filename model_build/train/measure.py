@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from classifier import Classifier
 from model_build.__main__ import main as build
 from model_build.errors import ModelBuildError
 from model_build.manifest import SERVED_FILES
 from model_build.source import locate
 from model_build.train.progress import source_aucs
 from model_build.train.teacher import Teacher
+from toxicity_bot.classifier import Classifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

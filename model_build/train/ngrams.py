@@ -14,8 +14,8 @@ from sklearn.linear_model import SGDClassifier
 from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline, make_union
 
-from message_text import fold
 from model_build.errors import ModelBuildError
+from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,11 +14,11 @@ import torch
 from onnx import numpy_helper
 from transformers import RobertaConfig, RobertaForSequenceClassification, RobertaTokenizerFast
 
-from errors import ModelError
 from model_build.embeddings import BLOCK
 from model_build.errors import ModelBuildError
 from model_build.serving_form import BERT_PARTS
-from model_directory import ModelDirectory
+from toxicity_bot.errors import ModelError
+from toxicity_bot.model_directory import ModelDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

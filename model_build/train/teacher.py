@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-from message_text import fold
 from model_build.labels import toxic_labels
 from model_build.train.run import say
+from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

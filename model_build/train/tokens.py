@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from message_text import fold
 from model_build.errors import ModelBuildError
+from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tokenizers import ByteLevelBPETokenizer
 from transformers import RobertaTokenizerFast
 
-from message_text import fold
+from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

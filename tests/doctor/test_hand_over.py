@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from credentials import Credentials
 from doctor.hand_over import main
-from settings import Settings
 from tests.doctor.deployment import SECRET_ID, STACK, Deployment, stack_template
+from toxicity_bot.credentials import Credentials
+from toxicity_bot.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

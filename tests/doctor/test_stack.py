@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from credentials import PLACEHOLDER
 from doctor.functions import ALIAS, FEED, Function, check_function
 from doctor.stack import FUNCTIONS, VARIABLES, check_status
 from tests.cloudformation import template
 from tests.doctor.deployment import STACK, Deployment, LambdaHost, stack_template
+from toxicity_bot.credentials import PLACEHOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,9 +15,9 @@ import pytest
 from local.gateway import Gateway
 from local.turns import Turns
 from local.web_api import WebApi
-from observability import logger
 from tests.failures.bot import Bot, workspace
 from tests.failures.record import Record, note_hosts
+from toxicity_bot.observability import logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

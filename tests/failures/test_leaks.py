@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from errors import SettingError
 from local.faults import ErrorBody, HtmlError, Reset
-from observability import logger
-from settings import Settings
 from tests.failures.bot import GENERAL, INSULT, PRAISE, RANDOM
 from tests.failures.record import CANARIES
+from toxicity_bot.errors import SettingError
+from toxicity_bot.observability import logger
+from toxicity_bot.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -59,7 +59,9 @@ def sections(*documents: str) -> list[tuple[str, str]]:
 def test_f3_a_storm_is_noticed_and_the_receiver_has_room_for_it() -> None:
     assert alarms_on("5xx", "Api"), "Slack sends again what was answered with 5xx"
     assert alarms_on("Latency", "Api"), "and what was answered too late"
-    assert number(function("receiver.handler")["ReservedConcurrentExecutions"], TEMPLATE["Parameters"]) >= 2
+    assert (
+        number(function("toxicity_bot.receiver.handler")["ReservedConcurrentExecutions"], TEMPLATE["Parameters"]) >= 2
+    )
 
 
 def test_f48_the_queue_gives_up_at_last_and_says_so() -> None:
@@ -67,7 +69,7 @@ def test_f48_the_queue_gives_up_at_last_and_says_so() -> None:
     assert redrive["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
     assert redrive["maxReceiveCount"] == MAX_RECEIVE_COUNT >= 5
     assert alarms_on("ApproximateNumberOfMessagesVisible", "DeadLetterQueue")
-    event = function("worker.handler")["Events"]["Job"]["Properties"]
+    event = function("toxicity_bot.worker.handler")["Events"]["Job"]["Properties"]
     assert event["FunctionResponseTypes"] == ["ReportBatchItemFailures"], "else a bad record takes its batch along"
 
 
@@ -79,12 +81,12 @@ def test_f48_the_way_back_from_the_dead_letter_queue_is_written_down() -> None:
 def test_f54_a_flood_meets_limits_at_the_door_at_the_receiver_and_at_the_queue() -> None:
     parameters = TEMPLATE["Parameters"]
     door = properties("Api")["DefaultRouteSettings"]
-    worker = function("worker.handler")
+    worker = function("toxicity_bot.worker.handler")
     scaling = worker["Events"]["Job"]["Properties"]["ScalingConfig"]
     limits = {
         "requests a second": door["ThrottlingRateLimit"],
         "requests at once": door["ThrottlingBurstLimit"],
-        "receivers": function("receiver.handler")["ReservedConcurrentExecutions"],
+        "receivers": function("toxicity_bot.receiver.handler")["ReservedConcurrentExecutions"],
         "workers": worker["ReservedConcurrentExecutions"],
         "jobs at once": scaling["MaximumConcurrency"],
     }

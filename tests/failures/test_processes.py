@@ -109,7 +109,7 @@ def test_f4_the_receiver_holds_no_model_in_memory_and_the_worker_does(bot: Local
 def test_f4_the_receiver_imports_nothing_that_it_can_do_without(bot: LocalBot) -> None:
     ended = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", "import receiver"],
-        env=bot.environ | {"PYTHONPATH": str(ROOT / "lambda")}, capture_output=True, text=True, check=True, timeout=60,
+        env=bot.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True, timeout=60,
     )  # fmt: skip
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in ended.stderr.splitlines()}
     assert {"boto3", "hmac", "jobs"} <= imported

@@ -32,8 +32,8 @@ def test_f46_a_job_delivered_twice_in_a_row_makes_one_verdict(bot: Bot) -> None:
 def test_f46_a_job_delivered_twice_at_once_makes_one_verdict(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a worker that is about to post, when another gets the same job, then that one comes again later."""
     with monkeypatch.context() as patch:
-        patch.delitem(sys.modules, "worker")
-        other = importlib.import_module("worker")
+        patch.delitem(sys.modules, "toxicity_bot.worker")
+        other = importlib.import_module("toxicity_bot.worker")
     message = bot.say()
     bot.react(message)
     (job,) = bot.queued()

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-import slack_request
 from local.events import encoded, signed, url_verification
+from toxicity_bot import slack_request
 
 if TYPE_CHECKING:
     from tests.failures.bot import Bot

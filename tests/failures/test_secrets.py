@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from credentials import SECONDS_BETWEEN_READS, Credentials
 from local.events import Deliveries
+from toxicity_bot.credentials import SECONDS_BETWEEN_READS, Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable

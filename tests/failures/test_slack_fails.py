@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import slack_messages
 from local.faults import ErrorBody, Fault, HtmlError, RateLimited, Reset, Slow
 from tests.failures.bot import DEPLOYBOT, GENERAL, GRACE, PRAISE, PRIVATE
+from toxicity_bot import slack_messages
 
 if TYPE_CHECKING:
     from tests.failures.bot import Bot

@@ -15,8 +15,8 @@ ROOT = Path(__file__).parent.parent.parent
 
 # Wrong for one signed payload in a thousand, which no seed is and no unsigned request gets near.
 PLANTED = """
-import receiver
-from receiver import settings
+from toxicity_bot import receiver
+from toxicity_bot.receiver import settings
 
 def handler(event, context):
     answer = receiver.handler(event, context)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import slack_request
-from errors import StaleRequestError
 from local.events.__main__ import FOLDER, write_all
 from local.events.situations import POSTS, Morning, receiver_events, worker_events
+from toxicity_bot import slack_request
+from toxicity_bot.errors import StaleRequestError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,14 +12,14 @@ import pytest
 import torch
 import transformers
 
-from classifier import Classifier
-from message_text import fold
 from model_build import manifest, stage
 from model_build.__main__ import main
 from model_build.assemble import assemble
 from model_build.checkpoint import Checkpoint
 from model_build.errors import ModelBuildError
 from model_build.reference import TEXTS
+from toxicity_bot.classifier import Classifier
+from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,11 +11,11 @@ import torch
 import transformers
 from tokenizers import BertWordPieceTokenizer
 
-from classifier import Classifier
 from model_build.__main__ import main
 from model_build.errors import ModelBuildError
 from model_build.reference import TEXTS
 from model_build.serving_form import to_serving_form
+from toxicity_bot.classifier import Classifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable

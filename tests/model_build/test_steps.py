@@ -72,7 +72,7 @@ def test_a_checkpoint_that_cannot_be_read_ends_the_build(
 
 def test_independent_labels_are_built_and_served(checkpoint: Path, tmp_path: Path) -> None:
     """A multi-label head, with labels that only an argument can name."""
-    from classifier import Classifier
+    from toxicity_bot.classifier import Classifier
 
     changes: dict[str, object] = {
         "problem_type": "multi_label_classification",

@@ -36,13 +36,17 @@ def environ(services: LocalServices) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def worker(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedFunction]:
-    with EmulatedFunction("worker.handler", environ, tmp_path_factory.mktemp("logs") / "worker.log") as function:
+    with EmulatedFunction(
+        "toxicity_bot.worker.handler", environ, tmp_path_factory.mktemp("logs") / "worker.log"
+    ) as function:
         yield function
 
 
 @pytest.fixture(scope="module")
 def receiver(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedFunction]:
-    with EmulatedFunction("receiver.handler", environ, tmp_path_factory.mktemp("logs") / "receiver.log") as function:
+    with EmulatedFunction(
+        "toxicity_bot.receiver.handler", environ, tmp_path_factory.mktemp("logs") / "receiver.log"
+    ) as function:
         yield function
 
 
@@ -132,7 +136,7 @@ def test_the_worker_loads_in_its_init_phase(worker: EmulatedFunction) -> None:
 def test_without_its_model_the_function_fails_with_the_reason(environ: dict[str, str], tmp_path: Path) -> None:
     broken = environ | {"MODEL_DIR": str(tmp_path)}
     with (
-        EmulatedFunction("worker.handler", broken, tmp_path / "log") as function,
+        EmulatedFunction("toxicity_bot.worker.handler", broken, tmp_path / "log") as function,
         pytest.raises(EmulatorError, match=r"model\.json is missing.*ModelError"),
     ):
         function.invoke(event("worker-fine"))
@@ -143,7 +147,7 @@ def test_an_invocation_that_runs_out_of_time_is_ended(
 ) -> None:
     services.slack.faults.add("conversations.history", Slow(seconds=20))
     with (
-        EmulatedFunction("worker.handler", environ, tmp_path / "log", timeout_seconds=2) as function,
+        EmulatedFunction("toxicity_bot.worker.handler", environ, tmp_path / "log", timeout_seconds=2) as function,
         pytest.raises(EmulatorError, match="timed out"),
     ):
         function.invoke(event("worker-fine"))

@@ -82,7 +82,7 @@ def test_telemetry_is_off_and_the_model_is_where_the_code_looks(engine: Engine, 
     score = inside(
         engine,
         image,
-        "import sys; sys.path.insert(0, '/var/task'); import pathlib, os; from classifier import Classifier; "
+        "import pathlib, os; from toxicity_bot.classifier import Classifier; "
         "print(Classifier(pathlib.Path(os.environ['MODEL_DIR'])).toxicity('You stupid idiot.'))",
     )
     assert score > 0.5
@@ -92,7 +92,7 @@ def test_it_runs_as_nobody_on_a_read_only_file_system(engine: Engine, image: str
     nowhere = "http://127.0.0.1:9"
     settings = {"SLACK_SIGNING_SECRET": "local-signing-secret", "JOBS_QUEUE_URL": f"{nowhere}/queue"}
     settings |= aws_environ(nowhere, {})
-    container = Container(engine, "receiver.handler", settings, cpus=1, memory_mb=1024)
+    container = Container(engine, "toxicity_bot.receiver.handler", settings, cpus=1, memory_mb=1024)
     try:
         event = receiver_events(Morning(time.time), time.time())["receiver-url-verification"]
         assert container.invoke(event)["statusCode"] == 200

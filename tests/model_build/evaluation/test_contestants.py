@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from classifier import Classifier
-from message_text import fold
 from model_build.errors import ModelBuildError
 from model_build.evaluate.contestants import contestant
 from model_build.reference import TEXTS
 from model_build.source import locate
 from model_build.torch_model import TorchModel
+from toxicity_bot.classifier import Classifier
+from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:
     from pathlib import Path

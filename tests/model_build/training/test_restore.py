@@ -10,8 +10,6 @@ import pytest
 import torch
 from transformers import AutoTokenizer, RobertaForSequenceClassification
 
-from classifier import Classifier
-from message_text import fold
 from model_build.__main__ import main as build
 from model_build.errors import ModelBuildError
 from model_build.manifest import SERVED_FILES
@@ -20,6 +18,8 @@ from model_build.train import start
 from model_build.train.__main__ import main
 from model_build.train.finetune import Task, finetune
 from model_build.train.restore import restored
+from toxicity_bot.classifier import Classifier
+from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -38,11 +38,11 @@ def main(arguments: list[str]) -> int:
 
 
 def _report(options: argparse.Namespace) -> None:
+    from model_build.data import read
     from model_build.evaluate import baseline, plots
     from model_build.evaluate.contestants import contestant
     from model_build.evaluate.report import measured
     from model_build.evaluate.selection import select
-    from model_build.train.labelled import read
 
     load = os.getloadavg()[0]
     # Whatever can be refused is refused before minutes are spent.

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from model_build.data import Row
     from model_build.evaluate.selection import Selection
-    from model_build.train.labelled import Row
 
 NAME = "n-gram baseline"
 THRESHOLD = 0.5

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from model_build.data import Row, read
 from model_build.errors import ModelBuildError
 from model_build.source import sha256
-from model_build.train.labelled import Row, read
 from toxicity_bot import emoji_names, leetspeak, message_text
 from toxicity_bot.message_text import fold
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from transformers import AutoModelForSequenceClassification, set_seed
 
+from model_build import data as labelled
 from model_build.errors import ModelBuildError
 from model_build.source import locate
-from model_build.train import labelled, record, start
+from model_build.train import record, start
 from model_build.train.distill import Teachers, distill
 from model_build.train.finetune import Task, finetune
 from model_build.train.measure import of_checkpoint, serving
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from model_build.train.labelled import Row
+    from model_build.data import Row
     from model_build.train.run import Run
     from model_build.train.variants import Variant
 

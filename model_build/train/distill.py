@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from model_build import data as labelled
 from model_build.source import locate
-from model_build.train import labelled, record, run
+from model_build.train import record, run
 from model_build.train.finetune import Task, Teaching, finetune
 from model_build.train.loss import LEAST, Targets
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from model_build.train.labelled import Row
+    from model_build.data import Row
     from model_build.train.run import Run
 
 NGRAMS = "ngrams"  # as a teacher: the linear model, which needs no checkpoint

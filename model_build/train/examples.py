@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from transformers import PreTrainedTokenizerFast
 
-    from model_build.train.labelled import Row
+    from model_build.data import Row
 
 LOWER_CASED = 0.5  # of an epoch's texts, drawn anew in each
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from transformers import set_seed
 
+from model_build import data as labelled
 from model_build.errors import ModelBuildError
 from model_build.source import sha256
-from model_build.train import labelled, run, start
+from model_build.train import run, start
 from model_build.train.examples import LOWER_CASED, Collator, Examples, Mixture
 from model_build.train.loss import Targets
 from model_build.train.progress import source_aucs, tell_of_bad_rows
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import EvalPrediction, PreTrainedTokenizerFast
 
-    from model_build.train.labelled import Row
+    from model_build.data import Row
     from model_build.train.run import Run
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from model_build.train.labelled import Row
+    from model_build.data import Row
 
 FALSE_POSITIVE_RATES = {"tpr_at_fpr_1e-2": 1e-2, "tpr_at_fpr_1e-3": 1e-3}
 TIMED, WARM_UP = 100, 5  # texts, one at a time

@@ -12,9 +12,9 @@ import lzma
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from model_build import data as labelled
 from model_build.errors import ModelBuildError
 from model_build.source import sha256
-from model_build.train import labelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from model_build.data import Row, read
 from model_build.errors import ModelBuildError
 from model_build.evaluate.baseline import trained
 from model_build.evaluate.figures import measure
 from model_build.evaluate.selection import select
-from model_build.train.labelled import Row, read
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from model_build.data import Row
 from model_build.errors import ModelBuildError
 from model_build.train import comparison, measure, options_page
 from model_build.train.comparison import Comparison, compare
-from model_build.train.labelled import Row
 from model_build.train.variants import VARIANTS, Variant
 
 if TYPE_CHECKING:

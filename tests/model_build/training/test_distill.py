@@ -12,9 +12,9 @@ import pytest
 import torch
 from transformers import RobertaForSequenceClassification, TrainingArguments
 
+from model_build import data as labelled
 from model_build.errors import ModelBuildError
 from model_build.source import locate
-from model_build.train import labelled
 from model_build.train.distill import NGRAMS, Teachers, averaged, distill
 from model_build.train.finetune import Task
 from model_build.train.loss import Targets

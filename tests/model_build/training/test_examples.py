@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from transformers import AutoTokenizer
 
+from model_build.data import Row
 from model_build.errors import ModelBuildError
 from model_build.train.examples import Collator, Examples, Mixture
-from model_build.train.labelled import Row
 
 if TYPE_CHECKING:
     from pathlib import Path

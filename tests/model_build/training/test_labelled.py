@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from model_build.data import Row, read
 from model_build.errors import ModelBuildError
-from model_build.train.labelled import Row, read
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,7 +1,7 @@
-"""A file of labelled messages comes in, rows come out: JSON lines or CSV, plain or compressed with xz.
+"""Read labelled messages from JSON lines or CSV, plain or compressed with xz.
 
-A row has `text` and `label` (1 is toxic), and perhaps `source` (where it is from) and `split`. A bad row is named by
-its line; no message is ever printed.
+A row has `text` and `label` (1 is toxic), and may have `source` and `split`. Errors name the line of a bad row and
+never quote a message.
 """
 
 from __future__ import annotations

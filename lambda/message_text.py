@@ -1,7 +1,6 @@
-"""A Slack message as people read it, and text as the model reads it.
+"""Extract the text of a Slack message, and fold any text into the form that the model reads.
 
-In: one message of the Web API (text, blocks, attachments). Out: plain text, and from any text its folded form. Nothing
-here knows of scores or of Slack's API.
+Knows nothing of scores or of Slack's API.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from . import emoji_names
@@ -31,6 +31,35 @@ _URL = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 _AT_NAME = re.compile(r"(?<![\w.@])@[\w.-]*\w")
 _PLACEHOLDERS = re.compile(rf"{MENTION}|\b{LINK}\b|{CHANNEL}|:[\w+'-]+(?:::skin-tone-\d)?:")
 _WORD = re.compile(r"\w+")
+_ENTITY_OR_EMOJI = re.compile(r"&|:[a-z0-9_+'-]+:")
+
+
+@dataclass(frozen=True)
+class FoldedText:
+    """A text with its folded forms, made once and handed on to whatever judges it."""
+
+    raw: str = field(repr=False)
+    folded: str = field(repr=False)
+    """What the model reads: emoji are words."""
+    letters: str = field(repr=False)
+    """The same without emoji: what somebody wrote in letters."""
+
+    @classmethod
+    def of(cls, text: str | FoldedText) -> FoldedText:
+        """Fold a text once; raises TypeError for anything but text, and ValueError if nothing is left of it."""
+        if isinstance(text, FoldedText):
+            return text
+        if not isinstance(text, str):
+            raise TypeError(f"the text to judge must be a str, not {type(text).__name__}")
+        folded = fold(text)
+        if not folded:
+            raise ValueError("there is no text to judge: it is empty, or nothing in it is visible")
+        has_emoji = not text.isascii() or _ENTITY_OR_EMOJI.search(text)
+        return cls(text, folded, fold(text, emoji=emoji_names.left_out) if has_emoji else folded)
+
+    def has_words(self) -> bool:
+        """Whether there are words to judge. Folding may uncover words and may leave none, so both forms count."""
+        return has_words(self.raw) and has_words(self.letters)
 
 
 def from_message(message: Mapping[str, Any]) -> str:
@@ -168,8 +197,8 @@ def _attachment_texts(attachments: Any) -> Iterator[str]:
 
 def _attachment_lines(attachment: Mapping[str, Any]) -> Iterator[str]:
     shown = [str(attachment.get(key) or "") for key in ("pretext", "author_name", "title", "text", "footer")]
-    for field in _objects(attachment.get("fields")):
-        shown += [str(field.get("title") or ""), str(field.get("value") or "")]
+    for pair in _objects(attachment.get("fields")):
+        shown += [str(pair.get("title") or ""), str(pair.get("value") or "")]
     shared = _objects([part.get("message") for part in _objects(attachment.get("message_blocks"))])
     lines = [plain(text) for text in shown if text]
     yield from _distinct([*lines, *("\n".join(_block_texts(message.get("blocks"))) for message in shared)])

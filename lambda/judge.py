@@ -53,21 +53,21 @@ class Judge:
         ):
             return "reaction_removed"
         key = message_key(job.team, job.channel, job.ts, message.edited_ts)
-        # What one person alone is shown is said once to each of them.
+        # An answer that only the reactor sees is given once to each reactor.
         once = f"{key}/{job.reactor}" if self._settings.reply_to == "reactor" else key
         return str(self._ledger.once("verdict", once, lambda: self._say(job, message, key))["outcome"])
 
     def _gone(self, job: Job) -> str:
-        """End quietly; a verdict that fell out of the vanished thread, and could not be taken back then, is now."""
+        """End the job; delete a verdict that was posted after its thread was deleted, if that failed at the time."""
         if self._settings.reply_to == "thread":
             self._slack.take_back(job.channel, message_key(job.team, job.channel, job.ts, ""))
         return "message_gone"
 
     def _say(self, job: Job, message: Message, key: str) -> dict[str, Any]:
-        """Post the verdict, unless an earlier try that never learned of its success already did."""
+        """Post the verdict, unless an earlier try already did without learning of its success."""
         to = self._settings.reply_to
         channel, thread_ts = (job.channel, message.thread_ts) if to in ("thread", "reactor") else (to, None)
-        # No verdict is older than what it is about, nor than what the ledger would still know.
+        # A verdict is never older than its message, nor older than what the ledger keeps.
         since = max(message.edited_ts or message.ts, f"{job.event_time - KEPT_SECONDS}.000000", key=float)
         if to != "reactor" and (posted := self._slack.find_verdict(channel, thread_ts, key, since)):
             return {"outcome": "found", "post": posted}
@@ -80,13 +80,13 @@ class Judge:
         elif thread_ts:
             posted = self._slack.post(channel, verdict.reply(), mark, thread_ts)
         else:
-            # In another channel the words would tell what was said in a place that its readers may not see.
+            # Readers of another channel may not be allowed to see the message, so no word is quoted.
             elsewhere = f"{self._slack.permalink(message)}\n{verdict.without_words().reply()}"
             posted = self._slack.post(channel, elsewhere, mark)
         return {"post": posted, **verdict.figures()}
 
     def _hint(self, job: Job, error: NotPermittedError) -> str:
-        """Tell the one who reacted, once, why there is no verdict; only they are waiting for one."""
+        """Tell the person who reacted, once, why there is no verdict."""
         key = f"{job.team}/{job.channel}/{job.ts}/{job.reactor}"
 
         def tell() -> dict[str, Any]:
@@ -95,7 +95,7 @@ class Judge:
             except (NotPermittedError, ChannelRestrictedError) as untold:
                 return {"outcome": f"untold_{untold.code}"}
             except SlackUnavailableError as unanswered:
-                # Nobody can look for it: rather none than two.
+                # A private message cannot be looked for later: rather none than two.
                 if unanswered.may_yet_happen:
                     return {"outcome": "hint_unconfirmed"}
                 raise

@@ -67,7 +67,7 @@ def to_blocks(table: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt
 def _shrink_words(graph: onnx.GraphProto, node: onnx.NodeProto, table: npt.NDArray[np.float32]) -> None:
     """Look up packed numbers and scales, and expand the rows found, with ONNX's own operators.
 
-    onnxruntime's GatherBlockQuantized is nine times slower on 4-bit tensors: docs/rewrites.md has the figures.
+    onnxruntime's GatherBlockQuantized is slower on 4-bit tensors: docs/rewrites.md has the figures.
     """
     numbers, scales = to_blocks(table)
     half = table.shape[1] // 2

@@ -13,6 +13,10 @@ BUILD_IMAGE = DOCKER_BUILDKIT=0 docker build --platform linux/$(if $(filter arm6
 SAM = SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam
 # The architecture of the last deployment, which SAM keeps in its configuration.
 ARCHITECTURE ?= $(or $(shell sed -nE 's/.*Architecture=[\\"]*(x86_64|arm64).*/\1/p' samconfig.toml),x86_64)
+UV_COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-package torch
+BOT = pyproject.toml --extra bot
+# What ships, and what shares an environment with the tests, has the versions that are tested.
+AS_TESTED = --constraints requirements/test.txt
 SOURCE ?= mrm8488/distilroberta-finetuned-tweets-hate-speech
 
 help:
@@ -109,10 +113,14 @@ build-tools: .venv-build/build  ## Install what training and building models nee
 
 lock:  ## Resolve the dependencies in pyproject.toml anew into requirements/. Needs uv.
 	@command -v uv >/dev/null || { echo "uv is missing: python3 -m pip install uv"; exit 1; }
-	for group in runtime local test emulator sam audit fuzz build scale benchmark; do \
-	  case $$group in audit | fuzz) shared="--constraints requirements/test.txt" ;; *) shared= ;; esac; \
-	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-package torch \
-	    $$shared --group "pyproject.toml:$$group" --output-file "requirements/$$group.txt" || exit 1; done
+	$(UV_COMPILE) $(BOT) --group test --output-file requirements/test.txt
+	$(UV_COMPILE) $(BOT) $(AS_TESTED) --output-file requirements/runtime.txt
+	$(UV_COMPILE) $(BOT) $(AS_TESTED) --group local --output-file requirements/local.txt
+	for group in emulator audit fuzz; do \
+	  $(UV_COMPILE) $(AS_TESTED) --group $$group --output-file requirements/$$group.txt || exit 1; done
+	for group in build scale benchmark; do \
+	  $(UV_COMPILE) $(BOT) --group $$group --output-file requirements/$$group.txt || exit 1; done
+	$(UV_COMPILE) --group sam --output-file requirements/sam.txt
 
 # Remove what the targets made, but for models.
 clean:

@@ -2,7 +2,7 @@
 # docs/development.md has the others.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help demo deploy secret doctor test test-all test-build test-failures test-rie test-sam test-fuzz fuzz check \
+.PHONY: help demo deploy secret doctor test test-all test-build test-failures test-rie test-sam fuzz check \
   format image base events local-services model build-tools lock clean bench bench-image benchmark evaluate soak load audit
 
 PYTHON ?= python3
@@ -54,11 +54,11 @@ doctor: .venv/local  ## Check a deployed bot with real calls: STACK=slack-toxici
 ##@ Develop
 
 test: .venv/test  ## Run the unit tests and the whole path over real sockets. Needs no torch.
-	.venv/bin/python -m pytest --ignore=tests/model_build --ignore=tests/rie --ignore=tests/sam --ignore=tests/failures --ignore=tests/fuzz
+	.venv/bin/python -m pytest --ignore=tests/model_build --ignore=tests/rie --ignore=tests/sam
 
-test-all: test test-failures test-fuzz test-rie test-build test-sam  ## Run all tests: also those that need torch, QEMU or a container engine.
+test-all: test test-failures test-rie test-build test-sam  ## Run all tests: also those that need torch, QEMU or a container engine.
 
-# CPUS_OPTIONAL=1 skips the tests on an emulated CPU where QEMU cannot be installed.
+# Needs QEMU's user mode emulation (qemu-user-static); CPUS_OPTIONAL=1 skips the test that uses it.
 test-build: .venv-build/scale
 	.venv-build/bin/python -m pytest tests/model_build
 
@@ -72,11 +72,8 @@ test-rie: .venv/test .venv-sam/sam
 test-sam: .venv/test .venv-sam/sam
 	.venv/bin/python -m pytest tests/sam
 
-test-fuzz: .venv/fuzz
-	.venv/bin/python -m pytest tests/fuzz
-
 # Not named SECONDS, which is a variable of bash.
-fuzz: .venv/fuzz
+fuzz: .venv/test
 	.venv/bin/python -m local.fuzz --seconds $(or $(FUZZ_SECONDS),300)
 
 check: .venv/test  ## Check style, formatting and types: ruff, mypy --strict.
@@ -116,7 +113,7 @@ lock:  ## Resolve the dependencies in pyproject.toml anew into requirements/. Ne
 	$(UV_COMPILE) $(BOT) --group test --output-file requirements/test.txt
 	$(UV_COMPILE) $(BOT) $(AS_TESTED) --output-file requirements/runtime.txt
 	$(UV_COMPILE) $(BOT) $(AS_TESTED) --group local --output-file requirements/local.txt
-	for group in emulator audit fuzz; do \
+	for group in emulator audit; do \
 	  $(UV_COMPILE) $(AS_TESTED) --group $$group --output-file requirements/$$group.txt || exit 1; done
 	for group in build scale benchmark; do \
 	  $(UV_COMPILE) $(BOT) --group $$group --output-file requirements/$$group.txt || exit 1; done
@@ -133,13 +130,13 @@ bench: .venv/local  ## Time the receiver, the worker and the worker's cold start
 
 # The image as containers with Lambda's share of a CPU, into docs/image.md.
 bench-image: .venv/test .venv-sam/sam
-	.venv/bin/python -m local.image_bench
+	.venv/bin/python -m tests.sam.image_bench
 
 benchmark: .venv-build/benchmark  ## Time the model beside other runtimes, into docs/benchmark.md. WITHOUT=NAME,.. for fewer.
-	.venv-build/bin/python -m model_build benchmark $(if $(WITHOUT),--without "$(WITHOUT)")
+	.venv-build/bin/python -m model_build benchmark --out "$(or $(OUT),docs)" $(if $(WITHOUT),--without "$(WITHOUT)")
 
 evaluate: .venv-build/build  ## Compare models on labelled messages: DATA=FILE [MODELS="mine=FOLDER shipped=model" SPLIT= OUT=].
-	.venv-build/bin/python -m model_build evaluate --data "$(DATA)" $(addprefix --model ,$(or $(MODELS),shipped=model)) \
+	.venv-build/bin/python -m model_build evaluate $(or $(MODELS),shipped=model) --data "$(DATA)" \
 	  $(if $(SPLIT),--split "$(SPLIT)") $(if $(OUT),--out "$(OUT)")
 
 soak: .venv/local  ## Kill, double, delay: one verdict whatever fails? DELIVERIES=10000 REACTIONS=2000 SEED=7 MINUTES=60
@@ -168,7 +165,7 @@ audit: .venv/audit
 	@echo "Installing what the tests need into .venv ..."
 	@.venv/bin/python $(PIP_INSTALL_LOCKED) $< && touch $@
 
-.venv/fuzz .venv/audit: .venv/%: requirements/%.txt .venv/test
+.venv/audit: requirements/audit.txt .venv/test
 	@.venv/bin/python $(PIP_INSTALL_LOCKED) $< && touch $@
 
 .venv-build/build: requirements/build.txt

@@ -16,7 +16,7 @@ from .errors import SettingError
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-# README.md explains each of these; a test keeps the two alike. Empty: not set.
+# docs/configuration.md explains each of these; a test compares the two. Empty: not set.
 DEFAULTS: Mapping[str, str] = {
     "SLACK_SECRET_ID": "",
     "SLACK_SIGNING_SECRET": "",

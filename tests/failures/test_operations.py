@@ -74,7 +74,7 @@ def test_f48_the_queue_gives_up_at_last_and_says_so() -> None:
 
 
 def test_f48_the_way_back_from_the_dead_letter_queue_is_written_down() -> None:
-    told = [text for _, text in sections("README.md", "docs/operations.md") if "dead-letter" in text]
+    told = [text for _, text in sections("README.md", "docs/operating.md") if "dead-letter" in text]
     assert any("make redrive" in text or "start-message-move-task" in text for text in told), "how jobs are sent back"
 
 
@@ -98,14 +98,14 @@ def test_f54_a_flood_meets_limits_at_the_door_at_the_receiver_and_at_the_queue()
 
 
 def test_f54_the_switch_is_written_down() -> None:
-    told = " ".join(text for _, text in sections("README.md", "docs/operations.md"))
+    told = " ".join(text for _, text in sections("README.md", "docs/operating.md"))
     assert re.search(r"put-function-concurrency .*--reserved-concurrent-executions 0\b", told), "how to stop everything"
 
 
 def test_f56_what_a_lost_region_takes_and_what_brings_the_bot_back_is_written_down() -> None:
-    told = " ".join(text for heading, text in sections("docs/operations.md") if "region" in heading.lower())
+    told = " ".join(text for heading, text in sections("docs/operating.md") if "region" in heading.lower())
     for subject in ("domain", "second region", "twice"):
-        assert subject in told.lower(), f"docs/operations.md says nothing of {subject!r} under a heading with 'region'"
+        assert subject in told.lower(), f"docs/operating.md says nothing of {subject!r} under a heading with 'region'"
 
 
 def test_f59_no_function_can_call_itself_and_the_worker_cannot_feed_its_queue() -> None:

@@ -64,8 +64,8 @@ def to_serving_form(model: Any) -> None:
 
 
 def first_position(config: Any) -> int:
-    """Return the row of the position table for the first token; RoBERTa's positions start after its padding id."""
-    return int(config.pad_token_id) + 1 if config.model_type == "roberta" else 0
+    """Return the row of the position table for the first token; RoBERTa and MPNet start after the padding id."""
+    return int(config.pad_token_id) + 1 if config.model_type in ("roberta", "mpnet") else 0
 
 
 class ServingEmbeddings(torch.nn.Module):  # type: ignore[misc]

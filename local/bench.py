@@ -22,8 +22,8 @@ import boto3
 from local.aws import EmbeddedAws
 from local.bot import ROOT, model_dir
 from local.events import api_gateway_event, encoded, event_callback, signed, sqs_event
-from local.events.situations import EMOJI, FINE, REACTOR, TOXIC
 from local.lambda_context import TASK_ROOT, LocalContext, load
+from local.situations import EMOJI, FINE, REACTOR, TOXIC
 from local.slack_server import SlackServer
 from local.workspace import Workspace
 

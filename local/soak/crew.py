@@ -39,7 +39,7 @@ class Door(SlackServer):
             self._people.meddle(mark["event_payload"]["key"].split("/")[2])
         reply = super().answer(method, token, arguments)
         if isinstance(reply, Postponed):
-            threading.Timer(reply.seconds, self._worked, (method, token, arguments)).start()
+            threading.Timer(reply.seconds, self.run, (method, token, arguments)).start()
             return DROPPED
         return reply
 

@@ -12,7 +12,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from local.events import event_callback
-from local.events.situations import EMOJI, FINE, TOXIC, WORDLESS
+from local.situations import EMOJI, FINE, TOXIC, WORDLESS
 from local.workspace import RefusedError, Workspace
 
 if TYPE_CHECKING:

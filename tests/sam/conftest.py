@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local import stand_in
-from local.engine import Engine, EngineError
 from local.services import LocalServices
+from tests.sam import stand_in
 from tests.sam.application import Application
+from tests.sam.engine import Engine, EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from local.soak.people import Written
     from local.soak.plan import Act
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SIZE = Size(deliveries=400, reactions=100, poisoned=3)
 
 

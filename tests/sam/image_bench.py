@@ -18,20 +18,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local import stand_in
 from local.aws import REGION
 from local.bench import TEXTS, Stopwatch, drop_caches
-from local.container import Container
-from local.emulator import EmulatorError
-from local.engine import Engine, EngineError
 from local.event_source import poll
-from local.events.situations import EMOJI, REACTOR, receiver_events
 from local.services import LocalServices
+from local.situations import EMOJI, REACTOR, receiver_events
+from tests.rie.emulator import EmulatorError
+from tests.sam import stand_in
+from tests.sam.engine import Container, Engine, EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 # Lambda gives one CPU at 1,769 MB, and in proportion to the memory.
 SETTINGS = ((0.3, 531), (1.0, 1769), (2.0, 3538))
 STARTS = 7
@@ -69,7 +68,7 @@ class Bench:
     def _functions(self, cpus: float, memory_mb: int) -> Iterator[tuple[Container, Container]]:
         with contextlib.ExitStack() as stack:
             containers = []
-            for handler in ("receiver.handler", "worker.handler"):
+            for handler in ("toxicity_bot.receiver.handler", "toxicity_bot.worker.handler"):
                 container = Container(self._engine, handler, self._environ, cpus, memory_mb)
                 stack.callback(container.remove)
                 containers.append(container)

@@ -46,8 +46,6 @@ _SCALARS = [None, True, 0, -1, 2**63, 1e308, float("nan"), "", "0", "9" * 5000, 
 ODD: st.SearchStrategy[Any] = st.sampled_from([*_SCALARS, [], {}, [[]], [{}], {"": None}]).map(copy.deepcopy)
 _CONTAINERS: st.SearchStrategy[Any] = st.dictionaries(st.text(max_size=3), ODD) | st.lists(ODD)
 VALUES = ODD | st.integers(-1, 1) | st.text(max_size=9) | _CONTAINERS
-    ODD | st.integers(-1, 1) | st.text(max_size=9) | st.dictionaries(st.text(max_size=3), ODD) | st.lists(ODD)
-)
 
 
 def mostly(usual: Any, *others: Any) -> st.SearchStrategy[Any]:
@@ -57,7 +55,9 @@ def mostly(usual: Any, *others: Any) -> st.SearchStrategy[Any]:
 
 @st.composite
 def payloads(draw: st.DrawFn) -> Any:
-    """Draw one of Slack's payloads, with up to three values replaced or removed at any depth."""
+    """Draw one of Slack's payloads with up to three values replaced or removed, or any other JSON."""
+    if not draw(st.integers(0, 9)):
+        return draw(VALUES)
     payload = json.loads(json.dumps(draw(st.sampled_from(PAYLOADS))))
     for _ in range(draw(st.integers(0, 3))):
         place, key = payload, draw(st.sampled_from(sorted(payload)))
@@ -73,7 +73,7 @@ def payloads(draw: st.DrawFn) -> Any:
 @st.composite
 def requests(draw: st.DrawFn) -> dict[str, Any]:
     """Draw an API Gateway event of either payload version, its body as text or in Base64."""
-    body = draw(payloads().map(encoded) if draw(st.integers(0, 5)) else VALUES.map(encoded) | st.binary())
+    body = draw(payloads().map(encoded) if draw(st.integers(0, 5)) else st.binary())
     body = draw(mostly(b"", b"[" * 100_000)) + body + b" " * draw(mostly(0, *LARGE))
     headers = signed(body, draw(mostly(SECRET, "another")), int(time.time()) - draw(mostly(0, 301, -301, 10**9)))
     for name in draw(mostly((), sorted(headers))):

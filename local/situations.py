@@ -53,6 +53,12 @@ class Post:
     in_blocks: bool = False
     deleted: bool = False
 
+    def write(self, workspace: Workspace, thread_ts: str | None) -> dict[str, Any]:
+        """Post it, in a thread if a root is given."""
+        section = {"type": "section", "text": {"type": "mrkdwn", "text": self.text}}
+        text, blocks = ("", [section]) if self.in_blocks else (self.text, None)
+        return workspace.post(self.channel, self.author, text, blocks=blocks, thread_ts=thread_ts)
+
 
 POSTS = (
     Post("fine", "U0ADA", FINE[0]),
@@ -75,14 +81,7 @@ class Morning:
         self.events: dict[str, dict[str, Any]] = {}
         ts: dict[str, str] = {}
         for post in POSTS:
-            section = {"type": "section", "text": {"type": "mrkdwn", "text": post.text}}
-            message = self.workspace.post(
-                post.channel,
-                post.author,
-                "" if post.in_blocks else post.text,
-                blocks=[section] if post.in_blocks else None,
-                thread_ts=ts.get(post.replies_to),
-            )
+            message = post.write(self.workspace, ts.get(post.replies_to))
             ts[post.name] = message["ts"]
             self.events[post.name] = self.workspace.react(post.channel, message["ts"], REACTOR, EMOJI)
             if post.deleted:

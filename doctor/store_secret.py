@@ -1,6 +1,6 @@
-"""`make secret`: asks for the Slack app's credentials, unseen, and puts them into the stack's secret.
+"""`make secret`: ask for the Slack app's credentials without showing them, and store them in the stack's secret.
 
-The signing secret that was there stays valid beside the new one, so that no request is lost while Slack changes over.
+The previous signing secret stays valid beside the new one, so that no request is lost while Slack changes over.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ if TYPE_CHECKING:
 
     Ask = Callable[[str], str]
 
-ACCEPTED = 2  # signing secrets at a time: the present one, and the one before it
+ACCEPTED = 2  # signing secrets: the current and the previous one
 
 
 class RefusedInputError(Exception):
-    """Raised if what was typed cannot be what was asked for; the message never holds it."""
+    """Raised if the input cannot be a credential; the message does not contain it."""
 
 
 def renewed(present: dict[str, Any], signing_secret: str, bot_token: str) -> dict[str, Any]:
-    """Return the secret with what was typed; an empty answer keeps what is there."""
+    """Return the secret with the new values; an empty value keeps the stored one."""
     known = [one for one in present.get("signing_secrets", []) if one != PLACEHOLDER]
     secrets = [signing_secret, *(one for one in known if one != signing_secret)] if signing_secret else known
     token = bot_token or present.get("bot_token", PLACEHOLDER)
     if not secrets or token == PLACEHOLDER:
-        raise RefusedInputError("Nothing was stored: there is no earlier value to keep, so both must be given.")
+        raise RefusedInputError("Nothing was stored: no value is stored yet, so both are needed.")
     return present | {"signing_secrets": secrets[:ACCEPTED], "bot_token": token}
 
 
 def asked(ask: Ask) -> tuple[str, str]:
-    """Return the signing secret and the token as they were pasted; raises RefusedInputError for obvious mistakes."""
-    print("Nothing that you paste is shown. Enter alone keeps what is stored.")
+    """Ask for the signing secret and the token; raises RefusedInputError for obvious mistakes."""
+    print("What you paste is not shown. Enter alone keeps the stored value.")
     signing_secret = ask("Signing Secret (Basic Information, App Credentials): ").strip()
     if signing_secret and not (signing_secret.isalnum() and len(signing_secret) >= 16):
-        raise RefusedInputError("Nothing was stored: a signing secret is letters and digits, 32 of them as a rule.")
+        raise RefusedInputError("Nothing was stored: a signing secret has letters and digits only, usually 32.")
     bot_token = ask("Bot User OAuth Token (OAuth & Permissions, xoxb-...): ").strip()
     if bot_token and not bot_token.startswith("xoxb-"):
         raise RefusedInputError("Nothing was stored: a bot's token begins with xoxb-.")
@@ -50,8 +50,8 @@ def asked(ask: Ask) -> tuple[str, str]:
 
 
 def main(arguments: Sequence[str], ask: Ask = getpass.getpass) -> int:
-    """Ask, store, and say what is stored now, in numbers; return the process's exit code."""
-    parser = argparse.ArgumentParser(prog="python -m doctor.hand_over", description=__doc__)
+    """Ask, store, and print how many secrets are stored; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m doctor.store_secret", description=__doc__)
     parser.add_argument("--stack", required=True, help="the CloudFormation stack")
     parser.add_argument("--region", help="AWS's name of it, such as eu-west-1; without it, what the environment says")
     given = parser.parse_args(arguments)
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str], ask: Ask = getpass.getpass) -> int:
 
 
 def _parsed(text: str) -> dict[str, Any]:
-    """What is stored, or nothing where it is not what this program writes: then both values are asked for anew."""
+    """Return the stored object, or an empty one if it has another form: then both values are needed again."""
     try:
         present = json.loads(text)
     except ValueError:

@@ -5,18 +5,19 @@ The previous signing secret stays valid beside the new one, so that no request i
 
 from __future__ import annotations
 
-import argparse
 import getpass
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from doctor.aws import AWS_ERRORS, client, refused
 from toxicity_bot.credentials import PLACEHOLDER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     Ask = Callable[[str], str]
 
@@ -49,27 +50,34 @@ def asked(ask: Ask) -> tuple[str, str]:
     return signing_secret, bot_token
 
 
-def main(arguments: Sequence[str], ask: Ask = getpass.getpass) -> int:
-    """Ask, store, and print how many secrets are stored; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m doctor.store_secret", description=__doc__)
-    parser.add_argument("--stack", required=True, help="the CloudFormation stack")
-    parser.add_argument("--region", help="AWS's name of it, such as eu-west-1; without it, what the environment says")
-    given = parser.parse_args(arguments)
-    if given.region:
-        os.environ["AWS_DEFAULT_REGION"] = given.region
+def main(
+    stack: Annotated[str, typer.Option(help="The CloudFormation stack.")],
+    region: Annotated[str, typer.Option(help="AWS's name of the region, such as eu-west-1.")] = "",
+) -> None:
+    """Ask for the Slack app's credentials and store them in the stack's secret."""
+    if region:
+        os.environ["AWS_DEFAULT_REGION"] = region
     try:
-        stack = client("cloudformation").describe_stacks(StackName=given.stack)["Stacks"][0]
-        outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+        raise typer.Exit(store(stack, getpass.getpass))
+    except (KeyboardInterrupt, EOFError):
+        sys.exit("\nNothing was stored.")
+
+
+def store(stack: str, ask: Ask) -> int:
+    """Ask, store, and print how many secrets are stored; return the exit status."""
+    try:
+        described = client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+        outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
         secrets = client("secretsmanager")
         present = _parsed(secrets.get_secret_value(SecretId=outputs["SecretId"])["SecretString"])
         secret = renewed(present, *asked(ask))
         secrets.put_secret_value(SecretId=outputs["SecretId"], SecretString=json.dumps(secret))
     except AWS_ERRORS as error:
-        finding = refused(f"stack {given.stack}", error, "check its name and its region")
+        finding = refused(f"stack {stack}", error, "check its name and its region")
         print(f"Nothing was stored; {finding.subject}: {finding.sentence}. To mend: {finding.mend}.", file=sys.stderr)
         return 1
     except KeyError:
-        print(f"Nothing was stored: {given.stack} has no output SecretId, so it is not this bot's.", file=sys.stderr)
+        print(f"Nothing was stored: {stack} has no output SecretId, so it is not this bot's.", file=sys.stderr)
         return 1
     except RefusedInputError as error:
         print(error, file=sys.stderr)
@@ -88,7 +96,4 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except (KeyboardInterrupt, EOFError):
-        sys.exit("\nNothing was stored.")
+    typer.run(main)

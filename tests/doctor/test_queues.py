@@ -1,4 +1,4 @@
-"""The queue and its dead-letter queue: missing, badly set up, or full."""
+"""Findings about the queue and its dead-letter queue: missing, wrong settings, failed jobs."""
 
 from __future__ import annotations
 

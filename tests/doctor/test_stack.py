@@ -1,4 +1,4 @@
-"""`make doctor STACK=...`: what a CloudFormation stack says of itself, and what its functions really do."""
+"""`make doctor STACK=...`: findings about a CloudFormation stack and its functions."""
 
 from __future__ import annotations
 

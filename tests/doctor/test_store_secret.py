@@ -1,4 +1,4 @@
-"""`make secret`: what is typed lands in the stack's secret, unseen; what is wrong changes nothing."""
+"""`make secret` stores the input in the stack's secret without showing it; wrong input changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""events/ and the code that writes it: one source of truth, and every file does what its name says."""
+"""The files in events/ match the code that writes them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """An engine, both image layers, `sam build`, and the local services where containers can reach them.
 
-What is started here is ended here. Without an engine the tests fail, or are skipped where SAM_OPTIONAL=1 says so.
+All of it is stopped at the end. Without an engine the tests fail, or are skipped where SAM_OPTIONAL=1 says so.
 """
 
 from __future__ import annotations

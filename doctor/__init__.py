@@ -1,4 +1,5 @@
-"""`make doctor`: examines an installation with real calls, and names what is amiss and how to mend it.
+"""`make doctor` checks an installation with real calls; `make secret` stores the Slack app's credentials in it.
 
-Each check is a generator: it yields findings and returns what later checks need. None of them changes anything.
+Each check is a generator: it yields findings and returns what later checks need. No check changes anything; only
+`doctor.store_secret` writes, and only the stack's secret.
 """

@@ -1,4 +1,4 @@
-"""A stack's two functions: whether they may run, what hands jobs to the worker, and whether the worker starts."""
+"""Check a stack's two functions: their state, the event source of the worker, and the worker's start."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toxicity_bot import errors
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# The longest that Lambda lets a function start and run for one batch here, and some more for the way.
+# Longer than Lambda lets the worker start and handle one batch.
 START_SECONDS = 90
 ALIAS = "live"  # template.yaml's AutoPublishAlias
 FEED = "jobs to worker"
@@ -22,7 +22,7 @@ DEPLOY = "make deploy"
 
 @dataclass(frozen=True)
 class Function:
-    """One function as Lambda describes it: the version that its alias stands for, and the concurrency of them all."""
+    """A function as Lambda describes it: the configuration of its alias's version, and the reserved concurrency."""
 
     role: str
     name: str
@@ -44,7 +44,7 @@ class Function:
 
 
 def describe(role: str, name: str) -> Function:
-    """Ask Lambda for it; raises what boto3 raises."""
+    """Return the function; raises boto3's errors."""
     functions = client("lambda")
     configuration = functions.get_function_configuration(FunctionName=name, Qualifier=ALIAS)
     concurrency = functions.get_function_concurrency(FunctionName=name)
@@ -52,7 +52,7 @@ def describe(role: str, name: str) -> Function:
 
 
 def check_function(function: Function) -> Check[None]:
-    """Tell whether it may run."""
+    """Check that it may run."""
     state = function.configuration.get("State", "Active")
     if function.reserved_concurrency == 0:
         lift = f"aws lambda delete-function-concurrency --function-name {function.name}"
@@ -68,35 +68,35 @@ def check_function(function: Function) -> Check[None]:
 
 
 def check_worker(worker: Function, queue_arn: str | None) -> Check[None]:
-    """Look at what feeds the worker, and have it start."""
+    """Check the worker's event source, and start it once."""
     if queue_arn:
         yield from asking(FEED, DEPLOY, _check_feed(worker.name, queue_arn))
     else:
-        yield unknown(FEED, "not known: the queue cannot be looked at")
+        yield unknown(FEED, "not checked: the queue cannot be read")
     if worker.reserved_concurrency == 0:
-        yield unknown("model", "not known: the worker cannot be started while the kill switch is on")
+        yield unknown("model", "not checked: the worker cannot start while the kill switch is on")
     else:
         yield from asking("model", DEPLOY, _check_start(worker))
 
 
 def _check_feed(name: str, queue_arn: str) -> Check[None]:
-    # Asked for by the queue: which name it has for Lambda, the function's or its alias's, is the template's choice.
+    # Looked up by the queue, since the mapping may name the function or its alias.
     feeds = client("lambda").list_event_source_mappings(EventSourceArn=queue_arn)["EventSourceMappings"]
     feeds = [feed for feed in feeds if feed["FunctionArn"].split(":")[6] == name]
     if not feeds:
-        yield wrong(FEED, "nothing hands jobs to the worker: it has no event source", DEPLOY)
+        yield wrong(FEED, "the worker gets no jobs: it has no event source", DEPLOY)
     for feed in feeds:
         if feed["State"] != "Enabled":
             mend = f"aws lambda update-event-source-mapping --uuid {feed['UUID']} --enabled"
-            yield wrong(FEED, f"what hands jobs to the worker is {feed['State']}", mend)
+            yield wrong(FEED, f"the worker's event source is {feed['State']}", mend)
         elif "ReportBatchItemFailures" not in feed.get("FunctionResponseTypes", []):
-            yield wrong(FEED, "Lambda does not ask which jobs must come again, so that they are lost", DEPLOY)
+            yield wrong(FEED, "Lambda does not retry jobs that the worker reports as failed: they are lost", DEPLOY)
         else:
             yield ok(FEED, "the queue feeds the worker")
 
 
 def _check_start(worker: Function) -> Check[None]:
-    """Invoke the worker with nothing to do: it has loaded its model, self-test included, before it looks at that."""
+    """Invoke the worker with an empty batch: it loads its model, with the self-test, before it handles it."""
     answer = client("lambda", read_timeout=START_SECONDS).invoke(
         FunctionName=worker.name, Qualifier=ALIAS, Payload=json.dumps({"Records": []})
     )
@@ -105,7 +105,7 @@ def _check_start(worker: Function) -> Check[None]:
     if "FunctionError" not in answer:
         yield ok("model", "the worker starts, and its model passes the self-test")
         return
-    # The bot's own errors and the runtime's say nothing that is secret; others might.
+    # Errors of the bot and of the runtime contain no secrets; others might.
     may_be_shown = hasattr(errors, kind) or kind.startswith("Runtime.")
     told = f"{kind}: {problem.get('errorMessage')}" if may_be_shown else kind or "no reason given"
     yield wrong("model", f"the worker does not start ({told})", f"aws logs tail {worker.log_group} --since 15m")

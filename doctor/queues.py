@@ -1,4 +1,4 @@
-"""The jobs' queue and its dead-letter queue: whether they are there, fit the worker, and what waits in them."""
+"""Check the job queue and its dead-letter queue: their settings, and the jobs in them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from doctor.findings import Check, ok, unknown, wrong
 TIMEOUTS_IN_VISIBILITY = 6
 LEAST_RECEIVES = 5
 
-_DEPLOY = "make deploy: template.yaml says it right"
+_DEPLOY = "make deploy restores what template.yaml says"
 
 
 def check_queues(url: str, worker_timeout: float | None) -> Check[str | None]:
-    """Look at both; the second is found where the first one points. Return the first one's ARN."""
+    """Check both; the first one's redrive policy names the second. Return the first one's ARN."""
     if not url:
-        yield unknown("queue", "cannot be looked at: JOBS_QUEUE_URL is not set")
-        yield unknown("dead-letter queue", "cannot be looked at: the queue names it")
+        yield unknown("queue", "not checked: JOBS_QUEUE_URL is not set")
+        yield unknown("dead-letter queue", "not checked: only the queue names it")
         return None
     set_url = "set JOBS_QUEUE_URL to the stack's output JobsQueueUrl"
     arns = yield from asking("queue", set_url, _check_jobs(url, worker_timeout))
@@ -28,7 +28,7 @@ def check_queues(url: str, worker_timeout: float | None) -> Check[str | None]:
         named = "the queue's redrive policy names it: make deploy"
         yield from asking("dead-letter queue", named, _check_dead_letters(dead_letter_arn))
     else:
-        yield unknown("dead-letter queue", "cannot be looked at: the queue names none, or does not answer")
+        yield unknown("dead-letter queue", "not checked: the queue names none, or does not answer")
     return arn
 
 
@@ -38,13 +38,13 @@ def _check_jobs(url: str, worker_timeout: float | None) -> Check[tuple[str, str 
     receives, visibility = int(redrive.get("maxReceiveCount", 0)), int(attributes["VisibilityTimeout"])
     least = TIMEOUTS_IN_VISIBILITY * (worker_timeout or 0)
     if not redrive:
-        yield wrong("queue", "it has no dead-letter queue: a job that always fails comes again for days", _DEPLOY)
+        yield wrong("queue", "it has no dead-letter queue: a job that always fails is retried for days", _DEPLOY)
     elif receives < LEAST_RECEIVES:
-        told = f"it gives a job up after {receives} receives, throttled ones too: less than {LEAST_RECEIVES} lose jobs"
+        told = f"it gives up a job after {receives} receives, throttled ones too; fewer than {LEAST_RECEIVES} lose jobs"
         yield wrong("queue", told, _DEPLOY)
     elif visibility < least:
         told = f"its visibility time-out is {visibility} s, less than {TIMEOUTS_IN_VISIBILITY} times the worker's"
-        yield wrong("queue", f"{told} {worker_timeout:.0f} s: a job may be worked on twice", _DEPLOY)
+        yield wrong("queue", f"{told} {worker_timeout:.0f} s: two workers may get the same job", _DEPLOY)
     else:
         waiting = int(attributes["ApproximateNumberOfMessages"])
         yield ok("queue", f"{_jobs(waiting)} in it; visibility time-out {visibility} s, {receives} receives")
@@ -58,8 +58,8 @@ def _check_dead_letters(arn: str) -> Check[None]:
     attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
     if waiting := int(attributes["ApproximateNumberOfMessages"]):
         look = f"aws sqs receive-message --queue-url {url} --attribute-names All (a job holds ids, never text)"
-        again = f"once the worker's log says why and that is mended: aws sqs start-message-move-task --source-arn {arn}"
-        yield wrong("dead-letter queue", f"{_jobs(waiting)} in it, which failed again and again", f"{look}; {again}")
+        again = f"once the cause in the worker's log is fixed: aws sqs start-message-move-task --source-arn {arn}"
+        yield wrong("dead-letter queue", f"{_jobs(waiting)} in it, which failed repeatedly", f"{look}; {again}")
     else:
         yield ok("dead-letter queue", "it is empty")
 

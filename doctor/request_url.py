@@ -1,6 +1,6 @@
-"""The request URL: whether the receiver behind it refuses strangers and answers Slack, as Slack would ask it.
+"""Check the request URL: the receiver must refuse unsigned requests and answer Slack's signed challenge.
 
-The challenge is signed with the secret that the bot holds. Whether that is the app's own, only Slack can tell.
+The challenge is signed with the secret that the bot has; only Slack knows whether that is the app's own.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ SUBJECT = "request url"
 
 
 def check_request_url(url: str, signing_secret: Secret, slack_time: float) -> Check[None]:
-    """Send what a stranger could send, and then what Slack sends to verify the address."""
+    """Send an unsigned request, and then the challenge with which Slack verifies the address."""
     if not url:
-        mend = "tell where Slack sends its events: make doctor REQUEST_URL=https://.../slack/events"
-        yield unknown(SUBJECT, "not known, so neither is whether the receiver answers there", mend)
+        mend = "give the address: make doctor REQUEST_URL=https://.../slack/events"
+        yield unknown(SUBJECT, "not checked: the address is not known", mend)
         return
     stranger = deliver(url, b"{}", {"Content-Type": "application/json"})
     if stranger.status != 401:
@@ -50,7 +50,7 @@ def _mend(delivery: Delivery) -> str:
     if delivery.failure == "http_timeout":
         return "look at the receiver's log; if its cold start takes this long, give it more memory"
     if not delivery.status:
-        return "see that the receiver runs, and that this machine can reach it"
+        return "check that the receiver runs, and that this machine can reach it"
     if delivery.status == 401:
         return (
             "the receiver holds another signing secret, or its clock is off: give it a minute to read a secret that "
@@ -58,7 +58,7 @@ def _mend(delivery: Delivery) -> str:
         )
     if delivery.status == 503:
         return "the receiver cannot read its secret, or the secret has another form: look at its log"
-    return "what answers there is not the receiver: take the stack's output RequestUrl as it stands, its path included"
+    return "what answers there is not the receiver: use the stack's output RequestUrl unchanged, with its path"
 
 
 def _challenge(body: bytes) -> object:

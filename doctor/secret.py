@@ -1,4 +1,4 @@
-"""The signing secret and the token: whether they can be read and are of the right form."""
+"""Check that the signing secret and the token can be read and have the right form."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ NOTHING = Secret("")
 
 _SET_ID = "set SLACK_SECRET_ID to the stack's output SecretId, and look in the stack's region"
 _PLACES = (
-    "the Signing Secret stands at https://api.slack.com/apps under Basic Information > App Credentials, "
+    "the Signing Secret is at https://api.slack.com/apps under Basic Information > App Credentials, "
     "the token (xoxb-...) under OAuth & Permissions"
 )
 
 
 class Keys(NamedTuple):
-    """What authenticates Slack to the bot and the bot to Slack; empty where it is not known."""
+    """The signing secret and the token; empty if unknown."""
 
     signing_secret: Secret = NOTHING
     bot_token: Secret = NOTHING
 
 
 def check_secret(settings: Settings, stack: str) -> Check[Keys]:
-    """Read it as the functions do; `stack` is the name of theirs, if they have one."""
+    """Read the secret as the functions do; `stack` is the name of their stack, if any."""
     return (yield from asking("secret", _SET_ID, _check(settings, _mend(settings, stack)))) or Keys()
 
 
@@ -39,7 +39,7 @@ def _check(settings: Settings, mend: str) -> Check[Keys]:
     try:
         signing_secrets, bot_token = credentials.signing_secrets, credentials.bot_token
     except SecretStoreError as error:
-        # Its id is not shown: who mistakes the variable for the token's own has the token in it.
+        # The id is not shown: somebody may have put the token itself into the variable.
         yield refusal("secret", error.code, "secretsmanager:GetSecretValue", _SET_ID)
         return Keys()
     except SettingError as error:
@@ -47,7 +47,7 @@ def _check(settings: Settings, mend: str) -> Check[Keys]:
         return Keys()
     given = [("signing secret", secret) for secret in signing_secrets] + [("token", bot_token)]
     if not signing_secrets or not bot_token:
-        yield unknown("secret", "cannot be looked at: the settings do not say where it is, or not all of it")
+        yield unknown("secret", "not checked: the settings name no secret, or only a part of it")
     elif padded := sorted({name for name, value in given if value != value.strip()}):
         yield wrong("secret", f"has blanks or line ends around what was pasted: {' and '.join(padded)}", mend)
     elif not bot_token.startswith("xoxb-"):

@@ -1,16 +1,17 @@
-"""Slack's side: whether it answers, whom it takes the bot for, which scopes it grants, and what time it has."""
+"""Check Slack: its answer, the bot's identity and scopes, and the difference between the clocks."""
 
 from __future__ import annotations
 
 import email.utils
 import http.client
 import logging
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.client import WebClient
 
-from doctor import scopes
 from doctor.findings import Check, ok, unknown, wrong
 from toxicity_bot.slack_request import MAX_AGE_SECONDS
 
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
     from toxicity_bot.settings import Secret
 
+MANIFEST = Path(__file__).parent.parent / "slack" / "manifest.yaml"
 TIMEOUT_SECONDS = 10
-# From here on a little more drift, or a slow delivery, makes every signature too old.
+# Beyond it a little more drift, or a slow delivery, makes every signature too old.
 NOTABLE_OFFSET_SECONDS = MAX_AGE_SECONDS / 5
 
 _LOOK = "look at the network, at a proxy between, and at SLACK_API_URL"
@@ -31,7 +33,7 @@ _REINSTALL = (
 
 
 class Answer(NamedTuple):
-    """What Slack answered to auth.test; header names are in lower case."""
+    """Slack's answer to auth.test; header names are in lower case."""
 
     error: str
     data: Mapping[str, Any]
@@ -39,22 +41,27 @@ class Answer(NamedTuple):
 
 
 def check_slack(api_url: str, token: Secret, clock: Callable[[], float]) -> Check[float]:
-    """Return how many seconds this machine's clock is ahead of Slack's; 0 where that is not known."""
+    """Check everything; return the seconds that this machine's clock is ahead of Slack's, 0 if unknown."""
     try:
         answer = _auth_test(api_url, token)
     except (OSError, http.client.HTTPException, SlackClientError, ValueError, LookupError, AttributeError) as error:
         yield wrong("slack", f"{api_url} does not answer as Slack does ({type(error).__name__})", _LOOK)
         for subject in ("scopes", "clock"):
-            yield unknown(subject, "not known: Slack does not answer")
+            yield unknown(subject, "not checked: Slack does not answer")
         return 0
     yield from _check_identity(answer, token)
     yield from _check_scopes(answer)
     return (yield from _check_clock(answer, clock()))
 
 
+def needed_scopes() -> dict[str, str]:
+    """Return the scopes in the app's manifest, each with the use that its comment gives."""
+    return dict(re.findall(r"^ +- ([a-z]+:[a-z]+) +# (.+)$", MANIFEST.read_text(encoding="utf-8"), re.MULTILINE))
+
+
 def _auth_test(api_url: str, token: Secret) -> Answer:
     quiet = logging.getLogger("doctor.quiet")
-    quiet.setLevel(logging.CRITICAL)  # slack_sdk's lines quote what Slack answered
+    quiet.setLevel(logging.CRITICAL)  # slack_sdk logs what Slack answered
     client = WebClient(token or None, base_url=api_url, timeout=TIMEOUT_SECONDS, retry_handlers=[], logger=quiet)
     try:
         response, error = client.api_call("auth.test"), ""
@@ -62,7 +69,7 @@ def _auth_test(api_url: str, token: Secret) -> Answer:
         response = refused.response
         error = str(response.get("error", ""))
         if not error.replace("_", "").isalnum():
-            error = f"http_{response.status_code}"  # a proxy's page, which slack_sdk quotes
+            error = f"http_{response.status_code}"  # slack_sdk puts a proxy's page there
     data = response.data if isinstance(response.data, dict) else {}
     return Answer(error, data, {name.lower(): str(value) for name, value in response.headers.items()})
 
@@ -70,7 +77,7 @@ def _auth_test(api_url: str, token: Secret) -> Answer:
 def _check_identity(answer: Answer, token: Secret) -> Check[None]:
     data = answer.data
     if not token:
-        yield unknown("slack", "it answers; whom it takes the bot for is not known: there is no token to ask with")
+        yield unknown("slack", "it answers; the bot's identity is not known without a token")
     elif answer.error in ("ratelimited", "http_429"):
         yield unknown("slack", "it asks to come back later (ratelimited)", "wait a minute and run this again")
     elif answer.error.startswith("http_"):
@@ -89,26 +96,26 @@ def _check_identity(answer: Answer, token: Secret) -> Check[None]:
 def _check_scopes(answer: Answer) -> Check[None]:
     granted = answer.headers.get("x-oauth-scopes")
     if answer.error or granted is None:
-        yield unknown("scopes", "not known: Slack tells them only to a token that it accepts")
+        yield unknown("scopes", "not checked: Slack tells them only to a token that it accepts")
         return
-    missing = {scope: use for scope, use in scopes.needed().items() if scope not in granted.replace(" ", "").split(",")}
+    missing = {scope: use for scope, use in needed_scopes().items() if scope not in granted.replace(" ", "").split(",")}
     mend = "https://api.slack.com/apps > the app > OAuth & Permissions: add it to the Bot Token Scopes, then reinstall"
     for scope, use in missing.items():
         yield wrong("scopes", f"{scope} is missing: with it the bot {use}", mend)
     if not missing:
-        yield ok("scopes", f"all {len(scopes.needed())} are granted")
+        yield ok("scopes", f"all {len(needed_scopes())} are granted")
 
 
 def _check_clock(answer: Answer, now: float) -> Check[float]:
     try:
         ahead = now - email.utils.parsedate_to_datetime(answer.headers.get("date", "")).timestamp()
     except ValueError:
-        yield unknown("clock", "not known: what answers tells no time")
+        yield unknown("clock", "not checked: the answer has no Date header")
         return 0
     if abs(ahead) < NOTABLE_OFFSET_SECONDS:
         yield ok("clock", f"this machine's differs from Slack's by {abs(ahead):.0f} s")
     else:
         told = f"this machine's is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} Slack's"
         limit = f"a receiver here refuses what Slack signed more than {MAX_AGE_SECONDS} s ago, as replayed"
-        yield wrong("clock", f"{told}; {limit}", "let the clock be set, on Linux: timedatectl set-ntp true")
+        yield wrong("clock", f"{told}; {limit}", "synchronise the clock, on Linux: timedatectl set-ntp true")
     return ahead

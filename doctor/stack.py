@@ -1,4 +1,4 @@
-"""A CloudFormation stack: its outputs and its functions' configuration become the installation to examine."""
+"""Read the installation to check from a CloudFormation stack: its outputs and its functions' configuration."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ VARIABLES = {"SecretId": "SLACK_SECRET_ID", "JobsQueueUrl": "JOBS_QUEUE_URL", "L
 
 _NEEDS = {"receiver": RECEIVER_NEEDS, "worker": WORKER_NEEDS}
 _DEPLOY = "make deploy: template.yaml and its parameters set it"
-_WRONG_NAME = "give the name and the region that it was deployed with: make doctor STACK=... REGION=..."
+_WRONG_NAME = "use the name and the region of its deployment: make doctor STACK=... REGION=..."
 
 
 def read_stack(name: str) -> Check[Installation | None]:
-    """Return the installation, or nothing where the stack cannot be read."""
+    """Return the installation, or None if the stack cannot be read."""
     return (yield from asking("stack", _WRONG_NAME, _read(name)))
 
 
@@ -33,7 +33,7 @@ def _read(name: str) -> Check[Installation]:
         told = f"it has no output {', '.join(lacking)}: it was made from another template"
         yield wrong("stack", told, "name the bot's own stack, or make deploy")
     functions = yield from _functions({resource["LogicalResourceId"]: resource for resource in resources})
-    # Where a function cannot be read, the outputs still say what it uses.
+    # The outputs name the resources even if a function cannot be read.
     environ = {VARIABLES[output]: value for output, value in outputs.items() if output in VARIABLES}
     for function in functions:
         environ |= function.environ
@@ -50,7 +50,7 @@ def _read(name: str) -> Check[Installation]:
 
 
 def check_status(name: str, status: str) -> Check[None]:
-    """Tell whether CloudFormation got to the end of what it was last asked for."""
+    """Check that the last change of the stack was successful."""
     events = f"aws cloudformation describe-stack-events --stack-name {name}"
     if status.endswith("_IN_PROGRESS"):
         yield unknown("stack", f"{name} is changing right now ({status})", "wait until it is done and run this again")

@@ -1,6 +1,6 @@
-"""The AWS side of the bot on one machine: moto's server with the queue, its dead-letter queue, and the ledger table.
+"""Embedded AWS: moto's server with the job queue, its dead-letter queue and the ledger table.
 
-Real HTTP endpoints behind boto3, nothing patched; requests take turns. It knows neither Slack nor the bot's code.
+boto3 calls real HTTP endpoints, nothing is patched. Requests are handled one at a time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_RECEIVE_COUNT = 10
 
 
 class EmbeddedAws:
-    """A queue and a table that live as long as the `with` block; addresses and names are in `environ`."""
+    """A queue and a table for the length of the `with` block; `environ` has their addresses and names."""
 
     def __init__(self, port: int = 0, host: str = "127.0.0.1") -> None:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -48,19 +48,19 @@ class EmbeddedAws:
         self._server.server_close()
 
     def create(self) -> None:
-        """Make the queues and the table."""
+        """Create the queues and the table."""
         self._sqs = self.client("sqs")
         self.dead_letter_queue_url, self.queue_url = self._create_queues()
         self.table = self._create_table("verdicts")
 
     def clear(self) -> None:
-        """Remove everything there is; all servers of one process share one memory."""
+        """Remove everything; all servers of one process share one memory."""
         request = urllib.request.Request(f"{self.url}/moto-api/reset", method="POST")
-        urllib.request.urlopen(request, timeout=60).close()  # after all that is under way
+        urllib.request.urlopen(request, timeout=60).close()  # after the requests under way
 
     @property
     def environ(self) -> dict[str, str]:
-        """What a process needs to find these services, and nothing of the user's own AWS configuration."""
+        """The environment for a process that uses these services, without the user's own AWS configuration."""
         return aws_environ(self.url) | {"JOBS_QUEUE_URL": self.queue_url, "LEDGER_TABLE": self.table}
 
     def client(self, service: str) -> Any:
@@ -74,8 +74,8 @@ class EmbeddedAws:
         )
 
     def waiting(self) -> int:
-        """Return how many jobs the queue holds: those that wait, those that sleep, and those at work."""
-        # A job that wakes between the two counts of one answer is in neither: an empty queue is looked at twice.
+        """Return the number of jobs on the queue: waiting, delayed and in flight."""
+        # A job that becomes visible between the two counts is in neither: an empty queue is counted twice.
         return self._counted() or self._counted()
 
     def _counted(self) -> int:
@@ -107,7 +107,7 @@ class EmbeddedAws:
 
 
 def aws_environ(url: str, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the environment with its AWS settings replaced, so that a call can only go to `url`."""
+    """Return the environment with its AWS settings replaced, so that calls can only go to `url`."""
     kept = {name: value for name, value in environ.items() if not name.startswith(("AWS_", "SLACK_"))}
     return kept | {
         "AWS_ENDPOINT_URL": url,

@@ -1,7 +1,6 @@
-"""`make bench`: how long receiver, worker and the worker's start take on this machine. It prints, it judges nothing.
+"""`make bench`: measure the receiver, the worker and the worker's cold start on this machine.
 
-Receiver and worker run in this process; SQS, DynamoDB and Slack are the local servers, in a process of their own, so
-that they take none of the time that is measured but their own.
+Receiver and worker run in this process; SQS, DynamoDB and Slack are local servers in another process.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ import boto3
 from local.aws import EmbeddedAws
 from local.bot import ROOT, model_dir
 from local.events import api_gateway_event, encoded, event_callback, signed, sqs_event
-from local.events.situations import EMOJI, FINE, REACTOR, TOXIC
 from local.lambda_context import TASK_ROOT, LocalContext, load
+from local.situations import EMOJI, FINE, REACTOR, TOXIC
 from local.slack_server import SlackServer
 from local.workspace import Workspace
 
@@ -32,13 +31,13 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 RUNS = 300
-WARM_UP = 10  # runs that do not count
+WARM_UP = 10  # runs that are not counted
 COLD_STARTS = 9
 TEXTS = (FINE[0], TOXIC[0])
 
 
 def serve(pipe: Connection) -> None:
-    """Run the servers; answer each request for jobs with signed events, until the pipe closes."""
+    """Run the servers; answer each number from the pipe with so many signed events, until it is None."""
     workspace = Workspace.example()
     with EmbeddedAws() as aws, SlackServer(workspace) as slack:
         settings = {"SLACK_SIGNING_SECRET": workspace.signing_secret, "SLACK_BOT_TOKEN": workspace.token}
@@ -55,7 +54,7 @@ def _signed_event(workspace: Workspace, text: str) -> dict[str, Any]:
 
 
 class Stopwatch:
-    """Wraps a function and adds up the milliseconds spent in it."""
+    """Replaces a function by one that adds up the milliseconds spent in it."""
 
     def __init__(self, owner: Any, name: str) -> None:
         self.milliseconds = 0.0
@@ -83,7 +82,7 @@ def receiver_times(events: list[dict[str, Any]]) -> Iterator[float]:
 
 
 def worker_times(jobs: int) -> Iterator[dict[str, float]]:
-    """Yield, for each job on the queue, the worker's milliseconds: in all, waiting, in the model, and its own."""
+    """Yield the worker's milliseconds for each job: total, waiting, model, and the rest."""
     worker = load("worker")
     from botocore.httpsession import URLLib3Session
     from slack_sdk.web import base_client
@@ -122,7 +121,7 @@ def first_score() -> float:
 
 
 def drop_caches() -> bool:
-    """Have the kernel forget every file's pages; whether this user may."""
+    """Drop the kernel's page cache; return whether this user may."""
     os.sync()
     try:
         Path("/proc/sys/vm/drop_caches").write_text("3\n")

@@ -1,7 +1,6 @@
-"""What Slack checks in a message's blocks before it takes them, with Slack's own words.
+"""Slack's checks of a message's blocks, with Slack's error messages.
 
-In come blocks, out come the complaints, empty where Slack would post. Sizes are those of
-https://docs.slack.dev/reference/block-kit/blocks; interactive elements are not looked into.
+Sizes are those of https://docs.slack.dev/reference/block-kit/blocks; interactive elements are not checked.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _TEXT_TYPES = ("mrkdwn", "plain_text")
 
 
 def complaints(blocks: Any) -> list[str]:
-    """What is wrong with `blocks`, each with a pointer to the place."""
+    """Return Slack's error messages for `blocks`, each with a JSON pointer."""
     if not isinstance(blocks, list):
         return ["must be an array [json-pointer:/blocks]"]
     found = [] if len(blocks) <= MOST_BLOCKS else [f"no more than {MOST_BLOCKS} items allowed [json-pointer:/blocks]"]
@@ -34,7 +33,7 @@ def complaints(blocks: Any) -> list[str]:
 
 
 def characters(blocks: Any) -> int:
-    """How long all texts of `blocks` are together."""
+    """Return the length of all texts in `blocks` together."""
     if isinstance(blocks, list):
         return sum(map(characters, blocks))
     if isinstance(blocks, dict):

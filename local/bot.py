@@ -1,7 +1,4 @@
-"""The whole bot on one machine: a local Slack, embedded AWS, and receiver and worker as processes of their own.
-
-Everything that Lambda and Slack would run is started, told where the rest is, and ended with the `with` block.
-"""
+"""Run the whole bot on one machine: a local Slack, embedded AWS, and receiver and worker as processes."""
 
 from __future__ import annotations
 
@@ -26,16 +23,16 @@ ROOT = Path(__file__).parent.parent
 
 
 def model_dir() -> Path:
-    """Return the model directory that MODEL_DIR names, the embedded one without it."""
+    """Return the model directory: MODEL_DIR, or by default the embedded one."""
     return Path(os.environ.get("MODEL_DIR") or ROOT / "model").absolute()
 
 
 class BotError(Exception):
-    """Raised if a part of the bot does not start; the message holds the end of its log."""
+    """Raised if a part of the bot does not start or work; the message has the end of its log."""
 
 
 class Process:
-    """One part of the bot; `ready` holds the line that it wrote when it could work."""
+    """One part of the bot; it writes a line to the descriptor `--ready-fd` once it is ready."""
 
     def __init__(self, module: str, environ: Mapping[str, str], log: Path, arguments: Sequence[str] = ()) -> None:
         self.module, self.log = module, log
@@ -49,7 +46,7 @@ class Process:
         self._ready = os.fdopen(read_end)
 
     def wait_until_ready(self) -> str:
-        """Return the line it writes when ready; raises BotError if it ends first."""
+        """Return the line that it writes when it is ready; raises BotError if it ends before."""
         with self._ready:
             line = self._ready.readline().strip()
         if not line:
@@ -58,7 +55,7 @@ class Process:
         return line
 
     def last_lines(self, number: int = 5) -> str:
-        """Return the end of its log."""
+        """Return the last lines of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-number:])
 
     @property
@@ -70,7 +67,7 @@ class Process:
         return self._process.poll() is not None
 
     def kill(self) -> None:
-        """End it as the out-of-memory killer would: at once, wherever it is."""
+        """End it at once, as the out-of-memory killer does."""
         self._process.kill()
         self._process.wait()
 
@@ -83,7 +80,7 @@ class Process:
 
 
 class LocalBot:
-    """The bot at work for one workspace; `request_url` is where Slack would send its events."""
+    """A running bot for one workspace; Slack sends its events to `request_url`."""
 
     def __init__(self, workspace: Workspace, settings: Mapping[str, str] | None = None) -> None:
         self.workspace = workspace
@@ -94,7 +91,7 @@ class LocalBot:
             self.logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="toxicity-bot-")))
             self.aws = stack.enter_context(EmbeddedAws())
             self.slack = stack.enter_context(SlackServer(self.workspace))
-            # Both load at the same time: the model and boto3 take most of a second each on a small machine.
+            # Both load at the same time, which takes most of a second for each.
             self.receiver = self._start("local.gateway", stack)
             self.worker = self._start("local.event_source", stack)
             self.request_url = f"http://127.0.0.1:{self.receiver.wait_until_ready()}/slack/events"
@@ -103,7 +100,7 @@ class LocalBot:
         return self
 
     def restart_worker(self) -> None:
-        """Start a worker in the place of one that ended."""
+        """Start a worker to replace one that ended."""
         self.worker = self._start("local.event_source", self._stack)
         self.worker.wait_until_ready()
 
@@ -111,10 +108,7 @@ class LocalBot:
         self._stack.close()
 
     def wait_until_idle(self, timeout: float = 10, pause: float = 0.02) -> None:
-        """Return once every job on the queue has ended; raises BotError if that takes longer than `timeout` seconds.
-
-        `pause` is for how long not to ask: the queue is slow.
-        """
+        """Wait until the queue is empty, asking every `pause` seconds; raises BotError after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while jobs := self.aws.waiting():
             if time.monotonic() > deadline:
@@ -129,7 +123,7 @@ class LocalBot:
 
     @property
     def environ(self) -> dict[str, str]:
-        """The variables that receiver and worker run with."""
+        """The environment of receiver and worker."""
         return self.aws.environ | {
             "SLACK_SIGNING_SECRET": self.workspace.signing_secret,
             "SLACK_BOT_TOKEN": self.workspace.token,

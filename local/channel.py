@@ -1,7 +1,6 @@
-"""One conversation: its members, its messages by ts, and what Slack works out when a message is read.
+"""One conversation of a workspace: members, messages, threads, tombstones, and who may post.
 
-It knows threads, tombstones and who may write; not tokens, scopes or the clock. Not thread-safe by itself: the
-workspace holds the lock.
+It is not thread-safe: the workspace holds the lock.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ from typing import Any, Literal
 Message = dict[str, Any]
 Kind = Literal["public", "private", "im"]
 
-# Posting there is refused in part only; every other `restricted` word refuses all of it.
+# These refuse only some posts; every other restriction refuses all.
 _TOP_LEVEL_REFUSED = "restricted_action_thread_only_channel"
 _REPLIES_REFUSED = "restricted_action_non_threadable_channel"
 _CANNOT_BE_THREADED = ("channel_join", "channel_leave")
 
 
 class RefusedError(Exception):
-    """Raised if Slack would refuse; `code` is Slack's word, `details` is what its answer holds besides."""
+    """Raised if Slack would refuse a call; `code` is Slack's error, `details` are the other fields of its answer."""
 
     def __init__(self, code: str, **details: Any) -> None:
         super().__init__(code)
@@ -36,7 +35,7 @@ class Channel:
     members: set[str]
     is_ext_shared: bool = False
     archived: bool = False
-    restricted: str = ""  # Slack's word for the refusal, such as restricted_action_read_only_channel
+    restricted: str = ""  # Slack's error for posts, such as restricted_action_read_only_channel
     messages: dict[str, Message] = field(default_factory=dict)  # by ts, oldest first
 
     def find(self, ts: str) -> Message:
@@ -48,14 +47,14 @@ class Channel:
         return [message for message in self.messages.values() if message.get("thread_ts") == ts]
 
     def thread(self, ts: str) -> list[Message]:
-        """Views of a message and the replies to it, oldest first."""
+        """Return a message and the replies to it as Slack shows them, oldest first."""
         root = self.find(ts)
         if root.get("subtype") in _CANNOT_BE_THREADED:
             raise RefusedError("thread_not_found")
         return [self.view(message) for message in (root, *self.replies(ts))]
 
     def view(self, message: Message) -> Message:
-        """A copy with what follows from the others: a root's replies, a reply's parent."""
+        """Return a copy with the fields that depend on other messages: a root's replies, a reply's parent."""
         view = copy.deepcopy(message)
         replies = self.replies(message["ts"])
         if message.get("thread_ts") in self.messages:
@@ -69,7 +68,7 @@ class Channel:
         return view
 
     def delete(self, ts: str) -> None:
-        """Remove a message; a root stays as a tombstone until its last reply is gone too."""
+        """Remove a message; a root with replies becomes a tombstone until the last reply is removed."""
         message = self.find(ts)
         if self.replies(ts):
             stone = {"type": "message", "subtype": "tombstone", "hidden": True, "ts": ts}
@@ -81,7 +80,7 @@ class Channel:
             del self.messages[root["ts"]]
 
     def posting_refusal(self, user: str, thread_ts: str | None) -> str | None:
-        """Slack's word for why `user` may not write here, or None; a root that has vanished is no reason."""
+        """Return Slack's error for a post of `user`, or None; a root that was deleted is no error."""
         root = self.messages.get(thread_ts or "", {})
         if self.archived:
             return "is_archived"
@@ -91,5 +90,5 @@ class Channel:
             return "restricted_action_thread_locked"
         if root.get("subtype") in _CANNOT_BE_THREADED:
             return "cannot_reply_to_message"
-        spared = {_TOP_LEVEL_REFUSED: bool(root), _REPLIES_REFUSED: not root}.get(self.restricted, False)
-        return None if spared else self.restricted or None
+        allowed = {_TOP_LEVEL_REFUSED: bool(root), _REPLIES_REFUSED: not root}.get(self.restricted, False)
+        return None if allowed else self.restricted or None

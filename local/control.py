@@ -1,14 +1,12 @@
-"""The other hand on the local Slack: what people do there, as JSON over HTTP, for processes that are not tests.
+"""What people do in the local Slack, as JSON over HTTP: POST /local/post and /local/react, GET what there is.
 
-POST /local/post and /local/react, GET /local/conversation?channel=... and /local/workspace. A reaction is also
-delivered to the bot, where deliveries are configured; the answer then tells how each attempt went.
+Where deliveries are configured, a reaction is also delivered to the bot; the answer holds the result of each attempt.
 """
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
 
 from local.events import event_callback
 from local.rich_text import escaped
@@ -22,7 +20,7 @@ Answer = dict[str, Any]
 
 
 class BadFieldError(Exception):
-    """Raised if a request to the control surface lacks a field or has one that cannot be read."""
+    """Raised if a request lacks a field or has one that cannot be read."""
 
 
 class Control:
@@ -30,15 +28,15 @@ class Control:
         self.workspace = workspace
         self.deliveries = deliveries
 
-    def answer(self, verb: str, path: str, query: str, body: bytes) -> tuple[int, Answer]:
-        """The HTTP status and the answer; 400 says which field is wrong, 404 what there is instead."""
+    def answer(self, verb: str, path: str, channels: list[str], body: bytes) -> tuple[int, Answer]:
+        """Return the HTTP status and the answer; 400 names the wrong field, 404 the paths that exist."""
         try:
             if (verb, path) == ("POST", "/local/post"):
                 return 200, self._post(_fields(body, "channel user text", "thread_ts blocks attachments"))
             if (verb, path) == ("POST", "/local/react"):
                 return 200, self._react(_fields(body, "channel ts user emoji", ""))
             if (verb, path) == ("GET", "/local/conversation"):
-                return 200, self._conversation(query)
+                return 200, self._conversation(channels)
             if (verb, path) == ("GET", "/local/workspace"):
                 return 200, self._workspace()
         except BadFieldError as error:
@@ -46,10 +44,10 @@ class Control:
         except RefusedError as error:
             return 400, {"ok": False, "error": error.code}
         known = "POST /local/post, POST /local/react, GET /local/conversation?channel=..., GET /local/workspace"
-        return 404, {"ok": False, "error": f"{verb} {path} is nothing here; there are {known}"}
+        return 404, {"ok": False, "error": f"{verb} {path} does not exist; there are {known}"}
 
     def _post(self, fields: dict[str, Any]) -> Answer:
-        """People type text, so nothing in it is markup."""
+        """Post a message as a person who types it: nothing in it is markup."""
         channel, user, text = fields.pop("channel"), fields.pop("user"), fields.pop("text")
         return {"ok": True, "message": self.workspace.post(channel, user, escaped(text), **fields)}
 
@@ -64,8 +62,7 @@ class Control:
         told = [{"status": one.status, "seconds": round(one.seconds, 3), "failure": one.failure} for one in attempts]
         return answer | {"deliveries": told}
 
-    def _conversation(self, query: str) -> Answer:
-        channels = parse_qs(query).get("channel", [])
+    def _conversation(self, channels: list[str]) -> Answer:
         if len(channels) != 1:
             raise BadFieldError("channel is missing: ask for /local/conversation?channel=C...")
         return {"ok": True, "messages": self.workspace.conversation(channels[0])}
@@ -77,7 +74,7 @@ class Control:
 
 
 def _fields(body: bytes, required: str, optional: str) -> dict[str, Any]:
-    """The JSON object in `body`; raises BadFieldError naming the field that is missing, unknown or no text."""
+    """Return the JSON object in `body`; raises BadFieldError with the field that is missing, unknown or no text."""
     try:
         fields = json.loads(body)
     except ValueError as error:

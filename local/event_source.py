@@ -1,8 +1,8 @@
-"""What Lambda's SQS event source does: poll the queue, hand batches to `worker.handler`, delete what succeeded.
+"""Lambda's SQS event source: poll the queue, pass batches to `worker.handler`, delete the jobs that succeeded.
 
-Run as a process of its own: `python -m local.event_source`, with the worker's variables in the environment. It stops
-on SIGTERM after the batch at hand; killed, or ended because a batch took longer than the function may, it leaves the
-batch to the queue's visibility time-out, as Lambda does.
+Run it as a process: `python -m local.event_source`, with the worker's variables in the environment. On SIGTERM it stops
+after the current batch. If it is killed, or a batch exceeds the function's time-out, the batch returns to the queue
+after the visibility time-out, as on Lambda. It starts without typer, since its start is measured.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from local.lambda_context import LocalContext, load
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BATCH_SIZE = 1  # a verdict never waits for another one
+BATCH_SIZE = 1  # so that no verdict waits for another one
 TIMEOUT_SECONDS = 30
 
 
@@ -32,9 +32,9 @@ def poll(
     wait_seconds: int,
     timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> int:
-    """Receive one batch, have it handled, delete what succeeded; returns how many jobs there were.
+    """Handle one batch and return its number of jobs.
 
-    The claims of the ledger count on an invocation's end: whatever runs longer is ended by SIGALRM, wherever it is.
+    SIGALRM ends an invocation at its time-out: the ledger's claims rely on it.
     """
     answer = sqs.receive_message(
         QueueUrl=queue_url,
@@ -55,10 +55,10 @@ def poll(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Poll until SIGTERM, or until so many jobs were handled; say on a descriptor when the model is loaded."""
+    """Poll until SIGTERM or the end of --jobs; write a line to --ready-fd when the model is loaded."""
     parser = argparse.ArgumentParser(prog="python -m local.event_source", description=__doc__)
     parser.add_argument("--ready-fd", type=int, default=sys.stdout.fileno())
-    parser.add_argument("--jobs", type=float, default=float("inf"), help="stop after so many")
+    parser.add_argument("--jobs", type=float, default=float("inf"), help="the number of jobs to handle")
     given = parser.parse_args(arguments)
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))

@@ -1,7 +1,7 @@
-"""What can go wrong between the bot and Slack, on a script.
+"""Scripted failures of the local Slack.
 
-`Faults.add` queues a fault for a method; each call takes the oldest one, so `Pass` lets one call through before
-the next goes wrong. A fault acts before the method's work, after it, or instead of it.
+`Faults.add` queues a fault for a method, and each call takes the oldest one; `Pass` lets one call succeed. A fault acts
+before the method's work, after it, or instead of it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reply:
-    """What goes back over HTTP; `DROPPED` is a connection that is reset instead."""
+    """An HTTP answer; `DROPPED` stands for a connection that is reset instead."""
 
     status: int
     body: bytes = b""
@@ -36,30 +36,30 @@ DROPPED = Reply(0, error="connection_reset")
 
 @dataclass(frozen=True)
 class Postponed(Reply):
-    """A connection that is reset at once; whoever serves does the work `seconds` later."""
+    """A connection that is reset at once; the server does the work `seconds` later."""
 
     seconds: float = 0
 
 
 class Fault:
-    """Nothing goes wrong: the root of the others."""
+    """The base class: nothing fails."""
 
     def before(self, _closing: threading.Event) -> Reply | None:
-        """Act before the work; a reply takes the place of the work. `closing` is set when the server closes."""
+        """Act before the work; a reply replaces the work. `closing` is set when the server closes."""
         return None
 
     def after(self, reply: Reply) -> Reply:
-        """The reply to send once the work was done."""
+        """Return the reply to send after the work."""
         return reply
 
 
 class Pass(Fault):
-    """A call that goes well: it keeps the next fault for a later one."""
+    """A call that succeeds: the next fault is for a later call."""
 
 
 @dataclass(frozen=True)
 class RateLimited(Fault):
-    """429; `retry_after` is a header's value: seconds, or an HTTP date, or anything that a proxy may write."""
+    """429 with a Retry-After header: seconds, an HTTP date, or anything that a proxy may write."""
 
     retry_after: str = "1"
 
@@ -69,7 +69,7 @@ class RateLimited(Fault):
 
 @dataclass(frozen=True)
 class HtmlError(Fault):
-    """A page instead of JSON, as a proxy in front of Slack sends it: of the work, or of what had become of it."""
+    """An HTML page, as a proxy in front of Slack sends it, before the work or after it."""
 
     status: int = 502
     before_work: bool = True
@@ -87,7 +87,7 @@ class HtmlError(Fault):
 
 @dataclass(frozen=True)
 class ErrorBody(Fault):
-    """Slack's own refusal, such as fatal_error or internal_error; nothing is done."""
+    """An error of Slack, such as fatal_error or internal_error, instead of the work."""
 
     error: str = "fatal_error"
     status: int = 200
@@ -98,7 +98,7 @@ class ErrorBody(Fault):
 
 @dataclass(frozen=True)
 class Reset(Fault):
-    """The connection is reset, before the work or after it: then the work is done and the reply is lost."""
+    """The connection is reset before the work, or after it: then only the reply is lost."""
 
     before_work: bool = True
 
@@ -111,7 +111,7 @@ class Reset(Fault):
 
 @dataclass(frozen=True)
 class ResetEarly(Fault):
-    """The connection is reset while the work is still on its way: it is done `seconds` later."""
+    """The connection is reset first, and the work is done `seconds` later."""
 
     seconds: float
 
@@ -121,7 +121,7 @@ class ResetEarly(Fault):
 
 @dataclass(frozen=True)
 class Slow(Fault):
-    """The work begins `seconds` late, or as soon as the server closes."""
+    """The work starts after `seconds`, or when the server closes."""
 
     seconds: float
 
@@ -132,7 +132,7 @@ class Slow(Fault):
 
 @dataclass(frozen=True)
 class Call(Fault):
-    """`function` runs before the work, to delete the message between the fetch and the post, say, or after it."""
+    """`function` runs before the work or after it, for example to delete a message between fetch and post."""
 
     function: Callable[[], object]
     before_work: bool = True
@@ -154,17 +154,17 @@ class Faults:
         self._queues: defaultdict[str, deque[Fault]] = defaultdict(deque)
 
     def add(self, method: str, fault: Fault, times: int = 1) -> None:
-        """Let `fault` happen to the next `times` calls of `method` that have none yet."""
+        """Add a fault to the next `times` calls of `method` that have none yet."""
         with self._lock:
             self._queues[method].extend([fault] * times)
 
     def take(self, method: str) -> Fault:
-        """The fault for this call of `method`."""
+        """Return the fault for this call of `method`."""
         with self._lock:
             return self._queues[method].popleft() if self._queues[method] else Pass()
 
     def left(self) -> int:
-        """How many faults no call has met: a test that scripts one can ask that it happened."""
+        """Return the number of faults that no call has used, so that a test can check that they happened."""
         with self._lock:
             return sum(map(len, self._queues.values()))
 

@@ -1,6 +1,7 @@
-"""The HTTP API in front of the receiver: real requests in, payload v2 events to `receiver.handler`, its answers out.
+"""Serve the receiver over HTTP as API Gateway does: requests become payload v2 events for `receiver.handler`.
 
-Run as a process of its own: `python -m local.gateway --port 8080`, with the receiver's variables in the environment.
+Run it as a process: `python -m local.gateway --port 8080`, with the receiver's variables in the environment. It keeps
+connections open, which werkzeug's server does not, and starts without typer, since its start is measured.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ from typing import Any, ClassVar
 from local.events import api_gateway_event
 from local.lambda_context import LocalContext, load
 
-LARGEST_PAYLOAD = 10 * 1024 * 1024  # what an HTTP API takes at most
+LARGEST_PAYLOAD = 10 * 1024 * 1024  # bytes, the limit of an HTTP API
 
 
 class Gateway(BaseHTTPRequestHandler):
-    """One connection; the handler function is set by `main`."""
+    """One connection; `main` sets `receiver`."""
 
     protocol_version = "HTTP/1.1"
     receiver: ClassVar[Any]
 
     def handle(self) -> None:
-        """A client that has gone needs no answer."""
+        """Handle the connection; a client that has disconnected needs no answer."""
         with contextlib.suppress(ConnectionError):
             super().handle()
 
@@ -36,7 +37,7 @@ class Gateway(BaseHTTPRequestHandler):
             return self._answer(413 if length.isdigit() else 411, {}, "")
         body = self.rfile.read(int(length))
         headers = dict(self.headers.items())
-        # API Gateway hands over as base64 what is not text.
+        # API Gateway encodes bodies that are not text.
         event = api_gateway_event(
             body, headers, source_ip=self.client_address[0], base64_encoded=not _is_text(body), path=self.path
         )
@@ -52,7 +53,7 @@ class Gateway(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name for it
-        """Say nothing: the receiver logs what is worth it."""
+        """Log nothing: the receiver logs its requests."""
 
 
 def _is_text(body: bytes) -> bool:
@@ -64,7 +65,7 @@ def _is_text(body: bytes) -> bool:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Serve until stopped; with --ready-fd, write one line with the port there once requests are taken."""
+    """Serve until stopped; write a line with the port to --ready-fd once requests are accepted."""
     parser = argparse.ArgumentParser(prog="python -m local.gateway", description=__doc__)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--ready-fd", type=int, default=sys.stdout.fileno())

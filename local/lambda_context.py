@@ -1,4 +1,4 @@
-"""Stand in for what Lambda gives a function: its module, and a context for each invocation."""
+"""Replace what Lambda provides to a function: the import of its module, and the context of an invocation."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ TASK_ROOT = Path(__file__).parent.parent
 
 
 def load(module: str) -> ModuleType:
-    """Import a function's module; it reads the environment then."""
+    """Import a function's module, which reads the environment at that moment."""
     return importlib.import_module(f"toxicity_bot.{module}")
 
 
 @dataclass(frozen=True)
 class LocalContext:
-    """The fields and the one method of Lambda's context that the bot and Powertools read."""
+    """The part of Lambda's context that the bot and Powertools use."""
 
     function_name: str
     timeout_seconds: float = 30

@@ -1,4 +1,4 @@
-"""Who is in a workspace: the app itself, people, other apps' bots, webhooks; and how each signs what it writes."""
+"""The members of a workspace: the app itself, people, bots of other apps, webhooks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Identity:
-    """Who the app is in this workspace: what `auth.test` and every event's envelope say."""
+    """The app's ids in this workspace, as in `auth.test` and in every event's envelope."""
 
     team_id: str = "T0LOCAL"
     team_name: str = "local"
@@ -17,25 +17,25 @@ class Identity:
     bot_user_id: str = "U0TOXICITY"
     bot_name: str = "toxicity"
     enterprise_id: str | None = None
-    verification_token: str = "Jhj5dZrVaK7ZwHHjRyZWjbDl"  # legacy, still in every envelope; nothing checks it
+    verification_token: str = "Jhj5dZrVaK7ZwHHjRyZWjbDl"  # deprecated by Slack, still in every envelope
 
 
 @dataclass(frozen=True)
 class User:
-    """A person; with `bot_id` another app's bot; with `bot_id` and no `app_id` a webhook, which writes as no user."""
+    """A person; with `bot_id` another app's bot; with `bot_id` but no `app_id` a webhook, which has no user."""
 
     id: str
     name: str
     bot_id: str | None = None
     app_id: str | None = None
-    team_id: str | None = None  # of people from another workspace, in a channel that is shared with it
+    team_id: str | None = None  # of a person from another workspace, in a shared channel
 
     @property
     def is_webhook(self) -> bool:
         return self.bot_id is not None and self.app_id is None
 
     def signature(self, team_id: str) -> dict[str, Any]:
-        """The fields of a message that say who wrote it."""
+        """Return the fields of a message that identify its author."""
         if self.is_webhook:
             return {"type": "message", "subtype": "bot_message", "bot_id": self.bot_id, "username": self.name}
         person = {"type": "message", "user": self.id, "team": self.team_id or team_id}

@@ -1,7 +1,6 @@
-"""Slack's markup: text as a person types it, and the `rich_text` block that Slack keeps beside it.
+"""Slack's markup: escape text, and convert it into the `rich_text` block that Slack stores with it.
 
-In comes text, out comes text with only `&`, `<` and `>` escaped, or one block of text, link, mention and emoji
-elements. Bold, lists and quotes stay plain text: nothing here reads a message's styling.
+Blocks have text, link, mention and emoji elements. Bold, lists and quotes stay plain text.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ _EMOJI = re.compile(r":(?P<name>[a-z0-9_+'\-]+(?:::skin-tone-[2-6])?):")
 
 
 def escaped(text: str) -> str:
-    """What Slack stores when a person types `text`: nothing that they type is markup."""
+    """Return what Slack stores when a person types `text`: nothing in it is markup."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def stored(text: str) -> str:
-    """What Slack stores when an app sends `text`: control sequences and escapes stay, stray `&`, `<`, `>` do not."""
+    """Return what Slack stores when an app sends `text`: control sequences stay, other `&`, `<`, `>` are escaped."""
     pieces: list[str] = []
     end = 0
     for control in _CONTROL.finditer(text):
@@ -31,7 +30,7 @@ def stored(text: str) -> str:
 
 
 def rich_text(text: str) -> dict[str, Any]:
-    """The block that Slack makes of a person's stored `text`."""
+    """Return the block that Slack makes of stored `text`."""
     elements: list[dict[str, Any]] = []
     end = 0
     for control in _CONTROL.finditer(text):

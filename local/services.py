@@ -1,36 +1,37 @@
-"""`make local-services`: a local Slack and embedded AWS where containers can reach them, for `sam local`.
+"""`make local-services`: serve a local Slack and embedded AWS to the containers of `sam local`.
 
-Writes build/local-env.json (what `sam local --env-vars` takes) and events/, and signs the receiver's event files anew
-every minute. In the foreground; nothing is left behind when it ends.
+It writes build/local-env.json for `sam local --env-vars` and the files of events/, and signs those for the receiver
+again every minute. It runs in the foreground until Ctrl-C.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import signal
+import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
+
+import typer
 
 from local.aws import EmbeddedAws
-from local.engine import Engine, EngineError
+from local.bot import BotError
 from local.events import Deliveries
-from local.events.__main__ import FOLDER, write
-from local.events.situations import Morning, receiver_events, worker_events
+from local.situations import FOLDER, Morning, receiver_events, worker_events, write
 from local.slack_server import SlackServer
 
 ROOT = Path(__file__).parent.parent
 ENV_FILE = ROOT / "build" / "local-env.json"
-SIGNED_EVERY = 60.0  # seconds; signatures hold for 300
+SIGNED_EVERY = 60.0  # seconds; signatures are valid for 300
 REQUEST_URL = "http://127.0.0.1:3000/slack/events"  # sam local start-api
 
 
 class LocalServices:
-    """Slack with the morning's messages, SQS, DynamoDB and Secrets Manager; `environ` is what both functions need."""
+    """A local Slack with the messages of `situations`, SQS, DynamoDB and Secrets Manager."""
 
     def __init__(
         self, host: str = "127.0.0.1", *, slack_port: int = 0, aws_port: int = 0, request_url: str = ""
@@ -55,7 +56,7 @@ class LocalServices:
         self._stack.close()
 
     def environ(self, seen_as: str = "") -> dict[str, str]:
-        """The functions' variables; `seen_as` is this machine's name where they run, if it is another one there."""
+        """Return the functions' variables; `seen_as` is this machine's name in their containers if it differs."""
         values = {
             "SLACK_SECRET_ID": "slack",
             "SLACK_API_URL": self.slack.url,
@@ -68,7 +69,7 @@ class LocalServices:
         }
 
     def outcomes(self, ts: str, channel: str = "C0GENERAL") -> list[str]:
-        """How the bot's posts about a message are marked, wherever in the channel they stand."""
+        """Return the outcomes of the bot's posts about a message, anywhere in the channel."""
         marks = [
             message["metadata"]["event_payload"]
             for message in self.morning.workspace.conversation(channel)
@@ -77,53 +78,49 @@ class LocalServices:
         return [mark["outcome"] for mark in marks if mark["key"].split("/")[2] == ts]
 
     def sign_events(self, folder: Path = FOLDER) -> None:
-        """Write the receiver's event files with the signature of this moment."""
+        """Write the receiver's event files, signed with the current time."""
         write(receiver_events(self.morning, time.time()), folder)
 
 
-def addresses(stack: contextlib.ExitStack) -> tuple[str, str]:
-    """Where to listen so that containers get here, and under which name they see it; an engine lives as the stack."""
+def addresses() -> tuple[str, str]:
+    """Return the address to listen at so that containers reach it, and its name there if it has another one."""
     if sys.platform != "linux":
-        return "127.0.0.1", "host.docker.internal"  # Docker Desktop's bridge is inside its own machine
-    engine = stack.enter_context(Engine(ROOT / "build" / "engine"))
-    if engine.is_ours:
-        print(f"export DOCKER_HOST={engine.environ['DOCKER_HOST']}   # an engine was started for as long as this runs")
-    return engine.host_address(), ""
+        return "127.0.0.1", "host.docker.internal"  # Docker Desktop's bridge is inside its own virtual machine
+    command = ["docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise BotError(f"Docker does not answer ({error}). Without containers: --host 127.0.0.1") from error
+    return done.stdout.strip() or "172.17.0.1", ""  # a daemon that has just started does not name its gateway yet
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m local.services", description=__doc__)
-    parser.add_argument("--host", help="listen here instead of where containers can reach it")
-    parser.add_argument("--slack-port", type=int, default=8090)
-    parser.add_argument("--aws-port", type=int, default=5055)
-    parser.add_argument("--request-url", default=REQUEST_URL, help="where reactions are delivered")
-    options = parser.parse_args()
+def main(
+    host: Annotated[str, typer.Option(help="Listen here instead of where containers reach it.")] = "",
+    slack_port: int = 8090,
+    aws_port: int = 5055,
+    request_url: Annotated[str, typer.Option(help="Where reactions are delivered.")] = REQUEST_URL,
+) -> None:
+    """Serve a local Slack and embedded AWS until Ctrl-C."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with contextlib.ExitStack() as stack:
-        try:
-            host, seen_as = (options.host, "") if options.host else addresses(stack)
-        except EngineError as error:
-            print(f"{error}\nWithout containers: python -m local.services --host 127.0.0.1", file=sys.stderr)
-            return 1
-        services = stack.enter_context(
-            LocalServices(
-                host, slack_port=options.slack_port, aws_port=options.aws_port, request_url=options.request_url
-            )
-        )
+    try:
+        host, seen_as = (host, "") if host else addresses()
+    except BotError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(1) from error
+    with LocalServices(host, slack_port=slack_port, aws_port=aws_port, request_url=request_url) as services:
         ENV_FILE.parent.mkdir(exist_ok=True)
         ENV_FILE.write_text(json.dumps({"Parameters": services.environ(seen_as)}, indent=2) + "\n")
         write(worker_events(services.morning))
         print(f"Slack   {services.slack.address}/local/conversation?channel=C0GENERAL")
         print(f"AWS     {services.aws.url}")
         print("Try     .venv-sam/bin/sam local invoke Worker --event events/worker-toxic.json")
-        print("Ctrl-C ends them.", flush=True)
+        print("Ctrl-C stops both.", flush=True)
         while not stop.is_set():
             services.sign_events()
             stop.wait(SIGNED_EVERY)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    typer.run(main)

@@ -1,8 +1,8 @@
-"""A WSGI application that may not be entered twice at once, with room beside it for those who wait for a message.
+"""Serialise the requests to moto, except that a long poll of a queue does not block the others.
 
-moto's queues and tables are plain Python objects: two threads in `DeleteMessage` and `SendMessage` lose a message, two
-conditional writes may both win. SQS and DynamoDB promise that neither happens, so requests take turns here. A long poll
-would hold its turn for seconds: it is made a short one, repeated after each message that is sent and now and then.
+moto's queues and tables are plain Python objects: two threads in `DeleteMessage` and `SendMessage` can lose a message,
+and two conditional writes can both succeed, which SQS and DynamoDB exclude. A long poll would hold the lock for
+seconds, so it is done as short polls: after each message that is sent, and at intervals.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-# A message also becomes visible by the mere passing of time, of which no request tells.
-LONGEST_NAP = 0.2
+# Seconds between short polls: a delayed message becomes visible without any request.
+POLL_INTERVAL = 0.2
 
 
 class Turns:
-    """Lets one request after the other into `application`."""
+    """A WSGI application that passes one request at a time to another one."""
 
     def __init__(self, application: WSGIApplication) -> None:
         self._application = application
@@ -44,21 +44,21 @@ class Turns:
         body = json.dumps(asked | {"WaitTimeSeconds": 0}).encode()
         with self._turn:
             while True:
-                begun: list[tuple[Any, ...]] = []
+                started: list[tuple[Any, ...]] = []
                 again = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-                answer = list(self._application(again, _noting(begun)))
+                answer = list(self._application(again, _recording(started)))
                 left = ends - time.monotonic()
-                if left <= 0 or json.loads(b"".join(answer)).get("Messages") or not begun[0][0].startswith("200"):
-                    start_response(*begun[0])
+                if left <= 0 or json.loads(b"".join(answer)).get("Messages") or not started[0][0].startswith("200"):
+                    start_response(*started[0])
                     return answer
-                self._turn.wait(min(left, LONGEST_NAP))
+                self._turn.wait(min(left, POLL_INTERVAL))
 
 
-def _noting(begun: list[tuple[Any, ...]]) -> Callable[..., Any]:
-    """A `start_response` that only remembers how it was called."""
+def _recording(started: list[tuple[Any, ...]]) -> Callable[..., Any]:
+    """Return a `start_response` that only records its arguments."""
 
     def start(*arguments: Any) -> Callable[[bytes], object]:
-        begun.append(arguments)
+        started.append(arguments)
         return lambda _: None
 
     return start

@@ -1,7 +1,7 @@
-"""Slack's Web API over a workspace: a method, a token and arguments in, Slack's answer out.
+"""Slack's Web API for a workspace, without HTTP.
 
-Stricter than Slack where Slack shrugs: an argument that it would ignore is `invalid_arguments` here. Errors and
-their order follow docs.slack.dev/reference/methods and what people measured; nothing here knows HTTP.
+Errors and their order follow docs.slack.dev/reference/methods and measurements. It is stricter than Slack in one point:
+an argument that Slack ignores is `invalid_arguments` here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Answer = dict[str, Any]
 
 HISTORY_SCOPES = {"public": "channels:history", "private": "groups:history", "im": "im:history"}
 MOST_TEXT_CHARACTERS = 40_000
-MOST_METADATA_BYTES = 8_000  # Slack has a limit and does not publish it
+MOST_METADATA_BYTES = 8_000  # Slack's limit is not published
 _TS = re.compile(r"(\d{1,10})(?:\.(\d{1,6}))?")
 _TRUE, _FALSE = (True, "1", "true"), (False, None, "", "0", "false")
 _PAGING = "cursor include_all_metadata inclusive latest limit oldest"
@@ -40,7 +40,7 @@ def not_understood(*complaints: str) -> RefusedError:
 
 @dataclass(frozen=True)
 class Method:
-    """`scopes` are those of which the app needs one; methods that only read do not look at JSON bodies."""
+    """A method; the app needs one of `scopes`. Methods that only read ignore JSON bodies."""
 
     run: Callable[[WebApi, Arguments], Answer]
     required: str = ""
@@ -61,7 +61,7 @@ class WebApi:
         self.workspace = workspace
 
     def call(self, name: str, token: str | None, arguments: Arguments) -> Answer:
-        """Slack's answer; raises RefusedError in the order in which Slack looks: token, scope, arguments, work."""
+        """Return Slack's answer; raises RefusedError in Slack's order: method, token, scope, arguments, work."""
         if name not in METHODS:
             raise RefusedError("unknown_method", req_method=name)
         if not token:
@@ -82,14 +82,14 @@ class WebApi:
         return answer | enterprise | {"is_enterprise_install": False}
 
     def conversations_history(self, arguments: Arguments) -> Answer:
-        """Top-level messages, newest first: hence `latest` alone finds a neighbour where there is no such message."""
+        """Return top-level messages, newest first; `latest` alone may find an older message than the one asked for."""
         channel = self._readable(arguments["channel"])
         messages = [message for message in self.workspace.conversation(channel.id) if _is_top_level(message)]
         bounds = {name: arguments[name] for name in ("oldest", "latest") if name in arguments}
         return bounds | _page(_within(arguments, messages)[::-1], arguments, 100) | {"pin_count": 0}
 
     def conversations_replies(self, arguments: Arguments) -> Answer:
-        """A root, whatever the bounds, and its replies within them; of a reply, that reply alone."""
+        """Return a root and those of its replies that are within the bounds; for a reply, that reply alone."""
         channel = self._readable(arguments["channel"])
         try:
             root, *replies = self.workspace.thread(channel.id, arguments["ts"])
@@ -149,7 +149,7 @@ class WebApi:
         return RefusedError("missing_scope", needed=needed, provided=",".join(sorted(self.workspace.scopes)))
 
     def _visible(self, channel_id: str) -> Channel:
-        """A private conversation that the bot is not in looks like one that does not exist."""
+        """Return a channel; a private one without the bot looks like one that does not exist."""
         channel = self.workspace.channel(channel_id)
         if channel.kind != "public" and self.workspace.identity.bot_user_id not in channel.members:
             raise RefusedError("channel_not_found")
@@ -168,7 +168,7 @@ class WebApi:
         return self._entered(channel_id)
 
     def _destination(self, name: str) -> Channel:
-        """A channel's id or name, or a person's id: the app's direct conversation with them."""
+        """Return the channel with an id or a name, or the app's direct conversation with a person."""
         if any(user.id == name for user in self.workspace.users):
             return self.workspace.channel(self.workspace.open_im(name))
         named = [one.id for one in self.workspace.channels if one.kind != "im" and one.name == name.removeprefix("#")]
@@ -231,7 +231,7 @@ METHODS = {
 
 
 def _parsed(value: Any, refusal: str) -> Any:
-    """`value`, read as JSON where it came as text."""
+    """Return `value`, parsed if it is JSON text."""
     try:
         return json.loads(value) if isinstance(value, str) else value
     except ValueError as error:
@@ -250,7 +250,7 @@ def _is_top_level(message: Message) -> bool:
 
 
 def _within(arguments: Arguments, messages: list[Message]) -> list[Message]:
-    """The messages between the bounds, which are exclusive unless `inclusive` says otherwise."""
+    """Return the messages between the bounds, which are exclusive unless `inclusive` is set."""
     oldest = _instant(arguments.get("oldest") or "0", "invalid_ts_oldest")
     latest = _instant(arguments.get("latest") or "9999999999", "invalid_ts_latest")
     edges = (oldest, latest) if _flag(arguments, "inclusive") else ()
@@ -259,7 +259,7 @@ def _within(arguments: Arguments, messages: list[Message]) -> list[Message]:
 
 
 def _page(messages: list[Message], arguments: Arguments, limit: int) -> Answer:
-    """One page; a cursor holds the ts of the first message of the next, as Slack's do."""
+    """Return one page; as in Slack, a cursor has the ts of the first message of the next page."""
     try:
         limit = int(arguments.get("limit", limit))
     except (TypeError, ValueError) as error:

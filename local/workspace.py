@@ -1,7 +1,7 @@
-"""The state of one Slack workspace: people, bots, channels, messages, reactions, and what the app may do.
+"""The state of one Slack workspace: members, channels, messages, reactions, and the app's token and scopes.
 
-Thread-safe and without I/O. Whatever Slack would refuse raises `RefusedError` with Slack's own word for it; the
-messages that come out are copies. It does not know tokens' holders beyond one app, nor user groups or files.
+It is thread-safe, does no I/O and returns copies of messages. What Slack would refuse raises `RefusedError` with
+Slack's error. There is one app; there are no user groups and no files.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Workspace:
 
     @classmethod
     def example(cls, clock: Callable[[], float] = time.time) -> Workspace:
-        """Two people and another app's bot; the bot is in #general and #private, and not in #random."""
+        """Return a workspace with two people and another bot; the app is in #general and #private, not in #random."""
         workspace = cls(clock=clock)
         people = {workspace.add_user("ada"), workspace.add_user("grace")}
         people.add(workspace.add_user("deploybot", bot_id="B0DEPLOY", app_id="A0DEPLOY"))
@@ -54,25 +54,25 @@ class Workspace:
         workspace.add_channel("random", members=people)
         return workspace
 
-    # The app's rights.
+    # Token and scopes.
 
     @property
     def token(self) -> str:
         return f"xoxb-local-{self._token_number}"
 
     def rotate_token(self, refusal: str = "invalid_auth") -> str:
-        """Make a new token; the old one is answered with `refusal` from now on."""
+        """Replace the token; from now on the old one is refused with `refusal`."""
         with self._lock:
             self._refused_tokens[self.token] = refusal
             self._token_number += 1
             return self.token
 
     def refuse_token(self, refusal: str = "token_revoked") -> None:
-        """Answer the current token with `refusal`: token_revoked, token_expired, account_inactive."""
+        """Refuse the current token: token_revoked, token_expired, account_inactive."""
         self._refused_tokens[self.token] = refusal
 
     def token_refusal(self, token: str) -> str | None:
-        """Slack's word for why `token` is no good, or None for the current one."""
+        """Return Slack's error for `token`, or None if it is the current one."""
         return self._refused_tokens.get(token) or (None if token == self.token else "invalid_auth")
 
     def grant(self, scope: str) -> None:
@@ -81,7 +81,7 @@ class Workspace:
     def revoke(self, scope: str) -> None:
         self.scopes.discard(scope)
 
-    # People and channels.
+    # Users and channels.
 
     def add_user(
         self,
@@ -91,7 +91,7 @@ class Workspace:
         app_id: str | None = None,
         team_id: str | None = None,
     ) -> str:
-        """The new user's id: U0 and the name, so that a test's failure reads well."""
+        """Add a user and return the id: U0 and the name, which is easy to read in a failing test."""
         user = User(user_id or _id("U", name), name, bot_id, app_id, team_id)
         if user.id in self._users:
             raise ValueError(f"user {user.id} exists already: give this one another name or id")
@@ -126,7 +126,7 @@ class Workspace:
         return list(self._channels.values())
 
     def open_im(self, user_id: str) -> str:
-        """The id of the app's direct conversation with a person, made on first use."""
+        """Return the id of the app's direct conversation with a person; the first call opens it."""
         with self._lock:
             name = self.user(user_id).name
             if _id("D", name) not in self._channels:
@@ -140,11 +140,11 @@ class Workspace:
         self.channel(channel).restricted = code
 
     def invite(self, channel: str, user: str | None = None) -> None:
-        """Let `user`, or else the bot, into the channel."""
+        """Add `user`, by default the bot, to the channel."""
         self.channel(channel).members.add(user or self.identity.bot_user_id)
 
     def kick(self, channel: str, user: str | None = None) -> None:
-        """Put `user`, or else the bot, out of the channel."""
+        """Remove `user`, by default the bot, from the channel."""
         self.channel(channel).members.discard(user or self.identity.bot_user_id)
 
     # Messages.
@@ -162,11 +162,11 @@ class Workspace:
         metadata: dict[str, Any] | None = None,
         subtype: str | None = None,
     ) -> Message:
-        """Write a message and return it; `text` is Slack's markup, see `rich_text.escaped` for what people type.
+        """Post a message and return it; `text` is Slack's markup, see `rich_text.escaped` for text that people type.
 
-        A reply to a message that has vanished is not refused: Slack puts it at the top level of the channel,
-        without a `thread_ts` (seen by slack-go/slack#1571 on GitHub). A reply to a reply opens a thread of
-        its own below that reply, which readers of the first thread do not see: hence Slack's advice against it.
+        A reply to a deleted message is not refused: Slack posts it at the top level of the channel, without a
+        `thread_ts` (slack-go/slack#1571 on GitHub). A reply to a reply opens another thread below that reply,
+        which is not shown in the first thread.
         """
         with self._lock:
             place, author = self.channel(channel), self.user(user)
@@ -187,13 +187,13 @@ class Workspace:
             return place.view(message)
 
     def show(self, shown: Message) -> Message:
-        """Keep a message that one person sees once: no method of Slack's reads it again."""
+        """Record an ephemeral message, which no method of the Web API returns."""
         with self._lock:
             self.ephemerals.append(shown | {"ts": self._new_ts()})
             return self.ephemerals[-1]
 
     def edit(self, channel: str, ts: str, text: str, *, blocks: list[dict[str, Any]] | None = None) -> Message:
-        """Change a message's text; like Slack's, `edited.ts` counts whole seconds only."""
+        """Change a message's text; as in Slack, `edited.ts` has whole seconds."""
         with self._lock:
             place = self.channel(channel)
             message = place.find(ts)
@@ -204,7 +204,7 @@ class Workspace:
             return place.view(message)
 
     def delete(self, channel: str, ts: str) -> None:
-        """Remove a message; a thread's root stays as a tombstone until its last reply is gone too."""
+        """Remove a message; a root with replies becomes a tombstone until the last reply is removed."""
         with self._lock:
             self.channel(channel).delete(ts)
 
@@ -212,7 +212,7 @@ class Workspace:
         self.channel(channel).find(ts)["is_locked"] = True
 
     def react(self, channel: str, ts: str, user: str, emoji: str) -> Event:
-        """Add a reaction; returns the event that Slack would send."""
+        """Add a reaction and return Slack's event for it."""
         with self._lock:
             message, user = self.channel(channel).find(ts), self.user(user).id
             reactions: list[dict[str, Any]] = message.setdefault("reactions", [])
@@ -227,7 +227,7 @@ class Workspace:
             return self._reaction_event("reaction_added", channel, message, user, emoji)
 
     def unreact(self, channel: str, ts: str, user: str, emoji: str) -> Event:
-        """Take a reaction back; returns the event that Slack would send."""
+        """Remove a reaction and return Slack's event for it."""
         with self._lock:
             message = self.channel(channel).find(ts)
             reactions = message.get("reactions", [])
@@ -245,18 +245,18 @@ class Workspace:
             return place.view(place.find(ts))
 
     def conversation(self, channel: str) -> list[Message]:
-        """Every message of a channel, replies included, oldest first."""
+        """Return all messages of a channel with the replies, oldest first."""
         with self._lock:
             place = self.channel(channel)
             return [place.view(message) for message in place.messages.values()]
 
     def thread(self, channel: str, ts: str) -> list[Message]:
-        """A message and the replies to it, oldest first."""
+        """Return a message and the replies to it, oldest first."""
         with self._lock:
             return self.channel(channel).thread(ts)
 
     def posting_refusal(self, channel: str, user: str, thread_ts: str | None) -> str | None:
-        """Slack's word for why `user` may not write there, or None; scopes are not looked at."""
+        """Return Slack's error for a post of `user`, or None; scopes are not checked."""
         with self._lock:
             return self.channel(channel).posting_refusal(user, thread_ts)
 
@@ -266,7 +266,7 @@ class Workspace:
         return {"type": kind, "user": user, "reaction": emoji, "item": item} | author | {"event_ts": self._new_ts()}
 
     def _new_ts(self) -> str:
-        """Microseconds of the clock, unique in the workspace: two calls in one instant are 100 apart."""
+        """Return the clock in microseconds, unique in the workspace: at one instant they are 100 apart."""
         self._last_ts = max(int(self._clock() * 1_000_000), self._last_ts + 100)
         return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from doctor import scopes
+from doctor.slack import needed_scopes
 from local.web_api import METHODS
 from local.workspace import BOT_SCOPES
 from tests.cloudformation import template
@@ -116,8 +116,8 @@ def test_its_scopes_are_the_local_slacks() -> None:
 
 
 def test_beside_each_scope_stands_what_it_is_for() -> None:
-    assert list(scopes.needed()) == at("oauth_config.scopes.bot")
-    assert all(len(use.split()) >= 5 for use in scopes.needed().values()), scopes.needed()
+    assert list(needed_scopes()) == at("oauth_config.scopes.bot")
+    assert all(len(use.split()) >= 5 for use in needed_scopes().values()), needed_scopes()
 
 
 def test_the_steps_name_outputs_that_the_stack_has() -> None:

@@ -1,1 +1,1 @@
-"""`make soak`: thousands of deliveries in foul weather, and then the question whether each message has one verdict."""
+"""`make soak`: thousands of deliveries while everything fails at random; then each message must have one verdict."""

@@ -1,7 +1,7 @@
-"""A seed and sizes -> what people, Slack and bad luck do during a soak, in order. Pure.
+"""Plan a soak from a seed: what users do, what Slack delivers, and which workers are killed, in order.
 
-Deliveries of one reaction lie apart and overtake each other, as Slack's retries do. What happens within the bot and on
-its way to Slack is not planned: that is the weather's part.
+The deliveries of one reaction are spread out and overtake each other, as Slack's retries do. Faults between the bot and
+Slack are not planned: they happen at random.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DELIVERIES_PER_KILL = 100
 
 @dataclass(frozen=True)
 class Size:
-    """How much of everything; `poisoned` are jobs that nobody can do. As it stands, a few minutes on two cores."""
+    """The size of a soak; `poisoned` jobs cannot be read. The defaults take a few minutes on two cores."""
 
     deliveries: int = 2_000
     reactions: int = 400
@@ -38,7 +38,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Step:
-    """One act; `number` is that of the message it concerns, or of the worker, or of the poisoned job."""
+    """One action; `number` is that of its message, worker or poisoned job."""
 
     act: Act
     number: int = 0
@@ -46,8 +46,8 @@ class Step:
 
 
 def steps(seed: int, size: Size) -> list[Step]:
-    """Return everything that happens, oldest first; the same for the same seed."""
-    random = Random(seed)  # noqa: S311 - a test's dice
+    """Return all steps in order, the same ones for the same seed."""
+    random = Random(seed)  # noqa: S311 - reproducible, not secret
     begun = [random.random() for _ in range(size.messages)]
     forged = {message for message in range(size.messages) if random.random() < FORGED}
     reactions = _reactions(random, size)
@@ -68,7 +68,7 @@ def steps(seed: int, size: Size) -> list[Step]:
 
 
 def _reactions(random: Random, size: Size) -> list[tuple[int, int]]:
-    """Every message has one, the rest falls where it falls."""
+    """Return one reaction for each message, and the others at random."""
     count = [1] * size.messages
     while sum(count) < size.reactions:
         message = random.randrange(size.messages)

@@ -1,45 +1,81 @@
-"""One soak from its seed to its findings: the whole bot in foul weather, until every job has ended."""
+"""Run one soak: the whole bot while everything fails at random, until every job has ended, and then the checks."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import tempfile
+import threading
 import time
+from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from local.aws import EmbeddedAws
 from local.bot import BotError, Process, model_dir
-from local.events import encoded
-from local.soak import findings
-from local.soak.crew import Worker
-from local.soak.people import TEXTS, People
+from local.events import deliver, encoded, signed
+from local.soak.checks import Results, check_dead_letters, check_logs, check_threads
 from local.soak.plan import steps
-from local.soak.sender import Sender
+from local.soak.users import TEXTS, Users
 from local.soak.worker import VISIBILITY_SECONDS
+from local.soak.workers import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from local.soak.findings import Findings
     from local.soak.plan import Size, Step
 
 WORKERS = 2
 SENDERS = 4
-# Jobs that may wait while more are sent: a queue of thousands would only make the embedded one slow.
+# Jobs that may wait while more are sent: thousands would only make the embedded queue slow.
 BACKLOG = 150
 STEPS_BETWEEN_LOOKS = 20
-LONGEST_STANDSTILL = 120.0  # seconds; the longest compressed wait between two tries is some forty
+LONGEST_STANDSTILL = 120.0  # seconds; the longest compressed delay between two attempts is about 40
+# Seconds between the attempts of one delivery: for Slack 0, 60 and 300.
+RETRY_DELAYS = (0, 0.2, 1)
+ANSWER_SECONDS = 10.0  # more than Slack's 3, since two cores do everything else as well
+LOST_ANSWER_SECONDS = 0.001  # too short for any answer
+
+
+class Sender:
+    """Slack's side: sends each delivery until the right answer comes; `refused` are those that never got it."""
+
+    def __init__(self, users: Users, url: str) -> None:
+        self.statuses: Counter[str] = Counter()
+        self.refused: list[str] = []
+        self._users, self._url = users, url
+        self._lock = threading.Lock()
+
+    def send(self, step: Step, body: bytes) -> None:
+        """Send one delivery: a forged one must be refused, any other accepted."""
+        forged = step.act == "forge"
+        expected = 401 if forged else 200
+        secret = "somebody else's" if forged else self._users.workspace.signing_secret
+        timeout = LOST_ANSWER_SECONDS if step.act == "lose_ack" else ANSWER_SECONDS
+        answers: list[str] = []
+        for delay in (0, *RETRY_DELAYS):
+            time.sleep(delay)
+            sent_at = time.monotonic()
+            attempt = deliver(self._url, body, signed(body, secret, int(time.time())), timeout)
+            answers.append(str(attempt.status or attempt.failure))
+            if attempt.status == expected:
+                if not forged:
+                    self._users.acknowledged(step.number, sent_at)
+                break
+            timeout = ANSWER_SECONDS
+        else:
+            self.refused.append(f"message {step.number}, expected {expected}, got {', '.join(answers)}")
+        with self._lock:
+            self.statuses.update(answers)
 
 
 class Soak:
-    """The bot under load; `run` once, inside the `with` block."""
+    """The bot under test; call `run` once, inside the `with` block."""
 
     def __init__(self, seed: int, size: Size) -> None:
         self.seed, self.size = seed, size
-        self.people = People(seed, size)
+        self.users = Users(seed, size)
         self.poisoned: set[str] = set()
         self.dead_letters: list[str] = []
         self._sending: list[Future[None]] = []
@@ -51,8 +87,8 @@ class Soak:
             self._sqs = self._aws.client("sqs")
             self._let_jobs_return_after(VISIBILITY_SECONDS)
             environ = self._aws.environ | {
-                "SLACK_SIGNING_SECRET": self.people.workspace.signing_secret,
-                "SLACK_BOT_TOKEN": self.people.workspace.token,
+                "SLACK_SIGNING_SECRET": self.users.workspace.signing_secret,
+                "SLACK_BOT_TOKEN": self.users.workspace.token,
                 "MODEL_DIR": str(model_dir()),
                 "PYTHONUNBUFFERED": "1",
             }
@@ -60,79 +96,81 @@ class Soak:
             stack.callback(receiver.stop)
             self.workers = []
             for number in range(WORKERS):
-                worker = Worker(f"worker {number}, seed {self.seed}", self.people, environ, self.logs)
+                worker = Worker(f"worker {number}, seed {self.seed}", self.users, environ, self.logs)
                 stack.callback(worker.close)
                 self.workers.append(worker)
-            self.sender = Sender(self.people, f"http://127.0.0.1:{receiver.wait_until_ready()}/slack/events")
+            self.sender = Sender(self.users, f"http://127.0.0.1:{receiver.wait_until_ready()}/slack/events")
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def run(self, progress: Callable[[str], object]) -> Findings:
-        """Do all that is planned, wait until every job has ended, and look at what there is."""
+    def run(self, progress: Callable[[str], object]) -> Results:
+        """Carry out the plan, wait until every job has ended, and check the results."""
         plan = steps(self.seed, self.size)
         with ThreadPoolExecutor(SENDERS) as senders:
             for number, step in enumerate(plan):
                 if number % STEPS_BETWEEN_LOOKS == 0:
-                    self._until(lambda: self._unsent() + self._aws.waiting() < BACKLOG, "the backlog shrinks")
+                    self._until(lambda: self._unsent() + self._aws.waiting() < BACKLOG, "the backlog did not shrink")
                 if number % (len(plan) // 10 or 1) == 0:
                     progress(f"{number} of {len(plan)} steps")
                 self._take(step, senders)
-        self._until(lambda: not self._unsent(), "all is sent")
-        progress("all is sent, the weather stays as it is")
-        self._until(self._only_poison_is_left, "every honest job has ended")
-        # What is left fails as often as the queue allows, without the waits in between.
+        self._until(lambda: not self._unsent(), "not everything was sent")
+        progress("everything is sent; calls keep failing")
+        self._until(self._only_poison_is_left, "not every valid job ended")
+        # The poisoned jobs fail as often as the queue allows, now without delays.
         self._let_jobs_return_after(0)
-        self._until(lambda: not self._aws.waiting(), "the poisoned jobs are dead letters")
+        self._until(lambda: not self._aws.waiting(), "the poisoned jobs did not become dead letters")
         self._collect_dead_letters()
-        found = findings.in_the_threads(self.people)
-        findings.in_the_answers(self.sender.refused, found)
-        findings.in_the_dead_letter_queue(self.dead_letters, self.poisoned, found)
-        workspace = self.people.workspace
+        results = Results()
+        check_threads(self.users, results)
+        for delivery in self.sender.refused:
+            results.add("refused", delivery)
+        check_dead_letters(self.dead_letters, self.poisoned, results)
+        workspace = self.users.workspace
         texts = [text for text, _ in TEXTS]
-        findings.in_the_logs(self.logs, [*texts, workspace.token, workspace.signing_secret], found)
-        return found
+        check_logs(self.logs, [*texts, workspace.token, workspace.signing_secret], results)
+        return results
 
     def _take(self, step: Step, senders: ThreadPoolExecutor) -> None:
         if step.act == "edit":
-            self.people.edit(step.number)
+            self.users.edit(step.number)
         elif step.act == "delete":
-            self.people.delete(step.number)
+            self.users.delete(step.number)
         elif step.act == "kill":
             self.workers[step.number % WORKERS].kill()
         elif step.act == "poison":
             self._poison(step.number)
-        elif (payload := self.people.reaction(step.number, step.reactor)) is not None:
-            self._sending.append(senders.submit(self.sender.deliver, step, encoded(payload)))
+        elif (payload := self.users.react(step.number, step.reactor)) is not None:
+            self._sending.append(senders.submit(self.sender.send, step, encoded(payload)))
 
     def _poison(self, number: int) -> None:
-        """Put a job on the queue that nobody can do: no JSON, no ids, or ids that are none."""
+        """Queue a job that cannot be read: no JSON, no ids, or ids of the wrong type."""
         ids = {"team": "T0LOCAL", "channel": None, "ts": number, "reactor": "U0", "event_id": "Ev0", "event_time": 0}
         body = (f"poison {number}", json.dumps({"poison": number}), json.dumps(ids))[number % 3]
         self.poisoned.add(body)
         self._sqs.send_message(QueueUrl=self._aws.queue_url, MessageBody=body)
 
-    def _until(self, condition: Callable[[], bool], what: str) -> None:
-        """Wait for a condition, and replace workers meanwhile; raises BotError if nothing moves any more."""
+    def _until(self, condition: Callable[[], bool], otherwise: str) -> None:
+        """Wait for a condition, and replace workers that ended; raises BotError if the queue stands still."""
         jobs, since = self._aws.waiting(), time.monotonic()
         while not condition():
             for worker in self.workers:
-                worker.mend()
+                worker.replace_ended()
             if (now := self._aws.waiting()) != jobs:
                 jobs, since = now, time.monotonic()
             if time.monotonic() - since > LONGEST_STANDSTILL:
-                raise BotError(f"{jobs} jobs have waited for {LONGEST_STANDSTILL:.0f} s: it never was so that {what}")
+                raise BotError(f"{otherwise}: {jobs} jobs have been on the queue for {LONGEST_STANDSTILL:.0f} s")
             time.sleep(0.3)
 
     def _unsent(self) -> int:
-        """How many deliveries are on their way; raises what went wrong in one that is over."""
-        on_their_way = [delivery for delivery in self._sending if not delivery.done()]
-        for delivery in set(self._sending).difference(on_their_way):
+        """Return the number of deliveries under way; raises what a finished one raised."""
+        under_way = [delivery for delivery in self._sending if not delivery.done()]
+        for delivery in set(self._sending).difference(under_way):
             delivery.result()
-        self._sending = on_their_way
-        return len(on_their_way)
+        self._sending = under_way
+        return len(under_way)
 
     def _only_poison_is_left(self) -> bool:
         self._collect_dead_letters()

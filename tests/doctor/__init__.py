@@ -1,1 +1,1 @@
-"""The doctor against real connections, with each thing amiss that it must name."""
+"""Tests of `make doctor` and `make secret` over real connections, one for each defect."""

@@ -1,4 +1,4 @@
-"""AWS out of reach, and rights that are missing: neither hides what can be known."""
+"""Findings when AWS is unreachable or refuses access; the other checks still run."""
 
 from __future__ import annotations
 

@@ -70,4 +70,4 @@ def test_a_wrong_call_ends_with_2(arguments: tuple[str, ...]) -> None:
     command = [sys.executable, "-m", "doctor", *arguments]
     refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert "usage: python -m doctor" in refused.stderr
+    assert "Usage: python -m doctor" in refused.stderr

@@ -1,4 +1,4 @@
-"""The model on this machine: damaged, or not what the settings suit."""
+"""Findings about the model on this machine: damaged files, thresholds that do not fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queue and its dead-letter queue: missing, badly set up, or full."""
+"""Findings about the queue and its dead-letter queue: missing, wrong settings, failed jobs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_queue_that_gives_up_too_soon_is_found(examine: Examine, aws: Embedded
     arn = sqs.get_queue_attributes(QueueUrl=aws.dead_letter_queue_url, AttributeNames=["QueueArn"])["Attributes"]
     redrive = json.dumps({"deadLetterTargetArn": arn["QueueArn"], "maxReceiveCount": 3})
     sqs.set_queue_attributes(QueueUrl=aws.queue_url, Attributes={"RedrivePolicy": redrive})
-    assert "it gives a job up after 3 receives" in examine().told("queue")
+    assert "it gives up a job after 3 receives" in examine().told("queue")
 
 
 def test_f48_jobs_in_the_dead_letter_queue_are_counted(examine: Examine, aws: EmbeddedAws) -> None:

@@ -1,4 +1,4 @@
-"""A secret in Secrets Manager: what is read, and what is told of one that cannot serve; never what it holds."""
+"""Findings about a secret in Secrets Manager; none shows its content."""
 
 from __future__ import annotations
 

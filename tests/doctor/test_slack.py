@@ -1,4 +1,4 @@
-"""Slack, the token, the scopes and the clock, against the local Slack and whatever may answer in its place."""
+"""Findings about Slack, the token, the scopes and the clock."""
 
 from __future__ import annotations
 

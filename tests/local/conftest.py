@@ -1,4 +1,4 @@
-"""A local Slack with two people, a clock that stands still, and slack_sdk's own client, without its retries."""
+"""A local Slack with two people, a fixed clock, and slack_sdk's client without retries."""
 
 from __future__ import annotations
 

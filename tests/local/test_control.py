@@ -1,4 +1,4 @@
-"""The control surface: what another process can do in the local Slack, and how it is told of its mistakes."""
+"""What another process can do in the local Slack over HTTP, and the errors for wrong requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The local event source ends what Lambda would end, and keeps what Lambda would deliver again."""
+"""The local event source ends invocations and redelivers jobs as Lambda does."""
 
 from __future__ import annotations
 

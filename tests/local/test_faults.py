@@ -1,4 +1,4 @@
-"""What goes wrong on a script reaches slack_sdk's client as the real thing would."""
+"""Scripted faults reach slack_sdk's client as real failures would."""
 
 from __future__ import annotations
 

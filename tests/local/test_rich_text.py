@@ -1,4 +1,4 @@
-"""Text as people type it and as apps send it: what Slack stores and which blocks it makes of it."""
+"""What Slack stores of text that people type and apps send, and its `rich_text` blocks."""
 
 from __future__ import annotations
 

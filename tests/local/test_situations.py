@@ -1,4 +1,4 @@
-"""events/ and the code that writes it: one source of truth, and every file does what its name says."""
+"""The files in events/ match the code that writes them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.events.__main__ import FOLDER, write_all
-from local.events.situations import POSTS, Morning, receiver_events, worker_events
+from local.situations import FOLDER, POSTS, Morning, receiver_events, worker_events, write_all
 from toxicity_bot import slack_request
 from toxicity_bot.errors import StaleRequestError
 
@@ -26,7 +25,7 @@ def morning() -> Morning:
 
 def test_the_kept_files_are_those_that_the_code_writes(morning: Morning) -> None:
     kept = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in FOLDER.glob("worker-*.json")}
-    assert kept == worker_events(morning), "events/ is out of date: python -m local.events"
+    assert kept == worker_events(morning), "events/ is out of date: python -m local.situations"
 
 
 def test_every_post_has_its_file_and_its_ts_is_the_same_every_day(morning: Morning) -> None:

@@ -1,4 +1,4 @@
-"""Requests to embedded AWS take turns, and whoever waits for a message does not keep the others out."""
+"""Requests to embedded AWS are serialised, and a long poll does not block the others."""
 
 from __future__ import annotations
 

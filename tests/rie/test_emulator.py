@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.aws import aws_environ
-from local.emulator import EmulatedFunction, EmulatorError
 from local.event_source import poll
-from local.events.situations import receiver_events
 from local.faults import Slow
 from local.services import LocalServices
+from local.situations import receiver_events
+from tests.rie.emulator import EmulatedFunction, EmulatorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local.aws import REGION, aws_environ
-from local.emulator import free_port, listens
+from tests.rie.emulator import free_port, listens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from local.engine import Engine
     from local.services import LocalServices
+    from tests.sam.engine import Engine
 
 ROOT = Path(__file__).parents[2]
 SAM = ROOT / ".venv-sam" / "bin" / "sam"

@@ -1,6 +1,6 @@
 """An engine, both image layers, `sam build`, and the local services where containers can reach them.
 
-What is started here is ended here. Without an engine the tests fail, or are skipped where SAM_OPTIONAL=1 says so.
+All of it is stopped at the end. Without an engine the tests fail, or are skipped where SAM_OPTIONAL=1 says so.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local import stand_in
-from local.engine import Engine, EngineError
 from local.services import LocalServices
+from tests.sam import stand_in
 from tests.sam.application import Application
+from tests.sam.engine import Engine, EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local.aws import aws_environ
-from local.container import Container
-from local.events.situations import Morning, receiver_events
+from local.situations import Morning, receiver_events
+from tests.sam.engine import Container
 
 if TYPE_CHECKING:
-    from local.engine import Engine
+    from tests.sam.engine import Engine
 
 ROOT = Path(__file__).parents[2]
 MB = 1_000_000

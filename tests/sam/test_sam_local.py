@@ -12,7 +12,7 @@ import pytest
 from local.aws import REGION
 from local.event_source import poll
 from local.events import Deliveries, event_callback
-from local.events.situations import EMOJI, REACTOR, receiver_events
+from local.situations import EMOJI, REACTOR, receiver_events
 
 if TYPE_CHECKING:
     from local.services import LocalServices

@@ -1,7 +1,7 @@
-"""A stand-in for Lambda's Python base image, where no registry can be reached: Debian's Python and the same protocol.
+"""Build a replacement for Lambda's Python base image where no registry can be reached, from Debian's Python.
 
-It has what the Dockerfiles and `sam local` rely on: `LAMBDA_TASK_ROOT`, the entry script that brings its own runtime
-emulator, the runtime client, and the search path of Lambda's bootstrap. It proves the wiring, not Amazon Linux.
+It has what the Dockerfiles and `sam local` need: `LAMBDA_TASK_ROOT`, the entry script with a runtime emulator, the
+runtime client, and the search path of Lambda's bootstrap. It tests the wiring, not Amazon Linux.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-from local.emulator import binary
-from local.engine import Engine, EngineError, install
+from tests.rie.emulator import binary
+from tests.sam.engine import Engine, EngineError, install
 
 IMAGE = "lambda-base-stand-in"
 SUITE = "trixie"  # its Python is 3.13, as that of the Lambda base in Dockerfile.base
 PACKAGES = "python3,python3-pip,ca-certificates"
 HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
+ROOT = HERE.parents[2]
 BUILD = ROOT / "build"
-# What tells pip on this machine where packages come from and whom to trust.
+# pip's settings and trusted certificates on this machine.
 HOST_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pip.conf")
 
 
 def build(engine: Engine) -> str:
-    """Build the image and return its name; the engine's cache makes a second time quick."""
+    """Build the image and return its name; the engine's cache makes the second build quick."""
     context = BUILD / "stand-in"
     context.mkdir(parents=True, exist_ok=True)
     if not (root := context / "root.tar").exists():

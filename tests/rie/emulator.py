@@ -1,6 +1,6 @@
-"""A function under AWS's runtime interface emulator, as a plain process: Lambda's own protocol, and no container.
+"""Run a function under AWS's runtime interface emulator: Lambda's own protocol, without a container.
 
-The emulator comes with SAM's command line, which `make test-rie` installs. It takes one request at a time.
+The emulator comes with SAM's command line, which `make test-rie` installs. It handles one request at a time.
 """
 
 from __future__ import annotations
@@ -18,12 +18,10 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from local.lambda_context import TASK_ROOT
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 START_SECONDS = 30
 INVOCATIONS = "/2015-03-31/functions/function/invocations"
 
@@ -33,7 +31,7 @@ class EmulatorError(Exception):
 
 
 def binary() -> Path:
-    """The emulator for this machine's processor, among SAM's files."""
+    """Return the path of the emulator for this machine's processor, among SAM's files."""
     machine = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
     pattern = f".venv-sam/lib/python3*/site-packages/samcli/local/rapid/aws-lambda-rie-{machine}"
     if not (found := sorted(ROOT.glob(pattern))):
@@ -42,7 +40,7 @@ def binary() -> Path:
 
 
 class EmulatedFunction:
-    """`handler`, such as toxicity_bot.worker.handler, at work as long as the `with` block; its output goes to `log`."""
+    """`handler`, such as toxicity_bot.worker.handler, for the length of the `with` block; its output goes to `log`."""
 
     def __init__(self, handler: str, environ: Mapping[str, str], log: Path, timeout_seconds: int = 30) -> None:
         self._log = log
@@ -56,14 +54,14 @@ class EmulatedFunction:
         settings = {
             "AWS_LAMBDA_FUNCTION_NAME": handler.split(".", maxsplit=1)[0],
             "AWS_LAMBDA_FUNCTION_TIMEOUT": str(timeout_seconds),
-            "LAMBDA_TASK_ROOT": str(TASK_ROOT),
+            "LAMBDA_TASK_ROOT": str(ROOT),
         }
         self._environ = {**environ, **settings}
 
     def __enter__(self) -> Self:
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
-                self._command, cwd=TASK_ROOT, env=self._environ, stdout=output, stderr=subprocess.STDOUT,
+                self._command, cwd=ROOT, env=self._environ, stdout=output, stderr=subprocess.STDOUT,
                 start_new_session=True,
             )  # fmt: skip
         deadline = time.monotonic() + START_SECONDS
@@ -81,7 +79,7 @@ class EmulatedFunction:
         self._process.wait()
 
     def invoke(self, event: Mapping[str, Any]) -> Any:
-        """Return what the handler returned; raises EmulatorError, with Lambda's words, if it crashed or timed out."""
+        """Return the handler's result; raises EmulatorError with Lambda's message if it crashed or timed out."""
         body = json.dumps(event).encode()
         request = urllib.request.Request(f"http://127.0.0.1:{self._port}{INVOCATIONS}", data=body, method="POST")
         try:
@@ -97,12 +95,12 @@ class EmulatedFunction:
             raise EmulatorError(text.decode(errors="replace")) from None
 
     def output(self) -> str:
-        """Return what the function, and the emulator around it, have written so far."""
+        """Return the output of the function and the emulator so far."""
         return self._log.read_text(errors="replace")
 
 
 def free_port() -> int:
-    """Return a port of this machine on which nobody listens."""
+    """Return an unused port of this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -110,6 +108,6 @@ def free_port() -> int:
 
 
 def listens(port: int) -> bool:
-    """Whether somebody listens on a port of this machine."""
+    """Return whether a server listens on a port of this machine."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

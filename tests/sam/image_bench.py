@@ -1,7 +1,7 @@
-"""`make bench-image`: the image's bytes, and how long its functions take as containers with Lambda's share of a CPU.
+"""`make bench-image`: measure the image's size, and its functions as containers with Lambda's share of a CPU.
 
-Writes docs/image.md and docs/image.json. Slack, SQS and DynamoDB are the local servers, in this process; containers
-reach them over the engine's bridge. As root it drops the page cache before each cold start; the report says whether.
+It writes docs/image.md and docs/image.json. Slack, SQS and DynamoDB are local servers in this process, which containers
+reach over the engine's bridge. As root it drops the page cache before each cold start; the report says whether.
 """
 
 from __future__ import annotations
@@ -18,20 +18,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local import stand_in
 from local.aws import REGION
 from local.bench import TEXTS, Stopwatch, drop_caches
-from local.container import Container
-from local.emulator import EmulatorError
-from local.engine import Engine, EngineError
 from local.event_source import poll
-from local.events.situations import EMOJI, REACTOR, receiver_events
 from local.services import LocalServices
+from local.situations import EMOJI, REACTOR, receiver_events
+from tests.rie.emulator import EmulatorError
+from tests.sam import stand_in
+from tests.sam.engine import Container, Engine, EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 # Lambda gives one CPU at 1,769 MB, and in proportion to the memory.
 SETTINGS = ((0.3, 531), (1.0, 1769), (2.0, 3538))
 STARTS = 7
@@ -42,7 +41,7 @@ MB = 1_000_000
 
 @dataclass(frozen=True)
 class Figures:
-    """One setting, in milliseconds (medians) and bytes; `warm` is reaction to answer, less what Slack took of it."""
+    """The results for one size, in milliseconds (medians) and bytes; `warm` is without the local Slack's time."""
 
     cpus: float
     memory_mb: int
@@ -56,7 +55,7 @@ class Figures:
 
 
 class Bench:
-    """Containers of both functions at a time, and reactions that travel through them."""
+    """Starts containers of both functions and sends reactions through them."""
 
     def __init__(self, engine: Engine, services: LocalServices) -> None:
         self._engine, self._services = engine, services
@@ -69,14 +68,14 @@ class Bench:
     def _functions(self, cpus: float, memory_mb: int) -> Iterator[tuple[Container, Container]]:
         with contextlib.ExitStack() as stack:
             containers = []
-            for handler in ("receiver.handler", "worker.handler"):
+            for handler in ("toxicity_bot.receiver.handler", "toxicity_bot.worker.handler"):
                 container = Container(self._engine, handler, self._environ, cpus, memory_mb)
                 stack.callback(container.remove)
                 containers.append(container)
             yield containers[0], containers[1]
 
     def react(self, receiver: Container, worker: Container, text: str) -> tuple[float, float, float]:
-        """Have somebody react; return the milliseconds of the receiver, of the worker, and of Slack within it."""
+        """React to a message; return the milliseconds of the receiver, of the worker, and of Slack in both."""
         morning = self._services.morning
         message = morning.workspace.post("C0GENERAL", "U0ADA", text)
         morning.events["measured"] = morning.workspace.react("C0GENERAL", message["ts"], REACTOR, EMOJI)
@@ -101,7 +100,7 @@ class Bench:
         return (taken - started) * 1000, answered[0], self._slack.milliseconds
 
     def measure(self, cpus: float, memory_mb: int) -> Figures:
-        """Start both functions afresh several times, then keep the last ones and measure them warm."""
+        """Measure several cold starts of both functions, and then warm ones."""
         receivers, workers = [], []
         for _ in range(STARTS):
             with self._functions(cpus, memory_mb) as (receiver, worker):
@@ -126,7 +125,7 @@ class Bench:
 
 
 def layer_bytes(engine: Engine) -> dict[str, int]:
-    """Return the bytes of the image's parts, as the engine counts them."""
+    """Return the bytes of the image's parts."""
 
     def layers(image: str) -> list[tuple[int, str]]:
         history = engine.run("history", "--no-trunc", "--human=false", "--format", "{{.Size}} {{.CreatedBy}}", image)
@@ -147,7 +146,7 @@ def seconds_of(command: list[str], environ: dict[str, str]) -> float:
 
 
 def app_layer_seconds(engine: Engine) -> float:
-    """Return how long the app layer takes to build from scratch, on a base that is there."""
+    """Return the seconds for building the app layer without a cache on an existing base."""
     command = "build --no-cache --file Dockerfile.app --tag slack-toxicity-bot ."
     return seconds_of(["docker", *command.split()], engine.environ)
 
@@ -173,19 +172,19 @@ Written by `make bench-image`; the same figures are in `image.json`. {facts["dat
 
 The app layer is built in {facts["app_layer_seconds"]:.1f} s.
 
-Both functions run as containers from this image, as nobody, on a read-only file system, with the share of a CPU that
-Lambda gives for that much memory. Milliseconds are medians: {facts["starts"]} cold starts, {facts["warm"]} warm
+Both functions run as containers of this image, as nobody, on a read-only file system, with the share of a CPU that
+Lambda gives for that memory. Milliseconds are medians: {facts["starts"]} cold starts, {facts["warm"]} warm
 reactions; memory is in MB.
 
 | CPUs | memory | receiver, cold | worker, cold | reaction to answer | p95 | Slack | receiver, peak | worker, peak |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 {chr(10).join(rows)}
 
-- Cold: the first request to a container that has just started, until its answer. Runtime, imports, the model, the
-  clients' first connections, the secret and one whole job are in it; fetching the image to the machine is not.
-- Reaction to answer: the receiver's answer and the worker's invocation, both warm, queue and table included, less what
-  the local Slack took for its part, which is the column after the next. How long a job waits in SQS is AWS's.
-- Peak: what the function's process held at most (VmHWM), after all of its reactions.
+- Cold: from the first request to a new container until its answer. It includes the runtime, imports, the model, the
+  clients' first connections, the secret and one whole job, but not the download of the image.
+- Reaction to answer: the receiver's answer and the worker's invocation, both warm, with queue and table, without the
+  time of the local Slack, which has a column of its own. The time that a job waits in SQS is not included.
+- Peak: the largest memory of the function's process (VmHWM) after all reactions.
 """
 
 

@@ -1,27 +1,38 @@
-"""The situations that events/ holds a file for, and the workspace in which they happen. Pure, one source of truth.
+"""`make events`: write one file for each situation of the bot into events/, for `sam local invoke`.
 
-A morning that is always the same: whoever makes it again finds every message under the same ts, so that a file of
-yesterday fits a local Slack of today. Only what Slack signs is of now, since a signature holds for five minutes.
+The workspace behind them always has the same messages with the same ts, so that a file fits every local Slack. Only the
+receiver's events are signed with the current time, since a signature is valid for five minutes.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local.events.envelope import app_rate_limited, encoded, event_callback, signed, url_verification
-from local.events.invocation import api_gateway_event, sqs_event
+from local.events import (
+    api_gateway_event,
+    app_rate_limited,
+    encoded,
+    event_callback,
+    signed,
+    sqs_event,
+    url_verification,
+)
 from local.lambda_context import load
 from local.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+FOLDER = Path(__file__).parent.parent / "events"
 MORNING = 1_767_603_600.0  # 2026-01-05 09:00 UTC, seconds since 1970
 EMOJI = "biohazard_sign"
 REACTOR = "U0GRACE"
-# On whose side of both thresholds nobody doubts.
+# Texts far below and far above both thresholds.
 FINE = (
     "Could you look at the build on main? It has failed since Tuesday.",
     "The release notes are on the wiki, and the deploy starts at noon.",
@@ -32,7 +43,7 @@ WORDLESS = ":tada: :tada: <https://example.com/release>"
 
 @dataclass(frozen=True)
 class Post:
-    """A message of that morning, and how its verdict begins."""
+    """A message with one reaction."""
 
     name: str
     author: str
@@ -41,6 +52,12 @@ class Post:
     replies_to: str = ""
     in_blocks: bool = False
     deleted: bool = False
+
+    def write(self, workspace: Workspace, thread_ts: str | None) -> dict[str, Any]:
+        """Post it, in a thread if a root is given."""
+        section = {"type": "section", "text": {"type": "mrkdwn", "text": self.text}}
+        text, blocks = ("", [section]) if self.in_blocks else (self.text, None)
+        return workspace.post(self.channel, self.author, text, blocks=blocks, thread_ts=thread_ts)
 
 
 POSTS = (
@@ -56,7 +73,7 @@ POSTS = (
 
 
 class Morning:
-    """The workspace with all messages posted and one reaction to each; `events` are what Slack makes of them."""
+    """A workspace with all messages and one reaction to each; `events` are Slack's events for the reactions."""
 
     def __init__(self, live_clock: Callable[[], float]) -> None:
         clock = _Clock()
@@ -64,30 +81,23 @@ class Morning:
         self.events: dict[str, dict[str, Any]] = {}
         ts: dict[str, str] = {}
         for post in POSTS:
-            section = {"type": "section", "text": {"type": "mrkdwn", "text": post.text}}
-            message = self.workspace.post(
-                post.channel,
-                post.author,
-                "" if post.in_blocks else post.text,
-                blocks=[section] if post.in_blocks else None,
-                thread_ts=ts.get(post.replies_to),
-            )
+            message = post.write(self.workspace, ts.get(post.replies_to))
             ts[post.name] = message["ts"]
             self.events[post.name] = self.workspace.react(post.channel, message["ts"], REACTOR, EMOJI)
             if post.deleted:
                 self.workspace.delete(post.channel, message["ts"])
-        # What happens from here on happens now.
+        # Everything later happens at the current time.
         clock.read = live_clock
 
     def job(self, name: str) -> str:
-        """The queue message that the receiver makes of the reaction to a post."""
+        """Return the queue message that the receiver makes of the reaction to a post."""
         settings = load("settings").Settings.from_environ({})
         envelope = event_callback(self.events[name], self.workspace.identity, lambda: MORNING)
         return str(load("reactions").job_or_reason(envelope, settings, MORNING).to_json())
 
 
 class _Clock:
-    """The morning's clock, until another one takes over."""
+    """The clock of that morning until it is replaced."""
 
     read: Callable[[], float] = staticmethod(lambda: MORNING)
 
@@ -96,7 +106,7 @@ class _Clock:
 
 
 def worker_events(morning: Morning) -> dict[str, dict[str, Any]]:
-    """For every post an SQS batch with its job; then what a queue can do besides."""
+    """Return an SQS batch for each post, and batches with duplicates and jobs that cannot be read."""
     jobs = {post.name: morning.job(post.name) for post in POSTS}
     poisoned = '{"not": "a job"}'
     return {f"worker-{name}": _batch(body) for name, body in jobs.items()} | {
@@ -107,7 +117,7 @@ def worker_events(morning: Morning) -> dict[str, dict[str, Any]]:
 
 
 def receiver_events(morning: Morning, now: float, about: str = "toxic") -> dict[str, dict[str, Any]]:
-    """Requests from Slack to the receiver, signed now: they are refused five minutes later, as they should be."""
+    """Return Slack's requests to the receiver, signed with the time `now`; they expire after five minutes."""
     identity, secret = morning.workspace.identity, morning.workspace.signing_secret
 
     def request(payload: dict[str, Any], *, secret: str = secret, retry: int = 0, base64: bool = False) -> Any:
@@ -146,3 +156,25 @@ def _message(number: int, body: str) -> dict[str, Any]:
             "ApproximateFirstReceiveTimestamp": sent,
         },
     }
+
+
+def write(events: Mapping[str, dict[str, Any]], folder: Path = FOLDER) -> list[Path]:
+    """Write each event to a file of its name, atomically; return the files."""
+    folder.mkdir(exist_ok=True)
+    files = []
+    for name, event in events.items():
+        file = folder / f"{name}.json"
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps(event, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        files.append(part.replace(file))
+    return files
+
+
+def write_all(folder: Path = FOLDER) -> list[Path]:
+    morning = Morning(time.time)
+    return write(worker_events(morning) | receiver_events(morning, time.time()), folder)
+
+
+if __name__ == "__main__":
+    for file in write_all():
+        print(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)

@@ -1,4 +1,4 @@
-"""The ledger's table: missing, with another key, or without an end to its rows."""
+"""Findings about the ledger's table: missing, wrong key, no expiry."""
 
 from __future__ import annotations
 

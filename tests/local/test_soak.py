@@ -1,4 +1,4 @@
-"""`make soak`: what it plans, what it would find, and the whole of it in small."""
+"""`make soak`: its plan, the problems that it finds, and the whole of it on a small scale."""
 
 from __future__ import annotations
 
@@ -17,34 +17,38 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from local.faults import Faults, ResetEarly
-from local.soak import logs, sender
-from local.soak.crew import Door
-from local.soak.findings import Findings, in_the_answers, in_the_dead_letter_queue, in_the_logs, in_the_threads
-from local.soak.people import People
+from local.soak import checks, soak
 from local.soak.plan import Size, Step, steps
-from local.soak.weather import Weather
+from local.soak.users import Users
+from local.soak.workers import RandomFaults, WorkersSlack
 
 if TYPE_CHECKING:
-    from local.soak.people import Written
     from local.soak.plan import Act
+    from local.soak.users import Written
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SIZE = Size(deliveries=400, reactions=100, poisoned=3)
 
 
-def told(people: People, number: int = 1) -> Written:
-    """A message in the channel itself, whose reaction the bot has been told of."""
-    assert people.reaction(number, 0) is not None
-    people.told(number, sent_at=10.0)
-    return people.messages[number]
+def acknowledged(users: Users, number: int = 1) -> Written:
+    """Return a message whose reaction the receiver has accepted."""
+    assert users.react(number, 0) is not None
+    users.acknowledged(number, sent_at=10.0)
+    return users.messages[number]
 
 
-def answer(people: People, written: Written, outcome: str | None = None, state: str = "", **elsewhere: Any) -> None:
-    """A verdict of the bot's."""
+def answer(users: Users, written: Written, outcome: str | None = None, state: str = "", **elsewhere: Any) -> None:
+    """Post a verdict as the bot."""
     key = f"T0LOCAL/{written.channel}/{written.ts}/{state}"
     mark = {"event_type": "toxicity_verdict", "event_payload": {"key": key, "outcome": outcome or written.outcome}}
     place = {"thread_ts": written.thread_ts, "metadata": mark} | elsewhere
-    people.workspace.post(written.channel, people.workspace.identity.bot_user_id, "a verdict", **place)
+    users.workspace.post(written.channel, users.workspace.identity.bot_user_id, "a verdict", **place)
+
+
+def threads(users: Users) -> checks.Results:
+    results = checks.Results()
+    checks.check_threads(users, results)
+    return results
 
 
 def test_a_seed_always_gives_the_same_plan_and_another_seed_another() -> None:
@@ -55,9 +59,9 @@ def test_a_seed_always_gives_the_same_plan_and_another_seed_another() -> None:
 def test_a_plan_holds_what_it_was_asked_for() -> None:
     plan = steps(1, SIZE)
     acts = Counter(step.act for step in plan)
-    told_of = {(step.number, step.reactor) for step in plan if step.act in ("deliver", "lose_ack", "forge")}
+    reactions = {(step.number, step.reactor) for step in plan if step.act in ("deliver", "lose_ack", "forge")}
     assert acts["deliver"] + acts["lose_ack"] + acts["forge"] == 400
-    assert len(told_of) == 100
+    assert len(reactions) == 100
     assert (acts["poison"], acts["kill"]) == (3, 5)
     assert min(acts[act] for act in ("edit", "delete", "forge", "lose_ack")) > 0
 
@@ -75,57 +79,57 @@ def test_a_size_that_cannot_be_is_refused() -> None:
 
 
 @pytest.mark.parametrize("state", ["edited after the reaction", "deleted", "as it was"])
-def test_one_verdict_where_one_belongs_is_no_offence(state: str) -> None:
-    people = People(1, SIZE)
-    written = told(people)
-    answer(people, written)
+def test_one_verdict_where_one_belongs_is_no_problem(state: str) -> None:
+    users = Users(1, SIZE)
+    written = acknowledged(users)
+    answer(users, written)
     if state.startswith("edited"):
-        people.edit(1)
+        users.edit(1)
     elif state == "deleted":
-        people.delete(1)
-    assert in_the_threads(people).offenders == []
+        users.delete(1)
+    assert threads(users).problems == []
 
 
 @pytest.mark.parametrize(
-    ("offence", "posts"),
+    ("problem", "posts"),
     [
         ("missing", []),
         ("duplicate", [{}, {}]),
         ("unknown state", [{}, {"state": "1731000000.000000"}]),
-        ("astray", [{"thread_ts": None}]),
+        ("wrong thread", [{"thread_ts": None}]),
         ("wrong", [{"outcome": "a guess"}]),
     ],
 )
-def test_an_offence_is_found_and_its_message_named(offence: str, posts: list[dict[str, Any]]) -> None:
-    people = People(1, SIZE)
-    written = told(people)
+def test_a_problem_is_found_and_its_message_named(problem: str, posts: list[dict[str, Any]]) -> None:
+    users = Users(1, SIZE)
+    written = acknowledged(users)
     for post in posts:
-        answer(people, written, **post)
-    found = in_the_threads(people)
-    assert found.offences == {offence: 1}
-    assert written.ts in found.offenders[0]
+        answer(users, written, **post)
+    found = threads(users)
+    assert found.counts == {problem: 1}
+    assert written.ts in found.problems[0]
 
 
 def test_a_verdict_on_the_last_state_is_missing_if_only_an_earlier_one_was_judged() -> None:
-    people = People(1, SIZE)
-    written = told(people)
-    answer(people, written)
-    people.edit(1)
-    people.told(1, sent_at=written.changed_at + 1)
-    assert in_the_threads(people).offences == {"missing": 1}
-    answer(people, written, state=written.states[-1])
-    assert in_the_threads(people).offenders == []
+    users = Users(1, SIZE)
+    written = acknowledged(users)
+    answer(users, written)
+    users.edit(1)
+    users.acknowledged(1, sent_at=written.changed_at + 1)
+    assert threads(users).counts == {"missing": 1}
+    answer(users, written, state=written.states[-1])
+    assert threads(users).problems == []
 
 
 def test_a_verdict_that_only_forged_requests_asked_for_is_found() -> None:
-    people = People(1, SIZE)
-    people.reaction(1, 0)
-    answer(people, people.messages[1])
-    assert in_the_threads(people).offences == {"uncalled": 1}
+    users = Users(1, SIZE)
+    users.react(1, 0)
+    answer(users, users.messages[1])
+    assert threads(users).counts == {"unrequested": 1}
 
 
 @pytest.mark.parametrize(
-    ("bodies", "offences"),
+    ("bodies", "problems"),
     [
         (["poison"], {}),
         ([], {"dead letter": 1}),
@@ -134,26 +138,26 @@ def test_a_verdict_that_only_forged_requests_asked_for_is_found() -> None:
     ],
 )
 def test_the_dead_letter_queue_holds_what_is_poisoned_and_nothing_else(
-    bodies: list[str], offences: dict[str, int]
+    bodies: list[str], problems: dict[str, int]
 ) -> None:
-    found = Findings()
-    in_the_dead_letter_queue(bodies, {"poison"}, found)
-    assert found.offences == offences
+    found = checks.Results()
+    checks.check_dead_letters(bodies, {"poison"}, found)
+    assert found.counts == problems
 
 
-def test_the_weather_meets_a_tenth_of_all_calls_with_every_kind_of_fault() -> None:
-    weather = Weather("seed", kill=lambda: None, patience=1)
+def test_a_tenth_of_all_calls_fails_in_every_way() -> None:
+    faults = RandomFaults("seed", kill=lambda: None, timeout=1)
     for _ in range(20_000):
-        weather.take("chat.postMessage")
-    assert 1_700 < weather.met.total() < 2_300
-    assert len(weather.met) == 10
+        faults.take("chat.postMessage")
+    assert 1_700 < faults.counts.total() < 2_300
+    assert len(faults.counts) == 10
 
 
 def test_what_the_workers_count_is_counted_although_one_died_while_it_wrote(tmp_path: Path) -> None:
     (tmp_path / "worker 0.log").write_text(
         '{"JobEnded":[1],"reason":"toxic"}\n{"JobPostponed":[1],"reason":"X"}\n{"JobEn'
     )
-    assert logs.tries(tmp_path) == {"ended toxic": 1, "postponed X": 1}
+    assert checks.attempts(tmp_path) == {"ended toxic": 1, "postponed X": 1}
 
 
 UNCAUGHT = (
@@ -162,7 +166,7 @@ UNCAUGHT = (
 
 
 @pytest.mark.parametrize(
-    ("log", "text", "offences"),
+    ("log", "text", "problems"),
     [
         ("worker 0.log", '{"JobFailed":[1],"reason":"JobError"}\n', {}),
         ("worker 0.log", '{"JobFailed":[1],"reason":"KeyError"}\n' * 2, {"failed": 1}),
@@ -174,11 +178,11 @@ UNCAUGHT = (
         ("worker 0.log", "the token: xoxb-local", {"leak": 1}),  # half a line
     ],
 )
-def test_what_must_not_stand_in_a_log_is_found(log: str, text: str, offences: dict[str, int], tmp_path: Path) -> None:
+def test_what_must_not_stand_in_a_log_is_found(log: str, text: str, problems: dict[str, int], tmp_path: Path) -> None:
     (tmp_path / log).write_text(text)
-    found = Findings()
-    in_the_logs(tmp_path, ["You idiot.", "xoxb-local"], found)
-    assert found.offences == offences
+    found = checks.Results()
+    checks.check_logs(tmp_path, ["You idiot.", "xoxb-local"], found)
+    assert found.counts == problems
 
 
 class OneAnswer(BaseHTTPRequestHandler):
@@ -196,48 +200,46 @@ class OneAnswer(BaseHTTPRequestHandler):
 
 
 @pytest.mark.parametrize(
-    ("status", "act", "offences"),
+    ("status", "act", "refused"),
     [
-        (200, "deliver", {}),
-        (401, "deliver", {"refused": 1}),
-        (503, "lose_ack", {"refused": 1}),
-        (200, "forge", {"refused": 1}),
-        (401, "forge", {}),
+        (200, "deliver", 0),
+        (401, "deliver", 1),
+        (503, "lose_ack", 1),
+        (200, "forge", 1),
+        (401, "forge", 0),
     ],
 )
 def test_a_delivery_that_never_gets_the_right_answer_is_found(
-    status: int, act: Act, offences: dict[str, int], monkeypatch: pytest.MonkeyPatch
+    status: int, act: Act, refused: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sender, "RETRY_DELAYS", (0, 0, 0))
+    monkeypatch.setattr(soak, "RETRY_DELAYS", (0, 0, 0))
     monkeypatch.setattr(OneAnswer, "status", status, raising=False)
-    people = People(1, SIZE)
-    people.reaction(1, 0)
+    users = Users(1, SIZE)
+    users.react(1, 0)
     with ThreadingHTTPServer(("127.0.0.1", 0), OneAnswer) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        slack = sender.Sender(people, f"http://127.0.0.1:{server.server_port}/")
-        slack.deliver(Step(act, 1, 0), b"{}")
+        slack = soak.Sender(users, f"http://127.0.0.1:{server.server_port}/")
+        slack.send(Step(act, 1, 0), b"{}")
         server.shutdown()
         thread.join()
-    found = Findings()
-    in_the_answers(slack.refused, found)
-    assert found.offences == offences
-    assert slack.statuses.total() == (4 if offences else 1)
-    assert bool(people.messages[1].told_at) == (status == 200 and act == "deliver")
+    assert len(slack.refused) == refused
+    assert slack.statuses.total() == (4 if refused else 1)
+    assert bool(users.messages[1].acknowledged_at) == (status == 200 and act == "deliver")
 
 
 def test_a_post_may_appear_after_its_connection_was_reset() -> None:
-    people = People(1, SIZE)
-    written = told(people)
-    call = {"channel": written.channel, "text": "late", "thread_ts": written.ts, "token": people.workspace.token}
-    with Door(people, Weather("seed", kill=lambda: None, patience=1)) as slack:
+    users = Users(1, SIZE)
+    written = acknowledged(users)
+    call = {"channel": written.channel, "text": "late", "thread_ts": written.ts, "token": users.workspace.token}
+    with WorkersSlack(users, RandomFaults("seed", kill=lambda: None, timeout=1)) as slack:
         slack.faults = Faults()
         slack.faults.add("chat.postMessage", ResetEarly(0.2))
         with pytest.raises(ConnectionError):
             urllib.request.urlopen(f"{slack.url}chat.postMessage", urllib.parse.urlencode(call).encode(), timeout=30)
-        assert len(people.workspace.thread(written.channel, written.ts)) == 1
+        assert len(users.workspace.thread(written.channel, written.ts)) == 1
         deadline = time.monotonic() + 30
-        while len(people.workspace.thread(written.channel, written.ts)) == 1:
+        while len(users.workspace.thread(written.channel, written.ts)) == 1:
             assert time.monotonic() < deadline, "expected the post to appear"
             time.sleep(0.01)
     (call_made,) = slack.calls
@@ -248,8 +250,8 @@ def test_the_whole_of_it_in_small() -> None:
     command = [sys.executable, "-m", "local.soak", "--seed", "5", "--deliveries", "60", "--reactions", "25"]
     ended = subprocess.run([*command, "--poisoned", "2"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "duplicate 0, missing 0, astray 0" in ended.stdout
+    assert "duplicate 0, missing 0, wrong thread 0" in ended.stdout
     assert "refused 0, dead letter 0, failed 0, traceback 0, leak 0" in ended.stdout
     (verdicts,) = re.findall(r"verdicts +(\d+):", ended.stdout)
     assert int(verdicts) > 0
-    assert "poisoned jobs   2" in ended.stdout
+    assert "poisoned jobs     2" in ended.stdout

@@ -1,0 +1,228 @@
+"""What the bot receives: Slack's signed requests, their delivery over HTTP, and Lambda's events for them."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import http.client
+import json
+import ssl
+import time
+import urllib.error
+import urllib.request
+from base64 import b32encode, b64encode, urlsafe_b64encode
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from local.workspace import Event, Identity
+
+USER_AGENT = "Slackbot 1.0 (+https://api.slack.com/robots)"
+ANSWER_SECONDS = 3.0  # an answer that comes later is a failed delivery
+RETRY_DELAYS = (0.0, 60.0, 300.0)  # seconds, see docs.slack.dev/apis/events-api
+
+
+def event_callback(
+    event: Event, identity: Identity, clock: Callable[[], float] = time.time, *, is_ext_shared: bool = False
+) -> dict[str, Any]:
+    """Return the envelope of an event; the same event always gets the same id."""
+    digest = hashlib.sha256(json.dumps([identity.team_id, event], sort_keys=True).encode()).digest()
+    context = {"et": event["type"], "tid": identity.team_id, "aid": identity.app_id}
+    return {
+        "token": identity.verification_token,
+        "team_id": identity.team_id,
+        "context_team_id": identity.team_id,
+        "context_enterprise_id": identity.enterprise_id,
+        "api_app_id": identity.app_id,
+        "event": event,
+        "type": "event_callback",
+        "event_id": "Ev" + b32encode(digest).decode()[:10],
+        "event_time": int(clock()),
+        "authorizations": [
+            {
+                "enterprise_id": identity.enterprise_id,
+                "team_id": identity.team_id,
+                "user_id": identity.bot_user_id,
+                "is_bot": True,
+                "is_enterprise_install": False,
+            }
+        ],
+        "is_ext_shared_channel": is_ext_shared,
+        "event_context": "4-" + urlsafe_b64encode(json.dumps(context).encode()).decode().rstrip("="),
+    }
+
+
+def url_verification(identity: Identity, challenge: str) -> dict[str, Any]:
+    return {"token": identity.verification_token, "challenge": challenge, "type": "url_verification"}
+
+
+def app_rate_limited(identity: Identity, clock: Callable[[], float] = time.time) -> dict[str, Any]:
+    """Return what Slack sends once a minute to an app that exceeds its rate limit for events."""
+    minute = int(clock()) // 60 * 60
+    names = {"token": identity.verification_token, "type": "app_rate_limited", "team_id": identity.team_id}
+    return names | {"minute_rate_limited": minute, "api_app_id": identity.app_id}
+
+
+def encoded(payload: Mapping[str, Any]) -> bytes:
+    """Return the body of a request: the bytes that are signed."""
+    return json.dumps(payload, separators=(",", ":")).encode()
+
+
+def signed(body: bytes, secret: str, timestamp: int, *, retry_num: int = 0, retry_reason: str = "") -> dict[str, str]:
+    """Return the headers of Slack's request: docs.slack.dev/authentication/verifying-requests-from-slack."""
+    digest = hmac.new(secret.encode(), f"v0:{timestamp}:".encode() + body, hashlib.sha256).hexdigest()
+    headers = {"X-Slack-Request-Timestamp": str(timestamp), "X-Slack-Signature": f"v0={digest}"}
+    headers |= {"Content-Type": "application/json", "User-Agent": USER_AGENT, "Accept": "*/*"}
+    retry = {"X-Slack-Retry-Num": str(retry_num), "X-Slack-Retry-Reason": retry_reason} if retry_num else {}
+    return headers | retry
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """The result of one attempt: `status` is 0 without an answer, `failure` is Slack's reason for a retry."""
+
+    status: int
+    seconds: float
+    failure: str = ""
+    no_retry: bool = False
+    body: bytes = b""
+
+
+def deliver(
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    timeout: float = ANSWER_SECONDS,
+    *,
+    stopwatch: Callable[[], float] = time.monotonic,
+) -> Delivery:
+    """Send one request; as for Slack, an answer after the time-out is a failure."""
+    request = urllib.request.Request(url, data=body, headers=dict(headers), method="POST")
+    start = stopwatch()
+    status, no_retry, text, failure = 0, False, b"", ""
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            status, text = answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            status, text, failure = error.code, error.read(), "http_error"
+            no_retry = error.headers.get("X-Slack-No-Retry") == "1"
+    except OSError as error:
+        failure = _connection_failure(error)
+    except http.client.HTTPException:
+        failure = "unknown_error"
+    seconds = stopwatch() - start
+    return Delivery(status, seconds, "http_timeout" if seconds > timeout else failure, no_retry, text)
+
+
+class Deliveries:
+    """Sends events as Slack does: up to three retries until an answer is 2xx, each attempt with a new signature."""
+
+    def __init__(
+        self,
+        url: str,
+        secret: str,
+        *,
+        delays: Sequence[float] = RETRY_DELAYS,
+        timeout: float = ANSWER_SECONDS,
+        clock: Callable[[], float] = time.time,
+        wait: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self.url = url
+        self.secret = secret
+        self._delays = delays
+        self._timeout = timeout
+        self._clock = clock
+        self._wait = wait
+
+    def send(self, payload: Mapping[str, Any]) -> list[Delivery]:
+        """Return all attempts; the last one decides."""
+        body = encoded(payload)
+        attempts = [deliver(self.url, body, signed(body, self.secret, int(self._clock())), self._timeout)]
+        for number, delay in enumerate(self._delays, start=1):
+            last = attempts[-1]
+            if not last.failure or last.no_retry:
+                break
+            self._wait(delay)
+            again = signed(body, self.secret, int(self._clock()), retry_num=number, retry_reason=last.failure)
+            attempts.append(deliver(self.url, body, again, self._timeout))
+        return attempts
+
+
+def _connection_failure(error: OSError) -> str:
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(cause, TimeoutError):
+        return "http_timeout"
+    return "ssl_error" if isinstance(cause, ssl.SSLError) else "connection_failed"
+
+
+def api_gateway_event(
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    source_ip: str = "203.0.113.7",
+    base64_encoded: bool = False,
+    clock: Callable[[], float] = time.time,
+    path: str = "/slack/events",
+) -> dict[str, Any]:
+    """Return the HTTP API's event, payload format 2.0; API Gateway encodes bodies that are not declared as text."""
+    now = clock()
+    names = {name.lower(): value for name, value in headers.items()}
+    http = {"method": "POST", "path": path, "protocol": "HTTP/1.1", "sourceIp": source_ip}
+    return {
+        "version": "2.0",
+        "routeKey": f"POST {path}",
+        "rawPath": path,
+        "rawQueryString": "",
+        "headers": names | {"content-length": str(len(body))},
+        "requestContext": {
+            "accountId": "000000000000",
+            "apiId": "local",
+            "domainName": "local.execute-api.eu-central-1.amazonaws.com",
+            "domainPrefix": "local",
+            "http": http | {"userAgent": names.get("user-agent", "")},
+            "requestId": hashlib.sha256(body + str(now).encode()).hexdigest()[:16],
+            "routeKey": f"POST {path}",
+            "stage": "$default",
+            "time": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now)),
+            "timeEpoch": int(now * 1000),
+        },
+        "body": b64encode(body).decode() if base64_encoded else body.decode(),
+        "isBase64Encoded": base64_encoded,
+    }
+
+
+def sqs_event(
+    messages: Sequence[Mapping[str, Any]], queue_arn: str = "arn:aws:sqs:eu-central-1:000000000000:jobs"
+) -> dict[str, Any]:
+    """Return the event that Lambda makes of the messages from boto3's `receive_message`."""
+    return {"Records": [_sqs_record(message, queue_arn) for message in messages]}
+
+
+def _sqs_record(message: Mapping[str, Any], queue_arn: str) -> dict[str, Any]:
+    if "Attributes" not in message:
+        raise ValueError(
+            f"message {message['MessageId']} has no attributes, which Lambda always sends: "
+            'call receive_message with MessageSystemAttributeNames=["All"]'
+        )
+    return {
+        "messageId": message["MessageId"],
+        "receiptHandle": message["ReceiptHandle"],
+        "body": message["Body"],
+        "attributes": dict(message["Attributes"]),
+        "messageAttributes": {
+            name: _sqs_attribute(value) for name, value in message.get("MessageAttributes", {}).items()
+        },
+        "md5OfBody": message["MD5OfBody"],
+        "eventSource": "aws:sqs",
+        "eventSourceARN": queue_arn,
+        "awsRegion": queue_arn.split(":")[3],
+    }
+
+
+def _sqs_attribute(value: Mapping[str, Any]) -> dict[str, Any]:
+    binary = {"binaryValue": b64encode(value["BinaryValue"]).decode()} if "BinaryValue" in value else {}
+    text = {"stringValue": value["StringValue"]} if "StringValue" in value else {}
+    return text | binary | {"stringListValues": [], "binaryListValues": [], "dataType": value["DataType"]}

@@ -1,0 +1,139 @@
+"""`make fuzz`: call the receiver with generated requests and fail if any of them makes it raise.
+
+Most requests are signed correctly, so that they reach the code behind the signature. Hypothesis reduces a request that
+fails to a small one, prints it, and keeps it in `--findings`: the next run begins with it.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import copy
+import dataclasses
+import importlib
+import json
+import os
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.database import DirectoryBasedExampleDatabase
+
+from local.aws import EmbeddedAws
+from local.bot import ROOT
+from local.events import app_rate_limited, encoded, event_callback, signed, url_verification
+from local.workspace import Identity
+
+SECRET = "local-signing-secret"
+STATUSES = {200, 400, 401, 413}  # and 503 while the queue is missing
+LARGE = (256 * 1024, 700_000)  # bytes: more than the receiver reads, less than API Gateway accepts
+EXAMPLES = 500  # between two looks at the clock
+
+ITEM = {"type": "message", "channel": "C0GENERAL", "ts": "1731000000.000100"}
+REACTION = {"type": "reaction_added", "user": "U0GRACE", "reaction": "biohazard_sign", "item": ITEM}
+PAYLOADS = [
+    event_callback(REACTION | {"item_user": "U0ADA", "event_ts": "1731000000.000200"}, Identity()),
+    event_callback(REACTION | {"reaction": "wave::skin-tone-2"}, Identity()),
+    url_verification(Identity(), "a challenge"),
+    app_rate_limited(Identity()),
+]
+# Values that often break a parser; the long number has more digits than Python converts.
+_SCALARS = [None, True, 0, -1, 2**63, 1e308, float("nan"), "", "0", "9" * 5000, "\x00", "\ud800", "\u0661", "v0="]
+ODD: st.SearchStrategy[Any] = st.sampled_from([*_SCALARS, [], {}, [[]], [{}], {"": None}]).map(copy.deepcopy)
+_CONTAINERS: st.SearchStrategy[Any] = st.dictionaries(st.text(max_size=3), ODD) | st.lists(ODD)
+VALUES = ODD | st.integers(-1, 1) | st.text(max_size=9) | _CONTAINERS
+
+
+def mostly(usual: Any, *others: Any) -> st.SearchStrategy[Any]:
+    """Draw the usual value nine times out of ten."""
+    return st.integers(0, 9).flatmap(lambda number: st.just(usual) if number else st.sampled_from(others))
+
+
+@st.composite
+def payloads(draw: st.DrawFn) -> Any:
+    """Draw one of Slack's payloads with up to three values replaced or removed, or any other JSON."""
+    if not draw(st.integers(0, 9)):
+        return draw(VALUES)
+    payload = json.loads(json.dumps(draw(st.sampled_from(PAYLOADS))))
+    for _ in range(draw(st.integers(0, 3))):
+        place, key = payload, draw(st.sampled_from(sorted(payload)))
+        while isinstance(place[key], dict) and place[key] and draw(st.booleans()):
+            place = place[key]
+            key = draw(st.sampled_from(sorted(place)))
+        place[key] = draw(VALUES)
+        if len(place) > 1 and not draw(st.integers(0, 9)):
+            del place[key]
+    return payload
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw an API Gateway event of either payload version, its body as text or in Base64."""
+    body = draw(payloads().map(encoded) if draw(st.integers(0, 5)) else st.binary())
+    body = draw(mostly(b"", b"[" * 100_000)) + body + b" " * draw(mostly(0, *LARGE))
+    headers = signed(body, draw(mostly(SECRET, "another")), int(time.time()) - draw(mostly(0, 301, -301, 10**9)))
+    for name in draw(mostly((), sorted(headers))):
+        headers |= {draw(st.sampled_from([name, name.lower()])): draw(ODD)}
+    is_base64 = draw(st.booleans())
+    text = base64.b64encode(body).decode() if is_base64 else body.decode("utf-8", "surrogateescape")
+    event: dict[str, Any] = {"headers": headers, "body": text, "isBase64Encoded": is_base64}
+    if draw(st.booleans()):
+        event |= {"version": "1.0", "multiValueHeaders": {name: [value, value] for name, value in headers.items()}}
+    for name in draw(mostly((), *[[name] for name in event])):
+        event |= {name: draw(VALUES)}
+    return event
+
+
+def check(receiver: Any, event: dict[str, Any]) -> int:
+    """Return the status of the receiver's answer; raises whatever the handler raises, or ValueError."""
+    answer = receiver.handler(event, None)
+    strings = [answer["body"], *answer["headers"], *answer["headers"].values()]
+    known = STATUSES if receiver.settings.jobs_queue_url == os.environ["JOBS_QUEUE_URL"] else STATUSES | {503}
+    if answer["statusCode"] not in known or not all(isinstance(string, str) for string in strings):
+        raise ValueError(f"expected one of the statuses {known} and strings, got {answer['statusCode']}")
+    return int(answer["statusCode"])
+
+
+def fuzz(receiver: Any, seconds: float, findings: Path) -> Counter[int]:
+    """Call the receiver for so many seconds and count the answers; raises what a call raises."""
+    answers: Counter[int] = Counter()
+    present = receiver.settings
+    missing = dataclasses.replace(present, jobs_queue_url=f"{present.jobs_queue_url}-missing")
+    database = DirectoryBasedExampleDatabase(findings)
+
+    @settings(max_examples=EXAMPLES, database=database, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(requests(), mostly(present, missing))
+    def call(event: dict[str, Any], chosen: Any) -> None:
+        receiver.settings = chosen
+        answers[check(receiver, event)] += 1
+
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        call()
+    return answers
+
+
+def main(
+    seconds: int = 300,
+    receiver: Annotated[str, typer.Option(help="The module whose handler is called.")] = "toxicity_bot.receiver",
+    findings: Annotated[Path, typer.Option(help="Where requests that failed are kept.")] = ROOT / "build" / "fuzz",
+) -> None:
+    """Fuzz the receiver; exit with 0 if no request made it raise."""
+    with EmbeddedAws() as aws, Path(os.devnull).open("w") as log:
+        environ = aws.environ | {"SLACK_SIGNING_SECRET": SECRET}
+        os.environ.clear()  # nothing of the user's own configuration
+        os.environ.update(environ)
+        with contextlib.redirect_stdout(log):  # the receiver's logger keeps the stream it finds at import
+            module = importlib.import_module(receiver)
+            answers = fuzz(module, seconds, findings)
+    print(f"{answers.total()} requests in {seconds} s, none raised; answers by status: {dict(answers)}")
+
+
+if __name__ == "__main__":
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(main)
+    app()

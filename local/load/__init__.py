@@ -1,1 +1,0 @@
-"""`make load`: how fast reactions are acknowledged, how fast they are judged, and what becomes of too many of them."""

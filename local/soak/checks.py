@@ -1,0 +1,110 @@
+"""Check the threads, the answers, the dead-letter queue and the logs at the end of a soak.
+
+A message has at most one verdict for each of its states; at least one if a request about it was acknowledged and it was
+not deleted; and one for its last state if a request was acknowledged after its last edit.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from local.soak.users import Users, Written
+    from local.workspace import Message
+
+Problem = Literal[
+    "duplicate", "missing", "wrong thread", "unknown state", "unrequested", "wrong",
+    "refused", "dead letter", "failed", "traceback", "leak",
+]  # fmt: skip
+
+_TRACEBACK = re.compile(r"Traceback \(most recent call last\):(?:\n[ \t].*)*\n?([\w.]*)")
+
+
+@dataclass
+class Results:
+    """Counts of outcomes and problems, and in `problems` a line for each problem."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    counts: Counter[Problem] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+
+    def add(self, problem: Problem, where: str) -> None:
+        self.counts[problem] += 1
+        self.problems.append(f"{problem}: {where}")
+
+
+def check_threads(users: Users, results: Results) -> None:
+    """Compare every verdict in the workspace with the message that it is about."""
+    posts: dict[str, list[Message]] = {}
+    for channel in users.workspace.channels:
+        for message in users.workspace.conversation(channel.id):
+            if (mark := message.get("metadata")) is not None:
+                posts.setdefault(mark["event_payload"]["key"].split("/")[2], []).append(message)
+                results.outcomes[mark["event_payload"]["outcome"]] += 1
+    for written in users.messages.values():
+        _check_message(written, posts.get(written.ts, []), results)
+
+
+def _check_message(written: Written, posts: list[Message], results: Results) -> None:
+    where = f"message {written.ts} in {written.channel}, states {written.states}"
+    payloads = [post["metadata"]["event_payload"] for post in posts]
+    verdicts = Counter(payload["key"].split("/")[3] for payload in payloads)
+    for state, number in verdicts.items():
+        if number > 1:
+            results.add("duplicate", f"{where}, {number} verdicts on state {state!r}")
+        if state not in written.states:
+            results.add("unknown state", f"{where}, a verdict on state {state!r}")
+    if any(post.get("thread_ts") != written.thread_ts for post in posts):
+        results.add("wrong thread", f"{where}, a verdict outside its thread")
+    if not written.acknowledged_at:
+        if posts:
+            results.add("unrequested", f"{where}, a verdict without a valid request")
+    elif not written.deleted:
+        if not posts or (written.acknowledged_at > written.changed_at and written.states[-1] not in verdicts):
+            results.add("missing", f"{where}, verdicts on {sorted(verdicts)}")
+        if len(written.states) == 1 and any(payload["outcome"] != written.outcome for payload in payloads):
+            results.add("wrong", f"{where}, a verdict other than {written.outcome}")
+
+
+def check_dead_letters(bodies: list[str], poisoned: set[str], results: Results) -> None:
+    """Check that the dead-letter queue holds each poisoned job once, and nothing else."""
+    for body, number in Counter(bodies).items():
+        if body not in poisoned or number > 1:
+            results.add("dead letter", f"{number} x {body}")
+    for body in poisoned.difference(bodies):
+        results.add("dead letter", f"missing: {body}")
+
+
+def check_logs(folder: Path, secrets: Iterable[str], results: Results) -> None:
+    """Check that only poisoned jobs fail, that nothing raises, and that no log contains a secret or a text."""
+    for attempt, number in attempts(folder).items():
+        if attempt.startswith("failed ") and attempt != "failed JobError":
+            results.add("failed", f"{number} x {attempt}")
+    for log in sorted(folder.glob("*.log")):
+        text = log.read_text(errors="replace")
+        for error in _TRACEBACK.findall(text):
+            results.add("traceback", f"{log.name}: {error}")
+        for secret in secrets:
+            if secret in text:
+                results.add("leak", f"{log.name}: {secret}")
+
+
+def attempts(folder: Path) -> Counter[str]:
+    """Count the results of all attempts at jobs by the metrics in the workers' logs."""
+    counts: Counter[str] = Counter()
+    for log in folder.glob("worker*.log"):
+        for line in log.read_text(errors="replace").splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue  # half a line: the worker was killed while it wrote
+            for name in ("JobEnded", "JobPostponed", "JobFailed"):
+                counts[f"{name.removeprefix('Job').lower()} {entry.get('reason')}"] += name in entry
+    return +counts

@@ -1,0 +1,131 @@
+"""The worker processes of a soak: killed at random, replaced, and with a Slack in which calls fail at random."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from local.bot import Process
+from local.faults import DROPPED, ErrorBody, Fault, Faults, HtmlError, Postponed, RateLimited, Reset, ResetEarly, Slow
+from local.lambda_context import load
+from local.slack_server import SlackServer
+from local.soak.worker import COMPRESSION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from local.faults import Reply
+    from local.soak.users import Users
+
+SLACK_TIMEOUT_SECONDS = load("slack_messages").TIMEOUT_SECONDS / COMPRESSION
+
+
+@dataclass(frozen=True)
+class Killed(Fault):
+    """The calling process is killed while it waits; the call is carried out `seconds` later, or never."""
+
+    kill: Callable[[], object]
+    seconds: float | None
+
+    def before(self, closing: threading.Event) -> Reply | None:
+        self.kill()
+        if self.seconds is None:
+            return DROPPED
+        closing.wait(self.seconds)
+        return None
+
+    def after(self, _reply: Reply) -> Reply:
+        return DROPPED
+
+
+class RandomFaults(Faults):
+    """Makes a tenth of all calls fail, whatever their method; `timeout` is the worker's for an answer of Slack."""
+
+    def __init__(self, seed: str, kill: Callable[[], object], timeout: float) -> None:
+        super().__init__()
+        self.counts: Counter[str] = Counter()
+        self._random = Random(seed)  # noqa: S311 - reproducible, not secret
+        uniform = self._random.uniform
+        # The name of a fault, how many calls in a thousand it hits, and the fault.
+        self._kinds: list[tuple[str, float, Callable[[], Fault]]] = [
+            ("429", 25, lambda: RateLimited("1")),
+            ("502 page", 15, lambda: HtmlError(502)),
+            ("fatal_error", 5, ErrorBody),
+            ("reset before the work", 10, lambda: Reset(before_work=True)),
+            ("reset after the work", 15, lambda: Reset(before_work=False)),
+            ("reset, then the work done", 5, lambda: ResetEarly(timeout * uniform(0.1, 1))),
+            ("slow", 15, lambda: Slow(uniform(0, timeout / 2))),
+            ("work done after the time-out", 5, lambda: Slow(timeout * uniform(1.05, 2))),
+            ("killed before the work", 2.5, lambda: Killed(kill, None)),
+            ("killed, then the work done", 2.5, lambda: Killed(kill, timeout * uniform(0, 1))),
+        ]
+
+    def take(self, method: str) -> Fault:
+        with self._lock:
+            drawn = self._random.uniform(0, 1000)
+            for name, share, fault in self._kinds:
+                if drawn < share:
+                    self.counts[name] += 1
+                    return fault()
+                drawn -= share
+        return super().take(method)
+
+
+class WorkersSlack(SlackServer):
+    """One worker's own Slack server for the shared workspace, so that a call can kill the process that made it."""
+
+    def __init__(self, users: Users, faults: Faults) -> None:
+        super().__init__(users.workspace)
+        self._users = users
+        self.faults = faults
+
+    def answer(self, method: str, token: str | None, arguments: dict[str, Any]) -> Reply:
+        if mark := arguments.get("metadata"):
+            self._users.change_before_post(mark["event_payload"]["key"].split("/")[2])
+        reply = super().answer(method, token, arguments)
+        if isinstance(reply, Postponed):
+            threading.Timer(reply.seconds, self.run, (method, token, arguments)).start()
+            return DROPPED
+        return reply
+
+
+class Worker:
+    """One worker: its Slack server, and the process that currently runs."""
+
+    def __init__(self, name: str, users: Users, environ: Mapping[str, str], logs: Path) -> None:
+        self.faults = RandomFaults(name, self.kill, SLACK_TIMEOUT_SECONDS)
+        self.ends: Counter[str] = Counter()
+        self._slack = WorkersSlack(users, self.faults).start()
+        self._environ = {**environ, "SLACK_API_URL": self._slack.url}
+        self._name, self._logs = name, logs
+        self._lock = threading.Lock()
+        self._process = self._started()
+
+    def kill(self) -> None:
+        """End the process with SIGKILL, and start another one."""
+        with self._lock:
+            self._process.kill()
+            self._replace("killed")
+
+    def replace_ended(self) -> None:
+        """Start another process if this one has ended by itself, as it does when an invocation takes too long."""
+        with self._lock:
+            if self._process.ended:
+                self._replace("out of time")
+
+    def close(self) -> None:
+        self._process.stop()
+        self._slack.close()
+
+    def _replace(self, why: str) -> None:
+        self.ends[why] += 1
+        self._process = self._started()
+
+    def _started(self) -> Process:
+        number = self.ends.total()
+        arguments = ("--seed", f"{self._name} {number}")
+        return Process("local.soak.worker", self._environ, self._logs / f"{self._name}.{number}.log", arguments)

@@ -1,0 +1,70 @@
+"""`make fuzz` finds a planted bug, keeps the request that shows it, and finds none in the receiver."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from local import fuzz
+
+ROOT = Path(__file__).parents[2]
+
+# Raises for an empty or missing time in a payload that is signed correctly.
+PLANTED = """
+from toxicity_bot import receiver
+from toxicity_bot.receiver import settings
+
+def handler(event, context):
+    answer = receiver.handler(event, context)
+    if answer["statusCode"] == 200 and not receiver.verified(event).get("event_time", 1):
+        1 / 0
+    return answer
+"""
+
+
+def run(*arguments: str, python_path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environ = os.environ | ({"PYTHONPATH": str(python_path)} if python_path else {})
+    command = [sys.executable, "-m", "local.fuzz", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=240, check=False)
+
+
+def test_the_receiver_survives_and_gives_every_kind_of_answer(tmp_path: Path) -> None:
+    ended = run("--seconds", "4", "--findings", str(tmp_path))
+    assert ended.returncode == 0, ended.stderr
+    for status in (200, 400, 401, 413):
+        assert f"{status}: " in ended.stdout, f"no request was answered with {status}: {ended.stdout}"
+
+
+def test_a_planted_bug_is_found_and_the_request_kept(tmp_path: Path) -> None:
+    (tmp_path / "planted.py").write_text(PLANTED)
+    arguments = ["--receiver", "planted", "--findings", str(tmp_path / "findings")]
+    found = run("--seconds", "120", *arguments, python_path=tmp_path)
+    assert found.returncode == 1, found.stdout
+    assert "ZeroDivisionError" in found.stderr
+    again = run("--seconds", "1", *arguments, python_path=tmp_path)
+    assert again.returncode == 1, "the kept request comes first in the next run"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"statusCode": 500, "headers": {}, "body": ""},
+        {"statusCode": 503, "headers": {}, "body": ""},
+        {"statusCode": 200, "headers": {"x": 1}, "body": ""},
+        {"statusCode": 200, "headers": {}, "body": None},
+    ],
+)
+def test_an_answer_that_api_gateway_cannot_use_is_a_finding(
+    answer: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOBS_QUEUE_URL", "queue")
+    settings = SimpleNamespace(jobs_queue_url="queue")
+    receiver = SimpleNamespace(settings=settings, handler=lambda event, context: answer)
+    with pytest.raises(ValueError, match="expected one of the statuses"):
+        fuzz.check(receiver, {})

@@ -52,13 +52,13 @@ def test_equal_scores_do_not_break_the_rate(score: float) -> None:
     assert calibration._threshold(np.array([score] * 50), 0.1) > score
 
 
-def test_a_model_is_calibrated_in_place(model: Path, mixed: Path) -> None:
+def test_a_model_is_calibrated_in_place_and_a_second_time_changes_nothing(model: Path, mixed: Path) -> None:
     calibrate(mixed, model, false_positive_rate=RATE, threads=1)
     fields = json.loads((model / "model.json").read_text())
     found = fields["measured"]["calibration"]
     assert fields["temperature"] == found["temperature"] != 1.0
     assert 0 < fields["threshold_maybe"] <= fields["threshold"] <= 1
-    assert found["threshold"]["work"]["false_positive_rate"] <= 0.2
+    assert found["threshold"]["work"]["false_positive_rate"] <= RATE
     assert found["threshold_maybe"]["work"]["false_positive_rate"] <= 0.5
     before, after = found["negative_log_likelihood"]
     assert after <= before
@@ -66,14 +66,10 @@ def test_a_model_is_calibrated_in_place(model: Path, mixed: Path) -> None:
     verify(model)  # the reference scores are those of the new temperature
     assert str(fields["threshold"]) in (model / "MODEL_CARD.md").read_text()
 
-
-def test_a_second_time_changes_nothing(model: Path, mixed: Path) -> None:
-    found = []
-    for _ in range(2):
-        calibrate(mixed, model, false_positive_rate=RATE, threads=1)
-        fields = json.loads((model / "model.json").read_text())
-        found.append([fields["temperature"], fields["threshold"], fields["threshold_maybe"]])
-    assert found[1] == pytest.approx(found[0], abs=2e-3)
+    calibrate(mixed, model, false_positive_rate=RATE, threads=1)
+    again = json.loads((model / "model.json").read_text())
+    for name in ("temperature", "threshold", "threshold_maybe"):
+        assert again[name] == pytest.approx(fields[name], abs=2e-3)
 
 
 def test_too_few_harmless_texts_are_refused(model: Path, mixed: Path) -> None:
@@ -86,10 +82,9 @@ def test_too_few_harmless_texts_are_refused(model: Path, mixed: Path) -> None:
 @pytest.fixture
 def mixed(labelled: Path, tmp_path: Path) -> Path:
     """The labelled texts with some labels flipped: without errors there is no best temperature."""
-    lines = [json.loads(line) for line in labelled.read_text(encoding="utf-8").splitlines()]
-    for number, row in enumerate(lines):
-        if number % 7 == 0:
-            row["label"] = 1 - row["label"]
+    rows = [json.loads(line) for line in labelled.read_text(encoding="utf-8").splitlines()]
+    for row in rows[::7]:
+        row["label"] = 1 - row["label"]
     path = tmp_path / "mixed.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in lines), encoding="utf-8")
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path

@@ -94,16 +94,12 @@ def test_a_second_report_scores_nothing_and_has_the_same_metrics(written: Writte
         assert {**again["models"][name], "milliseconds": 0} == {**found, "milliseconds": 0}
 
 
-def test_without_data_the_page_is_rendered_again(written: Written) -> None:
+def test_a_finished_report_is_rendered_again_and_recorded_with_the_model(written: Written, model: Path) -> None:
     page = written.folder / "report.md"
     before = page.read_bytes()
     page.unlink()
-    assert run("evaluate", "--out", str(written.folder))[0] == 0
-    assert page.read_bytes() == before
-
-
-def test_metrics_are_recorded_with_the_model(written: Written, model: Path) -> None:
     assert run("evaluate", "--record", f"served={model}", "--out", str(written.folder))[0] == 0
+    assert page.read_bytes() == before
     measured = json.loads((model / "model.json").read_text(encoding="utf-8"))["measured"]
     recorded, models = measured["evaluation"], written.report["models"]
     assert recorded["model"]["all"] == models["served"]["all"]

@@ -82,12 +82,6 @@ def test_every_text_is_spelled_differently(data: EvaluationSet) -> None:
     assert all(before != after for before, after in zip(TEXTS, found["leetspeak"], strict=True)), found["leetspeak"]
 
 
-def test_a_slice_without_rows_is_left_out(labelled: Path) -> None:
-    names = [part.name for part in slices(load(labelled, "test"), seed=1)]
-    assert "work chat" in names
-    assert "swearing" not in names
-
-
 def test_one_letter_in_every_fourth_word_is_replaced() -> None:
     text = " ".join(["release"] * 40)
     found = disguise(text, seed=1)

@@ -34,7 +34,7 @@ def assemble(
     """Write the model directory; raises ModelBuildError if its scores are not those of the checkpoint.
 
     A text of more tokens than the window, or than the model can read, is served in several. `about` is what
-    `model_story.about` tells people of data, training and purpose.
+    the model card tells people of data, training and purpose.
     """
     if out.exists() and any(out.iterdir()) and not (out / manifest.FILE_NAME).is_file():
         raise ModelBuildError(f"{out} holds other things than a model: pass an --out that is empty, new or a model's")

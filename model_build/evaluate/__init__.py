@@ -1,4 +1,4 @@
-"""Labelled messages and models come in; how good each model is comes out, beside a baseline that no model may lose to.
+"""Evaluate models on labelled messages beside a simple baseline, and calibrate a model.
 
-`python -m model_build.evaluate --help` says how; docs/evaluation/report.md is what it wrote last.
+docs/evaluation/report.md is what `python -m model_build evaluate` wrote last.
 """

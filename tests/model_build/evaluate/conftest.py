@@ -1,4 +1,4 @@
-"""Labelled messages of our own wording, and the embedded model in a folder that a test may change."""
+"""Labelled messages of our own, and a copy of the embedded model that a test may change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TOXIC = ("You are a stupid idiot, and your {} is worthless.", "Shut up about the
 
 
 def rows() -> list[dict[str, object]]:
-    """Two sources with both labels and one that is all toxic; ten texts of each label and split in the first two."""
+    """Return rows of two sources with ten texts of each label and split, and of one with toxic texts only."""
     found: list[dict[str, object]] = []
     for split, wording in (("train", 0), ("train", 1), ("dev", 1), ("test", 0)):
         ending = {"train": "", "dev": " Really.", "test": " Today."}[split]
@@ -38,7 +38,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """The embedded model: its large files are links, `model.json` and the card are copies."""
+    """The embedded model: the large files are links, `model.json` and the card are copies."""
     folder = tmp_path / "model"
     folder.mkdir()
     for file in (ROOT / "model").iterdir():

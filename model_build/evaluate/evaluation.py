@@ -1,0 +1,188 @@
+"""Evaluate models on one evaluation set: metrics over all rows, by source and by slice, with bootstrap intervals.
+
+`evaluate` returns the contents of `report.json`; `report_files` writes them.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn import config_context
+
+from model_build.benchmark import machine
+from model_build.evaluate.evaluation_set import slices
+from model_build.evaluate.models import cached_scores, milliseconds, progress_bar
+from model_build.metrics import auc, mean, measure, reliability, true_positive_rate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from model_build.evaluate.evaluation_set import EvaluationSet, Slice
+    from model_build.evaluate.models import Model
+
+    Labels = npt.NDArray[np.int64]
+    Scores = npt.NDArray[np.float64]
+
+VERSIONS = ("numpy", "onnxruntime", "scikit-learn", "tokenizers", "torch", "transformers")
+TIMED = 100  # texts, spread evenly over the evaluation set
+CONFIDENCE = 0.95
+FALSE_POSITIVE_RATE = 0.01
+KNOWN_SHARE = 0.9  # of the draws: with fewer, the known ones are no fair sample of all
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured: `report` as in `report.json`, and each model's scores of the evaluation set by its name."""
+
+    report: dict[str, Any]
+    labels: Labels
+    scores: dict[str, Scores]
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """The ends of a model's confidence intervals; None where too few draws had both labels."""
+
+    auc: Interval | None
+    tpr_at_1_percent: Interval | None
+    mean_source_auc: Interval | None
+    above_baseline: Interval | None
+    """Of the difference in `mean_source_auc`, computed in each draw; None for the baseline itself."""
+    source_auc: dict[str, Interval | None]
+
+
+def evaluate(
+    data: EvaluationSet, models: Sequence[Model], cache: Path, draws: int, seed: int, threads: int
+) -> Evaluation:
+    """Score every text that is not in the cache and return the evaluation; the first model is the baseline.
+
+    The dictionary of a model has `kind`, `checksum`, `bytes`, `threshold` and `milliseconds`; `all`, `mean` (over
+    sources), `sources` and `slices` with the fields of `metrics.Metrics`; `mean_source_auc`, the metric to compare
+    models by; `below_baseline`, the sources on which its AUC is not above the baseline's; and `reliability`, bins.
+    """
+    parts = slices(data, seed)
+    # All texts at once, so that a text which a slice leaves unchanged is scored once.
+    texts = list(dict.fromkeys([*data.texts, *(text for part in parts for text in part.texts)]))
+    known = {model.name: dict(zip(texts, cached_scores(model, texts, cache), strict=True)) for model in models}
+    scores = {name: _scores_of(data.texts, found) for name, found in known.items()}
+    intervals = bootstrap(data.labels, data.sources, scores, draws, seed)
+    fields = {model.name: _evaluate_model(model, data, parts, known[model.name], intervals) for model in models}
+    baseline = fields[models[0].name]
+    for found in fields.values():
+        found["below_baseline"] = [] if found is baseline else _below(found["sources"], baseline["sources"])
+    report = {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": machine.describe(),
+        "threads": threads,
+        "versions": {name: version(name) for name in VERSIONS},
+        "data": data.as_json(),
+        "bootstrap": {"draws": draws, "seed": seed, "confidence": CONFIDENCE},
+        "slices": {
+            part.name: {"rule": part.rule, "rows": len(part.rows), "toxic": int(data.labels[part.rows].sum())}
+            for part in parts
+        },
+        "baseline": models[0].name,
+        "models": fields,
+    }
+    return Evaluation(report, data.labels, scores)
+
+
+def bootstrap(
+    labels: Labels, sources: npt.NDArray[np.str_], scores: Mapping[str, Scores], draws: int, seed: int
+) -> dict[str, Intervals]:
+    """Return the percentile intervals of every model; the first of `scores` is the baseline of the others.
+
+    A draw takes as many rows of each source as it has, with replacement, and is the same for all models, so that
+    differences are paired. Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
+    """
+    rows_of = {str(source): np.flatnonzero(sources == source) for source in np.unique(sources)}
+    random = np.random.default_rng(seed)
+    # (draws, models, metrics): AUC and true-positive rate over all rows, then the AUC of each source; NaN is unknown.
+    found = np.empty((draws, len(scores), 2 + len(rows_of)))
+    # Scores and labels are valid in every draw: sklearn need not check them thousands of times.
+    with config_context(assume_finite=True, skip_parameter_validation=True):
+        for draw in progress_bar(range(draws), desc="evaluate: bootstrap", unit="draw"):
+            weights = resample(rows_of.values(), random)
+            for number, each in enumerate(scores.values()):
+                overall = auc(labels, each, weights), true_positive_rate(labels, each, FALSE_POSITIVE_RATE, weights)
+                by_source = (auc(labels[rows], each[rows], weights[rows]) for rows in rows_of.values())
+                found[draw, number] = np.array([*overall, *by_source], dtype=np.float64)
+    means = np.ma.masked_invalid(found[:, :, 2:]).mean(axis=2).filled(np.nan)
+    return {
+        name: Intervals(
+            auc=_percentiles(found[:, number, 0]),
+            tpr_at_1_percent=_percentiles(found[:, number, 1]),
+            mean_source_auc=_percentiles(means[:, number]),
+            above_baseline=_percentiles(means[:, number] - means[:, 0]) if number else None,
+            source_auc={source: _percentiles(found[:, number, 2 + place]) for place, source in enumerate(rows_of)},
+        )
+        for number, name in enumerate(scores)
+    }
+
+
+def resample(strata: Iterable[npt.NDArray[np.int64]], random: np.random.Generator) -> Scores:
+    """Return how often each row is in a draw with replacement that keeps the size of every stratum."""
+    rows = list(strata)
+    weights = np.zeros(sum(map(len, rows)))
+    for stratum in rows:
+        weights[stratum] = np.bincount(random.integers(len(stratum), size=len(stratum)), minlength=len(stratum))
+    return weights
+
+
+def _evaluate_model(
+    model: Model,
+    data: EvaluationSet,
+    parts: Sequence[Slice],
+    known: Mapping[str, float],
+    intervals: Mapping[str, Intervals],
+) -> dict[str, Any]:
+    scores, ends = _scores_of(data.texts, known), intervals[model.name]
+    timed = np.linspace(0, len(data.texts) - 1, min(TIMED, len(data.texts))).astype(int)
+    by_source = {
+        name: measure(data.labels[here], scores[here], model.threshold)
+        for name in data.source_names()
+        for here in [data.sources == name]
+    }
+    by_slice = {
+        part.name: measure(data.labels[part.rows], _scores_of(part.texts, known), model.threshold) for part in parts
+    }
+    overall, averages = measure(data.labels, scores, model.threshold), mean(list(by_source.values()))
+    return {
+        "kind": model.kind,
+        "checksum": model.checksum,
+        "bytes": model.bytes,
+        "threshold": model.threshold,
+        "milliseconds": round(milliseconds(model.load(), [data.texts[row] for row in timed]), 2),
+        "mean_source_auc": averages.as_json()["auc"],
+        "all": overall.as_json() | {"auc_interval": ends.auc, "tpr_at_1_percent_interval": ends.tpr_at_1_percent},
+        "mean": averages.as_json()
+        | {"auc_interval": ends.mean_source_auc, "auc_above_baseline_interval": ends.above_baseline},
+        "sources": {name: one.as_json() | {"auc_interval": ends.source_auc[name]} for name, one in by_source.items()},
+        "slices": {name: one.as_json() for name, one in by_slice.items()},
+        "reliability": [asdict(one) for one in reliability(data.labels, scores)],
+    }
+
+
+def _below(sources: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[str]:
+    return [name for name, one in sources.items() if one["auc"] is not None and one["auc"] <= baseline[name]["auc"]]
+
+
+def _scores_of(texts: Sequence[str], known: Mapping[str, float]) -> Scores:
+    return np.array([known[text] for text in texts])
+
+
+def _percentiles(values: Scores) -> Interval | None:
+    known = values[~np.isnan(values)]
+    if len(known) < KNOWN_SHARE * len(values):
+        return None
+    low, high = np.percentile(known, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)])
+    return round(float(low), 6), round(float(high), 6)

@@ -1,0 +1,163 @@
+"""The models to evaluate, each with one way to score texts, and a cache of their scores.
+
+The bot's own classifier scores a model directory, in overlapping windows. PyTorch scores a transformers checkpoint and
+reads as much of a text as fits into the model.
+"""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import hashlib
+import json
+import re
+import sqlite3
+import sys
+import timeit
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnxruntime
+from tqdm import tqdm
+
+from model_build import manifest
+from model_build.errors import ModelBuildError
+from model_build.evaluate.evaluation_set import folding_checksum
+from model_build.source import is_model_directory, locate, sha256
+from toxicity_bot import classifier, model_session
+from toxicity_bot.classifier import Classifier
+from toxicity_bot.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+CHECKPOINT_THRESHOLD = 0.5  # a checkpoint has none of its own
+CHUNK = 256  # texts that are scored between two saves
+
+# A terminal has a bar that moves, a log a line every 30 seconds.
+progress_bar = partial(tqdm, mininterval=0.1 if sys.stderr.isatty() else 30)
+
+Scorer = Callable[[Sequence[str]], Sequence[float]]
+"""Returns the probability of being toxic of each folded text."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model to evaluate; `load` is called when the first text has to be scored."""
+
+    name: str
+    kind: str
+    """How it is scored, in a few words for people."""
+    checksum: str
+    """Changes with everything that changes a score."""
+    bytes: int
+    threshold: float
+    load: Callable[[], Scorer]
+
+
+def model_in(folder: Path, name: str, threads: int) -> Model:
+    """Return the model in a folder; raises ModelBuildError if it is neither a model directory nor a checkpoint."""
+    if is_model_directory(folder):
+        return _served(folder, name, threads)
+    if (folder / "config.json").is_file():
+        return _checkpoint(folder, name, threads)
+    raise ModelBuildError(
+        f"{name}={folder}: the folder has neither {manifest.FILE_NAME}, as a model directory of the bot has, nor "
+        "config.json, as a transformers checkpoint has"
+    )
+
+
+def served_checksum(fields: Mapping[str, Any]) -> str:
+    """Return a checksum of everything that decides a model directory's scores: files, settings and the bot's code."""
+    settings = {
+        key: fields.get(key)
+        for key in ("temperature", "labels", "toxic_labels", "activation", "max_length", "window", "session")
+    }
+    files = {name: facts["sha256"] for name, facts in fields["files"].items()}
+    code = [sha256(Path(str(module.__file__))) for module in (classifier, model_session)] + [folding_checksum()]
+    described = json.dumps([settings, files, code, onnxruntime.__version__], sort_keys=True)
+    return hashlib.sha256(described.encode()).hexdigest()
+
+
+def served_classifier(folder: Path, threads: int | None = None) -> Classifier:
+    """Return the bot's classifier; raises ModelBuildError for a model that is incomplete, damaged or another one."""
+    try:
+        return Classifier(folder, threads)
+    except ModelError as error:
+        raise ModelBuildError(str(error)) from error
+
+
+def _served(folder: Path, name: str, threads: int) -> Model:
+    def load() -> Scorer:
+        served = served_classifier(folder, threads)
+        return lambda texts: [served.toxicity(text) for text in texts]
+
+    fields = manifest.read(folder)
+    size = sum(int(facts["bytes"]) for facts in fields["files"].values())
+    return Model(name, "as the bot serves it", served_checksum(fields), size, float(fields["threshold"]), load)
+
+
+def _checkpoint(folder: Path, name: str, threads: int) -> Model:
+    def load() -> Scorer:
+        # torch takes seconds to import, which a report on served models or cached scores need not wait for.
+        import torch
+
+        from model_build.torch_model import TorchModel
+
+        torch.set_num_threads(threads)
+        model = TorchModel(source)
+        return lambda texts: model.toxicities([_cut(text, model.fits) for text in texts])
+
+    source = locate(str(folder))
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".safetensors", ".bin", ".json", ".txt"))
+    checksum = hashlib.sha256(" ".join(sha256(path) for path in files).encode()).hexdigest()
+    weights = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
+    size = sum(path.stat().st_size for path in weights)
+    return Model(name, "checkpoint in PyTorch", checksum, size, CHECKPOINT_THRESHOLD, load)
+
+
+def _cut(text: str, fits: Callable[[str], bool]) -> str:
+    """Return as many whole words from the beginning as fit, or as many characters if the first word does not."""
+    if fits(text):
+        return text
+    ends: Sequence[int] = [word.end() for word in re.finditer(r"\S+", text)]
+    if not fits(text[: ends[0]]):
+        ends = range(1, len(text))
+    return text[: ends[bisect.bisect_left(ends, True, key=lambda end: not fits(text[:end])) - 1]]
+
+
+def cached_scores(model: Model, texts: Sequence[str], folder: Path) -> npt.NDArray[np.float64]:
+    """Return the toxicity of each text, read from `folder` if the model scored it before.
+
+    A model has a file of its own with checksums of texts, never a text, and their scores. Every chunk is saved, so that
+    a run continues where it was interrupted. Raises ModelBuildError if the model is needed and cannot be loaded.
+    """
+    keys = [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts]
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.closing(sqlite3.connect(folder / f"scores-{model.checksum[:16]}.sqlite")) as database:
+        database.execute("CREATE TABLE IF NOT EXISTS scores (text BLOB PRIMARY KEY, toxicity REAL)")
+        known = dict(database.execute("SELECT text, toxicity FROM scores"))
+        # Sorted by length, the texts of a batch need little padding.
+        unscored = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+        if unscored:
+            scorer, items = model.load(), sorted(unscored.items(), key=lambda item: (len(item[1]), item[0]))
+            for start in progress_bar(range(0, len(items), CHUNK), desc=f"evaluate: {model.name}", unit_scale=CHUNK):
+                chunk = items[start : start + CHUNK]
+                scores = scorer([text for _, text in chunk])
+                scored = {key: score for (key, _), score in zip(chunk, scores, strict=True)}
+                with database:
+                    database.executemany("INSERT INTO scores VALUES (?, ?)", scored.items())
+                known |= scored
+    return np.array([known[key] for key in keys])
+
+
+def milliseconds(scorer: Scorer, texts: Sequence[str]) -> float:
+    """Return the median time of scoring one text alone, after a first pass over all of them."""
+    scorer(texts)
+    return 1000 * float(np.median([timeit.timeit(partial(scorer, [text]), number=1) for text in texts]))

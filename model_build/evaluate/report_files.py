@@ -1,0 +1,189 @@
+"""The files of a report: report.json, the page report.md, three plots, and the copy of its metrics in `model.json`.
+
+The page is rendered from report.json with the template `report.md.j2`; the plots need every score. No message is in any
+of them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tomllib
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.metrics import roc_curve
+
+from model_build import manifest, markdown, model_card
+from model_build.errors import ModelBuildError
+from model_build.evaluate.models import served_checksum, served_classifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from model_build.evaluate.evaluation import Evaluation
+
+JSON_NAME, PAGE_NAME = "report.json", "report.md"
+PAGE_TEMPLATE = Path(__file__).with_name("report.md.j2")
+# A few dozen messages prove nothing about rates, which the report measures; they show what a failure looks like.
+WRITTEN_MESSAGES = Path(__file__).with_name("written_messages.toml")
+TOXIC = "toxic"
+
+# Okabe & Ito's colours, which colour-blind people can tell apart; the baseline is grey.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+BASELINE_COLOUR = "#7f7f7f"
+HARMLESS_COLOUR, TOXIC_COLOUR = "#56B4E9", "#D55E00"
+LOWEST_RATE = 1e-3  # where the axis of false positives begins
+HISTOGRAM_BINS = 40
+DPI = 130
+
+
+def check_matplotlib() -> None:
+    """Raises ModelBuildError if the plots cannot be drawn: better before minutes of scoring than after them."""
+    if find_spec("matplotlib") is None:
+        raise ModelBuildError("the plots need matplotlib, which is not installed here: pip install matplotlib")
+
+
+def write(evaluation: Evaluation, folder: Path) -> None:
+    """Write report.json, report.md and the plots."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / JSON_NAME).write_text(json.dumps(evaluation.report, indent=1) + "\n", encoding="utf-8")
+    write_page(folder)
+    for name, plot in (("roc.png", _roc), ("reliability.png", _reliability), ("scores.png", _histograms)):
+        plot(evaluation).savefig(folder / name, dpi=DPI)
+    print(f"evaluate: {folder / PAGE_NAME}, {JSON_NAME} and three plots are written", flush=True)
+
+
+def write_page(folder: Path) -> None:
+    """Render report.md from the report.json beside it."""
+    (folder / PAGE_NAME).write_text(markdown.render(PAGE_TEMPLATE, read(folder)), encoding="utf-8")
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """Return what report.json says; raises ModelBuildError if there is none."""
+    path = folder / JSON_NAME
+    try:
+        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelBuildError(f"{path} is missing: pass models and --data to evaluate them first") from error
+    except ValueError as error:
+        raise ModelBuildError(f"{path} is not JSON ({error}): evaluate the models again") from error
+    return report
+
+
+def record(model: Path, name: str, report_folder: Path) -> None:
+    """Copy a model's metrics from the report into its `model.json` and card, with its verdicts on written messages.
+
+    Under `measured.evaluation` are `date`, `machine`, `command`, `data` and `slices` of the report, and under `model`
+    and `baseline` all that it has of these two but `reliability`. Raises ModelBuildError if `model` is no complete
+    model directory or has changed since it was evaluated.
+    """
+    fields, report, path = manifest.read(model), read(report_folder), report_folder / JSON_NAME
+    if name not in report["models"]:
+        raise ModelBuildError(f"{path} has no model {name}, only {', '.join(report['models'])}: pass one of these")
+    evaluated, threshold = report["models"][name], float(fields["threshold"])
+    now = {"checksum": served_checksum(fields), "threshold": threshold}
+    if changed := [key for key, value in now.items() if evaluated[key] != value]:
+        raise ModelBuildError(
+            f"{name} in {path} has another {' and another '.join(changed)} than {model} has now: evaluate it again"
+        )
+    evaluation = {key: report[key] for key in ("date", "machine", "command", "data", "slices")}
+    for key, recorded in (("baseline", report["models"][report["baseline"]]), ("model", evaluated)):
+        evaluation[key] = {field: value for field, value in recorded.items() if field != "reliability"}
+    fields["measured"]["evaluation"] = evaluation
+    fields["measured"]["examples"] = list(judge_written_messages(served_classifier(model).toxicity, threshold))
+    manifest.write(model, fields)
+    model_card.write(model)
+    print(f"evaluate: {model / manifest.FILE_NAME} and its card have the metrics of {path}", flush=True)
+
+
+def judge_written_messages(toxicity: Callable[[str], float], threshold: float) -> Iterator[dict[str, Any]]:
+    """Yield each message with its score and whether the verdict is the one that a person would give."""
+    for kind in tomllib.loads(WRITTEN_MESSAGES.read_text(encoding="utf-8"))["kinds"]:
+        for text in kind["messages"]:
+            score = toxicity(text)
+            right = (score >= threshold) == (kind["expected"] == TOXIC)
+            expected = {"kind": kind["name"], "text": text, "expected": kind["expected"]}
+            yield expected | {"toxicity": round(score, 4), "right": right}
+
+
+def _roc(evaluation: Evaluation) -> Any:
+    figure, (axes,) = _figure(1, (7.2, 5.0))
+    for name, model, style in _styled(evaluation):
+        false, true, _ = roc_curve(evaluation.labels, evaluation.scores[name])
+        axes.plot(false, true, drawstyle="steps-post", label=f"{name}: AUC {model['all']['auc']:.3f}", **style)
+        if (rate := model["all"]["false_positive_rate"]) >= LOWEST_RATE:
+            dot = {"color": style["color"], "markersize": 7, "markeredgecolor": "white", "zorder": 5}
+            axes.plot(rate, model["all"]["sensitivity"], "o", **dot)
+    chance = np.geomspace(LOWEST_RATE, 1, 200)
+    axes.plot(chance, chance, color="#bbbbbb", linewidth=1, linestyle=":", label="chance")
+    axes.set(xscale="log", xlim=(LOWEST_RATE, 1), ylim=(0, 1.01))
+    axes.set(xlabel="false-positive rate (logarithmic)", ylabel="true-positive rate")
+    axes.set_title("ROC curves; the dot is the model's own threshold", fontsize=11, loc="left")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
+    axes.yaxis.set_major_formatter(_whole_percent)
+    axes.legend(frameon=False, loc="upper left")
+    return figure
+
+
+def _reliability(evaluation: Evaluation) -> Any:
+    figure, (axes,) = _figure(1, (6.0, 5.4))
+    axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=1, linestyle=":", label="perfect calibration")
+    for name, model, style in _styled(evaluation):
+        scores, shares = zip(*((part["score"], part["toxic"]) for part in model["reliability"]), strict=True)
+        label = f"{name}: calibration error {model['all']['calibration_error']:.3f}"
+        axes.plot(scores, shares, marker="o", markersize=5, clip_on=False, zorder=3, label=label, **style)
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.set(xlabel="score", ylabel="share of toxic messages among those with this score")
+    axes.set_title("Calibration", fontsize=11, loc="left")
+    axes.xaxis.set_major_formatter(_whole_percent)
+    axes.yaxis.set_major_formatter(_whole_percent)
+    axes.legend(frameon=False, loc="upper left")
+    return figure
+
+
+def _histograms(evaluation: Evaluation) -> Any:
+    figure, panels = _figure(len(evaluation.scores), (7.2, 2.2 * len(evaluation.scores) + 0.6))
+    edges = np.linspace(0, 1, HISTOGRAM_BINS + 1)
+    for axes, (name, scores) in zip(panels, evaluation.scores.items(), strict=True):
+        for label, colour, meaning in ((0, HARMLESS_COLOUR, "harmless"), (1, TOXIC_COLOUR, "toxic")):
+            here = scores[evaluation.labels == label]
+            axes.hist(here, edges, weights=np.full(len(here), 1 / len(here)), color=colour, alpha=0.6, label=meaning)
+        threshold = evaluation.report["models"][name]["threshold"]
+        axes.axvline(threshold, color="#333333", linewidth=1, linestyle="--", label="threshold")
+        axes.set_title(name, fontsize=11, loc="left")
+        axes.set_xlim(0, 1)
+        axes.yaxis.set_major_formatter(_whole_percent)
+    panels[0].legend(frameon=False)
+    figure.supxlabel("score", fontsize=10)
+    figure.supylabel("share of the messages with this label", fontsize=10)
+    return figure
+
+
+def _figure(panels: int, inches: tuple[float, float]) -> tuple[Any, list[Any]]:
+    # Not pyplot: a Figure needs no display and leaves no global state.
+    from matplotlib.figure import Figure
+
+    figure: Any = Figure(figsize=inches, layout="constrained")
+    column = list(figure.subplots(panels, squeeze=False, sharex=True, sharey=True).flat)
+    for axes in column:
+        axes.grid(visible=True, color="#e6e6e6", linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, column
+
+
+def _styled(evaluation: Evaluation) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Yield each model's name, its fields in the report, and the style of its line."""
+    colours = itertools.cycle(COLOURS)
+    for name, model in evaluation.report["models"].items():
+        if name == evaluation.report["baseline"]:
+            yield name, model, {"color": BASELINE_COLOUR, "linewidth": 1.6, "linestyle": "--"}
+        else:
+            yield name, model, {"color": next(colours), "linewidth": 2}
+
+
+def _whole_percent(value: float, _: int) -> str:
+    return f"{100 * value:.0f} %"

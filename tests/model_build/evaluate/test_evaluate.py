@@ -1,0 +1,163 @@
+"""The commands `evaluate` and `calibrate`: a report on two models beside the baseline, and its record in a card."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from model_build.errors import ModelBuildError
+from model_build.evaluate.baseline import NAME as BASELINE
+from model_build.evaluate.cli import NamedFolder, calibrate, evaluate
+from model_build.evaluate.report_files import judge_written_messages
+
+ROOT = Path(__file__).parent.parent.parent.parent
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    """Parse a command line and run it; return the exit status and the output, errors included."""
+    app = typer.Typer()
+    app.command()(evaluate)
+    app.command()(calibrate)
+    found = CliRunner(env={"COLUMNS": "200"}).invoke(app, list(arguments))
+    if isinstance(found.exception, ModelBuildError):
+        raise found.exception
+    return found.exit_code, found.output
+
+
+@dataclass(frozen=True)
+class Written:
+    """A report, the folder that also has its cache, and the arguments that wrote it."""
+
+    folder: Path
+    arguments: list[str]
+    report: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def written(labelled: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Written:
+    folder = tmp_path_factory.mktemp("report")
+    arguments = ["evaluate", f"served={ROOT / 'model'}", f"tiny={checkpoint}", "--data", str(labelled)]
+    arguments += ["--threads", "1", "--cache", str(folder), "--bootstrap", "60"]
+    assert run(*arguments, "--out", str(folder))[0] == 0
+    return Written(folder, arguments, json.loads((folder / "report.json").read_text(encoding="utf-8")))
+
+
+def test_every_model_and_the_baseline_have_every_metric(written: Written) -> None:
+    assert list(written.report["models"]) == [BASELINE, "served", "tiny"]
+    for found in written.report["models"].values():
+        assert set(found["sources"]) == {"forum", "gh_incivility", "spans"}
+        assert set(found["slices"]) == set(written.report["slices"]) == {"work chat", "lower case", "leetspeak"}
+        assert found["mean_source_auc"] == pytest.approx(
+            (found["sources"]["forum"]["auc"] + found["sources"]["gh_incivility"]["auc"]) / 2, abs=1e-6
+        )
+        low, high = found["mean"]["auc_interval"]
+        assert low <= found["mean_source_auc"] <= high
+        assert found["sources"]["spans"]["auc"] is None
+        assert found["milliseconds"] > 0
+    assert written.report["models"]["served"]["all"]["auc"] > 0.9, "it tells insults from work talk"
+    below = {name: found["below_baseline"] for name, found in written.report["models"].items()}
+    assert below == {BASELINE: [], "served": ["forum", "gh_incivility"], "tiny": ["forum", "gh_incivility"]}
+
+
+def test_the_page_has_all_models_in_every_table_and_all_plots(written: Written) -> None:
+    page = (written.folder / "report.md").read_text(encoding="utf-8")
+    tables = [part for part in page.split("\n\n") if part.startswith("| ")]
+    assert len(tables) == 7
+    for table in tables:
+        assert all(name in table for name in (BASELINE, "served", "tiny")), table
+        assert len({line.count("|") for line in table.splitlines()}) == 1, table
+    for name in ("roc.png", "reliability.png", "scores.png"):
+        assert f"({name})" in page
+        assert (written.folder / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_message_is_in_any_output(written: Written, labelled: Path) -> None:
+    texts = [json.loads(line)["text"].encode() for line in labelled.read_text(encoding="utf-8").splitlines()]
+    for file in written.folder.iterdir():
+        content = file.read_bytes()
+        assert not any(text in content for text in texts), file
+
+
+def test_a_second_report_scores_nothing_and_has_the_same_metrics(written: Written, tmp_path: Path) -> None:
+    status, output = run(*written.arguments, "--out", str(tmp_path))
+    assert status == 0
+    assert "text/s" not in output
+    assert "training" not in output
+    again = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    for name, found in written.report["models"].items():
+        assert {**again["models"][name], "milliseconds": 0} == {**found, "milliseconds": 0}
+
+
+def test_a_finished_report_is_rendered_again_and_recorded_with_the_model(written: Written, model: Path) -> None:
+    page = written.folder / "report.md"
+    before = page.read_bytes()
+    page.unlink()
+    assert run("evaluate", "--record", f"served={model}", "--out", str(written.folder))[0] == 0
+    assert page.read_bytes() == before
+    measured = json.loads((model / "model.json").read_text(encoding="utf-8"))["measured"]
+    recorded, models = measured["evaluation"], written.report["models"]
+    assert recorded["model"]["all"] == models["served"]["all"]
+    assert recorded["baseline"]["mean_source_auc"] == 1.0
+    assert set(recorded["model"]) == set(recorded["baseline"]) == set(models["tiny"]) - {"reliability"}
+    assert recorded["data"]["rows"] == 50
+    assert {row["right"] for row in measured["examples"]} == {True, False}
+    card = (model / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "## Evaluation" in card
+    assert "## Known failures" in card
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("other", {}, "has no model other, only n-gram baseline, served, tiny"),
+        ("tiny", {}, "has another checksum"),
+        ("served", {"threshold": 0.123}, "served in .* has another threshold than"),
+        ("served", {"temperature": 1.5}, "served in .* has another checksum than"),
+    ],
+)
+def test_metrics_of_another_model_are_refused(
+    written: Written, model: Path, name: str, change: dict[str, float], message: str
+) -> None:
+    file = model / "model.json"
+    fields = json.loads(file.read_text(encoding="utf-8")) | change
+    file.write_text(json.dumps(fields), encoding="utf-8")
+    with pytest.raises(ModelBuildError, match=message):
+        run("evaluate", "--record", f"{name}={model}", "--out", str(written.folder))
+    assert json.loads(file.read_text(encoding="utf-8")) == fields
+
+
+@pytest.mark.parametrize("name", ["one", BASELINE])
+def test_names_must_differ(name: str, labelled: Path, model: Path) -> None:
+    with pytest.raises(ModelBuildError, match="pass a different name for each"):
+        evaluate([NamedFolder("one", model), NamedFolder(name, model)], labelled)
+
+
+def test_a_missing_report_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelBuildError, match=r"report\.json is missing: pass models and --data"):
+        evaluate(out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate", "model"], "model is not NAME=FOLDER"),
+        (["evaluate", "one=model"], "pass both models, as NAME=FOLDER, and --data"),
+        (["evaluate", "--bootstrap", "0"], "--bootstrap"),
+        (["calibrate", "--data", "x.jsonl", "--false-positive-rate", "1"], "--false-positive-rate"),
+    ],
+)
+def test_wrong_arguments_are_usage_errors(arguments: list[str], message: str) -> None:
+    status, output = run(*arguments)
+    assert status == 2
+    assert message in output
+
+
+def test_a_model_that_calls_everything_toxic_is_right_on_the_toxic_messages_alone() -> None:
+    for row in judge_written_messages(lambda _: 0.75, threshold=0.75):
+        assert row["right"] == (row["expected"] == "toxic"), row

@@ -1,0 +1,70 @@
+"""The bootstrap: draws are stratified and paired, and the intervals are as wide as theory says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from model_build.evaluate.evaluation import bootstrap, resample
+
+RANDOM = np.random.default_rng(7)
+
+
+def sample(rows: int, distance: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return as many toxic as harmless labels, and scores with many ties."""
+    labels = np.arange(rows) % 2
+    return labels, np.clip(RANDOM.normal(0.4 + distance * labels, 0.15), 0, 1).round(2)
+
+
+def test_a_draw_keeps_the_size_of_each_source() -> None:
+    strata = [np.array([0, 2, 4]), np.array([1, 3]), np.array([5])]
+    random = np.random.default_rng(1)
+    draws = np.array([resample(strata, random) for _ in range(50)])
+    for rows in strata:
+        assert (draws[:, rows].sum(axis=1) == len(rows)).all()
+    assert len(np.unique(draws, axis=0)) > 10
+
+
+def test_the_interval_is_that_of_the_normal_approximation() -> None:
+    """Hanley & McNeil 1982 give the standard error of an AUC from its size and the numbers of rows."""
+    labels, scores = sample(1000, 0.2)
+    found = bootstrap(labels, np.array(["one"] * 1000), {"base": scores}, draws=400, seed=1)["base"]
+    area = float(roc_auc_score(labels, scores))
+    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
+    error = np.sqrt((area * (1 - area) + 499 * (q1 - area**2) + 499 * (q2 - area**2)) / 500**2)
+    assert found.auc is not None
+    assert found.auc == pytest.approx((area - 1.96 * error, area + 1.96 * error), abs=0.006)
+    assert found.mean_source_auc == found.auc == found.source_auc["one"]
+    assert found.above_baseline is None
+
+
+def test_a_better_model_is_above_the_baseline_in_each_draw() -> None:
+    labels, worse = sample(400, 0.05)
+    _, better = sample(400, 0.4)
+    sources = np.array(["one", "one", "two", "two"] * 100)
+    scores = {"base": worse, "model": better, "same": worse}
+    found = bootstrap(labels, sources, scores, draws=100, seed=1)
+    above = found["model"].above_baseline
+    assert above is not None
+    assert above[0] > 0.1
+    assert found["same"].above_baseline == (0, 0), "the draws are the same for all models"
+
+
+def test_a_source_with_one_label_has_no_interval_and_does_not_change_the_mean() -> None:
+    labels, scores = sample(200, 0.3)
+    labels, scores = np.append(labels, [1, 1]), np.append(scores, [0.0, 0.0])
+    sources = np.array(["both"] * 200 + ["toxic"] * 2)
+    found = bootstrap(labels, sources, {"base": scores}, draws=60, seed=1)["base"]
+    assert found.source_auc["toxic"] is None
+    assert found.mean_source_auc == found.source_auc["both"]
+
+
+@pytest.mark.parametrize(("rows", "known"), [(120, False), (400, True)])
+def test_a_rate_that_too_few_rows_can_show_has_no_interval(rows: int, known: bool) -> None:
+    labels, scores = sample(rows, 0.2)
+    first, again, other = (
+        bootstrap(labels, np.array(["one"] * rows), {"base": scores}, 60, seed) for seed in (1, 1, 2)
+    )
+    assert (first["base"].tpr_at_1_percent is not None) == known
+    assert first == again != other, "the seed decides"

@@ -1,4 +1,4 @@
-"""The command line of the model's workshop: `python -m model_build VERB`."""
+"""The command line, `python -m model_build VERB`."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ import typer
 from model_build.errors import ModelBuildError
 
 
-def names(text: str | tuple[str, ...]) -> tuple[str, ...]:
+def _comma_separated(text: str | tuple[str, ...]) -> tuple[str, ...]:
     """Parse an option of names that are separated by commas; typer passes the default, a tuple, as well."""
     return tuple(name.strip() for name in text.split(",") if name.strip()) if isinstance(text, str) else text
 
@@ -31,7 +31,9 @@ def build(
     licence: Annotated[str, typer.Option(help="Licence of the weights.")] = "",
     toxic_labels: Annotated[
         Sequence[str],
-        typer.Option(help="Labels that mean toxic, if their names do not say so.", metavar="NAME,..", parser=names),
+        typer.Option(
+            help="Labels that mean toxic, if their names do not say so.", metavar="NAME,..", parser=_comma_separated
+        ),
     ] = (),
     threshold: Annotated[float, typer.Option(help='Score from which a message is "likely toxic".')] = 0.5,
     threshold_maybe: Annotated[

@@ -106,7 +106,7 @@ def test_a_good_build_replaces_the_old_model(built: Built, tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_f53_weights_of_8_bits_are_refused(built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_of_8_bits_are_refused(built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quantize, "REDUCE_RANGE", False)
     with pytest.raises(ModelBuildError, match="more than 7 bits: 8-bit products overflow on CPUs without VNNI"):
         build(str(built.checkpoint), tmp_path / "model")

@@ -74,7 +74,7 @@ def write_products(path: Path, weights: tuple[int, ...]) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
 
 
-def test_f53_scores_are_the_same_without_vnni(tmp_path: Path) -> None:
+def test_scores_are_the_same_without_vnni(tmp_path: Path) -> None:
     emulator = shutil.which("qemu-x86_64-static")
     if platform.machine() != "x86_64" or not emulator:
         reason = "needs qemu-x86_64-static on x86_64: sudo apt-get install qemu-user-static"

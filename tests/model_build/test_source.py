@@ -82,7 +82,7 @@ def test_hub_model_with_pickled_weights_only(tmp_path: Path, checkpoint: Path) -
 
 
 @pytest.mark.parametrize("environment", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": CLOSED}])
-def test_f52_hub_model_without_network_or_cache(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_hub_model_without_network_or_cache(tmp_path: Path, environment: dict[str, str]) -> None:
     done = run(tmp_path, KNOWN, **environment)
     assert done.returncode == 1
     assert done.stderr.strip() == (

@@ -23,7 +23,7 @@ def model(built: Built, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "model.onnx.data", "tokenizer.json"])
-def test_f51_a_flipped_byte_is_found(model: Path, name: str) -> None:
+def test_a_flipped_byte_is_found(model: Path, name: str) -> None:
     content = bytearray((model / name).read_bytes())
     content[len(content) // 2] ^= 1
     (model / name).write_bytes(content)
@@ -31,7 +31,7 @@ def test_f51_a_flipped_byte_is_found(model: Path, name: str) -> None:
         verify(model)
 
 
-def test_f51_a_missing_file_is_found(model: Path) -> None:
+def test_a_missing_file_is_found(model: Path) -> None:
     (model / "model.onnx").unlink()
     with pytest.raises(ModelBuildError, match=f"{model / 'model.onnx'} is missing"):
         verify(model)

@@ -1,11 +1,9 @@
-"""template.yaml against what the code, the README and AWS ask of it. Rights, relations between times, and switches."""
+"""template.yaml: rights, limits, alarms, and values that must agree with the code's."""
 
 from __future__ import annotations
 
-import ast
 import json
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,8 +14,8 @@ from toxicity_bot.settings import DEFAULTS, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
-ROOT = Path(__file__).parent.parent
 TEMPLATE = template()
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
 PARAMETERS: dict[str, dict[str, Any]] = TEMPLATE["Parameters"]
@@ -39,23 +37,12 @@ def statements() -> Iterator[tuple[str, dict[str, Any]]]:
                 yield name, statement
 
 
-def longest_claim() -> int:
-    """What the worker takes for its time-out; read, not imported, since it loads the model when it is imported."""
-    module = ast.parse((ROOT / "lambda" / "worker.py").read_text(encoding="utf-8"))
-    (value,) = [
-        node.value
-        for node in module.body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "LONGEST_CLAIM"
-    ]
-    return int(ast.literal_eval(value))
-
-
 def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def test_every_right_stands_in_a_role_of_this_template() -> None:
-    """Given that the tests below read the roles' own policies, then there are no others."""
+def test_every_right_is_in_a_role_of_this_template() -> None:
+    """The tests below read the policies of these roles, so there must be no others."""
     assert not any("ManagedPolicyArns" in role for role in of_type("AWS::IAM::Role").values())
     kinds = {one["Type"] for one in RESOURCES.values() if one["Type"].startswith("AWS::IAM::")}
     assert kinds == {"AWS::IAM::Role"}
@@ -72,6 +59,7 @@ def test_no_right_reaches_further_than_one_resource_of_this_stack(role: str, sta
         assert listed(reference[1])[0] in RESOURCES
 
 
+@pytest.mark.failure(59)
 def test_each_role_may_do_what_its_function_does_and_nothing_else() -> None:
     rights: dict[str, set[tuple[str, str]]] = {}
     for role, statement in statements():
@@ -88,7 +76,7 @@ def test_each_role_may_do_what_its_function_does_and_nothing_else() -> None:
         | {(f"sqs:{action}", "JobsQueue") for action in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility")}
         | {("sqs:GetQueueAttributes", "JobsQueue")}
         | {(f"dynamodb:{action}Item", "LedgerTable") for action in ("Get", "Put", "Update", "Delete")},
-    }
+    }, "nothing may invoke a function, and the worker may not send to its queue"
 
 
 def test_functions_bring_their_own_role_so_that_sam_adds_none() -> None:
@@ -106,20 +94,22 @@ def test_both_functions_are_one_image_with_another_command() -> None:
     assert commands == {"Receiver": ["toxicity_bot.receiver.handler"], "Worker": ["toxicity_bot.worker.handler"]}
 
 
-def test_times_and_counts_relate_as_aws_advises_and_as_the_local_bot_has_them() -> None:
-    jobs, worker = properties("JobsQueue"), properties("Worker")
-    assert jobs["VisibilityTimeout"] == 6 * worker["Timeout"] == aws.VISIBILITY_SECONDS
-    assert worker["Timeout"] == event_source.TIMEOUT_SECONDS == longest_claim()
+@pytest.mark.failure(48)
+def test_times_and_counts_relate_as_aws_advises_and_as_in_the_local_bot(worker: ModuleType) -> None:
+    jobs, function = properties("JobsQueue"), properties("Worker")
+    assert jobs["VisibilityTimeout"] == 6 * function["Timeout"] == aws.VISIBILITY_SECONDS
+    assert function["Timeout"] == event_source.TIMEOUT_SECONDS == worker.LONGEST_CLAIM
     assert jobs["RedrivePolicy"]["maxReceiveCount"] == aws.MAX_RECEIVE_COUNT >= 5
     assert jobs["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
     assert properties("DeadLetterQueue")["MessageRetentionPeriod"] > jobs["MessageRetentionPeriod"]
-    source = worker["Events"]["Job"]["Properties"]
+    source = function["Events"]["Job"]["Properties"]
     assert source["BatchSize"] == event_source.BATCH_SIZE
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert properties("Receiver")["Timeout"] <= 30, "an HTTP API waits 30 s at most"
 
 
-def test_spikes_meet_limits() -> None:
+@pytest.mark.failure(3, 54)
+def test_a_flood_meets_limits_at_the_gateway_the_functions_and_the_queue() -> None:
     throttling = properties("Api")["DefaultRouteSettings"]
     assert throttling == {key: {"Ref": "RequestsPerSecond"} for key in ("ThrottlingRateLimit", "ThrottlingBurstLimit")}
     for name in ("Receiver", "Worker"):
@@ -128,6 +118,9 @@ def test_spikes_meet_limits() -> None:
     assert properties("Worker")["ReservedConcurrentExecutions"]["Fn::If"][1] == at_once
     assert properties("Worker")["Events"]["Job"]["Properties"]["ScalingConfig"]["MaximumConcurrency"] == at_once
     assert (PARAMETERS["WorkerConcurrency"]["MinValue"], PARAMETERS["WorkerConcurrency"]["MaxValue"]) == (2, 1000)
+    receivers = properties("Receiver")["ReservedConcurrentExecutions"]["Fn::If"][1]
+    assert 2 <= (PARAMETERS[receivers["Ref"]]["Default"] if isinstance(receivers, dict) else receivers) <= 1000
+    assert 1 <= PARAMETERS["RequestsPerSecond"]["Default"] <= 1000
 
 
 def test_the_ledger_forgets_by_the_attribute_that_powertools_writes_and_everything_is_encrypted() -> None:
@@ -148,6 +141,7 @@ def test_logs_are_kept_for_a_short_time() -> None:
         assert properties(name)["LoggingConfig"] == {"LogGroup": {"Ref": f"{name}Logs"}}
 
 
+@pytest.mark.failure(3, 48)
 def test_what_goes_wrong_has_an_alarm_that_reaches_somebody() -> None:
     alarms = of_type("AWS::CloudWatch::Alarm")
     watched = {(json.dumps(one["Namespace"]), one["MetricName"]) for one in alarms.values()}
@@ -215,14 +209,13 @@ def test_parameters_take_what_the_code_takes(name: str, good: list[str], bad: li
         Settings.from_environ({variable: value})
 
 
-def test_the_dashboard_is_json_and_shows_metrics_that_the_code_writes() -> None:
+def test_the_dashboard_is_json_and_shows_the_bots_metrics() -> None:
     body = properties("Dashboard")["DashboardBody"]["Fn::Sub"]
     widgets = json.loads(re.sub(r"\$\{[^}]+\}", "x", body))["widgets"]
     assert len({(widget["x"], widget["y"]) for widget in widgets}) == len(widgets)
-    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "lambda").glob("*.py"))
-    written = set(re.findall(r'\b(?:count|measure)\("(\w+)"', sources))
     shown = set(re.findall(r'"((?:Job|Event|Request|Receiver)[A-Z]\w+)"', body.replace("\\", "")))
-    assert shown == written - {"JobQueued", "ClockOffset"}
+    jobs = {"JobEnded", "JobPostponed", "JobFailed", "JobDuration"}
+    assert shown == jobs | {"EventIgnored", "RequestRefused", "ReceiverFailed"}
     referenced = {name.split(".")[0] for name in re.findall(r"\$\{([^}:]+)\}", body)}
     assert referenced <= RESOURCES.keys()
 
@@ -238,6 +231,15 @@ def test_outputs_lead_to_what_an_owner_needs() -> None:
     }
     path = properties("Receiver")["Events"]["SlackEvent"]["Properties"]["Path"]
     assert TEMPLATE["Outputs"]["RequestUrl"]["Value"]["Fn::Sub"].endswith(path)
+
+
+@pytest.mark.failure(56)
+def test_no_resource_has_a_fixed_name_or_region_so_that_a_second_region_can_have_the_same_stack() -> None:
+    kinds = {"FunctionName", "QueueName", "TableName", "RoleName", "TopicName", "LogGroupName", "AlarmName", "Name"}
+    named = {value for one in RESOURCES.values() for name, value in one["Properties"].items()
+             if name in kinds and isinstance(value, str)}  # fmt: skip
+    assert named == set()
+    assert not re.search(r"\b(af|ap|ca|eu|il|me|mx|sa|us)-[a-z]+-\d\b", json.dumps(RESOURCES))
 
 
 def test_the_secret_begins_as_a_placeholder_of_the_right_shape() -> None:

@@ -69,7 +69,8 @@ def test_a_message_is_fetched_by_its_ts(slack: SlackServer, messages: SlackMessa
     assert found.raw["text"] == "You are late."
 
 
-def test_f24_a_thread_reply_is_found_with_its_parents_thread(slack: SlackServer, messages: SlackMessages) -> None:
+@pytest.mark.failure(24)
+def test_a_thread_reply_is_found_with_its_parents_thread(slack: SlackServer, messages: SlackMessages) -> None:
     parent = write(slack)
     reply = write(slack, "You are late.", thread_ts=parent["ts"])
     write(slack, "Never mind.", thread_ts=parent["ts"])
@@ -77,9 +78,8 @@ def test_f24_a_thread_reply_is_found_with_its_parents_thread(slack: SlackServer,
     assert (found.ts, found.thread_ts, found.raw["text"]) == (reply["ts"], parent["ts"], "You are late.")
 
 
-def test_f25_a_deleted_message_is_gone_and_its_neighbour_is_not_taken(
-    slack: SlackServer, messages: SlackMessages
-) -> None:
+@pytest.mark.failure(25)
+def test_a_deleted_message_is_gone_and_its_neighbour_is_not_taken(slack: SlackServer, messages: SlackMessages) -> None:
     write(slack, "Earlier.")
     message = write(slack)
     slack.workspace.delete(GENERAL, message["ts"])
@@ -87,7 +87,8 @@ def test_f25_a_deleted_message_is_gone_and_its_neighbour_is_not_taken(
         messages.fetch(GENERAL, message["ts"])
 
 
-def test_f25_a_neighbour_that_slack_answers_with_is_not_taken(slack: SlackServer, messages: SlackMessages) -> None:
+@pytest.mark.failure(25)
+def test_a_neighbour_that_slack_answers_with_is_not_taken(slack: SlackServer, messages: SlackMessages) -> None:
     neighbour = write(slack, "Earlier.")
     for method in ("conversations.history", "conversations.replies"):
         slack.faults.add(method, Answer(Reply.of({"ok": True, "messages": [neighbour]})))
@@ -96,7 +97,8 @@ def test_f25_a_neighbour_that_slack_answers_with_is_not_taken(slack: SlackServer
     assert slack.faults.left() == 0
 
 
-def test_f25_a_deleted_reply_is_gone(slack: SlackServer, messages: SlackMessages) -> None:
+@pytest.mark.failure(25)
+def test_a_deleted_reply_is_gone(slack: SlackServer, messages: SlackMessages) -> None:
     parent = write(slack)
     reply = write(slack, thread_ts=parent["ts"])
     slack.workspace.delete(GENERAL, reply["ts"])
@@ -104,7 +106,8 @@ def test_f25_a_deleted_reply_is_gone(slack: SlackServer, messages: SlackMessages
         messages.fetch(GENERAL, reply["ts"])
 
 
-def test_f25_the_tombstone_of_a_threads_root_is_no_message(slack: SlackServer, messages: SlackMessages) -> None:
+@pytest.mark.failure(25)
+def test_the_tombstone_of_a_threads_root_is_no_message(slack: SlackServer, messages: SlackMessages) -> None:
     parent = write(slack)
     write(slack, thread_ts=parent["ts"])
     slack.workspace.delete(GENERAL, parent["ts"])
@@ -113,26 +116,30 @@ def test_f25_the_tombstone_of_a_threads_root_is_no_message(slack: SlackServer, m
         messages.fetch(GENERAL, parent["ts"])
 
 
-def test_f27_an_edit_shows(slack: SlackServer, messages: SlackMessages) -> None:
+@pytest.mark.failure(27)
+def test_an_edit_shows(slack: SlackServer, messages: SlackMessages) -> None:
     message = write(slack)
     edited = slack.workspace.edit(GENERAL, message["ts"], "Good evening.")
     found = messages.fetch(GENERAL, message["ts"])
     assert (found.edited_ts, found.raw["text"]) == (edited["edited"]["ts"], "Good evening.")
 
 
-def test_f21_a_webhooks_message_is_found(slack: SlackServer, messages: SlackMessages) -> None:
+@pytest.mark.failure(21)
+def test_a_webhooks_message_is_found(slack: SlackServer, messages: SlackMessages) -> None:
     webhook = slack.workspace.add_user("cron", bot_id="B0CRON")
     slack.workspace.invite(GENERAL, webhook)
     message = write(slack, user=webhook)
     assert messages.fetch(GENERAL, message["ts"]).bot_id == "B0CRON"
 
 
-def test_f57_a_messages_text_is_kept_out_of_its_repr(slack: SlackServer, messages: SlackMessages) -> None:
+@pytest.mark.failure(57)
+def test_a_messages_text_is_kept_out_of_its_repr(slack: SlackServer, messages: SlackMessages) -> None:
     message = write(slack, "canary")
     assert "canary" not in repr(messages.fetch(GENERAL, message["ts"]))
 
 
-def test_f20_the_bot_knows_what_it_wrote_itself(slack: SlackServer, messages: SlackMessages) -> None:
+@pytest.mark.failure(20)
+def test_the_bot_knows_what_it_wrote_itself(slack: SlackServer, messages: SlackMessages) -> None:
     own = messages.fetch(GENERAL, messages.post(GENERAL, "Hello.", {}))
     anothers = messages.fetch(GENERAL, write(slack, user="U0DEPLOYBOT")["ts"])
     persons = messages.fetch(GENERAL, write(slack)["ts"])
@@ -140,9 +147,8 @@ def test_f20_the_bot_knows_what_it_wrote_itself(slack: SlackServer, messages: Sl
     assert len(slack.calls_of("auth.test")) == 1, "who the bot is does not change"
 
 
-def test_f23_a_reaction_counts_under_any_of_its_names_while_it_stands(
-    slack: SlackServer, messages: SlackMessages
-) -> None:
+@pytest.mark.failure(23)
+def test_a_reaction_counts_under_any_of_its_names_while_it_stands(slack: SlackServer, messages: SlackMessages) -> None:
     message = messages.fetch(GENERAL, write(slack)["ts"])
     assert not messages.still_reacted(message, ["thumbsup"])
     slack.workspace.react(GENERAL, message.ts, "U0GRACE", "+1::skin-tone-2")
@@ -155,7 +161,8 @@ def test_f23_a_reaction_counts_under_any_of_its_names_while_it_stands(
 # Finding an earlier verdict.
 
 
-def test_f33_a_verdict_is_found_in_its_thread_by_its_key(slack: SlackServer, messages: SlackMessages) -> None:
+@pytest.mark.failure(33)
+def test_a_verdict_is_found_in_its_thread_by_its_key(slack: SlackServer, messages: SlackMessages) -> None:
     root = write(slack)["ts"]
     messages.post(GENERAL, "Another's.", {"key": "another"}, root)
     posted = messages.post(GENERAL, "The verdict.", {"key": KEY}, root)
@@ -163,15 +170,17 @@ def test_f33_a_verdict_is_found_in_its_thread_by_its_key(slack: SlackServer, mes
     assert messages.find_verdict(GENERAL, root, "a third", since=root) is None
 
 
-def test_f33_a_verdict_is_found_in_another_channel(slack: SlackServer, messages: SlackMessages) -> None:
+@pytest.mark.failure(33)
+def test_a_verdict_is_found_in_another_channel(slack: SlackServer, messages: SlackMessages) -> None:
     root = write(slack)["ts"]
     posted = messages.post("C0PRIVATE", "The verdict.", {"key": KEY})
     assert messages.find_verdict("C0PRIVATE", None, KEY, since=root) == posted
     assert messages.find_verdict(GENERAL, None, KEY, since=root) is None
 
 
+@pytest.mark.failure(33)
 @pytest.mark.parametrize("replies", [1, 5, 6, 7, 23])
-def test_f33_a_verdict_is_found_at_the_end_of_a_long_thread(
+def test_a_verdict_is_found_at_the_end_of_a_long_thread(
     replies: int, slack: SlackServer, messages: SlackMessages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(slack_messages, "PAGE", 3)
@@ -183,6 +192,7 @@ def test_f33_a_verdict_is_found_at_the_end_of_a_long_thread(
     assert messages.find_verdict(GENERAL, root, "another", since=root) is None
 
 
+@pytest.mark.failure(33)
 @pytest.mark.parametrize(
     ("user", "metadata"),
     [
@@ -192,7 +202,7 @@ def test_f33_a_verdict_is_found_at_the_end_of_a_long_thread(
         ("U0TOXICITY", {"event_type": EVENT_TYPE, "event_payload": {}}),
     ],
 )
-def test_f33_others_metadata_is_no_verdict(
+def test_others_metadata_is_no_verdict(
     user: str, metadata: dict[str, Any], slack: SlackServer, messages: SlackMessages
 ) -> None:
     root = write(slack)["ts"]
@@ -212,7 +222,8 @@ def test_a_post_stands_in_the_thread_marked_and_without_previews(slack: SlackSer
     assert (call.arguments["unfurl_links"], call.arguments["unfurl_media"]) == (False, False)
 
 
-def test_f26_a_post_to_a_thread_that_vanished_is_taken_back(slack: SlackServer, messages: SlackMessages) -> None:
+@pytest.mark.failure(26)
+def test_a_post_to_a_thread_that_vanished_is_taken_back(slack: SlackServer, messages: SlackMessages) -> None:
     root = write(slack)["ts"]
     slack.faults.add("chat.postMessage", Call(lambda: slack.workspace.delete(GENERAL, root)))
     with pytest.raises(MessageGoneError):
@@ -241,8 +252,9 @@ def test_a_permalink_leads_to_the_message(slack: SlackServer, messages: SlackMes
 # What goes wrong.
 
 
+@pytest.mark.failure(33)
 @pytest.mark.parametrize("before_work", [True, False])
-def test_f33_a_post_whose_connection_is_lost_is_not_sent_again(
+def test_a_post_whose_connection_is_lost_is_not_sent_again(
     before_work: bool, slack: SlackServer, messages: SlackMessages
 ) -> None:
     root = write(slack)["ts"]
@@ -294,7 +306,8 @@ def test_a_word_of_slacks_that_nobody_foresaw_is_told_as_it_is(slack: SlackServe
     assert type(failure.value) is SlackError
 
 
-def test_f29_a_missing_scope_is_named(slack: SlackServer, messages: SlackMessages) -> None:
+@pytest.mark.failure(29)
+def test_a_missing_scope_is_named(slack: SlackServer, messages: SlackMessages) -> None:
     message = write(slack)
     slack.workspace.revoke("channels:history")
     with pytest.raises(NotPermittedError) as failure:
@@ -302,13 +315,15 @@ def test_f29_a_missing_scope_is_named(slack: SlackServer, messages: SlackMessage
     assert (failure.value.channel, failure.value.scope) == (GENERAL, "channels:history")
 
 
-def test_f28_a_channel_without_the_bot_is_named(slack: SlackServer, messages: SlackMessages) -> None:
+@pytest.mark.failure(28)
+def test_a_channel_without_the_bot_is_named(slack: SlackServer, messages: SlackMessages) -> None:
     message = slack.workspace.post("C0RANDOM", "U0ADA", "Good morning.")
     with pytest.raises(NotPermittedError) as failure:
         messages.fetch("C0RANDOM", message["ts"])
     assert (failure.value.code, failure.value.channel) == ("not_in_channel", "C0RANDOM")
 
 
+@pytest.mark.failure(30)
 @pytest.mark.parametrize(
     ("retry_after", "seconds"),
     [
@@ -323,7 +338,7 @@ def test_f28_a_channel_without_the_bot_is_named(slack: SlackServer, messages: Sl
         ("", 30),
     ],
 )
-def test_f30_retry_after_is_read_in_seconds_within_bounds(
+def test_retry_after_is_read_in_seconds_within_bounds(
     retry_after: str, seconds: int, slack: SlackServer, messages: SlackMessages
 ) -> None:
     slack.faults.add("conversations.history", RateLimited(retry_after))
@@ -332,20 +347,23 @@ def test_f30_retry_after_is_read_in_seconds_within_bounds(
     assert failure.value.retry_after == seconds
 
 
-def test_f31_retry_after_may_be_an_http_date(slack: SlackServer, messages: SlackMessages) -> None:
+@pytest.mark.failure(31)
+def test_retry_after_may_be_an_http_date(slack: SlackServer, messages: SlackMessages) -> None:
     slack.faults.add("chat.postMessage", RateLimited(formatdate(time.time() + 120, usegmt=True)))
     with pytest.raises(RateLimitedError) as failure:
         messages.post(GENERAL, "The verdict.", {"key": KEY})
     assert failure.value.retry_after == pytest.approx(120, abs=5)
 
 
+@pytest.mark.failure(30)
 @given(st.text() | st.integers().map(lambda seconds: formatdate(seconds % 10**11)))
-def test_f30_no_retry_after_raises(value: str) -> None:
+def test_no_retry_after_raises(value: str) -> None:
     assert 1 <= slack_messages._seconds({"Retry-After": value}) <= 900
 
 
+@pytest.mark.failure(32)
 @pytest.mark.parametrize("status", [502, 504, 404, 200])
-def test_f32_a_page_instead_of_an_answer_is_the_networks_trouble_and_is_not_quoted(
+def test_a_page_instead_of_an_answer_is_the_networks_trouble_and_is_not_quoted(
     status: int, slack: SlackServer, messages: SlackMessages
 ) -> None:
     slack.faults.add("conversations.history", HtmlError(status))
@@ -354,6 +372,7 @@ def test_f32_a_page_instead_of_an_answer_is_the_networks_trouble_and_is_not_quot
     assert str(failure.value) == f"conversations.history: http_{status}"
 
 
+@pytest.mark.failure(32)
 @pytest.mark.parametrize(
     ("body", "kind"),
     [
@@ -368,7 +387,7 @@ def test_f32_a_page_instead_of_an_answer_is_the_networks_trouble_and_is_not_quot
     ],
 )
 @pytest.mark.parametrize("status", [200, 503])
-def test_f32_an_answer_that_is_none_of_slacks_is_the_networks_trouble(
+def test_an_answer_that_is_none_of_slacks_is_the_networks_trouble(
     body: bytes, kind: str, status: int, slack: SlackServer, messages: SlackMessages
 ) -> None:
     slack.faults.add("conversations.history", Answer(Reply(status, body, {"Content-Type": kind})))
@@ -376,13 +395,15 @@ def test_f32_an_answer_that_is_none_of_slacks_is_the_networks_trouble(
         messages.fetch(GENERAL, "1731000000.000100")
 
 
-def test_f32_a_reset_is_the_networks_trouble(slack: SlackServer, messages: SlackMessages) -> None:
+@pytest.mark.failure(32)
+def test_a_reset_is_the_networks_trouble(slack: SlackServer, messages: SlackMessages) -> None:
     slack.faults.add("conversations.history", Reset())
     with pytest.raises(SlackUnavailableError, match="ConnectionResetError"):
         messages.fetch(GENERAL, "1731000000.000100")
 
 
-def test_f32_nobody_listening_is_the_networks_trouble() -> None:
+@pytest.mark.failure(32)
+def test_nobody_listening_is_the_networks_trouble() -> None:
     with pytest.raises(SlackUnavailableError):
         SlackMessages("http://127.0.0.1:9/api/", lambda: "xoxb-1").fetch(GENERAL, "1731000000.000100")
 
@@ -396,7 +417,8 @@ def test_what_fails_once_works_the_next_time(slack: SlackServer, messages: Slack
     assert messages.fetch(GENERAL, message["ts"]).ts == message["ts"]
 
 
-def test_f44_the_token_is_asked_for_at_every_call(slack: SlackServer) -> None:
+@pytest.mark.failure(44)
+def test_the_token_is_asked_for_at_every_call(slack: SlackServer) -> None:
     tokens = ["xoxb-old", slack.workspace.token]
     messages = SlackMessages(slack.url, lambda: tokens.pop(0))
     with pytest.raises(CredentialsRefusedError):
@@ -405,7 +427,8 @@ def test_f44_the_token_is_asked_for_at_every_call(slack: SlackServer) -> None:
     assert tokens == []
 
 
-def test_f57_neither_errors_nor_the_log_show_texts_or_tokens(
+@pytest.mark.failure(57)
+def test_neither_errors_nor_the_log_show_texts_or_tokens(
     slack: SlackServer, messages: SlackMessages, caplog: pytest.LogCaptureFixture
 ) -> None:
     token = slack.workspace.token

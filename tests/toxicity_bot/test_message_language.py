@@ -40,11 +40,13 @@ merci for the review, @user!
 """.strip().splitlines()
 
 
+@pytest.mark.failure(40)
 @pytest.mark.parametrize("line", WORKPLACE_ENGLISH)
-def test_f40_english_as_it_is_typed_at_work_is_never_foreign(line: str) -> None:
+def test_english_as_it_is_typed_at_work_is_never_foreign(line: str) -> None:
     assert foreign_language(line) is None
 
 
+@pytest.mark.failure(40)
 @pytest.mark.parametrize(
     ("code", "line"),
     [
@@ -67,15 +69,17 @@ def test_f40_english_as_it_is_typed_at_work_is_never_foreign(line: str) -> None:
         ("el", "\u03b5\u03af\u03c3\u03b1\u03b9 \u03b7\u03bb\u03af\u03b8\u03b9\u03bf\u03c2"),
     ],
 )
-def test_f40_other_languages_are_told_by_name(code: str, line: str) -> None:
+def test_other_languages_are_told_by_name(code: str, line: str) -> None:
     assert foreign_language(line) == code
 
 
+@pytest.mark.failure(40)
 @pytest.mark.parametrize("line", ["\u6eda\u5f00", "\u5404", "\uc2eb\uc5b4", "\u043d\u0435\u0442"])
-def test_f40_a_word_in_another_script_is_never_english(line: str) -> None:
+def test_a_word_in_another_script_is_never_english(line: str) -> None:
     assert foreign_language(line) not in (None, "en")
 
 
+@pytest.mark.failure(41)
 @pytest.mark.parametrize(
     "line",
     [
@@ -84,7 +88,7 @@ def test_f40_a_word_in_another_script_is_never_english(line: str) -> None:
         "\U0001d432\U0001d428\U0001d42e \U0001d41a\U0001d42b\U0001d41e \U0001d41b\U0001d41a\U0001d41d",  # you are bad
     ],
 )
-def test_f41_english_in_look_alike_letters_is_english(line: str) -> None:
+def test_english_in_look_alike_letters_is_english(line: str) -> None:
     assert foreign_language(line) is None
 
 

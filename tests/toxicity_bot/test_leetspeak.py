@@ -31,6 +31,7 @@ an idiot spelt as it is
 """
 
 
+@pytest.mark.failure(41)
 @pytest.mark.parametrize(
     ("written", "read"),
     [
@@ -49,12 +50,13 @@ an idiot spelt as it is
         ("i d 1 0 t", "idiot"),
     ],
 )
-def test_f41_an_insult_in_disguise_is_read(written: str, read: str) -> None:
+def test_an_insult_in_disguise_is_read(written: str, read: str) -> None:
     assert undisguised(written) == read
 
 
+@pytest.mark.failure(41)
 @pytest.mark.parametrize("written", WORK.strip().splitlines())
-def test_f41_versions_hashes_times_code_and_names_stay_as_they_are(written: str) -> None:
+def test_versions_hashes_times_code_and_names_stay_as_they_are(written: str) -> None:
     assert undisguised(written) == written
 
 
@@ -63,12 +65,14 @@ def test_what_is_read_is_read_the_same_again(written: str) -> None:
     assert fold(fold(written)) == fold(written)
 
 
-def test_f41_the_disguise_of_an_insult_is_a_word_and_a_mention_is_none() -> None:
+@pytest.mark.failure(41)
+def test_the_disguise_of_an_insult_is_a_word_and_a_mention_is_none() -> None:
     assert has_words("@sshole")
     assert not has_words("@sally")
 
 
-def test_f41_the_model_scores_the_disguise_as_the_word(classifier: Classifier) -> None:
+@pytest.mark.failure(41)
+def test_the_model_scores_the_disguise_as_the_word(classifier: Classifier) -> None:
     for plain, disguised in {
         "You are a stupid idiot.": "You are a $tup1d 1d10t.",
         "Shut up, you pathetic loser.": "Shut up, you p4th3tic l0ser.",

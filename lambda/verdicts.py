@@ -1,4 +1,4 @@
-"""A score and two thresholds -> a Verdict, and the words that people read. Pure: no model, no Slack, no clock."""
+"""Decide on a score and word the verdict. The functions are pure: no model, no Slack, no clock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HEADS = {
     "fine": ":white_check_mark: *Probably fine*",
 }
 
-# Names for the languages that workplaces write most; any other is told by its code.
+# Names of the languages that are most common at work; others are given by their code.
 _LANGUAGES = {
     "ar": "Arabic", "bn": "Bengali", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek", "es": "Spanish",
     "fa": "Persian", "fi": "Finnish", "fr": "French", "he": "Hebrew", "hi": "Hindi", "hu": "Hungarian",
@@ -33,7 +33,7 @@ _LANGUAGES = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said about a message. `score` is the probability that it is toxic, none where it cannot be judged."""
+    """The verdict on a message. `score` is the probability that it is toxic, or None if it cannot be judged."""
 
     outcome: Outcome
     thresholds: Thresholds
@@ -43,11 +43,11 @@ class Verdict:
     reason: str = ""
 
     def reply(self) -> str:
-        """Return the words for people, in Slack's mrkdwn, with all that is quoted escaped."""
+        """Return the text of the reply in Slack's mrkdwn; quoted words are escaped."""
         if self.score is None:
             return f":grey_question: *I can't judge this message:* {self.reason}"
         lines = [f"{_HEADS[self.outcome]} \u2013 the chance that it is toxic is {_percent(self.score)}."]
-        # Thresholds are where the owner wants them: less than a half may be called likely, and more than a half not.
+        # The owner sets the thresholds, so less than 50 % may be called likely, and more than 50 % may not.
         if (self.outcome == "toxic") != (self.score >= 0.5):
             lines[0] += f" Likely means {100 * self.thresholds.toxic:g} % or more here."
         if self.words:
@@ -60,18 +60,18 @@ class Verdict:
         return "\n".join(lines)
 
     def figures(self) -> dict[str, str | float]:
-        """Return what programs want to know: the outcome, the thresholds and, where there is one, the score."""
+        """Return the outcome, the thresholds and, if there is one, the score, for programs."""
         score = {} if self.score is None else {"score": round(self.score, 4)}
         toxic, maybe = self.thresholds
         return {"outcome": self.outcome, "threshold": toxic, "threshold_maybe": maybe, **score}
 
     def without_words(self) -> Verdict:
-        """Return the same verdict with nothing quoted, for readers who may not see the message."""
+        """Return the same verdict without quoted words, for readers who may not see the message."""
         return replace(self, words=())
 
 
 def decide(score: float, thresholds: Thresholds, words: Sequence[str] = (), windows: int = 1) -> Verdict:
-    """Judge a score: each threshold belongs to what lies above it. Words are told of what is or may be toxic."""
+    """Return the verdict on a score. A score equal to a threshold counts as above it. A fine verdict has no words."""
     if score < thresholds.maybe:
         return Verdict("fine", thresholds, score, (), windows)
     outcome: Outcome = "toxic" if score >= thresholds.toxic else "maybe_toxic"
@@ -90,7 +90,7 @@ def not_english(code: str, thresholds: Thresholds) -> Verdict:
 
 
 def hint(channel: str, code: str, scope: str | None) -> str:
-    """Return what the person who reacted is told when the bot may not do its work; `code` is Slack's."""
+    """Return the text for the person who reacted if the bot lacks access; `code` is Slack's error code."""
     where = f"<#{channel}>"
     if code == "missing_scope":
         return (
@@ -105,10 +105,10 @@ def _percent(probability: float) -> str:
         return "over 99 %"
     if probability < 0.01:
         return "under 1 %"
-    # Down, so that what is under a threshold is not shown as having reached it; 0.29 is 28.999999999999996 %.
+    # Rounded down, so that a score below a threshold is not shown as having reached it. 0.29 is 28.999999999999996 %.
     return f"{math.floor(round(100 * probability, 6))} %"
 
 
 def _quotable(word: str) -> str:
-    """Keep a quoted word from closing or opening formatting, and from filling the screen."""
+    """Return a word shortened, and without characters that would open or close formatting."""
     return escape(word[:40]).replace("*", "\u2217").replace("`", "'").replace("_", "\u02cd").replace("~", "\u223c")

@@ -79,7 +79,7 @@ def test_each_role_may_do_what_its_function_does_and_nothing_else() -> None:
     }, "nothing may invoke a function, and the worker may not send to its queue"
 
 
-def test_functions_bring_their_own_role_so_that_sam_adds_none() -> None:
+def test_each_function_has_its_own_role_so_that_sam_adds_none() -> None:
     functions = of_type("AWS::Serverless::Function")
     assert {name: one["Role"] for name, one in functions.items()} == {
         "Receiver": {"Fn::GetAtt": ["ReceiverRole", "Arn"]},
@@ -123,7 +123,7 @@ def test_a_flood_meets_limits_at_the_gateway_the_functions_and_the_queue() -> No
     assert 1 <= PARAMETERS["RequestsPerSecond"]["Default"] <= 1000
 
 
-def test_the_ledger_forgets_by_the_attribute_that_powertools_writes_and_everything_is_encrypted() -> None:
+def test_the_ledger_expires_rows_and_everything_is_encrypted() -> None:
     table = properties("LedgerTable")
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expiration", "Enabled": True}
     assert table["KeySchema"] == [{"AttributeName": "id", "KeyType": "HASH"}]
@@ -142,7 +142,7 @@ def test_logs_are_kept_for_a_short_time() -> None:
 
 
 @pytest.mark.failure(3, 48)
-def test_what_goes_wrong_has_an_alarm_that_reaches_somebody() -> None:
+def test_each_kind_of_failure_has_an_alarm_with_a_recipient() -> None:
     alarms = of_type("AWS::CloudWatch::Alarm")
     watched = {(json.dumps(one["Namespace"]), one["MetricName"]) for one in alarms.values()}
     assert {
@@ -159,7 +159,7 @@ def test_what_goes_wrong_has_an_alarm_that_reaches_somebody() -> None:
         assert one["AlarmDescription"].endswith((".", "?")), f"{name} says what to do about it"
 
 
-def test_every_setting_of_the_bot_can_be_set_and_parameters_have_the_codes_defaults() -> None:
+def test_every_setting_has_a_variable_and_parameters_have_the_codes_defaults() -> None:
     variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
     given_directly = {"SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN"}
     in_image = {"MODEL_DIR"}
@@ -172,7 +172,7 @@ def test_every_setting_of_the_bot_can_be_set_and_parameters_have_the_codes_defau
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_every_parameter_says_what_it_is_and_what_it_may_be(name: str) -> None:
+def test_every_parameter_has_a_description_and_limits(name: str) -> None:
     parameter = PARAMETERS[name]
     assert parameter["Description"].endswith("."), f"{name} is described in a sentence"
     assert parameter.keys() & {"AllowedValues", "AllowedPattern", "MinValue"}, f"{name} takes anything"
@@ -196,7 +196,7 @@ def test_every_parameter_says_what_it_is_and_what_it_may_be(name: str) -> None:
         ("IgnoredReactors", ["", "U1", "U1,U2"], ["U1, U2", "ada"]),
     ],
 )
-def test_parameters_take_what_the_code_takes(name: str, good: list[str], bad: list[str]) -> None:
+def test_parameters_accept_the_values_that_the_code_accepts(name: str, good: list[str], bad: list[str]) -> None:
     pattern = PARAMETERS[name]["AllowedPattern"]
     assert [value for value in good if not re.fullmatch(pattern, value)] == []
     assert [value for value in bad if re.fullmatch(pattern, value)] == []
@@ -220,7 +220,7 @@ def test_the_dashboard_is_json_and_shows_the_bots_metrics() -> None:
     assert referenced <= RESOURCES.keys()
 
 
-def test_outputs_lead_to_what_an_owner_needs() -> None:
+def test_the_outputs_are_complete() -> None:
     assert TEMPLATE["Outputs"].keys() == {
         "RequestUrl",
         "SecretId",
@@ -234,7 +234,7 @@ def test_outputs_lead_to_what_an_owner_needs() -> None:
 
 
 @pytest.mark.failure(56)
-def test_no_resource_has_a_fixed_name_or_region_so_that_a_second_region_can_have_the_same_stack() -> None:
+def test_no_resource_has_a_fixed_name_or_region_so_a_second_region_can_run_the_stack() -> None:
     kinds = {"FunctionName", "QueueName", "TableName", "RoleName", "TopicName", "LogGroupName", "AlarmName", "Name"}
     named = {value for one in RESOURCES.values() for name, value in one["Properties"].items()
              if name in kinds and isinstance(value, str)}  # fmt: skip
@@ -242,6 +242,6 @@ def test_no_resource_has_a_fixed_name_or_region_so_that_a_second_region_can_have
     assert not re.search(r"\b(af|ap|ca|eu|il|me|mx|sa|us)-[a-z]+-\d\b", json.dumps(RESOURCES))
 
 
-def test_the_secret_begins_as_a_placeholder_of_the_right_shape() -> None:
+def test_the_secret_is_created_with_a_placeholder_of_the_right_form() -> None:
     placeholder = json.loads(properties("SlackSecret")["SecretString"])
     assert placeholder == {"signing_secrets": ["replace-me"], "bot_token": "replace-me"}

@@ -138,7 +138,7 @@ def test_a_toxic_verdict_quotes_the_words_that_weighed_most(
 
 @pytest.mark.failure(42)
 @pytest.mark.parametrize("name", SLICES)
-def test_what_is_hard_for_the_model_is_measured_and_told_as_a_likelihood(name: str, judge: Judge) -> None:
+def test_hard_texts_are_judged_as_measured_and_the_verdict_is_a_likelihood(name: str, judge: Judge) -> None:
     toxic, texts = SLICES[name]
     found = [judge.verdict(text.strip()) for text in texts.strip().splitlines()]
     number = [verdict.outcome for verdict in found].count("toxic")
@@ -152,7 +152,7 @@ def test_what_is_hard_for_the_model_is_measured_and_told_as_a_likelihood(name: s
 @pytest.mark.parametrize(
     "text", [":tada:", "<https://example.com/you-idiot>", "<@U0ADA>", "100 %", "&amp;nbsp; &amp;shy;"]
 )
-def test_nothing_to_judge_never_calls_the_model(
+def test_a_message_without_words_never_reaches_the_model(
     text: str, slack: SlackServer, judge: Judge, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: str) -> None:
@@ -173,7 +173,7 @@ def test_nothing_to_judge_never_calls_the_model(
         (PRAISE, "1", "0", "maybe_toxic"),
     ],
 )
-def test_the_settings_thresholds_come_before_the_models(
+def test_thresholds_in_the_settings_override_the_models(
     text: str, toxic: str, maybe: str, outcome: str, slack: SlackServer, judge_with: MakeJudge
 ) -> None:
     message = slack.workspace.post(GENERAL, "U0ADA", text)
@@ -183,7 +183,7 @@ def test_the_settings_thresholds_come_before_the_models(
     assert (payload["threshold"], payload["threshold_maybe"]) == (float(toxic), float(maybe or toxic))
 
 
-def test_an_emoji_is_quoted_and_not_what_it_is_called(
+def test_a_verdict_quotes_the_emoji_and_not_its_name(
     slack: SlackServer, judge_with: MakeJudge, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(classifier, "words", lambda _: ("finger", "garbage", "middle", "elsewhere"))
@@ -242,11 +242,14 @@ def test_a_removed_reaction_counts_by_setting(
 
 
 @pytest.mark.failure(25)
-def test_a_message_deleted_before_the_fetch_ends_quietly(slack: SlackServer, judge: Judge) -> None:
+@pytest.mark.parametrize("reply_to", ["thread", "reactor"])
+def test_a_message_deleted_before_the_fetch_ends_quietly(
+    reply_to: str, slack: SlackServer, judge_with: MakeJudge
+) -> None:
     slack.workspace.post(GENERAL, "U0ADA", INSULT)
     message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
     slack.workspace.delete(GENERAL, message["ts"])
-    assert judge.judge(job_for(message)) == "message_gone"
+    assert judge_with(REPLY_TO=reply_to).judge(job_for(message)) == "message_gone"
     assert slack.calls_of("chat.postMessage") == []
 
 
@@ -269,7 +272,7 @@ def test_an_edited_message_gets_a_second_verdict(slack: SlackServer, judge: Judg
 
 
 @pytest.mark.failure(28)
-def test_where_the_bot_is_no_member_the_reactor_gets_one_hint(slack: SlackServer, judge_with: MakeJudge) -> None:
+def test_the_reactor_gets_one_hint_until_the_bot_is_invited(slack: SlackServer, judge_with: MakeJudge) -> None:
     message = slack.workspace.post("C0RANDOM", "U0ADA", INSULT)
     job = job_for(message, "C0RANDOM")
     assert [judge_with().judge(job) for _ in range(2)] == ["hint_not_in_channel"] * 2
@@ -277,14 +280,8 @@ def test_where_the_bot_is_no_member_the_reactor_gets_one_hint(slack: SlackServer
     assert "<#C0RANDOM>" in hint
     assert "/invite" in hint
     assert hints(slack, "U0ADA") == []
-
-
-@pytest.mark.failure(28)
-def test_after_the_invitation_there_is_a_verdict(slack: SlackServer, judge: Judge) -> None:
-    message = slack.workspace.post("C0RANDOM", "U0ADA", INSULT)
-    judge.judge(job_for(message, "C0RANDOM"))
     slack.workspace.invite("C0RANDOM")
-    assert judge.judge(job_for(message, "C0RANDOM")) == "toxic"
+    assert judge_with().judge(job) == "toxic"
 
 
 @pytest.mark.failure(29)
@@ -297,14 +294,14 @@ def test_a_hint_names_the_missing_scope(slack: SlackServer, judge: Judge) -> Non
 
 
 @pytest.mark.failure(29)
-def test_a_hint_that_may_not_be_sent_either_ends_the_job(slack: SlackServer, judge: Judge) -> None:
+def test_a_hint_that_may_not_be_sent_ends_the_job(slack: SlackServer, judge: Judge) -> None:
     message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
     slack.workspace.revoke("chat:write")
     assert judge.judge(job_for(message)) == "untold_missing_scope"
 
 
 @pytest.mark.failure(28)
-def test_a_hint_that_slack_cannot_take_now_comes_later(slack: SlackServer, judge: Judge) -> None:
+def test_a_hint_is_retried_while_slack_is_unavailable(slack: SlackServer, judge: Judge) -> None:
     message = slack.workspace.post("C0RANDOM", "U0ADA", INSULT)
     slack.faults.add("chat.postMessage", ErrorBody("fatal_error"))
     with pytest.raises(SlackUnavailableError):
@@ -317,7 +314,7 @@ def test_a_hint_that_slack_cannot_take_now_comes_later(slack: SlackServer, judge
 @pytest.mark.parametrize(
     "code", ["is_archived", "restricted_action_read_only_channel", "restricted_action_thread_locked"]
 )
-def test_where_nobody_may_post_the_job_ends(code: str, slack: SlackServer, judge: Judge) -> None:
+def test_a_restricted_channel_ends_the_job(code: str, slack: SlackServer, judge: Judge) -> None:
     message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
     if code == "is_archived":
         slack.workspace.archive(GENERAL)
@@ -368,7 +365,7 @@ def test_a_post_that_never_arrived_is_posted_again(
 
 
 @pytest.mark.failure(26)
-def test_a_verdict_that_fell_out_of_its_thread_is_taken_back_however_late(
+def test_a_verdict_posted_outside_its_deleted_thread_is_deleted_by_a_later_try(
     slack: SlackServer, judge_with: MakeJudge
 ) -> None:
     message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
@@ -384,7 +381,7 @@ def test_a_verdict_that_fell_out_of_its_thread_is_taken_back_however_late(
 
 
 @pytest.mark.failure(33)
-def test_a_post_that_appears_after_its_time_out_is_waited_for(
+def test_a_post_that_appears_after_its_timeout_is_found(
     slack: SlackServer, judge_with: MakeJudge, end_claims: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(slack_messages, "TIMEOUT_SECONDS", 0.3)
@@ -405,7 +402,7 @@ def test_a_post_that_appears_after_its_time_out_is_waited_for(
 
 
 @pytest.mark.failure(46)
-def test_the_same_job_at_the_same_time_waits(slack: SlackServer, judge_with: MakeJudge) -> None:
+def test_a_job_handled_twice_at_once_makes_one_verdict(slack: SlackServer, judge_with: MakeJudge) -> None:
     message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
 
     def second_delivery() -> None:
@@ -433,7 +430,7 @@ def test_an_ephemeral_verdict_is_also_recorded_in_the_ledger(
     assert {json.loads(row["data"]["S"])["outcome"] for row in rows} == {"fine", "toxic"}
 
 
-def test_reply_to_reactor_answers_everybody_who_reacts_once(slack: SlackServer, judge_with: MakeJudge) -> None:
+def test_reply_to_reactor_answers_each_person_once(slack: SlackServer, judge_with: MakeJudge) -> None:
     message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
     judge = judge_with(REPLY_TO="reactor")
     for reactor in ("U0GRACE", "U0ADA", "U0GRACE"):
@@ -467,7 +464,7 @@ def test_a_lost_reply_in_another_channel_is_found_there(
     assert len(verdicts(slack, "C0PRIVATE")) == 1
 
 
-def test_a_reply_channel_is_searched_no_further_back_than_a_verdict_can_be(
+def test_a_reply_channel_is_searched_back_to_the_oldest_possible_verdict(
     slack: SlackServer, judge_with: MakeJudge
 ) -> None:
     message = slack.workspace.post(GENERAL, "U0ADA", INSULT)

@@ -44,15 +44,14 @@ def once(aws: EmbeddedAws, ledger: Ledger) -> Once:
     return run
 
 
-def test_what_was_done_is_not_done_again_and_has_its_first_outcome(aws: EmbeddedAws, once: Once) -> None:
+def test_work_is_done_once_and_keeps_its_first_outcome(aws: EmbeddedAws, once: Once) -> None:
     work = Work()
     assert once(work) == {"outcome": "toxic", "run": 1}
     assert once(work) == {"outcome": "toxic", "run": 1}
     assert work.runs == 1
 
 
-@pytest.mark.failure(22)
-def test_another_key_or_kind_is_other_work(aws: EmbeddedAws, once: Once) -> None:
+def test_each_kind_and_key_is_separate_work(aws: EmbeddedAws, once: Once) -> None:
     work = Work()
     edited = message_key("T0LOCAL", "C0GENERAL", "1731000000.000100", "1731000060.000000")
     for kind, key in (("verdict", KEY), ("verdict", edited), ("hint", KEY)):
@@ -72,7 +71,6 @@ def test_work_that_fails_frees_its_row(aws: EmbeddedAws, once: Once) -> None:
     assert once(work)["run"] == 1
 
 
-@pytest.mark.failure(33)
 @pytest.mark.parametrize(
     ("error", "free"),
     [
@@ -102,7 +100,7 @@ def test_a_post_that_may_yet_appear_keeps_its_claim(
 
 
 @pytest.mark.failure(46)
-def test_a_row_under_work_is_claimed(aws: EmbeddedAws, once: Once) -> None:
+def test_a_row_is_claimed_while_its_work_runs(aws: EmbeddedAws, once: Once) -> None:
     work = Work()
 
     def while_it_works() -> Outcome:
@@ -128,7 +126,7 @@ def test_a_row_of_a_dead_invocation_is_free_when_its_lease_ends(aws: EmbeddedAws
 
 
 @pytest.mark.failure(46)
-def test_of_eight_that_race_one_does_the_work(aws: EmbeddedAws, once: Once) -> None:
+def test_one_of_eight_concurrent_invocations_does_the_work(aws: EmbeddedAws, once: Once) -> None:
     work, start = Work(), threading.Barrier(8)
 
     def race(_: int) -> str:
@@ -146,7 +144,7 @@ def test_of_eight_that_race_one_does_the_work(aws: EmbeddedAws, once: Once) -> N
 
 
 @pytest.mark.failure(55)
-def test_an_expired_row_counts_as_none_although_it_is_still_there(aws: EmbeddedAws, once: Once) -> None:
+def test_an_expired_row_does_not_count_even_if_dynamodb_still_returns_it(aws: EmbeddedAws, once: Once) -> None:
     work = Work()
     once(work)
     (row,) = rows(aws)
@@ -160,8 +158,7 @@ def test_an_expired_row_counts_as_none_although_it_is_still_there(aws: EmbeddedA
     assert once(work)["run"] == 2
 
 
-@pytest.mark.failure(3)
-def test_a_row_outlives_every_retry_of_slacks_and_the_dead_letter_queue(aws: EmbeddedAws, once: Once) -> None:
+def test_a_row_outlives_slacks_retries_and_the_dead_letter_queue(aws: EmbeddedAws, once: Once) -> None:
     once(Work())
     (row,) = rows(aws)
     seconds_left = int(row["expiration"]["N"]) - time.time()
@@ -169,15 +166,14 @@ def test_a_row_outlives_every_retry_of_slacks_and_the_dead_letter_queue(aws: Emb
     assert seconds_left > 14 * 24 * 3600
 
 
-@pytest.mark.failure(57)
-def test_rows_hold_a_hash_an_outcome_and_times(aws: EmbeddedAws, once: Once) -> None:
+def test_a_row_holds_only_a_hash_an_outcome_and_times(aws: EmbeddedAws, once: Once) -> None:
     once(Work())
     (row,) = rows(aws)
     assert row.keys() == {"id", "expiration", "in_progress_expiration", "data", "status"}
     assert json.loads(row["data"]["S"]) == {"outcome": "toxic", "run": 1}
 
 
-def test_a_missing_table_is_told_and_the_work_is_not_done(aws: EmbeddedAws, once: Once) -> None:
+def test_a_missing_table_raises_an_error_and_the_work_is_not_done(aws: EmbeddedAws, once: Once) -> None:
     aws.client("dynamodb").delete_table(TableName=aws.table)
     work = Work()
     with pytest.raises(LedgerError) as failure:
@@ -186,7 +182,6 @@ def test_a_missing_table_is_told_and_the_work_is_not_done(aws: EmbeddedAws, once
     assert work.runs == 0
 
 
-@pytest.mark.failure(27)
 def test_an_edit_makes_a_new_key() -> None:
     assert message_key("T1", "C1", "1.1", "") == "T1/C1/1.1/"
     assert message_key("T1", "C1", "1.1", "2.0") == "T1/C1/1.1/2.0"

@@ -50,7 +50,7 @@ an idiot spelt as it is
         ("i d 1 0 t", "idiot"),
     ],
 )
-def test_an_insult_in_disguise_is_read(written: str, read: str) -> None:
+def test_a_disguised_insult_is_read(written: str, read: str) -> None:
     assert undisguised(written) == read
 
 
@@ -61,18 +61,17 @@ def test_versions_hashes_times_code_and_names_stay_as_they_are(written: str) -> 
 
 
 @given(st.text(alphabet="5a$@1!dioth .-*|"))
-def test_what_is_read_is_read_the_same_again(written: str) -> None:
+def test_folding_twice_changes_nothing(written: str) -> None:
     assert fold(fold(written)) == fold(written)
 
 
-@pytest.mark.failure(41)
-def test_the_disguise_of_an_insult_is_a_word_and_a_mention_is_none() -> None:
+def test_a_disguised_insult_counts_as_a_word_and_a_mention_does_not() -> None:
     assert has_words("@sshole")
     assert not has_words("@sally")
 
 
 @pytest.mark.failure(41)
-def test_the_model_scores_the_disguise_as_the_word(classifier: Classifier) -> None:
+def test_a_disguised_insult_has_the_score_of_the_plain_one(classifier: Classifier) -> None:
     for plain, disguised in {
         "You are a stupid idiot.": "You are a $tup1d 1d10t.",
         "Shut up, you pathetic loser.": "Shut up, you p4th3tic l0ser.",

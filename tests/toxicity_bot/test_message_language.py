@@ -42,7 +42,7 @@ merci for the review, @user!
 
 @pytest.mark.failure(40)
 @pytest.mark.parametrize("line", WORKPLACE_ENGLISH)
-def test_english_as_it_is_typed_at_work_is_never_foreign(line: str) -> None:
+def test_english_as_typed_at_work_is_never_foreign(line: str) -> None:
     assert foreign_language(line) is None
 
 
@@ -69,17 +69,15 @@ def test_english_as_it_is_typed_at_work_is_never_foreign(line: str) -> None:
         ("el", "\u03b5\u03af\u03c3\u03b1\u03b9 \u03b7\u03bb\u03af\u03b8\u03b9\u03bf\u03c2"),
     ],
 )
-def test_other_languages_are_told_by_name(code: str, line: str) -> None:
+def test_other_languages_are_recognized(code: str, line: str) -> None:
     assert foreign_language(line) == code
 
 
-@pytest.mark.failure(40)
 @pytest.mark.parametrize("line", ["\u6eda\u5f00", "\u5404", "\uc2eb\uc5b4", "\u043d\u0435\u0442"])
 def test_a_word_in_another_script_is_never_english(line: str) -> None:
     assert foreign_language(line) not in (None, "en")
 
 
-@pytest.mark.failure(41)
 @pytest.mark.parametrize(
     "line",
     [
@@ -93,11 +91,11 @@ def test_english_in_look_alike_letters_is_english(line: str) -> None:
 
 
 @pytest.mark.parametrize("line", ["", "   ", ":tada:", "https://example.com", "@user", "1234567890123456", "?!"])
-def test_what_has_no_words_is_in_no_language(line: str) -> None:
+def test_text_without_words_has_no_language(line: str) -> None:
     assert foreign_language(line) is None
 
 
-def test_a_few_latin_letters_are_too_little_to_tell() -> None:
+def test_a_few_latin_letters_are_too_short_to_detect() -> None:
     assert foreign_language("danke") is None
 
 
@@ -109,7 +107,7 @@ def test_a_few_latin_letters_are_too_little_to_tell() -> None:
         "\u6eda\u5f00 https://example.com/an/english/address",
     ],
 )
-def test_emoji_names_and_links_are_in_no_language(line: str) -> None:
+def test_emoji_names_and_links_do_not_count_as_english(line: str) -> None:
     assert foreign_language(line) not in (None, "en")
 
 

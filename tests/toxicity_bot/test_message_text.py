@@ -30,7 +30,6 @@ def test_plain_text_alone() -> None:
     assert from_message({"text": "You are late."}) == "You are late."
 
 
-@pytest.mark.failure(36)
 def test_words_in_blocks_alone() -> None:
     assert from_message({"text": "", "blocks": [section("You are *late*.")]}) == "You are late."
 
@@ -53,13 +52,11 @@ def test_words_that_differ_by_style_and_mentions_are_still_the_same() -> None:
     assert from_message(message).splitlines() == ["Thanks @user for this :tada:"]
 
 
-@pytest.mark.failure(36)
 def test_harmless_text_does_not_hide_its_blocks() -> None:
     message = {"text": "Weekly report", "blocks": [section("You are an idiot.")]}
     assert from_message(message) == "Weekly report\nYou are an idiot."
 
 
-@pytest.mark.failure(36)
 def test_harmless_blocks_do_not_hide_their_text() -> None:
     message = {"text": "You are an idiot.", "blocks": [section("Weekly report")]}
     assert from_message(message) == "You are an idiot.\nWeekly report"
@@ -70,7 +67,7 @@ def test_words_are_the_same_only_as_whole_words() -> None:
     assert from_message(message) == "You ass\nThank you, assistants."
 
 
-def test_a_text_that_the_blocks_go_on_with_is_read_once() -> None:
+def test_a_text_that_the_blocks_continue_is_read_once() -> None:
     message = {"text": "Weekly report", "blocks": [section("Weekly report: all is well.")]}
     assert from_message(message) == "Weekly report: all is well."
 
@@ -144,8 +141,7 @@ def test_every_kind_of_block_is_read(block: dict[str, Any], read: str) -> None:
     assert from_message({"blocks": [block]}).split() == read.split()
 
 
-@pytest.mark.failure(37)
-def test_what_slack_shows_of_a_linked_page_is_not_read() -> None:
+def test_the_preview_of_a_linked_page_is_not_read() -> None:
     page = {"from_url": "https://example.com/a", "title": "a page's title", "text": "its words", "fallback": "both"}
     message = {"text": "<https://example.com/a>", "attachments": [page]}
     assert from_message(message) == "https://example.com/a"
@@ -181,7 +177,7 @@ JSON = st.recursive(
 
 
 @given(blocks=JSON, words=st.text())
-def test_no_blocks_that_slack_may_invent_raise(blocks: Any, words: str) -> None:
+def test_no_blocks_raise(blocks: Any, words: str) -> None:
     assert isinstance(from_message({"text": words, "blocks": blocks}), str)
 
 
@@ -211,9 +207,8 @@ def test_mrkdwn_is_resolved_and_its_escapes_decoded_once(mrkdwn: str, read: str)
     assert plain(mrkdwn) == read
 
 
-@pytest.mark.failure(38)
 @given(st.text())
-def test_what_is_escaped_decodes_to_itself_and_holds_nothing_alive(words: str) -> None:
+def test_escaped_text_decodes_to_itself_and_has_no_angle_brackets(words: str) -> None:
     escaped = escape(words)
     assert not set("<>") & set(escaped)
     assert escaped.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") == words
@@ -243,7 +238,7 @@ def test_what_is_escaped_decodes_to_itself_and_holds_nothing_alive(words: str) -
         ("\U0001f44d\U0001f3fd", "thumbsup"),
     ],
 )
-def test_text_is_folded_to_what_a_reader_sees(written: str, folded: str) -> None:
+def test_text_is_folded_to_the_letters_that_a_reader_sees(written: str, folded: str) -> None:
     assert fold(written) == folded
 
 
@@ -263,7 +258,7 @@ def test_folded_text_without_emoji() -> None:
 @example("\u04bbttps://example.com")
 @example("&" + "#38;" * 50)
 @example("\uff06amp;\uff06lt;")
-def test_folding_what_is_folded_changes_nothing(words: str) -> None:
+def test_folding_is_idempotent(words: str) -> None:
     assert fold(fold(words)) == fold(words)
 
 
@@ -287,7 +282,7 @@ def test_folding_what_is_folded_changes_nothing(words: str) -> None:
         ":b:",
     ],
 )
-def test_no_text_made_to_be_slow_is_slow(piece: str) -> None:
+def test_no_malicious_text_is_slow(piece: str) -> None:
     words = "&" + piece * (40_000 // len(piece))  # the most that Slack lets anybody post
     started = time.process_time()
     fold(plain(words))
@@ -300,7 +295,7 @@ def test_no_text_made_to_be_slow_is_slow(piece: str) -> None:
     ["", "   ", ":tada: :+1::skin-tone-2:", "\U0001f389\U0001f44d", "@user @user", "http", "#channel", "2 + 2 = 4",
      "https://example.com/you/idiot", "www.example.com", "@grace.h", "?!\u2026", "100 %"],
 )  # fmt: skip
-def test_emoji_links_mentions_digits_and_signs_are_no_words(words: str) -> None:
+def test_emoji_links_mentions_digits_and_signs_are_not_words(words: str) -> None:
     assert not has_words(words)
 
 

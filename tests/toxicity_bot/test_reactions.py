@@ -63,7 +63,7 @@ def test_only_the_trigger_emoji_and_its_aliases_count(emoji: str) -> None:
 @pytest.mark.failure(18)
 @pytest.mark.parametrize("trigger", ["+1", "thumbsup", ":thumbsup:", "tada,thumbsup"])
 @pytest.mark.parametrize("emoji", ["+1", "thumbsup", "thumbsup::skin-tone-2", "+1::skin-tone-6"])
-def test_skin_tones_and_aliases_are_the_same_emoji(trigger: str, emoji: str) -> None:
+def test_skin_tones_and_aliases_count_as_the_same_emoji(trigger: str, emoji: str) -> None:
     found = outcome(envelope(emoji), Settings.from_environ({"TRIGGER_EMOJI": trigger}))
     assert isinstance(found, Job), found
 
@@ -76,20 +76,10 @@ def test_a_custom_emoji_stands_for_itself() -> None:
 
 
 @pytest.mark.failure(19)
-def test_the_bots_own_reaction_is_dropped() -> None:
-    assert outcome(envelope(user="U0TOXICITY")) == "own_reaction"
-
-
-@pytest.mark.failure(19)
-def test_others_reactions_are_dropped_by_setting() -> None:
+def test_reactions_of_users_in_ignored_reactors_are_dropped() -> None:
     payload = envelope(user="U0DEPLOYBOT")
     assert isinstance(outcome(payload), Job)
     assert outcome(payload, Settings.from_environ({"IGNORED_REACTORS": "U1,U0DEPLOYBOT"})) == "ignored_reactor"
-
-
-@pytest.mark.failure(20)
-def test_the_bots_own_message_is_never_judged() -> None:
-    assert outcome(envelope(item_user="U0TOXICITY")) == "own_message"
 
 
 @pytest.mark.failure(21)
@@ -99,15 +89,14 @@ def test_a_webhooks_message_has_no_author_and_is_judged() -> None:
     assert isinstance(outcome(payload), Job)
 
 
-@pytest.mark.failure(20)
-def test_a_person_who_authorized_the_app_is_no_bot() -> None:
+def test_a_person_who_authorized_the_app_is_not_taken_for_the_bot() -> None:
     payload = envelope()
     payload["authorizations"] = [{"user_id": "U0GRACE", "is_bot": False}]
     assert isinstance(outcome(payload), Job)
 
 
 @pytest.mark.failure(21)
-def test_an_authorization_without_a_user_makes_nobody_the_bot() -> None:
+def test_an_authorization_without_a_user_matches_no_author() -> None:
     payload = envelope()
     del payload["event"]["item_user"]
     payload["authorizations"] = [{"is_bot": True}]
@@ -115,7 +104,7 @@ def test_an_authorization_without_a_user_makes_nobody_the_bot() -> None:
 
 
 @pytest.mark.failure(45)
-def test_nothing_is_said_to_outsiders_unless_allowed() -> None:
+def test_shared_channels_are_ignored_unless_allowed() -> None:
     payload = envelope() | {"is_ext_shared_channel": True}
     assert outcome(payload) == "shared_channel"
     assert isinstance(outcome(payload, Settings.from_environ({"REPLY_IN_SHARED_CHANNELS": "yes"})), Job)
@@ -123,12 +112,11 @@ def test_nothing_is_said_to_outsiders_unless_allowed() -> None:
 
 @pytest.mark.failure(58)
 @pytest.mark.parametrize(("age", "expected"), [(6 * 3600, "job"), (6 * 3600 + 1, "late_event"), (-60, "job")])
-def test_an_event_is_taken_up_to_a_settings_age(age: float, expected: str) -> None:
+def test_an_event_older_than_the_setting_is_dropped(age: float, expected: str) -> None:
     found = outcome(envelope(), age=age)
     assert ("job" if isinstance(found, Job) else found) == expected
 
 
-@pytest.mark.failure(17)
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -145,11 +133,10 @@ def test_an_event_is_taken_up_to_a_settings_age(age: float, expected: str) -> No
         ({"event_time": -1}, "malformed_event"),
     ],
 )
-def test_another_envelope_is_dropped_with_its_reason(change: dict[str, Any], reason: str) -> None:
+def test_an_unknown_or_malformed_envelope_is_dropped_with_its_reason(change: dict[str, Any], reason: str) -> None:
     assert outcome(envelope() | change) == reason
 
 
-@pytest.mark.failure(17)
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -167,7 +154,7 @@ def test_another_envelope_is_dropped_with_its_reason(change: dict[str, Any], rea
         ({"reaction": ["biohazard_sign"]}, "other_emoji"),
     ],
 )
-def test_another_event_is_dropped_with_its_reason(change: dict[str, Any], reason: str) -> None:
+def test_an_unknown_or_malformed_event_is_dropped_with_its_reason(change: dict[str, Any], reason: str) -> None:
     assert outcome(envelope(**change)) == reason
 
 
@@ -178,11 +165,12 @@ VALUES = st.recursive(
 )
 
 
-@given(field=st.sampled_from(["type", "event", "team_id", "event_id", "event_time", "authorizations"]), value=VALUES)
-def test_no_field_of_the_envelope_raises(field: str, value: Any) -> None:
-    assert isinstance(outcome(envelope() | {field: value}), Job | str)
-
-
-@given(field=st.sampled_from(["type", "user", "reaction", "item", "item_user"]), value=VALUES)
-def test_no_field_of_the_event_raises(field: str, value: Any) -> None:
-    assert isinstance(outcome(envelope(**{field: value})), Job | str)
+@given(
+    payload=st.dictionaries(
+        st.sampled_from(["type", "event", "team_id", "event_id", "event_time", "authorizations"]), VALUES, max_size=2
+    ),
+    event=st.dictionaries(st.sampled_from(["type", "user", "reaction", "item", "item_user"]), VALUES, max_size=2),
+)
+def test_no_payload_raises(payload: dict[str, Any], event: dict[str, Any]) -> None:
+    sent = envelope(**event) | payload
+    assert isinstance(outcome(sent), Job | str)

@@ -5,6 +5,7 @@ Servers and the model start once per session; each test gets an empty queue, an 
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 from typing import TYPE_CHECKING
@@ -52,6 +53,8 @@ def _aws_server(_slack_server: SlackServer) -> Iterator[EmbeddedAws]:
             patch.delenv(name)
         for name, value in wanted.items():
             patch.setenv(name, value)
+        # A client of boto3 takes about 50 ms to create, and each test needs several.
+        patch.setattr(aws, "client", functools.cache(aws.client))
         yield aws
 
 

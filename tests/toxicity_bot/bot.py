@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 GENERAL, PRIVATE, RANDOM = "C0GENERAL", "C0PRIVATE", "C0RANDOM"
 ADA, GRACE, DEPLOYBOT, OWN = "U0ADA", "U0GRACE", "U0DEPLOYBOT", "U0TOXICITY"
 EMOJI = "biohazard_sign"
-INSULT = "You are a stupid idiot and everybody hates you, quetzalcoatlus."
-PRAISE = "Thanks a lot for the quetzalcoatlus release, it works and everybody is happy."
+INSULT = "You stupid idiot, quetzalcoatlus."
 
 
 def workspace() -> Workspace:

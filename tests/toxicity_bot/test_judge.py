@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from toxicity_bot.classifier import Classifier
 
 GENERAL = "C0GENERAL"
-INSULT = "You are a stupid idiot and everybody hates you."
+INSULT = "You are a stupid idiot."
 PRAISE = "Thanks a lot, the fix works and the release is out."
 
 MakeJudge = Callable[..., Judge]
@@ -446,7 +446,7 @@ def test_reply_to_a_channel_links_there_and_quotes_nothing(slack: SlackServer, j
     link, *_ = post["text"].splitlines()
     assert f"/archives/{GENERAL}/p{message['ts'].replace('.', '')}" in link
     assert "*Likely toxic*" in post["text"]
-    assert not any(word in post["text"] for word in ("stupid", "idiot", "hates"))
+    assert not any(word in post["text"] for word in ("stupid", "idiot"))
     assert "thread_ts" not in post
     assert verdicts(slack) == []
 

@@ -86,23 +86,21 @@ class Bot:
     def say(self, text: str = INSULT, *, by: str = ADA, channel: str = GENERAL, **fields: Any) -> Message:
         return self.slack.workspace.post(channel, by, text, **fields)
 
-    def event(self, message: Message, *, by: str = GRACE, channel: str = GENERAL, emoji: str = EMOJI) -> dict[str, Any]:
+    def event(self, message: Message, *, by: str = GRACE, channel: str = GENERAL) -> dict[str, Any]:
         """Add a reaction to a message and return the payload of its event."""
-        reaction = self.slack.workspace.react(channel, message["ts"], by, emoji)
+        reaction = self.slack.workspace.react(channel, message["ts"], by, EMOJI)
         return event_callback(reaction, self.slack.workspace.identity)
 
     def deliver(self, payload: Mapping[str, Any], *, secret: str = "", age: float = 0, retry_num: int = 0) -> Delivery:
         """Send a signed request over HTTP; `age` is the age of its timestamp in seconds."""
-        return self.post(encoded(payload), secret=secret, age=age, retry_num=retry_num)
-
-    def post(self, body: bytes, *, secret: str = "", age: float = 0, retry_num: int = 0) -> Delivery:
+        body = encoded(payload)
         reason = "http_timeout" if retry_num else ""
         sender = secret or self.slack.workspace.signing_secret
         headers = signed(body, sender, int(time.time() - age), retry_num=retry_num, retry_reason=reason)
         return deliver(self.url, body, headers, timeout=30)
 
-    def react(self, message: Message, *, by: str = GRACE, channel: str = GENERAL, emoji: str = EMOJI) -> Delivery:
-        return self.deliver(self.event(message, by=by, channel=channel, emoji=emoji))
+    def react(self, message: Message, *, by: str = GRACE, channel: str = GENERAL) -> Delivery:
+        return self.deliver(self.event(message, by=by, channel=channel))
 
     # Lambda's side, and time.
 
@@ -141,9 +139,9 @@ class Bot:
     def end_claims(self) -> None:
         end_claims(self.aws)
 
-    def judge(self, message: Message, **reaction: Any) -> list[str]:
+    def judge(self, message: Message) -> list[str]:
         """React and let the worker work; return the outcomes of all verdicts on the message."""
-        delivery = self.react(message, **reaction)
+        delivery = self.react(message)
         assert delivery.status == 200, f"Slack expected 200, got {delivery}"
         self.work()
         return self.outcomes(message)

@@ -65,8 +65,16 @@ def test_the_thresholds_come_from_model_json(tmp_path: Path) -> None:
     assert (short.threshold, short.threshold_maybe) == (0.8, 0.3)
 
 
-def test_text_is_folded_before_it_is_scored(classifier: Classifier) -> None:
-    disguised = "You are a stu\u200bpid \uff49\uff44\uff49\uff4f\uff54."  # zero-width space, full-width letters
+@pytest.mark.failure(41)
+@pytest.mark.parametrize(
+    "disguised",
+    [
+        "You are a stu\u200bpid \uff49\uff44\uff49\uff4f\uff54.",  # zero-width space, full-width letters
+        "You are a $tup1d 1d10t.",
+        "You are a s t u p i d idiot.",
+    ],
+)
+def test_text_is_folded_before_it_is_scored(classifier: Classifier, disguised: str) -> None:
     assert classifier.toxicity(disguised) == classifier.toxicity(INSULT)
 
 

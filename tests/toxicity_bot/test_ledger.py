@@ -182,11 +182,6 @@ def test_a_missing_table_raises_an_error_and_the_work_is_not_done(aws: EmbeddedA
     assert work.runs == 0
 
 
-def test_an_edit_makes_a_new_key() -> None:
-    assert message_key("T1", "C1", "1.1", "") == "T1/C1/1.1/"
-    assert message_key("T1", "C1", "1.1", "2.0") == "T1/C1/1.1/2.0"
-
-
 def rows(aws: EmbeddedAws) -> list[dict[str, dict[str, str]]]:
     items: list[dict[str, dict[str, str]]] = aws.client("dynamodb").scan(TableName=aws.table)["Items"]
     return items

@@ -1,16 +1,11 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from toxicity_bot.leetspeak import undisguised
 from toxicity_bot.message_text import fold, has_words
-
-if TYPE_CHECKING:
-    from toxicity_bot.classifier import Classifier
 
 WORK = """
 v1.2.3 of h264, sha256 and utf8 for x86_64
@@ -68,13 +63,3 @@ def test_folding_twice_changes_nothing(written: str) -> None:
 def test_a_disguised_insult_counts_as_a_word_and_a_mention_does_not() -> None:
     assert has_words("@sshole")
     assert not has_words("@sally")
-
-
-@pytest.mark.failure(41)
-def test_a_disguised_insult_has_the_score_of_the_plain_one(classifier: Classifier) -> None:
-    for plain, disguised in {
-        "You are a stupid idiot.": "You are a $tup1d 1d10t.",
-        "Shut up, you pathetic loser.": "Shut up, you p4th3tic l0ser.",
-        "Nobody likes you, moron.": "Nobody likes you, m o r o n.",
-    }.items():
-        assert classifier.toxicity(disguised) == classifier.toxicity(plain), disguised

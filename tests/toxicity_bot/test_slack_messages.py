@@ -62,14 +62,6 @@ def test_a_message_is_fetched_by_its_ts(slack: SlackServer, messages: SlackMessa
     assert found.raw["text"] == "You are late."
 
 
-def test_a_thread_reply_is_found_with_its_parents_thread(slack: SlackServer, messages: SlackMessages) -> None:
-    parent = write(slack)
-    reply = write(slack, "You are late.", thread_ts=parent["ts"])
-    write(slack, "Never mind.", thread_ts=parent["ts"])
-    found = messages.fetch(GENERAL, reply["ts"])
-    assert (found.ts, found.thread_ts, found.raw["text"]) == (reply["ts"], parent["ts"], "You are late.")
-
-
 def test_a_message_with_another_ts_is_not_accepted(slack: SlackServer, messages: SlackMessages) -> None:
     neighbour = write(slack, "Earlier.")
     for method in ("conversations.history", "conversations.replies"):
@@ -86,20 +78,6 @@ def test_the_tombstone_of_a_deleted_thread_root_is_not_a_message(slack: SlackSer
     assert slack.workspace.message(GENERAL, parent["ts"])["subtype"] == "tombstone"
     with pytest.raises(MessageGoneError):
         messages.fetch(GENERAL, parent["ts"])
-
-
-def test_an_edited_message_has_the_time_of_its_edit(slack: SlackServer, messages: SlackMessages) -> None:
-    message = write(slack)
-    edited = slack.workspace.edit(GENERAL, message["ts"], "Good evening.")
-    found = messages.fetch(GENERAL, message["ts"])
-    assert (found.edited_ts, found.raw["text"]) == (edited["edited"]["ts"], "Good evening.")
-
-
-def test_a_webhooks_message_is_found(slack: SlackServer, messages: SlackMessages) -> None:
-    webhook = slack.workspace.add_user("cron", bot_id="B0CRON")
-    slack.workspace.invite(GENERAL, webhook)
-    message = write(slack, user=webhook)
-    assert messages.fetch(GENERAL, message["ts"]).bot_id == "B0CRON"
 
 
 def test_the_repr_of_a_message_hides_its_text(slack: SlackServer, messages: SlackMessages) -> None:
@@ -290,15 +268,6 @@ def test_a_malformed_answer_counts_as_unavailable(
 def test_a_refused_connection_counts_as_unavailable() -> None:
     with pytest.raises(SlackUnavailableError):
         SlackMessages("http://127.0.0.1:9/api/", lambda: "xoxb-1").fetch(GENERAL, "1731000000.000100")
-
-
-def test_the_token_is_asked_for_at_every_call(slack: SlackServer) -> None:
-    tokens = ["xoxb-old", slack.workspace.token]
-    messages = SlackMessages(slack.url, lambda: tokens.pop(0))
-    with pytest.raises(CredentialsRefusedError):
-        messages.tell("U0GRACE", "Hello.")
-    messages.tell("U0GRACE", "Hello.")
-    assert tokens == []
 
 
 def test_neither_errors_nor_the_log_show_texts_or_tokens(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.aws import MAX_RECEIVE_COUNT
-from local.events import sqs_event
 from local.faults import ErrorBody, Fault, HtmlError, RateLimited, Reset
 from local.lambda_context import LocalContext
 from tests.toxicity_bot.bot import GENERAL, RANDOM
@@ -303,10 +302,3 @@ def test_queue_ledger_logs_and_metrics_hold_no_text_name_or_token(bot: Bot) -> N
 def test_settings_and_credentials_hide_their_secrets(bot: Bot) -> None:
     print(bot.worker.settings, bot.receiver.settings, bot.worker.credentials)
     assert bot.record.leaks() == []
-
-
-def test_the_answer_to_lambda_names_the_records_that_failed(bot: Bot) -> None:
-    bot.put("{}")
-    (job,) = bot.queued()
-    answer = bot.worker.handler(sqs_event([job]), LocalContext("worker"))
-    assert answer == {"batchItemFailures": [{"itemIdentifier": job["MessageId"]}]}

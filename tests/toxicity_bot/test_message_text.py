@@ -224,6 +224,7 @@ def test_escaped_text_decodes_to_itself_and_has_no_angle_brackets(words: str) ->
         ("\U0001d422\U0001d41d\U0001d422\U0001d428\U0001d42d", "idiot"),
         ("i\u0335d\u0336i\u0337o\u0338t\u0489", "idiot"),
         ("caf\u00e9 na\u00efve", "caf\u00e9 na\u00efve"),
+        ("ab\u0393", "ab\u0393"),  # a Greek letter that looks like no Latin one
         ("cafe\u0301", "caf\u00e9"),
         ("\u0422\u044b \u0438\u0434\u0438\u043e\u0442", "\u0422\u044b \u0438\u0434\u0438\u043e\u0442"),
         ("Tom &amp; Ada &#39;here&#39;", "Tom & Ada 'here'"),

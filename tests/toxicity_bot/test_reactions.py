@@ -43,6 +43,7 @@ def test_a_reaction_with_the_trigger_emoji_becomes_a_job_of_its_ids() -> None:
         ([{"enterprise_id": "E0GRID", "team_id": None, "is_enterprise_install": True}], "E0GRID"),
         ([{"team_id": "../canary"}], "T0LOCAL"),
         ([], "T0LOCAL"),
+        ([None], "T0LOCAL"),
         (None, "T0LOCAL"),
     ],
 )

@@ -167,10 +167,11 @@ def test_an_old_or_future_request_is_refused_and_its_offset_measured(age: int, b
         ({"headers": None, "body": None}, 401),
         ({"headers": {"X-Slack-Signature": "v0="}, "body": "{}"}, 401),
         ({"body": "{", "isBase64Encoded": True}, 400),
+        ({"body": ["{"]}, 400),
         ({"body": "x" * (256 * 1024 + 1)}, 413),
         (api_gateway_event(b"[]", signed(b"[]", SECRET, int(time.time()))), 400),
     ],
-    ids=range(6),
+    ids=range(7),
 )
 def test_a_malformed_request_gets_its_status_and_one_sentence(
     event: dict[str, Any], status: int, receiver: ModuleType

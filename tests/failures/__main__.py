@@ -36,12 +36,14 @@ class Table:
         self.results = {number: Result() for number in FAILURES}
         self.numbers: dict[str, list[int]] = {}
         """The numbers of each collected test, by its node id."""
+        self.seconds = 0.0
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         for item in session.items:
             self.numbers[item.nodeid] = [number for mark in item.iter_markers("failure") for number in mark.args]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.seconds += report.duration
         for number in self.numbers[report.nodeid]:
             result = self.results[number]
             result.tests += report.when == "call" and report.passed
@@ -61,7 +63,7 @@ def main(arguments: list[str]) -> int:
     table = Table()
     code = pytest.main(["-q", "-m", "failure", *TESTS, *arguments], plugins=[table])
     met = [number for number, result in table.results.items() if result.word == "passed"]
-    print("\n".join(["", *table.lines(), f"{len(met)} of {len(FAILURES)} failures are met."]))
+    print("\n".join(["", *table.lines(), f"{len(met)} of {len(FAILURES)} failures are met, in {table.seconds:.0f} s."]))
     return 1 if code or len(met) < len(FAILURES) else 0
 
 

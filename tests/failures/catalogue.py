@@ -59,8 +59,8 @@ FAILURES = {
     53: "Another CPU: the same verdicts, within a tolerance",
     54: "A flood: throttle and concurrency limits; zero is the switch",
     55: "Expired ledger rows still readable: they do not count",
-    56: "A region is lost: a second one says nothing twice",
+    56: "A region is lost: a second one can take over, as documented",
     57: "Texts, names, tokens: in no log, queue, row or error",
     58: "An event hours late: judged while younger than the setting",
-    59: "Loops: none, whatever the bot posts",
+    59: "Loops: none",
 }

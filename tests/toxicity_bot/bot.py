@@ -6,7 +6,9 @@ Events arrive as signed HTTP requests at a real port, and jobs wait on a real qu
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -54,6 +56,15 @@ def end_claims(aws: EmbeddedAws) -> None:
     for row in dynamodb.scan(TableName=aws.table)["Items"]:
         if row["status"]["S"] == "INPROGRESS":
             dynamodb.put_item(TableName=aws.table, Item=row | {"in_progress_expiration": {"N": "0"}})
+
+
+def imported_anew(module: str, patch: pytest.MonkeyPatch, **environ: str) -> Any:
+    """Import a function's module as another process with these environment variables would."""
+    with patch.context() as context:
+        for name, value in environ.items():
+            context.setenv(name, value)
+        context.delitem(sys.modules, f"toxicity_bot.{module}", raising=False)
+        return importlib.import_module(f"toxicity_bot.{module}")
 
 
 class Bot:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib
 import os
 import socket
 import subprocess
@@ -16,7 +15,7 @@ from hypothesis import strategies as st
 from local.events import Deliveries, api_gateway_event, app_rate_limited, encoded, signed, url_verification
 from local.workspace import Identity
 from tests import ROOT
-from tests.toxicity_bot.bot import OWN, Bot
+from tests.toxicity_bot.bot import OWN, Bot, imported_anew
 from toxicity_bot.credentials import SECONDS_BETWEEN_READS, Credentials
 from toxicity_bot.jobs import Job
 
@@ -37,16 +36,6 @@ def answer_of(receiver: ModuleType, payload: dict[str, Any], secret: str = SECRE
     event = api_gateway_event(body, signed(body, secret, int(time.time() - age)))
     answer: dict[str, Any] = receiver.handler(event, None)
     return answer
-
-
-def imported_with(monkeypatch: pytest.MonkeyPatch, **environ: str) -> ModuleType:
-    """Import the receiver anew, as another process with these environment variables would."""
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delitem(sys.modules, "toxicity_bot.receiver", raising=False)
-    module = importlib.import_module("toxicity_bot.receiver")
-    monkeypatch.delitem(sys.modules, "toxicity_bot.receiver")
-    return module
 
 
 def test_a_reaction_becomes_one_job_of_ids(bot: Bot) -> None:
@@ -194,9 +183,9 @@ def test_no_signed_payload_raises(receiver: ModuleType, payload: dict[str, Any])
 
 
 @pytest.mark.failure(5)
-def test_a_queue_that_does_not_answer_makes_slack_retry(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_queue_that_does_not_answer_makes_slack_retry(bot: Bot) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        receiver = imported_with(monkeypatch, AWS_ENDPOINT_URL=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        receiver = imported_anew("receiver", bot.patch, AWS_ENDPOINT_URL=f"http://127.0.0.1:{silent.getsockname()[1]}")
         answer = answer_of(receiver, bot.event(bot.say()))
     assert (answer["statusCode"], answer["body"]) == (503, LATER)
     assert "x-slack-no-retry" not in answer["headers"]
@@ -222,10 +211,10 @@ def test_a_queue_that_is_gone_makes_slack_retry_and_the_retry_gets_its_verdict(b
 
 @pytest.mark.failure(5)
 @pytest.mark.parametrize("value", [None, '{"bot_token": "quetzalcoatlus"}'])
-def test_an_unusable_secret_makes_slack_retry(value: str | None, bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unusable_secret_makes_slack_retry(value: str | None, bot: Bot) -> None:
     if value:
         bot.aws.client("secretsmanager").create_secret(Name="test/slack", SecretString=value)
-    receiver = imported_with(monkeypatch, SLACK_SECRET_ID="test/slack", SLACK_SIGNING_SECRET="")
+    receiver = imported_anew("receiver", bot.patch, SLACK_SECRET_ID="test/slack", SLACK_SIGNING_SECRET="")
     answer = answer_of(receiver, bot.event(bot.say()))
     assert (answer["statusCode"], answer["body"]) == (503, LATER)
     assert bot.record.counted() == [("ReceiverFailed", "SettingError" if value else "SecretStoreError")]

@@ -1,17 +1,15 @@
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from local.aws import MAX_RECEIVE_COUNT
 from local.faults import ErrorBody, Fault, HtmlError, RateLimited, Reset
 from local.lambda_context import LocalContext
-from tests.toxicity_bot.bot import GENERAL, RANDOM
+from tests.toxicity_bot.bot import GENERAL, RANDOM, imported_anew
 from tests.toxicity_bot.record import CANARIES
 from toxicity_bot.credentials import SECONDS_BETWEEN_READS, Credentials
 from toxicity_bot.errors import ModelError, SettingError
@@ -44,18 +42,9 @@ def test_an_empty_batch_is_no_error(worker: ModuleType) -> None:
     assert worker.handler({"Records": []}, LocalContext("worker")) == {"batchItemFailures": []}
 
 
-def imported_anew(bot: Bot, **environ: str) -> Any:
-    """Import the worker as another process with these environment variables would."""
-    with bot.patch.context() as patch:
-        for name, value in environ.items():
-            patch.setenv(name, value)
-        patch.delitem(sys.modules, "toxicity_bot.worker")
-        return importlib.import_module("toxicity_bot.worker")
-
-
 def test_a_threshold_above_the_models_stops_the_start(bot: Bot) -> None:
     with pytest.raises(SettingError, match=r"MAYBE_TOXIC_THRESHOLD is 1, above 0\."):
-        imported_anew(bot, MAYBE_TOXIC_THRESHOLD="1")
+        imported_anew("worker", bot.patch, MAYBE_TOXIC_THRESHOLD="1")
 
 
 @pytest.mark.failure(50)
@@ -63,7 +52,7 @@ def test_jobs_wait_while_no_worker_can_start(bot: Bot, tmp_path: Path) -> None:
     message = bot.say()
     assert bot.react(message).status == 200, "the receiver needs no model"
     with pytest.raises(ModelError, match=r"model\.json is missing.*make model"):
-        imported_anew(bot, MODEL_DIR=str(tmp_path))
+        imported_anew("worker", bot.patch, MODEL_DIR=str(tmp_path))
     assert bot.verdicts() == []
     bot.work()
     assert bot.outcomes(message) == ["toxic"]

@@ -1,6 +1,6 @@
-# What changes often: the code. Both functions are this image; template.yaml names the handler of each.
-# There is no USER: Lambda runs images as a user of its own, without any right, and `sam local` adds its emulator as
-# root. The image needs no root and writes nothing: tests/sam runs it as nobody, on a read-only file system.
+# The code, which changes often, on top of Dockerfile.base. Both functions use this image; template.yaml sets their handlers.
+# There is no USER: Lambda runs every image as an unprivileged user of its own, and `sam local` needs root to add its
+# emulator. The image needs no root and writes no file: tests/sam runs it as nobody, on a read-only file system.
 ARG BASE_IMAGE=slack-toxicity-bot-base
 FROM ${BASE_IMAGE}
 COPY lambda/ ${LAMBDA_TASK_ROOT}/toxicity_bot/

@@ -43,7 +43,7 @@ class Installation:
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], request_url: str = "") -> Installation:
         """One machine: receiver and worker share the environment."""
-        mend = "set it in the environment that the bot runs with; README.md, Configuration, says what each variable is"
+        mend = "set it in the environment that the bot runs with; docs/configuration.md explains each variable"
         part = Part("settings", environ, RECEIVER_NEEDS + WORKER_NEEDS, mend)
         return cls((part,), environ, request_url)
 

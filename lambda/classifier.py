@@ -1,85 +1,119 @@
-"""A model directory and a text come in, the probability that the text is toxic comes out.
+"""Score text with the ONNX model in a directory, and explain the score.
 
-Knows nothing of torch, of Slack or of any network. A text longer than the model reads is scored in overlapping
-windows, each a sequence of its own, and the worst one counts.
+Text that is longer than the model's window is scored in overlapping windows; the most toxic one counts. Knows nothing
+of torch, of Slack or of any network.
 """
 
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .errors import ModelError
+from . import emoji_names, verdicts
+from .errors import ModelError, NotEnglishWarning
 from .heaviest_words import heaviest_words
-from .message_text import fold
-from .model_directory import REMEDY, ModelDirectory
+from .message_language import foreign_language
+from .message_text import FoldedText
+from .model_directory import REMEDY, ModelDirectory, embedded
 from .model_session import ModelSession
+from .settings import Thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
-# The share of a window that the next one repeats, so that an insult on the border stands whole in one of them.
+    from .verdicts import Verdict
+
+# Share of a window that the next one repeats, so that an insult on the border is whole in one of them.
 OVERLAP = 1 / 8
 SPECIAL_TOKENS = 2  # the first and the last of every sequence
-# Tokens read of each text in a comparison: sixteen ordinary words have 25; more would only cost time and memory.
+# Tokens read of each text when words are compared: sixteen ordinary words have 25; more cost time and memory.
 COMPARED_TOKENS = 96
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """What the model makes of a text; the labels are those of the worst of its windows."""
+    """The scores of a text; `labels` belong to the most toxic of its windows."""
 
     toxicity: float
     labels: Mapping[str, float]
     windows: int
     worst_window: str = field(repr=False)
-    """Its text as the model read it."""
+    """The folded text of that window."""
 
 
 class Classifier:
-    """Scores raw text; raises ModelError rather than serve a model that is incomplete, damaged or another one."""
+    """Scores English text.
 
-    def __init__(self, model_dir: Path | str, threads: int | None = None) -> None:
-        self._model = ModelDirectory.read(Path(model_dir))
+    Without a directory it loads the model that comes with the package. Raises ModelError if a file is missing or
+    damaged, or if the model does not score its reference texts as recorded.
+    """
+
+    def __init__(self, model_dir: Path | str | None = None, threads: int | None = None) -> None:
+        self._model = ModelDirectory.read(embedded() if model_dir is None else Path(model_dir))
         self._toxic = np.array([label in self._model.toxic_labels for label in self._model.labels])
         self._session = ModelSession(self._model, threads or len(os.sched_getaffinity(0)))
         self._check_references()
 
     @property
     def threshold(self) -> float:
-        """The toxicity from which the model's maker calls a text toxic."""
+        """Toxicity from which a text is called likely toxic, as recorded in the model directory."""
         return self._model.threshold
 
     @property
     def threshold_maybe(self) -> float:
-        """The toxicity from which the model's maker says that a text may be toxic; the threshold or less."""
+        """Toxicity from which a text may be toxic; at most `threshold`."""
         return self._model.threshold_maybe
 
     @property
     def window(self) -> int:
-        """Tokens that are read at once, the special ones included."""
+        """Tokens that are read at once, special tokens included."""
         return self._model.window
 
     def toxicity(self, text: str) -> float:
-        """Return the calibrated probability, 0 to 1, that the text is toxic."""
-        return self.assess(text).toxicity
+        """Return the calibrated probability, 0 to 1, that the text is toxic.
+
+        Raises TypeError for anything but a str and ValueError for empty text. Warns with NotEnglishWarning where the
+        bot would answer that it cannot judge the language.
+        """
+        return self._assess_english(text).toxicity
 
     def scores(self, text: str) -> dict[str, float]:
-        """Return the probability of every label, in the worst window of the text."""
-        return dict(self.assess(text).labels)
+        """Return the probability of every label in the most toxic window; errors and warnings as in `toxicity`."""
+        return dict(self._assess_english(text).labels)
 
-    def assess(self, text: str) -> Assessment:
-        """Score every window of the text; raises ValueError if there is nothing to judge."""
-        folded = fold(text)
+    def verdict(self, text: str | FoldedText, thresholds: Thresholds | None = None) -> Verdict:
+        """Judge a text as the bot does: toxic, may be toxic, fine, or why it cannot be judged.
+
+        Raises TypeError for anything but text. The thresholds default to the model's own.
+        """
+        thresholds = thresholds or Thresholds(self.threshold, self.threshold_maybe)
+        try:
+            text = FoldedText.of(text)
+        except ValueError:
+            return verdicts.nothing_to_judge(thresholds)
+        if not text.has_words():
+            return verdicts.nothing_to_judge(thresholds)
+        if language := foreign_language(text):
+            return verdicts.not_english(language, thresholds)
+        assessment = self.assess(text)
+        words: tuple[str, ...] = ()
+        if assessment.toxicity >= thresholds.maybe:
+            words = _as_written(self.words(assessment), text)
+        return verdicts.decide(assessment.toxicity, thresholds, words, assessment.windows)
+
+    def assess(self, text: str | FoldedText) -> Assessment:
+        """Score every window of a text, whatever its language; raises TypeError and ValueError as `toxicity` does."""
+        folded = FoldedText.of(text).folded
         ids, offsets = self._session.encode(folded)
-        if not ids or not folded.strip():
-            raise ValueError("there is no text to judge")
+        if not ids:
+            raise ValueError("there is no text to judge: the model has no tokens for it")
         spans = self._windows(len(ids))
         # One at a time: int8 scales span a batch, and a window's score must not depend on its neighbours.
         rows = np.concatenate([self._session.probabilities([ids[start:end]]) for start, end in spans])
@@ -90,11 +124,21 @@ class Classifier:
         return Assessment(float(toxicities[worst]), labels, len(spans), folded[offsets[start][0] : offsets[end - 1][1]])
 
     def words(self, assessment: Assessment, limit: int = 3) -> tuple[str, ...]:
-        """Return the words that weighed most in the worst window, the heaviest first; none if no word stands out."""
+        """Return the words that weighed most in the most toxic window, heaviest first; none if no word stands out."""
         return heaviest_words(assessment.worst_window, self._score_together, limit)
 
+    def _assess_english(self, text: str) -> Assessment:
+        folded = FoldedText.of(text)
+        if language := foreign_language(folded):
+            warnings.warn(
+                f"the text seems to be in {verdicts.language_name(language)}, and the model reads English only",
+                NotEnglishWarning,
+                stacklevel=3,
+            )
+        return self.assess(folded)
+
     def _windows(self, tokens: int) -> list[tuple[int, int]]:
-        """Return where each window starts and ends; the last one reaches back, so that it is full."""
+        """Return the start and end of each window in tokens; the last one reaches back, so that it is full."""
         room = self.window - SPECIAL_TOKENS
         step = room - int(room * OVERLAP)
         last = max(tokens - room, 0)
@@ -102,7 +146,7 @@ class Classifier:
         return [(start, min(start + room, tokens)) for start in starts]
 
     def _score_together(self, texts: Sequence[str]) -> list[float]:
-        """Score short folded texts in one batch: for comparing them with each other."""
+        """Score short folded texts in one batch, to compare them with each other."""
         room = min(COMPARED_TOKENS, self.window - SPECIAL_TOKENS)
         sequences = [self._session.encode(text)[0][:room] for text in texts]
         return [float(toxicity) for toxicity in self._toxicities(self._session.probabilities(sequences))]
@@ -114,7 +158,14 @@ class Classifier:
 
     def _check_references(self) -> None:
         for text, expected in self._model.references:
-            found = self.toxicity(text)
+            found = self.assess(text).toxicity
             if not abs(found - expected) <= self._model.reference_tolerance:
                 reason = f"scores a reference text {found:.4f} where model.json records {expected:.4f}"
                 raise ModelError(self._model.path / "model.onnx", f"{reason}, so it is not what was built: {REMEDY}")
+
+
+def _as_written(words: Sequence[str], text: FoldedText) -> tuple[str, ...]:
+    """Return each word once, as it was written: a word that only names an emoji becomes that emoji again."""
+    letters, emoji = text.letters.casefold(), emoji_names.behind_words(text.raw)
+    quoted = (word if word.casefold() in letters else emoji.get(word, "") for word in words)
+    return tuple(dict.fromkeys(filter(None, quoted)))

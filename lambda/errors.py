@@ -36,6 +36,10 @@ class ModelError(BotError):
         self.path = path
 
 
+class NotEnglishWarning(UserWarning):
+    """Warned of if a text that is scored seems to be in another language than English."""
+
+
 class RefusedRequestError(BotError):
     """Raised if an HTTP request is not one from Slack that can be read; `reason` is a metric's dimension."""
 

@@ -1,7 +1,7 @@
-"""A text and a way to score texts come in, the words that weighed most come out, by leaving one out at a time.
+"""Find the words that raise the score of a text most, by leaving out one at a time (occlusion).
 
-The cost is bounded: a text of many words is first narrowed to its heaviest part, so that at most about 30 short texts
-are scored, and where that finds nothing `MOST_WORDS` single words. Knows nothing of models.
+The cost is bounded: a long text is first narrowed to its most toxic part, so at most about 30 short texts are scored.
+If no word stands out, up to `MOST_WORDS` single words are scored as well. Knows nothing of models.
 """
 
 from __future__ import annotations
@@ -14,18 +14,21 @@ from .message_text import CHANNEL, LINK, MENTION
 
 Scorer: TypeAlias = Callable[[Sequence[str]], Sequence[float]]
 
-MOST_WORDS = 16  # of which each is left out in turn
-MOST_PARTS = 8  # that a longer text is cut into, each scored alone
-CLEAR_DROP = 0.1  # of the toxicity; less than that is the noise of int8 and of odd grammar
-TOXIC_ALONE = 0.5  # the toxicity of a word by itself that makes it one
-# What hugs a word and is no part of it; the escapes are curly quotes and dashes.
+MOST_WORDS = 16  # each is left out in turn
+MOST_PARTS = 8  # parts that a longer text is cut into
+CLEAR_DROP = 0.1  # of toxicity; smaller drops are noise of int8 and of broken grammar
+TOXIC_ALONE = 0.5  # toxicity of a word by itself
+# Stripped from both ends of a word; the escapes are curly quotes and dashes.
 PUNCTUATION = ".,;:!?\"'`()[]{}<>*_~|-/\\\u2026\u2018\u2019\u201c\u201d\u2013\u2014"
-# What the folding of texts puts in place of names and addresses says nothing to a reader.
+# Folding puts these in place of names and addresses; they tell a reader nothing.
 PLACEHOLDERS = frozenset({MENTION, LINK, CHANNEL})
 
 
 def heaviest_words(text: str, score: Scorer, limit: int) -> tuple[str, ...]:
-    """Return at most `limit` words, none if no single one matters; a word said twice is left out everywhere."""
+    """Return at most `limit` words, heaviest first; none if no single word matters.
+
+    A word that occurs twice is left out at both places.
+    """
     words = _heaviest_part(text.split(), score)
     spellings: dict[str, str] = {}
     for word in words:
@@ -35,11 +38,11 @@ def heaviest_words(text: str, score: Scorer, limit: int) -> tuple[str, ...]:
         return ()
     variants = {key: variant for key in spellings if (variant := _without(words, key))}
     whole, *rest = score([" ".join(words), *variants.values()])
-    # Where nothing is left, nothing toxic is.
+    # A text without any word is not toxic.
     left = dict.fromkeys(spellings, 0.0) | dict(zip(variants, rest, strict=True))
     weights = {key: whole - toxicity for key, toxicity in left.items() if whole - toxicity >= CLEAR_DROP}
     if not weights and whole >= TOXIC_ALONE:
-        # Of several insults none is missed when it alone is left out: then the words that are one by themselves.
+        # With several insults the score stays high without any one of them, so each word is scored by itself.
         alone = dict(zip(spellings, score(list(spellings.values())), strict=True))
         weights = {key: toxicity for key, toxicity in alone.items() if toxicity >= TOXIC_ALONE}
     return tuple(spellings[key] for key in sorted(weights, key=weights.__getitem__, reverse=True)[:limit])

@@ -1,32 +1,27 @@
-"""One job from its ids to its end: fetch the message, judge it, say so once.
+"""Take one job from its ids to its end: fetch the message, judge it, post the verdict once.
 
-All that decides what happens to a job stands here, in the order in which it happens; how is the business of the
-modules it is given.
+Every decision about a job is here, in the order in which it happens; the modules that are passed in do the work.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import emoji_names, verdicts
+from . import verdicts
 from .errors import ChannelRestrictedError, MessageGoneError, NotPermittedError, SlackUnavailableError
 from .ledger import KEPT_SECONDS, message_key
-from .message_language import foreign_language
-from .message_text import fold, from_message, has_words
+from .message_text import from_message
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from .classifier import Classifier
     from .jobs import Job
     from .ledger import Ledger
     from .settings import Settings, Thresholds
     from .slack_messages import Message, SlackMessages
-    from .verdicts import Verdict
 
 
 class Judge:
-    """Takes jobs to their end, whatever the end is."""
+    """Takes jobs to their end."""
 
     def __init__(
         self, settings: Settings, thresholds: Thresholds, slack: SlackMessages, classifier: Classifier, ledger: Ledger
@@ -38,7 +33,7 @@ class Judge:
         self._ledger = ledger
 
     def judge(self, job: Job) -> str:
-        """Return how the job ended, in a word for a metric; raises a BotError if it must come again or cannot end."""
+        """Return how the job ended, as a value for a metric; raises BotError if it must be retried or cannot end."""
         try:
             try:
                 return self._judged(job)
@@ -58,39 +53,25 @@ class Judge:
         ):
             return "reaction_removed"
         key = message_key(job.team, job.channel, job.ts, message.edited_ts)
-        # What one person alone is shown is said once to each of them.
+        # An answer that only the reactor sees is given once to each reactor.
         once = f"{key}/{job.reactor}" if self._settings.reply_to == "reactor" else key
         return str(self._ledger.once("verdict", once, lambda: self._say(job, message, key))["outcome"])
 
     def _gone(self, job: Job) -> str:
-        """End quietly; a verdict that fell out of the vanished thread, and could not be taken back then, is now."""
+        """End the job; delete a verdict that was posted after its thread was deleted, if that failed at the time."""
         if self._settings.reply_to == "thread":
             self._slack.take_back(job.channel, message_key(job.team, job.channel, job.ts, ""))
         return "message_gone"
 
-    def verdict(self, text: str) -> Verdict:
-        """Judge a text, or say why it cannot be judged."""
-        # Folding may uncover words and may leave none: both must be there to judge.
-        written = fold(text, emoji=emoji_names.left_out)
-        if not has_words(text) or not has_words(written):
-            return verdicts.nothing_to_judge(self._thresholds)
-        if language := foreign_language(text):
-            return verdicts.not_english(language, self._thresholds)
-        assessment = self._classifier.assess(text)
-        words: tuple[str, ...] = ()
-        if assessment.toxicity >= self._thresholds.maybe:
-            words = _as_written(self._classifier.words(assessment), text, written)
-        return verdicts.decide(assessment.toxicity, self._thresholds, words, assessment.windows)
-
     def _say(self, job: Job, message: Message, key: str) -> dict[str, Any]:
-        """Post the verdict, unless an earlier try that never learned of its success already did."""
+        """Post the verdict, unless an earlier try already did without learning of its success."""
         to = self._settings.reply_to
         channel, thread_ts = (job.channel, message.thread_ts) if to in ("thread", "reactor") else (to, None)
-        # No verdict is older than what it is about, nor than what the ledger would still know.
+        # A verdict is never older than its message, nor older than what the ledger keeps.
         since = max(message.edited_ts or message.ts, f"{job.event_time - KEPT_SECONDS}.000000", key=float)
         if to != "reactor" and (posted := self._slack.find_verdict(channel, thread_ts, key, since)):
             return {"outcome": "found", "post": posted}
-        verdict = self.verdict(from_message(message.raw))
+        verdict = self._classifier.verdict(from_message(message.raw), self._thresholds)
         mark = {"key": key, **verdict.figures()}
         if to == "reactor":
             in_thread = message.thread_ts if message.thread_ts != message.ts else None
@@ -99,13 +80,13 @@ class Judge:
         elif thread_ts:
             posted = self._slack.post(channel, verdict.reply(), mark, thread_ts)
         else:
-            # In another channel the words would tell what was said in a place that its readers may not see.
+            # Readers of another channel may not be allowed to see the message, so no word is quoted.
             elsewhere = f"{self._slack.permalink(message)}\n{verdict.without_words().reply()}"
             posted = self._slack.post(channel, elsewhere, mark)
         return {"post": posted, **verdict.figures()}
 
     def _hint(self, job: Job, error: NotPermittedError) -> str:
-        """Tell the one who reacted, once, why there is no verdict; only they are waiting for one."""
+        """Tell the person who reacted, once, why there is no verdict."""
         key = f"{job.team}/{job.channel}/{job.ts}/{job.reactor}"
 
         def tell() -> dict[str, Any]:
@@ -114,17 +95,10 @@ class Judge:
             except (NotPermittedError, ChannelRestrictedError) as untold:
                 return {"outcome": f"untold_{untold.code}"}
             except SlackUnavailableError as unanswered:
-                # Nobody can look for it: rather none than two.
+                # A private message cannot be looked for later: rather none than two.
                 if unanswered.may_yet_happen:
                     return {"outcome": "hint_unconfirmed"}
                 raise
             return {"outcome": f"hint_{error.code}"}
 
         return str(self._ledger.once("hint", key, tell)["outcome"])
-
-
-def _as_written(words: Sequence[str], text: str, written: str) -> tuple[str, ...]:
-    """Return the words that weighed most, each once; what an emoji is called is nobody's word, so it stands itself."""
-    letters, emoji = written.casefold(), emoji_names.behind_words(text)
-    quoted = (word if word.casefold() in letters else emoji.get(word, "") for word in words)
-    return tuple(dict.fromkeys(filter(None, quoted)))

@@ -1,14 +1,14 @@
-"""Insults in disguise, `1d10t` or `s t u p i d`, as the words they stand for.
+"""Replace insults in leetspeak or spaced letters, such as `1d10t` and `s t u p i d`, by the words they stand for.
 
-Only the words listed here are read that way. A rule without a list would read l10n as lion, test5 as tests and
-$hell as shell; with it versions, hashes, times, code and names stay as they are. Pure.
+Only the words listed here are recognized. A general rule would read l10n as lion, test5 as tests and $hell as shell;
+the list leaves versions, hashes, times, code and names as they are.
 """
 
 from __future__ import annotations
 
 import re
 
-# What people disguise, slurs included: a list that spared its readers would spare offenders.
+# Words that people disguise, slurs included.
 _WORDS = """
     arse ass asshole bastard bitch bollocks bullshit cock coward cretin cunt damn dick dickhead disgusting dumb dumbass
     dumbfuck fag faggot filthy fool freak fuck garbage hate idiot idiotic imbecile incompetent jackass jerk kill liar
@@ -17,7 +17,7 @@ _WORDS = """
 """
 _ENDINGS = ("", "s", "es", "ed", "er", "ers", "ing", "y")
 
-# A sign or a figure, and the letter it stands for; one stands for i and for l alike, so both are spelt i here.
+# Signs and digits, and the letters they stand for. "1" stands for both i and l, so both are spelt i here.
 _LETTERS = str.maketrans("01345789@$!|l", "oieastbgasiii")
 
 _DISGUISED = re.compile(r"(?<![\w@$.:/=-])[\w@$!|]{2,24}(?<=[\w@$])(?![\w@$/=-]|\.\w)", re.ASCII)
@@ -40,7 +40,7 @@ def undisguised(text: str) -> str:
 
 
 def _insult(spelling: str) -> str | None:
-    # 5h17 is a time, a55 a hexadecimal number, 455 any number, sh17 a road and fo01 a host.
+    # Not insults: 5h17 is a time, a55 a hexadecimal number, 455 a number, sh17 a road, fo01 a host.
     if sum(not character.isdigit() for character in spelling) < 2:
         return None
     if _HEXADECIMAL.fullmatch(spelling) or _IDENTIFIER.fullmatch(spelling):
@@ -55,7 +55,7 @@ def _spelt(match: re.Match[str]) -> str:
 
 def _joined(match: re.Match[str]) -> str:
     run, between = match[0], match[1]
-    for start in (0, 2):  # of "a s t u p i d" the first is a word of its own
+    for start in (0, 2):  # in "a s t u p i d" the first letter is a word of its own
         if insult := _insult(run[start:].replace(between, "")):
             return run[:start] + insult
     return run

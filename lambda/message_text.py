@@ -1,7 +1,6 @@
-"""A Slack message as people read it, and text as the model reads it.
+"""Extract the text of a Slack message, and fold any text into the form that the model reads.
 
-In: one message of the Web API (text, blocks, attachments). Out: plain text, and from any text its folded form. Nothing
-here knows of scores or of Slack's API.
+Knows nothing of scores or of Slack's API.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from . import emoji_names
@@ -21,20 +21,49 @@ MENTION = "@user"
 LINK = "http"
 CHANNEL = "#channel"
 
-# What one fold uncovers, such as an address spelt with look-alikes, the next one finds; ordinary text takes two.
+# One fold may uncover something for the next, such as a link spelt with look-alike letters; ordinary text takes two.
 MOST_FOLDS = 8
 
 _ANGLE = re.compile(r"<([^<>|]+)(?:\|([^<>]*))?>")
-# The bound keeps many signs that nothing closes from costing the square of their number.
+# The bound keeps many unclosed signs from taking quadratic time.
 _FORMATTING = re.compile(r"(?<!\w)(\*{1,2}|_{1,2}|~{1,2}|`{1,3})(?=\S)(.{1,500}?)(?<=\S)\1(?!\w)", re.DOTALL)
 _URL = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 _AT_NAME = re.compile(r"(?<![\w.@])@[\w.-]*\w")
 _PLACEHOLDERS = re.compile(rf"{MENTION}|\b{LINK}\b|{CHANNEL}|:[\w+'-]+(?:::skin-tone-\d)?:")
 _WORD = re.compile(r"\w+")
+_ENTITY_OR_EMOJI = re.compile(r"&|:[a-z0-9_+'-]+:")
+
+
+@dataclass(frozen=True)
+class FoldedText:
+    """A text with its folded forms, made once and handed on to whatever judges it."""
+
+    raw: str = field(repr=False)
+    folded: str = field(repr=False)
+    """What the model reads: emoji are words."""
+    letters: str = field(repr=False)
+    """The same without emoji: what somebody wrote in letters."""
+
+    @classmethod
+    def of(cls, text: str | FoldedText) -> FoldedText:
+        """Fold a text once; raises TypeError for anything but text, and ValueError if nothing is left of it."""
+        if isinstance(text, FoldedText):
+            return text
+        if not isinstance(text, str):
+            raise TypeError(f"the text to judge must be a str, not {type(text).__name__}")
+        folded = fold(text)
+        if not folded:
+            raise ValueError("there is no text to judge: it is empty, or nothing in it is visible")
+        has_emoji = not text.isascii() or _ENTITY_OR_EMOJI.search(text)
+        return cls(text, folded, fold(text, emoji=emoji_names.left_out) if has_emoji else folded)
+
+    def has_words(self) -> bool:
+        """Whether there are words to judge. Folding may uncover words and may leave none, so both forms count."""
+        return has_words(self.raw) and has_words(self.letters)
 
 
 def from_message(message: Mapping[str, Any]) -> str:
-    """Return all the words of a message, each once, wherever Slack put them: text, blocks, attachments.
+    """Return all words of a message, each passage once, from its text, blocks and attachments.
 
     A mention becomes `@user`, a link its label or its address, an emoji stays `:name:`.
     """
@@ -50,27 +79,27 @@ def plain(mrkdwn: str) -> str:
 
 
 def escape(text: str) -> str:
-    """Return plain text as Slack wants it in a post, so that no mention or link comes alive."""
+    """Escape plain text for a Slack post, so that no mention or link becomes active."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def fold(text: str, *, emoji: Callable[[str], str] = emoji_names.in_words) -> str:
-    """Return text as the model reads it, in training and in service.
+    """Return text in the form that the model reads, in training and in service. Folding is idempotent.
 
-    Entities are decoded, compatibility characters, look-alike letters and insults in leetspeak become plain ones,
-    invisible characters go, emoji become words, names and addresses become placeholders. Folding what is folded
-    changes nothing. `emoji_names.left_out` leaves only what people wrote in letters.
+    It decodes HTML entities, replaces compatibility characters, look-alike letters and leetspeak by plain letters,
+    removes invisible characters, names emoji in words, and puts placeholders for names and addresses. With
+    `emoji=emoji_names.left_out` emoji are removed.
     """
     for _ in range(MOST_FOLDS):
         before, text = text, _folded_once(text, emoji)
         if text == before:
             return text
-    # Only entities wrapped in entities on purpose come here.
+    # Only deliberately nested entities get here.
     return fold(text.replace("&", " "), emoji=emoji)
 
 
 def _folded_once(text: str, emoji: Callable[[str], str]) -> str:
-    # Addresses first: what looks like an emoji's code in one is none.
+    # Links first: a link may contain what looks like an emoji code.
     text = _URL.sub(LINK, unicodedata.normalize("NFKC", html.unescape(text)))
     text = emoji(emoji_names.with_characters(text))
     text = "".join(character for character in text if character.isspace() or not _invisible(character))
@@ -81,13 +110,13 @@ def _folded_once(text: str, emoji: Callable[[str], str]) -> str:
 
 
 def said(text: str) -> str:
-    """Return what somebody wrote in letters: the text without emoji, links and mentions."""
+    """Return the text without emoji, links and mentions."""
     text = emoji_names.left_out(emoji_names.with_characters(_URL.sub(" ", text)))
     return _PLACEHOLDERS.sub(" ", _AT_NAME.sub(" ", undisguised(text)))
 
 
 def has_words(text: str) -> bool:
-    """Whether anything but emoji, links, mentions, digits and signs is left to judge."""
+    """Whether the text has any letter outside of emoji, links and mentions."""
     return any(character.isalpha() for character in said(text))
 
 
@@ -105,7 +134,7 @@ def _resolve(match: re.Match[str]) -> str:
 
 
 def _block_texts(node: Any) -> Iterator[str]:
-    """Walk blocks of any kind; what an element says stands in `text`, a line ends where a block does."""
+    """Walk blocks of any kind; an element's words are in `text`, and each block is a line."""
     if isinstance(node, list):
         for block in node:
             if line := "".join(_element_texts(block)).strip():
@@ -159,17 +188,17 @@ def _own_text(node: dict[str, Any]) -> Iterator[str]:
 
 def _attachment_texts(attachments: Any) -> Iterator[str]:
     for attachment in attachments if isinstance(attachments, list) else ():
-        # What Slack shows of a linked page is the page's words, not the author's; a shared message is read.
+        # A link preview holds the page's words, not the author's; a shared message counts.
         if isinstance(attachment, dict) and (not attachment.get("from_url") or attachment.get("message_blocks")):
             lines = [*_attachment_lines(attachment), *_block_texts(attachment.get("blocks"))]
-            # The fallback is what clients without attachments show: read only where nothing else is.
+            # Clients without attachments show the fallback: it counts only if there is nothing else.
             yield "\n".join(lines) or plain(str(attachment.get("fallback") or ""))
 
 
 def _attachment_lines(attachment: Mapping[str, Any]) -> Iterator[str]:
     shown = [str(attachment.get(key) or "") for key in ("pretext", "author_name", "title", "text", "footer")]
-    for field in _objects(attachment.get("fields")):
-        shown += [str(field.get("title") or ""), str(field.get("value") or "")]
+    for pair in _objects(attachment.get("fields")):
+        shown += [str(pair.get("title") or ""), str(pair.get("value") or "")]
     shared = _objects([part.get("message") for part in _objects(attachment.get("message_blocks"))])
     lines = [plain(text) for text in shown if text]
     yield from _distinct([*lines, *("\n".join(_block_texts(message.get("blocks"))) for message in shared)])
@@ -180,7 +209,7 @@ def _objects(value: Any) -> list[dict[str, Any]]:
 
 
 def _distinct(parts: Sequence[str]) -> list[str]:
-    """Return the parts that have words, in their order, without those whose words another part holds already."""
+    """Return the parts that have words, in order, without those whose words another part contains."""
     words = [_words(part) for part in parts]
     kept: list[int] = []
     for number in sorted(range(len(parts)), key=lambda number: -len(words[number])):
@@ -190,19 +219,19 @@ def _distinct(parts: Sequence[str]) -> list[str]:
 
 
 def _words(text: str) -> str:
-    """Return the words alone, a space around each, so that one is found in another text only as a whole."""
+    """Return the words with a space around each, so that only whole words match in another text."""
     return f" {' '.join(_WORD.findall(text.casefold()))} "
 
 
 def _invisible(character: str) -> bool:
-    """Format, control and unassigned characters, and combining marks that NFKC found no letter for."""
+    """Whether it is a format, control or unassigned character, or a combining mark that NFKC did not compose."""
     return unicodedata.category(character) in ("Cc", "Cf", "Cn", "Co", "Cs", "Mn", "Me")
 
 
 def _one_script(word: str) -> str:
     """Spell a word that mixes scripts, such as Latin and Cyrillic, with the Latin letters it looks like.
 
-    The table is Unicode's list of confusables; it is loaded when the first such word is seen.
+    The table is Unicode's list of confusables, loaded on first use.
     """
     if word.isascii() or not any(character.isascii() and character.isalpha() for character in word):
         return word

@@ -1,24 +1,29 @@
-"""The model directory: `model.json` is read into one frozen object, and the files it names are checked by size.
+"""Read `model.json` of a model directory, and check the sizes of the files that it names.
 
-Knows the field names of `model.json`, which `model_build/manifest.py` writes, and nothing of what the files hold.
+`model_build/manifest.py` writes the file.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 from .errors import ModelError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 REMEDY = "build the model again (make model), or point MODEL_DIR to a directory that it wrote"
 
 
+def embedded() -> Path:
+    """Return the model directory that comes with the package: inside it once installed, beside it in a checkout."""
+    package = Path(__file__).parent
+    installed = package / "model"
+    return installed if installed.is_dir() else package.parent / "model"
+
+
 class Reference(NamedTuple):
-    """A text, and the toxicity that the model gave it when it was built."""
+    """A text and the toxicity that the model gave it when it was built."""
 
     text: str
     toxicity: float
@@ -26,7 +31,7 @@ class Reference(NamedTuple):
 
 @dataclass(frozen=True)
 class ModelDirectory:
-    """What `model.json` says, for whoever serves the model; its measurements are left in the file."""
+    """The fields of `model.json` that serving needs."""
 
     path: Path
     labels: tuple[str, ...]
@@ -35,9 +40,9 @@ class ModelDirectory:
     temperature: float
     threshold: float
     threshold_maybe: float
-    """At most `threshold`, and the same where `model.json` has none."""
+    """At most `threshold`, and equal to it where `model.json` has none."""
     window: int
-    """Tokens that are read at once, the special ones included; longer texts are read in several windows."""
+    """Tokens that are read at once, special tokens included; longer texts are read in several windows."""
     bos_id: int
     eos_id: int
     pad_id: int
@@ -45,7 +50,7 @@ class ModelDirectory:
     graph_optimization: str
     session_config: dict[str, str]
     references: tuple[Reference, ...]
-    """What it must score as recorded before it serves: the text whose score moves most, and the most toxic one."""
+    """Texts that are scored at start-up and must score as recorded: the most sensitive one and the most toxic one."""
     reference_tolerance: float
 
     @classmethod
@@ -75,7 +80,7 @@ class ModelDirectory:
         threshold = float(fields["threshold"])
         if not 0 <= threshold <= 1:
             raise ValueError(f"threshold is {threshold:g}, not from 0 to 1")
-        # Model directories that were built for one threshold have no second one.
+        # Older model directories have one threshold only.
         threshold_maybe = float(fields.get("threshold_maybe", threshold))
         if not 0 <= threshold_maybe <= threshold:
             raise ValueError(f"threshold_maybe is {threshold_maybe:g}, not from 0 to the threshold of {threshold:g}")

@@ -1,7 +1,7 @@
-"""A model directory comes in, and with it token ids become probabilities and texts become token ids.
+"""Run the tokenizer and the ONNX model of a model directory.
 
-The only user of onnxruntime and of tokenizers. Both are loaded once, from local files; neither is ever given a
-network. Knows nothing of windows, of which labels are toxic or of Slack.
+The only module that uses onnxruntime and tokenizers. Both load from local files and never use a network. Knows nothing
+of windows, of toxic labels or of Slack.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-# Set before the import, which would otherwise begin to send and make a folder in the home directory.
+# Set before the import, which would otherwise send telemetry and create a folder in the home directory.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class ModelSession:
-    """A tokenizer and a session of onnxruntime; raises ModelError if either cannot be loaded."""
+    """A tokenizer and an onnxruntime session; raises ModelError if either cannot be loaded."""
 
     def __init__(self, model: ModelDirectory, threads: int) -> None:
         self._model = model
@@ -36,12 +36,12 @@ class ModelSession:
         self._session = _load_session(model, threads)
 
     def encode(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        """Return the token ids, without the special ones, and where each token stands in the text."""
+        """Return the token ids without special tokens, and the start and end of each token in the text."""
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
         return encoding.ids, encoding.offsets
 
     def probabilities(self, sequences: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
-        """Run the model once on ids from `encode`; the result has a row a sequence and a column a label."""
+        """Run the model once on ids from `encode`; return probabilities, (sequences, labels)."""
         model = self._model
         longest = max(len(ids) for ids in sequences) + 2
         input_ids = np.full((len(sequences), longest), model.pad_id, dtype=np.int64)
@@ -59,7 +59,7 @@ class ModelSession:
 
 
 def activate(logits: npt.NDArray[np.float64], activation: str) -> npt.NDArray[np.float64]:
-    """Turn rows of logits into probabilities: exclusive ones with softmax, independent ones with sigmoid."""
+    """Turn logits, (rows, labels), into probabilities: softmax for exclusive labels, sigmoid for independent ones."""
     if activation == "sigmoid":
         return np.asarray(1 / (1 + np.exp(-logits)))
     exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -71,10 +71,10 @@ def _load_tokenizer(path: Path) -> Any:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises nothing narrower
         raise ModelError(path, f"is not a tokenizer ({error}): {REMEDY}") from error
-    # What training left in the file would cut long texts in silence.
+    # Settings that training left in the file would silently truncate long texts.
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    # A person who types "</s>" means these four characters.
+    # A person who types "</s>" means these four characters, not the special token.
     tokenizer.encode_special_tokens = True
     return tokenizer
 
@@ -84,7 +84,7 @@ def _load_session(model: ModelDirectory, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors, which are raised too; warnings are not for a bot's log
+    options.log_severity_level = 3  # errors only
     for key, value in model.session_config.items():
         options.add_session_config_entry(key, value)
     try:

@@ -1,7 +1,7 @@
-"""Read and check the environment variables of the bot.
+"""Every environment variable the bot reads, as one frozen object.
 
-An invalid value raises a SettingError that names the variable and the valid values. This module reads no secret store
-and opens no connection.
+In: an environment. Out: checked values, or a SettingError that names the variable and what would do. It reads no
+secret store and opens no connection.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .errors import SettingError
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-# The documentation explains each of these; a test compares the two. Empty: not set.
+# docs/configuration.md explains each of these; a test compares the two. Empty: not set.
 DEFAULTS: Mapping[str, str] = {
     "SLACK_SECRET_ID": "",
     "SLACK_SIGNING_SECRET": "",
@@ -39,7 +39,7 @@ _CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{2,}")
 
 
 class Secret(str):
-    """A string whose repr hides its value, for example in logs of settings and tracebacks with locals."""
+    """A string that hides itself where objects are shown: in reprs, logs of settings, tracebacks with locals."""
 
     __slots__ = ()
 
@@ -48,7 +48,7 @@ class Secret(str):
 
 
 class Thresholds(NamedTuple):
-    """The scores from which a message is called toxic and maybe toxic; if they are equal, none is maybe toxic."""
+    """From which score a message is called toxic, and from which it may be; where they are equal, none may be."""
 
     toxic: float
     maybe: float
@@ -56,7 +56,7 @@ class Thresholds(NamedTuple):
 
 @dataclass(frozen=True)
 class Settings:
-    """The checked values of all variables."""
+    """What the environment says, each value checked once."""
 
     secret_id: str
     signing_secrets: tuple[Secret, ...]
@@ -79,7 +79,7 @@ class Settings:
     def from_environ(cls, environ: Mapping[str, str], needs: Collection[str] = ()) -> Settings:
         """Read and check all variables; those in `needs` must be set.
 
-        `SLACK_SECRET_ID` may be set instead of `SLACK_SIGNING_SECRET` and `SLACK_BOT_TOKEN`.
+        A need of `SLACK_SIGNING_SECRET` or `SLACK_BOT_TOKEN` is also met by `SLACK_SECRET_ID`.
         """
         value = {name: environ.get(name, "").strip() or default for name, default in DEFAULTS.items()}
         for name in needs:
@@ -114,10 +114,9 @@ class Settings:
         )
 
     def thresholds(self, model: Thresholds) -> Thresholds:
-        """Return the model's thresholds, overridden by the settings.
+        """Return the model's own, with what is set in their place; raises SettingError if the lower is above the upper.
 
-        Raises SettingError if the lower one is above the upper. A TOXIC_THRESHOLD below the model's lower threshold
-        replaces both.
+        A TOXIC_THRESHOLD below the model's lower one leaves nothing between the two.
         """
         toxic = model.toxic if self.toxic_threshold is None else self.toxic_threshold
         if self.maybe_toxic_threshold is None:

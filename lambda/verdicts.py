@@ -1,4 +1,4 @@
-"""Decide on a score and word the verdict. The functions are pure: no model, no Slack, no clock."""
+"""Turn a score and two thresholds into a verdict, and a verdict into the words that people read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HEADS = {
     "fine": ":white_check_mark: *Probably fine*",
 }
 
-# Names of the languages that are most common at work; others are given by their code.
+# Languages that workplaces use most; any other is called by its code.
 _LANGUAGES = {
     "ar": "Arabic", "bn": "Bengali", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek", "es": "Spanish",
     "fa": "Persian", "fi": "Finnish", "fr": "French", "he": "Hebrew", "hi": "Hindi", "hu": "Hungarian",
@@ -33,7 +33,7 @@ _LANGUAGES = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """The verdict on a message. `score` is the probability that it is toxic, or None if it cannot be judged."""
+    """What is said about a message. `score` is the probability that it is toxic; None if it cannot be judged."""
 
     outcome: Outcome
     thresholds: Thresholds
@@ -43,11 +43,11 @@ class Verdict:
     reason: str = ""
 
     def reply(self) -> str:
-        """Return the text of the reply in Slack's mrkdwn; quoted words are escaped."""
+        """Return the answer in Slack's mrkdwn; quoted words are escaped."""
         if self.score is None:
             return f":grey_question: *I can't judge this message:* {self.reason}"
         lines = [f"{_HEADS[self.outcome]} \u2013 the chance that it is toxic is {_percent(self.score)}."]
-        # The owner sets the thresholds, so less than 50 % may be called likely, and more than 50 % may not.
+        # The owner chooses the thresholds, so a chance under a half may be called likely, and one over a half not.
         if (self.outcome == "toxic") != (self.score >= 0.5):
             lines[0] += f" Likely means {100 * self.thresholds.toxic:g} % or more here."
         if self.words:
@@ -60,7 +60,7 @@ class Verdict:
         return "\n".join(lines)
 
     def figures(self) -> dict[str, str | float]:
-        """Return the outcome, the thresholds and, if there is one, the score, for programs."""
+        """Return the outcome, the thresholds and the score, if there is one, for programs."""
         score = {} if self.score is None else {"score": round(self.score, 4)}
         toxic, maybe = self.thresholds
         return {"outcome": self.outcome, "threshold": toxic, "threshold_maybe": maybe, **score}
@@ -71,7 +71,7 @@ class Verdict:
 
 
 def decide(score: float, thresholds: Thresholds, words: Sequence[str] = (), windows: int = 1) -> Verdict:
-    """Return the verdict on a score. A score equal to a threshold counts as above it. A fine verdict has no words."""
+    """Compare a score with the thresholds; one equal to a threshold has reached it. A fine verdict quotes no words."""
     if score < thresholds.maybe:
         return Verdict("fine", thresholds, score, (), windows)
     outcome: Outcome = "toxic" if score >= thresholds.toxic else "maybe_toxic"
@@ -85,12 +85,18 @@ def nothing_to_judge(thresholds: Thresholds) -> Verdict:
 
 def not_english(code: str, thresholds: Thresholds) -> Verdict:
     """Return the verdict on a message in a language that the model does not read; `code` is ISO 639."""
-    language = _LANGUAGES.get(code, f"a language that I know as \u201c{code}\u201d")
-    return Verdict("cannot_judge", thresholds, reason=f"it seems to be in {language}, and I read English only.")
+    return Verdict(
+        "cannot_judge", thresholds, reason=f"it seems to be in {language_name(code)}, and I read English only."
+    )
+
+
+def language_name(code: str) -> str:
+    """Return the English name of an ISO 639 code."""
+    return _LANGUAGES.get(code, f"a language with the code \u201c{code}\u201d")
 
 
 def hint(channel: str, code: str, scope: str | None) -> str:
-    """Return the text for the person who reacted if the bot lacks access; `code` is Slack's error code."""
+    """Return what the person who reacted is told when the bot lacks a right; `code` is Slack's error."""
     where = f"<#{channel}>"
     if code == "missing_scope":
         return (
@@ -105,10 +111,10 @@ def _percent(probability: float) -> str:
         return "over 99 %"
     if probability < 0.01:
         return "under 1 %"
-    # Rounded down, so that a score below a threshold is not shown as having reached it. 0.29 is 28.999999999999996 %.
+    # Rounded down, so that a score under a threshold is not shown as reaching it; 0.29 is 28.999999999999996 %.
     return f"{math.floor(round(100 * probability, 6))} %"
 
 
 def _quotable(word: str) -> str:
-    """Return a word shortened, and without characters that would open or close formatting."""
+    """Keep a quoted word from closing or opening formatting, and from filling the screen."""
     return escape(word[:40]).replace("*", "\u2217").replace("`", "'").replace("_", "\u02cd").replace("~", "\u223c")

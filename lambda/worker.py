@@ -1,7 +1,7 @@
-"""The queue's side: each job becomes one verdict where people see it.
+"""Lambda handler of the queue: take each job to its verdict.
 
-The tokenizer and the session load here, once per process. A job that is done, or that can never be done, ends; one
-that Slack or the ledger keeps from its end goes back to the queue for as long as they ask.
+The tokenizer and the session load here, once per process. A job that is done, or can never be done, ends. A job that
+Slack or the ledger delays goes back to the queue for as long as they ask.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-# Seconds: the function's time-out. A post that may still appear is looked for when the claim on it has ended.
+# Seconds, the function's time-out. After a post without an answer, the job looks for it once its claim has ended.
 LONGEST_CLAIM = 30
-# They take longer than the pause between two reads of the secret: a token refused after them was read since.
+# Six retries outlast the 60 s between reads of the secret, so the token is current by then.
 TRIES_WITH_AN_OLD_TOKEN = 6
 
 settings = Settings.from_environ(os.environ, needs=("SLACK_BOT_TOKEN", "LEDGER_TABLE"))
@@ -53,7 +53,7 @@ processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failu
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Judge a batch of jobs; return the ids of those that must come again. An empty batch only loads the model."""
+    """Judge a batch of jobs; return the ids of those to retry. An event without records only loads the model."""
     if not event.get("Records"):
         return {"batchItemFailures": []}
     ledger.lease_until_end_of(context)
@@ -62,7 +62,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def judge_record(record: SQSRecord) -> None:
-    """Bring one job to its end, or raise so that it comes again, after as long as the failure asks for."""
+    """Take one job to its end, or raise so that the queue delivers it again after the pause that the error asks for."""
     started = time.perf_counter()
     attempt = int(record.attributes.approximate_receive_count)
     try:
@@ -74,7 +74,7 @@ def judge_record(record: SQSRecord) -> None:
         count("JobPostponed", type(error).__name__)
         raise
     except Exception as error:
-        # Whatever else: it comes again until the queue gives it to the dead-letter queue, where the alarm is.
+        # Any other error: the queue retries the job, then moves it to the dead-letter queue, which has an alarm.
         why = str(error) if isinstance(error, BotError) else type(error).__name__
         logger.error("job failed", extra={"record": record.message_id, "why": why, "frames": frames(error)})
         count("JobFailed", type(error).__name__)
@@ -85,19 +85,19 @@ def judge_record(record: SQSRecord) -> None:
 
 @functools.cache
 def judge_for(installation: str) -> Judge:
-    """Return the judge who speaks with the token of one installation; most bots have one."""
+    """Return the judge that uses the token of one installation; most bots have one."""
     slack = SlackMessages(settings.api_url, lambda: credentials.bot_token_of(installation))
     return Judge(settings, thresholds, slack, classifier, ledger)
 
 
 def end_of(job: Job, attempt: int) -> str:
-    """Judge; with a token rotated since it was read, judge again. A token that stays refused ends the job."""
+    """Judge a job, again with a fresh token if Slack refuses the old one; a token that stays refused ends the job."""
     try:
         try:
             return judge_for(job.installation).judge(job)
         except CredentialsRefusedError as error:
             if credentials.may_be_outdated and attempt <= TRIES_WITH_AN_OLD_TOKEN:
-                raise SlackUnavailableError(error.method, error.code) from error  # the secret is read again later
+                raise SlackUnavailableError(error.method, error.code) from error  # the retry reads the secret again
             if not credentials.refresh():
                 raise
             return judge_for(job.installation).judge(job)
@@ -109,9 +109,9 @@ def end_of(job: Job, attempt: int) -> str:
 
 
 def pause(error: Exception, attempt: int) -> int:
-    """Return for how many seconds a job waits after what postponed it."""
+    """Return the seconds that a job waits after an error."""
     if isinstance(error, RateLimitedError):
-        # Later each time and not all at once: Slack takes a post a second for a channel, and a job has ten tries.
+        # Back off with jitter on top of what Slack asks: it takes a post a second per channel; a job has ten tries.
         return min(LONGEST_DELAY, error.retry_after + retry_delay(attempt))
     if isinstance(error, SlackUnavailableError) and error.may_yet_happen:
         return max(LONGEST_CLAIM, retry_delay(attempt))
@@ -119,7 +119,7 @@ def pause(error: Exception, attempt: int) -> int:
 
 
 def _come_back(record: SQSRecord, seconds: int) -> None:
-    """Let the job sleep in the queue, not in the function; else it returns when its visibility time-out ends."""
+    """Let the job wait in the queue, not in the function; if that fails, its visibility time-out decides."""
     try:
         queue.change_message_visibility(
             QueueUrl=settings.jobs_queue_url or record.queue_url,

@@ -12,8 +12,8 @@ import torch
 import transformers
 
 from model_build.errors import ModelBuildError
-from model_build.labels import toxic_labels
 from model_build.serving_form import FAMILIES, first_position
+from model_build.source import toxic_labels
 from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:

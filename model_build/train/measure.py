@@ -5,15 +5,12 @@ The quantized form is what `python -m model_build` makes of it, judged by the co
 
 from __future__ import annotations
 
-import contextlib
-import io
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model_build.__main__ import main as build
+from model_build.build import build
 from model_build.errors import ModelBuildError
 from model_build.manifest import SERVED_FILES
 from model_build.source import locate
@@ -71,14 +68,9 @@ def at_full_precision(folder: Path, rows: Sequence[Row]) -> dict[str, float]:
 def quantized(folder: Path, rows: Sequence[Row], work: Path) -> dict[str, float]:
     """Return the same of the model directory that is built from the checkpoint, into `work`.
 
-    Raises ModelBuildError, with what the build says, if it cannot be built.
+    Raises ModelBuildError if it cannot be built.
     """
-    said = io.StringIO()
-    with contextlib.redirect_stderr(said):
-        failed = build(["build", "--source", str(folder), "--out", str(work)])
-    print(said.getvalue(), end="", file=sys.stderr)
-    if failed:
-        raise ModelBuildError(said.getvalue().rpartition("model_build: ")[2].strip())
+    build(str(folder), work)
     classifier = Classifier(work)
     scores = np.array([classifier.toxicity(row.text) for row in rows])
     size = sum((work / name).stat().st_size for name in SERVED_FILES if (work / name).is_file())

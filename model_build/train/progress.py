@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model_build.quality import roc_auc
+from model_build.metrics import auc
 from model_build.train.run import say
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ def source_aucs(
     for source in sorted(set(sources)):
         here = names == source
         if len(np.unique(labels[here])) > 1:
-            found[f"auc_{source}"] = roc_auc(labels[here], scores[here])
+            found[f"auc_{source}"] = auc(labels[here], scores[here]) or float("nan")
     mean = float(np.mean(list(found.values()))) if found else float("nan")
-    return {"auc": roc_auc(labels, scores), "auc_mean_of_sources": mean, **found}
+    return {"auc": auc(labels, scores) or float("nan"), "auc_mean_of_sources": mean, **found}
 
 
 def tell_of_bad_rows(bad: Mapping[int, str]) -> None:

@@ -17,10 +17,9 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from model_build import manifest
 from model_build.errors import ModelBuildError
-from model_build.labels import toxic_labels
 from model_build.optimize import WEIGHTS
 from model_build.serving_form import FAMILIES, first_position
-from model_build.source import is_model_directory, locate, sha256
+from model_build.source import is_model_directory, locate, sha256, toxic_labels
 from model_build.train import restore, vocabulary
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-from model_build.labels import toxic_labels
+from model_build.source import toxic_labels
 from model_build.train.run import say
 from toxicity_bot.message_text import fold
 

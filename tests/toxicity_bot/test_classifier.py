@@ -13,7 +13,8 @@ import pytest
 import toxicity_bot
 from tests import ROOT
 from toxicity_bot.classifier import Classifier
-from toxicity_bot.errors import ModelError
+from toxicity_bot.errors import ModelError, NotEnglishWarning
+from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -231,3 +232,40 @@ assert not unwanted, unwanted
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_without_a_directory_the_models_own_is_loaded(classifier: Classifier) -> None:
+    assert Classifier(threads=1).toxicity(INSULT) == classifier.toxicity(INSULT)
+
+
+@pytest.mark.parametrize("text", [None, 7, 0.5, b"bytes", ["a list"]])
+def test_what_is_no_text_is_refused_by_its_type(classifier: Classifier, text: Any) -> None:
+    for score in (classifier.toxicity, classifier.scores, classifier.assess, classifier.verdict):
+        with pytest.raises(TypeError, match=f"must be a str, not {type(text).__name__}"):
+            score(text)
+
+
+def test_another_language_is_reported_where_the_bot_says_that_it_cannot_judge(classifier: Classifier) -> None:
+    german = "Das ist doch alles v\u00f6lliger Unsinn, was du da geschrieben hast."
+    with pytest.warns(NotEnglishWarning, match="seems to be in German"):
+        classifier.toxicity(german)
+    verdict = classifier.verdict(german)
+    assert (verdict.outcome, verdict.score) == ("cannot_judge", None)
+    assert "German" in verdict.reason
+
+
+@pytest.mark.parametrize("text", ["", " \n\u200b", ":tada: \U0001f389"])
+def test_a_text_without_words_cannot_be_judged(classifier: Classifier, text: str) -> None:
+    assert "no words" in classifier.verdict(text).reason
+
+
+def test_a_verdict_folds_its_text_once(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    folded = []
+
+    def counted(text: str, **options: Any) -> str:
+        folded.append(text)
+        return fold(text, **options)
+
+    monkeypatch.setattr("toxicity_bot.message_text.fold", counted)
+    assert classifier.verdict(INSULT).outcome == "toxic"
+    assert folded == [INSULT]

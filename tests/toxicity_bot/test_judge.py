@@ -138,14 +138,17 @@ def test_a_toxic_verdict_quotes_the_words_that_weighed_most(
 
 @pytest.mark.failure(42)
 @pytest.mark.parametrize("name", SLICES)
-def test_hard_texts_are_judged_as_measured_and_the_verdict_is_a_likelihood(name: str, judge: Judge) -> None:
+def test_hard_texts_are_judged_as_measured_and_the_verdict_is_a_likelihood(
+    name: str, slack: SlackServer, judge: Judge
+) -> None:
     toxic, texts = SLICES[name]
-    found = [judge.verdict(text.strip()) for text in texts.strip().splitlines()]
-    number = [verdict.outcome for verdict in found].count("toxic")
-    assert abs(number - toxic) <= 1, f"of {len(found)} {name}, {toxic} were toxic when measured, now {number}"
-    for verdict in found:
-        assert "the chance that it is toxic is " in verdict.reply()
-        assert ("not a judgement of the person" in verdict.reply()) == (verdict.outcome != "fine")
+    messages = [slack.workspace.post(GENERAL, "U0ADA", text.strip()) for text in texts.strip().splitlines()]
+    outcomes = [judge.judge(job_for(message)) for message in messages]
+    number = outcomes.count("toxic")
+    assert abs(number - toxic) <= 1, f"of {len(outcomes)} {name}, {toxic} were toxic when measured, now {number}"
+    for post, outcome in zip(verdicts(slack), outcomes, strict=True):
+        assert "the chance that it is toxic is " in post["text"]
+        assert ("not a judgement of the person" in post["text"]) == (outcome != "fine")
 
 
 @pytest.mark.failure(37)

@@ -15,6 +15,7 @@ from toxicity_bot.credentials import SECONDS_BETWEEN_READS, Credentials
 from toxicity_bot.errors import ModelError, SettingError
 from toxicity_bot.jobs import Job, retry_delay
 from toxicity_bot.settings import Thresholds
+from toxicity_bot.slack_messages import SlackMessages
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -191,14 +192,14 @@ def test_poison_goes_to_the_dead_letter_queue_and_a_corrected_job_is_taken(bot: 
 def test_a_bug_is_logged_by_class_and_place_and_spares_the_other_jobs(bot: Bot) -> None:
     """Given a bug whose error quotes the message and the token, then neither is logged."""
     bad, good = bot.say("An archaeopteryx."), bot.say()
-    verdict = bot.worker.Judge.verdict
+    fetch = SlackMessages.fetch
 
-    def fails_at_one(judge: object, text: str) -> object:
-        if "archaeopteryx" in text:
-            raise RuntimeError(f"{text} {bot.slack.workspace.token}")
-        return verdict(judge, text)
+    def fails_at_one(messages: SlackMessages, channel: str, ts: str) -> object:
+        if ts == bad["ts"]:
+            raise RuntimeError(f"{bad['text']} {bot.slack.workspace.token}")
+        return fetch(messages, channel, ts)
 
-    bot.patch.setattr(bot.worker.Judge, "verdict", fails_at_one)
+    bot.patch.setattr(SlackMessages, "fetch", fails_at_one)
     bot.react(bad)
     bot.react(good)
     assert bot.handle(bot.queued()) == 1

@@ -10,10 +10,10 @@ import pytest
 import torch
 from transformers import AutoTokenizer, RobertaForSequenceClassification
 
-from model_build.__main__ import main as build
+from model_build.build import build
 from model_build.errors import ModelBuildError
 from model_build.manifest import SERVED_FILES
-from model_build.reference import TEXTS
+from model_build.steps import REFERENCE_TEXTS as TEXTS
 from model_build.train import start
 from model_build.train.__main__ import main
 from model_build.train.finetune import Task, finetune
@@ -79,7 +79,7 @@ def test_training_goes_on_from_what_the_bot_serves(
 
 def test_as_a_checkpoint_it_is_built_into_the_same_files(built: Built, tmp_path: Path) -> None:
     assert main(["restore", str(built.model), "--out", str(tmp_path / "checkpoint")]) == 0
-    assert build(["--source", str(tmp_path / "checkpoint"), "--out", str(tmp_path / "model")]) == 0
+    build(str(tmp_path / "checkpoint"), tmp_path / "model")
     for name in SERVED_FILES:
         assert (tmp_path / "model" / name).read_bytes() == (built.model / name).read_bytes(), name
 
@@ -89,7 +89,7 @@ def test_as_a_teacher_it_must_be_restored_first(
 ) -> None:
     arguments = ["distill", "--data", str(messages), "--teacher", str(built.model), "--out", str(tmp_path / "out")]
     assert main(arguments) == 1
-    assert "model_build.train restore" in capsys.readouterr().err
+    assert "python -m model_build convert" in capsys.readouterr().err
 
 
 def test_a_damaged_model_directory_is_named(built: Built, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

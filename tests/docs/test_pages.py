@@ -1,0 +1,137 @@
+"""README.md and docs/ agree with the code: tables of settings, scopes and figures; commands, links and sums."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.cloudformation import template
+from toxicity_bot import Classifier
+from toxicity_bot.settings import DEFAULTS
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+# Pages that tell people what to run. The others record what was measured, with the commands of that time.
+GUIDES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", *(
+    f"docs/{name}.md" for name in ("installing", "configuration", "cost", "operating", "performance", "development")
+)]  # fmt: skip
+EMPTY = "–"  # noqa: RUF001  # what tables show for "nothing"
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def table(page: str, first_column: str) -> list[dict[str, str]]:
+    """Return the rows of the table whose first column has this heading, without the marks of code."""
+    (found,) = re.findall(rf"^(\| {re.escape(first_column)} \|(?:.*\n\|)*.*)", read(page), re.MULTILINE)
+    heading, _, *rows = ([cell.strip(" `") for cell in line.strip("|").split("|")] for line in found.splitlines())
+    return [dict(zip(heading, row, strict=True)) for row in rows]
+
+
+def code(page: str) -> list[str]:
+    """Return the lines of code blocks, and the code in running text."""
+    text = read(page)
+    blocks = re.findall(r"^```\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    spans = re.findall(r"`([^`]+)`", re.sub(r"^```\n.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))
+    return [line for block in blocks for line in block.splitlines()] + spans
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_settings_are_documented_with_their_defaults() -> None:
+    rows = table("docs/configuration.md", "variable")
+    assert {row["variable"]: row["default"].replace(EMPTY, "") for row in rows} == dict(DEFAULTS)
+
+
+def test_the_other_parameters_of_the_stack_are_documented_with_their_defaults() -> None:
+    stack = template()
+    variables = stack["Globals"]["Function"]["Environment"]["Variables"].values()
+    of_the_bot = {value.get("Ref") for value in variables if isinstance(value, dict)}
+    others = {name: str(one["Default"]) for name, one in stack["Parameters"].items() if name not in of_the_bot}
+    rows = table("docs/configuration.md", "parameter")
+    assert {row["parameter"]: row["default"].replace(EMPTY, "") for row in rows} == others
+
+
+def test_the_scopes_of_the_slack_app_are_documented() -> None:
+    manifest: dict[str, Any] = yaml.safe_load(read("slack/manifest.yaml"))
+    documented = [row["scope"] for row in table("docs/installing.md", "scope")]
+    assert documented == manifest["oauth_config"]["scopes"]["bot"]
+
+
+def test_every_module_of_the_package_is_documented() -> None:
+    cells = [row["module of `toxicity_bot"] for row in table("docs/development.md", "module of `toxicity_bot`")]
+    documented = [name.strip(" `") for cell in cells for name in cell.split(",")]
+    modules = {path.stem for path in (ROOT / "lambda").glob("*.py")} - {"__init__"}
+    assert sorted(documented) == sorted(modules)
+
+
+@pytest.mark.parametrize("page", [*GUIDES, ".ci/run"])
+def test_every_make_command_is_a_target(page: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE))
+    lines = read(page).splitlines() if page == ".ci/run" else code(page)
+    commands = [match for line in lines for match in re.findall(r"(?:^|&& )\s*make((?:\s[a-z][a-z-]*\b)+)", line)]
+    assert {target for command in commands for target in command.split()} - targets == set()
+
+
+def test_every_target_is_documented() -> None:
+    targets = set(re.findall(r"^([a-z-]+):(?!=)", read("Makefile"), re.MULTILINE)) - {"help"}
+    documented = {name for row in table("docs/development.md", "target") for name in row["target"].split("`, `")}
+    assert documented == targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    for link in links:
+        if re.match(r"https?://|mailto:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_the_costs_add_up() -> None:
+    *rows, total = table("docs/cost.md", "a reaction needs")
+    assert len(rows) == 7
+    for row in rows:
+        arithmetic, thousand, million = list(row.values())[1:]
+        factors = [float(factor.split()[0]) for factor in arithmetic.split("×")]  # noqa: RUF001
+        assert math.prod(factors) == pytest.approx(float(million), abs=0.01), row
+        assert float(thousand) == pytest.approx(float(million) / 1000, abs=0.0001), row
+    summed = sum(float(row["per 1,000,000"]) for row in rows)
+    assert summed == pytest.approx(float(total["per 1,000,000"].strip("*")), abs=0.01)
+
+
+def test_the_figures_in_the_readme_are_those_of_the_model_that_ships() -> None:
+    evaluation = json.loads(read("model/model.json"))["measured"]["evaluation"]
+    heading = f"{evaluation['data']['rows']:,} messages, {evaluation['data']['toxic']:,} of them toxic"
+    rows = table("README.md", heading)
+    for column, measured in (("this model", evaluation["model"]), ("n-grams", evaluation["baseline"])):
+        work = measured["slices"]["work chat"]
+        assert [row[column] for row in rows] == [
+            f"{measured['mean_source_auc']:.3f}",
+            f"{measured['all']['auc']:.3f}",
+            f"{measured['all']['tpr_at_1_percent']:.1%}".replace("%", " %"),
+            f"{work['sensitivity']:.1%}".replace("%", " %"),
+            f"{work['false_positive_rate']:.1%}".replace("%", " %"),
+        ], column
+
+
+def test_the_mistakes_in_the_readme_are_those_of_the_model_that_ships() -> None:
+    classifier = Classifier()
+    documented = {row["message"]: float(row["score"]) for row in table("README.md", "kind")}
+    scored = {message: classifier.toxicity(message) for message in documented}
+    tolerance = json.loads(read("model/model.json"))["reference"]["tolerance"]
+    assert scored == pytest.approx(documented, abs=tolerance)

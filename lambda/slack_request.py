@@ -1,7 +1,7 @@
-"""An HTTP request -> the payload that Slack signed, or one refusal.
+"""Verify an HTTP request and return the payload that Slack signed.
 
-In: an API Gateway event (payload v2; v1 and function URLs look alike here). Size first, then the signature over the
-raw bytes, then the clock, and only then the JSON. No input raises anything but RefusedRequestError.
+The request is an API Gateway event (payload v2; v1 and function URLs have the same fields). The checks are, in this
+order: size, signature over the raw bytes, clock, JSON. No input raises anything but RefusedRequestError.
 https://docs.slack.dev/authentication/verifying-requests-from-slack
 """
 
@@ -20,7 +20,7 @@ from .errors import RefusedRequestError, StaleRequestError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-MAX_BODY_BYTES = 256 * 1024  # a reaction event has about one kilobyte, the largest events some tens
+MAX_BODY_BYTES = 256 * 1024  # a reaction event has about 1 KiB, the largest events some tens of KiB
 MAX_AGE_SECONDS = 300
 
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
@@ -35,7 +35,7 @@ def read(event: Mapping[str, Any], signing_secrets: Iterable[str], now: float) -
     given = headers.get("x-slack-signature", "").encode("utf-8", "replace")
     if not _TIMESTAMP.fullmatch(timestamp) or not given:
         raise RefusedRequestError(401, "unsigned")
-    # Every secret is tried, so that the time taken tells nothing.
+    # Every secret is tried, so that the time does not tell which one matched.
     matches = [hmac.compare_digest(signature(secret, timestamp, body), given) for secret in signing_secrets]
     if not any(matches):
         raise RefusedRequestError(401, "bad_signature")
@@ -51,7 +51,7 @@ def read(event: Mapping[str, Any], signing_secrets: Iterable[str], now: float) -
 
 
 def signature(secret: str, timestamp: str, body: bytes) -> bytes:
-    """Return what `X-Slack-Signature` must be for these bytes, Slack's scheme v0."""
+    """Return the value that `X-Slack-Signature` must have for these bytes, in Slack's scheme v0."""
     message = b"v0:" + timestamp.encode() + b":" + body
     return b"v0=" + hmac.new(secret.encode(), message, hashlib.sha256).hexdigest().encode()
 
@@ -69,7 +69,7 @@ def _raw_body(event: Mapping[str, Any]) -> bytes:
         raise RefusedRequestError(413, "too_large")
     encoded = event.get("isBase64Encoded")
     if encoded is None:
-        # Not every gateway sets the flag; no JSON object is made of base64's letters alone.
+        # Not every gateway sets the flag. A JSON object never consists of base64's alphabet alone.
         encoded = _BASE64.fullmatch(body)
     try:
         raw = base64.b64decode(body, validate=True) if encoded else body.encode("utf-8")

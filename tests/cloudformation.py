@@ -1,17 +1,21 @@
-"""Reads CloudFormation templates: YAML whose tags, such as !Ref and !Sub, become the long form {"Ref": ...}."""
+"""Reads CloudFormation templates; short tags such as !Ref and !Sub become their long form, {"Ref": ...}."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-TEMPLATE = Path(__file__).parent.parent / "template.yaml"
+from tests import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TEMPLATE = ROOT / "template.yaml"
 
 
 class _Loader(yaml.SafeLoader):
-    """Keeps `yes` and `no` of conditions as YAML reads them and every tag as a function of its value."""
+    """A safe loader with CloudFormation's functions."""
 
 
 def _function(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str, Any]:

@@ -1,11 +1,9 @@
-"""template.yaml against what the code, the README and AWS ask of it. Rights, relations between times, and switches."""
+"""template.yaml: rights, limits, alarms, and values that must agree with the code's."""
 
 from __future__ import annotations
 
-import ast
 import json
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,8 +14,8 @@ from toxicity_bot.settings import DEFAULTS, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
-ROOT = Path(__file__).parent.parent
 TEMPLATE = template()
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
 PARAMETERS: dict[str, dict[str, Any]] = TEMPLATE["Parameters"]
@@ -39,23 +37,12 @@ def statements() -> Iterator[tuple[str, dict[str, Any]]]:
                 yield name, statement
 
 
-def longest_claim() -> int:
-    """What the worker takes for its time-out; read, not imported, since it loads the model when it is imported."""
-    module = ast.parse((ROOT / "lambda" / "worker.py").read_text(encoding="utf-8"))
-    (value,) = [
-        node.value
-        for node in module.body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "LONGEST_CLAIM"
-    ]
-    return int(ast.literal_eval(value))
-
-
 def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def test_every_right_stands_in_a_role_of_this_template() -> None:
-    """Given that the tests below read the roles' own policies, then there are no others."""
+def test_every_right_is_in_a_role_of_this_template() -> None:
+    """The tests below read the policies of these roles, so there must be no others."""
     assert not any("ManagedPolicyArns" in role for role in of_type("AWS::IAM::Role").values())
     kinds = {one["Type"] for one in RESOURCES.values() if one["Type"].startswith("AWS::IAM::")}
     assert kinds == {"AWS::IAM::Role"}
@@ -72,6 +59,7 @@ def test_no_right_reaches_further_than_one_resource_of_this_stack(role: str, sta
         assert listed(reference[1])[0] in RESOURCES
 
 
+@pytest.mark.failure(59)
 def test_each_role_may_do_what_its_function_does_and_nothing_else() -> None:
     rights: dict[str, set[tuple[str, str]]] = {}
     for role, statement in statements():
@@ -88,10 +76,10 @@ def test_each_role_may_do_what_its_function_does_and_nothing_else() -> None:
         | {(f"sqs:{action}", "JobsQueue") for action in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility")}
         | {("sqs:GetQueueAttributes", "JobsQueue")}
         | {(f"dynamodb:{action}Item", "LedgerTable") for action in ("Get", "Put", "Update", "Delete")},
-    }
+    }, "nothing may invoke a function, and the worker may not send to its queue"
 
 
-def test_functions_bring_their_own_role_so_that_sam_adds_none() -> None:
+def test_each_function_has_its_own_role_so_that_sam_adds_none() -> None:
     functions = of_type("AWS::Serverless::Function")
     assert {name: one["Role"] for name, one in functions.items()} == {
         "Receiver": {"Fn::GetAtt": ["ReceiverRole", "Arn"]},
@@ -106,20 +94,22 @@ def test_both_functions_are_one_image_with_another_command() -> None:
     assert commands == {"Receiver": ["toxicity_bot.receiver.handler"], "Worker": ["toxicity_bot.worker.handler"]}
 
 
-def test_times_and_counts_relate_as_aws_advises_and_as_the_local_bot_has_them() -> None:
-    jobs, worker = properties("JobsQueue"), properties("Worker")
-    assert jobs["VisibilityTimeout"] == 6 * worker["Timeout"] == aws.VISIBILITY_SECONDS
-    assert worker["Timeout"] == event_source.TIMEOUT_SECONDS == longest_claim()
+@pytest.mark.failure(48)
+def test_times_and_counts_relate_as_aws_advises_and_as_in_the_local_bot(worker: ModuleType) -> None:
+    jobs, function = properties("JobsQueue"), properties("Worker")
+    assert jobs["VisibilityTimeout"] == 6 * function["Timeout"] == aws.VISIBILITY_SECONDS
+    assert function["Timeout"] == event_source.TIMEOUT_SECONDS == worker.LONGEST_CLAIM
     assert jobs["RedrivePolicy"]["maxReceiveCount"] == aws.MAX_RECEIVE_COUNT >= 5
     assert jobs["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
     assert properties("DeadLetterQueue")["MessageRetentionPeriod"] > jobs["MessageRetentionPeriod"]
-    source = worker["Events"]["Job"]["Properties"]
+    source = function["Events"]["Job"]["Properties"]
     assert source["BatchSize"] == event_source.BATCH_SIZE
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert properties("Receiver")["Timeout"] <= 30, "an HTTP API waits 30 s at most"
 
 
-def test_spikes_meet_limits() -> None:
+@pytest.mark.failure(3, 54)
+def test_a_flood_meets_limits_at_the_gateway_the_functions_and_the_queue() -> None:
     throttling = properties("Api")["DefaultRouteSettings"]
     assert throttling == {key: {"Ref": "RequestsPerSecond"} for key in ("ThrottlingRateLimit", "ThrottlingBurstLimit")}
     for name in ("Receiver", "Worker"):
@@ -128,9 +118,12 @@ def test_spikes_meet_limits() -> None:
     assert properties("Worker")["ReservedConcurrentExecutions"]["Fn::If"][1] == at_once
     assert properties("Worker")["Events"]["Job"]["Properties"]["ScalingConfig"]["MaximumConcurrency"] == at_once
     assert (PARAMETERS["WorkerConcurrency"]["MinValue"], PARAMETERS["WorkerConcurrency"]["MaxValue"]) == (2, 1000)
+    receivers = properties("Receiver")["ReservedConcurrentExecutions"]["Fn::If"][1]
+    assert 2 <= (PARAMETERS[receivers["Ref"]]["Default"] if isinstance(receivers, dict) else receivers) <= 1000
+    assert 1 <= PARAMETERS["RequestsPerSecond"]["Default"] <= 1000
 
 
-def test_the_ledger_forgets_by_the_attribute_that_powertools_writes_and_everything_is_encrypted() -> None:
+def test_the_ledger_expires_rows_and_everything_is_encrypted() -> None:
     table = properties("LedgerTable")
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expiration", "Enabled": True}
     assert table["KeySchema"] == [{"AttributeName": "id", "KeyType": "HASH"}]
@@ -148,7 +141,8 @@ def test_logs_are_kept_for_a_short_time() -> None:
         assert properties(name)["LoggingConfig"] == {"LogGroup": {"Ref": f"{name}Logs"}}
 
 
-def test_what_goes_wrong_has_an_alarm_that_reaches_somebody() -> None:
+@pytest.mark.failure(3, 48)
+def test_each_kind_of_failure_has_an_alarm_with_a_recipient() -> None:
     alarms = of_type("AWS::CloudWatch::Alarm")
     watched = {(json.dumps(one["Namespace"]), one["MetricName"]) for one in alarms.values()}
     assert {
@@ -165,7 +159,7 @@ def test_what_goes_wrong_has_an_alarm_that_reaches_somebody() -> None:
         assert one["AlarmDescription"].endswith((".", "?")), f"{name} says what to do about it"
 
 
-def test_every_setting_of_the_bot_can_be_set_and_parameters_have_the_codes_defaults() -> None:
+def test_every_setting_has_a_variable_and_parameters_have_the_codes_defaults() -> None:
     variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
     given_directly = {"SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN"}
     in_image = {"MODEL_DIR"}
@@ -178,7 +172,7 @@ def test_every_setting_of_the_bot_can_be_set_and_parameters_have_the_codes_defau
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_every_parameter_says_what_it_is_and_what_it_may_be(name: str) -> None:
+def test_every_parameter_has_a_description_and_limits(name: str) -> None:
     parameter = PARAMETERS[name]
     assert parameter["Description"].endswith("."), f"{name} is described in a sentence"
     assert parameter.keys() & {"AllowedValues", "AllowedPattern", "MinValue"}, f"{name} takes anything"
@@ -202,7 +196,7 @@ def test_every_parameter_says_what_it_is_and_what_it_may_be(name: str) -> None:
         ("IgnoredReactors", ["", "U1", "U1,U2"], ["U1, U2", "ada"]),
     ],
 )
-def test_parameters_take_what_the_code_takes(name: str, good: list[str], bad: list[str]) -> None:
+def test_parameters_accept_the_values_that_the_code_accepts(name: str, good: list[str], bad: list[str]) -> None:
     pattern = PARAMETERS[name]["AllowedPattern"]
     assert [value for value in good if not re.fullmatch(pattern, value)] == []
     assert [value for value in bad if re.fullmatch(pattern, value)] == []
@@ -215,19 +209,18 @@ def test_parameters_take_what_the_code_takes(name: str, good: list[str], bad: li
         Settings.from_environ({variable: value})
 
 
-def test_the_dashboard_is_json_and_shows_metrics_that_the_code_writes() -> None:
+def test_the_dashboard_is_json_and_shows_the_bots_metrics() -> None:
     body = properties("Dashboard")["DashboardBody"]["Fn::Sub"]
     widgets = json.loads(re.sub(r"\$\{[^}]+\}", "x", body))["widgets"]
     assert len({(widget["x"], widget["y"]) for widget in widgets}) == len(widgets)
-    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "lambda").glob("*.py"))
-    written = set(re.findall(r'\b(?:count|measure)\("(\w+)"', sources))
     shown = set(re.findall(r'"((?:Job|Event|Request|Receiver)[A-Z]\w+)"', body.replace("\\", "")))
-    assert shown == written - {"JobQueued", "ClockOffset"}
+    jobs = {"JobEnded", "JobPostponed", "JobFailed", "JobDuration"}
+    assert shown == jobs | {"EventIgnored", "RequestRefused", "ReceiverFailed"}
     referenced = {name.split(".")[0] for name in re.findall(r"\$\{([^}:]+)\}", body)}
     assert referenced <= RESOURCES.keys()
 
 
-def test_outputs_lead_to_what_an_owner_needs() -> None:
+def test_the_outputs_are_complete() -> None:
     assert TEMPLATE["Outputs"].keys() == {
         "RequestUrl",
         "SecretId",
@@ -240,6 +233,15 @@ def test_outputs_lead_to_what_an_owner_needs() -> None:
     assert TEMPLATE["Outputs"]["RequestUrl"]["Value"]["Fn::Sub"].endswith(path)
 
 
-def test_the_secret_begins_as_a_placeholder_of_the_right_shape() -> None:
+@pytest.mark.failure(56)
+def test_no_resource_has_a_fixed_name_or_region_so_a_second_region_can_run_the_stack() -> None:
+    kinds = {"FunctionName", "QueueName", "TableName", "RoleName", "TopicName", "LogGroupName", "AlarmName", "Name"}
+    named = {value for one in RESOURCES.values() for name, value in one["Properties"].items()
+             if name in kinds and isinstance(value, str)}  # fmt: skip
+    assert named == set()
+    assert not re.search(r"\b(af|ap|ca|eu|il|me|mx|sa|us)-[a-z]+-\d\b", json.dumps(RESOURCES))
+
+
+def test_the_secret_is_created_with_a_placeholder_of_the_right_form() -> None:
     placeholder = json.loads(properties("SlackSecret")["SecretString"])
     assert placeholder == {"signing_secrets": ["replace-me"], "bot_token": "replace-me"}

@@ -1,1 +1,1 @@
-"""Every failure that the bot meets, on the real path; `python -m tests.failures` shows them as a table."""
+"""The numbered failures of the bot: `python -m tests.failures` runs the tests of each and prints a table."""

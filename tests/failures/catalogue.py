@@ -1,11 +1,7 @@
-"""The failures by their numbers, which are stable, and what is right in each; and which test is about which.
+"""The failures by number, and the right behaviour in each.
 
-A test names its numbers: `test_f30_f31_a_rate_limited_job_sleeps_in_the_queue`.
+The numbers are stable. A test names those that it covers: `@pytest.mark.failure(30, 31)`.
 """
-
-from __future__ import annotations
-
-import re
 
 FAILURES = {
     1: "The same event is delivered again: 200, no second verdict",
@@ -63,16 +59,8 @@ FAILURES = {
     53: "Another CPU: the same verdicts, within a tolerance",
     54: "A flood: throttle and concurrency limits; zero is the switch",
     55: "Expired ledger rows still readable: they do not count",
-    56: "A region is lost: documented",
+    56: "A region is lost: a second one can take over, as documented",
     57: "Texts, names, tokens: in no log, queue, row or error",
     58: "An event hours late: judged while younger than the setting",
     59: "Loops: none",
 }
-
-_NUMBERED = re.compile(r"\btest((?:_f[0-9]+)+)_")
-
-
-def numbers_of(test: str) -> list[int]:
-    """Return the numbers in a test's name."""
-    found = _NUMBERED.search(test)
-    return [int(number) for number in re.findall("[0-9]+", found[1])] if found else []

@@ -1,17 +1,19 @@
-"""The bot between a local Slack and embedded AWS, both handlers in this process; time passes when a test says so.
+"""Both handlers in this process, between a local Slack and embedded AWS.
 
-Events arrive as signed HTTP requests at a real port, jobs wait on a real queue. Whatever the bot lets sleep there,
-`wake` brings back at once.
+Events arrive as signed HTTP requests at a real port, and jobs wait on a real queue. No test waits for time to pass:
+`wake` makes postponed jobs visible, `end_claims` ends the leases in the ledger.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from local.events import Delivery, api_gateway_event, deliver, encoded, event_callback, signed, sqs_event
+from local.events import Delivery, deliver, encoded, event_callback, signed, sqs_event
 from local.lambda_context import LocalContext
 from local.members import Identity
 from local.workspace import Workspace
@@ -25,17 +27,16 @@ if TYPE_CHECKING:
     from local.aws import EmbeddedAws
     from local.slack_server import SlackServer
     from local.workspace import Message
-    from tests.failures.record import Record
+    from tests.toxicity_bot.record import Record
 
 GENERAL, PRIVATE, RANDOM = "C0GENERAL", "C0PRIVATE", "C0RANDOM"
 ADA, GRACE, DEPLOYBOT, OWN = "U0ADA", "U0GRACE", "U0DEPLOYBOT", "U0TOXICITY"
 EMOJI = "biohazard_sign"
-INSULT = "You are a stupid idiot and everybody hates you, quetzalcoatlus."
-PRAISE = "Thanks a lot for the quetzalcoatlus release, it works and everybody is happy."
+INSULT = "You stupid idiot, quetzalcoatlus."
 
 
 def workspace() -> Workspace:
-    """Two people, another app's bot and a webhook; every name is one that no log may show."""
+    """Two people, another app's bot and a webhook. Every name holds a canary that no log may show."""
     made = Workspace(Identity(team_name="archaeopteryx", bot_name="archaeopteryx-bot"))
     made.add_user("archaeopteryx-webhook", "U0HOOK", bot_id="B0HOOK")
     people = {made.add_user(f"archaeopteryx-{user}", user) for user in (ADA, GRACE)}
@@ -49,8 +50,25 @@ def workspace() -> Workspace:
     return made
 
 
+def end_claims(aws: EmbeddedAws) -> None:
+    """End the lease of every claim in the ledger, as if its invocation had ended."""
+    dynamodb = aws.client("dynamodb")
+    for row in dynamodb.scan(TableName=aws.table)["Items"]:
+        if row["status"]["S"] == "INPROGRESS":
+            dynamodb.put_item(TableName=aws.table, Item=row | {"in_progress_expiration": {"N": "0"}})
+
+
+def imported_anew(module: str, patch: pytest.MonkeyPatch, **environ: str) -> Any:
+    """Import a function's module as another process with these environment variables would."""
+    with patch.context() as context:
+        for name, value in environ.items():
+            context.setenv(name, value)
+        context.delitem(sys.modules, f"toxicity_bot.{module}", raising=False)
+        return importlib.import_module(f"toxicity_bot.{module}")
+
+
 class Bot:
-    """What happens to it and what comes of it; jobs that it postponed are `asleep`."""
+    """Drives the bot and reads its effects. `asleep` holds the queue messages of jobs that the worker postponed."""
 
     def __init__(
         self,
@@ -69,57 +87,47 @@ class Bot:
         self._sqs = aws.client("sqs")
 
     def set(self, **settings: Any) -> None:
-        """Let both functions run with other settings, as after another deployment."""
+        """Run both functions with other settings, as after a new deployment."""
         for module in (self.receiver, self.worker):
             self.patch.setattr(module, "settings", replace(module.settings, **settings))
         self.worker.judge_for.cache_clear()
 
-    # What Slack does.
+    # Slack's side.
 
     def say(self, text: str = INSULT, *, by: str = ADA, channel: str = GENERAL, **fields: Any) -> Message:
         return self.slack.workspace.post(channel, by, text, **fields)
 
-    def event(self, message: Message, *, by: str = GRACE, channel: str = GENERAL, emoji: str = EMOJI) -> dict[str, Any]:
-        """The payload that tells of a reaction to a message, which is added."""
-        reaction = self.slack.workspace.react(channel, message["ts"], by, emoji)
+    def event(self, message: Message, *, by: str = GRACE, channel: str = GENERAL) -> dict[str, Any]:
+        """Add a reaction to a message and return the payload of its event."""
+        reaction = self.slack.workspace.react(channel, message["ts"], by, EMOJI)
         return event_callback(reaction, self.slack.workspace.identity)
 
     def deliver(self, payload: Mapping[str, Any], *, secret: str = "", age: float = 0, retry_num: int = 0) -> Delivery:
-        """Send a signed request over HTTP; `age` is that of its time stamp, in seconds."""
-        return self.post(encoded(payload), secret=secret, age=age, retry_num=retry_num)
-
-    def post(self, body: bytes, *, secret: str = "", age: float = 0, retry_num: int = 0) -> Delivery:
+        """Send a signed request over HTTP; `age` is the age of its timestamp in seconds."""
+        body = encoded(payload)
         reason = "http_timeout" if retry_num else ""
         sender = secret or self.slack.workspace.signing_secret
         headers = signed(body, sender, int(time.time() - age), retry_num=retry_num, retry_reason=reason)
         return deliver(self.url, body, headers, timeout=30)
 
-    def react(self, message: Message, *, by: str = GRACE, channel: str = GENERAL, emoji: str = EMOJI) -> Delivery:
-        return self.deliver(self.event(message, by=by, channel=channel, emoji=emoji))
+    def react(self, message: Message, *, by: str = GRACE, channel: str = GENERAL) -> Delivery:
+        return self.deliver(self.event(message, by=by, channel=channel))
 
-    def invoke(self, signed_body: bytes, **changes: Any) -> dict[str, Any]:
-        """Hand the receiver an event that no client can cause; `changes` are to its fields, None leaves one out."""
-        headers = signed(signed_body, self.slack.workspace.signing_secret, int(time.time()))
-        changed = api_gateway_event(signed_body, headers) | changes
-        event = {name: value for name, value in changed.items() if value is not None}
-        answer: dict[str, Any] = self.receiver.handler(event, LocalContext("receiver"))
-        return answer
-
-    # What Lambda and the passing of time do.
+    # Lambda's side, and time.
 
     def queued(self) -> list[Message]:
-        """Take every job off the queue that may be taken now."""
+        """Receive every job that is visible on the queue."""
         taken: list[Message] = []
         while messages := self._receive():
             taken += messages
         return taken
 
     def work(self) -> int:
-        """Hand each job that is not asleep to the worker, one at a time; return how many came to their end."""
+        """Hand each visible job to the worker, one at a time; return how many ended."""
         return sum(self.handle([message]) for message in self.queued())
 
     def handle(self, batch: list[Message]) -> int:
-        """Hand a batch to the worker, delete what ended, keep what did not; return how many ended."""
+        """Hand a batch to the worker and delete the jobs that ended; return how many did."""
         answer = self.worker.handler(sqs_event(batch), LocalContext("worker"))
         failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
         for message in batch:
@@ -130,25 +138,21 @@ class Bot:
         return len(batch) - len(again)
 
     def wake(self) -> None:
-        """Let the time be over for which jobs sleep."""
+        """Make all postponed jobs visible now."""
         for message in self.asleep:
             self._sqs.change_message_visibility(
                 QueueUrl=self.aws.queue_url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
             )
         while self._visible() < len(self.asleep):
-            pass  # a message is there once the clock of the queue has moved on, by a millisecond
+            pass  # moto shows a message when its clock has moved on by a millisecond
         self.asleep.clear()
 
     def end_claims(self) -> None:
-        """Let the invocations be over that hold a claim in the ledger."""
-        for row in self.rows():
-            if row["status"]["S"] == "INPROGRESS":
-                ended = row | {"in_progress_expiration": {"N": "0"}}
-                self.aws.client("dynamodb").put_item(TableName=self.aws.table, Item=ended)
+        end_claims(self.aws)
 
-    def judge(self, message: Message, **reaction: Any) -> list[str]:
+    def judge(self, message: Message) -> list[str]:
         """React and let the worker work; return the outcomes of all verdicts on the message."""
-        delivery = self.react(message, **reaction)
+        delivery = self.react(message)
         assert delivery.status == 200, f"Slack expected 200, got {delivery}"
         self.work()
         return self.outcomes(message)
@@ -160,7 +164,7 @@ class Bot:
         return [one for one in self.slack.workspace.conversation(channel) if "metadata" in one]
 
     def outcomes(self, message: Message) -> list[str]:
-        """The outcomes of the verdicts on a message, wherever they were posted."""
+        """The outcomes of the verdicts on a message, in any channel."""
         posts = [post for channel in self.slack.workspace.channels for post in self.verdicts(channel.id)]
         payloads = [post["metadata"]["event_payload"] for post in posts]
         return [payload["outcome"] for payload in payloads if payload["key"].split("/")[2] == message["ts"]]
@@ -174,21 +178,21 @@ class Bot:
         return [reason for name, reason in self.record.counted() if name == "JobEnded"]
 
     def slept(self) -> list[int]:
-        """For how many seconds the worker asked the queue to keep jobs; zero is what `wake` asks."""
+        """The visibility time-outs, in seconds, that the worker asked for; `wake` asks for zero."""
         asked = [request["VisibilityTimeout"] for request in self.record.asked("ChangeMessageVisibility")]
         return [seconds for seconds in asked if seconds]
 
     def rows(self) -> list[dict[str, Any]]:
-        """The ledger."""
+        """The rows of the ledger."""
         rows: list[dict[str, Any]] = self.aws.client("dynamodb").scan(TableName=self.aws.table)["Items"]
         return rows
 
     def dead(self) -> list[Message]:
-        """What lies in the dead-letter queue."""
+        """The messages in the dead-letter queue."""
         return self._receive(self.aws.dead_letter_queue_url)
 
     def put(self, body: str) -> None:
-        """Put anything on the queue."""
+        """Put a message on the queue."""
         self._sqs.send_message(QueueUrl=self.aws.queue_url, MessageBody=body)
 
     def store(self, secret: Mapping[str, Any]) -> None:

@@ -1,18 +1,22 @@
-"""Token ids and probabilities, straight from the committed model."""
+"""Token ids and probabilities of the committed model."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from tests import ROOT
 from toxicity_bot.model_directory import ModelDirectory
 from toxicity_bot.model_session import ModelSession, activate
 
-MODEL = ModelDirectory.read(Path(__file__).resolve().parent.parent / "model")
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MODEL = ModelDirectory.read(ROOT / "model")
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +26,7 @@ def session() -> ModelSession:
 
 @pytest.mark.parametrize("typed", ["</s>", "<s>", "<pad>", "a <mask> b"])
 def test_special_tokens_in_a_text_are_only_characters(session: ModelSession, typed: str) -> None:
-    """Whoever types them must not end the sequence or hide what follows."""
+    """A special token that somebody types must not end the sequence or hide what follows."""
     ids, offsets = session.encode(typed)
     assert not {MODEL.bos_id, MODEL.eos_id, MODEL.pad_id} & set(ids)
     assert len(ids) > 1
@@ -35,8 +39,8 @@ def test_a_long_text_is_not_cut(session: ModelSession) -> None:
     assert offsets[-1][1] >= len("fine " * 2000) - 1
 
 
-def test_padding_does_not_count(session: ModelSession) -> None:
-    """Beside a longer sequence a shorter one keeps its score, but for the rounding of a shared scale."""
+def test_padding_does_not_change_scores(session: ModelSession) -> None:
+    """In a batch with a longer sequence the scores differ only by the rounding of a shared quantization scale."""
     short, _ = session.encode(MODEL.references[0].text)  # the one whose score moves most
     longer, _ = session.encode("we looked at the plan " * 20)
     together = session.probabilities([short, longer])
@@ -45,7 +49,7 @@ def test_padding_does_not_count(session: ModelSession) -> None:
     assert together[1] == pytest.approx(session.probabilities([longer])[0], abs=0.02)
 
 
-def test_activations() -> None:
+def test_softmax_and_sigmoid_of_logits() -> None:
     logits = np.array([[0.0, np.log(3.0)], [1000.0, 0.0]])
     assert activate(logits, "softmax") == pytest.approx(np.array([[0.25, 0.75], [1.0, 0.0]]))
     assert activate(logits, "sigmoid") == pytest.approx(np.array([[0.5, 0.75], [1.0, 0.5]]))
@@ -53,6 +57,5 @@ def test_activations() -> None:
 
 def test_onnxruntime_sends_nothing_and_leaves_nothing_in_the_home_directory(tmp_path: Path) -> None:
     environ = {"HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
-    task_root = Path(__file__).resolve().parent.parent / "lambda"
-    subprocess.run([sys.executable, "-c", "import model_session"], cwd=task_root, env=environ, check=True)
+    subprocess.run([sys.executable, "-c", "import toxicity_bot.model_session"], cwd=ROOT, env=environ, check=True)
     assert list(tmp_path.iterdir()) == []

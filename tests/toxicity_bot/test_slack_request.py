@@ -21,7 +21,7 @@ BODY = json.dumps(PAYLOAD).encode()
 
 
 def signature(body: bytes, secret: str = SECRET, timestamp: int | str = NOW) -> str:
-    """Slack's scheme, written a second time: the test must not ask the code that it tests."""
+    """Slack's scheme, implemented a second time, independently of the code under test."""
     return "v0=" + hmac.new(secret.encode(), f"v0:{timestamp}:".encode() + body, hashlib.sha256).hexdigest()
 
 
@@ -58,39 +58,67 @@ def test_a_signed_request_gives_its_payload() -> None:
     assert slack_request.read(request(), [SECRET], NOW) == PAYLOAD
 
 
+@pytest.mark.failure(8)
 @pytest.mark.parametrize("age", [-300, 0, 299.9, 300])
-def test_f8_a_request_is_taken_up_to_five_minutes_from_now(age: float) -> None:
+def test_a_request_is_taken_up_to_five_minutes_from_now(age: float) -> None:
     assert slack_request.read(request(), [SECRET], NOW + age) == PAYLOAD
 
 
+@pytest.mark.failure(10)
 @pytest.mark.parametrize("age", [-301, 301, 86_400, -86_400])
-def test_f10_a_rightly_signed_request_from_another_time_is_refused_with_the_offset(age: int) -> None:
+def test_a_correctly_signed_old_or_future_request_is_refused_with_its_offset(age: int) -> None:
     with pytest.raises(StaleRequestError) as refused:
         slack_request.read(request(), [SECRET], NOW + age)
     assert (refused.value.status, refused.value.reason, refused.value.offset) == (401, "stale", age)
 
 
-def test_f10_the_offset_of_a_forged_request_is_not_measured() -> None:
+def test_the_offset_of_a_forged_request_is_not_measured() -> None:
     forged = request(secret="another")
     assert refusal(forged, NOW + 1000) == (401, "bad_signature")
 
 
 @pytest.mark.parametrize("secret", ["new", "old"])
-def test_f44_either_of_two_signing_secrets_will_do(secret: str) -> None:
+def test_either_of_two_signing_secrets_is_accepted(secret: str) -> None:
     assert slack_request.read(request(secret=secret), ["new", "old"], NOW) == PAYLOAD
 
 
+@pytest.mark.failure(7)
 @pytest.mark.parametrize("secrets", [[], ["new", "old"]])
-def test_f7_another_secret_or_none_at_all_is_refused(secrets: list[str]) -> None:
+def test_a_signature_with_another_secret_is_refused(secrets: list[str]) -> None:
     with pytest.raises(RefusedRequestError, match="401: bad_signature"):
         slack_request.read(request(secret="forger"), secrets, NOW)
 
 
+@pytest.mark.failure(7)
+@pytest.mark.parametrize("signer", ["first", "second", "forger"])
+def test_every_secret_is_compared_in_constant_time_whichever_signed(
+    signer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[bytes] = []
+    compare = hmac.compare_digest
+
+    def seen(ours: bytes, given: bytes) -> bool:
+        compared.append(given)
+        return compare(ours, given)
+
+    monkeypatch.setattr(hmac, "compare_digest", seen)
+    with suppress(RefusedRequestError):
+        slack_request.read(request(secret=signer), ["first", "second"], NOW)
+    assert len(compared) == 2
+
+
+@pytest.mark.failure(12)
+def test_forged_nonsense_is_refused_by_its_signature_before_it_is_parsed() -> None:
+    assert refusal(request(b"[" * 100_000, secret="forger")) == (401, "bad_signature")
+
+
+@pytest.mark.failure(7)
 @pytest.mark.parametrize("changed", [BODY + b" ", BODY[:-1], BODY.replace(b"T1", b"T2")])
-def test_f7_a_body_changed_after_signing_is_refused(changed: bytes) -> None:
+def test_a_body_changed_after_signing_is_refused(changed: bytes) -> None:
     assert refusal(request() | {"body": changed.decode()}) == (401, "bad_signature")
 
 
+@pytest.mark.failure(9)
 @pytest.mark.parametrize(
     ("timestamp", "given"),
     [
@@ -118,47 +146,48 @@ def test_f7_a_body_changed_after_signing_is_refused(changed: bytes) -> None:
     ],
     ids=lambda value: repr(value)[:24],
 )
-def test_f9_hostile_headers_are_refused_like_any_bad_signature(timestamp: str | None, given: str | None) -> None:
+def test_hostile_headers_are_refused_like_any_bad_signature(timestamp: str | None, given: str | None) -> None:
     headers = {"x-slack-request-timestamp": timestamp, "x-slack-signature": given}
     sent = {name: value for name, value in headers.items() if value is not None}
     status, reason = refusal(request(headers=sent))
     assert (status, reason) in {(401, "unsigned"), (401, "bad_signature")}, (status, reason)
 
 
-@pytest.mark.parametrize("headers", [None, {}])
-def test_f9_no_headers_at_all_are_refused(headers: dict[str, str] | None) -> None:
-    assert refusal(request(headers=headers)) == (401, "unsigned")
-
-
+@pytest.mark.failure(14)
 @pytest.mark.parametrize("spell", [str.lower, str.upper, str.title])
-def test_f14_header_names_count_in_any_case(spell: Any) -> None:
+def test_header_names_are_accepted_in_any_case(spell: Any) -> None:
     headers = {spell(name): value for name, value in request()["headers"].items()}
     assert slack_request.read(request(headers=headers), [SECRET], NOW) == PAYLOAD
 
 
-def test_f11_a_body_in_base64_is_decoded_before_its_signature_is_checked() -> None:
+@pytest.mark.failure(11)
+def test_a_body_in_base64_is_decoded_before_its_signature_is_checked() -> None:
     event = request() | {"body": b64encode(BODY).decode(), "isBase64Encoded": True}
     assert slack_request.read(event, [SECRET], NOW) == PAYLOAD
 
 
-def test_f11_without_the_flag_the_letters_tell_what_the_body_is() -> None:
+@pytest.mark.failure(11)
+def test_without_the_flag_base64_is_recognized_by_its_alphabet() -> None:
     plain = request()
     del plain["isBase64Encoded"]
     assert slack_request.read(plain, [SECRET], NOW) == PAYLOAD
     assert slack_request.read(plain | {"body": b64encode(BODY).decode()}, [SECRET], NOW) == PAYLOAD
 
 
-def test_f11_a_flag_is_believed() -> None:
+@pytest.mark.failure(11)
+def test_the_flag_takes_precedence_over_the_alphabet() -> None:
     encoded = request() | {"body": b64encode(BODY).decode()}
     assert encoded["isBase64Encoded"] is False
     assert refusal(encoded) == (401, "bad_signature")
 
 
+@pytest.mark.failure(11)
 @pytest.mark.parametrize("body", ["{", "====", "e30", "e30=e30=", "\u00e9"])
-def test_f11_broken_base64_is_refused(body: str) -> None:
+def test_broken_base64_is_refused(body: str) -> None:
     assert refusal(request() | {"body": body, "isBase64Encoded": True}) == (400, "undecodable")
 
 
+@pytest.mark.failure(12)
 @pytest.mark.parametrize(
     "body",
     [
@@ -177,17 +206,16 @@ def test_f11_broken_base64_is_refused(body: str) -> None:
     ],
     ids=lambda body: repr(body[:20]),
 )
-def test_f12_signed_bytes_that_are_no_json_object_are_refused(body: bytes) -> None:
+def test_a_signed_body_that_is_not_a_json_object_is_refused(body: bytes) -> None:
     event = request(b"{}") | {"body": b64encode(body).decode(), "isBase64Encoded": True}
     event["headers"]["x-slack-signature"] = signature(body)
     assert refusal(event) == (400, "malformed")
 
 
+@pytest.mark.failure(13)
 @pytest.mark.parametrize("base64", [True, False])
 @pytest.mark.parametrize("size", [slack_request.MAX_BODY_BYTES + 1, 4 * slack_request.MAX_BODY_BYTES])
-def test_f13_a_huge_body_is_refused_by_its_length_alone(
-    size: int, base64: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_huge_body_is_refused_by_its_length_alone(size: int, base64: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     def hash_nothing(*_: object) -> bytes:
         raise AssertionError("the body was hashed before its size was looked at")
 
@@ -197,7 +225,7 @@ def test_f13_a_huge_body_is_refused_by_its_length_alone(
 
 
 @pytest.mark.parametrize("base64", [True, False])
-def test_f13_the_largest_body_is_read(base64: bool) -> None:
+def test_the_largest_body_is_read(base64: bool) -> None:
     payload = {"a": "x" * (slack_request.MAX_BODY_BYTES - len('{"a": ""}'))}
     body = json.dumps(payload).encode()
     event = request(body) | {"body": b64encode(body).decode() if base64 else body.decode(), "isBase64Encoded": base64}

@@ -1,4 +1,4 @@
-"""The classifier on the committed model: its recorded scores, its windows, its words, and what it refuses to load."""
+"""The classifier with the committed model: reference scores, windows, words, and models that it refuses to load."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import json
 import math
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import toxicity_bot
+from tests import ROOT
 from toxicity_bot.classifier import Classifier
 from toxicity_bot.errors import ModelError, NotEnglishWarning
 from toxicity_bot.message_text import fold
 
-ROOT = Path(__file__).resolve().parent.parent
+if TYPE_CHECKING:
+    from pathlib import Path
+
 MODEL = ROOT / "model"
 FIELDS: dict[str, Any] = json.loads((MODEL / "model.json").read_text(encoding="utf-8"))
 REFERENCE = [(row["text"], row["toxicity"]) for row in FIELDS["reference"]["scores"]]
@@ -38,6 +41,13 @@ def changed_model(folder: Path, **changes: Any) -> Path:
     return folder
 
 
+def test_the_package_offers_the_classifier_and_nothing_else() -> None:
+    assert toxicity_bot.Classifier is Classifier
+    with pytest.raises(AttributeError, match="has no attribute 'Judge'"):
+        _ = toxicity_bot.Judge
+
+
+@pytest.mark.failure(53)
 @pytest.mark.parametrize(("text", "recorded"), REFERENCE)
 def test_reference_scores_are_reproduced(classifier: Classifier, text: str, recorded: float) -> None:
     assert classifier.toxicity(text) == pytest.approx(recorded, abs=FIELDS["reference"]["tolerance"])
@@ -51,13 +61,21 @@ def test_scores_has_every_label_and_agrees_with_toxicity(classifier: Classifier)
     assert classifier.toxicity(INSULT) > classifier.threshold > classifier.toxicity(FRIENDLY)
 
 
-def test_the_thresholds_are_the_models_own(tmp_path: Path) -> None:
+def test_the_thresholds_come_from_model_json(tmp_path: Path) -> None:
     short = Classifier(changed_model(tmp_path, threshold=0.8, threshold_maybe=0.3), threads=1)
     assert (short.threshold, short.threshold_maybe) == (0.8, 0.3)
 
 
-def test_text_is_folded_before_it_is_scored(classifier: Classifier) -> None:
-    disguised = "You are a stu\u200bpid \uff49\uff44\uff49\uff4f\uff54."  # zero-width space, full-width letters
+@pytest.mark.failure(41)
+@pytest.mark.parametrize(
+    "disguised",
+    [
+        "You are a stu\u200bpid \uff49\uff44\uff49\uff4f\uff54.",  # zero-width space, full-width letters
+        "You are a $tup1d 1d10t.",
+        "You are a s t u p i d idiot.",
+    ],
+)
+def test_text_is_folded_before_it_is_scored(classifier: Classifier, disguised: str) -> None:
     assert classifier.toxicity(disguised) == classifier.toxicity(INSULT)
 
 
@@ -67,33 +85,34 @@ def test_blank_text_is_refused(classifier: Classifier, text: str) -> None:
         classifier.assess(text)
 
 
-def test_f39_an_insult_at_the_end_of_a_long_text_is_found(classifier: Classifier) -> None:
-    friendly = " ".join([FRIENDLY] * 200)
-    assert len(friendly.split()) > 3000
+@pytest.mark.failure(39)
+def test_an_insult_at_the_end_of_a_long_text_is_found(classifier: Classifier) -> None:
+    friendly = " ".join([FRIENDLY] * 50)
     assessment = classifier.assess(f"{friendly}. {INSULT}")
     assert assessment.windows > 1
     assert classifier.toxicity(friendly) < classifier.threshold < assessment.toxicity
     assert assessment.labels == classifier.scores(f"{friendly}. {INSULT}")
 
 
-def test_f39_every_place_is_read(tmp_path: Path) -> None:
-    """With windows of 24 tokens: wherever the insult stands, borders included, some window shows it."""
+@pytest.mark.failure(39)
+def test_an_insult_is_found_at_every_place_of_a_long_text(tmp_path: Path) -> None:
+    """In windows of 24 tokens an insult is found at every place, also at the borders."""
     short = Classifier(changed_model(tmp_path, window=24), threads=1)
-    words = (FRIENDLY + " ").split() * 4
+    words = (FRIENDLY + " ").split() * 2
     assert short.toxicity(" ".join(words)) < short.threshold
     for place in range(len(words) + 1):
         text = " ".join([*words[:place], "idiot", *words[place:]])
         assert short.toxicity(text) > 5 * short.toxicity(" ".join(words)), f"missed as word {place}"
 
 
-def test_f39_a_second_window_begins_where_the_first_is_full(tmp_path: Path) -> None:
+def test_a_second_window_starts_when_the_first_is_full(tmp_path: Path) -> None:
     short = Classifier(changed_model(tmp_path, window=10), threads=1)
     assert short.window == 10
     assert [short.assess(" ".join(["the"] * count)).windows for count in (1, 8, 9, 15, 16)] == [1, 1, 2, 2, 3]
 
 
-def test_sigmoid_and_softmax_arithmetic(tmp_path: Path) -> None:
-    """The same logits read in both ways: independent labels count singly, exclusive ones share one whole."""
+def test_sigmoid_scores_labels_separately_and_softmax_together(tmp_path: Path) -> None:
+    """Both activations are applied to the same logits."""
     first, second = FIELDS["labels"]
     for name in ("softmax", "sigmoid", "cooler"):
         (tmp_path / name).mkdir()
@@ -122,7 +141,7 @@ def test_sigmoid_and_softmax_arithmetic(tmp_path: Path) -> None:
         (FRIENDLY, ()),
     ],
 )
-def test_words_are_those_that_weigh(classifier: Classifier, text: str, expected: tuple[str, ...]) -> None:
+def test_words_are_those_with_the_most_weight(classifier: Classifier, text: str, expected: tuple[str, ...]) -> None:
     assert classifier.words(classifier.assess(text), limit=1) == expected
 
 
@@ -130,30 +149,32 @@ def test_words_come_from_the_worst_window(classifier: Classifier) -> None:
     assert "idiot" in classifier.words(classifier.assess(" ".join([FRIENDLY] * 60) + " " + INSULT))
 
 
-def test_f53_scores_do_not_hang_on_optimizations(tmp_path: Path) -> None:
+@pytest.mark.failure(53)
+def test_scores_do_not_depend_on_graph_optimizations(tmp_path: Path) -> None:
     plain = {"graph_optimization": "ORT_DISABLE_ALL", "config": {}}
     slow = Classifier(changed_model(tmp_path, session=plain), threads=1)
     assert slow.toxicity(INSULT) == pytest.approx(Classifier(MODEL).toxicity(INSULT), abs=0.02)
 
 
-def test_f50_a_session_configuration_is_applied(tmp_path: Path) -> None:
-    """Read in onnxruntime's other format, an ONNX file cannot be loaded."""
+def test_a_session_configuration_is_applied(tmp_path: Path) -> None:
+    """An ONNX file cannot be loaded as onnxruntime's own format."""
     other = {"graph_optimization": "ORT_ENABLE_ALL", "config": {"session.load_model_format": "ORT"}}
     with pytest.raises(ModelError, match=r"model\.onnx cannot be loaded"):
         Classifier(changed_model(tmp_path, session=other))
 
 
-def test_f51_an_unknown_session_setting_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_session_setting_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"model\.onnx cannot be loaded .*ORT_ENABLE_MAGIC"):
         Classifier(changed_model(tmp_path, session={"graph_optimization": "ORT_ENABLE_MAGIC", "config": {}}))
 
 
-def test_f51_other_inputs_than_recorded_are_refused(tmp_path: Path) -> None:
+def test_a_model_with_other_inputs_than_recorded_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"model\.onnx asks for .*attention_mask.* where model.json records"):
         Classifier(changed_model(tmp_path, input_names=["input_ids"]))
 
 
-def test_f51_a_damaged_model_of_the_same_size_is_refused(tmp_path: Path) -> None:
+@pytest.mark.failure(51)
+def test_a_damaged_model_of_the_same_size_is_refused(tmp_path: Path) -> None:
     folder = changed_model(tmp_path)
     (folder / "model.onnx").unlink()
     with (folder / "model.onnx").open("wb") as file:
@@ -162,7 +183,7 @@ def test_f51_a_damaged_model_of_the_same_size_is_refused(tmp_path: Path) -> None
         Classifier(folder)
 
 
-def test_f51_a_damaged_tokenizer_of_the_same_size_is_refused(tmp_path: Path) -> None:
+def test_a_damaged_tokenizer_of_the_same_size_is_refused(tmp_path: Path) -> None:
     folder = changed_model(tmp_path)
     (folder / "tokenizer.json").unlink()
     (folder / "tokenizer.json").write_bytes(b" " * FIELDS["files"]["tokenizer.json"]["bytes"])
@@ -170,8 +191,9 @@ def test_f51_a_damaged_tokenizer_of_the_same_size_is_refused(tmp_path: Path) -> 
         Classifier(folder)
 
 
-def test_f51_a_swapped_tokenizer_of_the_same_size_fails_the_self_test(tmp_path: Path) -> None:
-    """Sizes agree and everything loads; only the scores tell."""
+@pytest.mark.failure(51)
+def test_a_swapped_tokenizer_of_the_same_size_fails_the_self_test(tmp_path: Path) -> None:
+    """All sizes are right and everything loads; only the scores are wrong."""
     folder = changed_model(tmp_path, reference=FIELDS["reference"])
     size = FIELDS["files"]["tokenizer.json"]["bytes"]
     tokenizer = json.loads((MODEL / "tokenizer.json").read_text(encoding="utf-8"))
@@ -187,15 +209,16 @@ def test_f51_a_swapped_tokenizer_of_the_same_size_fails_the_self_test(tmp_path: 
         Classifier(folder)
 
 
-def test_f51_swapped_labels_fail_the_self_test(tmp_path: Path) -> None:
-    """A text near the threshold alone would not tell: its score is nearly the same with the labels swapped."""
+def test_swapped_labels_fail_the_self_test(tmp_path: Path) -> None:
+    """The references include scores far from 0.5, because a score of 0.5 is the same with the labels swapped."""
     toxic = set(FIELDS["labels"]) - set(FIELDS["toxic_labels"])
     folder = changed_model(tmp_path, reference=FIELDS["reference"], toxic_labels=sorted(toxic))
     with pytest.raises(ModelError, match="scores a reference text"):
         Classifier(folder)
 
 
-def test_f52_no_network_and_no_build_library_is_used() -> None:
+@pytest.mark.failure(52)
+def test_no_network_and_no_build_library_is_used() -> None:
     program = f"""
 import sys
 def refuse(event, arguments):

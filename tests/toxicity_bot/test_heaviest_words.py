@@ -48,7 +48,7 @@ def test_limit() -> None:
     assert heaviest_words("what a clown and fool", AddingScorer(), limit=1) == ("fool",)
 
 
-def test_insults_that_cover_each_other_are_found_alone() -> None:
+def test_two_insults_that_each_suffice_are_both_found() -> None:
     def any_insult(texts: Sequence[str]) -> list[float]:
         return [0.9 if {"fool", "dunce"} & set(text.split()) else 0.1 for text in texts]
 

@@ -1,21 +1,18 @@
 from __future__ import annotations
 
+import io
 import json
 import logging
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from toxicity_bot.observability import NAMESPACE, count, frames, logger, measure
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
-
-def test_a_count_is_one_line_in_cloudwatchs_embedded_format(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_count_is_one_line_in_the_embedded_metric_format(capsys: pytest.CaptureFixture[str]) -> None:
     count("RequestRefused", "bad_signature")
     line = json.loads(capsys.readouterr().out)
     assert (line["RequestRefused"], line["reason"]) == ([1.0], "bad_signature")
@@ -25,20 +22,21 @@ def test_a_count_is_one_line_in_cloudwatchs_embedded_format(capsys: pytest.Captu
     assert metrics["Metrics"] == [{"Name": "RequestRefused", "Unit": "Count"}]
 
 
-def test_a_measure_carries_its_unit(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_measurement_has_its_unit(capsys: pytest.CaptureFixture[str]) -> None:
     measure("JobDuration", 12.5)
     line = json.loads(capsys.readouterr().out)
     assert line["JobDuration"] == [12.5]
     assert line["_aws"]["CloudWatchMetrics"][0]["Metrics"] == [{"Name": "JobDuration", "Unit": "Milliseconds"}]
 
 
-def test_a_log_line_is_json_with_its_fields(output: Callable[[], str]) -> None:
+def test_a_log_line_is_json_with_its_fields(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logger.registered_handler, "stream", log := io.StringIO())
     logger.warning("job postponed", extra={"seconds": 7})
-    line = json.loads(output())
+    line = json.loads(log.getvalue())
     assert (line["level"], line["message"], line["seconds"]) == ("WARNING", "job postponed", 7)
 
 
-def test_a_log_that_is_full_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_for_logs_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with Path("/dev/full").open("w", buffering=1) as full:
         monkeypatch.setattr(sys, "stdout", full)
         monkeypatch.setattr(sys, "stderr", full)
@@ -53,7 +51,7 @@ def test_a_log_that_is_full_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> Non
             full.close()
 
 
-def test_frames_tell_where_and_not_what() -> None:
+def test_frames_hold_places_and_no_texts() -> None:
     def fail() -> None:
         raise ValueError("canary")
 
@@ -75,7 +73,7 @@ def test_frames_tell_where_and_not_what() -> None:
         "aws_lambda_powertools.utilities.batch.base",
     ],
 )
-def test_f57_libraries_that_log_requests_stay_quiet_when_the_root_logger_is_at_debug(
+def test_libraries_that_log_requests_stay_quiet_when_the_root_logger_is_at_debug(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG):

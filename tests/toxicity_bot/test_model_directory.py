@@ -1,25 +1,26 @@
-"""Reading `model.json`: every fault names its file and says what would do."""
+"""Reading `model.json`: each error names its file and says what to do."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests import ROOT
 from toxicity_bot.errors import ModelError
 from toxicity_bot.model_directory import ModelDirectory
 
-FIELDS: dict[str, Any] = json.loads(
-    (Path(__file__).resolve().parent.parent / "model" / "model.json").read_text(encoding="utf-8")
-)
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FIELDS: dict[str, Any] = json.loads((ROOT / "model" / "model.json").read_text(encoding="utf-8"))
 SIZES = {"model.onnx": 5, "tokenizer.json": 7}
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Files of a few bytes, under a `model.json` that records as many: their content is not read here."""
+    """A model directory whose files hold a few bytes each: only their sizes are checked here."""
     for name, size in SIZES.items():
         (tmp_path / name).write_bytes(b"x" * size)
     write(tmp_path, {})
@@ -32,7 +33,7 @@ def write(folder: Path, changes: dict[str, Any], without: str = "") -> None:
     (folder / "model.json").write_text(json.dumps(fields), encoding="utf-8")
 
 
-def test_what_serving_needs_is_read(folder: Path) -> None:
+def test_the_fields_of_model_json_are_read(folder: Path) -> None:
     model = ModelDirectory.read(folder)
     assert model.path == folder
     assert model.labels == tuple(FIELDS["labels"])
@@ -42,27 +43,29 @@ def test_what_serving_needs_is_read(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("maybe", [0, 0.3, 0.8])
-def test_the_lower_threshold_may_be_anything_up_to_the_other(folder: Path, maybe: float) -> None:
+def test_the_lower_threshold_may_be_at_most_the_upper(folder: Path, maybe: float) -> None:
     write(folder, {"threshold": 0.8, "threshold_maybe": maybe})
     model = ModelDirectory.read(folder)
     assert (model.threshold, model.threshold_maybe) == (0.8, maybe)
 
 
-def test_a_model_json_with_one_threshold_has_it_for_both(folder: Path) -> None:
+def test_a_single_threshold_serves_as_both(folder: Path) -> None:
     write(folder, {"threshold": 0.8}, without="threshold_maybe")
     assert ModelDirectory.read(folder).threshold_maybe == 0.8
 
 
+@pytest.mark.failure(51)
 @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "model.json"])
-def test_f51_a_missing_file_is_named(folder: Path, name: str) -> None:
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(ModelError, match=r"is missing.*make model") as caught:
         ModelDirectory.read(folder)
     assert caught.value.path == folder / name
 
 
+@pytest.mark.failure(51)
 @pytest.mark.parametrize("name", SIZES)
-def test_f51_a_truncated_file_is_named_with_both_sizes(folder: Path, name: str) -> None:
+def test_a_truncated_file_is_named_with_both_sizes(folder: Path, name: str) -> None:
     (folder / name).write_bytes(b"x")
     with pytest.raises(ModelError, match=rf"has 1 bytes where model.json records {SIZES[name]}.*make model") as caught:
         ModelDirectory.read(folder)
@@ -72,14 +75,14 @@ def test_f51_a_truncated_file_is_named_with_both_sizes(folder: Path, name: str) 
 @pytest.mark.parametrize(
     "content", [b"{", b"\xff\xfe", b"[]", b"null", b'{"files": []}', b'{"files": {"model.onnx": 1}}']
 )
-def test_f51_a_model_json_that_is_something_else_is_refused(folder: Path, content: bytes) -> None:
+def test_a_malformed_model_json_is_refused(folder: Path, content: bytes) -> None:
     (folder / "model.json").write_bytes(content)
     with pytest.raises(ModelError, match=r"model\.json cannot be read"):
         ModelDirectory.read(folder)
 
 
 @pytest.mark.parametrize("field", ["files", "labels", "threshold", "special_token_ids", "reference", "session"])
-def test_f51_a_missing_field_is_named(folder: Path, field: str) -> None:
+def test_a_missing_field_is_named(folder: Path, field: str) -> None:
     write(folder, {}, without=field)
     with pytest.raises(ModelError, match=rf"model\.json lacks '{field}'"):
         ModelDirectory.read(folder)
@@ -89,6 +92,7 @@ def test_f51_a_missing_field_is_named(folder: Path, field: str) -> None:
     ("changes", "reason"),
     [
         ({"activation": "tanh"}, "activation is 'tanh'"),
+        ({"window": 2}, "window is 2, not 3 to the"),
         ({"toxic_labels": ["RUDE"]}, "RUDE"),
         ({"toxic_labels": []}, "toxic_labels"),
         ({"files": {"tokenizer.json": {"bytes": 7}}}, r"no model\.onnx"),
@@ -102,7 +106,7 @@ def test_f51_a_missing_field_is_named(folder: Path, field: str) -> None:
         ({"threshold_maybe": None}, "model.json cannot be read"),
     ],
 )
-def test_f51_a_field_that_cannot_be_is_refused(folder: Path, changes: dict[str, Any], reason: str) -> None:
+def test_an_invalid_field_is_refused(folder: Path, changes: dict[str, Any], reason: str) -> None:
     write(folder, changes)
     with pytest.raises(ModelError, match=reason):
         ModelDirectory.read(folder)

@@ -44,7 +44,7 @@ def stored(clock: Clock | None = None) -> Credentials:
     return Credentials(Settings.from_environ({"SLACK_SECRET_ID": ID}), clock or Clock())
 
 
-def test_secrets_given_directly_are_used_and_never_looked_up() -> None:
+def test_secrets_in_the_environment_are_used_without_secrets_manager() -> None:
     environ = {"SLACK_SIGNING_SECRET": "new,old", "SLACK_BOT_TOKEN": "xoxb-1"}
     credentials = Credentials(Settings.from_environ(environ))
     assert (credentials.signing_secrets, credentials.bot_token) == (("new", "old"), "xoxb-1")
@@ -59,14 +59,14 @@ def test_the_secret_is_read_on_first_use_and_kept(store: Callable[[Any], None]) 
     assert (credentials.signing_secrets, credentials.bot_token) == (("new", "old"), "xoxb-1")
 
 
-def test_f45_an_installation_has_its_own_token_or_the_one_that_serves_all(store: Callable[[Any], None]) -> None:
+def test_an_installation_without_its_own_token_uses_the_default_token(store: Callable[[Any], None]) -> None:
     store({"signing_secrets": ["a"], "bot_token": "xoxb-all", "bot_tokens": {"T0ONE": "xoxb-1", "E0GRID": "xoxb-2"}})
     credentials = stored()
     given = {name: credentials.bot_token_of(name) for name in ("T0ONE", "E0GRID", "T0OTHER", "")}
     assert given == {"T0ONE": "xoxb-1", "E0GRID": "xoxb-2", "T0OTHER": "xoxb-all", "": "xoxb-all"}
 
 
-def test_f44_a_rotated_secret_is_found_once_a_minute_has_passed(store: Callable[[Any], None]) -> None:
+def test_a_rotated_secret_is_found_once_a_minute_has_passed(store: Callable[[Any], None]) -> None:
     clock = Clock()
     credentials = stored(clock)
     store({"signing_secrets": ["a"], "bot_token": "xoxb-1"})
@@ -104,7 +104,7 @@ def test_f44_a_rotated_secret_is_found_once_a_minute_has_passed(store: Callable[
     ],
     ids=lambda value: repr(value)[:60],
 )
-def test_a_secret_of_another_form_is_refused_and_not_shown(value: Any, store: Callable[[Any], None]) -> None:
+def test_a_malformed_secret_is_refused_and_not_shown(value: Any, store: Callable[[Any], None]) -> None:
     if value != "":  # the store refuses to keep nothing: what was put first, {}, stands for it
         store(value)
     with pytest.raises(SettingError, match="SLACK_SECRET_ID") as refusal:
@@ -113,7 +113,7 @@ def test_a_secret_of_another_form_is_refused_and_not_shown(value: Any, store: Ca
     assert "canary" not in f"{refusal.value} {refusal.value.__cause__} {refusal.value.__context__}"
 
 
-def test_a_broken_rotation_leaves_the_old_values_in_use(store: Callable[[Any], None]) -> None:
+def test_a_malformed_new_secret_leaves_the_old_values_in_use(store: Callable[[Any], None]) -> None:
     clock = Clock()
     credentials = stored(clock)
     store({"signing_secrets": ["a"], "bot_token": "xoxb-1"})
@@ -132,22 +132,20 @@ def test_a_broken_rotation_leaves_the_old_values_in_use(store: Callable[[Any], N
         {"signing_secrets": ["real", PLACEHOLDER], "bot_token": "xoxb-1"},
     ],
 )
-def test_a_placeholder_is_no_secret_since_everybody_can_read_it(
-    store: Callable[[Any], None], secret: dict[str, Any]
-) -> None:
+def test_the_public_placeholder_is_refused_as_a_secret(store: Callable[[Any], None], secret: dict[str, Any]) -> None:
     store(secret)
     with pytest.raises(SettingError, match="make secret"):
         _ = stored().signing_secrets
 
 
-def test_a_missing_secret_is_told_with_awss_word_for_it(aws: EmbeddedAws) -> None:
+def test_a_missing_secret_raises_an_error_with_the_code_of_aws(aws: EmbeddedAws) -> None:
     with pytest.raises(SecretStoreError) as failure:
         _ = stored().bot_token
     assert failure.value.code == "ResourceNotFoundException"
     assert "SLACK_SECRET_ID" in str(failure.value)
 
 
-def test_a_failing_store_is_left_alone_for_a_moment(store: Callable[[Any], None]) -> None:
+def test_after_a_failure_the_store_is_not_read_for_two_seconds(store: Callable[[Any], None]) -> None:
     clock = Clock()
     credentials = stored(clock)
     store("{")
@@ -160,9 +158,7 @@ def test_a_failing_store_is_left_alone_for_a_moment(store: Callable[[Any], None]
     assert credentials.bot_token == "xoxb-1"
 
 
-def test_a_store_that_cannot_be_reached_is_told_with_the_cause(
-    aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreachable_store_raises_an_error_with_the_cause(aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
     with pytest.raises(SecretStoreError) as failure:

@@ -14,16 +14,16 @@ from toxicity_bot.jobs import LONGEST_DELAY, Job, retry_delay
 JOB = Job("T0LOCAL", "C0GENERAL", "1731000000.000100", "U0ADA", "Ev0001", 1731000000)
 
 
-def test_a_job_comes_out_of_the_queue_as_it_went_in() -> None:
+def test_a_job_survives_its_json_form() -> None:
     assert Job.from_json(JOB.to_json()) == JOB
 
 
-def test_a_job_holds_ids_and_times_alone() -> None:
+def test_a_job_holds_only_ids_and_times() -> None:
     ids = {"team", "channel", "ts", "reactor", "event_id", "installation"}
     assert json.loads(JOB.to_json()).keys() == ids | {"event_time"}
 
 
-def test_f45_a_job_from_before_installations_is_read() -> None:
+def test_a_job_without_an_installation_is_read() -> None:
     fields = asdict(JOB)
     del fields["installation"]
     assert Job.from_json(json.dumps(fields)) == JOB
@@ -49,7 +49,7 @@ def test_f45_a_job_from_before_installations_is_read() -> None:
     ],
     ids=lambda body: str(body)[:40],
 )
-def test_f48_what_is_no_job_is_refused_and_not_quoted(body: str) -> None:
+def test_a_malformed_job_is_refused_and_not_quoted(body: str) -> None:
     with pytest.raises(JobError, match="dead-letter queue") as refusal:
         Job.from_json(body)
     assert "canary" not in str(refusal.value)
@@ -57,7 +57,7 @@ def test_f48_what_is_no_job_is_refused_and_not_quoted(body: str) -> None:
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5), st.text())
-def test_no_queue_message_raises_anything_else(value: object, text: str) -> None:
+def test_no_queue_message_raises_another_error(value: object, text: str) -> None:
     for body in (text, json.dumps(value), json.dumps(asdict(JOB) | {"team": value})):
         with suppress(JobError):
             assert isinstance(Job.from_json(body), Job)
@@ -67,14 +67,14 @@ def test_no_queue_message_raises_anything_else(value: object, text: str) -> None
     ("attempt", "shortest", "longest"),
     [(1, 1, 2), (2, 2, 4), (3, 4, 8), (9, 256, 512), (10, 450, 900), (100, 450, 900)],
 )
-def test_f32_the_delay_doubles_up_to_a_quarter_of_an_hour(attempt: int, shortest: int, longest: int) -> None:
+def test_the_delay_doubles_up_to_a_quarter_of_an_hour(attempt: int, shortest: int, longest: int) -> None:
     assert (retry_delay(attempt, jitter=0), retry_delay(attempt, jitter=1)) == (shortest, longest)
 
 
 @given(st.integers(1, 10_000))
-def test_a_random_delay_stays_within_what_the_queue_takes(attempt: int) -> None:
+def test_a_random_delay_is_within_the_limits_of_the_queue(attempt: int) -> None:
     assert 1 <= retry_delay(attempt) <= LONGEST_DELAY
 
 
-def test_two_jobs_that_fail_together_do_not_return_together() -> None:
+def test_the_delays_of_jobs_that_fail_together_differ() -> None:
     assert len({retry_delay(10) for _ in range(50)}) > 10

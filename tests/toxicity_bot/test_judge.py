@@ -5,11 +5,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from local.faults import Call, ErrorBody, Pass, Reset
+from local.faults import Call, ErrorBody, Reset
 from local.lambda_context import LocalContext
 from toxicity_bot import slack_messages
 from toxicity_bot.errors import ClaimedError, SlackUnavailableError
@@ -26,18 +26,48 @@ if TYPE_CHECKING:
     from toxicity_bot.classifier import Classifier
 
 GENERAL = "C0GENERAL"
-INSULT = "You are a stupid idiot and everybody hates you."
+INSULT = "You are a stupid idiot."
 PRAISE = "Thanks a lot, the fix works and the release is out."
 
 MakeJudge = Callable[..., Judge]
 
+# How many texts of each kind the embedded model calls toxic, as measured. Another processor may tip one of them.
+SLICES = {
+    "insults": (5, """
+        You are an idiot.
+        Shut up, you pathetic loser.
+        Nobody likes you, get lost.
+        What a moron you are.
+        You people are disgusting trash.
+        Go to hell, you useless liar."""),
+    "reclaimed words": (2, """
+        My queer friends and I are proud of this talk.
+        As a gay man I loved the keynote.
+        We queers built this tool, and we are proud of it.
+        Bad bitches club meets for lunch on Friday!"""),
+    "identities": (0, """
+        I am a Muslim woman from Lagos.
+        She is black and works in finance.
+        The Jewish holidays begin on Friday.
+        He is deaf, so please use captions."""),
+    "negation": (3, """
+        You are not an idiot.
+        Nobody here is stupid.
+        I never said that you are a loser.
+        That was not a dumb question."""),
+    "friendly swearing": (0, """
+        Damn, that was a hell of a good talk.
+        Holy shit, the fix works, you are amazing!
+        This is fucking great work, thank you.
+        Hell yes, we shipped it!"""),
+}  # fmt: skip
+
 
 @pytest.fixture
-def judge_with(aws: EmbeddedAws, slack: SlackServer, classifier: Classifier) -> MakeJudge:
-    """A judge of a worker with some settings; each one comes with what a new invocation has."""
+def judge_with(aws: EmbeddedAws, slack: SlackServer, classifier: Classifier, ledger: Ledger) -> MakeJudge:
+    """Make the judge of a new invocation; the arguments are environment variables."""
 
     def make(**environ: str) -> Judge:
-        ledger = Ledger(aws.table)
         ledger.lease_until_end_of(LocalContext("worker"))  # type: ignore[arg-type]  # as on Lambda
         messages = SlackMessages(slack.url, lambda: slack.workspace.token)
         settings = Settings.from_environ(environ)
@@ -59,14 +89,6 @@ def job_for(message: Message, channel: str = GENERAL, reactor: str = "U0GRACE") 
 def verdicts(slack: SlackServer, channel: str = GENERAL) -> list[Message]:
     """The bot's marked posts in a channel, oldest first."""
     return [one for one in slack.workspace.conversation(channel) if "metadata" in one]
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
-    """Whether a condition that another thread brings about comes true."""
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return condition()
 
 
 def hints(slack: SlackServer, user: str = "U0GRACE") -> list[str]:
@@ -94,17 +116,46 @@ def test_a_message_gets_one_verdict_in_its_thread(
     assert (payload["key"], payload["outcome"]) == (f"T0LOCAL/C0GENERAL/{message['ts']}/", outcome)
 
 
-def test_a_toxic_verdict_quotes_what_weighed_most(slack: SlackServer, judge: Judge) -> None:
-    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
-    judge.judge(job_for(message))
-    (post,) = verdicts(slack)
-    assert any(f"\u201c{word}\u201d" in post["text"] for word in ("stupid", "idiot")), post["text"]
+@pytest.mark.failure(36)
+def test_words_in_blocks_are_judged(slack: SlackServer, judge: Judge) -> None:
+    block = {"type": "section", "text": {"type": "mrkdwn", "text": INSULT}}
+    message = slack.workspace.post(GENERAL, "U0DEPLOYBOT", "Weekly report", blocks=[block])
+    assert judge.judge(job_for(message)) == "toxic"
 
 
 @pytest.mark.parametrize(
+    ("environ", "head"),
+    [({}, "*Likely toxic*"), ({"TOXIC_THRESHOLD": "1", "MAYBE_TOXIC_THRESHOLD": "0.01"}, "*May be toxic*")],
+)
+def test_a_toxic_verdict_quotes_the_words_that_weighed_most(
+    environ: dict[str, str], head: str, slack: SlackServer, judge_with: MakeJudge
+) -> None:
+    judge_with(**environ).judge(job_for(slack.workspace.post(GENERAL, "U0ADA", INSULT)))
+    (post,) = verdicts(slack)
+    assert head in post["text"]
+    assert any(f"\u201c{word}\u201d" in post["text"] for word in ("stupid", "idiot")), post["text"]
+
+
+@pytest.mark.failure(42)
+@pytest.mark.parametrize("name", SLICES)
+def test_hard_texts_are_judged_as_measured_and_the_verdict_is_a_likelihood(
+    name: str, slack: SlackServer, judge: Judge
+) -> None:
+    toxic, texts = SLICES[name]
+    messages = [slack.workspace.post(GENERAL, "U0ADA", text.strip()) for text in texts.strip().splitlines()]
+    outcomes = [judge.judge(job_for(message)) for message in messages]
+    number = outcomes.count("toxic")
+    assert abs(number - toxic) <= 1, f"of {len(outcomes)} {name}, {toxic} were toxic when measured, now {number}"
+    for post, outcome in zip(verdicts(slack), outcomes, strict=True):
+        assert "the chance that it is toxic is " in post["text"]
+        assert ("not a judgement of the person" in post["text"]) == (outcome != "fine")
+
+
+@pytest.mark.failure(37)
+@pytest.mark.parametrize(
     "text", [":tada:", "<https://example.com/you-idiot>", "<@U0ADA>", "100 %", "&amp;nbsp; &amp;shy;"]
 )
-def test_f37_nothing_to_judge_never_calls_the_model(
+def test_a_message_without_words_never_reaches_the_model(
     text: str, slack: SlackServer, judge: Judge, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: str) -> None:
@@ -125,7 +176,7 @@ def test_f37_nothing_to_judge_never_calls_the_model(
         (PRAISE, "1", "0", "maybe_toxic"),
     ],
 )
-def test_the_settings_thresholds_come_before_the_models(
+def test_thresholds_in_the_settings_override_the_models(
     text: str, toxic: str, maybe: str, outcome: str, slack: SlackServer, judge_with: MakeJudge
 ) -> None:
     message = slack.workspace.post(GENERAL, "U0ADA", text)
@@ -135,15 +186,7 @@ def test_the_settings_thresholds_come_before_the_models(
     assert (payload["threshold"], payload["threshold_maybe"]) == (float(toxic), float(maybe or toxic))
 
 
-def test_a_verdict_in_between_quotes_what_weighed_most(slack: SlackServer, judge_with: MakeJudge) -> None:
-    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
-    judge_with(TOXIC_THRESHOLD="1", MAYBE_TOXIC_THRESHOLD="0.01").judge(job_for(message))
-    (post,) = verdicts(slack)
-    assert "*May be toxic*" in post["text"]
-    assert any(f"\u201c{word}\u201d" in post["text"] for word in ("stupid", "idiot")), post["text"]
-
-
-def test_an_emoji_is_quoted_and_not_what_it_is_called(
+def test_a_verdict_quotes_the_emoji_and_not_its_name(
     slack: SlackServer, judge_with: MakeJudge, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(classifier, "words", lambda _: ("finger", "garbage", "middle", "elsewhere"))
@@ -163,79 +206,76 @@ def test_the_words_of_a_fine_message_are_not_weighed(
     assert judge.judge(job_for(slack.workspace.post(GENERAL, "U0ADA", PRAISE))) == "fine"
 
 
-def test_f24_a_thread_reply_is_answered_in_its_parents_thread(slack: SlackServer, judge: Judge) -> None:
+@pytest.mark.failure(24)
+def test_a_thread_reply_is_answered_in_its_parents_thread(slack: SlackServer, judge: Judge) -> None:
     parent = slack.workspace.post(GENERAL, "U0ADA", PRAISE)
     reply = slack.workspace.post(GENERAL, "U0GRACE", INSULT, thread_ts=parent["ts"])
     assert judge.judge(job_for(reply)) == "toxic"
     assert [post["thread_ts"] for post in verdicts(slack)] == [parent["ts"]]
 
 
-def test_f36_words_in_blocks_are_judged(slack: SlackServer, judge: Judge) -> None:
-    block = {"type": "section", "text": {"type": "mrkdwn", "text": INSULT}}
-    message = slack.workspace.post(GENERAL, "U0DEPLOYBOT", "Weekly report", blocks=[block])
-    assert judge.judge(job_for(message)) == "toxic"
-
-
-def test_f41_an_insult_in_look_alike_letters_is_judged(slack: SlackServer, judge: Judge) -> None:
-    disguised = INSULT.replace("o", "\u043e").replace("e", "\u0435").replace("a", "\u0430")
-    message = slack.workspace.post(GENERAL, "U0ADA", disguised)
-    assert judge.judge(job_for(message)) == "toxic"
-
-
-def test_f20_the_bots_own_message_is_not_judged(slack: SlackServer, judge: Judge) -> None:
+@pytest.mark.failure(20)
+def test_the_bots_own_message_is_not_judged(slack: SlackServer, judge: Judge) -> None:
     own = slack.workspace.post(GENERAL, slack.workspace.identity.bot_user_id, INSULT)
     assert judge.judge(job_for(own)) == "own_message"
     assert verdicts(slack) == []
 
 
-def test_f22_many_reactions_make_one_verdict(slack: SlackServer, judge_with: MakeJudge) -> None:
+@pytest.mark.failure(22)
+def test_many_reactions_make_one_verdict(slack: SlackServer, judge_with: MakeJudge) -> None:
     message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
     reactors = ("U0GRACE", "U0ADA", "U0GRACE")
     assert [judge_with().judge(job_for(message, reactor=reactor)) for reactor in reactors] == ["toxic"] * 3
     assert len(verdicts(slack)) == 1
 
 
-@pytest.mark.parametrize(("setting", "outcome"), [("yes", "toxic"), ("no", "reaction_removed")])
-def test_f23_a_removed_reaction_counts_by_setting(
-    setting: str, outcome: str, slack: SlackServer, judge_with: MakeJudge
+@pytest.mark.failure(23)
+@pytest.mark.parametrize(
+    ("removed", "setting", "outcome"),
+    [(True, "yes", "toxic"), (True, "no", "reaction_removed"), (False, "no", "toxic")],
+)
+def test_a_removed_reaction_counts_by_setting(
+    removed: bool, setting: str, outcome: str, slack: SlackServer, judge_with: MakeJudge
 ) -> None:
     message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
     slack.workspace.react(GENERAL, message["ts"], "U0GRACE", "biohazard_sign")
-    slack.workspace.unreact(GENERAL, message["ts"], "U0GRACE", "biohazard_sign")
+    if removed:
+        slack.workspace.unreact(GENERAL, message["ts"], "U0GRACE", "biohazard_sign")
     assert judge_with(JUDGE_AFTER_REMOVAL=setting).judge(job_for(message)) == outcome
 
 
-def test_f23_a_reaction_that_stands_is_seen(slack: SlackServer, judge_with: MakeJudge) -> None:
-    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
-    slack.workspace.react(GENERAL, message["ts"], "U0GRACE", "biohazard_sign")
-    assert judge_with(JUDGE_AFTER_REMOVAL="no").judge(job_for(message)) == "toxic"
-
-
-def test_f25_a_message_deleted_before_the_fetch_ends_quietly(slack: SlackServer, judge: Judge) -> None:
+@pytest.mark.failure(25)
+@pytest.mark.parametrize("reply_to", ["thread", "reactor"])
+def test_a_message_deleted_before_the_fetch_ends_quietly(
+    reply_to: str, slack: SlackServer, judge_with: MakeJudge
+) -> None:
     slack.workspace.post(GENERAL, "U0ADA", INSULT)
     message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
     slack.workspace.delete(GENERAL, message["ts"])
-    assert judge.judge(job_for(message)) == "message_gone"
+    assert judge_with(REPLY_TO=reply_to).judge(job_for(message)) == "message_gone"
     assert slack.calls_of("chat.postMessage") == []
 
 
-def test_f26_a_message_deleted_before_the_post_ends_quietly(slack: SlackServer, judge: Judge) -> None:
+@pytest.mark.failure(26)
+def test_a_message_deleted_before_the_post_ends_quietly(slack: SlackServer, judge: Judge) -> None:
     message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
     slack.faults.add("chat.postMessage", Call(lambda: slack.workspace.delete(GENERAL, message["ts"])))
     assert judge.judge(job_for(message)) == "message_gone"
     assert slack.workspace.conversation(GENERAL) == []
 
 
-def test_f27_an_edited_message_gets_a_second_verdict(slack: SlackServer, judge: Judge) -> None:
+@pytest.mark.failure(27)
+def test_an_edited_message_gets_a_second_verdict(slack: SlackServer, judge: Judge) -> None:
     message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
     assert judge.judge(job_for(message)) == "toxic"
     slack.workspace.edit(GENERAL, message["ts"], PRAISE)
     assert judge.judge(job_for(message, reactor="U0ADA")) == "fine"
     assert judge.judge(job_for(message)) == "fine"
-    assert len(verdicts(slack)) == 2
+    assert [post["metadata"]["event_payload"]["outcome"] for post in verdicts(slack)] == ["toxic", "fine"]
 
 
-def test_f28_where_the_bot_is_no_member_the_reactor_gets_one_hint(slack: SlackServer, judge_with: MakeJudge) -> None:
+@pytest.mark.failure(28)
+def test_the_reactor_gets_one_hint_until_the_bot_is_invited(slack: SlackServer, judge_with: MakeJudge) -> None:
     message = slack.workspace.post("C0RANDOM", "U0ADA", INSULT)
     job = job_for(message, "C0RANDOM")
     assert [judge_with().judge(job) for _ in range(2)] == ["hint_not_in_channel"] * 2
@@ -243,16 +283,12 @@ def test_f28_where_the_bot_is_no_member_the_reactor_gets_one_hint(slack: SlackSe
     assert "<#C0RANDOM>" in hint
     assert "/invite" in hint
     assert hints(slack, "U0ADA") == []
-
-
-def test_f28_after_the_invitation_there_is_a_verdict(slack: SlackServer, judge: Judge) -> None:
-    message = slack.workspace.post("C0RANDOM", "U0ADA", INSULT)
-    judge.judge(job_for(message, "C0RANDOM"))
     slack.workspace.invite("C0RANDOM")
-    assert judge.judge(job_for(message, "C0RANDOM")) == "toxic"
+    assert judge_with().judge(job) == "toxic"
 
 
-def test_f29_a_hint_names_the_missing_scope(slack: SlackServer, judge: Judge) -> None:
+@pytest.mark.failure(29)
+def test_a_hint_names_the_missing_scope(slack: SlackServer, judge: Judge) -> None:
     message = slack.workspace.post("C0PRIVATE", "U0ADA", INSULT)
     slack.workspace.revoke("groups:history")
     assert judge.judge(job_for(message, "C0PRIVATE")) == "hint_missing_scope"
@@ -260,13 +296,15 @@ def test_f29_a_hint_names_the_missing_scope(slack: SlackServer, judge: Judge) ->
     assert "`groups:history`" in hint
 
 
-def test_f29_a_hint_that_may_not_be_sent_either_ends_the_job(slack: SlackServer, judge: Judge) -> None:
+@pytest.mark.failure(29)
+def test_a_hint_that_may_not_be_sent_ends_the_job(slack: SlackServer, judge: Judge) -> None:
     message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
     slack.workspace.revoke("chat:write")
     assert judge.judge(job_for(message)) == "untold_missing_scope"
 
 
-def test_f28_a_hint_that_slack_cannot_take_now_comes_later(slack: SlackServer, judge: Judge) -> None:
+@pytest.mark.failure(28)
+def test_a_hint_is_retried_while_slack_is_unavailable(slack: SlackServer, judge: Judge) -> None:
     message = slack.workspace.post("C0RANDOM", "U0ADA", INSULT)
     slack.faults.add("chat.postMessage", ErrorBody("fatal_error"))
     with pytest.raises(SlackUnavailableError):
@@ -275,10 +313,11 @@ def test_f28_a_hint_that_slack_cannot_take_now_comes_later(slack: SlackServer, j
     assert len(hints(slack)) == 1
 
 
+@pytest.mark.failure(34)
 @pytest.mark.parametrize(
     "code", ["is_archived", "restricted_action_read_only_channel", "restricted_action_thread_locked"]
 )
-def test_f34_where_nobody_may_post_the_job_ends(code: str, slack: SlackServer, judge: Judge) -> None:
+def test_a_restricted_channel_ends_the_job(code: str, slack: SlackServer, judge: Judge) -> None:
     message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
     if code == "is_archived":
         slack.workspace.archive(GENERAL)
@@ -290,7 +329,8 @@ def test_f34_where_nobody_may_post_the_job_ends(code: str, slack: SlackServer, j
     assert hints(slack) == []
 
 
-def test_f33_a_post_whose_reply_was_lost_is_found_and_not_repeated(
+@pytest.mark.failure(33)
+def test_a_post_whose_reply_was_lost_is_found_and_not_repeated(
     slack: SlackServer, judge_with: MakeJudge, end_claims: Callable[[], None]
 ) -> None:
     message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
@@ -302,7 +342,20 @@ def test_f33_a_post_whose_reply_was_lost_is_found_and_not_repeated(
     assert len(verdicts(slack)) == len(slack.calls_of("chat.postMessage")) == 1
 
 
-def test_f33_a_post_that_never_arrived_is_posted_again(
+@pytest.mark.failure(56)
+def test_a_second_region_with_an_empty_ledger_finds_the_verdict_of_the_first(
+    slack: SlackServer, judge_with: MakeJudge, aws: EmbeddedAws
+) -> None:
+    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+    assert judge_with().judge(job_for(message)) == "toxic"
+    aws.clear()
+    aws.create()
+    assert judge_with().judge(job_for(message)) == "found"
+    assert len(verdicts(slack)) == 1
+
+
+@pytest.mark.failure(33)
+def test_a_post_that_never_arrived_is_posted_again(
     slack: SlackServer, judge_with: MakeJudge, end_claims: Callable[[], None]
 ) -> None:
     message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
@@ -314,7 +367,8 @@ def test_f33_a_post_that_never_arrived_is_posted_again(
     assert len(verdicts(slack)) == 1
 
 
-def test_f26_a_verdict_that_fell_out_of_its_thread_is_taken_back_however_late(
+@pytest.mark.failure(26)
+def test_a_verdict_posted_outside_its_deleted_thread_is_deleted_by_a_later_try(
     slack: SlackServer, judge_with: MakeJudge
 ) -> None:
     message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
@@ -329,7 +383,8 @@ def test_f26_a_verdict_that_fell_out_of_its_thread_is_taken_back_however_late(
     assert [post["thread_ts"] for post in verdicts(slack)] == [other["ts"]]
 
 
-def test_f33_a_post_that_appears_after_its_time_out_is_waited_for(
+@pytest.mark.failure(33)
+def test_a_post_that_appears_after_its_timeout_is_found(
     slack: SlackServer, judge_with: MakeJudge, end_claims: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(slack_messages, "TIMEOUT_SECONDS", 0.3)
@@ -341,13 +396,16 @@ def test_f33_a_post_that_appears_after_its_time_out_is_waited_for(
     with pytest.raises(ClaimedError):
         judge_with().judge(job_for(message, reactor="U0ADA"))
     released.set()
-    assert eventually(lambda: len(verdicts(slack)) == 1), "the first post never appeared"
+    deadline = time.monotonic() + 10
+    while not verdicts(slack):
+        assert time.monotonic() < deadline, "the first post never appeared"
     end_claims()
     assert judge_with().judge(job_for(message)) == "found"
     assert len(verdicts(slack)) == 1
 
 
-def test_f46_the_same_job_at_the_same_time_waits(slack: SlackServer, judge_with: MakeJudge) -> None:
+@pytest.mark.failure(46)
+def test_a_job_handled_twice_at_once_makes_one_verdict(slack: SlackServer, judge_with: MakeJudge) -> None:
     message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
 
     def second_delivery() -> None:
@@ -360,7 +418,10 @@ def test_f46_the_same_job_at_the_same_time_waits(slack: SlackServer, judge_with:
     assert len(verdicts(slack)) == 1
 
 
-def test_reply_to_reactor_shows_the_verdict_to_that_person_alone(slack: SlackServer, judge_with: MakeJudge) -> None:
+@pytest.mark.failure(35)
+def test_an_ephemeral_verdict_is_also_recorded_in_the_ledger(
+    slack: SlackServer, judge_with: MakeJudge, aws: EmbeddedAws
+) -> None:
     parent = slack.workspace.post(GENERAL, "U0ADA", PRAISE)
     reply = slack.workspace.post(GENERAL, "U0ADA", INSULT, thread_ts=parent["ts"])
     judge = judge_with(REPLY_TO="reactor")
@@ -368,9 +429,11 @@ def test_reply_to_reactor_shows_the_verdict_to_that_person_alone(slack: SlackSer
     shown = [(one["channel"], one["user"], one["thread_ts"]) for one in slack.workspace.ephemerals]
     assert shown == [(GENERAL, "U0GRACE", None), (GENERAL, "U0GRACE", parent["ts"])]
     assert verdicts(slack) == []
+    rows = aws.client("dynamodb").scan(TableName=aws.table)["Items"]
+    assert {json.loads(row["data"]["S"])["outcome"] for row in rows} == {"fine", "toxic"}
 
 
-def test_reply_to_reactor_answers_everybody_who_reacts_once(slack: SlackServer, judge_with: MakeJudge) -> None:
+def test_reply_to_reactor_answers_each_person_once(slack: SlackServer, judge_with: MakeJudge) -> None:
     message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
     judge = judge_with(REPLY_TO="reactor")
     for reactor in ("U0GRACE", "U0ADA", "U0GRACE"):
@@ -386,12 +449,13 @@ def test_reply_to_a_channel_links_there_and_quotes_nothing(slack: SlackServer, j
     link, *_ = post["text"].splitlines()
     assert f"/archives/{GENERAL}/p{message['ts'].replace('.', '')}" in link
     assert "*Likely toxic*" in post["text"]
-    assert not any(word in post["text"] for word in ("stupid", "idiot", "hates"))
+    assert not any(word in post["text"] for word in ("stupid", "idiot"))
     assert "thread_ts" not in post
     assert verdicts(slack) == []
 
 
-def test_f33_a_lost_reply_in_another_channel_is_found_there(
+@pytest.mark.failure(33)
+def test_a_lost_reply_in_another_channel_is_found_there(
     slack: SlackServer, judge_with: MakeJudge, end_claims: Callable[[], None]
 ) -> None:
     message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
@@ -403,7 +467,7 @@ def test_f33_a_lost_reply_in_another_channel_is_found_there(
     assert len(verdicts(slack, "C0PRIVATE")) == 1
 
 
-def test_a_reply_channel_is_searched_no_further_back_than_a_verdict_can_be(
+def test_a_reply_channel_is_searched_back_to_the_oldest_possible_verdict(
     slack: SlackServer, judge_with: MakeJudge
 ) -> None:
     message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
@@ -413,7 +477,8 @@ def test_a_reply_channel_is_searched_no_further_back_than_a_verdict_can_be(
     assert float(searched["oldest"]) == month_later - KEPT_SECONDS
 
 
-def test_f28_a_hint_whose_reply_was_lost_is_not_repeated(slack: SlackServer, judge_with: MakeJudge) -> None:
+@pytest.mark.failure(28)
+def test_a_hint_whose_reply_was_lost_is_not_repeated(slack: SlackServer, judge_with: MakeJudge) -> None:
     message = slack.workspace.post("C0RANDOM", "U0ADA", INSULT)
     slack.faults.add("chat.postMessage", Reset(before_work=False))
     assert judge_with().judge(job_for(message, "C0RANDOM")) == "hint_unconfirmed"
@@ -426,22 +491,3 @@ def test_a_reply_channel_without_the_bot_is_named_in_the_hint(slack: SlackServer
     assert judge_with(REPLY_TO="C0RANDOM").judge(job_for(message)) == "hint_not_in_channel"
     (hint,) = hints(slack)
     assert "<#C0RANDOM>" in hint
-
-
-def test_f57_the_ledger_holds_no_words(slack: SlackServer, aws: EmbeddedAws, judge: Judge) -> None:
-    message = slack.workspace.post(GENERAL, "U0ADA", f"{INSULT} canary")
-    judge.judge(job_for(message))
-    rows: list[dict[str, Any]] = aws.client("dynamodb").scan(TableName=aws.table)["Items"]
-    assert len(rows) == 1
-    assert not any(word in json.dumps(rows) for word in ("canary", "stupid", "idiot"))
-
-
-def test_f31_a_verdict_is_made_once_the_third_try_goes_through(slack: SlackServer, judge_with: MakeJudge) -> None:
-    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
-    for fault in (ErrorBody("fatal_error"), ErrorBody("internal_error", 500), Pass()):
-        slack.faults.add("chat.postMessage", fault)
-    for _ in range(2):
-        with pytest.raises(SlackUnavailableError):
-            judge_with().judge(job_for(message))
-    assert judge_with().judge(job_for(message)) == "toxic"
-    assert len(verdicts(slack)) == 1

@@ -1,16 +1,11 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from toxicity_bot.leetspeak import undisguised
 from toxicity_bot.message_text import fold, has_words
-
-if TYPE_CHECKING:
-    from toxicity_bot.classifier import Classifier
 
 WORK = """
 v1.2.3 of h264, sha256 and utf8 for x86_64
@@ -31,6 +26,7 @@ an idiot spelt as it is
 """
 
 
+@pytest.mark.failure(41)
 @pytest.mark.parametrize(
     ("written", "read"),
     [
@@ -49,29 +45,21 @@ an idiot spelt as it is
         ("i d 1 0 t", "idiot"),
     ],
 )
-def test_f41_an_insult_in_disguise_is_read(written: str, read: str) -> None:
+def test_a_disguised_insult_is_read(written: str, read: str) -> None:
     assert undisguised(written) == read
 
 
+@pytest.mark.failure(41)
 @pytest.mark.parametrize("written", WORK.strip().splitlines())
-def test_f41_versions_hashes_times_code_and_names_stay_as_they_are(written: str) -> None:
+def test_versions_hashes_times_code_and_names_stay_as_they_are(written: str) -> None:
     assert undisguised(written) == written
 
 
 @given(st.text(alphabet="5a$@1!dioth .-*|"))
-def test_what_is_read_is_read_the_same_again(written: str) -> None:
+def test_folding_twice_changes_nothing(written: str) -> None:
     assert fold(fold(written)) == fold(written)
 
 
-def test_f41_the_disguise_of_an_insult_is_a_word_and_a_mention_is_none() -> None:
+def test_a_disguised_insult_counts_as_a_word_and_a_mention_does_not() -> None:
     assert has_words("@sshole")
     assert not has_words("@sally")
-
-
-def test_f41_the_model_scores_the_disguise_as_the_word(classifier: Classifier) -> None:
-    for plain, disguised in {
-        "You are a stupid idiot.": "You are a $tup1d 1d10t.",
-        "Shut up, you pathetic loser.": "Shut up, you p4th3tic l0ser.",
-        "Nobody likes you, moron.": "Nobody likes you, m o r o n.",
-    }.items():
-        assert classifier.toxicity(disguised) == classifier.toxicity(plain), disguised

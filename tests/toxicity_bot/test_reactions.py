@@ -34,6 +34,7 @@ def test_a_reaction_with_the_trigger_emoji_becomes_a_job_of_its_ids() -> None:
     assert outcome(payload) == job
 
 
+@pytest.mark.failure(45)
 @pytest.mark.parametrize(
     ("authorizations", "installation"),
     [
@@ -42,76 +43,77 @@ def test_a_reaction_with_the_trigger_emoji_becomes_a_job_of_its_ids() -> None:
         ([{"enterprise_id": "E0GRID", "team_id": None, "is_enterprise_install": True}], "E0GRID"),
         ([{"team_id": "../canary"}], "T0LOCAL"),
         ([], "T0LOCAL"),
+        ([None], "T0LOCAL"),
         (None, "T0LOCAL"),
     ],
 )
-def test_f45_a_job_names_the_installation_that_the_event_came_through(authorizations: Any, installation: str) -> None:
+def test_a_job_names_the_installation_that_the_event_came_through(authorizations: Any, installation: str) -> None:
     job = outcome(envelope() | {"authorizations": authorizations})
     assert isinstance(job, Job), job
     assert job.installation == installation
 
 
+@pytest.mark.failure(18)
 @pytest.mark.parametrize("emoji", ["biohazard_sign", "biohazard", "tada"])
-def test_f18_only_the_trigger_emoji_and_its_aliases_count(emoji: str) -> None:
+def test_only_the_trigger_emoji_and_its_aliases_count(emoji: str) -> None:
     expected = "other_emoji" if emoji != "biohazard_sign" and canonical(emoji) != canonical("biohazard_sign") else "job"
     found = outcome(envelope(emoji))
     assert ("job" if isinstance(found, Job) else found) == expected
 
 
+@pytest.mark.failure(18)
 @pytest.mark.parametrize("trigger", ["+1", "thumbsup", ":thumbsup:", "tada,thumbsup"])
 @pytest.mark.parametrize("emoji", ["+1", "thumbsup", "thumbsup::skin-tone-2", "+1::skin-tone-6"])
-def test_f18_skin_tones_and_aliases_are_the_same_emoji(trigger: str, emoji: str) -> None:
+def test_skin_tones_and_aliases_count_as_the_same_emoji(trigger: str, emoji: str) -> None:
     found = outcome(envelope(emoji), Settings.from_environ({"TRIGGER_EMOJI": trigger}))
     assert isinstance(found, Job), found
 
 
-def test_f18_a_custom_emoji_stands_for_itself() -> None:
+@pytest.mark.failure(18)
+def test_a_custom_emoji_stands_for_itself() -> None:
     settings = Settings.from_environ({"TRIGGER_EMOJI": "is-this-ok"})
     assert isinstance(outcome(envelope("is-this-ok"), settings), Job)
     assert outcome(envelope("this-is-ok"), settings) == "other_emoji"
 
 
-def test_f19_the_bots_own_reaction_is_dropped() -> None:
-    assert outcome(envelope(user="U0TOXICITY")) == "own_reaction"
-
-
-def test_f19_others_reactions_are_dropped_by_setting() -> None:
+@pytest.mark.failure(19)
+def test_reactions_of_users_in_ignored_reactors_are_dropped() -> None:
     payload = envelope(user="U0DEPLOYBOT")
     assert isinstance(outcome(payload), Job)
     assert outcome(payload, Settings.from_environ({"IGNORED_REACTORS": "U1,U0DEPLOYBOT"})) == "ignored_reactor"
 
 
-def test_f20_the_bots_own_message_is_never_judged() -> None:
-    assert outcome(envelope(item_user="U0TOXICITY")) == "own_message"
-
-
-def test_f21_a_webhooks_message_has_no_author_and_is_judged() -> None:
+@pytest.mark.failure(21)
+def test_a_webhooks_message_has_no_author_and_is_judged() -> None:
     payload = envelope()
     del payload["event"]["item_user"]
     assert isinstance(outcome(payload), Job)
 
 
-def test_f20_a_person_who_authorized_the_app_is_no_bot() -> None:
+def test_a_person_who_authorized_the_app_is_not_taken_for_the_bot() -> None:
     payload = envelope()
     payload["authorizations"] = [{"user_id": "U0GRACE", "is_bot": False}]
     assert isinstance(outcome(payload), Job)
 
 
-def test_f21_an_authorization_without_a_user_makes_nobody_the_bot() -> None:
+@pytest.mark.failure(21)
+def test_an_authorization_without_a_user_matches_no_author() -> None:
     payload = envelope()
     del payload["event"]["item_user"]
     payload["authorizations"] = [{"is_bot": True}]
     assert isinstance(outcome(payload), Job)
 
 
-def test_f45_nothing_is_said_to_outsiders_unless_allowed() -> None:
+@pytest.mark.failure(45)
+def test_shared_channels_are_ignored_unless_allowed() -> None:
     payload = envelope() | {"is_ext_shared_channel": True}
     assert outcome(payload) == "shared_channel"
     assert isinstance(outcome(payload, Settings.from_environ({"REPLY_IN_SHARED_CHANNELS": "yes"})), Job)
 
 
+@pytest.mark.failure(58)
 @pytest.mark.parametrize(("age", "expected"), [(6 * 3600, "job"), (6 * 3600 + 1, "late_event"), (-60, "job")])
-def test_f58_an_event_is_taken_up_to_a_settings_age(age: float, expected: str) -> None:
+def test_an_event_older_than_the_setting_is_dropped(age: float, expected: str) -> None:
     found = outcome(envelope(), age=age)
     assert ("job" if isinstance(found, Job) else found) == expected
 
@@ -132,7 +134,7 @@ def test_f58_an_event_is_taken_up_to_a_settings_age(age: float, expected: str) -
         ({"event_time": -1}, "malformed_event"),
     ],
 )
-def test_f17_another_envelope_is_dropped_with_its_reason(change: dict[str, Any], reason: str) -> None:
+def test_an_unknown_or_malformed_envelope_is_dropped_with_its_reason(change: dict[str, Any], reason: str) -> None:
     assert outcome(envelope() | change) == reason
 
 
@@ -153,7 +155,7 @@ def test_f17_another_envelope_is_dropped_with_its_reason(change: dict[str, Any],
         ({"reaction": ["biohazard_sign"]}, "other_emoji"),
     ],
 )
-def test_f17_another_event_is_dropped_with_its_reason(change: dict[str, Any], reason: str) -> None:
+def test_an_unknown_or_malformed_event_is_dropped_with_its_reason(change: dict[str, Any], reason: str) -> None:
     assert outcome(envelope(**change)) == reason
 
 
@@ -164,11 +166,12 @@ VALUES = st.recursive(
 )
 
 
-@given(field=st.sampled_from(["type", "event", "team_id", "event_id", "event_time", "authorizations"]), value=VALUES)
-def test_no_field_of_the_envelope_raises(field: str, value: Any) -> None:
-    assert isinstance(outcome(envelope() | {field: value}), Job | str)
-
-
-@given(field=st.sampled_from(["type", "user", "reaction", "item", "item_user"]), value=VALUES)
-def test_no_field_of_the_event_raises(field: str, value: Any) -> None:
-    assert isinstance(outcome(envelope(**{field: value})), Job | str)
+@given(
+    payload=st.dictionaries(
+        st.sampled_from(["type", "event", "team_id", "event_id", "event_time", "authorizations"]), VALUES, max_size=2
+    ),
+    event=st.dictionaries(st.sampled_from(["type", "user", "reaction", "item", "item_user"]), VALUES, max_size=2),
+)
+def test_no_payload_raises(payload: dict[str, Any], event: dict[str, Any]) -> None:
+    sent = envelope(**event) | payload
+    assert isinstance(outcome(sent), Job | str)

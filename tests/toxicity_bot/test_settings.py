@@ -89,7 +89,7 @@ def test_every_variable_is_read() -> None:
         ("MAX_EVENT_AGE_HOURS", "-1", "from 0 to 336"),
     ],
 )
-def test_a_bad_value_is_refused_with_its_name_and_what_would_do(name: str, value: str, advice: str) -> None:
+def test_an_invalid_value_is_refused_with_its_name_and_valid_values(name: str, value: str, advice: str) -> None:
     with pytest.raises(SettingError) as refusal:
         Settings.from_environ({name: value})
     assert refusal.value.name == name
@@ -98,11 +98,11 @@ def test_a_bad_value_is_refused_with_its_name_and_what_would_do(name: str, value
 
 
 @pytest.mark.parametrize("threshold", ["0", "1"])
-def test_the_ends_of_a_range_belong_to_it(threshold: str) -> None:
+def test_the_limits_of_a_range_are_valid(threshold: str) -> None:
     assert Settings.from_environ({"TOXIC_THRESHOLD": threshold}).toxic_threshold == float(threshold)
 
 
-def test_a_lower_threshold_above_the_other_is_refused_with_both_numbers() -> None:
+def test_a_lower_threshold_above_the_upper_is_refused_with_both_numbers() -> None:
     with pytest.raises(SettingError, match=r"is 0\.9, above 0\.8, .* from 0 to 0\.8\.") as refusal:
         Settings.from_environ({"TOXIC_THRESHOLD": "0.8", "MAYBE_TOXIC_THRESHOLD": "0.9"})
     assert refusal.value.name == "MAYBE_TOXIC_THRESHOLD"
@@ -123,7 +123,7 @@ def test_a_lower_threshold_above_the_other_is_refused_with_both_numbers() -> Non
     ],
     ids=str,
 )
-def test_thresholds_that_are_set_come_before_the_models(environ: dict[str, str], expected: Thresholds) -> None:
+def test_thresholds_in_the_environment_override_the_models(environ: dict[str, str], expected: Thresholds) -> None:
     assert Settings.from_environ(environ).thresholds(Thresholds(toxic=0.6, maybe=0.3)) == expected
 
 
@@ -135,26 +135,26 @@ def test_a_lower_threshold_above_the_models_is_refused_once_the_model_is_known()
 
 @pytest.mark.parametrize("name", ["SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN", "JOBS_QUEUE_URL", "LEDGER_TABLE"])
 @pytest.mark.parametrize("environ", [{}, {"{name}": "  "}])
-def test_what_is_needed_and_not_set_is_named(name: str, environ: dict[str, str]) -> None:
+def test_a_missing_required_variable_is_named(name: str, environ: dict[str, str]) -> None:
     with pytest.raises(SettingError, match=f"{name} is not set") as refusal:
         Settings.from_environ({key.format(name=name): value for key, value in environ.items()}, needs=(name,))
     assert ("SLACK_SECRET_ID" in str(refusal.value)) == name.startswith("SLACK_"), str(refusal.value)
 
 
-def test_a_secret_in_the_store_meets_the_need_of_what_it_holds_and_no_other() -> None:
+def test_slack_secret_id_satisfies_only_the_variables_that_the_secret_holds() -> None:
     needs = ("SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN")
     assert Settings.from_environ({"SLACK_SECRET_ID": "prod/slack"}, needs).secret_id == "prod/slack"
     with pytest.raises(SettingError, match="LEDGER_TABLE"):
         Settings.from_environ({"SLACK_SECRET_ID": "prod/slack"}, (*needs, "LEDGER_TABLE"))
 
 
-def test_secrets_hide_themselves_where_settings_are_shown() -> None:
+def test_the_repr_of_settings_hides_secrets() -> None:
     settings = Settings.from_environ({"SLACK_SIGNING_SECRET": "canary-secret", "SLACK_BOT_TOKEN": "canary-token"})
     assert "canary" not in repr(settings)
     assert "canary" not in f"{settings!r} {settings}"
     assert settings.bot_token == "canary-token"
 
 
-def test_settings_do_not_change() -> None:
+def test_settings_are_immutable() -> None:
     with pytest.raises(FrozenInstanceError):
         Settings.from_environ({}).reply_to = "reactor"  # type: ignore[misc]  # what is tested

@@ -1,0 +1,1 @@
+"""The bot, module by module, between a local Slack and embedded AWS."""

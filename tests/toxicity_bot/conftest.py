@@ -1,0 +1,112 @@
+"""The bot in this process, and a watch over every test that talks to Slack: nothing leaks, no other host is called."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+from http.server import ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local.gateway import Gateway
+from local.turns import Turns
+from local.web_api import WebApi
+from tests.toxicity_bot.bot import Bot, end_claims, workspace
+from tests.toxicity_bot.record import Record, note_hosts
+from toxicity_bot.ledger import Ledger
+from toxicity_bot.observability import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from types import ModuleType
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+    from local.aws import EmbeddedAws
+    from local.slack_server import SlackServer
+
+
+@pytest.fixture(scope="session")
+def _records() -> Iterator[list[Record]]:
+    """The record of the running test, if any. An audit hook cannot be removed, so it reads this list."""
+    records: list[Record] = []
+    note_hosts(records)
+    yield records
+    records.clear()
+
+
+@pytest.fixture
+def record(
+    _records: list[Record], capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> Iterator[Record]:
+    """All that is written, sent to AWS and called during a test, every logger at DEBUG; a leak fails the test."""
+    record = Record(lambda: "".join(capsys.readouterr()))
+    handler = logging.StreamHandler(record.written)
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.CRITICAL, logger="moto")  # moto plays AWS, whose own logs are not the bot's
+    answered = Turns.__call__
+
+    def noted(turns: Turns, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        record.note_request(environ)
+        return answered(turns, environ, start_response)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Turns, "__call__", noted)
+        patch.setattr(logger.registered_handler, "stream", record.written)
+        logging.root.addHandler(handler)
+        _records.append(record)
+        yield record
+        _records.remove(record)
+        logging.root.removeHandler(handler)
+    assert record.leaks() == [], "texts, names and secrets may reach Slack only"
+    assert "Traceback" not in record.printed(), f"no handler may raise:\n{record.printed()}"
+
+
+@pytest.fixture
+def slack(record: Record, slack: SlackServer) -> SlackServer:
+    """The local Slack, watched: its workspace is full of names that no log may show."""
+    slack.workspace = workspace()
+    slack.api = WebApi(slack.workspace)
+    return slack
+
+
+@pytest.fixture(scope="session")
+def _gateway() -> Iterator[str]:
+    """The HTTP API in front of this process's receiver; yields its address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Gateway) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/slack"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def bot(
+    receiver: ModuleType,
+    worker: ModuleType,
+    aws: EmbeddedAws,
+    slack: SlackServer,
+    record: Record,
+    monkeypatch: pytest.MonkeyPatch,
+    _gateway: str,
+) -> Iterator[Bot]:
+    """Both functions between the local Slack and embedded AWS, with an empty queue and an empty ledger."""
+    monkeypatch.setattr(Gateway, "receiver", receiver, raising=False)
+    worker.judge_for.cache_clear()
+    record.requests.clear()
+    yield Bot(receiver, worker, aws, slack, record, monkeypatch, _gateway)
+    worker.judge_for.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def ledger(_aws_server: EmbeddedAws) -> Ledger:
+    """The ledger on the table that every test finds empty. A new one for each would cost a new boto3 session."""
+    return Ledger(_aws_server.table)
+
+
+@pytest.fixture(name="end_claims")
+def _end_claims(aws: EmbeddedAws) -> Callable[[], None]:
+    """Ends the lease of every claim in the ledger."""
+    return functools.partial(end_claims, aws)

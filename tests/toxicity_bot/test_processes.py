@@ -1,0 +1,54 @@
+"""The two functions as processes of their own, beside a local Slack and embedded AWS."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local.bot import LocalBot
+from local.events import Deliveries, event_callback
+from local.faults import Call
+from tests.toxicity_bot.bot import ADA, EMOJI, GENERAL, GRACE, INSULT, end_claims, workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.toxicity_bot.record import Record
+
+
+def wait_until(condition: Callable[[], object], what: str, timeout: float = 60) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"expected within {timeout} s: {what}"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def bot() -> Iterator[LocalBot]:
+    with LocalBot(workspace()) as bot:
+        yield bot
+
+
+@pytest.mark.failure(49, 57)
+def test_a_worker_killed_between_post_and_ledger_leaves_one_verdict(bot: LocalBot, record: Record) -> None:
+    """Given that the worker is killed after its post, when its lease has ended, then the post is found."""
+    sqs = bot.aws.client("sqs")
+    sqs.set_queue_attributes(QueueUrl=bot.aws.queue_url, Attributes={"VisibilityTimeout": "2"})
+    bot.slack.faults.add("chat.postMessage", Call(bot.worker.kill, before_work=False))
+    message = bot.workspace.post(GENERAL, ADA, INSULT)
+    reaction = bot.workspace.react(GENERAL, message["ts"], GRACE, EMOJI)
+    slack = Deliveries(bot.request_url, bot.workspace.signing_secret, delays=(), timeout=30)
+    slack.send(event_callback(reaction, bot.workspace.identity))
+    wait_until(lambda: bot.worker.ended, "the worker is killed while it posts")
+
+    bot.restart_worker()
+    for log in bot.logs.iterdir():
+        record.watch(log)
+    wait_until(lambda: ("JobPostponed", "ClaimedError") in record.counted(), "the dead worker's claim holds")
+    end_claims(bot.aws)
+    bot.wait_until_idle(timeout=60)
+    assert ("JobEnded", "found") in record.counted()
+    posts = [post for post in bot.workspace.conversation(GENERAL) if "metadata" in post]
+    assert [post["metadata"]["event_payload"]["outcome"] for post in posts] == ["toxic"]

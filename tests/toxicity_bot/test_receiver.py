@@ -1,0 +1,325 @@
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from local.events import Deliveries, api_gateway_event, app_rate_limited, encoded, signed, url_verification
+from local.workspace import Identity
+from tests import ROOT
+from tests.toxicity_bot.bot import OWN, Bot, imported_anew
+from toxicity_bot.credentials import SECONDS_BETWEEN_READS, Credentials
+from toxicity_bot.jobs import Job
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from local.workspace import Message
+
+SECRET = "local-signing-secret"
+REFUSED = "This request was refused."
+LATER = "Please send this again later."
+FIRST, SECOND, FORGED = "first signing-secret", "second signing-secret", "a forger's signing-secret"
+
+
+def answer_of(receiver: ModuleType, payload: dict[str, Any], secret: str = SECRET, age: float = 0) -> dict[str, Any]:
+    """Return the handler's answer to a signed request."""
+    body = encoded(payload)
+    event = api_gateway_event(body, signed(body, secret, int(time.time() - age)))
+    answer: dict[str, Any] = receiver.handler(event, None)
+    return answer
+
+
+def test_a_reaction_becomes_one_job_of_ids(bot: Bot) -> None:
+    payload = bot.event(bot.say()) | {"an_unknown_field": "quetzalcoatlus"}
+    headers = {"content-type": "text/plain; charset=utf-8"}
+    assert answer_of(bot.receiver, payload) == {"statusCode": 200, "headers": headers, "body": ""}
+    (message,) = bot.queued()
+    ts = payload["event"]["item"]["ts"]
+    expected = Job("T0LOCAL", "C0GENERAL", ts, "U0GRACE", payload["event_id"], payload["event_time"], "T0LOCAL")
+    assert Job.from_json(message["Body"]) == expected
+    assert bot.record.counted() == [("JobQueued", "reaction")]
+
+
+@pytest.mark.failure(1, 8)
+def test_a_request_delivered_again_makes_no_second_verdict(bot: Bot) -> None:
+    message = bot.say()
+    event = bot.event(message)
+    for _ in range(3):
+        assert bot.deliver(event).status == 200
+    assert bot.work() == 3, "each delivery is a job, and each job ends"
+    assert bot.deliver(event).status == 200, "also after the verdict"
+    bot.work()
+    assert bot.outcomes(message) == ["toxic"]
+
+
+@pytest.mark.failure(2)
+def test_a_retry_whose_first_attempt_was_lost_gets_its_verdict(bot: Bot) -> None:
+    message = bot.say()
+    assert bot.deliver(bot.event(message), retry_num=2).status == 200
+    bot.work()
+    assert bot.outcomes(message) == ["toxic"]
+
+
+@pytest.mark.failure(3)
+def test_in_a_storm_of_retries_each_request_costs_one_call_to_the_queue(bot: Bot) -> None:
+    event = bot.event(bot.say())
+    deliveries = [bot.deliver(event, retry_num=number) for number in range(30)]
+    assert {delivery.status for delivery in deliveries} == {200}
+    assert [action for action, _ in bot.record.requests] == ["SendMessage"] * 30
+    assert bot.slack.calls == []
+    assert median(delivery.seconds for delivery in deliveries) < 0.1
+
+
+@pytest.mark.failure(15)
+@pytest.mark.parametrize("base64_encoded", [True, False])
+def test_the_request_url_is_verified_for_slack_only(receiver: ModuleType, base64_encoded: bool) -> None:
+    body = encoded(url_verification(Identity(), "a challenge"))
+    for secret, status, text in ((SECRET, 200, '{"challenge": "a challenge"}'), (FORGED, 401, REFUSED)):
+        event = api_gateway_event(body, signed(body, secret, int(time.time())), base64_encoded=base64_encoded)
+        answer = receiver.handler(event, None)
+        assert (answer["statusCode"], answer["body"]) == (status, text)
+
+
+@pytest.mark.failure(15)
+def test_a_challenge_that_is_not_text_is_not_echoed(receiver: ModuleType) -> None:
+    answer = answer_of(receiver, {"type": "url_verification", "challenge": {"canary": 1}})
+    assert (answer["statusCode"], answer["body"]) == (200, '{"challenge": ""}')
+    assert answer["headers"]["content-type"] == "application/json"
+
+
+@pytest.mark.failure(6, 16, 17, 19, 20)
+@pytest.mark.parametrize(
+    ("payload", "event", "reason"),
+    [
+        ({}, {"reaction": "tada"}, "other_emoji"),
+        ({}, {"user": OWN}, "own_reaction"),
+        ({}, {"item_user": OWN}, "own_message"),
+        ({}, {"type": "app_home_opened"}, "unknown_event"),
+        ({}, {"item": {"type": "file", "file": "F1"}}, "malformed_event"),
+        ({"is_ext_shared_channel": True}, {}, "shared_channel"),
+        ({"event_time": 1731000000}, {}, "late_event"),
+        ({"type": "block_actions"}, {}, "unknown_type"),
+        (app_rate_limited(Identity()), {}, "app_rate_limited"),
+    ],
+)
+def test_an_event_that_needs_no_verdict_is_acknowledged_and_counted(
+    payload: dict[str, Any], event: dict[str, Any], reason: str, bot: Bot
+) -> None:
+    sent = bot.event(bot.say()) | payload
+    sent["event"] |= event
+    assert bot.deliver(sent).status == 200
+    assert bot.record.counted() == [("EventIgnored", reason)]
+    assert bot.queued() == []
+
+
+@pytest.mark.failure(59)
+def test_a_reaction_to_a_verdict_makes_no_job(bot: Bot) -> None:
+    assert bot.judge(bot.say()) == ["toxic"]
+    (verdict,) = bot.verdicts()
+    bot.react(verdict)
+    bot.react(verdict, by=OWN)
+    assert len(bot.record.asked("SendMessage")) == 1
+
+
+@pytest.mark.failure(7)
+def test_a_forged_request_is_refused_for_good(bot: Bot) -> None:
+    delivery = bot.deliver(bot.event(bot.say()), secret=FORGED)
+    assert (delivery.status, delivery.no_retry, delivery.body.decode()) == (401, True, REFUSED)
+    assert bot.record.counted() == [("RequestRefused", "bad_signature")]
+    assert bot.queued() == []
+
+
+@pytest.mark.failure(10)
+@pytest.mark.parametrize("age", [400, -400])
+def test_an_old_or_future_request_is_refused_and_its_offset_measured(age: int, bot: Bot) -> None:
+    assert bot.deliver(bot.event(bot.say()), age=age).status == 401
+    (offset,) = next(line["ClockOffset"] for line in bot.record.lines() if "ClockOffset" in line)
+    assert offset == pytest.approx(400, abs=5)
+    assert ("RequestRefused", "stale") in bot.record.counted()
+    assert bot.queued() == []
+
+
+@pytest.mark.failure(6, 12)
+@pytest.mark.parametrize(
+    ("event", "status"),
+    [
+        ({}, 401),
+        ({"headers": None, "body": None}, 401),
+        ({"headers": {"X-Slack-Signature": "v0="}, "body": "{}"}, 401),
+        ({"body": "{", "isBase64Encoded": True}, 400),
+        ({"body": ["{"]}, 400),
+        ({"body": "x" * (256 * 1024 + 1)}, 413),
+        (api_gateway_event(b"[]", signed(b"[]", SECRET, int(time.time()))), 400),
+    ],
+    ids=range(7),
+)
+def test_a_malformed_request_gets_its_status_and_one_sentence(
+    event: dict[str, Any], status: int, receiver: ModuleType
+) -> None:
+    answer = receiver.handler(event, None)
+    assert (answer["statusCode"], answer["body"], answer["headers"]["x-slack-no-retry"]) == (status, REFUSED, "1")
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda values: st.lists(values) | st.dictionaries(st.text(), values),
+    max_leaves=4,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@given(st.dictionaries(st.sampled_from(["type", "challenge", "event"]), VALUES))
+def test_no_signed_payload_raises(receiver: ModuleType, payload: dict[str, Any]) -> None:
+    assert answer_of(receiver, payload)["statusCode"] == 200
+
+
+@pytest.mark.failure(5)
+def test_a_queue_that_does_not_answer_makes_slack_retry(bot: Bot) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        receiver = imported_anew("receiver", bot.patch, AWS_ENDPOINT_URL=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        answer = answer_of(receiver, bot.event(bot.say()))
+    assert (answer["statusCode"], answer["body"]) == (503, LATER)
+    assert "x-slack-no-retry" not in answer["headers"]
+    assert bot.record.counted() == [("ReceiverFailed", "ReadTimeoutError")]
+
+
+@pytest.mark.failure(5)
+def test_a_queue_that_is_gone_makes_slack_retry_and_the_retry_gets_its_verdict(bot: Bot) -> None:
+    message = bot.say()
+    event = bot.event(message)
+    bot.aws.client("sqs").delete_queue(QueueUrl=bot.aws.queue_url)
+    refused = bot.deliver(event)
+    assert (refused.status, refused.no_retry) == (503, False)
+    assert bot.record.counted() == [("ReceiverFailed", "QueueDoesNotExist")]
+    assert bot.rows() == []
+
+    bot.aws.clear()
+    bot.aws.create()
+    assert bot.deliver(event, retry_num=1).status == 200
+    bot.work()
+    assert bot.outcomes(message) == ["toxic"]
+
+
+@pytest.mark.failure(5)
+@pytest.mark.parametrize("value", [None, '{"bot_token": "quetzalcoatlus"}'])
+def test_an_unusable_secret_makes_slack_retry(value: str | None, bot: Bot) -> None:
+    if value:
+        bot.aws.client("secretsmanager").create_secret(Name="test/slack", SecretString=value)
+    receiver = imported_anew("receiver", bot.patch, SLACK_SECRET_ID="test/slack", SLACK_SIGNING_SECRET="")
+    answer = answer_of(receiver, bot.event(bot.say()))
+    assert (answer["statusCode"], answer["body"]) == (503, LATER)
+    assert bot.record.counted() == [("ReceiverFailed", "SettingError" if value else "SecretStoreError")]
+
+
+class TestRotation:
+    """The signing secret changes in Secrets Manager while the receiver runs."""
+
+    now = 1000.0
+    bot: Bot
+
+    @pytest.fixture(autouse=True)
+    def _bot_with_stored_secret(self, bot: Bot) -> None:
+        self.bot = bot
+        bot.set(secret_id="bot/slack", signing_secrets=(), bot_token="")
+        self.store(FIRST)
+        for function in (bot.receiver, bot.worker):
+            bot.patch.setattr(function, "credentials", Credentials(function.settings, lambda: self.now))
+
+    def store(self, *signing_secrets: str) -> None:
+        self.bot.store({"signing_secrets": signing_secrets, "bot_token": self.bot.slack.workspace.token})
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
+
+    def sent(self, secret: str, message: Message) -> list[int]:
+        """Deliver a reaction as Slack does, retries included; return the statuses."""
+        slack = Deliveries(self.bot.url, secret, timeout=30, wait=self.pass_by)
+        return [delivery.status for delivery in slack.send(self.bot.event(message))]
+
+    @pytest.mark.failure(44)
+    def test_both_secrets_are_accepted_while_slack_changes_over(self) -> None:
+        messages = [self.bot.say() for _ in range(4)]
+        assert self.sent(FIRST, messages[0]) == [200]
+        self.store(SECOND, FIRST)
+        self.pass_by(SECONDS_BETWEEN_READS)
+        assert self.sent(FIRST, messages[1]) == [200]
+        assert self.sent(SECOND, messages[2]) == [200]
+        self.store(SECOND)
+        assert self.sent(SECOND, messages[3]) == [200]
+
+    @pytest.mark.failure(44)
+    def test_a_secret_that_changes_without_notice_loses_no_event(self) -> None:
+        """Slack signs with a new secret just after the old one was read; one of its retries comes late enough."""
+        assert self.sent(FIRST, self.bot.say()) == [200]
+        self.store(SECOND)
+        statuses = self.sent(SECOND, self.bot.say())
+        assert (statuses[0], statuses[-1]) == (401, 200), statuses
+
+    @pytest.mark.failure(44)
+    def test_forged_requests_do_not_cause_more_than_one_read_a_minute(self) -> None:
+        reads: list[float] = []
+        read = Credentials._read
+
+        def seen(credentials: Credentials) -> Any:
+            reads.append(self.now)
+            return read(credentials)
+
+        self.bot.patch.setattr(Credentials, "_read", seen)
+        event = self.bot.event(self.bot.say())
+        for _ in range(10):
+            assert self.bot.deliver(event, secret=FORGED).status == 401
+            self.pass_by(20)
+        assert len(reads) <= 1 + 200 / SECONDS_BETWEEN_READS, reads
+
+    @pytest.mark.failure(43)
+    def test_a_revoked_token_ends_every_job_and_leaves_no_dead_letters(self) -> None:
+        for _ in range(3):
+            self.bot.deliver(self.bot.event(self.bot.say()), secret=FIRST)
+        self.bot.slack.workspace.refuse_token("token_revoked")
+        ended = 0
+        for _ in range(9):
+            ended += self.bot.work()
+            self.pass_by(10)
+            self.bot.wake()
+        assert (ended, self.bot.queued(), self.bot.dead()) == (3, [], [])
+        assert ("JobEnded", "token_revoked") in self.bot.record.counted()
+
+
+# In a process of its own.
+
+
+def run_receiver(environ: dict[str, str], code: str) -> subprocess.CompletedProcess[str]:
+    environ = environ | {"PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": "eu-west-1"}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=30)
+
+
+@pytest.mark.failure(4, 15)
+def test_a_cold_receiver_answers_the_challenge_and_loads_no_model_and_no_slack_client() -> None:
+    body = encoded(url_verification(Identity(), "a challenge"))
+    event = api_gateway_event(body, signed(body, SECRET, int(time.time())))
+    heavy = ["numpy", "onnxruntime", "slack_sdk", "slack_bolt", "tokenizers", "fasttext", "confusable_homoglyphs"]
+    code = (
+        f"import sys; from toxicity_bot import receiver; answer = receiver.handler({event!r}, None);"
+        f"print(answer['body'], [name for name in {heavy!r} if name in sys.modules], 'boto3' in sys.modules)"
+    )
+    ended = run_receiver({"SLACK_SIGNING_SECRET": SECRET, "JOBS_QUEUE_URL": "https://sqs/jobs"}, code)
+    assert ended.stdout == '{"challenge": "a challenge"} [] True\n', ended.stderr
+
+
+@pytest.mark.parametrize("missing", ["SLACK_SIGNING_SECRET", "JOBS_QUEUE_URL"])
+def test_a_missing_setting_stops_the_start_and_is_named(missing: str) -> None:
+    environ = {"SLACK_SIGNING_SECRET": "s", "JOBS_QUEUE_URL": "https://sqs/jobs"}
+    del environ[missing]
+    ended = run_receiver(environ, "import toxicity_bot.receiver")
+    assert ended.returncode != 0
+    assert f"SettingError: {missing} is not set" in ended.stderr.splitlines()[-1]

@@ -1,0 +1,294 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local.aws import MAX_RECEIVE_COUNT
+from local.faults import ErrorBody, Fault, HtmlError, RateLimited, Reset
+from local.lambda_context import LocalContext
+from tests.toxicity_bot.bot import GENERAL, RANDOM, imported_anew
+from tests.toxicity_bot.record import CANARIES
+from toxicity_bot.credentials import SECONDS_BETWEEN_READS, Credentials
+from toxicity_bot.errors import ModelError, SettingError
+from toxicity_bot.jobs import Job, retry_delay
+from toxicity_bot.settings import Thresholds
+from toxicity_bot.slack_messages import SlackMessages
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import ModuleType
+
+    from tests.toxicity_bot.bot import Bot
+
+POISON = '{"team": "T0LOCAL", "dunkleosteus": 1}'
+
+
+def test_a_job_becomes_a_verdict_and_ends(bot: Bot) -> None:
+    message = bot.say()
+    assert bot.judge(message) == ["toxic"]
+    assert [post["thread_ts"] for post in bot.verdicts()] == [message["ts"]]
+    assert bot.record.counted()[1:] == [("JobEnded", "toxic"), ("JobDuration", "")]
+
+
+def test_a_message_between_the_thresholds_is_counted_as_maybe_toxic(bot: Bot) -> None:
+    bot.patch.setattr(bot.worker, "thresholds", Thresholds(toxic=1, maybe=0.01))
+    bot.judge(bot.say())
+    assert bot.ends() == ["maybe_toxic"]
+
+
+def test_an_empty_batch_is_no_error(worker: ModuleType) -> None:
+    assert worker.handler({"Records": []}, LocalContext("worker")) == {"batchItemFailures": []}
+
+
+def test_a_threshold_above_the_models_stops_the_start(bot: Bot) -> None:
+    with pytest.raises(SettingError, match=r"MAYBE_TOXIC_THRESHOLD is 1, above 0\."):
+        imported_anew("worker", bot.patch, MAYBE_TOXIC_THRESHOLD="1")
+
+
+@pytest.mark.failure(50)
+def test_jobs_wait_while_no_worker_can_start(bot: Bot, tmp_path: Path) -> None:
+    message = bot.say()
+    assert bot.react(message).status == 200, "the receiver needs no model"
+    with pytest.raises(ModelError, match=r"model\.json is missing.*make model"):
+        imported_anew("worker", bot.patch, MODEL_DIR=str(tmp_path))
+    assert bot.verdicts() == []
+    bot.work()
+    assert bot.outcomes(message) == ["toxic"]
+
+
+@pytest.mark.failure(46)
+def test_a_job_delivered_twice_makes_one_verdict(bot: Bot) -> None:
+    message = bot.say()
+    bot.react(message)
+    (job,) = bot.queued()
+    assert bot.handle([job]) == bot.handle([job]) == 1
+    assert bot.outcomes(message) == ["toxic"]
+
+
+# Jobs that Slack, the ledger or the secret store postpones.
+
+
+@pytest.mark.failure(30, 31)
+@pytest.mark.parametrize("method", ["conversations.history", "conversations.replies", "chat.postMessage"])
+def test_a_rate_limited_job_sleeps_in_the_queue_for_retry_after(method: str, bot: Bot) -> None:
+    message = bot.say()
+    bot.slack.faults.add(method, RateLimited("77"))
+    bot.react(message)
+    assert bot.work() == 0
+    (seconds,) = bot.slept()
+    assert 77 + 1 <= seconds <= 77 + 2, "a jitter keeps jobs from all coming back at once"
+    assert ("JobPostponed", "RateLimitedError") in bot.record.counted()
+    assert [line["seconds"] for line in bot.record.lines() if line.get("message") == "job postponed"] == [seconds]
+    assert len(bot.slack.calls_of(method)) == 1, "the function itself does not wait and retry"
+    assert bot.work() == 0
+    bot.wake()
+    assert bot.work() == 1
+    assert bot.outcomes(message) == ["toxic"]
+
+
+@pytest.mark.failure(32)
+@pytest.mark.parametrize("fault", [HtmlError(502), HtmlError(504), Reset(), ErrorBody("internal_error", 500)], ids=str)
+def test_trouble_at_slack_delays_the_verdict_more_with_each_try(fault: Fault, bot: Bot) -> None:
+    message = bot.say()
+    bot.slack.faults.add("conversations.history", fault, times=4)
+    bot.react(message)
+    for _ in range(4):
+        assert bot.work() == 0
+        bot.wake()
+    assert bot.work() == 1
+    assert bot.outcomes(message) == ["toxic"]
+    slept = bot.slept()
+    assert len(slept) == 4
+    assert all(2**tries / 2 <= seconds <= 2**tries for tries, seconds in enumerate(slept, start=1)), slept
+
+
+@pytest.mark.failure(33)
+@pytest.mark.parametrize(("posted", "end"), [(True, "found"), (False, "toxic")])
+def test_after_a_gateway_timeout_the_job_waits_until_the_post_is_there_or_never_will_be(
+    posted: bool, end: str, bot: Bot
+) -> None:
+    message = bot.say()
+    bot.slack.faults.add("chat.postMessage", HtmlError(504, before_work=not posted))
+    bot.react(message)
+    assert bot.work() == 0
+    bot.wake()
+    assert bot.work() == 0, "a second try while the first may yet succeed could make a second verdict"
+    assert bot.slept()[0] == 30, "the time-out of the function"
+    bot.end_claims()
+    bot.wake()
+    assert bot.work() == 1
+    assert bot.ends() == [end]
+    assert bot.outcomes(message) == ["toxic"]
+
+
+def test_a_secret_store_that_fails_postpones_the_job(bot: Bot) -> None:
+    bot.set(secret_id="test/missing", bot_token="")
+    bot.patch.setattr(bot.worker, "credentials", Credentials(bot.worker.settings))
+    bot.react(bot.say())
+    assert bot.work() == 0
+    assert ("JobPostponed", "SecretStoreError") in bot.record.counted()
+    assert len(bot.slept()) == 1
+
+
+def test_a_ledger_that_fails_postpones_the_job_and_nothing_is_posted(bot: Bot) -> None:
+    bot.aws.client("dynamodb").delete_table(TableName=bot.aws.table)
+    bot.react(bot.say())
+    assert bot.work() == 0
+    assert ("JobPostponed", "LedgerError") in bot.record.counted()
+    assert bot.verdicts() == []
+
+
+def test_a_queue_that_fails_leaves_the_job_to_its_visibility_timeout(bot: Bot) -> None:
+    bot.react(bot.say())
+    (job,) = bot.queued()
+    bot.slack.faults.add("conversations.history", Reset())
+    bot.aws.client("sqs").delete_queue(QueueUrl=bot.aws.queue_url)
+    assert bot.handle([job]) == 0
+    logged = [line["message"] for line in bot.record.lines() if "level" in line]
+    assert logged == ["visibility not changed", "job postponed"]
+
+
+# Jobs that fail.
+
+
+@pytest.mark.failure(47)
+def test_only_the_bad_record_of_a_batch_comes_again(bot: Bot) -> None:
+    first, last = bot.say(), bot.say()
+    bot.react(first)
+    bot.put(POISON)
+    bot.react(last)
+    assert bot.handle(bot.queued()) == 2
+    assert [message["Body"] for message in bot.asleep] == [POISON]
+    assert bot.outcomes(first) == bot.outcomes(last) == ["toxic"]
+    (line,) = [line for line in bot.record.lines() if line.get("level") == "ERROR"]
+    assert line["message"] == "job failed"
+    assert "dead-letter queue" in line["why"]
+    assert "dunkleosteus" not in bot.record.text(), "the log does not quote the bad record"
+
+
+@pytest.mark.failure(48, 57)
+def test_poison_goes_to_the_dead_letter_queue_and_a_corrected_job_is_taken(bot: Bot) -> None:
+    message = bot.say()
+    bot.react(message)
+    (job,) = bot.queued()
+    bot.put("{}")
+    for _ in range(MAX_RECEIVE_COUNT):
+        assert bot.work() == 0
+        bot.wake()
+    assert bot.work() == 0
+    (dead,) = bot.dead()
+    assert dead["Body"] == "{}"
+    assert bot.record.counted().count(("JobFailed", "JobError")) == MAX_RECEIVE_COUNT
+
+    bot.put(job["Body"])  # as a redrive does
+    assert bot.work() == 1
+    assert bot.outcomes(message) == ["toxic"]
+
+
+@pytest.mark.failure(47, 57)
+def test_a_bug_is_logged_by_class_and_place_and_spares_the_other_jobs(bot: Bot) -> None:
+    """Given a bug whose error quotes the message and the token, then neither is logged."""
+    bad, good = bot.say("An archaeopteryx."), bot.say()
+    fetch = SlackMessages.fetch
+
+    def fails_at_one(messages: SlackMessages, channel: str, ts: str) -> object:
+        if ts == bad["ts"]:
+            raise RuntimeError(f"{bad['text']} {bot.slack.workspace.token}")
+        return fetch(messages, channel, ts)
+
+    bot.patch.setattr(SlackMessages, "fetch", fails_at_one)
+    bot.react(bad)
+    bot.react(good)
+    assert bot.handle(bot.queued()) == 1
+    assert (bot.outcomes(good), bot.outcomes(bad)) == (["toxic"], [])
+    (line,) = [line for line in bot.record.lines() if line.get("level") == "ERROR"]
+    assert line["why"] == "RuntimeError"
+    assert line["frames"][-1].endswith(" fails_at_one")
+
+
+# Tokens.
+
+
+@pytest.mark.failure(43)
+@pytest.mark.parametrize("code", ["token_revoked", "token_expired", "account_inactive", "invalid_auth"])
+def test_a_refused_token_ends_the_job_at_once_and_the_log_says_what_to_do(code: str, bot: Bot) -> None:
+    bot.slack.workspace.refuse_token(code)
+    bot.react(bot.say())
+    assert bot.work() == 1
+    assert bot.ends() == [code]
+    (line,) = [line for line in bot.record.lines() if line.get("level") == "ERROR"]
+    assert "install the app again" in line["message"]
+    assert code in line["why"]
+    assert len(bot.slack.calls) == 1, "no second try"
+
+
+def test_the_retries_with_an_old_token_outlast_the_time_between_reads_of_the_secret(worker: ModuleType) -> None:
+    shortest = sum(retry_delay(attempt, jitter=0) for attempt in range(1, worker.TRIES_WITH_AN_OLD_TOKEN + 1))
+    assert shortest > SECONDS_BETWEEN_READS
+    assert worker.TRIES_WITH_AN_OLD_TOKEN < MAX_RECEIVE_COUNT
+
+
+@pytest.mark.failure(44)
+def test_a_rotated_token_is_read_again_and_no_job_is_lost(bot: Bot) -> None:
+    now = [1000.0]
+    bot.store({"signing_secrets": ["s"], "bot_token": bot.slack.workspace.token})
+    settings = replace(bot.worker.settings, secret_id="bot/slack", bot_token="")
+    bot.patch.setattr(bot.worker, "credentials", Credentials(settings, clock=lambda: now[0]))
+    messages = [bot.say() for _ in range(3)]
+    assert bot.judge(messages[0]) == ["toxic"]
+
+    bot.store({"signing_secrets": ["s"], "bot_token": bot.slack.workspace.rotate_token()})
+    assert bot.judge(messages[1]) == [], "the secret was just read, so the job waits"
+    now[0] += SECONDS_BETWEEN_READS
+    bot.wake()
+    bot.work()
+    assert bot.judge(messages[2]) == ["toxic"]
+    assert bot.outcomes(messages[1]) == ["toxic"]
+
+
+@pytest.mark.failure(45)
+def test_each_installation_is_served_with_its_own_token(bot: Bot) -> None:
+    tokens = {"bot_token": "xoxb-another", "bot_tokens": {"E0GRID": bot.slack.workspace.token}}
+    bot.store({"signing_secrets": ["s"]} | tokens)
+    settings = replace(bot.worker.settings, secret_id="bot/slack", bot_token="")
+    bot.patch.setattr(bot.worker, "credentials", Credentials(settings, clock=lambda: 0.0))
+    message = bot.say()
+    job = Job("T0LOCAL", GENERAL, message["ts"], "U0GRACE", "Ev0001", 1731000000)
+    for installation in ("T0OTHER", "E0GRID"):
+        bot.put(replace(job, installation=installation).to_json())
+    assert bot.work() == 1
+    assert ["T0OTHER" in one["Body"] for one in bot.asleep] == [True]
+    assert bot.outcomes(message) == ["toxic"]
+
+
+# What nobody may read.
+
+
+@pytest.mark.failure(57)
+def test_queue_ledger_logs_and_metrics_hold_no_text_name_or_token(bot: Bot) -> None:
+    """Given a message, names, a token and a secret with a canary in each, then Slack has them and nobody else."""
+    toxic, foreign = bot.say(), bot.say("Ich komme heute leider sp\u00e4ter, quetzalcoatlus.")
+    hidden = bot.say(channel=RANDOM)
+    bot.slack.faults.add("chat.postMessage", Reset(before_work=False))
+    for message, channel in ((toxic, GENERAL), (foreign, GENERAL), (hidden, RANDOM)):
+        bot.react(message, channel=channel)
+    jobs = bot.queued()
+    assert bot.handle(jobs) == 2
+    bot.end_claims()
+    assert bot.handle(bot.asleep) == 1
+    assert bot.record.leaks() == [], "the logs, and all requests to AWS"
+    rows = bot.rows()
+    assert len(rows) == 3
+    stored = json.dumps([rows, [job["Body"] for job in jobs]])
+    assert [canary for canary in CANARIES.values() if canary in stored] == []
+    assert CANARIES["a word of a message"] in bot.verdicts()[0]["text"]
+    assert len(bot.hints()) == 1
+
+
+@pytest.mark.failure(57)
+def test_settings_and_credentials_hide_their_secrets(bot: Bot) -> None:
+    print(bot.worker.settings, bot.receiver.settings, bot.worker.credentials)
+    assert bot.record.leaks() == []

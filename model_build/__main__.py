@@ -13,7 +13,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from model_build.errors import ModelBuildError
+from model_build.train import cli
 from toxicity_bot.errors import ModelError
 
 # The steps import torch, transformers and onnx, seconds of work, so each is imported where it is run.
@@ -21,6 +24,8 @@ from toxicity_bot.errors import ModelError
 
 def main(arguments: list[str]) -> int:
     """Run one command; return the process's exit status."""
+    if arguments and (command := TRAINING.get(arguments[0])):
+        return _train(command, arguments[1:])
     parser = _parser()
     # `python -m model_build --source ..` means `build --source ..`.
     wants_build = bool(arguments) and arguments[0].startswith("--") and arguments[0] != "--help"
@@ -28,6 +33,20 @@ def main(arguments: list[str]) -> int:
     try:
         options.run(options)
     except (ModelBuildError, ModelError) as error:
+        print(f"model_build: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+TRAINING = {"pretrain": cli.pretrain, "finetune": cli.finetune, "distill": cli.distill, "convert": cli.convert}
+
+
+def _train(command: Any, arguments: list[str]) -> int:
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(command)
+    try:
+        app(arguments)
+    except ModelBuildError as error:
         print(f"model_build: {error}", file=sys.stderr)
         return 1
     return 0

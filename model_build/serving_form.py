@@ -65,7 +65,7 @@ def to_serving_form(model: Any) -> None:
 
 def first_position(config: Any) -> int:
     """Return the row of the position table that belongs to the first token; RoBERTa counts from its padding id on."""
-    return int(config.pad_token_id) + 1 if config.model_type == "roberta" else 0
+    return int(config.pad_token_id) + 1 if config.model_type in ("roberta", "mpnet") else 0
 
 
 class ServingEmbeddings(torch.nn.Module):  # type: ignore[misc]

@@ -89,7 +89,7 @@ def _download(repository: str, revision: str | None, patterns: list[str]) -> Pat
 def _weights(folder: Path) -> list[Path]:
     if is_model_directory(folder):
         raise ModelBuildError(
-            f"{folder} is a model directory: python -m model_build.train restore makes a checkpoint of it"
+            f"{folder} is a model directory: `python -m model_build convert` makes a checkpoint of it"
         )
     if not (folder / "config.json").is_file():
         raise ModelBuildError(f"{folder} has no config.json, so it is no transformers checkpoint: pass another folder")

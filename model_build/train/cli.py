@@ -12,7 +12,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -39,11 +39,15 @@ _not_negative = _check("a number from 0 on", lambda value: 0 <= value < math.inf
 _layers = _check("a list of numbers such as 0,2,4", lambda value: re.fullmatch(r"(\d+(,\d+)*)?", value))
 _per_source = _check("SOURCE=NUMBER", lambda value: re.fullmatch(r".+=\d+", value))
 
-# Options that several commands have with another default.
+Schedule = Literal[
+    "linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt"
+]
+# Options that several commands have, perhaps with another default.
 Base = Annotated[str, typer.Option(help="A checkpoint's folder, a model directory such as model/, or a hub id.")]
 LearningRate = Annotated[float, typer.Option(callback=_not_negative, help="The highest learning rate.")]
 LowerCased = Annotated[float, typer.Option(callback=_share, help="The share of texts that is read in lower case.")]
 Revision = Annotated[str | None, typer.Option(help="The commit of a hub model; by default the newest one.")]
+Tokenizer = Annotated[str, typer.Option(help="A tokenizer's folder; a BERT is converted to its vocabulary.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same model on the same machine.")]
 
 
@@ -58,18 +62,7 @@ class TrainingOptions:
     per_device_train_batch_size: Annotated[int, typer.Option(min=1, help="Texts at once on each device.")] = 64
     gradient_accumulation_steps: Annotated[int, typer.Option(min=1, help="Batches in one optimizer step.")] = 1
     learning_rate: LearningRate = 5e-5
-    lr_scheduler_type: Annotated[
-        Literal[
-            "linear",
-            "cosine",
-            "cosine_with_restarts",
-            "polynomial",
-            "constant",
-            "constant_with_warmup",
-            "inverse_sqrt",
-        ],
-        typer.Option(help="The schedule of the learning rate."),
-    ] = "linear"
+    lr_scheduler_type: Annotated[Schedule, typer.Option(help="The schedule of the learning rate.")] = "linear"
     warmup_ratio: Annotated[
         float, typer.Option(callback=_share, help="The share of steps in which the learning rate rises.")
     ] = 0.06
@@ -136,7 +129,7 @@ class FinetuneOptions(TrainingOptions):
 
     data: Annotated[Path, typer.Option(help="JSON lines or CSV, plain or .xz, with text, label, source and split.")]
     base: Base
-    tokenizer: Annotated[str, typer.Option(help="A tokenizer's folder; a BERT is converted to its vocabulary.")] = ""
+    tokenizer: Tokenizer = ""
     cap: Annotated[
         list[str], typer.Option(callback=_per_source, help="SOURCE=N: use at most N rows of each label.")
     ] = field(default_factory=list)
@@ -174,7 +167,26 @@ class DistillOptions(FinetuneOptions):
     ] = ""
 
 
-Options = TypeVar("Options", bound=TrainingOptions)
+@dataclass(frozen=True, kw_only=True)
+class ConvertOptions:
+    """What to convert, and into which form."""
+
+    source: Annotated[str, typer.Argument(help="A checkpoint's folder, a model directory such as model/, or a hub id.")]
+    out: Annotated[Path, typer.Option(help="A new or empty folder for the checkpoint.")]
+    revision: Revision = None
+    tokenizer: Tokenizer = ""
+    double_width: Annotated[
+        bool, typer.Option("--double-width", help="Make a RoBERTa classifier twice as wide; its scores stay.")
+    ] = False
+    halve_width: Annotated[
+        bool, typer.Option("--halve-width", help="Make a RoBERTa classifier half as wide; undoes --double-width.")
+    ] = False
+    float16: Annotated[bool, typer.Option("--float16", help="Store the weights in 16 bits.")] = False
+    max_shard_size: Annotated[str, typer.Option(help="The largest file of weights, such as 500MB.")] = "5GB"
+    seed: Seed = 1
+
+
+Options = TypeVar("Options", bound="TrainingOptions | ConvertOptions")
 
 
 def _with_options(kind: type[Options]) -> Callable[[Callable[[Options], bool]], Callable[..., None]]:
@@ -193,21 +205,17 @@ def _with_options(kind: type[Options]) -> Callable[[Callable[[Options], bool]], 
             if not done:
                 raise typer.Exit(EXIT_UNFINISHED)
 
-        parameters = []
-        for option in (option for option in fields(kind) if option.init):
-            default = option.default if option.default_factory is MISSING else option.default_factory()
-            parameters.append(
-                inspect.Parameter(
-                    option.name,
-                    inspect.Parameter.KEYWORD_ONLY,
-                    default=inspect.Parameter.empty if default is MISSING else default,
-                    annotation=option.type,
-                )
-            )
+        parameters = [_parameter(option) for option in fields(kind) if option.init]
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         return command
 
     return decorate
+
+
+def _parameter(option: Field[Any]) -> inspect.Parameter:
+    default = option.default if option.default_factory is MISSING else option.default_factory()
+    default = inspect.Parameter.empty if default is MISSING else default
+    return inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=option.type)
 
 
 def _processes(call: str) -> None:
@@ -241,34 +249,10 @@ def distill(options: DistillOptions) -> bool:
     return stage.distill(options)
 
 
-def convert(
-    source: Annotated[
-        str, typer.Argument(help="A checkpoint's folder, a model directory such as model/, or a hub id.")
-    ],
-    out: Annotated[Path, typer.Option(help="A new or empty folder for the checkpoint.")],
-    revision: Revision = None,
-    tokenizer: Annotated[str, typer.Option(help="A tokenizer's folder; a BERT is converted to its vocabulary.")] = "",
-    double_width: Annotated[
-        bool, typer.Option("--double-width", help="Make a RoBERTa classifier twice as wide; its scores stay.")
-    ] = False,
-    halve_width: Annotated[
-        bool, typer.Option("--halve-width", help="Make a RoBERTa classifier half as wide; undoes --double-width.")
-    ] = False,
-    float16: Annotated[bool, typer.Option("--float16", help="Store the weights in 16 bits.")] = False,
-    max_shard_size: Annotated[str, typer.Option(help="The largest file of weights, such as 500MB.")] = "5GB",
-    seed: Seed = 1,
-) -> None:
+@_with_options(ConvertOptions)
+def convert(options: ConvertOptions) -> bool:
     """Write a checkpoint in another form: vocabulary, width, precision or size of files."""
-    from model_build.train.convert import convert as run
+    from model_build.train import convert as stage
 
-    run(
-        source,
-        out,
-        revision=revision,
-        tokenizer=tokenizer,
-        double_width=double_width,
-        halve_width=halve_width,
-        float16=float16,
-        max_shard_size=max_shard_size,
-        seed=seed,
-    )
+    stage.convert(options)
+    return True

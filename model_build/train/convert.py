@@ -27,51 +27,45 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerFast
 
+    from model_build.train.cli import ConvertOptions
+
 NOISE = 0.2  # as a share of a matrix's own standard deviation
 
 
-def convert(
-    source: str,
-    out: Path,
-    *,
-    revision: str | None = None,
-    tokenizer: str = "",
-    double_width: bool = False,
-    halve_width: bool = False,
-    float16: bool = False,
-    max_shard_size: str = "5GB",
-    seed: int = 1,
-) -> None:
-    """Write the checkpoint, hub model or model directory `source` in another form; the seed draws a new head and noise.
+def convert(options: ConvertOptions) -> None:
+    """Write a checkpoint, hub model or model directory in another form; the seed draws a new head and noise.
 
     Raises ModelBuildError if `out` is not empty, if the source does not fit, or if 16 bits cannot hold a weight.
     """
+    out = options.out
     if out.is_dir() and any(out.iterdir()):
         raise ModelBuildError(f"{out} is not empty: files of two checkpoints would mix; pass another --out")
-    set_seed(seed)
-    if tokenizer or double_width or halve_width:
-        initial = load(source, revision, tokenizer)
-        model, words = initial.model, initial.tokenizer
+    set_seed(options.seed)
+    if options.tokenizer or options.double_width or options.halve_width:
+        initial = load(options.source, options.revision, options.tokenizer)
+        model, tokenizer = initial.model, initial.tokenizer
     else:
-        model, words = _as_it_is(source, revision)
-    if double_width:
-        model = doubled(model, seed)
-    if halve_width:
+        model, tokenizer = _as_it_is(options.source, options.revision)
+    if options.double_width:
+        model = doubled(model, options.seed)
+    if options.halve_width:
         model = halved(model)
-    if float16:
+    if options.float16:
         model = model.half()
         if bad := [name for name, tensor in model.state_dict().items() if not torch.isfinite(tensor).all()]:
             raise ModelBuildError(f"{bad[0]} has a value that 16 bits cannot hold: leave --float16 out")
-    model.save_pretrained(out, max_shard_size=max_shard_size)
-    words.save_pretrained(out)
+    model.save_pretrained(out, max_shard_size=options.max_shard_size)
+    tokenizer.save_pretrained(out)
 
 
 def _as_it_is(source: str, revision: str | None) -> tuple[Any, PreTrainedTokenizerFast]:
     if is_model_directory(Path(source)):
         return restored(Path(source))
     folder = locate(source, revision).folder
-    (architecture,) = AutoConfig.from_pretrained(folder).architectures
-    model = getattr(transformers, architecture).from_pretrained(folder, dtype="auto")
+    architectures = AutoConfig.from_pretrained(folder).architectures or []
+    if len(architectures) != 1 or not hasattr(transformers, architectures[0]):
+        raise ModelBuildError(f"{source} names no architecture of transformers in its config.json: add it")
+    model = getattr(transformers, architectures[0]).from_pretrained(folder, dtype="auto")
     return model, read_tokenizer(folder)
 
 

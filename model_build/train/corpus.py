@@ -154,20 +154,13 @@ def load(folder: Path, tokenizer: PreTrainedTokenizerFast) -> TokenizedTexts:
 
 def _join(folder: Path) -> None:
     """Join the pieces; `lengths.npy` is written last, so that it means that all is there."""
-    pieces = sorted(folder.glob("piece-*.npz"))
-    lengths = np.concatenate([np.load(piece)["lengths"] for piece in pieces] or [np.zeros(0, np.int64)])
-    if not len(lengths):
+    files = sorted(folder.glob("piece-*.npz"))
+    pieces = [np.load(file) for file in files]
+    if not any(len(piece["lengths"]) for piece in pieces):
         raise ModelBuildError("the data has no text to learn from: check --data")
-    kind = np.load(pieces[0])["ids"].dtype
-    ids = np.lib.format.open_memmap(folder / "ids.npy", mode="w+", dtype=kind, shape=(int(lengths.sum()),))
-    start = 0
-    for piece in pieces:
-        part = np.load(piece)["ids"]
-        ids[start : start + len(part)] = part
-        start += len(part)
-    ids.flush()
-    beside = folder / "new.npy"
-    np.save(beside, lengths)
-    beside.replace(folder / "lengths.npy")
-    for piece in pieces:
-        piece.unlink()
+    for name in ("ids", "lengths"):
+        beside = folder / "new.npy"
+        np.save(beside, np.concatenate([piece[name] for piece in pieces]))
+        beside.replace(folder / f"{name}.npy")
+    for file in files:
+        file.unlink()

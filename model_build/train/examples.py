@@ -7,20 +7,18 @@ on the label, so that no variation becomes a sign of toxicity.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch.utils.data import Dataset
-from transformers.data.data_collator import pad_without_fast_tokenizer_warning
 
 from model_build.errors import ModelBuildError
 from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
     from transformers import PreTrainedTokenizerFast
@@ -32,35 +30,23 @@ _PUNCTUATION = re.compile(r"[.,;:!?'\"]+")
 LONGEST_HARMLESS = 200  # characters of a text that augmentation puts around another
 
 
-@dataclass(frozen=True)
-class Mixture:
-    """How many rows of each source an epoch uses: at most `caps` of each label, `times` copies of each."""
+def mixture(rows: Sequence[Row], cap: Sequence[str], times: Sequence[str], seed: int) -> list[int]:
+    """Return the indices of the rows that an epoch uses; a seed gives the same ones.
 
-    caps: Mapping[str, int] = field(default_factory=dict)
-    times: Mapping[str, int] = field(default_factory=dict)
-
-    @classmethod
-    def parse(cls, cap: Sequence[str], times: Sequence[str]) -> Mixture:
-        """Read `SOURCE=NUMBER` options."""
-        caps, copies = (
-            {source: int(n) for source, _, n in (one.rpartition("=") for one in all_)} for all_ in (cap, times)
-        )
-        return cls(caps, copies)
-
-    def indices(self, rows: Sequence[Row], seed: int) -> list[int]:
-        """Return the indices of the rows that an epoch uses; a seed gives the same ones."""
-        if unknown := (self.caps.keys() | self.times.keys()) - {row.source for row in rows}:
-            raise ModelBuildError(f"no row is from {', '.join(sorted(unknown))}: --cap and --times name sources")
-        groups: dict[tuple[str, int], list[int]] = {}
-        for index, row in enumerate(rows):
-            groups.setdefault((row.source, row.label), []).append(index)
-        random = Random(seed)  # noqa: S311 - a sample, not a secret
-        used: list[int] = []
-        for (source, _), members in sorted(groups.items()):
-            cap = self.caps.get(source, len(members))
-            kept = random.sample(members, cap) if cap < len(members) else members
-            used += kept * self.times.get(source, 1)
-        return used
+    `cap` and `times` are SOURCE=NUMBER: at most so many rows of each label, so many copies of each row.
+    """
+    caps, copies = ({source: int(n) for source, _, n in (one.rpartition("=") for one in all_)} for all_ in (cap, times))
+    if unknown := (caps.keys() | copies.keys()) - {row.source for row in rows}:
+        raise ModelBuildError(f"no row is from {', '.join(sorted(unknown))}: --cap and --times name sources")
+    groups: dict[tuple[str, int], list[int]] = {}
+    for index, row in enumerate(rows):
+        groups.setdefault((row.source, row.label), []).append(index)
+    random = Random(seed)  # noqa: S311 - a sample, not a secret
+    used: list[int] = []
+    for (source, _), members in sorted(groups.items()):
+        kept = random.sample(members, caps[source]) if caps.get(source, len(members)) < len(members) else members
+        used += kept * copies.get(source, 1)
+    return used
 
 
 @dataclass(frozen=True)
@@ -136,6 +122,7 @@ class Examples(Dataset[dict[str, Any]]):  # type: ignore[misc]  # torch has no t
     ) -> None:
         self._rows, self._tokenizer, self._max_length, self._soft = rows, tokenizer, max_length, soft
         self._lower_cased, self._augmentation, self._seed = lower_cased, augmentation, seed
+        self._folded = [fold(row.text) for row in rows]
         self._epoch = -1
         self.begin_epoch(0)
 
@@ -154,8 +141,8 @@ class Examples(Dataset[dict[str, Any]]):  # type: ignore[misc]  # torch has no t
             return
         self._epoch = epoch
         is_lower = np.random.default_rng((self._seed, epoch)).random(len(self)) < self._lower_cased
-        texts = [fold(self._varied(index)) for index in range(len(self))]
-        texts = [text.lower() if lower else text for text, lower in zip(texts, is_lower, strict=True)]
+        varied = (self._varied(index) for index in range(len(self)))
+        texts = [text.lower() if lower else text for text, lower in zip(varied, is_lower, strict=True)]
         self._ids: list[list[int]] = self._tokenizer(
             texts, truncation=True, max_length=self._max_length, return_attention_mask=False
         )["input_ids"]
@@ -165,24 +152,10 @@ class Examples(Dataset[dict[str, Any]]):  # type: ignore[misc]  # torch has no t
         return [len(ids) for ids in self._ids]
 
     def _varied(self, index: int) -> str:
-        text = self._rows[index].text
+        """Return a folded text; folding takes longer than tokenizing, so that of an unchanged text is not repeated."""
         if self._augmentation is None:
-            return text
+            return self._folded[index]
         random = Random(f"{self._seed}/{self._epoch}/{index}")  # noqa: S311 - augmentation, not a secret
-        return self._augmentation.vary(text, random)
-
-
-@dataclass(frozen=True)
-class Collator:
-    """Pad a batch to its longest text."""
-
-    tokenizer: PreTrainedTokenizerFast
-
-    def __call__(self, examples: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Return input_ids and attention_mask, (batch, tokens), labels and, with a teacher, soft, (batch,)."""
-        ids = [{"input_ids": example["input_ids"]} for example in examples]
-        padded = dict(pad_without_fast_tokenizer_warning(self.tokenizer, ids, return_tensors="pt"))
-        padded["labels"] = torch.tensor([example["labels"] for example in examples])
-        if "soft" in examples[0]:
-            padded["soft"] = torch.tensor([example["soft"] for example in examples])
-        return padded
+        text = self._rows[index].text
+        varied = self._augmentation.vary(text, random)
+        return self._folded[index] if varied == text else fold(varied)

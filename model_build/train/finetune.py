@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch.nn import functional
-from transformers import set_seed
+from transformers import DataCollatorWithPadding, set_seed
 
 from model_build import data as labelled
 from model_build.errors import ModelBuildError
 from model_build.metrics import auc
 from model_build.train import trainer
-from model_build.train.examples import LONGEST_HARMLESS, Augmentation, Collator, Examples, Mixture
+from model_build.train.examples import LONGEST_HARMLESS, Augmentation, Examples, mixture
 from model_build.train.initial_model import load
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def finetune(options: FinetuneOptions, teaching: Teaching | None = None) -> bool
     initial = load(base, options.revision, options.tokenizer, layers)
     initial.check_length(options.max_length)
     freeze(initial.model, options.freeze_layers)
-    used = Mixture.parse(options.cap, options.times).indices(rows, options.seed)
+    used = mixture(rows, options.cap, options.times, options.seed)
     trainer.say(f"{len(rows):,} rows to train on, {len(used):,} of them in an epoch.")
     harmless = [row.text for row in rows if not row.label and len(row.text) < LONGEST_HARMLESS]
     runner = ClassifierTrainer(
@@ -173,9 +173,9 @@ def finetune(options: FinetuneOptions, teaching: Teaching | None = None) -> bool
             seed=options.seed,
         ),
         eval_dataset=Examples(dev, initial.tokenizer, options.max_length) if dev else None,
-        data_collator=Collator(initial.tokenizer),
+        data_collator=DataCollatorWithPadding(initial.tokenizer),
         processing_class=initial.tokenizer,
-        compute_metrics=_metrics([row.source for row in dev]) if dev else None,
+        compute_metrics=source_aucs([row.source for row in dev]) if dev else None,
     )
     made_of = {
         "stage": "distill" if teaching else "finetune",
@@ -200,21 +200,17 @@ def log_bad_rows(bad: Mapping[int, str]) -> None:
         trainer.say(f"{len(bad):,} bad rows skipped.")
 
 
-def source_aucs(
-    labels: npt.NDArray[np.int64], scores: npt.NDArray[np.float64], sources: Sequence[str]
-) -> dict[str, float]:
-    """Return the AUC of all rows, of each source that has both labels, and the mean of the latter."""
+def source_aucs(sources: Sequence[str]) -> Callable[[EvalPrediction], dict[str, float]]:
+    """Return what computes the AUC of all rows, of each source that has both labels, and the mean of the latter."""
     names = np.array(sources)
-    each = {f"auc_{name}": auc(labels[names == name], scores[names == name]) for name in sorted(set(sources))}
-    known = {name: value for name, value in each.items() if value is not None}
-    mean = float(np.mean(list(known.values()))) if known else float("nan")
-    return {"auc": auc(labels, scores) or float("nan"), "auc_mean_of_sources": mean, **known}
 
-
-def _metrics(sources: Sequence[str]) -> Callable[[EvalPrediction], dict[str, float]]:
     def compute(prediction: EvalPrediction) -> dict[str, float]:
-        logits = np.asarray(prediction.predictions)
-        return source_aucs(np.asarray(prediction.label_ids), logits[:, 1] - logits[:, 0], sources)
+        labels, logits = np.asarray(prediction.label_ids), np.asarray(prediction.predictions)
+        scores = logits[:, 1] - logits[:, 0]
+        each = {f"auc_{name}": auc(labels[names == name], scores[names == name]) for name in sorted(set(sources))}
+        known = {name: value for name, value in each.items() if value is not None}
+        mean = float(np.mean(list(known.values()))) if known else float("nan")
+        return {"auc": auc(labels, scores) or float("nan"), "auc_mean_of_sources": mean, **known}
 
     return compute
 

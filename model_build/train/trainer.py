@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import sys
 import time
 from dataclasses import fields
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.serialization import register_package
@@ -26,12 +27,14 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 from model_build.errors import ModelBuildError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from transformers import TrainerControl
 
     from model_build.train.cli import TrainingOptions
+    from model_build.train.corpus import TokenizedTexts
+    from model_build.train.examples import Examples
 
 RUN_FILE, RECORD_FILE = "run.json", "training.json"
 STATE_FILE = "trainer_state.json"  # the Trainer's own, the last file that it writes into a checkpoint
@@ -39,44 +42,17 @@ CHECKPOINTS_KEPT = 2  # the newest, and the one before in case the disk fills up
 SEEDS_APART = 1_000_000  # more than the epochs of a run, so that no two seeds share an order of texts
 # Other processes wait this long, in seconds, while one of them tokenizes or scores with a teacher.
 PROCESS_TIMEOUT = 24 * 3600
-# Options that the Trainer knows by the same name.
-TRAINER_OPTIONS = (
-    "num_train_epochs",
-    "max_steps",
-    "per_device_train_batch_size",
-    "gradient_accumulation_steps",
-    "learning_rate",
-    "lr_scheduler_type",
-    "warmup_ratio",
-    "max_grad_norm",
-    "weight_decay",
-    "seed",
-    "bf16",
-    "use_cpu",
-    "save_steps",
-)
 # Options that a resumed run may change, and those that `run.json` describes without a path.
 FREE_TO_CHANGE = {"max_minutes", "save_steps", "eval_steps", "bf16", "use_cpu", "skip_bad_rows"}
 DESCRIBED = {"out", "data", "base", "revision", "tokenizer", "teacher", "toxic_labels", "deepspeed"}
 
 
-class TrainingTexts(Protocol):
-    """A data set whose random choices depend on the seed and the epoch alone."""
-
-    def __len__(self) -> int: ...
-
-    def lengths(self) -> Sequence[int]:
-        """Return the number of tokens of each text."""
-
-    def begin_epoch(self, epoch: int) -> None:
-        """Make this epoch's random choices."""
-
-
 def training_arguments(options: TrainingOptions, **more: Any) -> TrainingArguments:
-    """Return the Trainer's arguments; `more` are those that only one stage sets."""
+    """Return the Trainer's arguments, most of which are options of the same name; `more` are those of one stage."""
+    known = {argument.name for argument in fields(TrainingArguments)} - {"eval_steps", "deepspeed"}
     arguments = TrainingArguments(
         output_dir=str(options.out),
-        **{name: getattr(options, name) for name in TRAINER_OPTIONS},
+        **{option.name: getattr(options, option.name) for option in fields(options) if option.name in known},
         per_device_eval_batch_size=options.per_device_train_batch_size,
         eval_strategy="steps" if options.eval_steps else "no",
         eval_steps=options.eval_steps or None,
@@ -102,12 +78,8 @@ def training_arguments(options: TrainingOptions, **more: Any) -> TrainingArgumen
     return arguments
 
 
-def _on_numbered_cpu(storage: Any, location: str) -> Any:
-    return storage if location.startswith("cpu:") else None
-
-
 # Accelerate numbers the CPU of each process, and torch does not load an optimizer's state to a CPU with a number.
-register_package(11, lambda _: None, _on_numbered_cpu)
+register_package(11, lambda _: None, lambda storage, location: storage if location.startswith("cpu:") else None)
 
 
 class ResumableTrainer(Trainer):  # type: ignore[misc]  # transformers has no types
@@ -137,7 +109,7 @@ class LengthGroupedSampler(Sampler[int]):  # type: ignore[misc]  # torch has no 
     It asks the Trainer for the epoch: what Accelerate passes to `set_epoch` starts from 0 in a resumed run.
     """
 
-    def __init__(self, trainer: ResumableTrainer, texts: TrainingTexts) -> None:
+    def __init__(self, trainer: ResumableTrainer, texts: Examples | TokenizedTexts) -> None:
         self._trainer, self._texts = trainer, texts
 
     def __len__(self) -> int:
@@ -157,19 +129,15 @@ class TimeLimit(TrainerCallback):  # type: ignore[misc]  # transformers has no t
     def __init__(self, until: float) -> None:
         self._until = until
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> TrainerControl:
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Save and evaluate as often as this command says, not the one that wrote the checkpoint."""
+        del control
         state.compute_steps(args, state.max_steps)
-        return control
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> TrainerControl:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Stop all processes once the time of one is over: one that stopped alone would leave the others waiting."""
-        if self._until == float("inf"):
-            return control
+        if math.isinf(self._until):
+            return
         over = time.monotonic() >= self._until
         if args.world_size > 1:
             vote = torch.tensor(int(over), device=args.device)
@@ -177,7 +145,6 @@ class TimeLimit(TrainerCallback):  # type: ignore[misc]  # transformers has no t
             over = bool(vote)
         if over and state.global_step < state.max_steps:
             control.should_save = control.should_training_stop = True
-        return control
 
 
 def train(trainer: ResumableTrainer, described: Mapping[str, Any]) -> bool:
@@ -188,8 +155,9 @@ def train(trainer: ResumableTrainer, described: Mapping[str, Any]) -> bool:
     """
     options = trainer.options
     out, deepspeed = options.out, options.deepspeed.name if options.deepspeed else None
-    config = {**described, **_values(options), "processes": trainer.args.world_size, "deepspeed": deepspeed}
-    config = json.loads(json.dumps(config))
+    names = {option.name for option in fields(options) if option.init} - DESCRIBED
+    values = {name: getattr(options, name) for name in sorted(names)}
+    config = {**described, **values, "processes": trainer.args.world_size, "deepspeed": deepspeed}
     last = _newest_checkpoint(out)
     if last:
         _check_config(out, config)
@@ -216,15 +184,11 @@ def train(trainer: ResumableTrainer, described: Mapping[str, Any]) -> bool:
     return True
 
 
-def _values(options: TrainingOptions) -> dict[str, Any]:
-    names = {option.name for option in fields(options) if option.init} - DESCRIBED
-    return {name: getattr(options, name) for name in sorted(names)}
-
-
 def _check_config(out: Path, config: Mapping[str, Any]) -> None:
     if not (out / RUN_FILE).is_file():
         return
     before = json.loads((out / RUN_FILE).read_text(encoding="utf-8"))
+    config = json.loads(json.dumps(config))  # with lists for tuples
     names = (before.keys() | config.keys()) - FREE_TO_CHANGE
     if differing := sorted(name for name in names if before.get(name) != config.get(name)):
         raise ModelBuildError(
@@ -252,18 +216,9 @@ def _all_steps_done(checkpoint: Path) -> bool:
 
 
 def _outcome(state: TrainerState) -> dict[str, Any]:
-    evaluations = [entry for entry in state.log_history if "eval_loss" in entry]
     return {
         "steps": state.global_step,
-        "losses": [[entry["step"], round(entry["loss"], 4)] for entry in state.log_history if "loss" in entry],
-        "measured": [
-            {
-                name.removeprefix("eval_"): value
-                for name, value in entry.items()
-                if name in ("step", "eval_loss") or "auc" in name
-            }
-            for entry in evaluations
-        ],
+        "log": [entry for entry in state.log_history if "loss" in entry or "eval_loss" in entry],
         "versions": {name: version(name) for name in ("torch", "transformers", "accelerate")},
     }
 

@@ -52,7 +52,9 @@ def inside(engine: Engine, image: str, program: str) -> Any:
     """Run Python in the image as Lambda would: nobody's user, a read-only file system, no network, no capability."""
     limits = ["--user", "65534", "--read-only", "--cap-drop", "ALL", "--network", "none"]
     python = ["--entrypoint", "python3", image, "-c", program]
-    return json.loads(engine.run("run", "--rm", *limits, "--env", "PYTHONPATH=/opt/python:/var/task", *python).splitlines()[-1])
+    return json.loads(
+        engine.run("run", "--rm", *limits, "--env", "PYTHONPATH=/opt/python:/var/task", *python).splitlines()[-1]
+    )
 
 
 def test_it_holds_no_torch_and_no_hub_client(engine: Engine, image: str) -> None:

@@ -35,7 +35,7 @@ BRIEFLY: dict[str, Any] = {
 FILLING = ["the", "a", "is", "this", "that", "of", "in", "code", "test", "release", "today", "please", "you", "we"]
 
 
-def _sentences(number: int, seed: int) -> list[tuple[str, int]]:
+def sentences(number: int, seed: int) -> list[tuple[str, int]]:
     """Return texts, half of which one word makes toxic."""
     chance = random.Random(seed)  # noqa: S311 - toy data, not a secret
     made = []
@@ -47,17 +47,11 @@ def _sentences(number: int, seed: int) -> list[tuple[str, int]]:
 
 
 @pytest.fixture(scope="session")
-def sentences() -> Callable[..., list[tuple[str, int]]]:
-    """Make a number of texts; a seed gives the same ones."""
-    return _sentences
-
-
-@pytest.fixture(scope="session")
 def messages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """160 rows of train and 40 of dev, from two sources."""
     rows = [
         {"text": text, "label": label, "source": "ab"[place // 2 % 2], "split": "dev" if place >= 160 else "train"}
-        for place, (text, label) in enumerate(_sentences(200, seed=1))
+        for place, (text, label) in enumerate(sentences(200, seed=1))
     ]
     path = tmp_path_factory.mktemp("data") / "messages.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -68,7 +62,7 @@ def messages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A classifier with random weights; without dropout it learns the same however batches are divided."""
     folder = tmp_path_factory.mktemp("base")
-    tokenizer = train_tokenizer((text for text, _ in _sentences(400, seed=2)), 320)
+    tokenizer = train_tokenizer((text for text, _ in sentences(400, seed=2)), 320)
     torch.manual_seed(1)
     config = RobertaConfig(
         vocab_size=len(tokenizer),
@@ -114,7 +108,7 @@ def text_files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """A pattern for two compressed files of 120 lines each."""
     folder = tmp_path_factory.mktemp("corpus")
     for part in (1, 2):
-        lines = "".join(text + "\n" for text, _ in _sentences(120, seed=part))
+        lines = "".join(text + "\n" for text, _ in sentences(120, seed=part))
         (folder / f"part.{part}.txt.xz").write_bytes(lzma.compress(lines.encode()))
     return [str(folder / "part.*.xz")]
 
@@ -130,25 +124,15 @@ def finetune_options(messages: Path, base: Path, tmp_path: Path) -> Callable[...
     return options
 
 
-@pytest.fixture(scope="session")
-def run_command() -> Callable[..., Result]:
-    """Run one of the commands, with its arguments, as its own process would."""
+def run_command(*arguments: object) -> Result:
+    """Run one of the commands with its arguments."""
     app = typer.Typer()
     for command in (pretrain, finetune, distill, convert):
         app.command()(command)
-
-    def run(*arguments: object) -> Result:
-        return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-    return run
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-@pytest.fixture(scope="session")
-def equal() -> Callable[[Path, Path], bool]:
+def equal(first: Path, second: Path) -> bool:
     """Whether two checkpoints have the same weights, bit for bit."""
-
-    def same(first: Path, second: Path) -> bool:
-        ours, theirs = (load_file(folder / "model.safetensors") for folder in (first, second))
-        return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
-
-    return same
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (first, second))
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)

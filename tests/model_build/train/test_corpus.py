@@ -10,9 +10,9 @@ from transformers import AutoTokenizer
 
 from model_build.errors import ModelBuildError
 from model_build.train import corpus
+from tests.model_build.train.conftest import sentences
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -49,7 +49,7 @@ def test_a_long_text_becomes_several(tokenizer: Any, tmp_path: Path) -> None:
 
 
 def test_tokenizing_stops_in_time_and_continues(
-    tokenizer: Any, tmp_path: Path, sentences: Callable[..., list[tuple[str, int]]], monkeypatch: pytest.MonkeyPatch
+    tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(corpus, "PIECE", 20)
     lines = [text for text, _ in sentences(50, seed=9)]

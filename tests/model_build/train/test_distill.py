@@ -19,7 +19,7 @@ from model_build.torch_model import TorchModel
 from model_build.train import distill as distill_module
 from model_build.train.cli import DistillOptions
 from model_build.train.distill import NGRAMS, averaged, distill, out_of_fold
-from tests.model_build.train.conftest import BRIEFLY
+from tests.model_build.train.conftest import BRIEFLY, sentences
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,12 +96,6 @@ def test_a_teacher_is_asked_once(options: MakeOptions, teacher: Path, monkeypatc
     assert all(np.array_equal(before, after) for before, after in zip(first, saved(asked.out), strict=True))
 
 
-def test_a_teacher_that_is_named_twice_counts_once(options: MakeOptions) -> None:
-    asked = options(NGRAMS, NGRAMS)
-    assert distill(asked)
-    assert [name for name, _ in teachers_in(asked.out / "training.json")] == [NGRAMS]
-
-
 def test_two_teachers_of_one_name_are_both_recorded(options: MakeOptions, teacher: Path, tmp_path: Path) -> None:
     other = shutil.copytree(teacher, tmp_path / teacher.name)
     model = RobertaForSequenceClassification.from_pretrained(teacher)
@@ -129,18 +123,13 @@ def test_the_first_teacher_is_the_base_if_none_is_named(options: MakeOptions, te
         distill(options(base=""))
 
 
-def test_a_file_that_is_missing_is_named(options: MakeOptions, tmp_path: Path) -> None:
-    with pytest.raises(ModelBuildError, match=r"none\.jsonl cannot be read"):
-        distill(options(NGRAMS, data=tmp_path / "none.jsonl"))
-
-
 def test_teachers_are_averaged_by_their_logits() -> None:
     first, second = (np.array(values, dtype=np.float32) for values in ([0.5, 0.9, 1.0], [0.5, 0.1, 1.0]))
     assert averaged([first, second]) == pytest.approx([0.5, 0.5, 0.9999], abs=1e-5)
     assert averaged([first]) == pytest.approx([0.5, 0.9, 0.9999], abs=1e-5)
 
 
-def test_ngrams_score_texts_that_they_have_not_seen(sentences: Callable[..., list[tuple[str, int]]]) -> None:
+def test_ngrams_score_texts_that_they_have_not_seen() -> None:
     texts, labels = (list(column) for column in zip(*sentences(200, seed=6), strict=True))
     scores = out_of_fold(texts, labels, seed=1)
     assert ((scores > 0.5) == np.array(labels)).mean() > 0.95

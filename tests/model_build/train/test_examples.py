@@ -8,24 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, DataCollatorWithPadding
 
 from model_build.data import Row
 from model_build.errors import ModelBuildError
-from model_build.train.examples import Augmentation, Collator, Examples, Mixture
+from model_build.train.examples import Augmentation, Examples, mixture
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 ROWS = [Row(f"text {index}", index % 2, "large" if index < 20 else "small") for index in range(24)]
-NONE: dict[str, Any] = {
-    "typos": 0.0,
-    "stars": 0.0,
-    "spaced_letters": 0.0,
-    "no_punctuation": 0.0,
-    "capitals": 0.0,
-    "surrounded": 0.0,
-}
+VARIATIONS = ("typos", "stars", "spaced_letters", "no_punctuation", "capitals", "surrounded")
+NONE: dict[str, Any] = dict.fromkeys(VARIATIONS, 0.0)
 
 
 def seeded(number: int) -> list[Random]:
@@ -39,25 +33,24 @@ def tokenizer(base: Path) -> Any:
 
 
 def test_a_cap_holds_for_each_label_of_a_source() -> None:
-    mixture = Mixture.parse(["large=3"], ["small=2"])
-    used = mixture.indices(ROWS, seed=1)
+    used = mixture(ROWS, ["large=3"], ["small=2"], seed=1)
     assert Counter((ROWS[index].source, ROWS[index].label) for index in used) == {
         ("large", 0): 3,
         ("large", 1): 3,
         ("small", 0): 4,
         ("small", 1): 4,
     }
-    assert used == mixture.indices(ROWS, seed=1)
-    assert used != mixture.indices(ROWS, seed=2)
+    assert used == mixture(ROWS, ["large=3"], ["small=2"], seed=1)
+    assert used != mixture(ROWS, ["large=3"], ["small=2"], seed=2)
 
 
 def test_without_a_mixture_every_row_is_used_once() -> None:
-    assert sorted(Mixture().indices(ROWS, seed=1)) == list(range(len(ROWS)))
+    assert sorted(mixture(ROWS, [], [], seed=1)) == list(range(len(ROWS)))
 
 
 def test_a_mixture_of_unknown_sources_is_refused() -> None:
     with pytest.raises(ModelBuildError, match="no row is from other"):
-        Mixture({"other": 3}).indices(ROWS, seed=1)
+        mixture(ROWS, ["other=3"], [], seed=1)
 
 
 def test_texts_are_folded_as_the_bot_folds_them(tokenizer: Any) -> None:
@@ -89,7 +82,7 @@ def test_long_texts_are_cut(tokenizer: Any) -> None:
 def test_a_batch_is_padded_and_has_the_teachers_probabilities(tokenizer: Any) -> None:
     soft = np.array([0.25, 0.75], dtype=np.float32)
     examples = Examples([Row("the code", 0), Row("a", 1)], tokenizer, 32, soft=soft)
-    batch = Collator(tokenizer)([examples[0], examples[1]])
+    batch = DataCollatorWithPadding(tokenizer)([examples[0], examples[1]])
     assert batch["input_ids"].shape == batch["attention_mask"].shape == (2, 5)
     assert batch["input_ids"][1, -1] == tokenizer.pad_token_id
     assert batch["attention_mask"].tolist() == [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]

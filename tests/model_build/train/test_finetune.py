@@ -14,6 +14,7 @@ from transformers import RobertaModel
 
 from model_build.errors import ModelBuildError
 from model_build.train.finetune import Targets, finetune
+from tests.model_build.train.conftest import equal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from model_build.train.cli import FinetuneOptions
 
-    Equal = Callable[[Path, Path], bool]
     MakeOptions = Callable[..., FinetuneOptions]
 
 # Checkpoints are a tenth of a second apart here, which makes the warning true and harmless.
@@ -36,15 +36,15 @@ def test_it_learns_to_tell_messages_apart(finetune_options: MakeOptions, schedul
     options = finetune_options(max_steps=150, lr_scheduler_type=schedule, eval_steps=150)
     assert finetune(options)
     record = json.loads((options.out / "training.json").read_text())
-    assert record["measured"][-1]["auc_mean_of_sources"] > 0.95
-    assert set(record["measured"][-1]) >= {"auc", "auc_a", "auc_b", "loss", "step"}
+    assert record["log"][-1]["eval_auc_mean_of_sources"] > 0.95
+    assert set(record["log"][-1]) >= {"eval_auc", "eval_auc_a", "eval_auc_b", "eval_loss", "step"}
     assert record["lr_scheduler_type"] == schedule
     assert record["data"]["rows"] == 160
     assert str(options.out) not in json.dumps(record)
     assert not (options.out / "training_args.bin").exists()
 
 
-def test_a_seed_gives_the_same_model(finetune_options: MakeOptions, equal: Equal, tmp_path: Path) -> None:
+def test_a_seed_gives_the_same_model(finetune_options: MakeOptions, tmp_path: Path) -> None:
     outs = []
     for name, seed in (("first", 1), ("second", 1), ("third", 2)):
         outs.append(tmp_path / name)
@@ -64,9 +64,7 @@ def test_the_batches_of_a_step_are_averaged(finetune_options: MakeOptions, tmp_p
     assert max(float((first[name] - second[name]).abs().max()) for name in first) < 1e-4
 
 
-def test_a_new_head_depends_on_the_seed(
-    finetune_options: MakeOptions, base: Path, equal: Equal, tmp_path: Path
-) -> None:
+def test_a_new_head_depends_on_the_seed(finetune_options: MakeOptions, base: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(base, tmp_path / "encoder")
     RobertaModel.from_pretrained(base).save_pretrained(folder)
     for name in ("first", "second"):
@@ -133,12 +131,6 @@ def test_data_that_teach_nothing_are_refused(
 def test_more_tokens_than_the_base_can_read_are_refused(finetune_options: MakeOptions) -> None:
     with pytest.raises(ModelBuildError, match="--max-length 96 is more than the 64 tokens the base can read"):
         finetune(finetune_options(max_length=96))
-
-
-def test_without_a_teacher_the_loss_is_cross_entropy() -> None:
-    expected = functional.cross_entropy(LOGITS, LABELS)
-    assert Targets(alpha=0.0).loss(LOGITS, LABELS, SOFT) == expected
-    assert Targets(alpha=0.5).loss(LOGITS, LABELS, None) == expected
 
 
 def test_smoothed_labels() -> None:

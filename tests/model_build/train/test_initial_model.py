@@ -47,33 +47,27 @@ def test_a_student_begins_with_layers_of_its_base_and_can_be_saved(base: Path, t
     assert all(torch.equal(found[name], expected[name]) for name in found)
 
 
-def test_layers_of_a_distilbert() -> None:
+def test_layers_of_a_distilbert_and_layers_that_are_not_there(base: Path) -> None:
     config = DistilBertConfig(vocab_size=50, dim=32, n_layers=3, n_heads=2, hidden_dim=64, max_position_embeddings=32)
     model = DistilBertForSequenceClassification(config)
     keep_layers(model, (0, 2))
     assert len(model.distilbert.transformer.layer) == model.config.n_layers == 2
-
-
-def test_a_layer_that_the_base_does_not_have_is_refused(base: Path) -> None:
     with pytest.raises(ModelBuildError, match="the base has the layers 0 to 1, not 4"):
         load(str(base), layers=(0, 4))
 
 
 def test_a_classifier_of_other_labels_gets_a_new_head(base: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(base, tmp_path / "three")
-    three = RobertaForSequenceClassification.from_pretrained(base, num_labels=3, ignore_mismatched_sizes=True)
+    three = RobertaForSequenceClassification.from_pretrained(
+        base, num_labels=3, problem_type="multi_label_classification", ignore_mismatched_sizes=True
+    )
     three.save_pretrained(folder)
     initial = load(str(folder))
     assert initial.model.config.id2label == {0: "NOT_TOXIC", 1: "TOXIC"}
+    assert initial.model.config.problem_type == "single_label_classification"
     assert initial.model(torch.tensor([[0, 7, 2]])).logits.shape == (1, 2)
     assert initial.origin["revision"].startswith("sha256:")
     assert str(tmp_path) not in str(initial.origin)
-
-
-def test_labels_that_did_not_exclude_each_other_do_afterwards(base: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(base, tmp_path / "several")
-    AutoConfig.from_pretrained(base, problem_type="multi_label_classification").save_pretrained(folder)
-    assert load(str(folder)).model.config.problem_type == "single_label_classification"
 
 
 @pytest.mark.parametrize(

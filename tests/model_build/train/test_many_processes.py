@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 from model_build.train.finetune import finetune
-from tests.model_build.train.conftest import BRIEFLY
+from tests.model_build.train.conftest import BRIEFLY, equal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,9 +56,7 @@ def environment() -> dict[str, str]:
     }
 
 
-def test_a_killed_process_resumes(
-    finetune_options: MakeOptions, equal: Callable[[Path, Path], bool], tmp_path: Path
-) -> None:
+def test_a_killed_process_resumes(finetune_options: MakeOptions, tmp_path: Path) -> None:
     options = finetune_options(max_steps=60, save_steps=8)
     program = [sys.executable, "-m", "model_build", *command(options)]
     # With another number of threads sums are rounded differently.

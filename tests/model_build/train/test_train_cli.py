@@ -10,16 +10,13 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from model_build.errors import ModelBuildError
 from model_build.train.cli import EXIT_UNFINISHED
+from tests.model_build.train.conftest import run_command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
-
-    from typer.testing import Result
 
     from tests.model_build.conftest import Built
 
-    Run = Callable[..., Result]
 
 pytestmark = pytest.mark.filterwarnings("ignore:mtime may not be reliable:UserWarning")
 BRIEFLY = ("--max-steps", 2, "--per-device-train-batch-size", 8, "--max-length", 32, "--use-cpu")
@@ -30,9 +27,7 @@ def record(folder: Path) -> dict[str, Any]:
     return found
 
 
-def test_finetune_stops_with_its_own_status_and_resumes(
-    run_command: Run, messages: Path, base: Path, tmp_path: Path
-) -> None:
+def test_finetune_stops_with_its_own_status_and_resumes(messages: Path, base: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = ("finetune", "--data", messages, "--base", base, "--out", out, *BRIEFLY, "--cap", "a=7", "--times", "b=2")
     assert run_command(*command, "--max-minutes", 1e-6).exit_code == EXIT_UNFINISHED == 75
@@ -43,9 +38,7 @@ def test_finetune_stops_with_its_own_status_and_resumes(
     assert AutoConfig.from_pretrained(out).id2label == {0: "NOT_TOXIC", 1: "TOXIC"}
 
 
-def test_pretrain_convert_and_distill_one_after_the_other(
-    run_command: Run, messages: Path, base: Path, tmp_path: Path
-) -> None:
+def test_pretrain_convert_and_distill_one_after_the_other(messages: Path, base: Path, tmp_path: Path) -> None:
     encoder, wide, student = (tmp_path / name for name in ("encoder", "wide", "student"))
     assert run_command("pretrain", "--data", messages, "--base", base, "--out", encoder, *BRIEFLY).exit_code == 0
     assert record(encoder)["stage"] == "pretrain"
@@ -58,16 +51,7 @@ def test_pretrain_convert_and_distill_one_after_the_other(
     assert AutoModelForSequenceClassification.from_pretrained(student).config.num_hidden_layers == 1
 
 
-def test_a_teacher_is_the_base_if_none_is_named(run_command: Run, messages: Path, base: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    command = ("distill", "--data", messages, "--out", out, "--teacher", base, "--toxic-labels", "LABEL_1", *BRIEFLY)
-    assert run_command(*command).exit_code == 0
-    assert record(out)["base"]["name"] == f"local folder {base.name}"
-
-
-def test_a_model_directory_must_be_converted_before_it_can_teach(
-    run_command: Run, built: Built, messages: Path, tmp_path: Path
-) -> None:
+def test_a_model_directory_must_be_converted_before_it_can_teach(built: Built, messages: Path, tmp_path: Path) -> None:
     result = run_command("distill", "--data", messages, "--teacher", built.model, "--out", tmp_path / "out")
     assert isinstance(result.exception, ModelBuildError)
     assert "model_build convert" in str(result.exception)
@@ -91,14 +75,14 @@ def test_a_model_directory_must_be_converted_before_it_can_teach(
         ("--student-layers", "0,two"),
     ],
 )
-def test_an_option_that_makes_no_sense_is_named(run_command: Run, option: str, value: str) -> None:
+def test_an_option_that_makes_no_sense_is_named(option: str, value: str) -> None:
     result = run_command("distill", "--data", "d", "--teacher", "ngrams", "--out", "o", option, value)
     assert result.exit_code == 2
     assert option in result.output
 
 
 @pytest.mark.parametrize("command", ["pretrain", "finetune", "distill", "convert"])
-def test_help_says_what_a_command_does(run_command: Run, command: str) -> None:
+def test_help_says_what_a_command_does(command: str) -> None:
     result = run_command(command, "--help")
     assert result.exit_code == 0
     assert "--out" in result.output

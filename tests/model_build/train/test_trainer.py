@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from transformers import TrainerState
 
 from model_build.errors import ModelBuildError
 from model_build.train import trainer
 from model_build.train.finetune import finetune
+from tests.model_build.train.conftest import equal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,54 +22,26 @@ if TYPE_CHECKING:
 
     from model_build.train.cli import FinetuneOptions
 
-    Equal = Callable[[Path, Path], bool]
     MakeOptions = Callable[..., FinetuneOptions]
 
 pytestmark = pytest.mark.filterwarnings("ignore:mtime may not be reliable:UserWarning")
 
 
-class Texts:
-    epoch = -1
-
-    def __len__(self) -> int:
-        return 1000
-
-    def lengths(self) -> list[int]:
-        return [3 + index * 7 % 60 for index in range(1000)]
-
-    def begin_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-
-def sampler(seed: int = 1, epoch: float = 0.0, texts: Texts | None = None) -> trainer.LengthGroupedSampler:
-    args = SimpleNamespace(train_batch_size=5, gradient_accumulation_steps=2, world_size=1, seed=seed)
-    running: Any = SimpleNamespace(args=args, state=SimpleNamespace(epoch=epoch))
-    return trainer.LengthGroupedSampler(running, texts or Texts())
-
-
 def test_each_epoch_has_every_text_once_and_similar_lengths_together() -> None:
-    order, lengths = list(sampler()), Texts().lengths()
+    lengths = [3 + index * 7 % 60 for index in range(1000)]
+    epochs: list[int] = []
+    args = SimpleNamespace(train_batch_size=5, gradient_accumulation_steps=2, world_size=1, seed=1)
+    running: Any = SimpleNamespace(args=args, state=SimpleNamespace(epoch=2.4))
+    texts: Any = SimpleNamespace(lengths=lambda: lengths, begin_epoch=epochs.append)
+    order = list(trainer.LengthGroupedSampler(running, texts))
+    assert epochs == [2]
     assert sorted(order) == list(range(1000))
     steps = [[lengths[index] for index in order[start : start + 10]] for start in range(0, 1000, 10)]
     assert sum(max(step) - min(step) for step in steps) / len(steps) < 10
 
 
-def test_the_order_depends_on_seed_and_epoch_alone() -> None:
-    first = list(sampler())
-    torch.manual_seed(99)
-    assert list(sampler()) == first
-    assert list(sampler(epoch=1.0)) != first
-    assert list(sampler(seed=2)) != first
-
-
-def test_a_resumed_run_continues_in_its_epoch() -> None:
-    texts = Texts()
-    assert list(sampler(epoch=2.4, texts=texts)) == list(sampler(epoch=2.0))
-    assert texts.epoch == 2
-
-
 def test_a_killed_run_resumes_as_if_nothing_had_happened(
-    finetune_options: MakeOptions, equal: Equal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finetune_options: MakeOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     same = {"max_steps": 14, "augment": True}
     whole, cut = (
@@ -102,7 +74,7 @@ def test_a_killed_run_resumes_as_if_nothing_had_happened(
 
 
 def test_a_run_stops_in_time_and_the_same_command_resumes(
-    finetune_options: MakeOptions, equal: Equal, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finetune_options: MakeOptions, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = finetune_options(out=tmp_path / "whole")
     assert finetune(whole)
@@ -116,14 +88,7 @@ def test_a_run_stops_in_time_and_the_same_command_resumes(
     assert equal(whole.out, short.out)
 
 
-def test_a_resumed_run_saves_and_evaluates_as_often_as_it_is_told() -> None:
-    state = TrainerState(max_steps=9, save_steps=200, eval_steps=100, logging_steps=50)
-    told: Any = SimpleNamespace(save_steps=3, eval_steps=5, logging_steps=50)
-    trainer.TimeLimit(float("inf")).on_train_begin(told, state, SimpleNamespace())
-    assert (state.save_steps, state.eval_steps, state.logging_steps) == (3, 5, 50)
-
-
-def test_a_finished_run_stays_as_it_is(finetune_options: MakeOptions, equal: Equal, tmp_path: Path) -> None:
+def test_a_finished_run_stays_as_it_is(finetune_options: MakeOptions, tmp_path: Path) -> None:
     # This schedule has a rate at the last step: a step too many would move weights.
     options = finetune_options(lr_scheduler_type="constant")
     assert finetune(options)
@@ -160,18 +125,11 @@ def test_all_processes_stop_when_the_time_of_one_is_over(monkeypatch: pytest.Mon
     assert votes == [(0, torch.distributed.ReduceOp.MAX)]
 
 
-def test_another_configuration_in_the_same_folder_is_refused(finetune_options: MakeOptions) -> None:
-    options = finetune_options(max_steps=2)
-    assert finetune(options)
-    with pytest.raises(ModelBuildError, match="another augment, learning_rate, max_steps: pass the values that it"):
-        finetune(replace(options, learning_rate=1e-4, max_steps=4, augment=True))
-
-
-@pytest.mark.parametrize("changed", ["deepspeed", "tokenizer", "base"])
-def test_data_base_and_launcher_are_part_of_the_configuration(finetune_options: MakeOptions, changed: str) -> None:
+@pytest.mark.parametrize("changed", ["base", "deepspeed", "learning_rate", "tokenizer"])
+def test_another_configuration_in_the_same_folder_is_refused(finetune_options: MakeOptions, changed: str) -> None:
     options = finetune_options(max_steps=1)
     assert finetune(options)
     config = json.loads((options.out / "run.json").read_text())
     (options.out / "run.json").write_text(json.dumps(config | {changed: "another"}))
-    with pytest.raises(ModelBuildError, match=f"a run with another {changed}:"):
-        finetune(options)
+    with pytest.raises(ModelBuildError, match=f"a run with another {changed}, warmup_ratio: pass the values"):
+        finetune(replace(options, warmup_ratio=0.5))

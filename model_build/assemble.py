@@ -1,7 +1,7 @@
-"""Step 5: a work folder with all steps done comes in, a model directory that the bot accepts comes out.
+"""Step 5: measure all steps and put together a model directory that the bot accepts.
 
-It is put together beside its place, verified there by the bot's own classifier, and only then swapped in: a build
-that fails leaves what was there before.
+It is assembled beside its place, checked there by the bot's own classifier and swapped in at the end: a build that
+fails leaves the previous model as it was.
 """
 
 from __future__ import annotations
@@ -11,16 +11,15 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model_build import manifest, model_card, stage
-from model_build.checkpoint import Checkpoint
+from model_build import manifest, model_card
 from model_build.errors import ModelBuildError
-from model_build.verify import check_difference
+from model_build.measurement import measure
+from model_build.steps import FOLDERS, Checkpoint
+from model_build.verify import check_scores, check_weights
 from toxicity_bot.classifier import Classifier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-STEPS = ("exported", "fused", "quantized", "optimized")
 
 
 def assemble(
@@ -33,24 +32,25 @@ def assemble(
 ) -> None:
     """Write the model directory; raises ModelBuildError if its scores are not those of the checkpoint.
 
-    A text of more tokens than the window, or than the model can read, is served in several. `about` is what
-    `model_story.about` tells people of data, training and purpose.
+    Texts of more tokens than `window` are scored in several windows. `about` describes data, training and purpose for
+    the model card.
     """
     if out.exists() and any(out.iterdir()) and not (out / manifest.FILE_NAME).is_file():
         raise ModelBuildError(f"{out} holds other things than a model: pass an --out that is empty, new or a model's")
-    checkpoint = Checkpoint.read(work / STEPS[-1])
-    stages = [stage.measure(work / step) for step in STEPS]
-    print(stage.table(stages), flush=True)
+    last = work / FOLDERS[-1]
+    checkpoint = Checkpoint.read(last)
+    steps = [measure(work / folder) for folder in FOLDERS]
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as beside:
         new = Path(beside) / "new"
         new.mkdir()
         for name in manifest.SERVED_FILES:
-            shutil.copyfile(work / STEPS[-1] / name, new / name)
+            shutil.copyfile(last / name, new / name)
+        check_weights(new)
         served = _served_scores(checkpoint, new, threshold)
-        difference = check_difference(served, checkpoint.reference)
+        difference = check_scores(served, checkpoint.reference)
         measured = {
-            "steps": [one.as_json() for one in stages],
+            "steps": steps,
             "bytes": sum((new / name).stat().st_size for name in manifest.SERVED_FILES),
             "largest_difference_to_pytorch": round(difference, 6),
         }
@@ -63,7 +63,7 @@ def assemble(
 
 
 def _served_scores(checkpoint: Checkpoint, folder: Path, threshold: float) -> Mapping[str, float]:
-    """Score the reference texts as the bot will; until that is done, PyTorch's scores stand in for the self-test."""
+    """Score the reference texts with the bot's classifier, whose self-test accepts any score for now."""
     fields = manifest.describe(checkpoint, folder, threshold, checkpoint.reference, {})
     fields["reference"]["tolerance"] = 1.0
     manifest.write(folder, fields)
@@ -72,7 +72,7 @@ def _served_scores(checkpoint: Checkpoint, folder: Path, threshold: float) -> Ma
 
 
 def _swap(new: Path, out: Path, old: Path) -> None:
-    """Two renames on one file system: nothing is ever half copied, and the old directory returns if one fails."""
+    """Rename twice on one file system, so that nothing is half copied; restore the old directory if that fails."""
     if out.exists():
         out.rename(old)
     try:

@@ -1,4 +1,4 @@
-"""The one error that the build stage raises on purpose: its message says what, which one, and what would do."""
+"""The error that the build raises on purpose; its message says what is wrong, where, and what to do."""
 
 from __future__ import annotations
 

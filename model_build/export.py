@@ -1,8 +1,4 @@
-"""Step 1: a checkpoint comes in, the ONNX graph of its serving form at full precision and its tokenizer come out.
-
-Optimum exports. Also writes down what the later steps must know, with PyTorch's scores of the reference texts, so that
-none of them needs torch.
-"""
+"""Step 1: export a checkpoint to ONNX at full precision with Optimum, with its tokenizer and PyTorch's scores."""
 
 from __future__ import annotations
 
@@ -16,10 +12,9 @@ import onnx
 import torch
 from optimum.exporters.onnx import onnx_export_from_model
 
-from model_build.checkpoint import Checkpoint
 from model_build.errors import ModelBuildError
-from model_build.reference import TEXTS
 from model_build.serving_form import to_serving_form
+from model_build.steps import REFERENCE_TEXTS, Checkpoint
 from model_build.torch_model import TorchModel
 
 if TYPE_CHECKING:
@@ -28,34 +23,29 @@ if TYPE_CHECKING:
 
     from model_build.source import Source
 
-EXACT = 1e-5  # of toxicity; 32-bit rounding leaves about 1e-7
-OPSET = 18  # the newest that both the exporter's tracer writes and onnxruntime's fusions know
+EXACT = 1e-5  # of toxicity; 32-bit rounding causes about 1e-7
+OPSET = 18  # the newest that the exporter's tracer writes and onnxruntime's fusions support
+PACKAGES = ("torch", "transformers", "tokenizers", "optimum", "optimum-onnx")
 
 
-def export(source: Source, folder: Path, toxic: Sequence[str] = ()) -> Checkpoint:
+def export(source: Source, folder: Path, toxic: Sequence[str] = ()) -> None:
     """Write model.onnx, tokenizer.json and checkpoint.json into `folder`."""
     print(f"export: reading {source.name} ({source.revision})", flush=True)
     model = TorchModel(source, toxic)
     parameters = sum(parameter.numel() for parameter in model.module.parameters())
-    reference = dict(zip(TEXTS, model.toxicities(TEXTS), strict=True))
+    expected = model.toxicities(REFERENCE_TEXTS)
     to_serving_form(model.module)
-    difference = max(
-        abs(found - expected) for found, expected in zip(model.toxicities(TEXTS), reference.values(), strict=True)
-    )
+    found = model.toxicities(REFERENCE_TEXTS)
+    difference = max(abs(one - other) for one, other in zip(found, expected, strict=True))
     if not difference <= EXACT:
         raise ModelBuildError(
-            f"the serving form differs by {difference:.1e} from the checkpoint: "
+            f"the model rewritten for serving scores {difference:.1e} apart from the checkpoint: "
             "install the versions of requirements/build.txt"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    _trace(model, folder)
-    backend = model.tokenizer.backend_tokenizer
-    backend.no_truncation()
-    backend.no_padding()
-    # Without the indentation that it would be saved with, half the bytes to read at every start.
-    compact = json.dumps(json.loads(backend.to_str()), ensure_ascii=False, separators=(",", ":"))
-    (folder / "tokenizer.json").write_text(compact, encoding="utf-8")
-    checkpoint = Checkpoint(
+    _write_graph(model, folder)
+    _write_tokenizer(model, folder)
+    Checkpoint(
         source=source.name,
         revision=source.revision,
         licence=source.licence,
@@ -73,25 +63,32 @@ def export(source: Source, folder: Path, toxic: Sequence[str] = ()) -> Checkpoin
         heads=model.config.num_attention_heads,
         hidden_size=model.config.hidden_size,
         parameters=parameters,
-        reference=reference,
-        versions={name: version(name) for name in ("torch", "transformers", "tokenizers", "optimum", "optimum-onnx")},
-    )
-    checkpoint.write(folder)
+        reference=dict(zip(REFERENCE_TEXTS, expected, strict=True)),
+        versions={name: version(name) for name in PACKAGES},
+    ).write(folder)
     print(
-        f"export: {checkpoint.parameters:,} parameters, toxic labels: {', '.join(checkpoint.toxic_labels)}, "
-        f"serving form within {difference:.1e}",
+        f"export: {parameters:,} parameters, toxic labels: {', '.join(model.toxic_labels)}, "
+        f"scores within {difference:.1e} of the checkpoint",
         flush=True,
     )
-    return checkpoint
 
 
-def _trace(model: TorchModel, folder: Path) -> None:
+def _write_graph(model: TorchModel, folder: Path) -> None:
     logging.getLogger("optimum").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        # Shapes that tracing turns into constants are checked by comparing scores, not by reading warnings.
+        # The tracer warns that it turns shapes into constants; comparing scores shows whether any of them matters.
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
         onnx_export_from_model(model.module, folder, task="text-classification", opset=OPSET, do_validation=False)
+
+
+def _write_tokenizer(model: TorchModel, folder: Path) -> None:
+    backend = model.tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    # Without indentation: half the bytes to read at every start.
+    compact = json.dumps(json.loads(backend.to_str()), ensure_ascii=False, separators=(",", ":"))
+    (folder / "tokenizer.json").write_text(compact, encoding="utf-8")
 
 
 def _input_names(path: Path) -> list[str]:

@@ -1,7 +1,6 @@
-"""A folder or the id of a model on the Hugging Face hub comes in, a local folder with the checkpoint comes out.
+"""Find a checkpoint in a folder or on the Hugging Face hub, and which of its labels mean "toxic".
 
-Only weights, JSON and tokenizer files are fetched, safetensors before pickles, and no code of a repository is ever
-run. What was found is recorded with its exact revision.
+Only weights, JSON and tokenizer files are downloaded, safetensors rather than pickles. No code of a repository is run.
 """
 
 from __future__ import annotations
@@ -10,13 +9,16 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from model_build.errors import ModelBuildError
 
-# What is fetched at most: no scripts, no weights of other frameworks.
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 DESCRIPTION_FILES = ["*.json", "merges.txt", "vocab.txt"]
 SAFE_WEIGHTS = ["*.safetensors"]
 PICKLED_WEIGHTS = ["pytorch_model*.bin"]  # read with torch's weights-only unpickler
@@ -24,10 +26,17 @@ PICKLED_WEIGHTS = ["pytorch_model*.bin"]  # read with torch's weights-only unpic
 # Checkpoints whose labels have no names. This one was trained on `tweets_hate_speech_detection`, where 1 is hate.
 KNOWN_TOXIC_LABELS = {"mrm8488/distilroberta-finetuned-tweets-hate-speech": ("LABEL_1",)}
 
+# "not_toxic", "non-hate", "nothate" and "inoffensive" name the opposite of what they contain.
+TOXIC_NAME = re.compile(
+    r"(?P<negation>not|non|no|un|in)?[\W_]*"
+    r"(?:toxic|hate|offens|insult|obscen|threat|abus|harass|bully|slur|profan|identity_attack|racis|sexis)",
+    re.IGNORECASE,
+)
+
 
 @dataclass(frozen=True)
 class Source:
-    """A checkpoint on this machine: `name` and `revision` say where it is from without naming a path."""
+    """A checkpoint on this machine; `name` and `revision` identify it without a path."""
 
     folder: Path
     name: str
@@ -37,7 +46,7 @@ class Source:
 
 
 def locate(source: str, revision: str | None = None, name: str = "", licence: str = "") -> Source:
-    """Return the checkpoint; raises ModelBuildError if it cannot be had or has no weights."""
+    """Return the checkpoint; raises ModelBuildError if it cannot be found or has no weights."""
     folder = Path(source)
     if folder.is_dir():
         weights = _weights(folder)
@@ -62,8 +71,25 @@ def locate(source: str, revision: str | None = None, name: str = "", licence: st
     )
 
 
+def toxic_labels(labels: Sequence[str], given: Sequence[str], activation: str) -> tuple[str, ...]:
+    """Return the labels in `given` or, if that is empty, those whose names say that they are toxic.
+
+    Raises ModelBuildError if no name says so: with LABEL_0 and LABEL_1, a wrong guess would invert every verdict.
+    """
+    if unknown := sorted(set(given) - set(labels)):
+        raise ModelBuildError(f"--toxic-labels names {', '.join(unknown)}; the checkpoint has {', '.join(labels)}")
+    chosen = tuple(label for label in labels if (label in given if given else _sounds_toxic(label)))
+    if not chosen:
+        raise ModelBuildError(
+            f"none of the labels {', '.join(labels)} says that it is toxic: pass --toxic-labels NAME,.."
+        )
+    if activation == "softmax" and len(chosen) == len(labels):
+        raise ModelBuildError(f"all of the labels {', '.join(labels)} would be toxic: pass --toxic-labels NAME,..")
+    return chosen
+
+
 def is_model_directory(folder: Path) -> bool:
-    """Whether a folder is what the bot serves, rather than a checkpoint."""
+    """Whether a folder holds a model as the bot serves it, rather than a checkpoint."""
     return (folder / "model.json").is_file()
 
 
@@ -71,6 +97,11 @@ def sha256(path: Path) -> str:
     """Return the checksum of a file as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sounds_toxic(label: str) -> bool:
+    found = TOXIC_NAME.search(label)
+    return found is not None and not found["negation"]
 
 
 def _download(repository: str, revision: str | None, patterns: list[str]) -> Path:
@@ -88,9 +119,7 @@ def _download(repository: str, revision: str | None, patterns: list[str]) -> Pat
 
 def _weights(folder: Path) -> list[Path]:
     if is_model_directory(folder):
-        raise ModelBuildError(
-            f"{folder} is a model directory: `python -m model_build convert` makes a checkpoint of it"
-        )
+        raise ModelBuildError(f"{folder} is a model directory: python -m model_build convert makes a checkpoint of it")
     if not (folder / "config.json").is_file():
         raise ModelBuildError(f"{folder} has no config.json, so it is no transformers checkpoint: pass another folder")
     if not (found := sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))):

@@ -17,8 +17,8 @@ import transformers
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from model_build.errors import ModelBuildError
-from model_build.labels import toxic_labels
 from model_build.serving_form import FAMILIES, first_position
+from model_build.source import toxic_labels
 from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:

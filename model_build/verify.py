@@ -1,14 +1,16 @@
-"""A model directory comes in; whether it is what was built, and scores as it did, comes out.
-
-Checksums find what sizes do not. With the checkpoint at hand its scores are compared with PyTorch's as well.
-"""
+"""Verify that a model directory is what was built: checksums, the range of its weights, and its reference scores."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
 from model_build import manifest
 from model_build.errors import ModelBuildError
+from model_build.optimize import PRODUCTS
 from model_build.source import sha256
 from toxicity_bot.classifier import Classifier
 from toxicity_bot.errors import ModelError
@@ -17,13 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-# Of toxicity between the served model and PyTorch at full precision, on one text: int8 costs up to 0.05 where a model
-# is unsure, a wrong tokenizer or a label turned round costs several tenths.
+# Largest difference of toxicity between the served model and PyTorch at full precision, on one text: quantization
+# costs up to 0.05 where a model is unsure, a wrong tokenizer or inverted labels cost several tenths.
 LARGEST_DIFFERENCE = 0.1
+
+# CPUs with AVX2 but without VNNI, which is all that Lambda promises, add two products of an unsigned activation and a
+# signed weight in 16 bits, and cut off what is more: 2 * 255 * 127 > 32,767 >= 2 * 255 * 64.
+LARGEST_WEIGHT = 64
 
 
 def verify(folder: Path) -> Classifier:
-    """Check every checksum and every reference score; return the classifier, ready to use."""
+    """Check checksums, weights and reference scores; return the classifier. Raises ModelBuildError if one is wrong."""
     fields = manifest.read(folder)
     for name, facts in fields["files"].items():
         if not (folder / name).is_file():
@@ -34,18 +40,36 @@ def verify(folder: Path) -> Classifier:
                 "it was changed or damaged after the build; build the model again"
             )
     print(f"verify: checksums of {', '.join(fields['files'])} agree", flush=True)
+    print(f"verify: {check_weights(folder)} matrices have 7-bit weights", flush=True)
     try:
         classifier = Classifier(folder)
     except ModelError as error:
         raise ModelBuildError(str(error)) from error
     recorded = {score["text"]: score["toxicity"] for score in fields["reference"]["scores"]}
-    found_scores = {text: classifier.toxicity(text) for text in recorded}
-    difference = check_difference(found_scores, recorded, fields["reference"]["tolerance"])
+    scores = {text: classifier.toxicity(text) for text in recorded}
+    difference = check_scores(scores, recorded, fields["reference"]["tolerance"])
     print(f"verify: {len(recorded)} reference scores agree within {difference:.6f}", flush=True)
     return classifier
 
 
-def check_difference(
+def check_weights(folder: Path) -> int:
+    """Return the number of 8-bit matrices; raises ModelBuildError if products of one can overflow without VNNI."""
+    graph = onnx.load(folder / "model.onnx").graph
+    names = {node.input[1] for node in graph.node if node.op_type in PRODUCTS}
+    weights = [tensor for tensor in graph.initializer if tensor.name in names]
+    for tensor in weights:
+        largest = int(np.abs(numpy_helper.to_array(tensor).astype(np.int32)).max())
+        if tensor.data_type != onnx.TensorProto.INT8 or largest > LARGEST_WEIGHT:
+            raise ModelBuildError(
+                f"{tensor.name} has the weight {largest}, more than 7 bits: 8-bit products overflow on CPUs without "
+                "VNNI; quantize it with a reduced range"
+            )
+    if not weights:
+        raise ModelBuildError(f"{folder / 'model.onnx'} multiplies no 8-bit matrix: quantize it first")
+    return len(weights)
+
+
+def check_scores(
     found: Mapping[str, float], expected: Mapping[str, float], tolerance: float = LARGEST_DIFFERENCE
 ) -> float:
     """Return the largest difference; raises ModelBuildError, naming the reference text, if it is over the tolerance."""

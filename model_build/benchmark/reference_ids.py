@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from model_build.reference import TEXTS
+from model_build.steps import REFERENCE_TEXTS as TEXTS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,6 +6,7 @@ averaged by their logits. A teacher is any sequence classifier, or a linear mode
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,8 +63,8 @@ def distill(options: DistillOptions) -> bool:
         "teachers": [[name if name == NGRAMS else locate(name).name, file.stem] for name, file in files.items()]
     }
     layers = tuple(int(layer) for layer in options.student_layers.split(",") if layer)
-    teaching = Teaching(options.base or _base(options.teacher), score, probabilities, targets, described, layers)
-    return finetune(options, teaching)
+    options = replace(options, base=options.base or _base(options.teacher))
+    return finetune(options, Teaching(score, probabilities, targets, described, layers))
 
 
 def averaged(each: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:

@@ -64,13 +64,12 @@ class Targets:
 
 @dataclass(frozen=True)
 class Teaching:
-    """How distillation changes fine-tuning: the base, the layers of it that a student begins with, the targets.
+    """How distillation changes fine-tuning: the targets, and the layers of the base that a student begins with.
 
     `score` has the teachers score the rows, in one process. `probabilities` then returns, in every process, the
     probability of toxic for each row, (rows,), or None if time was over before all were known.
     """
 
-    base: str
     score: Callable[[Sequence[Row]], None]
     probabilities: Callable[[], npt.NDArray[np.float32] | None]
     targets: Targets
@@ -151,8 +150,7 @@ def finetune(options: FinetuneOptions, teaching: Teaching | None = None) -> bool
             trainer.say("Stopped before the teachers had scored all rows: the same command resumes.")
             return False
     set_seed(options.seed)  # a new head is random
-    base, layers = (teaching.base, teaching.layers) if teaching else (options.base, ())
-    initial = load(base, options.revision, options.tokenizer, layers)
+    initial = load(options.base, options.revision, options.tokenizer, teaching.layers if teaching else ())
     initial.check_length(options.max_length)
     freeze(initial.model, options.freeze_layers)
     used = mixture(rows, options.cap, options.times, options.seed)

@@ -1,4 +1,4 @@
-"""A tiny checkpoint of RoBERTa's kind, trained for a second, and the model directory that is built from it once."""
+"""A tiny RoBERTa checkpoint that is trained for a second, and the model directory that is built from it once."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 import transformers
 from tokenizers import ByteLevelBPETokenizer
 
-from model_build.__main__ import main
-from model_build.reference import TEXTS
+from model_build.build import build
+from model_build.steps import REFERENCE_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ LAYERS = 2
 
 @dataclass(frozen=True)
 class Built:
-    """The checkpoint, what each step left, and the model directory."""
+    """The checkpoint, the folder with the result of each step, and the model directory."""
 
     checkpoint: Path
     work: Path
@@ -35,7 +35,9 @@ class Built:
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoint")
     tokenizer = ByteLevelBPETokenizer()
-    tokenizer.train_from_iterator(TEXTS, vocab_size=400, min_frequency=1, special_tokens=SPECIAL, show_progress=False)
+    tokenizer.train_from_iterator(
+        REFERENCE_TEXTS, vocab_size=400, min_frequency=1, special_tokens=SPECIAL, show_progress=False
+    )
     tokenizer.save_model(str(folder))  # vocab.json and merges.txt, as older hub repositories have them
     config = transformers.RobertaConfig(
         vocab_size=tokenizer.get_vocab_size(),
@@ -53,7 +55,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     torch.manual_seed(1)
     module = transformers.RobertaForSequenceClassification(config)
-    _memorize(module, [[0, *tokenizer.encode(text).ids, 2] for text in TEXTS])
+    _memorize(module, [[0, *tokenizer.encode(text).ids, 2] for text in REFERENCE_TEXTS])
     module.save_pretrained(folder)
     return folder
 
@@ -78,6 +80,6 @@ def _memorize(module: Any, texts: list[list[int]]) -> None:
 @pytest.fixture(scope="session")
 def built(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
     folder = tmp_path_factory.mktemp("built")
-    arguments = ["--source", str(checkpoint), "--work", str(folder / "work"), "--out", str(folder / "model")]
-    assert main([*arguments, "--name", "tiny", "--licence", "MIT", "--threshold", "0.6"]) == 0
-    return Built(checkpoint, folder / "work", folder / "model")
+    work = folder / "work"
+    model = build(str(checkpoint), folder / "model", name="tiny", licence="MIT", threshold=0.6, work=work)
+    return Built(checkpoint, work, model)

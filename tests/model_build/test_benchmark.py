@@ -25,7 +25,7 @@ from model_build.benchmark.rounds import FEWEST_ROUNDS, WARM_UP_ROUNDS, Row, mea
 from model_build.benchmark.runtime_process import THREAD_VARIABLES, RuntimeProcess
 from model_build.benchmark.served import Ours
 from model_build.errors import ModelBuildError
-from model_build.reference import TEXTS
+from model_build.steps import REFERENCE_TEXTS as TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The serving form is the same classifier: for every architecture, with padding, and built end to end."""
+"""The classifier that is rewritten for serving scores as before: every architecture, padded batches, a whole build."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import torch
 import transformers
 from tokenizers import BertWordPieceTokenizer
 
-from model_build.__main__ import main
+from model_build.build import build
 from model_build.errors import ModelBuildError
-from model_build.reference import TEXTS
 from model_build.serving_form import to_serving_form
+from model_build.steps import REFERENCE_TEXTS
 from toxicity_bot.classifier import Classifier
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def test_other_architectures_are_built_and_served(
 ) -> None:
     checkpoint = tmp_path / "checkpoint"
     word_pieces = BertWordPieceTokenizer()
-    word_pieces.train_from_iterator(TEXTS, vocab_size=300, min_frequency=1, show_progress=False)
+    word_pieces.train_from_iterator(REFERENCE_TEXTS, vocab_size=300, min_frequency=1, show_progress=False)
     word_pieces.save_model(str(tmp_path))
     tokenizer = transformers.BertTokenizerFast(vocab_file=str(tmp_path / "vocab.txt"))
     tokenizer.save_pretrained(checkpoint)
@@ -95,14 +95,14 @@ def test_other_architectures_are_built_and_served(
     config.label2id = {"not_toxic": 0, "toxic": 1}
     torch.manual_seed(1)
     model = transformers.AutoModelForSequenceClassification.from_config(config)
-    memorize(model, [tokenizer(text)["input_ids"] for text in TEXTS])
+    memorize(model, [tokenizer(text)["input_ids"] for text in REFERENCE_TEXTS])
     model.config.problem_type = problem
     model.save_pretrained(checkpoint)
 
-    assert main(["--source", str(checkpoint), "--out", str(tmp_path / "model")]) == 0
+    build(str(checkpoint), tmp_path / "model")
 
     classifier = Classifier(tmp_path / "model", threads=1)
-    scores = {text: classifier.toxicity(text) for text in TEXTS}
+    scores = {text: classifier.toxicity(text) for text in REFERENCE_TEXTS}
     assert max(scores.values()) - min(scores.values()) > 0.1, scores
     kinds = {node.op_type for node in onnx.load(tmp_path / "model" / "model.onnx").graph.node}
     assert {"DynamicQuantizeMatMul", "MultiHeadAttention", "Gelu"} <= kinds

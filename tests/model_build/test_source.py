@@ -1,4 +1,4 @@
-"""Where checkpoints come from: folders, a cache as the hub's client lays it out, and what is said without either."""
+"""Checkpoints are found in folders and in the hub's cache, and toxic labels are read from names, never guessed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from model_build.errors import ModelBuildError
-from model_build.source import locate
+from model_build.source import locate, toxic_labels
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -110,3 +110,36 @@ def test_folder_that_is_no_checkpoint(tmp_path: Path, checkpoint: Path, missing:
     (folder / missing).unlink()
     with pytest.raises(ModelBuildError, match=rf"has no {missing}.*pass another folder"):
         locate(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (["NOT_TOXIC", "TOXIC"], ["TOXIC"]),
+        (["nothate", "hate"], ["hate"]),
+        (["non-offensive", "offensive"], ["offensive"]),
+        (["HATE", "NON_HATE"], ["HATE"]),
+        (["neutral", "Hate Speech", "Offensive Language"], ["Hate Speech", "Offensive Language"]),
+        (["no hate", "not hateful", "hateful"], ["hateful"]),
+    ],
+)
+def test_labels_whose_names_say_toxic(labels: list[str], expected: list[str]) -> None:
+    assert list(toxic_labels(labels, [], "softmax")) == expected
+
+
+def test_independent_labels_may_all_be_toxic() -> None:
+    labels = ["toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate"]
+    assert list(toxic_labels(labels, [], "sigmoid")) == labels
+    with pytest.raises(ModelBuildError, match=r"all of the labels .*--toxic-labels"):
+        toxic_labels(labels, [], "softmax")
+
+
+def test_labels_whose_names_say_nothing_are_refused() -> None:
+    with pytest.raises(ModelBuildError, match=r"none of the labels LABEL_0, LABEL_1 says .*--toxic-labels"):
+        toxic_labels(["LABEL_0", "LABEL_1"], [], "softmax")
+
+
+def test_given_labels_take_precedence_and_must_exist() -> None:
+    assert toxic_labels(["LABEL_0", "LABEL_1"], ["LABEL_1"], "softmax") == ("LABEL_1",)
+    with pytest.raises(ModelBuildError, match="names LABEL_2; the checkpoint has LABEL_0, LABEL_1"):
+        toxic_labels(["LABEL_0", "LABEL_1"], ["LABEL_2"], "softmax")

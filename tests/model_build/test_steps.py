@@ -1,4 +1,4 @@
-"""What the steps refuse: graphs in which nothing was fused or quantized, and checkpoints that they cannot read."""
+"""The steps refuse graphs in which too little was fused or quantized, and checkpoints that they do not support."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 from onnxruntime.quantization import quantize_dynamic
 
 from model_build import fuse, quantize
-from model_build.__main__ import main
+from model_build.build import build
 from model_build.errors import ModelBuildError
+from toxicity_bot.classifier import Classifier
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 def test_an_optimizer_that_fuses_nothing_is_found_out(
     built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The trap itself: onnxruntime does not know this type, and says so only in a warning."""
+    """Onnxruntime does not know this model type and only logs a warning."""
     monkeypatch.setattr(fuse, "MODEL_TYPE", "roberta")
     with pytest.raises(ModelBuildError, match="asked for model type roberta, the optimizer fused 0 of 2 Gelu"):
         fuse.fuse(built.work / "exported", tmp_path / "fused")
-    assert not (tmp_path / "fused").exists()
+    assert not (tmp_path / "fused" / "model.onnx").exists()
 
 
 @pytest.mark.parametrize(
@@ -62,26 +63,23 @@ def changed_checkpoint(checkpoint: Path, folder: Path, changes: dict[str, object
     ],
 )
 def test_a_checkpoint_that_cannot_be_read_ends_the_build(
-    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, object], reason: str
+    checkpoint: Path, tmp_path: Path, changes: dict[str, object], reason: str
 ) -> None:
     source = changed_checkpoint(checkpoint, tmp_path, changes)
-    assert main(["--source", str(source), "--out", str(tmp_path / "model")]) == 1
-    assert reason in capsys.readouterr().err
+    with pytest.raises(ModelBuildError, match=reason):
+        build(str(source), tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
 
 def test_independent_labels_are_built_and_served(checkpoint: Path, tmp_path: Path) -> None:
-    """A multi-label head, with labels that only an argument can name."""
-    from toxicity_bot.classifier import Classifier
-
+    """A multi-label head whose labels only an argument can name."""
     changes: dict[str, object] = {
         "problem_type": "multi_label_classification",
         "id2label": {"0": "LABEL_0", "1": "LABEL_1"},
     }
     source = changed_checkpoint(checkpoint, tmp_path, changes)
-    arguments = ["--source", str(source), "--out", str(tmp_path / "model")]
-    assert main([*arguments, "--toxic-labels", "LABEL_0,LABEL_1"]) == 0
-    classifier = Classifier(tmp_path / "model", threads=1)
+    model = build(str(source), tmp_path / "model", toxic_labels=["LABEL_0", "LABEL_1"])
+    classifier = Classifier(model, threads=1)
     scores = classifier.scores("You are an idiot.")
     assert sum(scores.values()) != pytest.approx(1)
     assert classifier.toxicity("You are an idiot.") == max(scores.values())

@@ -16,8 +16,8 @@ from transformers import (
 )
 
 from model_build.errors import ModelBuildError
-from model_build.reference import TEXTS
 from model_build.source import Source, locate
+from model_build.steps import REFERENCE_TEXTS
 from model_build.torch_model import CPU_BATCH, TorchModel
 from toxicity_bot.message_text import fold
 
@@ -47,8 +47,8 @@ def other_architecture(checkpoint: Path, tmp_path_factory: pytest.TempPathFactor
 def test_scores_are_those_of_transformers(source: Source) -> None:
     module = RobertaForSequenceClassification.from_pretrained(source.folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(source.folder)
-    found = TorchModel(source, temperature=2.0).toxicities(TEXTS)
-    for text, score in zip(TEXTS, found, strict=True):
+    found = TorchModel(source, temperature=2.0).toxicities(REFERENCE_TEXTS)
+    for text, score in zip(REFERENCE_TEXTS, found, strict=True):
         with torch.inference_mode():
             logits = module(**tokenizer(fold(text), return_tensors="pt")).logits
         assert score == pytest.approx(float((logits / 2).softmax(-1)[0, 1]), abs=1e-5)
@@ -57,8 +57,8 @@ def test_scores_are_those_of_transformers(source: Source) -> None:
 def test_the_toxic_label_is_found_by_its_name_or_given(source: Source) -> None:
     by_name, other = TorchModel(source), TorchModel(source, ("NOT_TOXIC",))
     assert (by_name.toxic_labels, other.toxic_labels) == (["TOXIC"], ["NOT_TOXIC"])
-    sums = np.array(by_name.toxicities(TEXTS)) + np.array(other.toxicities(TEXTS))
-    assert sums == pytest.approx(np.ones(len(TEXTS)), abs=1e-6)
+    sums = np.array(by_name.toxicities(REFERENCE_TEXTS)) + np.array(other.toxicities(REFERENCE_TEXTS))
+    assert sums == pytest.approx(np.ones(len(REFERENCE_TEXTS)), abs=1e-6)
 
 
 def test_labels_that_do_not_exclude_each_other_have_sigmoids(source: Source, tmp_path: Path) -> None:
@@ -68,9 +68,9 @@ def test_labels_that_do_not_exclude_each_other_have_sigmoids(source: Source, tmp
     config.save_pretrained(folder)
     model = TorchModel(locate(str(folder)))
     with torch.inference_mode():
-        logits = model.module(**model.tokenizer(fold(TEXTS[0]), return_tensors="pt")).logits
+        logits = model.module(**model.tokenizer(fold(REFERENCE_TEXTS[0]), return_tensors="pt")).logits
     assert model.activation == "sigmoid"
-    assert model.toxicities(TEXTS[:1]) == pytest.approx([float(logits.sigmoid()[0, 1])], abs=1e-5)
+    assert model.toxicities(REFERENCE_TEXTS[:1]) == pytest.approx([float(logits.sigmoid()[0, 1])], abs=1e-5)
 
 
 def test_a_text_fits_into_the_window_or_not(source: Source) -> None:

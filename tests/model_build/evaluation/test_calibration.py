@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from model_build.__main__ import main as build
 from model_build.errors import ModelBuildError
 from model_build.evaluate import calibration
 from model_build.evaluate.__main__ import main
 from model_build.evaluate.calibration import Logits
+from model_build.verify import verify
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +67,7 @@ def test_a_model_is_calibrated_in_place(model: Path, mixed: Path) -> None:
     before, after = found["negative_log_likelihood"]
     assert after <= before
     assert found["work_sources"] == ["gh_incivility"]
-    assert build(["verify", "--model", str(model)]) == 0, "reference scores are those of the new temperature"
+    verify(model)  # reference scores are those of the new temperature
     assert str(fields["threshold"]) in (model / "MODEL_CARD.md").read_text()
 
 

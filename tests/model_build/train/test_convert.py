@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, RobertaForSequenceClassification
 
-from model_build.__main__ import main as build
+from model_build.build import build
 from model_build.errors import ModelBuildError
 from model_build.manifest import SERVED_FILES
 from model_build.train.cli import ConvertOptions
@@ -118,6 +118,6 @@ def test_a_folder_that_is_not_empty_is_refused(base: Path, tmp_path: Path) -> No
 
 def test_a_restored_checkpoint_is_built_into_the_same_files(built: Built, tmp_path: Path) -> None:
     run_command("convert", built.model, "--out", tmp_path / "checkpoint")
-    assert build(["--source", str(tmp_path / "checkpoint"), "--out", str(tmp_path / "model")]) == 0
+    build(str(tmp_path / "checkpoint"), tmp_path / "model")
     for name in SERVED_FILES:
         assert (tmp_path / "model" / name).read_bytes() == (built.model / name).read_bytes(), name

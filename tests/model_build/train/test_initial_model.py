@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from model_build.errors import ModelBuildError
-from model_build.reference import TEXTS
+from model_build.steps import REFERENCE_TEXTS
 from model_build.train.finetune import finetune
 from model_build.train.initial_model import keep_layers, load, restored, spelling, with_vocabulary
 from model_build.train.pretrain import train_tokenizer
@@ -167,7 +167,7 @@ def test_a_restored_model_tokenizes_and_scores_as_the_bot_does(built: Built) -> 
     model, tokenizer = restored(built.model)
     original = AutoTokenizer.from_pretrained(built.checkpoint)
     classifier = Classifier(built.model, threads=1)
-    for text in TEXTS:
+    for text in REFERENCE_TEXTS:
         assert tokenizer(text)["input_ids"] == original(text)["input_ids"]
         with torch.inference_mode():
             found = model.eval()(**tokenizer(fold(text), return_tensors="pt")).logits.softmax(-1)[0, 1]

@@ -1,0 +1,86 @@
+"""Build a model directory from a checkpoint: export, fuse, quantize, optimize, assemble.
+
+The command line, the tests and other tools call `build`. Its options and their defaults are those of the command line.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Sequence  # noqa: TC003 - typer reads the types
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from model_build.errors import ModelBuildError
+
+
+def names(text: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Parse an option of names that are separated by commas; typer passes the default, a tuple, as well."""
+    return tuple(name.strip() for name in text.split(",") if name.strip()) if isinstance(text, str) else text
+
+
+def build(
+    source: Annotated[str, typer.Option(help="A folder with a transformers checkpoint, or a hub id.")] = "",
+    out: Annotated[Path, typer.Option(help="The model directory to write or replace.")] = Path("model"),
+    *,
+    revision: Annotated[str | None, typer.Option(help="Commit of the hub model; default: the current one.")] = None,
+    name: Annotated[str, typer.Option(help="Name in the model card; default: the folder or hub id.")] = "",
+    licence: Annotated[str, typer.Option(help="Licence of the weights.")] = "",
+    toxic_labels: Annotated[
+        Sequence[str], typer.Option(help="Labels that mean toxic, if their names do not say so.", parser=names)
+    ] = (),
+    threshold: Annotated[float, typer.Option(help='Score from which a message is "likely toxic".')] = 0.5,
+    threshold_maybe: Annotated[
+        float | None, typer.Option(help='Score from which it "may be toxic"; default: the threshold.')
+    ] = None,
+    window: Annotated[
+        int | None, typer.Option(help="Tokens read at once, as in training; default: all that the model can read.")
+    ] = None,
+    about: Annotated[Path | None, typer.Option(help="JSON for the card: summary, data, training, not_for.")] = None,
+    work: Annotated[Path | None, typer.Option(help="Keep the result of each step in this folder.")] = None,
+    step: Annotated[
+        Literal["export", "fuse", "quantize", "optimize", "assemble"] | None,
+        typer.Option(help="Run this step only, on what the earlier ones left in --work."),
+    ] = None,
+) -> Path:
+    """Build a model directory from a checkpoint; an existing one is replaced only if every step succeeds."""
+    if not source and step in (None, "export"):
+        raise ModelBuildError("there is no checkpoint to build from: pass --source")
+    if step and not work:
+        raise ModelBuildError(f"the step {step} needs the folder of the other steps: pass --work")
+    description = _read_json(about)
+    # Imported here: torch, transformers and onnx take seconds.
+    from model_build.assemble import assemble
+    from model_build.export import export
+    from model_build.fuse import fuse
+    from model_build.optimize import optimize
+    from model_build.quantize import quantize
+    from model_build.source import locate
+
+    with ExitStack() as stack:
+        folder = work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="model_build-")))
+        steps: dict[str, Callable[[], None]] = {
+            "export": lambda: export(locate(source, revision, name, licence), folder / "exported", toxic_labels),
+            "fuse": lambda: fuse(folder / "exported", folder / "fused"),
+            "quantize": lambda: quantize(folder / "fused", folder / "quantized"),
+            "optimize": lambda: optimize(folder / "quantized", folder / "optimized"),
+            "assemble": lambda: assemble(folder, out, threshold, threshold_maybe, window, description),
+        }
+        for run in [steps[step]] if step else steps.values():
+            run()
+    return out
+
+
+def _read_json(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelBuildError(f"{path} cannot be read as JSON ({error}): pass another --about") from error
+    if not isinstance(content, dict):
+        raise ModelBuildError(f"{path} holds no JSON object: pass another --about")
+    return content

@@ -1,0 +1,65 @@
+"""The command line: its verbs, how errors end, and a model that is built step by step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from model_build.__main__ import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .conftest import Built
+
+VERBS = ("build", "verify", "pretrain", "finetune", "distill", "convert", "evaluate", "calibrate", "benchmark")
+
+
+def status(*arguments: str) -> object:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    return ended.value.code
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(verb, "--help") == 0
+    assert verb in capsys.readouterr().out
+
+
+def test_a_model_is_built_step_by_step(built: Built, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    work, out = tmp_path / "work", tmp_path / "model"
+    folders = ("--work", str(work), "--out", str(out))
+    assert status("build", *folders, "--step", "export", "--source", str(built.checkpoint), "--name", "tiny") == 0
+    for step in ("fuse", "quantize", "optimize", "assemble"):
+        assert not out.exists()
+        assert status("build", *folders, "--step", step) == 0
+    assert status("verify", "--model", str(out)) == 0
+    assert "reference scores agree" in capsys.readouterr().out
+    for name in ("model.onnx", "model.onnx.data", "tokenizer.json"):
+        assert (out / name).read_bytes() == (built.model / name).read_bytes(), "not the model of a whole build"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("build",), "pass --source"),
+        (("build", "--step", "fuse"), "pass --work"),
+        (("build", "--source", "no-such-folder"), "neither a folder nor the id of a hub model"),
+        (("verify", "--quality", "rows.jsonl"), "pass the checkpoint with --source"),
+        (("verify", "--model", "no-such-folder"), "build a model into it first"),
+    ],
+)
+def test_an_error_is_one_sentence(arguments: tuple[str, ...], reason: str) -> None:
+    message = status(*arguments)  # Python prints it to stderr and exits with status 1
+    assert isinstance(message, str)
+    assert message.startswith("model_build: ")
+    assert reason in message
+
+
+@pytest.mark.parametrize(
+    "arguments", [("no-such-verb",), ("build", "--step", "bake"), ("build", "--threshold", "high"), ("build", "--fast")]
+)
+def test_wrong_usage_ends_with_status_2(arguments: tuple[str, ...]) -> None:
+    assert status(*arguments) == 2

@@ -30,7 +30,8 @@ def build(
     name: Annotated[str, typer.Option(help="Name in the model card; default: the folder or hub id.")] = "",
     licence: Annotated[str, typer.Option(help="Licence of the weights.")] = "",
     toxic_labels: Annotated[
-        Sequence[str], typer.Option(help="Labels that mean toxic, if their names do not say so.", parser=names)
+        Sequence[str],
+        typer.Option(help="Labels that mean toxic, if their names do not say so.", metavar="NAME,..", parser=names),
     ] = (),
     threshold: Annotated[float, typer.Option(help='Score from which a message is "likely toxic".')] = 0.5,
     threshold_maybe: Annotated[

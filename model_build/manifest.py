@@ -6,6 +6,7 @@ It is written last, since it holds the checksums of the files that the bot loads
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 FILE_NAME = "model.json"
 SERVED_FILES = ("model.onnx", WEIGHTS, "tokenizer.json")
+
+# What the build needs to know about the checkpoint and the bot does not, or what is written anew.
+LEFT_OUT = ("layers", "heads", "hidden_size", "reference", "versions")
 
 # Largest difference of a reference text's toxicity from the recorded one. Another CPU rounds differently, which moves
 # a score by thousandths; another model moves it by tenths.
@@ -50,20 +54,11 @@ def describe(
     # A graph whose weights stand beside it was optimized by the build; nothing is left to optimize at start.
     optimized = (folder / WEIGHTS).is_file()
     return {
-        "source": checkpoint.source,
-        "revision": checkpoint.revision,
-        "licence": checkpoint.licence,
-        "parameters": checkpoint.parameters,
-        "labels": checkpoint.labels,
-        "toxic_labels": checkpoint.toxic_labels,
-        "activation": checkpoint.activation,
+        **{name: value for name, value in asdict(checkpoint).items() if name not in LEFT_OUT},
         "temperature": 1.0,  # divides the logits; 1 keeps the checkpoint's own calibration
         "threshold": threshold,
         "threshold_maybe": threshold_maybe,
-        "max_length": checkpoint.max_length,
         "window": window or checkpoint.max_length,
-        "special_token_ids": checkpoint.special_token_ids,
-        "input_names": checkpoint.input_names,
         # Passed to onnxruntime: a name of its GraphOptimizationLevel and entries of its configuration.
         "session": {"graph_optimization": "ORT_DISABLE_ALL" if optimized else "ORT_ENABLE_ALL", "config": {}},
         "files": {

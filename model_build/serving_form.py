@@ -64,7 +64,7 @@ def to_serving_form(model: Any) -> None:
 
 
 def first_position(config: Any) -> int:
-    """Return the row of the position table for the first token; RoBERTa and MPNet count from after the padding id."""
+    """Return the row of the position table for the first token; RoBERTa and MPNet start after the padding id."""
     return int(config.pad_token_id) + 1 if config.model_type in ("roberta", "mpnet") else 0
 
 

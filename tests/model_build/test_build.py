@@ -11,11 +11,10 @@ import torch
 import transformers
 
 from model_build import manifest, quantize
-from model_build.assemble import assemble
+from model_build.assemble import assemble, measure
 from model_build.build import build
 from model_build.errors import ModelBuildError
-from model_build.measurement import measure
-from model_build.steps import FOLDERS, REFERENCE_TEXTS, Checkpoint
+from model_build.steps import FOLDERS, REFERENCE_TEXTS, Checkpoint, operators
 from toxicity_bot.classifier import Classifier
 from toxicity_bot.message_text import fold
 
@@ -49,9 +48,10 @@ def test_each_step_does_its_part(built: Built) -> None:
     assert steps["exported"]["difference"] < 1e-5
     assert steps["fused"]["difference"] < 1e-5
     assert steps["fused"]["nodes"] < steps["exported"]["nodes"]
-    assert steps["fused"]["operators"]["Gelu"] == steps["fused"]["operators"]["MultiHeadAttention"] == built.layers
+    fused, quantized = operators(built.work / "fused"), operators(built.work / "quantized")
+    assert fused["Gelu"] == fused["MultiHeadAttention"] == built.layers
     # Query, key, value, output, up and down in each layer; two in the head.
-    assert steps["quantized"]["operators"]["MatMulInteger"] == 6 * built.layers + 2
+    assert quantized["MatMulInteger"] == 6 * built.layers + 2
     assert steps["quantized"]["bytes"] < steps["fused"]["bytes"]
     assert steps["optimized"]["nodes"] < steps["quantized"]["nodes"]
     assert steps["optimized"]["difference"] == pytest.approx(steps["quantized"]["difference"], abs=1e-3)

@@ -58,6 +58,11 @@ def test_an_error_is_one_sentence(arguments: tuple[str, ...], reason: str) -> No
     assert reason in message
 
 
+def test_toxic_labels_are_separated_by_commas(built: Built, tmp_path: Path) -> None:
+    folders = ("--source", str(built.checkpoint), "--out", str(tmp_path / "model"))
+    assert "names A, B; the checkpoint has" in str(status("build", *folders, "--toxic-labels", "A, B"))
+
+
 @pytest.mark.parametrize(
     "arguments", [("no-such-verb",), ("build", "--step", "bake"), ("build", "--threshold", "high"), ("build", "--fast")]
 )

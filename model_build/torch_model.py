@@ -1,15 +1,20 @@
-"""A checkpoint loaded into PyTorch at full precision: what every later form of the model is compared with.
+"""Score text with a PyTorch checkpoint at full precision.
 
-Tokenizes with transformers rather than with the bot's own code, so that a difference there shows as well. Knows
-nothing of ONNX.
+The build compares every later form of the model with these scores, and distillation learns from them. Texts are
+tokenized by transformers, not by the bot's own code, so that a difference between the two shows. Nothing here uses
+ONNX.
 """
 
 from __future__ import annotations
 
+import sys
+import time
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 import transformers
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from model_build.errors import ModelBuildError
 from model_build.serving_form import FAMILIES, first_position
@@ -19,57 +24,108 @@ from toxicity_bot.message_text import fold
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy.typing as npt
+
     from model_build.source import Source
 
-BATCH = 16  # texts of like length; more do not fit into two cores' caches
+CPU_BATCH = 16  # texts of similar length; more do not fit into the caches of two cores
+GPU_BATCH = 64
+TEACHER_MAX_LENGTH = 512  # tokens
+LOG_INTERVAL = 60.0  # seconds between lines of progress in a log; a terminal has a bar that moves
 
 
 class TorchModel:
-    """Raises ModelBuildError if the checkpoint is of another kind or its labels do not say which are toxic.
+    """A sequence classifier.
 
-    The temperature divides its logits, and a text of more tokens than the window does not fit, as in the bot's own
-    classifier; without a window, it is all that the model can read.
+    `temperature` divides its logits, and `window` is the number of tokens that it may read, as in the bot's own
+    classifier; 0 means all that the model has positions for. With `as_teacher` every architecture that the Auto classes
+    load is accepted and longer texts are cut; without it, only what can be built is.
+
+    Raises ModelBuildError for an architecture that cannot be built, for a tokenizer without a fast form, and if the
+    labels do not say which of them are toxic.
     """
 
-    def __init__(self, source: Source, toxic: Sequence[str] = (), temperature: float = 1.0, window: int = 0) -> None:
+    def __init__(
+        self,
+        source: Source,
+        toxic: Sequence[str] = (),
+        temperature: float = 1.0,
+        window: int = 0,
+        *,
+        as_teacher: bool = False,
+        device: str = "cpu",
+    ) -> None:
         self.config: Any = transformers.AutoConfig.from_pretrained(source.folder)
-        if self.config.model_type not in FAMILIES:
+        if not as_teacher and self.config.model_type not in FAMILIES:
             kinds = ", ".join(FAMILIES)
             raise ModelBuildError(f"{source.name} is a {self.config.model_type}; {kinds} can be built: pass another")
-        self.activation = "sigmoid" if self.config.problem_type == "multi_label_classification" else "softmax"
+        exclusive = self.config.num_labels > 1 and self.config.problem_type != "multi_label_classification"
+        self.activation = "softmax" if exclusive else "sigmoid"
         self.labels = [self.config.id2label[index] for index in range(self.config.num_labels)]
         self.toxic_labels = list(toxic_labels(self.labels, toxic or source.toxic_labels, self.activation))
         self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(source.folder, split_special_tokens=True)
-        if not self.tokenizer.is_fast:
+        if not as_teacher and not self.tokenizer.is_fast:
             raise ModelBuildError(f"the tokenizer of {source.name} has no fast form, so no tokenizer.json can be made")
-        self._temperature = temperature
-        positions: int = self.config.max_position_embeddings - first_position(self.config)
-        self.max_length = window or positions
-        # "eager" is the attention whose mask `serving_form` reads.
+        self.max_length = window or (self._teacher_length() if as_teacher else self._positions())
+        self._as_teacher, self._temperature, self._device = as_teacher, temperature, torch.device(device)
+        # "eager" is the attention whose mask `serving_form` reads; other architectures may not have it.
+        attention = {} if as_teacher else {"attn_implementation": "eager"}
         self.module: Any = transformers.AutoModelForSequenceClassification.from_pretrained(
-            source.folder, dtype=torch.float32, attn_implementation="eager"
-        ).eval()
+            source.folder, dtype=torch.float32, **attention
+        )
+        self.module.eval().to(self._device)
 
     def fits(self, text: str) -> bool:
-        """Whether the folded text is one window, which is all that `toxicities` can score."""
+        """Whether the folded text fits into the window; `toxicities` scores only such texts, unless it cuts them."""
         return len(self.tokenizer(fold(text), verbose=False)["input_ids"]) <= self.max_length
 
     def toxicities(self, texts: Sequence[str]) -> list[float]:
-        """Return the probability that each text is toxic; each must fit into one window."""
-        folded = [fold(text) for text in texts]
-        order = sorted(range(len(folded)), key=lambda index: len(folded[index]))
-        scores = [0.0] * len(folded)
-        for start in range(0, len(order), BATCH):
-            indices = order[start : start + BATCH]
-            inputs = self.tokenizer([folded[index] for index in indices], padding=True, return_tensors="pt")
-            with torch.inference_mode():
-                logits = self.module(inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits
-            for index, score in zip(indices, self._toxicity(logits / self._temperature), strict=True):
-                scores[index] = score
-        return scores
+        """Return the probability that each text is toxic."""
+        scores = np.full(len(texts), np.nan, dtype=np.float32)
+        self.fill(texts, scores)
+        return [float(score) for score in scores]
 
-    def _toxicity(self, logits: Any) -> list[float]:
+    def fill(
+        self,
+        texts: Sequence[str],
+        scores: npt.NDArray[np.float32],
+        until: float = float("inf"),
+        progress: str = "",
+    ) -> bool:
+        """Replace each NaN in `scores`, (texts,), by the probability of toxic; return whether none is left.
+
+        Scoring stops once time.monotonic passes `until`, and a later call continues. `progress` names a progress bar.
+        """
+        missing = sorted(map(int, np.flatnonzero(np.isnan(scores))), key=lambda index: len(texts[index]))
+        size = GPU_BATCH if self._device.type == "cuda" else CPU_BATCH
+        interval = 0.1 if sys.stderr.isatty() else LOG_INTERVAL
+        with tqdm(total=len(missing), desc=progress, disable=not progress, mininterval=interval) as bar:
+            for start in range(0, len(missing), size):
+                batch = missing[start : start + size]
+                scores[batch] = self._scores([fold(texts[index]) for index in batch])
+                bar.update(len(batch))
+                if time.monotonic() >= until:
+                    return start + size >= len(missing)
+        return True
+
+    def _scores(self, folded: list[str]) -> npt.NDArray[np.float32]:
+        cut = {"truncation": True, "max_length": self.max_length} if self._as_teacher else {}
+        inputs = self.tokenizer(folded, padding=True, return_tensors="pt", **cut).to(self._device)
+        with torch.inference_mode():
+            logits = self.module(inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits.float()
+        logits = logits / self._temperature
         toxic = [self.labels.index(label) for label in self.toxic_labels]
         if self.activation == "softmax":
-            return [float(score) for score in logits.softmax(-1)[:, toxic].sum(-1)]
-        return [float(score) for score in logits.sigmoid()[:, toxic].amax(-1)]
+            found = logits.softmax(-1)[:, toxic].sum(-1)
+        else:
+            found = logits.sigmoid()[:, toxic].amax(-1)
+        return found.cpu().numpy()  # type: ignore[no-any-return]
+
+    def _positions(self) -> int:
+        return int(self.config.max_position_embeddings) - first_position(self.config)
+
+    def _teacher_length(self) -> int:
+        # Some architectures count positions from the id after the padding token's; one token less harms no other.
+        positions = getattr(self.config, "max_position_embeddings", TEACHER_MAX_LENGTH)
+        unused = (self.config.pad_token_id or 0) + 1
+        return int(min(TEACHER_MAX_LENGTH, positions - unused, self.tokenizer.model_max_length))

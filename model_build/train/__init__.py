@@ -1,4 +1,1 @@
-"""Training: labelled messages and a checkpoint come in, a checkpoint that `python -m model_build` serves comes out.
-
-`python -m model_build.train --help` says how; docs/training.md says what each choice gives.
-"""
+"""Training: make a checkpoint that `python -m model_build build` serves; docs/training.md is the manual."""

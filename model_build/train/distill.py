@@ -1,23 +1,28 @@
-"""Distillation: labelled messages, a base and one teacher or more come in, a classifier that learnt from both comes
-out.
+"""Distillation: train a classifier on labelled messages and on the probabilities of one teacher or more.
 
-A teacher judges the rows of split train once; what it says is kept in the run's folder. Soft targets are those of
-Hinton, Vinyals and Dean (2015, https://arxiv.org/abs/1503.02531); several teachers speak with the mean of their
-logits.
+Each teacher scores the rows of split train once, and its scores are kept in the run's folder. Several teachers are
+averaged by their logits. A teacher is any sequence classifier, or a linear model of n-grams.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+from sklearn.linear_model import SGDClassifier
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline, make_union
 
 from model_build import data as labelled
+from model_build.errors import ModelBuildError
 from model_build.source import locate
-from model_build.train import record, run
-from model_build.train.finetune import Task, Teaching, finetune
-from model_build.train.loss import LEAST, Targets
+from model_build.torch_model import TorchModel
+from model_build.train import trainer
+from model_build.train.finetune import SMALLEST_PROBABILITY, Targets, Teaching, finetune
+from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,81 +31,104 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from model_build.data import Row
-    from model_build.train.run import Run
+    from model_build.train.cli import DistillOptions
 
-NGRAMS = "ngrams"  # as a teacher: the linear model, which needs no checkpoint
-
-
-@dataclass(frozen=True)
-class Teachers:
-    """Hub ids, folders or `ngrams`, each once; `toxic_labels` names the toxic labels, where their names do not."""
-
-    names: tuple[str, ...]
-    toxic_labels: tuple[str, ...] = ()
+NGRAMS = "ngrams"  # the teacher that is a linear model and needs no checkpoint
+FOLDS = 5
+FEATURES = 1 << 20  # of each kind of n-gram
+REGULARIZATION = 3e-6
+PASSES = 12
 
 
-def distill(task: Task, teachers: Teachers, targets: Targets, settings: Run) -> bool:
-    """Train and return whether all steps are done; False as well where time was over before the teachers had judged.
+def distill(options: DistillOptions) -> bool:
+    """Train and return whether all steps are done; False as well if time was over before the teachers were done.
 
     Raises ModelBuildError as `finetune` does, and if a teacher's labels do not say which are toxic.
     """
-    data = labelled.checksum(task.data)
-    files = {name: settings.out / f"teacher-{_key(name, teachers, data, settings)}.npy" for name in teachers.names}
+    checksum = labelled.checksum(options.data)
+    toxic = tuple(name.strip() for name in options.toxic_labels.split(",") if name.strip())
+    files = {name: options.out / f"teacher-{_key(name, toxic, checksum, options)}.npy" for name in options.teacher}
 
-    def judge(rows: Sequence[Row]) -> None:
+    def score(rows: Sequence[Row]) -> None:
         for name, file in files.items():
-            _judge(name, teachers, rows, file, settings)
+            _score(name, toxic, rows, file, options)
 
     def probabilities() -> npt.NDArray[np.float32] | None:
         each = [np.load(file) for file in files.values() if file.is_file()]
-        whole = len(each) == len(files) and not any(np.isnan(found).any() for found in each)
-        return averaged(each) if whole else None
+        complete = len(each) == len(files) and not any(np.isnan(scores).any() for scores in each)
+        return averaged(each) if complete else None
 
+    targets = Targets(options.distill_alpha, options.temperature, options.label_smoothing_factor)
     described = {
-        "teachers": [[_shown(name), file.stem] for name, file in files.items()],
-        "soft_share": targets.soft_share,
-        "temperature": targets.temperature,
+        "teachers": [[name if name == NGRAMS else locate(name).name, file.stem] for name, file in files.items()]
     }
-    return finetune(task, settings, Teaching(judge, probabilities, targets, described))
+    layers = tuple(int(layer) for layer in options.student_layers.split(",") if layer)
+    options = replace(options, base=options.base or _base(options.teacher))
+    return finetune(options, Teaching(score, probabilities, targets, described, layers))
 
 
 def averaged(each: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-    """Return the probabilities, (rows,), whose logits are the mean of those of each teacher."""
-    kept = np.clip(np.stack(each).astype(np.float64), LEAST, 1 - LEAST)
+    """Return the probabilities, (rows,), whose logits are the mean of the teachers' logits."""
+    kept = np.clip(np.stack(each).astype(np.float64), SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
     mean = np.mean(np.log(kept) - np.log1p(-kept), axis=0)
     return (1 / (1 + np.exp(-mean))).astype(np.float32)  # type: ignore[no-any-return]
 
 
-def _judge(name: str, teachers: Teachers, rows: Sequence[Row], file: Path, settings: Run) -> None:
-    """Put a teacher's probabilities into its file, NaN where time was over; what is there already stays."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+def out_of_fold(texts: Sequence[str], labels: Sequence[int], seed: int) -> npt.NDArray[np.float32]:
+    """Return the probability of toxic for each text, (texts,), by a linear model of hashed n-grams.
+
+    Five models are trained, each on four fifths, and score the rest, so that the probabilities are more than the labels
+    again (stacked generalization: Wolpert, 1992, https://doi.org/10.1016/S0893-6080(05)80023-1). Texts that differ in
+    case alone share a fold. Raises ModelBuildError for fewer texts than folds.
+    """
+    folded = [fold(text).lower() for text in texts]
+    if len(set(folded)) < FOLDS:
+        raise ModelBuildError(f"{len(set(folded))} different texts are too few for {FOLDS} folds")
+    _, groups = np.unique(np.array(folded, dtype=object), return_inverse=True)
+    features = make_pipeline(
+        make_union(
+            HashingVectorizer(analyzer="char_wb", ngram_range=(3, 5), n_features=FEATURES, alternate_sign=False),
+            HashingVectorizer(analyzer="word", ngram_range=(1, 2), n_features=FEATURES, alternate_sign=False),
+        ),
+        TfidfTransformer(sublinear_tf=True),
+    ).fit_transform(folded)
+    model = SGDClassifier(
+        loss="log_loss", alpha=REGULARIZATION, max_iter=PASSES, tol=None, average=True, random_state=seed
+    )
+    folds = GroupKFold(FOLDS, shuffle=True, random_state=seed)
+    found = cross_val_predict(model, features, np.asarray(labels), groups=groups, cv=folds, method="predict_proba")
+    return found[:, 1].astype(np.float32)  # type: ignore[no-any-return]
+
+
+def _base(teachers: Sequence[str]) -> str:
+    """Return the first teacher that a student can begin with."""
+    models = [name for name in teachers if name != NGRAMS]
+    if not models:
+        raise ModelBuildError("the n-gram teacher has no layers to begin with: pass --base")
+    return models[0]
+
+
+def _score(name: str, toxic: Sequence[str], rows: Sequence[Row], file: Path, options: DistillOptions) -> None:
+    """Write a teacher's probabilities into its file, NaN where time was over; what is there already stays."""
     if not file.is_file():
-        blank = file.with_name(f".{file.name}.new")
-        with blank.open("wb") as opened:
-            np.save(opened, np.full(len(rows), np.nan, dtype=np.float32))
-        blank.replace(file)
-    found = np.lib.format.open_memmap(file, mode="r+")
-    if not np.isnan(found).any():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        beside = file.with_name("new.npy")
+        np.save(beside, np.full(len(rows), np.nan, dtype=np.float32))
+        beside.replace(file)
+    scores = np.lib.format.open_memmap(file, mode="r+")
+    if not np.isnan(scores).any():
         return
-    run.say(f"{len(rows):,} rows for a teacher, once.")
+    trainer.say(f"{len(rows):,} rows for a teacher, once.")
     if name == NGRAMS:
-        from model_build.train.ngrams import out_of_fold
-
-        found[:] = out_of_fold([row.text for row in rows], [row.label for row in rows], settings.seed)
+        scores[:] = out_of_fold([row.text for row in rows], [row.label for row in rows], options.seed)
     else:
-        from model_build.train.teacher import Teacher
+        device = "cuda" if torch.cuda.is_available() and not options.use_cpu else "cpu"
+        teacher = TorchModel(locate(name), toxic, as_teacher=True, device=device)
+        teacher.fill([row.text for row in rows], scores, options.until, progress="teacher")
+    scores.flush()
 
-        teacher = Teacher(locate(name), teachers.toxic_labels, cpu=settings.cpu)
-        teacher.fill([row.text for row in rows], found, settings.until)
-    found.flush()
 
-
-def _key(name: str, teachers: Teachers, data: str, settings: Run) -> str:
+def _key(name: str, toxic: Sequence[str], data: str, options: DistillOptions) -> str:
     if name == NGRAMS:
-        return record.key({"teacher": NGRAMS, "data": data, "seed": settings.seed})
-    return record.key({"teacher": locate(name).revision, "data": data, "toxic": teachers.toxic_labels})
-
-
-def _shown(name: str) -> str:
-    """Return what a teacher is called in a record: a folder by its name alone."""
-    return name if name == NGRAMS else locate(name).name
+        return trainer.key({"teacher": NGRAMS, "data": data, "seed": options.seed})
+    return trainer.key({"teacher": locate(name).revision, "data": data, "toxic": toxic})

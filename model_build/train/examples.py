@@ -1,114 +1,161 @@
-"""Rows come in, token ids for a Trainer come out: folded as the bot folds them, weighed by source, half in lower case.
+"""Training examples from labelled rows: which rows, how often, and how each text is varied in each epoch.
 
-Which rows are taken how often is the mixture: a source that is large, or all of one label, must not decide what the
-model learns, and a toxic-heavy source in lower case must not teach that lower case is toxic.
+Every random choice depends on the seed and the epoch alone, so that a resumed run makes the same ones, and none depends
+on the label, so that no variation becomes a sign of toxicity.
 """
 
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch.utils.data import Dataset
-from transformers.data.data_collator import pad_without_fast_tokenizer_warning
 
 from model_build.errors import ModelBuildError
 from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
     from transformers import PreTrainedTokenizerFast
 
     from model_build.data import Row
 
-LOWER_CASED = 0.5  # of an epoch's texts, drawn anew in each
+_WORD = re.compile(r"[A-Za-z]{4,}")
+_PUNCTUATION = re.compile(r"[.,;:!?'\"]+")
+LONGEST_HARMLESS = 200  # characters of a text that augmentation puts around another
+
+
+def mixture(rows: Sequence[Row], cap: Sequence[str], times: Sequence[str], seed: int) -> list[int]:
+    """Return the indices of the rows that an epoch uses; a seed gives the same ones.
+
+    `cap` and `times` are SOURCE=NUMBER: at most so many rows of each label, so many copies of each row.
+    """
+    caps, copies = ({source: int(n) for source, _, n in (one.rpartition("=") for one in all_)} for all_ in (cap, times))
+    if unknown := (caps.keys() | copies.keys()) - {row.source for row in rows}:
+        raise ModelBuildError(f"no row is from {', '.join(sorted(unknown))}: --cap and --times name sources")
+    groups: dict[tuple[str, int], list[int]] = {}
+    for index, row in enumerate(rows):
+        groups.setdefault((row.source, row.label), []).append(index)
+    random = Random(seed)  # noqa: S311 - a sample, not a secret
+    used: list[int] = []
+    for (source, _), members in sorted(groups.items()):
+        kept = random.sample(members, caps[source]) if caps.get(source, len(members)) < len(members) else members
+        used += kept * copies.get(source, 1)
+    return used
 
 
 @dataclass(frozen=True)
-class Mixture:
-    """How many rows of each source an epoch takes: `caps` at most so many of each label, `times` so many copies."""
+class Augmentation:
+    """The share of texts that each variation changes.
 
-    caps: Mapping[str, int] = field(default_factory=dict)
-    times: Mapping[str, int] = field(default_factory=dict)
+    `harmless` are texts to put around another one, which keeps its label: one toxic sentence makes a message toxic.
+    """
 
-    def indices(self, rows: Sequence[Row], seed: int) -> list[int]:
-        """Return the places of the rows that are taken, by chance but always the same ones."""
-        if unknown := (self.caps.keys() | self.times.keys()) - {row.source for row in rows}:
-            raise ModelBuildError(f"no row is from {', '.join(sorted(unknown))}: --cap and --times name sources")
-        groups: dict[tuple[str, int], list[int]] = {}
-        for index, row in enumerate(rows):
-            groups.setdefault((row.source, row.label), []).append(index)
-        chance = random.Random(seed)  # noqa: S311 - a sample, not a secret
-        taken: list[int] = []
-        for (source, _), members in sorted(groups.items()):
-            cap = self.caps.get(source, len(members))
-            kept = chance.sample(members, cap) if cap < len(members) else members
-            taken += kept * self.times.get(source, 1)
-        return taken
+    harmless: Sequence[str] = ()
+    typos: float = 0.12
+    stars: float = 0.04
+    spaced_letters: float = 0.02
+    no_punctuation: float = 0.08
+    capitals: float = 0.06
+    surrounded: float = 0.08
+
+    def vary(self, text: str, random: Random) -> str:
+        """Return the text with those variations that `random` draws."""
+        if random.random() < self.typos:
+            for _ in range(random.randint(1, 3)):
+                text = _in_one_word(text, _with_typo, random)
+        if random.random() < self.stars:
+            for _ in range(random.randint(1, 2)):
+                text = _in_one_word(text, _with_stars, random)
+        if random.random() < self.spaced_letters:
+            text = _in_one_word(text, lambda word, _: " ".join(word), random)
+        if random.random() < self.no_punctuation:
+            text = _PUNCTUATION.sub("", text)
+        if random.random() < self.capitals:
+            text = text.upper()
+        if self.harmless and random.random() < self.surrounded:
+            sentences = [random.choice(self.harmless) for _ in range(random.randint(1, 3))]
+            sentences.insert(random.randint(0, len(sentences)), text)
+            text = random.choice((" ", "\n")).join(sentences)
+        return text
+
+
+def _in_one_word(text: str, change: Callable[[str, Random], str], random: Random) -> str:
+    if not (words := list(_WORD.finditer(text))):
+        return text
+    word = random.choice(words)
+    return text[: word.start()] + change(word[0], random) + text[word.end() :]
+
+
+def _with_typo(word: str, random: Random) -> str:
+    """Swap two neighbouring letters, drop one or double one."""
+    index = random.randrange(len(word) - 1)
+    before, letter, after = word[:index], word[index], word[index + 1 :]
+    return before + random.choice((after[0] + letter + after[1:], after, letter + letter + after))
+
+
+def _with_stars(word: str, random: Random) -> str:
+    """Replace letters between the first and the last by stars."""
+    start = random.randrange(1, len(word) - 1)
+    end = random.randrange(start + 1, len(word))
+    return word[:start] + "*" * (end - start) + word[end:]
 
 
 class Examples(Dataset[dict[str, Any]]):  # type: ignore[misc]  # torch has no types here
-    """Token ids, each in its own length, with the label and, where there is a teacher, its probability of toxic."""
+    """Token ids of folded texts with their labels and, if there is a teacher, its probability of toxic (`soft`)."""
 
     def __init__(
         self,
-        texts: Iterable[str],
-        labels: Sequence[int],
+        rows: Sequence[Row],
         tokenizer: PreTrainedTokenizerFast,
         max_length: int,
         *,
-        lower_cased: float = LOWER_CASED,
+        lower_cased: float = 0.0,
+        augmentation: Augmentation | None = None,
         soft: npt.NDArray[np.float32] | None = None,
         seed: int = 0,
     ) -> None:
-        folded = [fold(text) for text in texts]
-        self._labels, self._soft, self._share, self._seed = labels, soft, lower_cased, seed
-        self._as_written = _token_ids(folded, tokenizer, max_length)
-        self._lower = _token_ids([text.lower() for text in folded], tokenizer, max_length) if lower_cased else []
+        self._rows, self._tokenizer, self._max_length, self._soft = rows, tokenizer, max_length, soft
+        self._lower_cased, self._augmentation, self._seed = lower_cased, augmentation, seed
+        self._folded = [fold(row.text) for row in rows]
+        self._epoch = -1
         self.begin_epoch(0)
 
     def __len__(self) -> int:
-        return len(self._labels)
+        return len(self._rows)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        example: dict[str, Any] = {
-            "input_ids": (self._lower if self._is_lower[index] else self._as_written)[index],
-            "labels": self._labels[index],
-        }
+        example: dict[str, Any] = {"input_ids": self._ids[index], "labels": self._rows[index].label}
         if self._soft is not None:
             example["soft"] = float(self._soft[index])
         return example
 
     def begin_epoch(self, epoch: int) -> None:
-        """Draw which texts this epoch reads in lower case: from the seed alone, so that a run can go on."""
-        self._is_lower = np.random.default_rng((self._seed, epoch)).random(len(self)) < self._share
+        """Vary and tokenize the texts for this epoch."""
+        if epoch == self._epoch:
+            return
+        self._epoch = epoch
+        is_lower = np.random.default_rng((self._seed, epoch)).random(len(self)) < self._lower_cased
+        varied = (self._varied(index) for index in range(len(self)))
+        texts = [text.lower() if lower else text for text, lower in zip(varied, is_lower, strict=True)]
+        self._ids: list[list[int]] = self._tokenizer(
+            texts, truncation=True, max_length=self._max_length, return_attention_mask=False
+        )["input_ids"]
 
     def lengths(self) -> list[int]:
-        """Return how many tokens each text has as written, for batches of like length."""
-        return [len(ids) for ids in self._as_written]
+        """Return the number of tokens of each text in this epoch."""
+        return [len(ids) for ids in self._ids]
 
-
-@dataclass(frozen=True)
-class Collator:
-    """Pads a batch to its longest text; `soft` is stacked where examples have it."""
-
-    tokenizer: PreTrainedTokenizerFast
-
-    def __call__(self, examples: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Return input_ids and attention_mask, (batch, tokens), labels and perhaps soft, (batch,)."""
-        ids = [{"input_ids": example["input_ids"]} for example in examples]
-        padded = dict(pad_without_fast_tokenizer_warning(self.tokenizer, ids, return_tensors="pt"))
-        padded["labels"] = torch.tensor([example["labels"] for example in examples])
-        if "soft" in examples[0]:
-            padded["soft"] = torch.tensor([example["soft"] for example in examples])
-        return padded
-
-
-def _token_ids(texts: list[str], tokenizer: PreTrainedTokenizerFast, max_length: int) -> list[list[int]]:
-    encoded = tokenizer(texts, truncation=True, max_length=max_length, return_attention_mask=False)
-    return list(encoded["input_ids"])
+    def _varied(self, index: int) -> str:
+        """Return a folded text; folding takes longer than tokenizing, so that of an unchanged text is not repeated."""
+        if self._augmentation is None:
+            return self._folded[index]
+        random = Random(f"{self._seed}/{self._epoch}/{index}")  # noqa: S311 - augmentation, not a secret
+        text = self._rows[index].text
+        varied = self._augmentation.vary(text, random)
+        return self._folded[index] if varied == text else fold(varied)

@@ -1,164 +1,227 @@
-"""Fine-tuning: labelled messages and a base come in, a classifier comes out.
-
-The base is a folder or a hub id: a classifier, an encoder whose head is new, or a BERT that is brought to another
-tokenizer first. Where there is a teacher, its probabilities are learnt beside the labels.
-"""
+"""Fine-tuning: train a classifier on labelled messages and, for distillation, on teachers' probabilities as well."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from transformers import set_seed
+import torch
+from torch.nn import functional
+from transformers import DataCollatorWithPadding, set_seed
 
 from model_build import data as labelled
 from model_build.errors import ModelBuildError
-from model_build.source import sha256
-from model_build.train import run, start
-from model_build.train.examples import LOWER_CASED, Collator, Examples, Mixture
-from model_build.train.loss import Targets
-from model_build.train.progress import source_aucs, tell_of_bad_rows
-from model_build.train.trainer import ScheduledTrainer
+from model_build.metrics import auc
+from model_build.train import trainer
+from model_build.train.examples import LONGEST_HARMLESS, Augmentation, Examples, mixture
+from model_build.train.initial_model import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     import numpy.typing as npt
-    import torch
-    from transformers import EvalPrediction, PreTrainedTokenizerFast
+    from torch import Tensor
+    from transformers import EvalPrediction
 
     from model_build.data import Row
-    from model_build.train.run import Run
+    from model_build.train.cli import FinetuneOptions
+
+MOST_BAD_ROWS_NAMED = 10
+SMALLEST_PROBABILITY = 1e-4  # of a teacher: 0 and 1 have no finite logit
+# With --layer-decay the head, which is usually new, learns faster than the highest layer.
+HEAD_RATE = 4.0
 
 
 @dataclass(frozen=True)
-class Task:
-    """What is trained on what: the data, the base, and the tokenizer where it is not the base's own.
+class Targets:
+    """What the loss compares logits with: labels, perhaps smoothed, and a teacher's probabilities.
 
-    `layers` names the layers of the base that a student begins with; all of them where there are none.
+    `alpha` is the weight of the teacher, and `temperature` softens both sides
+    (Hinton, Vinyals and Dean, https://arxiv.org/abs/1503.02531).
     """
 
-    data: Path
-    base: str
-    tokenizer: str = ""
-    revision: str | None = None
-    mixture: Mixture = field(default_factory=Mixture)
-    lower_cased: float = LOWER_CASED
-    skip_bad_rows: bool = False
-    evaluate_every: int = 0
-    layers: tuple[int, ...] = ()
+    alpha: float = 0.0
+    temperature: float = 1.0
+    smoothing: float = 0.0
+
+    def loss(self, logits: Tensor, labels: Tensor, soft: Tensor | None) -> Tensor:
+        """Return the mean over a batch: logits (batch, 2), labels (batch,), the teacher's probabilities (batch,).
+
+        The teacher's part is multiplied by the temperature's square, so that its gradients keep their size.
+        """
+        logits = logits.float()
+        hard = functional.cross_entropy(logits, labels, label_smoothing=self.smoothing)
+        if soft is None or not self.alpha:
+            return hard
+        teacher = torch.logit(soft.float(), eps=SMALLEST_PROBABILITY) / self.temperature
+        target = torch.stack([-teacher / 2, teacher / 2], dim=-1).log_softmax(dim=-1)
+        student = (logits / self.temperature).log_softmax(dim=-1)
+        divergence = functional.kl_div(student, target, reduction="batchmean", log_target=True)
+        return (1 - self.alpha) * hard + self.alpha * self.temperature**2 * divergence
 
 
 @dataclass(frozen=True)
 class Teaching:
-    """What a student learns beside the labels.
+    """How distillation changes fine-tuning: the targets, and the layers of the base that a student begins with.
 
-    `judge` has the teachers judge the rows, in one process; `probabilities` gives then, in each, that of toxic for each
-    row, (rows,), or nothing if the run's time was over before all were known.
+    `score` has the teachers score the rows, in one process. `probabilities` then returns, in every process, the
+    probability of toxic for each row, (rows,), or None if time was over before all were known.
     """
 
-    judge: Callable[[Sequence[Row]], None]
+    score: Callable[[Sequence[Row]], None]
     probabilities: Callable[[], npt.NDArray[np.float32] | None]
     targets: Targets
     described: Mapping[str, Any]
+    layers: tuple[int, ...] = ()
 
 
-class ClassifierTrainer(ScheduledTrainer):
-    """A Trainer whose loss may have soft targets beside the labels."""
+class ClassifierTrainer(trainer.ResumableTrainer):
+    """A Trainer with our loss and, if asked, with a lower learning rate in lower layers."""
 
-    def __init__(self, run: Run, targets: Targets, **keywords: Any) -> None:
-        super().__init__(run, **keywords)
-        self.targets = targets
+    optimizer: Any
 
-    def compute_loss(self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, **_: Any) -> Any:
-        """Return the loss of a batch, with the model's outputs where asked."""
+    def __init__(self, options: FinetuneOptions, targets: Targets, **keywords: Any) -> None:
+        super().__init__(options, **keywords)
+        self._targets, self._layer_decay = targets, options.layer_decay
+
+    def compute_loss(self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any) -> Any:
+        """Return the loss of a batch, with the model's outputs if asked."""
         labels, soft = inputs.pop("labels"), inputs.pop("soft", None)
         outputs = model(**inputs)
-        loss = self.targets.loss(outputs.logits, labels, soft)
+        loss = self._targets.loss(outputs.logits, labels, soft)
         return (loss, {"loss": loss, "logits": outputs.logits}) if return_outputs else loss
 
+    def create_optimizer(self) -> Any:
+        """Return the Trainer's optimizer, its parameters grouped by learning rate if there is a layer decay."""
+        if self.optimizer is None and self._layer_decay < 1:
+            decayed = set(self.get_decay_parameter_names(self.model))
+            groups: dict[tuple[float, float], dict[str, Any]] = {}
+            for name, parameter in self.model.named_parameters():
+                if parameter.requires_grad:
+                    rate = self.args.learning_rate * _relative_rate(self.model, name, self._layer_decay)
+                    decay = self.args.weight_decay if name in decayed else 0.0
+                    group = groups.setdefault((rate, decay), {"params": [], "lr": rate, "weight_decay": decay})
+                    group["params"].append(parameter)
+            kind, keywords = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+            self.optimizer = kind(list(groups.values()), **keywords)
+        return super().create_optimizer()
 
-def finetune(task: Task, settings: Run, teaching: Teaching | None = None) -> bool:
+
+def level(model: Any, name: str) -> int:
+    """Return where a parameter is: 0 in the embeddings, N in the N-th layer, one more than the layers in the head."""
+    if not name.startswith(f"{model.base_model_prefix}."):
+        return int(model.config.num_hidden_layers) + 1
+    layer = re.search(r"\.layer\.(\d+)\.", name)
+    return int(layer[1]) + 1 if layer else 0
+
+
+def _relative_rate(model: Any, name: str, decay: float) -> float:
+    depth, height = model.config.num_hidden_layers, level(model, name)
+    return float(HEAD_RATE if height > depth else decay ** (depth - height))
+
+
+def freeze(model: Any, layers: int) -> None:
+    """Do not train the embeddings and so many of the lowest layers; raises ModelBuildError if there are fewer."""
+    if layers > model.config.num_hidden_layers:
+        raise ModelBuildError(f"the base has {model.config.num_hidden_layers} layers: pass fewer to --freeze-layers")
+    for name, parameter in model.named_parameters():
+        if layers and level(model, name) <= layers:
+            parameter.requires_grad = False
+
+
+def finetune(options: FinetuneOptions, teaching: Teaching | None = None) -> bool:
     """Train and return whether all steps are done; the run's folder then holds the classifier.
 
     Raises ModelBuildError if the data has a bad row or lacks a label, or if base and options do not fit together.
     """
-    data = labelled.read(task.data, skip_bad_rows=task.skip_bad_rows)
-    tell_of_bad_rows(data.bad)
-    rows, dev = _rows_of(data, task)
-    arguments = settings.arguments(
-        eval_strategy="steps" if dev else "no", eval_steps=task.evaluate_every or None, label_names=["labels"]
-    )
+    data = labelled.read(options.data, skip_bad_rows=options.skip_bad_rows)
+    log_bad_rows(data.bad)
+    rows, dev = _split(data, options)
+    arguments = trainer.training_arguments(options, label_names=["labels"])
     soft = None
     if teaching:
-        with arguments.main_process_first(local=False, desc="the teacher's probabilities"):
+        with arguments.main_process_first(local=False, desc="the teachers' scores"):
             if arguments.process_index == 0:
-                teaching.judge(rows)
+                teaching.score(rows)
         soft = teaching.probabilities()
         if soft is None:
-            run.say("Stopped before the teachers had judged all rows: the same command goes on.")
+            trainer.say("Stopped before the teachers had scored all rows: the same command resumes.")
             return False
-    set_seed(settings.seed)  # a new head is random
-    base = start.load(task.base, task.revision, task.tokenizer, task.layers)
-    base.check_length(settings.max_length)
-    taken = task.mixture.indices(rows, settings.seed)
-    run.say(f"{len(rows):,} rows to train on, {len(taken):,} of them in an epoch.")
-    chosen = [rows[index] for index in taken]
-    trainer = ClassifierTrainer(
-        settings,
-        teaching.targets if teaching else Targets(soft_share=0.0),
-        model=base.model,
+    set_seed(options.seed)  # a new head is random
+    initial = load(options.base, options.revision, options.tokenizer, teaching.layers if teaching else ())
+    initial.check_length(options.max_length)
+    freeze(initial.model, options.freeze_layers)
+    used = mixture(rows, options.cap, options.times, options.seed)
+    trainer.say(f"{len(rows):,} rows to train on, {len(used):,} of them in an epoch.")
+    harmless = [row.text for row in rows if not row.label and len(row.text) < LONGEST_HARMLESS]
+    runner = ClassifierTrainer(
+        options,
+        teaching.targets if teaching else Targets(smoothing=options.label_smoothing_factor),
+        model=initial.model,
         args=arguments,
         train_dataset=Examples(
-            [row.text for row in chosen],
-            [row.label for row in chosen],
-            base.tokenizer,
-            settings.max_length,
-            lower_cased=task.lower_cased,
-            soft=None if soft is None else soft[taken],
-            seed=settings.seed,
+            [rows[index] for index in used],
+            initial.tokenizer,
+            options.max_length,
+            lower_cased=options.lower_cased,
+            augmentation=Augmentation(harmless) if options.augment else None,
+            soft=None if soft is None else soft[used],
+            seed=options.seed,
         ),
-        eval_dataset=_as_written(dev, base.tokenizer, settings.max_length) if dev else None,
-        data_collator=Collator(base.tokenizer),
-        processing_class=base.tokenizer,
-        compute_metrics=_metrics([row.source for row in dev]) if dev else None,
+        eval_dataset=Examples(dev, initial.tokenizer, options.max_length) if dev else None,
+        data_collator=DataCollatorWithPadding(initial.tokenizer),
+        processing_class=initial.tokenizer,
+        compute_metrics=source_aucs([row.source for row in dev]) if dev else None,
     )
-    mixture = task.mixture
     made_of = {
         "stage": "distill" if teaching else "finetune",
-        "base": base.origin,
-        "tokenizer": base.tokenizer_sha256(),
-        "layers": list(task.layers) or "all",
-        "data": {"sha256": sha256(task.data), "rows": len(rows), "in_an_epoch": len(taken), "bad_rows": len(data.bad)},
-        "mixture": {"caps": dict(mixture.caps), "times": dict(mixture.times), "lower_cased": task.lower_cased},
-        "teaching": dict(teaching.described) if teaching else None,
+        "base": initial.origin,
+        "tokenizer": initial.tokenizer_sha256(),
+        "data": {
+            "sha256": labelled.checksum(options.data),
+            "rows": len(rows),
+            "in_an_epoch": len(used),
+            "bad_rows": len(data.bad),
+        },
+        **(teaching.described if teaching else {}),
     }
-    return run.train(trainer, made_of)
+    return trainer.train(runner, made_of)
 
 
-def _rows_of(data: labelled.Labelled, task: Task) -> tuple[list[Row], list[Row]]:
-    """Return the rows to train on and those to measure on, the latter only where that is asked for."""
-    rows = data.of_split("train")
-    # Like lengths together: less of a batch is padding.
-    dev = sorted(data.of_split("dev"), key=lambda row: len(row.text)) if task.evaluate_every else []
-    if {row.label for row in rows} != {0, 1}:
-        raise ModelBuildError(f"{task.data} has no train rows of both labels, 0 and 1: there is nothing to tell apart")
-    if task.evaluate_every and {row.label for row in dev} != {0, 1}:
-        raise ModelBuildError(
-            f"{task.data} has no rows of split dev with both labels: add some, or leave --evaluate-every out"
-        )
-    return rows, dev
+def log_bad_rows(bad: Mapping[int, str]) -> None:
+    """Print how many rows were skipped, and the lines of the first of them with the reasons."""
+    for line, reason in list(bad.items())[:MOST_BAD_ROWS_NAMED]:
+        trainer.say(f"line {line} skipped: {reason}")
+    if bad:
+        trainer.say(f"{len(bad):,} bad rows skipped.")
 
 
-def _as_written(rows: Sequence[Row], tokenizer: PreTrainedTokenizerFast, max_length: int) -> Examples:
-    return Examples([row.text for row in rows], [row.label for row in rows], tokenizer, max_length, lower_cased=0.0)
+def source_aucs(sources: Sequence[str]) -> Callable[[EvalPrediction], dict[str, float]]:
+    """Return what computes the AUC of all rows, of each source that has both labels, and the mean of the latter."""
+    names = np.array(sources)
 
-
-def _metrics(sources: Sequence[str]) -> Any:
     def compute(prediction: EvalPrediction) -> dict[str, float]:
-        logits = np.asarray(prediction.predictions)
-        return source_aucs(np.asarray(prediction.label_ids), logits[:, 1] - logits[:, 0], sources)
+        labels, logits = np.asarray(prediction.label_ids), np.asarray(prediction.predictions)
+        scores = logits[:, 1] - logits[:, 0]
+        each = {f"auc_{name}": auc(labels[names == name], scores[names == name]) for name in sorted(set(sources))}
+        known = {name: value for name, value in each.items() if value is not None}
+        mean = float(np.mean(list(known.values()))) if known else float("nan")
+        return {"auc": auc(labels, scores) or float("nan"), "auc_mean_of_sources": mean, **known}
 
     return compute
+
+
+def _split(data: labelled.Labelled, options: FinetuneOptions) -> tuple[list[Row], list[Row]]:
+    """Return the rows to train on and, if there are evaluations, the rows of split dev."""
+    rows = data.of_split("train")
+    # Texts of similar length together: less of a batch is padding.
+    dev = sorted(data.of_split("dev"), key=lambda row: len(row.text)) if options.eval_steps else []
+    if {row.label for row in rows} != {0, 1}:
+        raise ModelBuildError(f"{options.data} has no train rows of both labels, 0 and 1: there is nothing to learn")
+    if options.eval_steps and {row.label for row in dev} != {0, 1}:
+        raise ModelBuildError(
+            f"{options.data} has no rows of split dev with both labels: add some, or leave --eval-steps out"
+        )
+    return rows, dev

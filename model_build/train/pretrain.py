@@ -1,155 +1,187 @@
-"""Pretraining: plain text comes in, a masked-language model that `finetune --base` takes comes out.
+"""Masked-language modelling on plain text: train an encoder that `finetune --base` takes.
 
-It goes on from a base, or begins from random weights with a shape and a tokenizer of its own.
+Training continues from a base, or starts from random weights with a tokenizer of its own.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import tempfile
 from typing import TYPE_CHECKING, Any
 
-from transformers import AutoModelForMaskedLM, RobertaConfig, RobertaForMaskedLM, set_seed
+import torch
+from tokenizers import ByteLevelBPETokenizer
+from transformers import (
+    AutoModelForMaskedLM,
+    DataCollatorForLanguageModeling,
+    RobertaConfig,
+    RobertaForMaskedLM,
+    RobertaTokenizerFast,
+    set_seed,
+)
 
 from model_build.errors import ModelBuildError
 from model_build.source import locate
-from model_build.train import record, run, texts, tokens, words
-from model_build.train.masking import Masking
-from model_build.train.start import Start, origin, read_tokenizer
-from model_build.train.trainer import ScheduledTrainer
+from model_build.train import corpus, trainer
+from model_build.train.initial_model import InitialModel, origin, read_tokenizer
+from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from transformers import PreTrainedTokenizerFast
 
-    from model_build.train.run import Run
+    from model_build.train.cli import PretrainOptions
 
-HELD_OUT_SHARE, MOST_HELD_OUT = 0.01, 2000  # texts whose loss is measured and not learnt from
-
-
-@dataclass(frozen=True)
-class Shape:
-    """A RoBERTa's size: layers, width, attention heads, and the width inside a layer, 0 for four times its own."""
-
-    layers: int = 6
-    width: int = 768
-    heads: int = 12
-    inner: int = 0
+HELD_OUT_SHARE, MOST_HELD_OUT = 0.01, 2000  # texts for evaluation
+# In the order of their ids; the first four are RoBERTa's own.
+SPECIAL_TOKENS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+MIN_FREQUENCY = 2  # of a pair of tokens before it becomes one token
+MAX_POSITIONS = 512
+BEGINS_A_WORD = "Ġ"  # the first character of a byte-level token after a space
+SEEDS_APART = 1 << 40  # more than the masks of a run, so that no two seeds share one
 
 
-@dataclass(frozen=True)
-class Task:
-    """What is learnt from which texts; without a base from random weights of this shape.
-
-    `tokenizer` is a folder; without it and without a base, one with `vocabulary` tokens is trained on the texts.
-    """
-
-    data: tuple[str, ...]
-    base: str = ""
-    revision: str | None = None
-    tokenizer: str = ""
-    vocabulary: int = 0
-    shape: Shape = Shape()
-    masked: float = 0.15
-    whole_words: bool = False
-    lower_cased: float = 0.0
-    skip_bad_rows: bool = False
-    evaluate_every: int = 0
-
-
-def pretrain(task: Task, settings: Run) -> bool:
-    """Train and return whether all steps are done; tokens, and a new tokenizer, are kept in the run's folder.
+def pretrain(options: PretrainOptions) -> bool:
+    """Train and return whether all steps are done.
 
     Raises ModelBuildError if the texts cannot be read, or if base and options do not fit together.
     """
-    paths = texts.files(task.data)
-    checksum = texts.checksum(paths)
-    arguments = settings.arguments(
-        eval_strategy="steps" if task.evaluate_every else "no", eval_steps=task.evaluate_every or None
-    )
-    set_seed(settings.seed)
+    paths = corpus.files(options.data)
+    checksum = corpus.checksum(paths)
+    arguments = trainer.training_arguments(options)
+    set_seed(options.seed)
     with arguments.main_process_first(local=False, desc="tokenizing"):
-        begun = _begin(task, settings, paths, checksum)
-        begun.check_length(settings.max_length)
+        initial = _initial_model(options, paths, checksum)
+        initial.check_length(options.max_length)
         described = {
             "data": checksum,
-            "tokenizer": begun.tokenizer_sha256(),
-            "max_length": settings.max_length,
-            "lower_cased": task.lower_cased,
+            "tokenizer": initial.tokenizer_sha256(),
+            "max_length": options.max_length,
+            "lower_cased": options.lower_cased,
         }
-        folder = settings.out / f"tokens-{record.key(described)}"
+        folder = options.out / f"tokens-{trainer.key(described)}"
         if arguments.process_index == 0:
-            lines = texts.lines(paths, skip_bad_rows=task.skip_bad_rows)
-            tokens.write(
-                lines, begun.tokenizer, folder, settings.max_length, lower_cased=task.lower_cased, until=settings.until
+            corpus.tokenize(
+                corpus.texts(paths, skip_bad_rows=options.skip_bad_rows),
+                initial.tokenizer,
+                folder,
+                options.max_length,
+                lower_cased=options.lower_cased,
+                until=options.until,
             )
-    if not tokens.Progress.read(folder).done:
-        run.say("Stopped before all texts were tokenized: the same command goes on.")
+    if not corpus.is_tokenized(folder):
+        trainer.say("Stopped before all texts were tokenized: the same command resumes.")
         return False
-    everything = tokens.read(folder, begun.tokenizer)
+    everything = corpus.load(folder, initial.tokenizer)
     train, held_out = everything.split(min(MOST_HELD_OUT, int(HELD_OUT_SHARE * len(everything))))
-    if task.evaluate_every and not len(held_out):
-        raise ModelBuildError(f"{len(everything)} texts are too few to hold some out: leave --evaluate-every out")
-    run.say(f"{len(train):,} texts to learn from, {len(held_out):,} held out.")
-    trainer = ScheduledTrainer(
-        settings,
-        model=begun.model,
+    if options.eval_steps and not len(held_out):
+        raise ModelBuildError(f"{len(everything)} texts are too few to hold some out: leave --eval-steps out")
+    trainer.say(f"{len(train):,} texts to train on, {len(held_out):,} held out.")
+    runner = trainer.ResumableTrainer(
+        options,
+        model=initial.model,
         args=arguments,
         train_dataset=train,
-        eval_dataset=held_out if task.evaluate_every else None,
-        data_collator=Masking(begun.tokenizer, task.masked, settings.seed, whole_words=task.whole_words),
-        processing_class=begun.tokenizer,
+        eval_dataset=held_out if options.eval_steps else None,
+        data_collator=Masking(
+            initial.tokenizer, options.mlm_probability, options.seed, whole_words=options.whole_word_mask
+        ),
+        processing_class=initial.tokenizer,
     )
-    return run.train(trainer, _made_of(task, begun, checksum, len(train)))
-
-
-def _made_of(task: Task, begun: Start, checksum: str, number: int) -> dict[str, Any]:
-    return {
+    made_of = {
         "stage": "pretrain",
-        "base": begun.origin or None,
-        "shape": None if task.base else asdict(task.shape),
-        "vocabulary": len(begun.tokenizer),
-        "tokenizer": begun.tokenizer_sha256(),
-        "data": {"sha256": checksum, "texts": number},
-        "masking": {"share": task.masked, "whole_words": task.whole_words},
-        "lower_cased": task.lower_cased,
+        "base": initial.origin or None,
+        "tokenizer": initial.tokenizer_sha256(),
+        "data": {"sha256": checksum, "texts": len(train)},
     }
+    return trainer.train(runner, made_of)
 
 
-def _begin(task: Task, settings: Run, paths: Sequence[Path], checksum: str) -> Start:
-    if task.base:
-        if task.tokenizer or task.vocabulary:
-            raise ModelBuildError("a base brings its own tokenizer: leave --tokenizer and --train-tokenizer out")
-        source = locate(task.base, task.revision)
+class Masking(DataCollatorForLanguageModeling):  # type: ignore[misc]  # transformers has no types
+    """Pad and mask a batch of examples with `input_ids` and `draw`.
+
+    The mask depends on the seed and the batch alone, so that a resumed run draws the same ones. Raises ModelBuildError
+    if whole words are wanted of a tokenizer whose tokens do not say where a word begins.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, share: float, seed: int, *, whole_words: bool) -> None:
+        # transformers has no random replacement for whole words: each of their tokens becomes the mask.
+        replaced = {"mask_replace_prob": 1.0, "random_replace_prob": 0.0} if whole_words else {}
+        super().__init__(tokenizer, mlm_probability=share, whole_word_mask=whole_words, **replaced)
+        self._seed = seed
+        tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+        self._special = torch.zeros(len(tokens), dtype=torch.bool)
+        self._special[tokenizer.all_special_ids] = True
+        self._begins = torch.tensor([token.startswith(BEGINS_A_WORD) for token in tokens])
+        if whole_words and not self._begins.any():
+            raise ModelBuildError("--whole-word-mask needs a byte-level tokenizer of RoBERTa's kind: leave it out")
+
+    def torch_call(self, examples: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Return input_ids, attention_mask and labels, (batch, tokens); labels are -100 where nothing is masked."""
+        self.generator = torch.Generator().manual_seed(self._seed * SEEDS_APART + examples[0]["draw"])
+        return dict(super().torch_call([{"input_ids": example["input_ids"]} for example in examples]))
+
+    def torch_mask_tokens(self, inputs: Any, special_tokens_mask: Any = None, offset_mapping: Any = None) -> Any:
+        """Return ids and labels; the tokens themselves say which are special and where words begin."""
+        del special_tokens_mask
+        if self.whole_word_mask:
+            # transformers finds words by gaps between the tokens' offsets, so these offsets have a gap at each.
+            offsets = 2 * torch.arange(inputs.shape[1]).expand_as(inputs)
+            offset_mapping = torch.stack([offsets + self._begins[inputs].long(), offsets + 2], dim=-1)
+        return super().torch_mask_tokens(inputs, self._special[inputs], offset_mapping)
+
+
+def train_tokenizer(texts: Iterable[str], size: int) -> RobertaTokenizerFast:
+    """Return a byte-level BPE of at most `size` tokens; fewer if the texts have no more pairs to merge."""
+    tokenizer = ByteLevelBPETokenizer()
+    tokenizer.train_from_iterator(
+        (fold(text) for text in texts),
+        vocab_size=size,
+        min_frequency=MIN_FREQUENCY,
+        special_tokens=SPECIAL_TOKENS,
+        show_progress=False,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        vocabulary, merges = tokenizer.save_model(folder)
+        return RobertaTokenizerFast(vocabulary, merges, model_max_length=MAX_POSITIONS)
+
+
+def _initial_model(options: PretrainOptions, paths: Sequence[Path], checksum: str) -> InitialModel:
+    if options.base:
+        if options.tokenizer or options.vocab_size:
+            raise ModelBuildError("a base has its own tokenizer: leave --tokenizer and --vocab-size out")
+        source = locate(options.base, options.revision)
         model = AutoModelForMaskedLM.from_pretrained(source.folder).float()
-        return Start(model, read_tokenizer(source.folder), origin(source))
-    tokenizer = _tokenizer(task, settings.out, paths, checksum)
-    return Start(RobertaForMaskedLM(_config(task.shape, tokenizer)), tokenizer, {})
+        return InitialModel(model, read_tokenizer(source.folder), origin(source))
+    tokenizer = _tokenizer(options, paths, checksum)
+    return InitialModel(RobertaForMaskedLM(_config(options, tokenizer)), tokenizer, {})
 
 
-def _tokenizer(task: Task, out: Path, paths: Sequence[Path], checksum: str) -> PreTrainedTokenizerFast:
-    if task.tokenizer:
-        return read_tokenizer(task.tokenizer)
-    if not task.vocabulary:
-        raise ModelBuildError("without a base, pass --tokenizer FOLDER, or --train-tokenizer 32768 to have one trained")
-    folder = out / f"tokenizer-{record.key({'data': checksum, 'tokens': task.vocabulary})}"
+def _tokenizer(options: PretrainOptions, paths: Sequence[Path], checksum: str) -> PreTrainedTokenizerFast:
+    if options.tokenizer:
+        return read_tokenizer(options.tokenizer)
+    if not options.vocab_size:
+        raise ModelBuildError("without a base, pass --tokenizer FOLDER, or --vocab-size 32768 to train one")
+    folder = options.out / f"tokenizer-{trainer.key({'data': checksum, 'tokens': options.vocab_size})}"
     if not (folder / "tokenizer.json").is_file():
-        lines = texts.lines(paths, skip_bad_rows=task.skip_bad_rows)
-        words.train(lines, task.vocabulary).save_pretrained(folder)
+        lines = corpus.texts(paths, skip_bad_rows=options.skip_bad_rows)
+        train_tokenizer(lines, options.vocab_size).save_pretrained(folder)
     return read_tokenizer(folder)
 
 
-def _config(shape: Shape, tokenizer: PreTrainedTokenizerFast) -> RobertaConfig:
-    if shape.width % shape.heads:
-        raise ModelBuildError(f"--width {shape.width} is no multiple of --heads {shape.heads}")
+def _config(options: PretrainOptions, tokenizer: PreTrainedTokenizerFast) -> RobertaConfig:
+    if options.hidden_size % options.num_attention_heads:
+        raise ModelBuildError(
+            f"--hidden-size {options.hidden_size} is no multiple of --num-attention-heads {options.num_attention_heads}"
+        )
     return RobertaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=shape.width,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        intermediate_size=shape.inner or 4 * shape.width,
-        max_position_embeddings=words.MOST_TOKENS + tokenizer.pad_token_id + 1,
+        hidden_size=options.hidden_size,
+        num_hidden_layers=options.num_hidden_layers,
+        num_attention_heads=options.num_attention_heads,
+        intermediate_size=options.intermediate_size or 4 * options.hidden_size,
+        max_position_embeddings=MAX_POSITIONS + tokenizer.pad_token_id + 1,
         type_vocab_size=1,
         layer_norm_eps=1e-5,
         bos_token_id=tokenizer.cls_token_id,

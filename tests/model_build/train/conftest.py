@@ -1,17 +1,21 @@
-"""Little data that a tiny model can learn in seconds, and that model at random: two layers, 32 wide."""
+"""Data that a tiny model learns in seconds, and that model with random weights: two layers, 32 wide."""
 
 from __future__ import annotations
 
 import json
+import lzma
 import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+import typer
+from safetensors.torch import load_file
 from transformers import BertConfig, BertModel, BertTokenizerFast, RobertaConfig, RobertaForSequenceClassification
+from typer.testing import CliRunner, Result
 
-from model_build.train import words
-from model_build.train.run import Run
+from model_build.train.cli import FinetuneOptions, convert, distill, finetune, pretrain
+from model_build.train.pretrain import train_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,12 +24,19 @@ if TYPE_CHECKING:
 RUDE = ["idiot", "stupid", "moron", "loser"]
 KIND = ["thanks", "nice", "merge", "build"]
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "code", "is", "nice", "un", "##nice", "##s"]
-SMILING = ["smiling", "face"]  # what Unicode calls ☺
+SMILING = ["smiling", "face"]  # the Unicode name of ☺
+BRIEFLY: dict[str, Any] = {
+    "max_steps": 6,
+    "per_device_train_batch_size": 16,
+    "learning_rate": 2e-3,
+    "max_length": 32,
+    "use_cpu": True,
+}
 FILLING = ["the", "a", "is", "this", "that", "of", "in", "code", "test", "release", "today", "please", "you", "we"]
 
 
-def _sentences(number: int, seed: int) -> list[tuple[str, int]]:
-    """Return texts that one word makes toxic or not, half of each."""
+def sentences(number: int, seed: int) -> list[tuple[str, int]]:
+    """Return texts, half of which one word makes toxic."""
     chance = random.Random(seed)  # noqa: S311 - toy data, not a secret
     made = []
     for place in range(number):
@@ -36,17 +47,11 @@ def _sentences(number: int, seed: int) -> list[tuple[str, int]]:
 
 
 @pytest.fixture(scope="session")
-def sentences() -> Callable[..., list[tuple[str, int]]]:
-    """Make so many texts, the same for a seed."""
-    return _sentences
-
-
-@pytest.fixture(scope="session")
 def messages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """160 rows of train and 40 of dev, from two sources."""
     rows = [
         {"text": text, "label": label, "source": "ab"[place // 2 % 2], "split": "dev" if place >= 160 else "train"}
-        for place, (text, label) in enumerate(_sentences(200, seed=1))
+        for place, (text, label) in enumerate(sentences(200, seed=1))
     ]
     path = tmp_path_factory.mktemp("data") / "messages.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -55,9 +60,9 @@ def messages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A classifier with random weights, without dropout: what it learns is the same however batches are divided."""
+    """A classifier with random weights; without dropout it learns the same however batches are divided."""
     folder = tmp_path_factory.mktemp("base")
-    tokenizer = words.train((text for text, _ in _sentences(400, seed=2)), 320)
+    tokenizer = train_tokenizer((text for text, _ in sentences(400, seed=2)), 320)
     torch.manual_seed(1)
     config = RobertaConfig(
         vocab_size=len(tokenizer),
@@ -80,7 +85,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def bert(tmp_path: Path) -> Path:
-    """A BERT at random, with a vocabulary of these pieces."""
+    """A BERT with random weights and a vocabulary of these pieces."""
     folder = tmp_path / "bert"
     folder.mkdir()
     (folder / "vocab.txt").write_text("\n".join([*PIECES, *SMILING]) + "\n")
@@ -98,19 +103,36 @@ def bert(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def text_files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """A pattern for two compressed files of 120 lines each."""
+    folder = tmp_path_factory.mktemp("corpus")
+    for part in (1, 2):
+        lines = "".join(text + "\n" for text, _ in sentences(120, seed=part))
+        (folder / f"part.{part}.txt.xz").write_bytes(lzma.compress(lines.encode()))
+    return [str(folder / "part.*.xz")]
+
+
 @pytest.fixture
-def a_run(tmp_path: Path) -> Callable[..., Run]:
-    """Return a run of a few steps on the CPU into a new folder, with other options where they are given."""
+def finetune_options(messages: Path, base: Path, tmp_path: Path) -> Callable[..., FinetuneOptions]:
+    """Return the options of a few steps on the CPU into a new folder, with other values if they are given."""
 
-    def made(**other: Any) -> Run:
-        options: dict[str, Any] = {
-            "out": tmp_path / "out",
-            "steps": 6,
-            "batch": 16,
-            "rate": 2e-3,
-            "max_length": 32,
-            "cpu": True,
-        }
-        return Run(**options | other)
+    def options(**other: Any) -> FinetuneOptions:
+        given = BRIEFLY | {"out": tmp_path / "out", "data": messages, "base": str(base)}
+        return FinetuneOptions(**given | other)
 
-    return made
+    return options
+
+
+def run_command(*arguments: object) -> Result:
+    """Run one of the commands with its arguments."""
+    app = typer.Typer()
+    for command in (pretrain, finetune, distill, convert):
+        app.command()(command)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def equal(first: Path, second: Path) -> bool:
+    """Whether two checkpoints have the same weights, bit for bit."""
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (first, second))
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)

@@ -1,4 +1,4 @@
-"""Labelled rows from JSON lines and CSV; what is wrong with a row is said by line, and never with its words."""
+"""Read labelled rows from JSON lines and CSV; errors name the line of a bad row and never quote a message."""
 
 from __future__ import annotations
 

@@ -1,0 +1,317 @@
+"""Load what training begins with: a checkpoint, a hub model or a model directory, as a classifier of two labels.
+
+A BERT can be given another vocabulary: each byte-level token begins as the mean of the WordPiece tokens that spell it
+(fast vocabulary transfer: Gee and others, EMNLP 2022, https://aclanthology.org/2022.emnlp-industry.41).
+
+A model directory holds an ONNX graph with 8-bit and 4-bit weights. They become floats again, without what quantizing
+rounded away, so that a model can be trained further although nobody has kept its checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertModel,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+    RobertaTokenizerFast,
+)
+
+from model_build import manifest
+from model_build.embeddings import BLOCK
+from model_build.errors import ModelBuildError
+from model_build.optimize import WEIGHTS
+from model_build.serving_form import BERT_PARTS, FAMILIES, first_position
+from model_build.source import is_model_directory, locate, sha256, toxic_labels
+from toxicity_bot.errors import ModelError
+from toxicity_bot.model_directory import ModelDirectory
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+    from transformers import BertConfig, PreTrainedTokenizerFast
+
+    from model_build.source import Source
+
+LABELS = ("NOT_TOXIC", "TOXIC")
+# Operators on 8-bit weights: the positions of weight, scale and zero point among their inputs.
+QUANTIZED_PRODUCTS = {"DynamicQuantizeMatMul": (1, 2, 3), "MatMulIntegerToFloat": (1, 3, 5)}
+LAYER = "roberta.encoder.layers."
+ROBERTA_FIRST_POSITION = 2  # the padding token's id plus one
+SPECIAL_TOKENS = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+
+
+@dataclass(frozen=True)
+class InitialModel:
+    """A model in float32, its tokenizer, and its origin: a name and a revision, no path."""
+
+    model: Any
+    tokenizer: PreTrainedTokenizerFast
+    origin: dict[str, str]
+
+    def check_length(self, max_length: int) -> None:
+        """Raises ModelBuildError if the model has no positions for so many tokens."""
+        config = self.model.config
+        positions = config.max_position_embeddings - first_position(config)
+        if max_length > positions:
+            raise ModelBuildError(f"--max-length {max_length} is more than the {positions} tokens the base can read")
+
+    def tokenizer_sha256(self) -> str:
+        """Return a checksum of the tokenizer without its truncation and padding, which each caller sets."""
+        described = json.loads(self.tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None}
+        return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+
+
+def load(base: str, revision: str | None = None, tokenizer: str = "", layers: Sequence[int] = ()) -> InitialModel:
+    """Return the base as a classifier, with a new head if it has none, and with only those layers if any are named.
+
+    Raises ModelBuildError if the base cannot be had, if its vocabulary is not the tokenizer's, if its first label is
+    the toxic one, or if it lacks a layer.
+    """
+    if is_model_directory(Path(base)):
+        initial = _from_model_directory(Path(base), tokenizer)
+    else:
+        initial = _from_checkpoint(locate(base, revision), tokenizer)
+    if layers:
+        keep_layers(initial.model, layers)
+    return initial
+
+
+def _from_checkpoint(source: Source, tokenizer: str) -> InitialModel:
+    words = read_tokenizer(tokenizer or source.folder)
+    config = AutoConfig.from_pretrained(source.folder)
+    if tokenizer and config.model_type == "bert":
+        return InitialModel(with_vocabulary(source.folder, words), words, origin(source))
+    if tokenizer and words.get_vocab() != read_tokenizer(source.folder).get_vocab():
+        raise ModelBuildError(
+            f"{source.name} has another vocabulary than {tokenizer}, and only a BERT's can be exchanged: "
+            "leave --tokenizer out"
+        )
+    if config.num_labels == len(LABELS):
+        _check_order([config.id2label[index] for index in range(len(LABELS))], source)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        source.folder,
+        id2label=dict(enumerate(LABELS)),
+        label2id={label: index for index, label in enumerate(LABELS)},
+        problem_type="single_label_classification",
+        ignore_mismatched_sizes=True,  # the head of a classifier with other labels is replaced
+    )
+    return InitialModel(model.float(), words, origin(source))
+
+
+def _from_model_directory(folder: Path, tokenizer: str) -> InitialModel:
+    model, words = restored(folder)
+    if tuple(model.config.id2label.values()) != LABELS:
+        raise ModelBuildError(f"{folder} has other labels than {' and '.join(LABELS)}: begin with its checkpoint")
+    if tokenizer and words.get_vocab() != read_tokenizer(tokenizer).get_vocab():
+        raise ModelBuildError(f"{folder} has another vocabulary than {tokenizer}: leave --tokenizer out")
+    revision = f"sha256:{sha256(folder / WEIGHTS)}"
+    return InitialModel(model, words, {"name": manifest.read(folder)["source"], "revision": revision})
+
+
+def _check_order(labels: Sequence[str], source: Source) -> None:
+    """Raises ModelBuildError if the first label is toxic by its name: training would begin with inverted scores."""
+    try:
+        toxic = toxic_labels(labels, source.toxic_labels, "sigmoid")
+    except ModelBuildError:
+        return  # names such as LABEL_0 and LABEL_1 say nothing
+    if labels[0] in toxic:
+        raise ModelBuildError(
+            f"{source.name} has the labels {' and '.join(labels)}, and training takes the second, not the first, for "
+            "toxic: begin with a base whose labels are in that order, or with an encoder"
+        )
+
+
+def read_tokenizer(folder: str | Path) -> PreTrainedTokenizerFast:
+    """Return the tokenizer of a folder; raises ModelBuildError if there is none, or none that has a fast form."""
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise ModelBuildError(
+            f"{folder} has no tokenizer that can be read: pass a folder with a tokenizer.json"
+        ) from error
+    if not tokenizer.is_fast:
+        raise ModelBuildError(f"the tokenizer of {folder} has no fast form, so no tokenizer.json can be made of it")
+    return tokenizer
+
+
+def origin(source: Source) -> dict[str, str]:
+    """Return the name and revision of a base, for a record."""
+    return {"name": source.name, "revision": source.revision}
+
+
+def keep_layers(model: Any, indices: Sequence[int]) -> None:
+    """Remove all other layers of a classifier.
+
+    DistilBERT begins in the same way, with every other layer of its teacher (https://arxiv.org/abs/1910.01108).
+    """
+    kind = model.config.model_type
+    if kind not in FAMILIES:
+        raise ModelBuildError(f"the layers of a {kind} cannot be chosen, those of {', '.join(FAMILIES)} can")
+    stack = getattr(model.base_model, FAMILIES[kind][0])
+    layers = stack.layer
+    if missing := [index for index in indices if index >= len(layers)]:
+        raise ModelBuildError(f"the base has the layers 0 to {len(layers) - 1}, not {missing[0]}: see --student-layers")
+    stack.layer = nn.ModuleList([layers[index] for index in indices])
+    model.config.num_hidden_layers = len(indices)
+
+
+def with_vocabulary(folder: Path, tokenizer: PreTrainedTokenizerFast) -> RobertaForSequenceClassification:
+    """Return the BERT in a folder as a RoBERTa that reads the tokenizer's tokens; both compute the same.
+
+    Raises ModelBuildError if the folder holds another architecture.
+    """
+    pieces, config = AutoTokenizer.from_pretrained(folder), AutoConfig.from_pretrained(folder)
+    if config.model_type != "bert" or config.position_embedding_type != "absolute":
+        raise ModelBuildError(f"{folder} holds no BERT with absolute positions: its vocabulary cannot be exchanged")
+    bert = BertModel.from_pretrained(folder, add_pooling_layer=False)
+    model = RobertaForSequenceClassification(_roberta_config(bert.config, tokenizer))
+    with torch.no_grad():
+        ours, theirs = model.roberta.embeddings, bert.embeddings
+        ours.word_embeddings.weight.copy_(_token_vectors(theirs.word_embeddings.weight, pieces, tokenizer))
+        ours.position_embeddings.weight[ROBERTA_FIRST_POSITION:] = theirs.position_embeddings.weight
+        ours.position_embeddings.weight[:ROBERTA_FIRST_POSITION] = 0
+        ours.token_type_embeddings.weight.copy_(theirs.token_type_embeddings.weight[:1])
+        ours.LayerNorm.load_state_dict(theirs.LayerNorm.state_dict())
+    model.roberta.encoder.load_state_dict(bert.encoder.state_dict())
+    return model
+
+
+def spelling(text: str, pieces: PreTrainedTokenizerFast, vocabulary: Mapping[str, int]) -> list[int]:
+    """Return the ids of the WordPiece tokens that spell a token; none for a space or a part of a character."""
+    word = text.strip().lower()
+    if not word or "\ufffd" in word:
+        return []
+    whole, inside = _known(word, pieces), vocabulary.get(f"##{word}")
+    if not whole and inside is None and len(word) == 1:
+        return _known(unicodedata.name(word, "").lower(), pieces)  # an emoji, by its Unicode name
+    if text.startswith(" ") or inside is None:
+        return whole
+    # Without a space before it, it is inside a word or begins the text.
+    return [inside, *whole] if len(whole) == 1 else [inside]
+
+
+def _known(text: str, pieces: PreTrainedTokenizerFast) -> list[int]:
+    return [id_ for id_ in pieces(text, add_special_tokens=False).input_ids if id_ != pieces.unk_token_id]
+
+
+def _token_vectors(
+    weights: torch.Tensor, pieces: PreTrainedTokenizerFast, tokenizer: PreTrainedTokenizerFast
+) -> torch.Tensor:
+    vectors = weights.mean(dim=0).repeat(len(tokenizer), 1)
+    vocabulary = pieces.get_vocab()
+    spellings = {id_: spelling(tokenizer.decode([id_]), pieces, vocabulary) for id_ in range(len(tokenizer))}
+    for role, bert_role in {"bos": "cls", "eos": "sep", "pad": "pad", "unk": "unk", "mask": "mask"}.items():
+        spellings[getattr(tokenizer, f"{role}_token_id")] = [getattr(pieces, f"{bert_role}_token_id")]
+    for id_, ids in spellings.items():
+        if ids:
+            vectors[id_] = weights[ids].mean(dim=0)
+    return vectors
+
+
+def _roberta_config(bert: BertConfig, tokenizer: PreTrainedTokenizerFast) -> RobertaConfig:
+    same = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act")
+    return RobertaConfig(
+        vocab_size=len(tokenizer),
+        **{name: getattr(bert, name) for name in (*same, "layer_norm_eps")},
+        max_position_embeddings=bert.max_position_embeddings + ROBERTA_FIRST_POSITION,
+        type_vocab_size=1,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        id2label=dict(enumerate(LABELS)),
+        label2id={label: number for number, label in enumerate(LABELS)},
+    )
+
+
+def restored(folder: Path) -> tuple[RobertaForSequenceClassification, RobertaTokenizerFast]:
+    """Return the classifier of a model directory in float32, and its tokenizer.
+
+    Raises ModelBuildError if the model directory is damaged, or if it was built from anything but a RoBERTa.
+    """
+    try:
+        model = ModelDirectory.read(folder)
+    except ModelError as error:
+        raise ModelBuildError(str(error)) from error
+    graph = onnx.load(folder / "model.onnx").graph
+    weights = _graph_weights(graph)
+    if f"{LAYER}0.query.weight" not in weights or model.activation != "softmax":
+        raise ModelBuildError(
+            f"{folder} was not built from a RoBERTa with exclusive labels: begin with its checkpoint instead"
+        )
+    words, positions = weights["words"], weights["positions"]
+    config = RobertaConfig(
+        vocab_size=len(words),
+        hidden_size=words.shape[1],
+        num_hidden_layers=sum(name.endswith(".query.weight") for name in weights),
+        num_attention_heads=_attribute(graph, "MultiHeadAttention", "num_heads"),
+        intermediate_size=len(weights[f"{LAYER}0.widen.bias"]),
+        max_position_embeddings=model.pad_id + 1 + len(positions),
+        type_vocab_size=1,
+        layer_norm_eps=_attribute(graph, "LayerNormalization", "epsilon"),
+        bos_token_id=model.bos_id,
+        pad_token_id=model.pad_id,
+        eos_token_id=model.eos_id,
+        id2label=dict(enumerate(model.labels)),
+        label2id={label: index for index, label in enumerate(model.labels)},
+    )
+    found = RobertaForSequenceClassification(config)
+    found.load_state_dict(_state(weights, model.pad_id + 1))
+    tokenizer = RobertaTokenizerFast(
+        tokenizer_file=str(folder / "tokenizer.json"), model_max_length=len(positions), **SPECIAL_TOKENS
+    )
+    return found, tokenizer
+
+
+def _graph_weights(graph: onnx.GraphProto) -> dict[str, npt.NDArray[np.float32]]:
+    """Return the graph's weights as floats by name; matrices as PyTorch keeps them, (outputs, inputs)."""
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    found = {name: values for name, values in constants.items() if name.endswith((".weight", ".bias"))}
+    for node in graph.node:
+        if inputs := QUANTIZED_PRODUCTS.get(node.op_type):
+            numbers, scale, zero = (constants[node.input[index]].astype(np.float32) for index in inputs)
+            found[f"{node.input[-1].removesuffix('.bias')}.weight"] = ((numbers - zero) * scale).T
+    packed = constants["words"]
+    numbers = np.concatenate([packed & 15, packed >> 4], axis=1).astype(np.float32) - 8
+    blocks = numbers.reshape(len(numbers), -1, BLOCK) * constants["words_scales"].astype(np.float32)[:, :, None]
+    return found | {"words": blocks.reshape(numbers.shape), "positions": constants["positions"].astype(np.float32)}
+
+
+def _state(weights: Mapping[str, npt.NDArray[np.float32]], first: int) -> dict[str, torch.Tensor]:
+    """Return the weights by RoBERTa's names; the build has added the single token type to the positions."""
+    width = weights["words"].shape[1]
+    embeddings = "roberta.embeddings."
+    state = {
+        f"{embeddings}word_embeddings.weight": weights["words"],
+        f"{embeddings}position_embeddings.weight": np.pad(weights["positions"], ((first, 0), (0, 0))),
+        f"{embeddings}token_type_embeddings.weight": np.zeros((1, width), dtype=np.float32),
+    }
+    for name, values in weights.items():
+        if name.startswith(LAYER):
+            layer, part, kind = name.removeprefix(LAYER).split(".")
+            state[f"roberta.encoder.layer.{layer}.{BERT_PARTS[part]}.{kind}"] = values
+        elif name.startswith(f"{embeddings}norm."):
+            state[name.replace(".norm.", ".LayerNorm.")] = values
+        elif name.startswith("classifier."):
+            state[name] = values
+    return {name: torch.from_numpy(np.array(values)) for name, values in state.items()}
+
+
+def _attribute(graph: onnx.GraphProto, operator: str, name: str) -> Any:
+    node = next(node for node in graph.node if node.op_type == operator)
+    return next(onnx.helper.get_attribute_value(attribute) for attribute in node.attribute if attribute.name == name)

@@ -1,0 +1,148 @@
+"""Distillation: teachers are asked once, their scores are averaged, and the student learns from them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import RobertaForSequenceClassification, TrainingArguments
+
+from model_build import data as labelled
+from model_build.errors import ModelBuildError
+from model_build.source import locate
+from model_build.torch_model import TorchModel
+from model_build.train import distill as distill_module
+from model_build.train.cli import DistillOptions
+from model_build.train.distill import NGRAMS, averaged, distill, out_of_fold
+from tests.model_build.train.conftest import BRIEFLY, sentences
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    MakeOptions = Callable[..., DistillOptions]
+
+pytestmark = pytest.mark.filterwarnings("ignore:mtime may not be reliable:UserWarning")
+
+
+@pytest.fixture(scope="module")
+def teacher(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The base with other random weights, whose labels say which one is toxic, and whose scores vary."""
+    folder = shutil.copytree(base, tmp_path_factory.mktemp("models") / "teacher")
+    model = RobertaForSequenceClassification.from_pretrained(
+        base, id2label={0: "toxic", 1: "fine"}, label2id={"toxic": 0, "fine": 1}
+    )
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.2 * torch.randn_like(parameter)
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def options(messages: Path, base: Path, teacher: Path, tmp_path: Path) -> MakeOptions:
+    def made(*teachers: str, **other: Any) -> DistillOptions:
+        given = {"out": tmp_path / "out", "data": messages, "base": str(base), "max_steps": 1}
+        return DistillOptions(**BRIEFLY | given | {"teacher": list(teachers) or [str(teacher)]} | other)
+
+    return made
+
+
+def saved(out: Path) -> list[Any]:
+    return [np.load(file) for file in sorted(out.glob("teacher-*.npy"))]
+
+
+def teachers_in(record: Path) -> list[list[str]]:
+    found: list[list[str]] = json.loads(record.read_text())["teachers"]
+    return found
+
+
+def test_a_student_learns_its_teachers_scores(options: MakeOptions, teacher: Path, messages: Path) -> None:
+    asked = options(max_steps=150, learning_rate=3e-3, lower_cased=0.0, distill_alpha=1.0, temperature=1.0)
+    assert distill(asked)
+    (scores,) = saved(asked.out)
+    rows = labelled.read(messages).of_split("train")
+    assert scores.shape == (len(rows),)
+    student = TorchModel(locate(str(asked.out))).toxicities([row.text for row in rows])
+    # The teacher is random, so the student agrees with it only because it was taught.
+    assert np.corrcoef(scores, student)[0, 1] > 0.6
+    assert abs(np.corrcoef(scores, [row.label for row in rows])[0, 1]) < 0.5
+    assert json.loads((asked.out / "training.json").read_text())["stage"] == "distill"
+    assert teachers_in(asked.out / "training.json") == [
+        [f"local folder {teacher.name}", next(asked.out.glob("teacher-*")).stem]
+    ]
+
+
+def test_a_teacher_is_asked_once(options: MakeOptions, teacher: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = options(str(teacher), NGRAMS, max_minutes=1e-6)
+    assert not distill(asked)
+    asked = replace(asked, max_minutes=0.0)
+    assert distill(asked)
+    first = saved(asked.out)
+    assert len(first) == 2
+
+    def asked_again(*_: Any, **__: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(TorchModel, "fill", asked_again)
+    monkeypatch.setattr(distill_module, "out_of_fold", asked_again)
+    assert distill(asked)
+    assert all(np.array_equal(before, after) for before, after in zip(first, saved(asked.out), strict=True))
+
+
+def test_two_teachers_of_one_name_are_both_recorded(options: MakeOptions, teacher: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(teacher, tmp_path / teacher.name)
+    model = RobertaForSequenceClassification.from_pretrained(teacher)
+    torch.nn.init.ones_(model.classifier.out_proj.bias)
+    model.save_pretrained(other)
+    asked = options(str(teacher), str(other))
+    assert distill(asked)
+    found = teachers_in(asked.out / "training.json")
+    assert [name for name, _ in found] == [f"local folder {teacher.name}"] * 2
+    assert len({file for _, file in found}) == 2
+
+
+def test_only_one_process_asks_the_teachers(options: MakeOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(distill_module, "_score", lambda name, *_: asked.append(name))
+    monkeypatch.setattr(TrainingArguments, "process_index", 1)
+    assert not distill(options())
+    assert asked == []
+
+
+def test_the_first_teacher_is_the_base_if_none_is_named(options: MakeOptions, teacher: Path) -> None:
+    with pytest.raises(ModelBuildError, match="the n-gram teacher has no layers to begin with: pass --base"):
+        distill(options(NGRAMS, base=""))
+    with pytest.raises(ModelBuildError, match=f"{teacher.name} has the labels toxic and fine"):
+        distill(options(base=""))
+
+
+def test_teachers_are_averaged_by_their_logits() -> None:
+    first, second = (np.array(values, dtype=np.float32) for values in ([0.5, 0.9, 1.0], [0.5, 0.1, 1.0]))
+    assert averaged([first, second]) == pytest.approx([0.5, 0.5, 0.9999], abs=1e-5)
+    assert averaged([first]) == pytest.approx([0.5, 0.9, 0.9999], abs=1e-5)
+
+
+def test_ngrams_score_texts_that_they_have_not_seen() -> None:
+    texts, labels = (list(column) for column in zip(*sentences(200, seed=6), strict=True))
+    scores = out_of_fold(texts, labels, seed=1)
+    assert ((scores > 0.5) == np.array(labels)).mean() > 0.95
+    # A model that had seen a wrong label would repeat it.
+    labels[3] = 1 - labels[3]
+    again = out_of_fold(texts, labels, seed=1)
+    assert (again[3] > 0.5) == (scores[3] > 0.5)
+    # Random labels teach nothing about other texts, not even about the same text in capitals.
+    random = np.random.default_rng(1).integers(0, 2, len(texts))
+    twins = out_of_fold([*texts, *(text.upper() for text in texts)], [*random, *random], seed=1)
+    assert abs(((twins > 0.5) == np.concatenate([random, random])).mean() - 0.5) < 0.15
+
+
+def test_too_few_texts_for_folds_are_refused() -> None:
+    with pytest.raises(ModelBuildError, match="2 different texts are too few for 5 folds"):
+        out_of_fold(["a", "b", "A"], [0, 1, 0], seed=1)

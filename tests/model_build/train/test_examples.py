@@ -1,0 +1,139 @@
+"""Training examples: which rows an epoch uses, how texts are varied, and how a batch is padded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from transformers import AutoTokenizer, DataCollatorWithPadding
+
+from model_build.data import Row
+from model_build.errors import ModelBuildError
+from model_build.train.examples import Augmentation, Examples, mixture
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROWS = [Row(f"text {index}", index % 2, "large" if index < 20 else "small") for index in range(24)]
+VARIATIONS = ("typos", "stars", "spaced_letters", "no_punctuation", "capitals", "surrounded")
+NONE: dict[str, Any] = dict.fromkeys(VARIATIONS, 0.0)
+
+
+def seeded(number: int) -> list[Random]:
+    """Return so many generators with different seeds."""
+    return [Random(seed) for seed in range(number)]  # noqa: S311 - toy data, not a secret
+
+
+@pytest.fixture(scope="module")
+def tokenizer(base: Path) -> Any:
+    return AutoTokenizer.from_pretrained(base)
+
+
+def test_a_cap_holds_for_each_label_of_a_source() -> None:
+    used = mixture(ROWS, ["large=3"], ["small=2"], seed=1)
+    assert Counter((ROWS[index].source, ROWS[index].label) for index in used) == {
+        ("large", 0): 3,
+        ("large", 1): 3,
+        ("small", 0): 4,
+        ("small", 1): 4,
+    }
+    assert used == mixture(ROWS, ["large=3"], ["small=2"], seed=1)
+    assert used != mixture(ROWS, ["large=3"], ["small=2"], seed=2)
+
+
+def test_without_a_mixture_every_row_is_used_once() -> None:
+    assert sorted(mixture(ROWS, [], [], seed=1)) == list(range(len(ROWS)))
+
+
+def test_a_mixture_of_unknown_sources_is_refused() -> None:
+    with pytest.raises(ModelBuildError, match="no row is from other"):
+        mixture(ROWS, ["other=3"], [], seed=1)
+
+
+def test_texts_are_folded_as_the_bot_folds_them(tokenizer: Any) -> None:
+    examples = Examples([Row("THE &amp; <@U123>", 0)], tokenizer, 32)
+    assert tokenizer.decode(examples[0]["input_ids"], skip_special_tokens=True) == "THE & <@user>"
+
+
+def test_half_of_the_texts_are_lower_cased_others_in_each_epoch(tokenizer: Any) -> None:
+    examples = Examples([Row("THE CODE", 0)] * 200, tokenizer, 32, lower_cased=0.5, seed=3)
+
+    def lower() -> list[bool]:
+        ids = tokenizer("the code")["input_ids"]
+        return [examples[index]["input_ids"] == ids for index in range(200)]
+
+    first = lower()
+    assert 60 < sum(first) < 140
+    examples.begin_epoch(1)
+    assert lower() != first
+    examples.begin_epoch(0)
+    assert lower() == first
+
+
+def test_long_texts_are_cut(tokenizer: Any) -> None:
+    examples = Examples([Row("the " * 100, 0), Row("the", 1)], tokenizer, 16)
+    assert examples.lengths() == [16, 4]
+    assert len(examples[0]["input_ids"]) == 16
+
+
+def test_a_batch_is_padded_and_has_the_teachers_probabilities(tokenizer: Any) -> None:
+    soft = np.array([0.25, 0.75], dtype=np.float32)
+    examples = Examples([Row("the code", 0), Row("a", 1)], tokenizer, 32, soft=soft)
+    batch = DataCollatorWithPadding(tokenizer)([examples[0], examples[1]])
+    assert batch["input_ids"].shape == batch["attention_mask"].shape == (2, 5)
+    assert batch["input_ids"][1, -1] == tokenizer.pad_token_id
+    assert batch["attention_mask"].tolist() == [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]
+    assert batch["labels"].tolist() == [0, 1]
+    assert batch["soft"].tolist() == [0.25, 0.75]
+
+
+@pytest.mark.parametrize(
+    ("variation", "expected"),
+    [
+        ("capitals", {"MERGE, THEN BUILD!"}),
+        ("no_punctuation", {"merge then build"}),
+        ("spaced_letters", {"m e r g e, then build!", "merge, t h e n build!", "merge, then b u i l d!"}),
+    ],
+)
+def test_a_variation_of_a_text(variation: str, expected: set[str]) -> None:
+    augmentation = Augmentation(**NONE | {variation: 1.0})
+    assert {augmentation.vary("merge, then build!", random) for random in seeded(30)} == expected
+
+
+def test_stars_hide_letters_inside_a_word() -> None:
+    found = {Augmentation(**NONE | {"stars": 1.0}).vary("loser", random) for random in seeded(50)}
+    assert {"l*ser", "l***r", "los*r"} <= found
+    assert all(text[0] == "l" and text[-1] == "r" and "*" in text and len(text) == 5 for text in found)
+
+
+def test_a_typing_error_swaps_drops_or_doubles_a_letter() -> None:
+    found = {Augmentation(**NONE | {"typos": 1.0}).vary("merge", random) for random in seeded(300)}
+    assert {"emrge", "erge", "mmerge"} <= found
+    assert all(2 <= len(text) <= 8 for text in found)
+
+
+def test_harmless_texts_surround_another() -> None:
+    augmentation = Augmentation(("well done", "see you"), **NONE | {"surrounded": 1.0})
+    found = [augmentation.vary("you fool", random) for random in seeded(50)]
+    assert all("you fool" in text and ("well done" in text or "see you" in text) for text in found)
+    assert {text.startswith("you fool") for text in found} == {True, False}
+
+
+def test_texts_are_varied_by_seed_and_epoch_whatever_their_label(tokenizer: Any) -> None:
+    rows = [Row("please merge the build today, thanks!", index % 2) for index in range(400)]
+
+    def varied(epoch: int, seed: int = 1) -> list[list[int]]:
+        examples = Examples(rows, tokenizer, 64, augmentation=Augmentation(["nice"]), seed=seed)
+        examples.begin_epoch(epoch)
+        return [examples[index]["input_ids"] for index in range(len(rows))]
+
+    first = varied(0)
+    assert varied(0) == first
+    assert varied(1) != first
+    assert varied(0, seed=2) != first
+    plain = tokenizer(rows[0].text)["input_ids"]
+    changed = [np.mean([ids != plain for ids in first[label::2]]) for label in (0, 1)]
+    assert changed == pytest.approx([0.35, 0.35], abs=0.1)

@@ -1,0 +1,201 @@
+"""What training begins with: heads, layers and vocabularies that fit, and model directories restored to floats."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    BertModel,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    RobertaForSequenceClassification,
+)
+
+from model_build.errors import ModelBuildError
+from model_build.steps import REFERENCE_TEXTS
+from model_build.train.finetune import finetune
+from model_build.train.initial_model import keep_layers, load, restored, spelling, with_vocabulary
+from model_build.train.pretrain import train_tokenizer
+from toxicity_bot.classifier import Classifier
+from toxicity_bot.message_text import fold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from model_build.train.cli import FinetuneOptions
+    from tests.model_build.conftest import Built
+
+
+def test_a_student_begins_with_layers_of_its_base_and_can_be_saved(base: Path, tmp_path: Path) -> None:
+    whole, student = load(str(base)).model, load(str(base), layers=(1,)).model
+    assert student.config.num_hidden_layers == len(student.roberta.encoder.layer) == 1
+    student.save_pretrained(tmp_path)
+    found = RobertaForSequenceClassification.from_pretrained(tmp_path).state_dict()
+    expected = {
+        name.replace("layer.1.", "layer.0."): tensor
+        for name, tensor in whole.state_dict().items()
+        if "layer.0." not in name
+    }
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in found)
+
+
+def test_layers_of_a_distilbert_and_layers_that_are_not_there(base: Path) -> None:
+    config = DistilBertConfig(vocab_size=50, dim=32, n_layers=3, n_heads=2, hidden_dim=64, max_position_embeddings=32)
+    model = DistilBertForSequenceClassification(config)
+    keep_layers(model, (0, 2))
+    assert len(model.distilbert.transformer.layer) == model.config.n_layers == 2
+    with pytest.raises(ModelBuildError, match="the base has the layers 0 to 1, not 4"):
+        load(str(base), layers=(0, 4))
+
+
+def test_a_classifier_of_other_labels_gets_a_new_head(base: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(base, tmp_path / "three")
+    three = RobertaForSequenceClassification.from_pretrained(
+        base, num_labels=3, problem_type="multi_label_classification", ignore_mismatched_sizes=True
+    )
+    three.save_pretrained(folder)
+    initial = load(str(folder))
+    assert initial.model.config.id2label == {0: "NOT_TOXIC", 1: "TOXIC"}
+    assert initial.model.config.problem_type == "single_label_classification"
+    assert initial.model(torch.tensor([[0, 7, 2]])).logits.shape == (1, 2)
+    assert initial.origin["revision"].startswith("sha256:")
+    assert str(tmp_path) not in str(initial.origin)
+
+
+@pytest.mark.parametrize(
+    ("labels", "refused"),
+    [
+        (("toxic", "fine"), True),
+        (("toxic", "insult"), True),
+        (("fine", "toxic"), False),
+        (("not_toxic", "other"), False),
+    ],
+)
+def test_a_head_whose_first_label_is_toxic_is_refused(
+    base: Path, tmp_path: Path, labels: tuple[str, str], refused: bool
+) -> None:
+    folder = shutil.copytree(base, tmp_path / "named")
+    AutoConfig.from_pretrained(base, id2label=dict(enumerate(labels))).save_pretrained(folder)
+    if not refused:
+        assert load(str(folder)).model.config.id2label == {0: "NOT_TOXIC", 1: "TOXIC"}
+        return
+    with pytest.raises(ModelBuildError, match=f"has the labels {labels[0]} and {labels[1]}, and training takes the"):
+        load(str(folder))
+
+
+def test_a_tokenizers_checksum_ignores_truncation_and_padding(base: Path) -> None:
+    initial = load(str(base))
+    before = initial.tokenizer_sha256()
+    initial.tokenizer(["the code", "a test of this"], truncation=True, max_length=3, padding=True)
+    assert initial.tokenizer_sha256() == before
+    initial.tokenizer.add_tokens(["release"])
+    assert initial.tokenizer_sha256() != before
+
+
+def test_a_tokenizer_that_does_not_fit_is_refused(base: Path, built: Built, tmp_path: Path) -> None:
+    with pytest.raises(ModelBuildError, match=f"{tmp_path} has no tokenizer that can be read"):
+        load(str(base), tokenizer=str(tmp_path))
+    train_tokenizer(["other words than those of the base, other words"], 300).save_pretrained(tmp_path)
+    for source in (base, built.model):
+        with pytest.raises(ModelBuildError, match="has another vocabulary than"):
+            load(str(source), tokenizer=str(tmp_path))
+    AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path)
+    assert load(str(base), tokenizer=str(tmp_path)).model.config.hidden_size == 32
+
+
+def test_whole_words_have_the_same_vectors_in_another_vocabulary(bert: Path, base: Path) -> None:
+    theirs = BertModel.from_pretrained(bert).eval()
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    ours = with_vocabulary(bert, tokenizer).eval()
+    # A space first: a word at the beginning may be the inside of another.
+    before = AutoTokenizer.from_pretrained(bert)("the code is", return_tensors="pt")
+    after = tokenizer(" the code is", return_tensors="pt")
+    assert before["input_ids"].shape == after["input_ids"].shape == (1, 5)
+    with torch.inference_mode():
+        expected = theirs(**before).last_hidden_state
+        found = ours.roberta(**after).last_hidden_state
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert ours.config.id2label == {0: "NOT_TOXIC", 1: "TOXIC"}
+    assert ours.config.max_position_embeddings == 42
+    with pytest.raises(ModelBuildError, match="holds no BERT with absolute positions"):
+        with_vocabulary(base, tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (" nice", ["nice"]),
+        (" NICE", ["nice"]),
+        ("nice", ["##nice", "nice"]),
+        (" unnice", ["un", "##nice"]),
+        ("s", ["##s"]),
+        (" ", []),
+        ("\ufffd", []),
+        ("☺", ["smiling", "face"]),  # by its Unicode name
+    ],
+)
+def test_what_spells_a_token(bert: Path, text: str, expected: list[str]) -> None:
+    pieces = AutoTokenizer.from_pretrained(bert)
+    assert pieces.convert_ids_to_tokens(spelling(text, pieces, pieces.get_vocab())) == expected
+
+
+def test_restored_weights_are_near_those_that_were_built(built: Built) -> None:
+    model, _ = restored(built.model)
+    expected = RobertaForSequenceClassification.from_pretrained(built.checkpoint).state_dict()
+    # The build adds the token type to the positions, and no text reads what precedes the first position.
+    segment = expected.pop("roberta.embeddings.token_type_embeddings.weight")
+    expected["roberta.embeddings.position_embeddings.weight"] += segment
+    expected["roberta.embeddings.position_embeddings.weight"][:2] = 0
+    found = model.state_dict()
+    assert float(found.pop("roberta.embeddings.token_type_embeddings.weight").abs().max()) == 0
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        bits = 4 if "word_embeddings" in name else 7
+        step = float(tensor.abs().max()) / (2 ** (bits - 1) - 1) if tensor.ndim == 2 else 1e-6
+        assert float((found[name] - tensor).abs().max()) <= step, name
+
+
+def test_a_restored_model_tokenizes_and_scores_as_the_bot_does(built: Built) -> None:
+    model, tokenizer = restored(built.model)
+    original = AutoTokenizer.from_pretrained(built.checkpoint)
+    classifier = Classifier(built.model, threads=1)
+    for text in REFERENCE_TEXTS:
+        assert tokenizer(text)["input_ids"] == original(text)["input_ids"]
+        with torch.inference_mode():
+            found = model.eval()(**tokenizer(fold(text), return_tensors="pt")).logits.softmax(-1)[0, 1]
+        assert float(found) == pytest.approx(classifier.toxicity(text), abs=0.03)
+    assert tokenizer.pad_token_id == original.pad_token_id
+
+
+def test_training_continues_from_a_model_directory(
+    built: Built, finetune_options: Callable[..., FinetuneOptions]
+) -> None:
+    options = finetune_options(base=str(built.model), max_steps=2)
+    assert finetune(options)
+    record = json.loads((options.out / "training.json").read_text())
+    assert record["base"]["name"] == "tiny"
+    assert record["base"]["revision"].startswith("sha256:")
+    before, after = restored(built.model)[0].state_dict(), load(str(options.out)).model.state_dict()
+    moved = {name: float((after[name] - before[name]).abs().max()) for name in after}
+    assert moved["classifier.out_proj.weight"] > 0
+    # Two steps cannot move a weight any further.
+    assert max(moved.values()) < 0.05
+
+
+def test_a_model_directory_that_cannot_be_restored_is_named(built: Built, tmp_path: Path) -> None:
+    folder = shutil.copytree(built.model, tmp_path / "model")
+    described = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps(described | {"activation": "sigmoid"}))
+    with pytest.raises(ModelBuildError, match="not built from a RoBERTa with exclusive labels"):
+        load(str(folder))
+    (folder / "model.onnx.data").write_bytes(b"too short")
+    with pytest.raises(ModelBuildError, match=r"model\.onnx\.data"):
+        load(str(folder))

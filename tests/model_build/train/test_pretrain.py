@@ -1,0 +1,143 @@
+"""Pretraining: a tokenizer, masks, and a model that fine-tuning takes."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+from transformers import AutoTokenizer
+
+from model_build.errors import ModelBuildError
+from model_build.train import corpus
+from model_build.train.cli import FinetuneOptions, PretrainOptions
+from model_build.train.finetune import finetune
+from model_build.train.pretrain import Masking, pretrain, train_tokenizer
+from tests.model_build.train.conftest import BRIEFLY, equal, sentences
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    MakeOptions = Callable[..., PretrainOptions]
+
+pytestmark = pytest.mark.filterwarnings("ignore:mtime may not be reliable:UserWarning")
+SMALL = {"num_hidden_layers": 1, "hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64}
+WORDS = "roberta.embeddings.word_embeddings.weight"
+
+
+@pytest.fixture(scope="module")
+def tokenizer(base: Path) -> Any:
+    return AutoTokenizer.from_pretrained(base)
+
+
+@pytest.fixture
+def options(text_files: list[str], tmp_path: Path) -> MakeOptions:
+    def made(**other: Any) -> PretrainOptions:
+        return PretrainOptions(**BRIEFLY | {"data": text_files, "out": tmp_path / "out"} | other)
+
+    return made
+
+
+def test_from_random_weights_to_a_classifier(options: MakeOptions, messages: Path, tmp_path: Path) -> None:
+    asked = options(max_steps=30, learning_rate=1e-2, eval_steps=30, vocab_size=300, **SMALL)
+    assert pretrain(asked)
+    record = json.loads((asked.out / "training.json").read_text())
+    # A uniform guess among 300 tokens has a loss of 5.7.
+    assert record["log"][-1]["eval_loss"] < 5.0
+    assert {name: record[name] for name in SMALL} == SMALL
+    fine = tmp_path / "fine"
+    given = BRIEFLY | {"data": messages, "base": str(asked.out), "out": fine, "max_steps": 1}
+    assert finetune(FinetuneOptions(**given))
+    learnt = load_file(asked.out / "model.safetensors")[WORDS]
+    began = load_file(fine / "checkpoint-1" / "model.safetensors")[WORDS]
+    assert float((learnt - began).abs().max()) < 0.01
+
+
+def test_it_resumes_after_a_stop_while_tokenizing_and_while_training(
+    options: MakeOptions,
+    base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(corpus, "PIECE", 100)
+    whole = options(max_steps=4, base=str(base), whole_word_mask=True, out=tmp_path / "whole")
+    cut = replace(whole, out=tmp_path / "cut", max_minutes=1e-6)
+    assert pretrain(whole)
+    for _ in range(3):
+        assert not pretrain(cut)
+        assert not list(cut.out.glob("checkpoint-*"))
+    assert not pretrain(cut)
+    assert [path.name for path in cut.out.glob("checkpoint-*")] == ["checkpoint-1"]
+    assert pretrain(replace(cut, max_minutes=0.0))
+    assert equal(whole.out, cut.out)
+
+
+def test_a_bert_continues_in_its_own_vocabulary(options: MakeOptions, bert: Path, tmp_path: Path) -> None:
+    asked = options(base=str(bert), max_steps=1)
+    assert pretrain(asked)
+    (folder,) = asked.out.glob("tokens-*")
+    own = AutoTokenizer.from_pretrained(bert)
+    ids = corpus.load(folder, own)[0]["input_ids"]
+    assert own.convert_ids_to_tokens([ids[0], ids[-1]]) == ["[CLS]", "[SEP]"]
+    with pytest.raises(ModelBuildError, match="--whole-word-mask needs a byte-level tokenizer of RoBERTa's kind"):
+        pretrain(options(base=str(bert), whole_word_mask=True, out=tmp_path / "words"))
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (
+            {"hidden_size": 33, "num_attention_heads": 2, "vocab_size": 300},
+            "--hidden-size 33 is no multiple of --num-attention-heads 2",
+        ),
+        ({}, "pass --tokenizer FOLDER, or --vocab-size 32768"),
+        ({"tokenizer": "no-such-folder"}, "no-such-folder has no tokenizer that can be read"),
+        ({"base": "any", "vocab_size": 300}, "a base has its own tokenizer"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(
+    options: MakeOptions, other: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ModelBuildError, match=message):
+        pretrain(options(**other))
+
+
+def test_a_trained_tokenizer_is_of_robertas_kind() -> None:
+    made = train_tokenizer((text for text, _ in sentences(300, seed=4)), 310)
+    assert [made.bos_token_id, made.pad_token_id, made.eos_token_id, made.unk_token_id] == [0, 1, 2, 3]
+    assert made.mask_token_id == 4
+    assert made("the code")["input_ids"][0] == 0
+    assert made.decode(made("naïve ☺ text")["input_ids"], skip_special_tokens=True) == "naïve ☺ text"
+
+
+@pytest.mark.parametrize("whole_words", [False, True])
+def test_fifteen_per_cent_are_masked_and_no_special_token(tokenizer: Any, whole_words: bool) -> None:
+    mask = Masking(tokenizer, 0.15, seed=1, whole_words=whole_words)
+    ids = tokenizer("the unbuilt codebase is releasable today and mergeable")["input_ids"]
+    shares = []
+    for draw in range(300):
+        batch = mask([{"input_ids": ids, "draw": draw}, {"input_ids": ids[:5], "draw": 0}])
+        masked = batch["labels"] != -100
+        assert not masked[batch["attention_mask"] == 0].any()
+        assert not masked[:, 0].any()
+        shares.append(float(masked[0].sum()) / (len(ids) - 2))
+    assert 0.12 < np.mean(shares) < 0.18
+
+
+def test_a_word_is_masked_as_a_whole(tokenizer: Any) -> None:
+    ids = tokenizer("the unbuilt codebase is releasable")["input_ids"]
+    begins = [token.startswith("Ġ") for token in tokenizer.convert_ids_to_tokens(ids)]
+    mask = Masking(tokenizer, 0.3, seed=1, whole_words=True)
+    seen: Counter[bool] = Counter()
+    for draw in range(100):
+        masked = (mask([{"input_ids": ids, "draw": draw}])["labels"][0] != -100).tolist()
+        for index in range(2, len(ids) - 1):
+            if not begins[index]:
+                assert masked[index] == masked[index - 1]
+                seen[masked[index]] += 1
+    assert min(seen[True], seen[False]) > 20

@@ -45,7 +45,7 @@ deploy: base .venv-sam/sam  ## Build the image and deploy the bot into your AWS 
 	$(SAM) deploy --guided
 
 secret: .venv/local  ## Ask for the Slack app's credentials and store them in AWS. STACK=, REGION=
-	@.venv/bin/python -m doctor.hand_over --stack "$(or $(STACK),slack-toxicity-bot)" $(if $(REGION),--region "$(REGION)")
+	@.venv/bin/python -m doctor.store_secret --stack "$(or $(STACK),slack-toxicity-bot)" $(if $(REGION),--region "$(REGION)")
 
 doctor: .venv/local  ## Check a deployed bot with real calls: STACK=slack-toxicity-bot [REGION=], or what the environment names.
 	@.venv/bin/python -m doctor $(if $(STACK),--stack "$(STACK)") $(if $(REGION),--region "$(REGION)") \
@@ -94,7 +94,7 @@ base:
 
 # Write events/ for `sam local invoke`. The requests in it are signed for five minutes.
 events: .venv/local
-	.venv/bin/python -m local.events
+	.venv/bin/python -m local.situations
 
 # A local Slack and embedded AWS for `sam local`, until Ctrl-C.
 local-services: .venv/local

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 import transformers
-from tqdm import tqdm  # type: ignore[import-untyped]
+from tqdm import tqdm
 
 from model_build.errors import ModelBuildError
 from model_build.serving_form import FAMILIES, first_position

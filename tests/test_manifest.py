@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from doctor import scopes
+from doctor.slack import needed_scopes
 from local.web_api import METHODS
 from local.workspace import BOT_SCOPES
 from tests import ROOT
@@ -107,5 +107,5 @@ def test_its_scopes_are_those_that_the_local_slack_grants_and_each_opens_a_metho
 
 
 def test_each_scope_has_a_comment_with_its_use() -> None:
-    assert list(scopes.needed()) == at("oauth_config.scopes.bot")
-    assert all(len(use.split()) >= 5 for use in scopes.needed().values()), scopes.needed()
+    assert list(needed_scopes()) == at("oauth_config.scopes.bot")
+    assert all(len(use.split()) >= 5 for use in needed_scopes().values()), needed_scopes()

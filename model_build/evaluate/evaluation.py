@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn import config_context
 
-from model_build.benchmark import machine
+from model_build.benchmark import describe_machine
 from model_build.evaluate.evaluation_set import slices
 from model_build.evaluate.models import cached_scores, milliseconds, progress_bar
 from model_build.metrics import auc, mean, measure, reliability, true_positive_rate
@@ -81,7 +81,7 @@ def evaluate(
         found["below_baseline"] = [] if found is baseline else _below(found["sources"], baseline["sources"])
     report = {
         "date": time.strftime("%Y-%m-%d"),
-        "machine": machine.describe(),
+        "machine": describe_machine(),
         "threads": threads,
         "versions": {name: version(name) for name in VERSIONS},
         "data": data.as_json(),

@@ -1,0 +1,505 @@
+"""Benchmark the bot's session beside other runtimes: one message at a time, and messages a second in bulk.
+
+Every runtime gets the weights of the model directory and must score the build's reference texts as the bot does. It
+runs in a process of its own, pinned to its cores and stopped while another one is measured. A runtime is one adapter
+below; its libraries are imported only where it is used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import itertools
+import json
+import logging
+import math
+import multiprocessing
+import os
+import platform
+import random
+import re
+import statistics
+import struct
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import numpy as np
+import typer
+
+from model_build.errors import ModelBuildError
+from model_build.steps import REFERENCE_TEXTS as TEXTS
+from toxicity_bot.message_text import fold
+from toxicity_bot.model_directory import ModelDirectory
+
+# Nothing here may load onnxruntime, which asks for AMX at once.
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import TypeAlias
+
+    import numpy.typing as npt
+
+    Batches: TypeAlias = Sequence[Sequence[Sequence[int]]]  # of texts, which are token ids with the special ones
+    Row: TypeAlias = dict[str, Any]
+
+BOT = "ours"  # the bot's own session, in tables and in benchmark.json
+LENGTHS = (12, 32, 128)  # tokens with the special ones: a remark, a message, a window of a long text
+SEED = 20260401
+# The messages in bulk: their lengths are log-normal, as in a chat; none is longer than a window.
+BULK_MESSAGES, BULK_MEDIAN_TOKENS, BULK_SIGMA = 64, 20, 0.8
+BATCH = 16
+ROUNDS_FOR_ONE_IN_BULK = 8  # all those messages take as long as dozens of single ones
+WARM_UP_SECONDS = 0.1  # of untimed runs in each turn: cold caches were seen to take 80 ms
+TOLERANCE = 0.25  # of a probability: rounding to 8 bits costs less, wrong weights or a wrong graph cost more
+# Of the runtimes' processes: OpenMP and BLAS read it when they are loaded; OpenVINO sends telemetry, but not in a CI.
+ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+ENVIRONMENT |= {"CI": "true", "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
+SPAWN = multiprocessing.get_context("spawn")
+PACKAGES = ("ctranslate2", "nncf", "onnxruntime", "openvino", "optimum-onnx", "torch", "transformers")
+PAGE = Path(__file__).with_suffix(".md.j2")
+CPU_FLAGS = ("avx2", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_int8", "amx_bf16", "asimddp", "i8mm")
+ARCH_PRCTL, ARCH_GET_XCOMP_PERM, XTILEDATA = 158, 0x1022, 1 << 18  # https://docs.kernel.org/arch/x86/xstate.html
+SIGNAL_STACK = 8192  # bytes: enough for AVX-512's registers, too little for AMX's
+
+
+@dataclass(frozen=True)
+class Setup:
+    model: ModelDirectory
+    checkpoint: Path
+    work: Path  # with a folder for each form of the checkpoint
+    references: list[list[int]]  # the build's reference texts
+
+
+class Runtime:
+    """An adapter: one way to run the classifier. Its settings are the docstring of its class."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+
+    def prepare(self) -> None:
+        """Write what `load` reads; called once, in another process."""
+
+    def load(self) -> None:
+        raise NotImplementedError
+
+    def logits(self, batch: Sequence[Sequence[int]]) -> npt.NDArray[Any]:
+        """Return a row for each text and a column for each label."""
+        raise NotImplementedError
+
+    def probabilities(self, batch: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
+        """Return the same as the bot's session does; this is what is timed."""
+        from toxicity_bot.model_session import activate
+
+        model = self.setup.model
+        return activate(self.logits(batch).astype(np.float64) / model.temperature, model.activation)
+
+    def inputs(self, batch: Sequence[Sequence[int]]) -> dict[str, npt.NDArray[np.int64]]:
+        """Return the batch padded to its longest text, by the names of the exported graph's inputs."""
+        input_ids = np.full((len(batch), max(map(len, batch))), self.setup.model.pad_id, dtype=np.int64)
+        for row, ids in zip(input_ids, batch, strict=True):
+            row[: len(ids)] = ids
+        return {"input_ids": input_ids, "attention_mask": (input_ids != self.setup.model.pad_id).astype(np.int64)}
+
+    def export(self) -> Path:
+        """Return Optimum's export of the checkpoint, which several runtimes share."""
+        path = self.setup.work / "exported" / "model.onnx"
+        if not path.exists():
+            from optimum.exporters.onnx import onnx_export_from_model
+
+            module = load_checkpoint(self.setup.checkpoint)
+            onnx_export_from_model(module, path.parent, task="text-classification", do_validation=False)
+        return path
+
+
+class TorchFp32(Runtime):
+    """eager, scaled_dot_product_attention, inference_mode."""
+
+    def load(self) -> None:
+        import torch
+
+        torch.set_num_threads(1)
+        torch.set_num_interop_threads(1)
+        self.torch: Any = torch
+        self.module = load_checkpoint(self.setup.checkpoint)
+
+    def logits(self, batch: Sequence[Sequence[int]]) -> npt.NDArray[Any]:
+        inputs = {name: self.torch.from_numpy(value) for name, value in self.inputs(batch).items()}
+        with self.torch.inference_mode():
+            return np.asarray(self.module(**inputs).logits.numpy())
+
+
+class TorchInt8(TorchFp32):
+    """quantize_dynamic of Linear, engine onednn where there is one: 8.8 ms where x86 took 9.6, fbgemm 10.3."""
+
+    def load(self) -> None:
+        super().load()
+        quantized = self.torch.backends.quantized
+        if "onednn" in quantized.supported_engines:
+            quantized.engine = "onednn"
+        linear = {self.torch.nn.Linear}
+        self.module = self.torch.ao.quantization.quantize_dynamic(self.module, linear, dtype=self.torch.qint8)
+
+
+class OrtFp32(Runtime):
+    """Optimum's export at its default opset, all graph optimizations."""
+
+    graph = Path("exported", "model.onnx")
+
+    def prepare(self) -> None:
+        self.export()
+
+    def load(self) -> None:
+        import onnxruntime
+
+        onnxruntime.disable_telemetry_events()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3  # errors
+        graph = str(self.setup.work / self.graph)
+        self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+    def logits(self, batch: Sequence[Sequence[int]]) -> npt.NDArray[Any]:
+        return np.asarray(self.session.run(["logits"], self.inputs(batch))[0])
+
+
+class OrtInt8(OrtFp32):
+    """ORTQuantizer, preset avx512_vnni, dynamic, one scale for each matrix, all graph optimizations."""
+
+    graph = Path("stock", "model_quantized.onnx")
+
+    def prepare(self) -> None:
+        from optimum.onnxruntime import ORTQuantizer
+        from optimum.onnxruntime.configuration import AutoQuantizationConfig
+
+        preset = AutoQuantizationConfig.avx512_vnni(is_static=False, per_channel=False)
+        quantizer = ORTQuantizer.from_pretrained(self.export().parent, file_name="model.onnx")
+        quantizer.quantize(save_dir=self.setup.work / "stock", quantization_config=preset)
+
+
+class OpenVinoInt8(Runtime):
+    """nncf.quantize for transformers, calibrated on the reference texts, latency hint, one stream."""
+
+    def prepare(self) -> None:
+        import nncf
+        import openvino
+
+        nncf.set_log_level(logging.ERROR)
+        calibration = nncf.Dataset([self.inputs([ids]) for ids in self.setup.references])
+        exported = openvino.convert_model(self.export())
+        quantized = nncf.quantize(exported, calibration, model_type=nncf.ModelType.TRANSFORMER)
+        openvino.save_model(quantized, self.setup.work / "openvino" / "model.xml")
+
+    def load(self) -> None:
+        import openvino
+
+        hints = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": 1}
+        compiled = openvino.Core().compile_model(self.setup.work / "openvino" / "model.xml", "CPU", hints)
+        self.request: Any = compiled.create_infer_request()
+
+    def logits(self, batch: Sequence[Sequence[int]]) -> npt.NDArray[Any]:
+        outputs = self.request.infer(self.inputs(batch), share_inputs=True, share_outputs=True)
+        return np.array(outputs["logits"])  # a copy: the next call overwrites its outputs
+
+
+class CTranslate2Int8(Runtime):
+    """TransformersConverter, quantization and compute type int8, classification head in numpy."""
+
+    head = ("dense.weight", "dense.bias", "out_proj.weight", "out_proj.bias")  # of RobertaClassificationHead
+
+    def prepare(self) -> None:
+        import ctranslate2
+        import transformers
+
+        transformers.logging.set_verbosity_error()  # it misses the pooler, which a classifier does not use
+        folder = self.setup.work / "ctranslate2"
+        converter = ctranslate2.converters.TransformersConverter(str(self.setup.checkpoint))
+        converter.convert(str(folder), quantization="int8")
+        weights = load_checkpoint(self.setup.checkpoint).classifier.state_dict()
+        np.savez(folder / "head.npz", **{name: weights[name].numpy() for name in self.head})
+
+    def load(self) -> None:
+        import ctranslate2
+
+        folder = self.setup.work / "ctranslate2"
+        self.encoder = ctranslate2.Encoder(
+            str(folder), device="cpu", compute_type="int8", inter_threads=1, intra_threads=1
+        )
+        with np.load(folder / "head.npz") as head:
+            self.dense, self.dense_bias, self.out, self.out_bias = (head[name] for name in self.head)
+
+    def logits(self, batch: Sequence[Sequence[int]]) -> npt.NDArray[Any]:
+        states = np.array(self.encoder.forward_batch([list(ids) for ids in batch]).last_hidden_state)
+        pooled = np.tanh(states[:, 0] @ self.dense.T + self.dense_bias)
+        return np.asarray(pooled @ self.out.T + self.out_bias)
+
+
+class Bot(Runtime):
+    """`lambda/model_session.py` on the model directory, as the bot runs it."""
+
+    def load(self) -> None:
+        from toxicity_bot.model_session import ModelSession
+
+        self.session = ModelSession(self.setup.model, threads=1)
+
+    def probabilities(self, batch: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
+        return self.session.probabilities([ids[1:-1] for ids in batch])  # it adds the special tokens itself
+
+
+RUNTIMES: dict[str, type[Runtime]] = {
+    "torch_fp32": TorchFp32,
+    "torch_int8": TorchInt8,
+    "ort_fp32": OrtFp32,
+    "ort_int8_stock": OrtInt8,
+    "openvino_int8": OpenVinoInt8,
+    "ctranslate2_int8": CTranslate2Int8,
+    BOT: Bot,
+}
+OTHERS = [name for name in RUNTIMES if name != BOT]
+
+
+def load_checkpoint(folder: Path) -> Any:
+    """Return the checkpoint in PyTorch at full precision."""
+    import torch
+    import transformers
+
+    return transformers.AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
+
+
+# These functions run in the process of a runtime, one process each.
+_loaded: list[Runtime] = []
+_signal_stack = ctypes.create_string_buffer(SIGNAL_STACK)
+
+
+def _load(runtime: type[Runtime], setup: Setup, amx: bool) -> None:
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # the last: the first serves most interrupts
+    if not amx:
+        _deny_amx()
+    _loaded.append(runtime(setup))
+    _loaded[-1].load()
+    gc.collect()
+    gc.disable()
+
+
+def _seconds(batches: Batches) -> float:
+    probabilities = _loaded[-1].probabilities
+    warm = time.perf_counter() + WARM_UP_SECONDS
+    for batch in itertools.cycle(batches):
+        probabilities(batch)
+        if time.perf_counter() > warm:
+            break
+    started = time.perf_counter()
+    for batch in batches:
+        probabilities(batch)
+    return time.perf_counter() - started
+
+
+def _score(texts: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
+    return np.concatenate([_loaded[-1].probabilities([ids]) for ids in texts])
+
+
+def _deny_amx() -> None:
+    """Make the kernel refuse AMX, which every library must ask for: its registers do not fit the signal stack."""
+    ctypes.CDLL(None).sigaltstack(struct.pack("PiN", ctypes.addressof(_signal_stack), 0, SIGNAL_STACK), None)
+
+
+def _has_amx() -> bool:
+    granted = ctypes.c_uint64()
+    ctypes.CDLL(None).syscall(ARCH_PRCTL, ARCH_GET_XCOMP_PERM, ctypes.byref(granted))
+    return bool(granted.value & XTILEDATA)
+
+
+def ask(pool: ProcessPoolExecutor, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function in another process; raises ModelBuildError, naming the runtime, if it fails or dies."""
+    try:
+        return pool.submit(function, *arguments).result()
+    except Exception as error:  # the libraries' errors share no narrower type
+        raise ModelBuildError(
+            f"{name} fails ({type(error).__name__}: {error}); `make benchmark` installs all; or pass --without {name}"
+        ) from error
+
+
+class Workload(NamedTuple):
+    name: str
+    tokens: int  # of the one text; 0 for the messages in bulk
+    batches: Batches
+
+
+def workloads(model: ModelDirectory, vocabulary: int) -> list[Workload]:
+    """Return the same random texts every time: one of each length, and the messages in bulk."""
+    draw = random.Random(SEED)  # noqa: S311 - tokens, not secrets
+    words = range(max(model.bos_id, model.eos_id, model.pad_id) + 1, vocabulary)
+
+    def text(tokens: int) -> list[int]:  # at most a window, as the bot reads it
+        return [model.bos_id, *draw.choices(words, k=min(max(tokens, 3), model.window) - 2), model.eos_id]
+
+    drawn = (draw.lognormvariate(math.log(BULK_MEDIAN_TOKENS), BULK_SIGMA) for _ in range(BULK_MESSAGES))
+    singles, bulk = map(text, LENGTHS), sorted((text(round(tokens)) for tokens in drawn), key=len)
+    return [
+        *(Workload(f"{len(ids)} tokens", len(ids), [[ids]]) for ids in singles),
+        Workload("bulk, one by one", 0, [[ids] for ids in bulk]),
+        Workload(f"bulk, batches of {BATCH}", 0, [bulk[at : at + BATCH] for at in range(0, len(bulk), BATCH)]),
+    ]
+
+
+def take_turns(runtimes: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Return seconds by runtime: one turn in each round, in an order drawn anew; the first round does not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in runtimes}
+    order = list(runtimes)
+    shuffle = random.Random(SEED).shuffle  # noqa: S311 - an order, not a secret
+    for number in range(rounds + 1):
+        shuffle(order)
+        for name in order:
+            taken = runtimes[name]()
+            if number:
+                seconds[name].append(taken)
+    return seconds
+
+
+def summarize(seconds: Sequence[float], messages: int) -> dict[str, float]:
+    """Return the statistics of two or more measurements of so many messages each."""
+    times = [1000 * taken / messages for taken in seconds]
+    median, p95 = statistics.median(times), statistics.quantiles(times, n=20, method="inclusive")[-1]
+    return {"median_ms": round(median, 3), "p95_ms": round(p95, 3), "messages_per_second": round(1000 / median, 1)}
+
+
+def check_agreement(runtime: str, found: npt.NDArray[np.float64], bot: npt.NDArray[np.float64]) -> float:
+    """Return the largest difference from the bot's probabilities; raises ModelBuildError if it is too large."""
+    difference = float(np.abs(found - bot).max()) if found.shape == bot.shape else math.inf
+    if not difference <= TOLERANCE:
+        raise ModelBuildError(
+            f"{runtime} does not score as the bot does: a probability of a reference text is off by {difference:.3f}, "
+            f"where {TOLERANCE} is allowed; pass the model's own checkpoint with --source, or --without {runtime}"
+        )
+    return difference
+
+
+def measure(names: Sequence[str], setup: Setup, loads: Sequence[Workload], rounds: int) -> tuple[list[Row], list[Row]]:
+    """Return a row for each workload of each runtime, and one for each runtime with how far it agrees with the bot.
+
+    Where the processor has AMX, everything is measured twice: with AMX and without it.
+    """
+    rows, checks = [], []
+    for amx in (True, False) if "amx_int8" in describe_machine() else (False,):
+        with contextlib.ExitStack() as stack:
+            pools = {name: stack.enter_context(ProcessPoolExecutor(1, SPAWN)) for name in names}
+            for name in names:
+                ask(pools[name], name, _load, RUNTIMES[name], setup, amx)
+            scores = {name: ask(pools[name], name, _score, setup.references) for name in names}
+            for name in names:
+                difference = check_agreement(name, scores[name], scores[BOT])
+                checks.append({"runtime": name, "amx": amx, "difference": round(difference, 4)})
+                if not amx and ask(pools[name], name, _has_amx):
+                    raise ModelBuildError(f"AMX cannot be turned off for {name}: pass --without {name}")
+            for load in loads:
+                print(f"measure: {load.name}, AMX {'on' if amx else 'off'}", flush=True)
+                counted = rounds if load.tokens else max(2, rounds // ROUNDS_FOR_ONE_IN_BULK)
+                turns = {name: partial(ask, pools[name], name, _seconds, load.batches) for name in names}
+                for name, seconds in take_turns(turns, counted).items():
+                    row = {"runtime": name, "amx": amx, "threads": 1, "workload": load.name, "tokens": load.tokens}
+                    rows.append(row | summarize(seconds, sum(map(len, load.batches))) | {"samples": counted})
+    return rows, checks
+
+
+def describe_machine() -> str:
+    """Return one line: the processor, those of its flags that decide the speed, its cores, the system."""
+    info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    name = re.search(r"model name\s*: (.+)", info)
+    flags = [flag for flag in CPU_FLAGS if re.search(rf"\b{flag}\b", info)]
+    system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    return f"{name[1] if name else 'CPU'} with {', '.join(flags)}; {os.cpu_count()} cores; {system}"
+
+
+def table(rows: Sequence[Row], amx: bool) -> str:
+    """Return Markdown: a line for each runtime, and how the bot compares with the fastest of the others."""
+    from tabulate import tabulate
+
+    cells: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        if row["amx"] is amx:
+            cells.setdefault(row["runtime"], {})[row["workload"]] = row
+    columns = list(cells[BOT])
+    lines = [[f"`{name}`", *(_cell(found[column]) for column in columns)] for name, found in cells.items()]
+    if others := [found for name, found in cells.items() if name != BOT]:
+        fastest = {column: min(other[column]["median_ms"] for other in others) for column in columns}
+        ratios = (f"{cells[BOT][column]['median_ms'] / fastest[column]:.2f}" for column in columns)
+        lines.append([f"time of `{BOT}` / fastest other", *ratios])
+    return tabulate(lines, ["", *columns], "pipe", colalign=["left", *["right"] * len(columns)], disable_numparse=True)
+
+
+def _cell(row: Row) -> str:
+    return f"{row['median_ms']:.2f} / {row['p95_ms']:.2f}" if row["tokens"] else f"{row['messages_per_second']:.0f}/s"
+
+
+def draw(rows: Sequence[Row], path: Path) -> None:
+    """Write the picture: a field for each workload, a row of them with AMX and one without."""
+    from matplotlib.figure import Figure
+
+    modes, columns = (list(dict.fromkeys(row[key] for row in rows)) for key in ("amx", "workload"))
+    figure: Any = Figure(figsize=(3 * len(columns), 2.4 * len(modes) + 0.4), layout="constrained")
+    fields = figure.subplots(len(modes), len(columns), squeeze=False, sharey=True)
+    for axes, (amx, column) in zip(fields.flat, itertools.product(modes, columns), strict=True):
+        times = {row["runtime"]: row["median_ms"] for row in rows if (row["amx"], row["workload"]) == (amx, column)}
+        bars = axes.barh(list(times), list(times.values()), color=["C3" if name == BOT else "C7" for name in times])
+        axes.bar_label(bars, fmt="%.1f", padding=2)
+        axes.set(title=f"{column}, AMX {'on' if amx else 'off'}", xmargin=0.2)
+    figure.supxlabel("milliseconds for each message, median")
+    figure.savefig(path, dpi=110)
+
+
+def benchmark(
+    model: Annotated[Path, typer.Option(help="The model directory.")] = Path("model"),
+    source: Annotated[Path | None, typer.Option(help="Its checkpoint; by default one is restored from it.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for benchmark.md, .json and .png; by default none.")] = None,
+    without: Annotated[str, typer.Option(help=f"Runtimes to leave out: NAME,.. of {', '.join(OTHERS)}.")] = "",
+    rounds: Annotated[int, typer.Option(help="Turns of each runtime at each length.", min=2)] = 60,
+) -> None:
+    """Measure the bot's session beside other runtimes on one core: single texts, and messages a second in bulk."""
+    left_out = [name.strip() for name in without.split(",") if name.strip()]
+    if unknown := [name for name in left_out if name not in OTHERS]:
+        raise ModelBuildError(f"--without takes {', '.join(OTHERS)}, not {', '.join(unknown)}")
+    os.environ |= ENVIRONMENT
+    from tokenizers import Tokenizer
+
+    from model_build import manifest
+    from model_build.train.initial_model import restored
+    from model_build.verify import verify
+
+    verify(model)
+    names = [name for name in RUNTIMES if name not in left_out]
+    directory, tokenizer = ModelDirectory.read(model), Tokenizer.from_file(str(model / "tokenizer.json"))
+    loads = workloads(directory, tokenizer.get_vocab_size())
+    texts = [tokenizer.encode(fold(text), add_special_tokens=False).ids for text in TEXTS]
+    references = [[directory.bos_id, *ids, directory.eos_id] for ids in texts]
+    report: dict[str, Any] = {"machine": describe_machine(), "date": time.strftime("%Y-%m-%d")}
+    report |= {"load": round(os.getloadavg()[0], 2), "niceness": os.nice(0)}
+    report["weights"] = source.name if source else "restored"
+    report["model"] = {name: facts["sha256"] for name, facts in manifest.read(model)["files"].items()}
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as work:
+        setup = Setup(directory, source or Path(work, "checkpoint"), Path(work), references)
+        for part in () if source else restored(model):
+            part.save_pretrained(setup.checkpoint)
+        with ProcessPoolExecutor(1, SPAWN) as pool:
+            for name in names:
+                print(f"prepare: {name}", flush=True)
+                ask(pool, name, RUNTIMES[name](setup).prepare)
+        report["rows"], report["agreement"] = measure(names, setup, loads, rounds)
+    report["versions"] = {found.name: found.version for found in distributions() if found.name in PACKAGES}
+    report["settings"] = {name: RUNTIMES[name].__doc__ for name in names}
+    tables = {amx: table(report["rows"], amx) for amx in dict.fromkeys(row["amx"] for row in report["rows"])}
+    for amx, text in tables.items():
+        print(f"\nAMX {'on' if amx else 'off'}\n{text}", flush=True)
+    if out:
+        from jinja2 import Template
+
+        out.mkdir(parents=True, exist_ok=True)
+        page = Template(PAGE.read_text(encoding="utf-8"), trim_blocks=True, keep_trailing_newline=True)
+        text = page.render(report, tables=tables, warm_up=WARM_UP_SECONDS, bulk=BULK_MESSAGES, tolerance=TOLERANCE)
+        (out / "benchmark.md").write_text(text, encoding="utf-8")
+        (out / "benchmark.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        draw(report["rows"], out / "benchmark.png")

@@ -2,7 +2,7 @@
 # docs/development.md has the others.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help demo deploy secret doctor test test-all test-build test-failures test-rie test-sam fuzz check \
+.PHONY: help demo deploy secret doctor test test-all test-build test-slow test-failures test-rie test-sam fuzz check \
   format image base events local-services model build-tools lock clean bench bench-image benchmark evaluate soak load audit
 
 PYTHON ?= python3
@@ -16,6 +16,7 @@ ARCHITECTURE ?= $(or $(shell sed -nE 's/.*Architecture=[\\"]*(x86_64|arm64).*/\1
 UV_COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-package torch
 BOT = pyproject.toml --extra bot
 # What ships, and what shares an environment with the tests, has the versions that are tested.
+SLOW = tests/package tests/local/test_fuzz.py
 AS_TESTED = --constraints requirements/test.txt
 SOURCE ?= mrm8488/distilroberta-finetuned-tweets-hate-speech
 
@@ -54,9 +55,13 @@ doctor: .venv/local  ## Check a deployed bot with real calls: STACK=slack-toxici
 ##@ Develop
 
 test: .venv/test  ## Run the unit tests and the whole path over real sockets. Needs no torch.
-	.venv/bin/python -m pytest --ignore=tests/model_build --ignore=tests/rie --ignore=tests/sam
+	.venv/bin/python -m pytest --ignore=tests/model_build --ignore=tests/rie --ignore=tests/sam $(foreach test,$(SLOW),--ignore=$(test))
 
-test-all: test test-failures test-rie test-build test-sam  ## Run all tests: also those that need torch, QEMU or a container engine.
+test-all: test test-slow test-failures test-rie test-build test-sam  ## Run all tests: also those that need torch, QEMU or a container engine.
+
+# An installation by pip, and the fuzzer on a planted bug.
+test-slow: .venv/test
+	.venv/bin/python -m pytest $(SLOW)
 
 # Needs QEMU's user mode emulation (qemu-user-static); CPUS_OPTIONAL=1 skips the test that uses it.
 test-build: .venv-build/scale

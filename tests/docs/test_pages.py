@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 # Pages that tell people what to run. The others record what was measured, with the commands of that time.
 GUIDES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", *(
-    f"docs/{name}.md" for name in ("installing", "configuration", "cost", "operating", "performance", "development")
+    f"docs/{name}.md" for name in ("installing", "configuration", "cost", "operating", "performance", "development", "training")
 )]  # fmt: skip
 EMPTY = "–"  # noqa: RUF001  # what tables show for "nothing"
 

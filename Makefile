@@ -16,8 +16,9 @@ ARCHITECTURE ?= $(or $(shell sed -nE 's/.*Architecture=[\\"]*(x86_64|arm64).*/\1
 UV_COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-package torch
 BOT = pyproject.toml --extra bot
 # What ships, and what shares an environment with the tests, has the versions that are tested.
-SLOW = tests/package tests/local/test_fuzz.py
 AS_TESTED = --constraints requirements/test.txt
+# Tests that `make test` leaves to `make test-slow`.
+SLOW = tests/package tests/local/test_fuzz.py
 SOURCE ?= mrm8488/distilroberta-finetuned-tweets-hate-speech
 
 help:

@@ -58,9 +58,7 @@ def build(
     # Imported here: torch, transformers and onnx take seconds.
     from model_build.assemble import assemble
     from model_build.export import export
-    from model_build.fuse import fuse
-    from model_build.optimize import optimize
-    from model_build.quantize import quantize
+    from model_build.graph import fuse, optimize, quantize
     from model_build.source import locate
 
     with ExitStack() as stack:

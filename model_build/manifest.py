@@ -11,8 +11,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from model_build.errors import ModelBuildError
-from model_build.optimize import WEIGHTS
 from model_build.source import sha256
+from model_build.steps import WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -25,6 +25,11 @@ FILE_NAME = "checkpoint.json"
 # The folders of the steps, in order.
 FOLDERS = ("exported", "fused", "quantized", "optimized")
 
+WEIGHTS = "model.onnx.data"  # beside the graph of the last step
+
+# Products of 8-bit numbers as onnxruntime runs them: with a quantization of their own, or sharing one.
+PRODUCTS = ("DynamicQuantizeMatMul", "MatMulIntegerToFloat")
+
 # PyTorch scores these when a model is built; the served model must score them alike, at build time and later.
 REFERENCE_TEXTS = (
     "Thanks a lot, the deployment went smoothly.",

@@ -10,8 +10,8 @@ from onnx import numpy_helper
 
 from model_build import manifest
 from model_build.errors import ModelBuildError
-from model_build.optimize import PRODUCTS
 from model_build.source import sha256
+from model_build.steps import PRODUCTS
 from toxicity_bot.classifier import Classifier
 from toxicity_bot.errors import ModelError
 

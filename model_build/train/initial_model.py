@@ -34,9 +34,9 @@ from transformers import (
 from model_build import manifest
 from model_build.embeddings import BLOCK
 from model_build.errors import ModelBuildError
-from model_build.optimize import WEIGHTS
 from model_build.serving_form import BERT_PARTS, FAMILIES, first_position
 from model_build.source import is_model_directory, locate, sha256, toxic_labels
+from model_build.steps import WEIGHTS
 from toxicity_bot.errors import ModelError
 from toxicity_bot.model_directory import ModelDirectory
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 import transformers
 
-from model_build import manifest, quantize
+from model_build import graph, manifest
 from model_build.assemble import assemble, measure
 from model_build.build import build
 from model_build.errors import ModelBuildError
@@ -107,7 +107,7 @@ def test_a_good_build_replaces_the_old_model(built: Built, tmp_path: Path) -> No
 
 
 def test_weights_of_8_bits_are_refused(built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quantize, "REDUCE_RANGE", False)
+    monkeypatch.setattr(graph, "REDUCE_RANGE", False)
     with pytest.raises(ModelBuildError, match="more than 7 bits: 8-bit products overflow on CPUs without VNNI"):
         build(str(built.checkpoint), tmp_path / "model")
     assert not (tmp_path / "model").exists()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from onnxruntime.quantization import quantize_dynamic
 
-from model_build import fuse, quantize
+from model_build import graph
 from model_build.build import build
 from model_build.errors import ModelBuildError
 from toxicity_bot.classifier import Classifier
@@ -24,9 +24,9 @@ def test_an_optimizer_that_fuses_nothing_is_found_out(
     built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Onnxruntime does not know this model type and only logs a warning."""
-    monkeypatch.setattr(fuse, "MODEL_TYPE", "roberta")
+    monkeypatch.setattr(graph, "MODEL_TYPE", "roberta")
     with pytest.raises(ModelBuildError, match="asked for model type roberta, the optimizer fused 0 of 2 Gelu"):
-        fuse.fuse(built.work / "exported", tmp_path / "fused")
+        graph.fuse(built.work / "exported", tmp_path / "fused")
     assert not (tmp_path / "fused" / "model.onnx").exists()
 
 
@@ -43,9 +43,9 @@ def test_a_quantizer_that_leaves_weights_is_found_out(
     def lazy(*paths: Path, **given: object) -> None:
         quantize_dynamic(*paths, **given | options)
 
-    monkeypatch.setattr(quantize, "quantize_dynamic", lazy)
+    monkeypatch.setattr(graph, "quantize_dynamic", lazy)
     with pytest.raises(ModelBuildError, match=reason):
-        quantize.quantize(built.work / "fused", tmp_path / "quantized")
+        graph.quantize(built.work / "fused", tmp_path / "quantized")
 
 
 def changed_checkpoint(checkpoint: Path, folder: Path, changes: dict[str, object]) -> Path:

@@ -40,15 +40,13 @@ def verify(
     """Check the checksums, weights and reference scores of a model directory."""
     if quality and not source:
         raise ModelBuildError("--quality compares with PyTorch: pass the checkpoint with --source as well")
-    from model_build.verify import verify as check
+    from model_build import verify as checks
 
-    classifier = check(model)
+    classifier = checks.verify(model)
     if source:
-        from model_build.parity import compare_with_pytorch, record_quality
-
-        module = compare_with_pytorch(classifier, model, source)
+        module = checks.compare_with_pytorch(classifier, model, source)
         if quality:
-            record_quality(classifier, module, model, quality, sample, skip_bad_rows=skip_bad_rows)
+            checks.record_quality(classifier, module, model, quality, sample, skip_bad_rows=skip_bad_rows)
 
 
 for command in (build, verify, pretrain, finetune, distill, convert, evaluate, calibrate, benchmark):

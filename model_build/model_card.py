@@ -1,19 +1,23 @@
-"""Write MODEL_CARD.md, the description of a model for people, from its `model.json`.
+"""Render Markdown pages, above all MODEL_CARD.md, the description of a model for people.
 
-The template is `model_card.md.j2`. Every number in the card is in `model.json`; a section whose measurement is missing
-there is left out.
+Every number in the card is in `model.json`; a section whose measurement is missing there is left out.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
-from model_build import manifest, markdown
+import jinja2
+
+from model_build import manifest
 
 FILE_NAME = "MODEL_CARD.md"
 TEMPLATE = Path(__file__).with_name("model_card.md.j2")
+UNKNOWN = "\u2013"  # an en dash
 
 
 def write(folder: Path) -> None:
@@ -24,5 +28,32 @@ def write(folder: Path) -> None:
     measured = {"quality": None, "calibration": None, "evaluation": None, "examples": []} | fields["measured"]
     by_kind = {kind: list(rows) for kind, rows in groupby(measured["examples"], key=itemgetter("kind"))}
     computed = {"about": about, "threshold_maybe": threshold_maybe, "examples_by_kind": by_kind}
-    page = markdown.render(TEMPLATE, fields | measured | computed)
-    (folder / FILE_NAME).write_text(page, encoding="utf-8")
+    (folder / FILE_NAME).write_text(render(TEMPLATE, fields | measured | computed), encoding="utf-8")
+
+
+def render(template: Path, fields: dict[str, Any]) -> str:
+    """Return the page; raises jinja2.UndefinedError if `fields` lacks something that the template names."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(template.parent),
+        autoescape=False,  # noqa: S701 - Markdown for repositories, not HTML for browsers
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "number": _number,
+        "percent": partial(_number, factor=100, digits=1),
+        "count": "{:,}".format,
+    }
+    return environment.get_template(template.name).render(fields)
+
+
+def _number(
+    value: float | None, interval: tuple[float, float] | None = None, *, factor: int = 1, digits: int = 3
+) -> str:
+    """Return a number, and those of its interval in parentheses."""
+    if value is None:
+        return UNKNOWN
+    shown, *ends = (f"{factor * each:.{digits}f}" for each in (value, *(interval or ())))
+    return f"{shown} ({ends[0]} to {ends[1]})" if ends else shown

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.metrics import roc_curve
 
-from model_build import manifest, markdown, model_card
+from model_build import manifest, model_card
 from model_build.errors import ModelBuildError
 from model_build.evaluate.models import served_checksum, served_classifier
 
@@ -58,7 +58,7 @@ def write(evaluation: Evaluation, folder: Path) -> None:
 
 def write_page(folder: Path) -> None:
     """Render report.md from the report.json beside it."""
-    (folder / PAGE_NAME).write_text(markdown.render(PAGE_TEMPLATE, read(folder)), encoding="utf-8")
+    (folder / PAGE_NAME).write_text(model_card.render(PAGE_TEMPLATE, read(folder)), encoding="utf-8")
 
 
 def read(folder: Path) -> dict[str, Any]:

@@ -227,9 +227,8 @@ class CTranslate2Int8(Runtime):
         import ctranslate2
 
         folder = self.setup.work / "ctranslate2"
-        self.encoder = ctranslate2.Encoder(
-            str(folder), device="cpu", compute_type="int8", inter_threads=1, intra_threads=1
-        )
+        one_core = {"device": "cpu", "inter_threads": 1, "intra_threads": 1}
+        self.encoder = ctranslate2.Encoder(str(folder), compute_type="int8", **one_core)
         with np.load(folder / "head.npz") as head:
             self.dense, self.dense_bias, self.out, self.out_bias = (head[name] for name in self.head)
 
@@ -264,7 +263,6 @@ OTHERS = [name for name in RUNTIMES if name != BOT]
 
 
 def load_checkpoint(folder: Path) -> Any:
-    """Return the checkpoint in PyTorch at full precision."""
     import torch
     import transformers
 
@@ -466,7 +464,7 @@ def benchmark(
     os.environ |= ENVIRONMENT
     from tokenizers import Tokenizer
 
-    from model_build import manifest
+    from model_build import manifest, model_card
     from model_build.train.initial_model import restored
     from model_build.verify import verify
 
@@ -476,9 +474,8 @@ def benchmark(
     loads = workloads(directory, tokenizer.get_vocab_size())
     texts = [tokenizer.encode(fold(text), add_special_tokens=False).ids for text in TEXTS]
     references = [[directory.bos_id, *ids, directory.eos_id] for ids in texts]
-    report: dict[str, Any] = {"machine": describe_machine(), "date": time.strftime("%Y-%m-%d")}
-    report |= {"load": round(os.getloadavg()[0], 2), "niceness": os.nice(0)}
-    report["weights"] = source.name if source else "restored"
+    report: dict[str, Any] = {"machine": describe_machine(), "date": time.strftime("%Y-%m-%d"), "niceness": os.nice(0)}
+    report |= {"load": round(os.getloadavg()[0], 2), "weights": source.name if source else "restored"}
     report["model"] = {name: facts["sha256"] for name, facts in manifest.read(model)["files"].items()}
     with tempfile.TemporaryDirectory(prefix="benchmark-") as work:
         setup = Setup(directory, source or Path(work, "checkpoint"), Path(work), references)
@@ -495,11 +492,9 @@ def benchmark(
     for amx, text in tables.items():
         print(f"\nAMX {'on' if amx else 'off'}\n{text}", flush=True)
     if out:
-        from jinja2 import Template
-
         out.mkdir(parents=True, exist_ok=True)
-        page = Template(PAGE.read_text(encoding="utf-8"), trim_blocks=True, keep_trailing_newline=True)
-        text = page.render(report, tables=tables, warm_up=WARM_UP_SECONDS, bulk=BULK_MESSAGES, tolerance=TOLERANCE)
-        (out / "benchmark.md").write_text(text, encoding="utf-8")
+        constants = {"warm_up": WARM_UP_SECONDS, "bulk": BULK_MESSAGES, "tolerance": TOLERANCE}
+        page = model_card.render(PAGE, report | constants | {"tables": tables})
+        (out / "benchmark.md").write_text(page, encoding="utf-8")
         (out / "benchmark.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         draw(report["rows"], out / "benchmark.png")

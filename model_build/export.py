@@ -54,11 +54,10 @@ def export(source: Source, folder: Path, toxic: Sequence[str] = ()) -> None:
         activation=model.activation,
         max_length=model.max_length,
         special_token_ids={
-            "bos": model.tokenizer.cls_token_id,
-            "eos": model.tokenizer.sep_token_id,
-            "pad": model.tokenizer.pad_token_id,
+            name: getattr(model.tokenizer, f"{kind}_token_id")
+            for name, kind in (("bos", "cls"), ("eos", "sep"), ("pad", "pad"))
         },
-        input_names=_input_names(folder / "model.onnx"),
+        input_names=[given.name for given in onnx.load(folder / "model.onnx", load_external_data=False).graph.input],
         layers=model.config.num_hidden_layers,
         heads=model.config.num_attention_heads,
         hidden_size=model.config.hidden_size,
@@ -89,9 +88,3 @@ def _write_tokenizer(model: TorchModel, folder: Path) -> None:
     # Without indentation: half the bytes to read at every start.
     compact = json.dumps(json.loads(backend.to_str()), ensure_ascii=False, separators=(",", ":"))
     (folder / "tokenizer.json").write_text(compact, encoding="utf-8")
-
-
-def _input_names(path: Path) -> list[str]:
-    graph = onnx.load(path, load_external_data=False).graph
-    weights = {initializer.name for initializer in graph.initializer}
-    return [item.name for item in graph.input if item.name not in weights]

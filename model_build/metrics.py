@@ -27,8 +27,7 @@ RELIABILITY_BINS = 15  # of equal width, as in Guo et al. 2017, On Calibration o
 
 def auc(labels: Labels, scores: Scores, weights: Weights | None = None) -> float | None:
     """Return the probability that a toxic row outranks a harmless one, ties counting half; None without both labels."""
-    toxic, harmless = _sizes(labels, weights)
-    if not toxic or not harmless:
+    if not np.bincount(labels, weights, minlength=2).all():
         return None
     return float(roc_auc_score(labels, scores, sample_weight=weights))
 
@@ -40,7 +39,7 @@ def true_positive_rate(
 
     None without toxic rows, and where a single harmless row is more than the rate allows.
     """
-    toxic, harmless = _sizes(labels, weights)
+    harmless, toxic = np.bincount(labels, weights, minlength=2)
     if not toxic or harmless * false_positive_rate < 1:
         return None
     false, true, _ = roc_curve(labels, scores, sample_weight=weights, drop_intermediate=False)
@@ -122,11 +121,6 @@ def mean(each: Sequence[Metrics]) -> Metrics:
     columns = {field.name: [getattr(one, field.name) for one in each] for field in fields(Metrics)}
     known = {name: [value for value in column if value is not None] for name, column in columns.items()}
     return Metrics(**{name: sum(values) / len(values) if values else None for name, values in known.items()})
-
-
-def _sizes(labels: Labels, weights: Weights | None) -> tuple[float, float]:
-    counted = np.ones(len(labels)) if weights is None else weights
-    return float(counted[labels == 1].sum()), float(counted[labels == 0].sum())
 
 
 def _ratio(part: int, whole: int) -> float | None:

@@ -19,9 +19,9 @@ from model_build.errors import ModelBuildError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DESCRIPTION_FILES = ["*.json", "merges.txt", "vocab.txt"]
-SAFE_WEIGHTS = ["*.safetensors"]
-PICKLED_WEIGHTS = ["pytorch_model*.bin"]  # read with torch's weights-only unpickler
+DESCRIPTION_FILES = ("*.json", "merges.txt", "vocab.txt")
+SAFE_WEIGHTS = "*.safetensors"
+PICKLED_WEIGHTS = "pytorch_model*.bin"  # read with torch's weights-only unpickler
 
 # Checkpoints whose labels have no names. This one was trained on `tweets_hate_speech_detection`, where 1 is hate.
 KNOWN_TOXIC_LABELS = {"mrm8488/distilroberta-finetuned-tweets-hate-speech": ("LABEL_1",)}
@@ -58,9 +58,9 @@ def locate(source: str, revision: str | None = None, name: str = "", licence: st
         )
     if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", source):
         raise ModelBuildError(f"{source} is neither a folder nor the id of a hub model (owner/name)")
-    folder = _download(source, revision, DESCRIPTION_FILES + SAFE_WEIGHTS)
-    if not any(folder.glob("*.safetensors")):
-        folder = _download(source, folder.name, DESCRIPTION_FILES + PICKLED_WEIGHTS)
+    folder = _download(source, revision, SAFE_WEIGHTS)
+    if not any(folder.glob(SAFE_WEIGHTS)):
+        folder = _download(source, folder.name, PICKLED_WEIGHTS)
     _weights(folder)
     return Source(
         folder=folder,
@@ -104,10 +104,10 @@ def _sounds_toxic(label: str) -> bool:
     return found is not None and not found["negation"]
 
 
-def _download(repository: str, revision: str | None, patterns: list[str]) -> Path:
+def _download(repository: str, revision: str | None, weights: str) -> Path:
     wanted = f"{repository} at revision {revision or 'main'}"
     try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=[*DESCRIPTION_FILES, weights]))
     except LocalEntryNotFoundError as error:
         raise ModelBuildError(
             f"{wanted} is not in the hub's cache and the hub cannot be reached: "
@@ -122,6 +122,6 @@ def _weights(folder: Path) -> list[Path]:
         raise ModelBuildError(f"{folder} is a model directory: python -m model_build convert makes a checkpoint of it")
     if not (folder / "config.json").is_file():
         raise ModelBuildError(f"{folder} has no config.json, so it is no transformers checkpoint: pass another folder")
-    if not (found := sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))):
+    if not (found := sorted(folder.glob(SAFE_WEIGHTS)) or sorted(folder.glob(PICKLED_WEIGHTS))):
         raise ModelBuildError(f"{folder} has no model.safetensors and no pytorch_model.bin: pass another folder")
     return found

@@ -66,8 +66,8 @@ class TorchModel:
         self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(source.folder, split_special_tokens=True)
         if not as_teacher and not self.tokenizer.is_fast:
             raise ModelBuildError(f"the tokenizer of {source.name} has no fast form, so no tokenizer.json can be made")
-        self.max_length = window or (self._teacher_length() if as_teacher else self._positions())
         self._as_teacher, self._temperature, self._device = as_teacher, temperature, torch.device(device)
+        self.max_length = window or self._positions()
         # "eager" is the attention whose mask `serving_form` reads; other architectures may not have it.
         attention = {} if as_teacher else {"attn_implementation": "eager"}
         self.module: Any = transformers.AutoModelForSequenceClassification.from_pretrained(
@@ -83,14 +83,10 @@ class TorchModel:
         """Return the probability that each text is toxic."""
         scores = np.full(len(texts), np.nan, dtype=np.float32)
         self.fill(texts, scores)
-        return [float(score) for score in scores]
+        return scores.tolist()
 
     def fill(
-        self,
-        texts: Sequence[str],
-        scores: npt.NDArray[np.float32],
-        until: float = float("inf"),
-        progress: str = "",
+        self, texts: Sequence[str], scores: npt.NDArray[np.float32], until: float = float("inf"), progress: str = ""
     ) -> bool:
         """Replace each NaN in `scores`, (texts,), by the probability of toxic; return whether none is left.
 
@@ -122,9 +118,8 @@ class TorchModel:
         return found.cpu().numpy()  # type: ignore[no-any-return]
 
     def _positions(self) -> int:
-        return int(self.config.max_position_embeddings) - first_position(self.config)
-
-    def _teacher_length(self) -> int:
+        if not self._as_teacher:
+            return int(self.config.max_position_embeddings) - first_position(self.config)
         # Some architectures count positions from the id after the padding token's; one token less harms no other.
         positions = getattr(self.config, "max_position_embeddings", TEACHER_MAX_LENGTH)
         unused = (self.config.pad_token_id or 0) + 1

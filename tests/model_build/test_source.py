@@ -17,6 +17,7 @@ from model_build.source import locate, toxic_labels
 ROOT = Path(__file__).resolve().parent.parent.parent
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 KNOWN = "mrm8488/distilroberta-finetuned-tweets-hate-speech"
+ALL_TOXIC = ["toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate"]
 CLOSED = "http://127.0.0.1:9"  # the discard port, where nothing listens
 
 # A process of its own: the hub's client reads its environment when it is imported.
@@ -127,19 +128,19 @@ def test_labels_whose_names_say_toxic(labels: list[str], expected: list[str]) ->
     assert list(toxic_labels(labels, [], "softmax")) == expected
 
 
-def test_independent_labels_may_all_be_toxic() -> None:
-    labels = ["toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate"]
-    assert list(toxic_labels(labels, [], "sigmoid")) == labels
-    with pytest.raises(ModelBuildError, match=r"all of the labels .*--toxic-labels"):
-        toxic_labels(labels, [], "softmax")
-
-
-def test_labels_whose_names_say_nothing_are_refused() -> None:
-    with pytest.raises(ModelBuildError, match=r"none of the labels LABEL_0, LABEL_1 says .*--toxic-labels"):
-        toxic_labels(["LABEL_0", "LABEL_1"], [], "softmax")
-
-
-def test_given_labels_take_precedence_and_must_exist() -> None:
+def test_independent_labels_may_all_be_toxic_and_given_ones_take_precedence() -> None:
+    assert list(toxic_labels(ALL_TOXIC, [], "sigmoid")) == ALL_TOXIC
     assert toxic_labels(["LABEL_0", "LABEL_1"], ["LABEL_1"], "softmax") == ("LABEL_1",)
-    with pytest.raises(ModelBuildError, match="names LABEL_2; the checkpoint has LABEL_0, LABEL_1"):
-        toxic_labels(["LABEL_0", "LABEL_1"], ["LABEL_2"], "softmax")
+
+
+@pytest.mark.parametrize(
+    ("labels", "given", "reason"),
+    [
+        (ALL_TOXIC, [], r"all of the labels .*--toxic-labels"),
+        (["LABEL_0", "LABEL_1"], [], r"none of the labels LABEL_0, LABEL_1 says .*--toxic-labels"),
+        (["LABEL_0", "LABEL_1"], ["LABEL_2"], "names LABEL_2; the checkpoint has LABEL_0, LABEL_1"),
+    ],
+)
+def test_labels_that_do_not_say_which_is_toxic_are_refused(labels: list[str], given: list[str], reason: str) -> None:
+    with pytest.raises(ModelBuildError, match=reason):
+        toxic_labels(labels, given, "softmax")

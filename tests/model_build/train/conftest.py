@@ -11,7 +11,14 @@ import pytest
 import torch
 import typer
 from safetensors.torch import load_file
-from transformers import BertConfig, BertModel, BertTokenizerFast, RobertaConfig, RobertaForSequenceClassification
+from transformers import (
+    AutoTokenizer,
+    BertConfig,
+    BertModel,
+    BertTokenizerFast,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+)
 from typer.testing import CliRunner, Result
 
 from model_build.train.cli import FinetuneOptions, convert, distill, finetune, pretrain
@@ -81,6 +88,11 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     RobertaForSequenceClassification(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tokenizer(base: Path) -> Any:
+    return AutoTokenizer.from_pretrained(base)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from transformers import AutoTokenizer
 
 from model_build.errors import ModelBuildError
 from model_build.train import corpus
@@ -14,11 +13,6 @@ from tests.model_build.train.conftest import sentences
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture(scope="module")
-def tokenizer(base: Path) -> Any:
-    return AutoTokenizer.from_pretrained(base)
 
 
 def test_texts_are_those_of_all_files_and_of_split_train(messages: Path, text_files: list[str]) -> None:

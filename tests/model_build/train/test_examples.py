@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
-from transformers import AutoTokenizer, DataCollatorWithPadding
+from transformers import DataCollatorWithPadding
 
 from model_build.data import Row
 from model_build.errors import ModelBuildError
 from model_build.train.examples import Augmentation, Examples, mixture
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ROWS = [Row(f"text {index}", index % 2, "large" if index < 20 else "small") for index in range(24)]
 VARIATIONS = ("typos", "stars", "spaced_letters", "no_punctuation", "capitals", "surrounded")
@@ -25,11 +22,6 @@ NONE: dict[str, Any] = dict.fromkeys(VARIATIONS, 0.0)
 def seeded(number: int) -> list[Random]:
     """Return so many generators with different seeds."""
     return [Random(seed) for seed in range(number)]  # noqa: S311 - toy data, not a secret
-
-
-@pytest.fixture(scope="module")
-def tokenizer(base: Path) -> Any:
-    return AutoTokenizer.from_pretrained(base)
 
 
 def test_a_cap_holds_for_each_label_of_a_source() -> None:

@@ -30,11 +30,6 @@ SMALL = {"num_hidden_layers": 1, "hidden_size": 32, "num_attention_heads": 2, "i
 WORDS = "roberta.embeddings.word_embeddings.weight"
 
 
-@pytest.fixture(scope="module")
-def tokenizer(base: Path) -> Any:
-    return AutoTokenizer.from_pretrained(base)
-
-
 @pytest.fixture
 def options(text_files: list[str], tmp_path: Path) -> MakeOptions:
     def made(**other: Any) -> PretrainOptions:

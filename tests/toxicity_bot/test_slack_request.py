@@ -47,10 +47,7 @@ def test_slacks_published_example_has_slacks_published_signature() -> None:
     published = "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503"
     assert slack_request.signature(SECRET, str(NOW), body).decode() == published
     # Signed rightly, so it is refused only for what comes after the signature: it is a form, not JSON.
-    event = {
-        "headers": {"X-Slack-Request-Timestamp": str(NOW), "X-Slack-Signature": published},
-        "body": body.decode(),
-    }
+    event = {"headers": {"X-Slack-Request-Timestamp": str(NOW), "X-Slack-Signature": published}, "body": body.decode()}
     assert refusal(event) == (400, "malformed")
 
 
@@ -241,7 +238,7 @@ def test_the_largest_body_is_read(base64: bool) -> None:
             lambda values: st.lists(values) | st.dictionaries(st.text(), values),
             max_leaves=6,
         ),
-    ),
+    )
 )
 def test_no_event_raises_anything_but_a_refusal(event: dict[str, Any]) -> None:
     with pytest.raises(RefusedRequestError):

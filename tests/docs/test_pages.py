@@ -18,9 +18,8 @@ from toxicity_bot.settings import DEFAULTS
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 # Pages that tell people what to run. The others record what was measured, with the commands of that time.
-GUIDES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", *(
-    f"docs/{name}.md" for name in ("installing", "configuration", "cost", "operating", "performance", "development", "training")
-)]  # fmt: skip
+SUBJECTS = ("installing", "configuration", "cost", "operating", "performance", "development", "training")
+GUIDES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", *(f"docs/{subject}.md" for subject in SUBJECTS)]
 EMPTY = "–"  # noqa: RUF001  # what tables show for "nothing"
 
 

@@ -5,13 +5,14 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
 
 from local.lambda_context import LocalContext
 from tests.toxicity_bot.bot import end_claims
-from toxicity_bot.errors import ClaimedError, LedgerError, MessageGoneError, SlackUnavailableError
+from toxicity_bot.errors import ClaimedError, LedgerError, MessageGoneError, SlackError, SlackUnavailableError
 from toxicity_bot.ledger import KEPT_SECONDS, Ledger, Outcome, message_key
 
 if TYPE_CHECKING:
@@ -68,37 +69,25 @@ def test_each_kind_and_key_is_separate_work(once: Once) -> None:
     assert work.runs == 3
 
 
-def test_work_that_fails_frees_its_row(aws: EmbeddedAws, once: Once) -> None:
-    work = Work()
-
-    def fail() -> Outcome:
-        raise MessageGoneError("chat.postMessage", "thread_not_found")
-
-    with pytest.raises(MessageGoneError):
-        once(fail)
-    assert rows(aws) == []
-    assert once(work)["run"] == 1
-
-
 @pytest.mark.parametrize(
-    ("method", "code", "free"),
+    ("error", "free"),
     [
-        *(
-            ("chat.postMessage", code, False)
-            for code in ("TimeoutError", "http_504", "ConnectionResetError", "http_502")
-        ),
-        ("chat.postMessage", "URLError", True),
-        ("conversations.replies", "TimeoutError", True),
+        *((SlackUnavailableError("chat.postMessage", code), False)
+          for code in ("TimeoutError", "http_504", "ConnectionResetError", "http_502")),
+        (SlackUnavailableError("chat.postMessage", "URLError"), True),
+        (SlackUnavailableError("conversations.replies", "TimeoutError"), True),
+        (MessageGoneError("chat.postMessage", "thread_not_found"), True),
     ],
-)
-def test_a_post_that_may_yet_appear_keeps_its_claim(
-    method: str, code: str, free: bool, aws: EmbeddedAws, once: Once
+    ids=str,
+)  # fmt: skip
+def test_a_failure_frees_the_row_unless_a_post_may_yet_appear(
+    error: SlackError, free: bool, aws: EmbeddedAws, once: Once
 ) -> None:
-    def time_out() -> Outcome:
-        raise SlackUnavailableError(method, code)
+    def fail() -> Outcome:
+        raise error
 
-    with pytest.raises(SlackUnavailableError):
-        once(time_out)
+    with pytest.raises(type(error)):
+        once(fail)
     if free:
         assert rows(aws) == []
         return
@@ -108,30 +97,19 @@ def test_a_post_that_may_yet_appear_keeps_its_claim(
     assert once(Work())["run"] == 1
 
 
-@pytest.mark.failure(46)
-def test_a_row_is_claimed_while_its_work_runs(aws: EmbeddedAws, once: Once) -> None:
+@pytest.mark.failure(46, 49)
+@pytest.mark.parametrize(("seconds_left", "runs"), [(30, 0), (0, 1)])
+def test_a_row_is_claimed_until_the_lease_of_its_invocation_ends(seconds_left: float, runs: int, once: Once) -> None:
+    """Lambda has ended an invocation that has no time left."""
     work = Work()
 
     def while_it_works() -> Outcome:
-        with pytest.raises(ClaimedError, match="another invocation is at this verdict"):
+        with nullcontext() if runs else pytest.raises(ClaimedError, match="another invocation is at this verdict"):
             once(work)
         return {"outcome": "fine"}
 
-    assert once(while_it_works) == {"outcome": "fine"}
-    assert work.runs == 0
-
-
-@pytest.mark.failure(49)
-def test_a_row_of_a_dead_invocation_is_free_when_its_lease_ends(aws: EmbeddedAws, once: Once) -> None:
-    work = Work()
-
-    def while_it_hangs() -> Outcome:
-        """The invocation that claimed the row had no time left: Lambda has ended it by now."""
-        assert once(work) == {"outcome": "toxic", "run": 1}
-        return {"outcome": "fine"}
-
-    once(while_it_hangs, seconds=0)
-    assert work.runs == 1
+    assert once(while_it_works, seconds=seconds_left) == {"outcome": "fine"}
+    assert work.runs == runs
 
 
 @pytest.mark.failure(46)

@@ -110,7 +110,7 @@ def test_an_event_older_than_the_setting_is_dropped(age: float, expected: str) -
             {"type": "file", "file": "F1"}, {"type": "message", "channel": "C1"},
             {"type": "message", "channel": "C1", "ts": "yesterday"},
             {"type": "message", "channel": "c/1", "ts": "1.1"}, None)),
-        *(("malformed_event", {}, {"user": user}) for user in ("", {})),
+        *(("malformed_event", {}, {"user": user}) for user in ("", {"id": "U1"})),
         *(("other_emoji", {}, {"reaction": reaction}) for reaction in (None, ["biohazard_sign"])),
     ],
 )  # fmt: skip

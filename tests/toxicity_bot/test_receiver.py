@@ -113,7 +113,7 @@ def test_an_event_that_needs_no_verdict_is_acknowledged_and_counted(
 
 @pytest.mark.failure(59)
 def test_a_reaction_to_a_verdict_makes_no_job(bot: Bot) -> None:
-    assert bot.judge(bot.say()) == ["toxic"]
+    bot.judge(bot.say())
     (verdict,) = bot.verdicts()
     bot.react(verdict)
     bot.react(verdict, by=OWN)
@@ -220,8 +220,7 @@ class TestRotation:
         assert self.sent(FIRST, messages[0]) == [200]
         self.store(SECOND, FIRST)
         self.pass_by(SECONDS_BETWEEN_READS)
-        assert self.sent(FIRST, messages[1]) == [200]
-        assert self.sent(SECOND, messages[2]) == [200]
+        assert self.sent(FIRST, messages[1]) == self.sent(SECOND, messages[2]) == [200]
         self.store(SECOND)
         assert self.sent(SECOND, messages[3]) == [200]
 

@@ -69,12 +69,6 @@ def test_text_is_folded_before_it_is_scored(classifier: Classifier, disguised: s
     assert classifier.toxicity(disguised) == classifier.toxicity(INSULT)
 
 
-@pytest.mark.parametrize("text", ["", "  \n ", "\u200b"])
-def test_blank_text_is_refused(classifier: Classifier, text: str) -> None:
-    with pytest.raises(ValueError, match="no text to judge"):
-        classifier.assess(text)
-
-
 @pytest.mark.failure(39)
 def test_an_insult_at_the_end_of_a_long_text_is_found(classifier: Classifier) -> None:
     friendly = " ".join([FRIENDLY] * 36)  # 540 words
@@ -104,14 +98,14 @@ def test_a_second_window_starts_when_the_first_is_full(tmp_path: Path) -> None:
 
 def test_sigmoid_scores_labels_separately_and_softmax_together(tmp_path: Path) -> None:
     """Both activations are applied to the same logits."""
-    first, second = FIELDS["labels"]
-    for name in ("softmax", "sigmoid", "cooler"):
+
+    def loaded(name: str, **changes: Any) -> Classifier:
         (tmp_path / name).mkdir()
-    softmax = Classifier(changed_model(tmp_path / "softmax", toxic_labels=[first, second]), threads=1)
-    sigmoid = Classifier(changed_model(tmp_path / "sigmoid", activation="sigmoid", toxic_labels=[first, second]), 1)
-    cooler = Classifier(
-        changed_model(tmp_path / "cooler", activation="sigmoid", temperature=2 * FIELDS["temperature"]), 1
-    )
+        return Classifier(changed_model(tmp_path / name, toxic_labels=FIELDS["labels"], **changes), threads=1)
+
+    softmax = loaded("softmax")
+    sigmoid = loaded("sigmoid", activation="sigmoid")
+    cooler = loaded("cooler", activation="sigmoid", temperature=2 * FIELDS["temperature"])
 
     independent = sigmoid.scores(INSULT)
     logits = {label: math.log(score / (1 - score)) for label, score in independent.items()}
@@ -212,6 +206,14 @@ assert not unwanted, unwanted
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("text", ["", " \n\u200b", ":tada: \U0001f389"])
+def test_a_text_without_words_cannot_be_judged(classifier: Classifier, text: str) -> None:
+    assert "no words" in classifier.verdict(text).reason
+    if ":" not in text:
+        with pytest.raises(ValueError, match="no text to judge"):
+            classifier.assess(text)
+
+
 @pytest.mark.parametrize("text", [None, 7, 0.5, b"bytes", ["a list"]])
 def test_what_is_no_text_is_refused_by_its_type(classifier: Classifier, text: Any) -> None:
     for score in (classifier.toxicity, classifier.scores, classifier.assess, classifier.verdict):
@@ -226,11 +228,6 @@ def test_another_language_is_reported_where_the_bot_says_that_it_cannot_judge(cl
     verdict = classifier.verdict(german)
     assert (verdict.outcome, verdict.score) == ("cannot_judge", None)
     assert "German" in verdict.reason
-
-
-@pytest.mark.parametrize("text", ["", " \n\u200b", ":tada: \U0001f389"])
-def test_a_text_without_words_cannot_be_judged(classifier: Classifier, text: str) -> None:
-    assert "no words" in classifier.verdict(text).reason
 
 
 def test_a_verdict_folds_its_text_once(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:

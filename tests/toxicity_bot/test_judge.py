@@ -156,14 +156,13 @@ def test_thresholds_in_the_settings_override_the_models_and_toxic_words_are_quot
     assert any(f"\u201c{word}\u201d" in post["text"] for word in ("stupid", "idiot")) == quotes, post["text"]
 
 
-def test_a_verdict_quotes_the_emoji_and_not_its_name(room: Judging, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_toxic_verdict_quotes_the_emoji_and_not_its_name_and_a_fine_one_weighs_no_words(
+    room: Judging, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(room.classifier, "words", lambda _: ("finger", "garbage", "middle", "elsewhere"))
     room.judge(room.say("you write garbage :middle_finger:"), TOXIC_THRESHOLD="0")
     (post,) = room.verdicts()
     assert "What weighed most: \u201c\U0001f595\u201d, \u201cgarbage\u201d." in post["text"]
-
-
-def test_the_words_of_a_fine_message_are_not_weighed(room: Judging, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room.classifier, "words", fail)
     assert room.judge(room.say(PRAISE)) == "fine"
 
@@ -181,10 +180,13 @@ def test_the_bots_own_message_is_not_judged(room: Judging) -> None:
     assert room.verdicts() == []
 
 
-@pytest.mark.failure(22)
-def test_many_reactions_make_one_verdict(room: Judging) -> None:
+@pytest.mark.failure(22, 56)
+def test_many_reactions_make_one_verdict_also_in_a_second_region_with_an_empty_ledger(room: Judging) -> None:
     message = room.say()
     assert [room.judge(message, by=reactor) for reactor in (GRACE, ADA, GRACE)] == ["toxic"] * 3
+    room.aws.clear()
+    room.aws.create()
+    assert room.judge(message) == "found"
     assert len(room.verdicts()) == 1
 
 
@@ -253,6 +255,18 @@ def test_the_reactor_gets_one_hint_until_the_bot_is_invited(room: Judging) -> No
     assert room.judge(message, RANDOM) == "toxic"
 
 
+@pytest.mark.failure(28)
+def test_a_hint_is_retried_while_slack_is_unavailable_and_not_repeated_if_it_may_have_arrived(room: Judging) -> None:
+    first, second = room.say(), room.say(channel=RANDOM)
+    room.slack.faults.add("chat.postMessage", ErrorBody("fatal_error"))
+    with pytest.raises(SlackUnavailableError):
+        room.judge(first, REPLY_TO=RANDOM)
+    assert room.judge(first, REPLY_TO=RANDOM) == "hint_not_in_channel"
+    room.slack.faults.add("chat.postMessage", Reset(before_work=False))
+    assert [room.judge(second, RANDOM) for _ in range(2)] == ["hint_unconfirmed"] * 2
+    assert ["<#C0RANDOM>" in hint for hint in room.hints()] == [True, True], "the channel of the reply is named too"
+
+
 @pytest.mark.failure(29)
 def test_a_hint_names_the_missing_scope_and_the_job_ends_if_it_may_not_be_sent(room: Judging) -> None:
     message = room.say(channel=PRIVATE)
@@ -262,30 +276,6 @@ def test_a_hint_names_the_missing_scope_and_the_job_ends_if_it_may_not_be_sent(r
     assert "`groups:history`" in hint
     room.slack.workspace.revoke("chat:write")
     assert room.judge(room.say()) == "untold_missing_scope"
-
-
-@pytest.mark.failure(28)
-def test_a_hint_is_retried_while_slack_is_unavailable(room: Judging) -> None:
-    message = room.say(channel=RANDOM)
-    room.slack.faults.add("chat.postMessage", ErrorBody("fatal_error"))
-    with pytest.raises(SlackUnavailableError):
-        room.judge(message, RANDOM)
-    assert room.judge(message, RANDOM) == "hint_not_in_channel"
-    assert len(room.hints()) == 1
-
-
-@pytest.mark.failure(28)
-def test_a_hint_whose_reply_was_lost_is_not_repeated(room: Judging) -> None:
-    message = room.say(channel=RANDOM)
-    room.slack.faults.add("chat.postMessage", Reset(before_work=False))
-    assert [room.judge(message, RANDOM) for _ in range(2)] == ["hint_unconfirmed"] * 2
-    assert len(room.hints()) == 1
-
-
-def test_a_reply_channel_without_the_bot_is_named_in_the_hint(room: Judging) -> None:
-    assert room.judge(room.say(), REPLY_TO=RANDOM) == "hint_not_in_channel"
-    (hint,) = room.hints()
-    assert "<#C0RANDOM>" in hint
 
 
 @pytest.mark.failure(34)
@@ -334,16 +324,6 @@ def test_a_post_that_appears_after_its_timeout_is_found(room: Judging, monkeypat
     while not room.verdicts():
         assert time.monotonic() < deadline, "the first post never appeared"
     room.end_claims()
-    assert room.judge(message) == "found"
-    assert len(room.verdicts()) == 1
-
-
-@pytest.mark.failure(56)
-def test_a_second_region_with_an_empty_ledger_finds_the_verdict_of_the_first(room: Judging) -> None:
-    message = room.say()
-    assert room.judge(message) == "toxic"
-    room.aws.clear()
-    room.aws.create()
     assert room.judge(message) == "found"
     assert len(room.verdicts()) == 1
 

@@ -70,17 +70,15 @@ def test_a_message_is_fetched_by_its_ts(slack: SlackServer, messages: SlackMessa
     assert found.raw["text"] == "You are late."
 
 
-def test_a_message_with_another_ts_is_not_accepted(slack: SlackServer, messages: SlackMessages) -> None:
-    neighbour = write(slack, "Earlier.")
+def test_a_neighbour_and_the_tombstone_of_a_deleted_thread_root_are_not_the_message(
+    slack: SlackServer, messages: SlackMessages
+) -> None:
+    parent = write(slack)
     for method in ("conversations.history", "conversations.replies"):
-        slack.faults.add(method, Answer(Reply.of({"ok": True, "messages": [neighbour]})))
+        slack.faults.add(method, Answer(Reply.of({"ok": True, "messages": [parent]})))
     with pytest.raises(MessageGoneError):
         messages.fetch(GENERAL, "1731000000.000100")
     assert slack.faults.left() == 0
-
-
-def test_the_tombstone_of_a_deleted_thread_root_is_not_a_message(slack: SlackServer, messages: SlackMessages) -> None:
-    parent = write(slack)
     write(slack, thread_ts=parent["ts"])
     slack.workspace.delete(GENERAL, parent["ts"])
     assert slack.workspace.message(GENERAL, parent["ts"])["subtype"] == "tombstone"

@@ -96,12 +96,6 @@ def test_quoted_words_create_no_mention_link_or_formatting(word: str, quoted: st
     assert f"\u201c{quoted}\u201d." in decide(0.9, ONE, [word]).reply()
 
 
-def test_nothing_to_judge_says_what_is_missing() -> None:
-    verdict = nothing_to_judge(ONE)
-    assert (verdict.outcome, verdict.score) == ("cannot_judge", None)
-    assert "no words" in verdict.reply()
-
-
 @pytest.mark.parametrize(
     ("code", "name"),
     [("de", "German"), ("ja", "Japanese"), ("pt", "Portuguese"), ("eo", "a language with the code \u201ceo\u201d")],
@@ -112,14 +106,12 @@ def test_a_language_is_named_or_given_by_its_code(code: str, name: str) -> None:
 
 
 def test_figures_are_rounded_and_hold_no_words() -> None:
+    assert "no words" in nothing_to_judge(TWO).reply()
+    assert decide(0.9, ONE, ["word"], 2).without_words() == Verdict("toxic", ONE, 0.9, (), 2)
     thresholds = {"threshold": 0.8, "threshold_maybe": 0.3}
     assert decide(0.123456, TWO, ["word"], 2).figures() == {"outcome": "fine", **thresholds, "score": 0.1235}
     assert decide(0.3, TWO, ["word"]).figures() == {"outcome": "maybe_toxic", **thresholds, "score": 0.3}
     assert nothing_to_judge(TWO).figures() == {"outcome": "cannot_judge", **thresholds}
-
-
-def test_without_words_changes_only_the_words() -> None:
-    assert decide(0.9, ONE, ["word"], 2).without_words() == Verdict("toxic", ONE, 0.9, (), 2)
 
 
 @pytest.mark.parametrize(

@@ -36,11 +36,8 @@ def test_a_job_that_is_delivered_twice_ends_twice_with_one_verdict(bot: Bot) -> 
     assert bot.record.counted()[1:] == [("JobEnded", "toxic"), ("JobDuration", "")] * 2
 
 
-def test_an_empty_batch_is_no_error(worker: ModuleType) -> None:
-    assert worker.handler({"Records": []}, LocalContext("worker")) == {"batchItemFailures": []}
-
-
-def test_a_threshold_above_the_models_stops_the_start(bot: Bot) -> None:
+def test_an_empty_batch_is_no_error_and_a_threshold_above_the_models_stops_the_start(bot: Bot) -> None:
+    assert bot.worker.handler({"Records": []}, LocalContext("worker")) == {"batchItemFailures": []}
     with pytest.raises(SettingError, match=r"MAYBE_TOXIC_THRESHOLD is 1, above 0\."):
         imported_anew("worker", bot.patch, MAYBE_TOXIC_THRESHOLD="1")
 

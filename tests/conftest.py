@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+from botocore.loaders import JSONFileLoader
 
 from local.aws import EmbeddedAws
 from local.slack_server import SlackServer
@@ -53,8 +54,12 @@ def _aws_server(_slack_server: SlackServer) -> Iterator[EmbeddedAws]:
             patch.delenv(name)
         for name, value in wanted.items():
             patch.setenv(name, value)
-        # A client of boto3 takes about 50 ms to create, and each test needs several.
+        # A client of boto3 takes about 50 ms to create, and each test needs several. A new session, as the bot's own
+        # code makes them, reads AWS's description of each service again.
         patch.setattr(aws, "client", functools.cache(aws.client))
+        described = functools.cache(JSONFileLoader().load_file)
+        patch.setattr(JSONFileLoader, "load_file", lambda _, path: described(path))
+        aws.clear()
         yield aws
 
 
@@ -62,7 +67,6 @@ def _aws_server(_slack_server: SlackServer) -> Iterator[EmbeddedAws]:
 def aws(_aws_server: EmbeddedAws) -> Iterator[EmbeddedAws]:
     """Empty queues and an empty table, always at the same addresses; no secrets."""
     # SQS allows one purge a minute, and so does moto: everything is created again instead.
-    _aws_server.clear()
     _aws_server.create()
     yield _aws_server
     # All moto servers of a process share one memory: another module's server would find these names taken.

@@ -53,17 +53,14 @@ def at(path: str) -> Any:
     return value
 
 
-@pytest.mark.parametrize("path", KNOWN)
-def test_slack_knows_every_name(path: str) -> None:
-    assert at(path).keys() - KNOWN[path] == set()
-
-
-def test_every_section_is_checked() -> None:
-    def sections(value: Any, path: str) -> set[str]:
+def test_slack_knows_every_section_and_name() -> None:
+    def sections(value: Any, path: str) -> dict[str, set[str]]:
         inner = [sections(item, f"{path}.{name}".strip(".")) for name, item in value.items() if isinstance(item, dict)]
-        return {path}.union(*inner)
+        return {path: set(value)} | {path: names for found in inner for path, names in found.items()}
 
-    assert sections(MANIFEST, "") == KNOWN.keys()
+    used = sections(MANIFEST, "")
+    assert used.keys() == KNOWN.keys()
+    assert {path: names - KNOWN[path] for path, names in used.items() if names - KNOWN[path]} == {}
 
 
 @pytest.mark.parametrize("path", CHARACTERS)
@@ -74,38 +71,22 @@ def test_texts_are_within_slacks_limits(path: str) -> None:
     assert least <= length <= most, f"{path} has {length} characters, Slack takes {least} to {most}"
 
 
-def test_the_colour_and_the_address_have_the_form_that_slack_takes() -> None:
+def test_the_settings_are_those_that_the_bot_needs() -> None:
     assert re.fullmatch(r"#[0-9a-fA-F]{3}([0-9a-fA-F]{3})?", at("display_information.background_color"))
-    assert re.match(r"https://", at("settings.event_subscriptions.request_url"))
-
-
-def test_the_request_url_is_a_placeholder_with_the_receivers_path() -> None:
     path = template()["Resources"]["Receiver"]["Properties"]["Events"]["SlackEvent"]["Properties"]["Path"]
-    assert at("settings.event_subscriptions.request_url") == f"https://replace-me.example.com{path}"
-
-
-def test_it_subscribes_to_the_one_event_that_the_receiver_takes() -> None:
-    assert at("settings.event_subscriptions.bot_events") == ["reaction_added"]
+    subscribed = {"request_url": f"https://replace-me.example.com{path}", "bot_events": ["reaction_added"]}
+    assert at("settings.event_subscriptions") == subscribed
     assert f":{DEFAULTS['TRIGGER_EMOJI']}:" in at("display_information.long_description")
-
-
-def test_events_come_over_http_and_the_token_stays() -> None:
     switches = ("org_deploy_enabled", "socket_mode_enabled", "token_rotation_enabled")
     assert {name: at("settings")[name] for name in switches} == dict.fromkeys(switches, False)
     assert at("settings.interactivity") == {"is_enabled": False}, "the bot posts nothing to click on"
+    assert at("features.app_home.messages_tab_enabled") is True, "Slack would refuse hints: messages_tab_disabled"
 
 
-def test_people_can_be_told_that_the_bot_was_not_invited() -> None:
-    assert at("features.app_home.messages_tab_enabled") is True, "Slack would answer messages_tab_disabled"
-
-
-def test_its_scopes_are_those_that_the_local_slack_grants_and_each_opens_a_method() -> None:
+def test_its_scopes_are_those_that_the_local_slack_grants_and_each_opens_a_method_and_has_a_use() -> None:
     """The tests of the bot run with the scopes of the local Slack, which checks them: they suffice."""
     assert set(at("oauth_config.scopes.bot")) == BOT_SCOPES
     assert {scope for method in METHODS.values() for scope in method.scopes} >= BOT_SCOPES
     assert set(at("oauth_config.scopes")) == {"bot"}, "the bot acts for nobody else"
-
-
-def test_each_scope_has_a_comment_with_its_use() -> None:
     assert list(needed_scopes()) == at("oauth_config.scopes.bot")
-    assert all(len(use.split()) >= 5 for use in needed_scopes().values()), needed_scopes()
+    assert all(len(use.split()) >= 5 for use in needed_scopes().values()), "a comment gives the use of each scope"

@@ -18,9 +18,8 @@ from toxicity_bot.settings import DEFAULTS
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 # Pages that tell people what to run. The others record what was measured, with the commands of that time.
-GUIDES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", *(
-    f"docs/{name}.md" for name in ("installing", "configuration", "cost", "operating", "performance", "development", "training")
-)]  # fmt: skip
+SUBJECTS = ("installing", "configuration", "cost", "operating", "performance", "development", "training")
+GUIDES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", *(f"docs/{subject}.md" for subject in SUBJECTS)]
 EMPTY = "–"  # noqa: RUF001  # what tables show for "nothing"
 
 
@@ -49,12 +48,9 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_the_settings_are_documented_with_their_defaults() -> None:
+def test_settings_and_the_other_parameters_of_the_stack_are_documented_with_their_defaults() -> None:
     rows = table("docs/configuration.md", "variable")
     assert {row["variable"]: row["default"].replace(EMPTY, "") for row in rows} == dict(DEFAULTS)
-
-
-def test_the_other_parameters_of_the_stack_are_documented_with_their_defaults() -> None:
     stack = template()
     variables = stack["Globals"]["Function"]["Environment"]["Variables"].values()
     of_the_bot = {value.get("Ref") for value in variables if isinstance(value, dict)}

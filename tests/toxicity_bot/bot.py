@@ -67,7 +67,39 @@ def imported_anew(module: str, patch: pytest.MonkeyPatch, **environ: str) -> Any
         return importlib.import_module(f"toxicity_bot.{module}")
 
 
-class Bot:
+class Room:
+    """Writes in the local Slack, and reads what people there and the ledger's owner see."""
+
+    def __init__(self, slack: SlackServer, aws: EmbeddedAws) -> None:
+        self.slack, self.aws = slack, aws
+
+    def say(self, text: str = INSULT, *, by: str = ADA, channel: str = GENERAL, **fields: Any) -> Message:
+        return self.slack.workspace.post(channel, by, text, **fields)
+
+    def verdicts(self, channel: str = GENERAL) -> list[Message]:
+        """The bot's marked posts in a channel, oldest first."""
+        return [one for one in self.slack.workspace.conversation(channel) if "metadata" in one]
+
+    def outcomes(self, message: Message) -> list[str]:
+        """The outcomes of the verdicts on a message, in any channel."""
+        posts = [post for channel in self.slack.workspace.channels for post in self.verdicts(channel.id)]
+        payloads = [post["metadata"]["event_payload"] for post in posts]
+        return [payload["outcome"] for payload in payloads if payload["key"].split("/")[2] == message["ts"]]
+
+    def hints(self, user: str = GRACE) -> list[str]:
+        conversation = self.slack.workspace.conversation(self.slack.workspace.open_im(user))
+        return [one["text"] for one in conversation if "metadata" not in one]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of the ledger."""
+        rows: list[dict[str, Any]] = self.aws.client("dynamodb").scan(TableName=self.aws.table)["Items"]
+        return rows
+
+    def end_claims(self) -> None:
+        end_claims(self.aws)
+
+
+class Bot(Room):
     """Drives the bot and reads its effects. `asleep` holds the queue messages of jobs that the worker postponed."""
 
     def __init__(
@@ -80,9 +112,9 @@ class Bot:
         patch: pytest.MonkeyPatch,
         url: str,
     ) -> None:
+        super().__init__(slack, aws)
         self.receiver, self.worker = receiver, worker
-        self.aws, self.slack, self.record = aws, slack, record
-        self.patch, self.url = patch, url
+        self.record, self.patch, self.url = record, patch, url
         self.asleep: list[Message] = []
         self._sqs = aws.client("sqs")
 
@@ -93,9 +125,6 @@ class Bot:
         self.worker.judge_for.cache_clear()
 
     # Slack's side.
-
-    def say(self, text: str = INSULT, *, by: str = ADA, channel: str = GENERAL, **fields: Any) -> Message:
-        return self.slack.workspace.post(channel, by, text, **fields)
 
     def event(self, message: Message, *, by: str = GRACE, channel: str = GENERAL) -> dict[str, Any]:
         """Add a reaction to a message and return the payload of its event."""
@@ -147,9 +176,6 @@ class Bot:
             pass  # moto shows a message when its clock has moved on by a millisecond
         self.asleep.clear()
 
-    def end_claims(self) -> None:
-        end_claims(self.aws)
-
     def judge(self, message: Message) -> list[str]:
         """React and let the worker work; return the outcomes of all verdicts on the message."""
         delivery = self.react(message)
@@ -159,20 +185,6 @@ class Bot:
 
     # What people and owners see.
 
-    def verdicts(self, channel: str = GENERAL) -> list[Message]:
-        """The bot's marked posts in a channel, oldest first."""
-        return [one for one in self.slack.workspace.conversation(channel) if "metadata" in one]
-
-    def outcomes(self, message: Message) -> list[str]:
-        """The outcomes of the verdicts on a message, in any channel."""
-        posts = [post for channel in self.slack.workspace.channels for post in self.verdicts(channel.id)]
-        payloads = [post["metadata"]["event_payload"] for post in posts]
-        return [payload["outcome"] for payload in payloads if payload["key"].split("/")[2] == message["ts"]]
-
-    def hints(self, user: str = GRACE) -> list[str]:
-        conversation = self.slack.workspace.conversation(self.slack.workspace.open_im(user))
-        return [one["text"] for one in conversation if "metadata" not in one]
-
     def ends(self) -> list[str]:
         """How jobs ended, by the metric."""
         return [reason for name, reason in self.record.counted() if name == "JobEnded"]
@@ -181,11 +193,6 @@ class Bot:
         """The visibility time-outs, in seconds, that the worker asked for; `wake` asks for zero."""
         asked = [request["VisibilityTimeout"] for request in self.record.asked("ChangeMessageVisibility")]
         return [seconds for seconds in asked if seconds]
-
-    def rows(self) -> list[dict[str, Any]]:
-        """The rows of the ledger."""
-        rows: list[dict[str, Any]] = self.aws.client("dynamodb").scan(TableName=self.aws.table)["Items"]
-        return rows
 
     def dead(self) -> list[Message]:
         """The messages in the dead-letter queue."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import threading
 from http.server import ThreadingHTTPServer
@@ -13,13 +12,13 @@ import pytest
 from local.gateway import Gateway
 from local.turns import Turns
 from local.web_api import WebApi
-from tests.toxicity_bot.bot import Bot, end_claims, workspace
+from tests.toxicity_bot.bot import Bot, workspace
 from tests.toxicity_bot.record import Record, note_hosts
 from toxicity_bot.ledger import Ledger
 from toxicity_bot.observability import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from types import ModuleType
     from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -104,9 +103,3 @@ def bot(
 def ledger(_aws_server: EmbeddedAws) -> Ledger:
     """The ledger on the table that every test finds empty. A new one for each would cost a new boto3 session."""
     return Ledger(_aws_server.table)
-
-
-@pytest.fixture(name="end_claims")
-def _end_claims(aws: EmbeddedAws) -> Callable[[], None]:
-    """Ends the lease of every claim in the ledger."""
-    return functools.partial(end_claims, aws)

@@ -27,11 +27,6 @@ FRIENDLY = "we looked at the deployment plan and agreed to merge the change afte
 INSULT = "You are a stupid idiot."
 
 
-@pytest.fixture(scope="module")
-def classifier() -> Classifier:
-    return Classifier(MODEL, threads=1)
-
-
 def changed_model(folder: Path, **changes: Any) -> Path:
     """A model directory that shares the committed files, under a `model.json` with other fields."""
     for name in FIELDS["files"]:
@@ -61,11 +56,6 @@ def test_scores_has_every_label_and_agrees_with_toxicity(classifier: Classifier)
     assert classifier.toxicity(INSULT) > classifier.threshold > classifier.toxicity(FRIENDLY)
 
 
-def test_the_thresholds_come_from_model_json(tmp_path: Path) -> None:
-    short = Classifier(changed_model(tmp_path, threshold=0.8, threshold_maybe=0.3), threads=1)
-    assert (short.threshold, short.threshold_maybe) == (0.8, 0.3)
-
-
 @pytest.mark.failure(41)
 @pytest.mark.parametrize(
     "disguised",
@@ -79,19 +69,13 @@ def test_text_is_folded_before_it_is_scored(classifier: Classifier, disguised: s
     assert classifier.toxicity(disguised) == classifier.toxicity(INSULT)
 
 
-@pytest.mark.parametrize("text", ["", "  \n ", "\u200b"])
-def test_blank_text_is_refused(classifier: Classifier, text: str) -> None:
-    with pytest.raises(ValueError, match="no text to judge"):
-        classifier.assess(text)
-
-
 @pytest.mark.failure(39)
 def test_an_insult_at_the_end_of_a_long_text_is_found(classifier: Classifier) -> None:
-    friendly = " ".join([FRIENDLY] * 50)
+    friendly = " ".join([FRIENDLY] * 36)  # 540 words
     assessment = classifier.assess(f"{friendly}. {INSULT}")
     assert assessment.windows > 1
     assert classifier.toxicity(friendly) < classifier.threshold < assessment.toxicity
-    assert assessment.labels == classifier.scores(f"{friendly}. {INSULT}")
+    assert "idiot" in classifier.words(assessment)
 
 
 @pytest.mark.failure(39)
@@ -99,28 +83,29 @@ def test_an_insult_is_found_at_every_place_of_a_long_text(tmp_path: Path) -> Non
     """In windows of 24 tokens an insult is found at every place, also at the borders."""
     short = Classifier(changed_model(tmp_path, window=24), threads=1)
     words = (FRIENDLY + " ").split() * 2
-    assert short.toxicity(" ".join(words)) < short.threshold
+    friendly = short.toxicity(" ".join(words))
+    assert friendly < short.threshold
     for place in range(len(words) + 1):
         text = " ".join([*words[:place], "idiot", *words[place:]])
-        assert short.toxicity(text) > 5 * short.toxicity(" ".join(words)), f"missed as word {place}"
+        assert short.toxicity(text) > 5 * friendly, f"missed as word {place}"
 
 
 def test_a_second_window_starts_when_the_first_is_full(tmp_path: Path) -> None:
-    short = Classifier(changed_model(tmp_path, window=10), threads=1)
-    assert short.window == 10
+    short = Classifier(changed_model(tmp_path, window=10, threshold=0.8, threshold_maybe=0.3), threads=1)
+    assert (short.window, short.threshold, short.threshold_maybe) == (10, 0.8, 0.3)
     assert [short.assess(" ".join(["the"] * count)).windows for count in (1, 8, 9, 15, 16)] == [1, 1, 2, 2, 3]
 
 
 def test_sigmoid_scores_labels_separately_and_softmax_together(tmp_path: Path) -> None:
     """Both activations are applied to the same logits."""
-    first, second = FIELDS["labels"]
-    for name in ("softmax", "sigmoid", "cooler"):
+
+    def loaded(name: str, **changes: Any) -> Classifier:
         (tmp_path / name).mkdir()
-    softmax = Classifier(changed_model(tmp_path / "softmax", toxic_labels=[first, second]), threads=1)
-    sigmoid = Classifier(changed_model(tmp_path / "sigmoid", activation="sigmoid", toxic_labels=[first, second]), 1)
-    cooler = Classifier(
-        changed_model(tmp_path / "cooler", activation="sigmoid", temperature=2 * FIELDS["temperature"]), 1
-    )
+        return Classifier(changed_model(tmp_path / name, toxic_labels=FIELDS["labels"], **changes), threads=1)
+
+    softmax = loaded("softmax")
+    sigmoid = loaded("sigmoid", activation="sigmoid")
+    cooler = loaded("cooler", activation="sigmoid", temperature=2 * FIELDS["temperature"])
 
     independent = sigmoid.scores(INSULT)
     logits = {label: math.log(score / (1 - score)) for label, score in independent.items()}
@@ -145,49 +130,44 @@ def test_words_are_those_with_the_most_weight(classifier: Classifier, text: str,
     assert classifier.words(classifier.assess(text), limit=1) == expected
 
 
-def test_words_come_from_the_worst_window(classifier: Classifier) -> None:
-    assert "idiot" in classifier.words(classifier.assess(" ".join([FRIENDLY] * 60) + " " + INSULT))
-
-
 @pytest.mark.failure(53)
 def test_scores_do_not_depend_on_graph_optimizations(tmp_path: Path) -> None:
     plain = {"graph_optimization": "ORT_DISABLE_ALL", "config": {}}
     slow = Classifier(changed_model(tmp_path, session=plain), threads=1)
-    assert slow.toxicity(INSULT) == pytest.approx(Classifier(MODEL).toxicity(INSULT), abs=0.02)
+    assert slow.toxicity(INSULT) == pytest.approx(Classifier(threads=1).toxicity(INSULT), abs=0.02)
 
 
-def test_a_session_configuration_is_applied(tmp_path: Path) -> None:
-    """An ONNX file cannot be loaded as onnxruntime's own format."""
-    other = {"graph_optimization": "ORT_ENABLE_ALL", "config": {"session.load_model_format": "ORT"}}
-    with pytest.raises(ModelError, match=r"model\.onnx cannot be loaded"):
-        Classifier(changed_model(tmp_path, session=other))
-
-
-def test_an_unknown_session_setting_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"model\.onnx cannot be loaded .*ORT_ENABLE_MAGIC"):
-        Classifier(changed_model(tmp_path, session={"graph_optimization": "ORT_ENABLE_MAGIC", "config": {}}))
-
-
-def test_a_model_with_other_inputs_than_recorded_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"model\.onnx asks for .*attention_mask.* where model.json records"):
-        Classifier(changed_model(tmp_path, input_names=["input_ids"]))
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        # An ONNX file cannot be loaded as onnxruntime's own format.
+        ({"session": {"graph_optimization": "ORT_ENABLE_ALL", "config": {"session.load_model_format": "ORT"}}},
+         r"model\.onnx cannot be loaded"),
+        ({"session": {"graph_optimization": "ORT_ENABLE_MAGIC", "config": {}}},
+         r"model\.onnx cannot be loaded .*ORT_ENABLE_MAGIC"),
+        ({"input_names": ["input_ids"]}, r"model\.onnx asks for .*attention_mask.* where model.json records"),
+        # The references include scores far from 0.5, because a score of 0.5 is the same with the labels swapped.
+        ({"reference": FIELDS["reference"], "toxic_labels": [*{*FIELDS["labels"]}.difference(FIELDS["toxic_labels"])]},
+         "scores a reference text"),
+    ],
+)  # fmt: skip
+def test_a_model_that_differs_from_its_model_json_is_refused(
+    changes: dict[str, Any], reason: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=reason):
+        Classifier(changed_model(tmp_path, **changes))
 
 
 @pytest.mark.failure(51)
-def test_a_damaged_model_of_the_same_size_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "reason"), [("model.onnx", "cannot be loaded"), ("tokenizer.json", "is not a tokenizer")]
+)
+def test_a_damaged_file_of_the_same_size_is_refused(name: str, reason: str, tmp_path: Path) -> None:
     folder = changed_model(tmp_path)
-    (folder / "model.onnx").unlink()
-    with (folder / "model.onnx").open("wb") as file:
-        file.truncate(FIELDS["files"]["model.onnx"]["bytes"])  # a file of zeros that takes no room
-    with pytest.raises(ModelError, match=r"model\.onnx cannot be loaded"):
-        Classifier(folder)
-
-
-def test_a_damaged_tokenizer_of_the_same_size_is_refused(tmp_path: Path) -> None:
-    folder = changed_model(tmp_path)
-    (folder / "tokenizer.json").unlink()
-    (folder / "tokenizer.json").write_bytes(b" " * FIELDS["files"]["tokenizer.json"]["bytes"])
-    with pytest.raises(ModelError, match=r"tokenizer\.json is not a tokenizer"):
+    (folder / name).unlink()
+    with (folder / name).open("wb") as file:
+        file.truncate(FIELDS["files"][name]["bytes"])  # zeros that take no room
+    with pytest.raises(ModelError, match=f"{name} {reason}"):
         Classifier(folder)
 
 
@@ -209,14 +189,6 @@ def test_a_swapped_tokenizer_of_the_same_size_fails_the_self_test(tmp_path: Path
         Classifier(folder)
 
 
-def test_swapped_labels_fail_the_self_test(tmp_path: Path) -> None:
-    """The references include scores far from 0.5, because a score of 0.5 is the same with the labels swapped."""
-    toxic = set(FIELDS["labels"]) - set(FIELDS["toxic_labels"])
-    folder = changed_model(tmp_path, reference=FIELDS["reference"], toxic_labels=sorted(toxic))
-    with pytest.raises(ModelError, match="scores a reference text"):
-        Classifier(folder)
-
-
 @pytest.mark.failure(52)
 def test_no_network_and_no_build_library_is_used() -> None:
     program = f"""
@@ -234,8 +206,12 @@ assert not unwanted, unwanted
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_without_a_directory_the_models_own_is_loaded(classifier: Classifier) -> None:
-    assert Classifier(threads=1).toxicity(INSULT) == classifier.toxicity(INSULT)
+@pytest.mark.parametrize("text", ["", " \n\u200b", ":tada: \U0001f389"])
+def test_a_text_without_words_cannot_be_judged(classifier: Classifier, text: str) -> None:
+    assert "no words" in classifier.verdict(text).reason
+    if ":" not in text:
+        with pytest.raises(ValueError, match="no text to judge"):
+            classifier.assess(text)
 
 
 @pytest.mark.parametrize("text", [None, 7, 0.5, b"bytes", ["a list"]])
@@ -252,11 +228,6 @@ def test_another_language_is_reported_where_the_bot_says_that_it_cannot_judge(cl
     verdict = classifier.verdict(german)
     assert (verdict.outcome, verdict.score) == ("cannot_judge", None)
     assert "German" in verdict.reason
-
-
-@pytest.mark.parametrize("text", ["", " \n\u200b", ":tada: \U0001f389"])
-def test_a_text_without_words_cannot_be_judged(classifier: Classifier, text: str) -> None:
-    assert "no words" in classifier.verdict(text).reason
 
 
 def test_a_verdict_folds_its_text_once(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:

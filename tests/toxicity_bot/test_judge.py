@@ -3,14 +3,13 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from local.faults import Call, ErrorBody, Reset
 from local.lambda_context import LocalContext
+from tests.toxicity_bot.bot import ADA, EMOJI, GENERAL, GRACE, INSULT, OWN, PRIVATE, RANDOM, Room
 from toxicity_bot import slack_messages
 from toxicity_bot.errors import ClaimedError, SlackUnavailableError
 from toxicity_bot.jobs import Job
@@ -25,11 +24,7 @@ if TYPE_CHECKING:
     from local.workspace import Message
     from toxicity_bot.classifier import Classifier
 
-GENERAL = "C0GENERAL"
-INSULT = "You are a stupid idiot."
 PRAISE = "Thanks a lot, the fix works and the release is out."
-
-MakeJudge = Callable[..., Judge]
 
 # How many texts of each kind the embedded model calls toxic, as measured. Another processor may tip one of them.
 SLICES = {
@@ -63,36 +58,32 @@ SLICES = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def judge_with(aws: EmbeddedAws, slack: SlackServer, classifier: Classifier, ledger: Ledger) -> MakeJudge:
-    """Make the judge of a new invocation; the arguments are environment variables."""
+class Judging(Room):
+    """Judges messages without a queue, each in a new invocation."""
 
-    def make(**environ: str) -> Judge:
-        ledger.lease_until_end_of(LocalContext("worker"))  # type: ignore[arg-type]  # as on Lambda
-        messages = SlackMessages(slack.url, lambda: slack.workspace.token)
+    def __init__(self, slack: SlackServer, aws: EmbeddedAws, classifier: Classifier, ledger: Ledger) -> None:
+        super().__init__(slack, aws)
+        self.classifier, self.ledger = classifier, ledger
+
+    def judge(
+        self, message: Message, channel: str = GENERAL, *, by: str = GRACE, at: int = 1731000000, **environ: str
+    ) -> str:
+        """Judge a message to which somebody reacted; `environ` holds environment variables."""
+        self.ledger.lease_until_end_of(LocalContext("worker"))  # type: ignore[arg-type]  # as on Lambda
         settings = Settings.from_environ(environ)
-        thresholds = settings.thresholds(Thresholds(classifier.threshold, classifier.threshold_maybe))
-        return Judge(settings, thresholds, messages, classifier, ledger)
-
-    return make
+        thresholds = settings.thresholds(Thresholds(self.classifier.threshold, self.classifier.threshold_maybe))
+        messages = SlackMessages(self.slack.url, lambda: self.slack.workspace.token)
+        judge = Judge(settings, thresholds, messages, self.classifier, self.ledger)
+        return judge.judge(Job("T0LOCAL", channel, message["ts"], by, "Ev0001", at))
 
 
 @pytest.fixture
-def judge(judge_with: MakeJudge) -> Judge:
-    return judge_with()
+def room(slack: SlackServer, aws: EmbeddedAws, classifier: Classifier, ledger: Ledger) -> Judging:
+    return Judging(slack, aws, classifier, ledger)
 
 
-def job_for(message: Message, channel: str = GENERAL, reactor: str = "U0GRACE") -> Job:
-    return Job("T0LOCAL", channel, message["ts"], reactor, "Ev0001", 1731000000)
-
-
-def verdicts(slack: SlackServer, channel: str = GENERAL) -> list[Message]:
-    """The bot's marked posts in a channel, oldest first."""
-    return [one for one in slack.workspace.conversation(channel) if "metadata" in one]
-
-
-def hints(slack: SlackServer, user: str = "U0GRACE") -> list[str]:
-    return [one["text"] for one in slack.workspace.conversation(slack.workspace.open_im(user))]
+def fail(_: object) -> None:
+    raise AssertionError("the model was asked in vain")
 
 
 @pytest.mark.parametrize(
@@ -104,12 +95,10 @@ def hints(slack: SlackServer, user: str = "U0GRACE") -> list[str]:
         ("Ich komme heute leider etwas sp\u00e4ter ins B\u00fcro.", "cannot_judge", "in German"),
     ],
 )
-def test_a_message_gets_one_verdict_in_its_thread(
-    text: str, outcome: str, words: str, slack: SlackServer, judge: Judge
-) -> None:
-    message = slack.workspace.post(GENERAL, "U0ADA", text)
-    assert judge.judge(job_for(message)) == outcome
-    (post,) = verdicts(slack)
+def test_a_message_gets_one_verdict_in_its_thread(text: str, outcome: str, words: str, room: Judging) -> None:
+    message = room.say(text)
+    assert room.judge(message) == outcome
+    (post,) = room.verdicts()
     assert words in post["text"]
     assert post["thread_ts"] == message["ts"]
     payload = post["metadata"]["event_payload"]
@@ -117,36 +106,19 @@ def test_a_message_gets_one_verdict_in_its_thread(
 
 
 @pytest.mark.failure(36)
-def test_words_in_blocks_are_judged(slack: SlackServer, judge: Judge) -> None:
+def test_words_in_blocks_are_judged(room: Judging) -> None:
     block = {"type": "section", "text": {"type": "mrkdwn", "text": INSULT}}
-    message = slack.workspace.post(GENERAL, "U0DEPLOYBOT", "Weekly report", blocks=[block])
-    assert judge.judge(job_for(message)) == "toxic"
-
-
-@pytest.mark.parametrize(
-    ("environ", "head"),
-    [({}, "*Likely toxic*"), ({"TOXIC_THRESHOLD": "1", "MAYBE_TOXIC_THRESHOLD": "0.01"}, "*May be toxic*")],
-)
-def test_a_toxic_verdict_quotes_the_words_that_weighed_most(
-    environ: dict[str, str], head: str, slack: SlackServer, judge_with: MakeJudge
-) -> None:
-    judge_with(**environ).judge(job_for(slack.workspace.post(GENERAL, "U0ADA", INSULT)))
-    (post,) = verdicts(slack)
-    assert head in post["text"]
-    assert any(f"\u201c{word}\u201d" in post["text"] for word in ("stupid", "idiot")), post["text"]
+    assert room.judge(room.say("Weekly report", by="U0DEPLOYBOT", blocks=[block])) == "toxic"
 
 
 @pytest.mark.failure(42)
 @pytest.mark.parametrize("name", SLICES)
-def test_hard_texts_are_judged_as_measured_and_the_verdict_is_a_likelihood(
-    name: str, slack: SlackServer, judge: Judge
-) -> None:
+def test_hard_texts_are_judged_as_measured_and_the_verdict_is_a_likelihood(name: str, room: Judging) -> None:
     toxic, texts = SLICES[name]
-    messages = [slack.workspace.post(GENERAL, "U0ADA", text.strip()) for text in texts.strip().splitlines()]
-    outcomes = [judge.judge(job_for(message)) for message in messages]
+    outcomes = [room.judge(room.say(text.strip())) for text in texts.strip().splitlines()]
     number = outcomes.count("toxic")
     assert abs(number - toxic) <= 1, f"of {len(outcomes)} {name}, {toxic} were toxic when measured, now {number}"
-    for post, outcome in zip(verdicts(slack), outcomes, strict=True):
+    for post, outcome in zip(room.verdicts(), outcomes, strict=True):
         assert "the chance that it is toxic is " in post["text"]
         assert ("not a judgement of the person" in post["text"]) == (outcome != "fine")
 
@@ -156,77 +128,66 @@ def test_hard_texts_are_judged_as_measured_and_the_verdict_is_a_likelihood(
     "text", [":tada:", "<https://example.com/you-idiot>", "<@U0ADA>", "100 %", "&amp;nbsp; &amp;shy;"]
 )
 def test_a_message_without_words_never_reaches_the_model(
-    text: str, slack: SlackServer, judge: Judge, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+    text: str, room: Judging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: str) -> None:
-        raise AssertionError("the model was asked about nothing")
-
     for method in ("assess", "words"):
-        monkeypatch.setattr(classifier, method, fail)
-    message = slack.workspace.post(GENERAL, "U0ADA", text)
-    assert judge.judge(job_for(message)) == "cannot_judge"
+        monkeypatch.setattr(room.classifier, method, fail)
+    assert room.judge(room.say(text)) == "cannot_judge"
 
 
 @pytest.mark.parametrize(
-    ("text", "toxic", "maybe", "outcome"),
+    ("text", "toxic", "maybe", "outcome", "quotes"),
     [
-        (INSULT, "1", "1", "fine"),
-        (INSULT, "1", "0.01", "maybe_toxic"),
-        (PRAISE, "0", "", "toxic"),
-        (PRAISE, "1", "0", "maybe_toxic"),
+        (INSULT, "1", "1", "fine", False),
+        (INSULT, "1", "0.01", "maybe_toxic", True),
+        (INSULT, "0.5", "", "toxic", True),
+        (PRAISE, "0", "", "toxic", False),
+        (PRAISE, "1", "0", "maybe_toxic", False),
     ],
 )
-def test_thresholds_in_the_settings_override_the_models(
-    text: str, toxic: str, maybe: str, outcome: str, slack: SlackServer, judge_with: MakeJudge
+def test_thresholds_in_the_settings_override_the_models_and_toxic_words_are_quoted(
+    text: str, toxic: str, maybe: str, outcome: str, quotes: bool, room: Judging
 ) -> None:
-    message = slack.workspace.post(GENERAL, "U0ADA", text)
-    judge = judge_with(TOXIC_THRESHOLD=toxic, MAYBE_TOXIC_THRESHOLD=maybe)
-    assert judge.judge(job_for(message)) == outcome
-    payload = verdicts(slack)[0]["metadata"]["event_payload"]
-    assert (payload["threshold"], payload["threshold_maybe"]) == (float(toxic), float(maybe or toxic))
+    assert room.judge(room.say(text), TOXIC_THRESHOLD=toxic, MAYBE_TOXIC_THRESHOLD=maybe) == outcome
+    (post,) = room.verdicts()
+    payload = post["metadata"]["event_payload"]
+    lower = float(maybe or min(float(toxic), room.classifier.threshold_maybe))
+    assert (payload["threshold"], payload["threshold_maybe"]) == (float(toxic), lower)
+    assert any(f"\u201c{word}\u201d" in post["text"] for word in ("stupid", "idiot")) == quotes, post["text"]
 
 
-def test_a_verdict_quotes_the_emoji_and_not_its_name(
-    slack: SlackServer, judge_with: MakeJudge, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+def test_a_toxic_verdict_quotes_the_emoji_and_not_its_name_and_a_fine_one_weighs_no_words(
+    room: Judging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(classifier, "words", lambda _: ("finger", "garbage", "middle", "elsewhere"))
-    message = slack.workspace.post(GENERAL, "U0ADA", "you write garbage :middle_finger:")
-    judge_with(TOXIC_THRESHOLD="0").judge(job_for(message))
-    (post,) = verdicts(slack)
+    monkeypatch.setattr(room.classifier, "words", lambda _: ("finger", "garbage", "middle", "elsewhere"))
+    room.judge(room.say("you write garbage :middle_finger:"), TOXIC_THRESHOLD="0")
+    (post,) = room.verdicts()
     assert "What weighed most: \u201c\U0001f595\u201d, \u201cgarbage\u201d." in post["text"]
-
-
-def test_the_words_of_a_fine_message_are_not_weighed(
-    slack: SlackServer, judge: Judge, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(_: object) -> None:
-        raise AssertionError("the words of a fine message were weighed")
-
-    monkeypatch.setattr(classifier, "words", fail)
-    assert judge.judge(job_for(slack.workspace.post(GENERAL, "U0ADA", PRAISE))) == "fine"
+    monkeypatch.setattr(room.classifier, "words", fail)
+    assert room.judge(room.say(PRAISE)) == "fine"
 
 
 @pytest.mark.failure(24)
-def test_a_thread_reply_is_answered_in_its_parents_thread(slack: SlackServer, judge: Judge) -> None:
-    parent = slack.workspace.post(GENERAL, "U0ADA", PRAISE)
-    reply = slack.workspace.post(GENERAL, "U0GRACE", INSULT, thread_ts=parent["ts"])
-    assert judge.judge(job_for(reply)) == "toxic"
-    assert [post["thread_ts"] for post in verdicts(slack)] == [parent["ts"]]
+def test_a_thread_reply_is_answered_in_its_parents_thread(room: Judging) -> None:
+    parent = room.say(PRAISE)
+    assert room.judge(room.say(by=GRACE, thread_ts=parent["ts"])) == "toxic"
+    assert [post["thread_ts"] for post in room.verdicts()] == [parent["ts"]]
 
 
 @pytest.mark.failure(20)
-def test_the_bots_own_message_is_not_judged(slack: SlackServer, judge: Judge) -> None:
-    own = slack.workspace.post(GENERAL, slack.workspace.identity.bot_user_id, INSULT)
-    assert judge.judge(job_for(own)) == "own_message"
-    assert verdicts(slack) == []
+def test_the_bots_own_message_is_not_judged(room: Judging) -> None:
+    assert room.judge(room.say(by=OWN)) == "own_message"
+    assert room.verdicts() == []
 
 
-@pytest.mark.failure(22)
-def test_many_reactions_make_one_verdict(slack: SlackServer, judge_with: MakeJudge) -> None:
-    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
-    reactors = ("U0GRACE", "U0ADA", "U0GRACE")
-    assert [judge_with().judge(job_for(message, reactor=reactor)) for reactor in reactors] == ["toxic"] * 3
-    assert len(verdicts(slack)) == 1
+@pytest.mark.failure(22, 56)
+def test_many_reactions_make_one_verdict_also_in_a_second_region_with_an_empty_ledger(room: Judging) -> None:
+    message = room.say()
+    assert [room.judge(message, by=reactor) for reactor in (GRACE, ADA, GRACE)] == ["toxic"] * 3
+    room.aws.clear()
+    room.aws.create()
+    assert room.judge(message) == "found"
+    assert len(room.verdicts()) == 1
 
 
 @pytest.mark.failure(23)
@@ -234,260 +195,186 @@ def test_many_reactions_make_one_verdict(slack: SlackServer, judge_with: MakeJud
     ("removed", "setting", "outcome"),
     [(True, "yes", "toxic"), (True, "no", "reaction_removed"), (False, "no", "toxic")],
 )
-def test_a_removed_reaction_counts_by_setting(
-    removed: bool, setting: str, outcome: str, slack: SlackServer, judge_with: MakeJudge
-) -> None:
-    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
-    slack.workspace.react(GENERAL, message["ts"], "U0GRACE", "biohazard_sign")
+def test_a_removed_reaction_counts_by_setting(removed: bool, setting: str, outcome: str, room: Judging) -> None:
+    message = room.say()
+    room.slack.workspace.react(GENERAL, message["ts"], GRACE, EMOJI)
     if removed:
-        slack.workspace.unreact(GENERAL, message["ts"], "U0GRACE", "biohazard_sign")
-    assert judge_with(JUDGE_AFTER_REMOVAL=setting).judge(job_for(message)) == outcome
+        room.slack.workspace.unreact(GENERAL, message["ts"], GRACE, EMOJI)
+    assert room.judge(message, JUDGE_AFTER_REMOVAL=setting) == outcome
 
 
 @pytest.mark.failure(25)
 @pytest.mark.parametrize("reply_to", ["thread", "reactor"])
-def test_a_message_deleted_before_the_fetch_ends_quietly(
-    reply_to: str, slack: SlackServer, judge_with: MakeJudge
-) -> None:
-    slack.workspace.post(GENERAL, "U0ADA", INSULT)
-    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
-    slack.workspace.delete(GENERAL, message["ts"])
-    assert judge_with(REPLY_TO=reply_to).judge(job_for(message)) == "message_gone"
-    assert slack.calls_of("chat.postMessage") == []
+def test_a_message_deleted_before_the_fetch_ends_quietly(reply_to: str, room: Judging) -> None:
+    room.say()
+    message = room.say()
+    room.slack.workspace.delete(GENERAL, message["ts"])
+    assert room.judge(message, REPLY_TO=reply_to) == "message_gone"
+    assert room.slack.calls_of("chat.postMessage") == []
 
 
 @pytest.mark.failure(26)
-def test_a_message_deleted_before_the_post_ends_quietly(slack: SlackServer, judge: Judge) -> None:
-    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
-    slack.faults.add("chat.postMessage", Call(lambda: slack.workspace.delete(GENERAL, message["ts"])))
-    assert judge.judge(job_for(message)) == "message_gone"
-    assert slack.workspace.conversation(GENERAL) == []
+def test_a_message_deleted_before_the_post_ends_quietly(room: Judging) -> None:
+    message = room.say()
+    room.slack.faults.add("chat.postMessage", Call(lambda: room.slack.workspace.delete(GENERAL, message["ts"])))
+    assert room.judge(message) == "message_gone"
+    assert room.slack.workspace.conversation(GENERAL) == []
+
+
+@pytest.mark.failure(26)
+def test_a_verdict_posted_outside_its_deleted_thread_is_deleted_by_a_later_try(room: Judging) -> None:
+    message, other = room.say(), room.say(PRAISE)
+    assert room.judge(other) == "fine"
+    room.slack.faults.add("chat.postMessage", Call(lambda: room.slack.workspace.delete(GENERAL, message["ts"])))
+    room.slack.faults.add("chat.delete", Reset(), times=2)
+    for _ in range(2):
+        with pytest.raises(SlackUnavailableError):
+            room.judge(message)
+    assert room.judge(message) == "message_gone"
+    assert [post["thread_ts"] for post in room.verdicts()] == [other["ts"]]
 
 
 @pytest.mark.failure(27)
-def test_an_edited_message_gets_a_second_verdict(slack: SlackServer, judge: Judge) -> None:
-    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
-    assert judge.judge(job_for(message)) == "toxic"
-    slack.workspace.edit(GENERAL, message["ts"], PRAISE)
-    assert judge.judge(job_for(message, reactor="U0ADA")) == "fine"
-    assert judge.judge(job_for(message)) == "fine"
-    assert [post["metadata"]["event_payload"]["outcome"] for post in verdicts(slack)] == ["toxic", "fine"]
+def test_an_edited_message_gets_a_second_verdict(room: Judging) -> None:
+    message = room.say()
+    assert room.judge(message) == "toxic"
+    room.slack.workspace.edit(GENERAL, message["ts"], PRAISE)
+    assert [room.judge(message, by=reactor) for reactor in (ADA, GRACE)] == ["fine", "fine"]
+    assert room.outcomes(message) == ["toxic", "fine"]
 
 
 @pytest.mark.failure(28)
-def test_the_reactor_gets_one_hint_until_the_bot_is_invited(slack: SlackServer, judge_with: MakeJudge) -> None:
-    message = slack.workspace.post("C0RANDOM", "U0ADA", INSULT)
-    job = job_for(message, "C0RANDOM")
-    assert [judge_with().judge(job) for _ in range(2)] == ["hint_not_in_channel"] * 2
-    (hint,) = hints(slack)
+def test_the_reactor_gets_one_hint_until_the_bot_is_invited(room: Judging) -> None:
+    message = room.say(channel=RANDOM)
+    assert [room.judge(message, RANDOM) for _ in range(2)] == ["hint_not_in_channel"] * 2
+    (hint,) = room.hints()
     assert "<#C0RANDOM>" in hint
     assert "/invite" in hint
-    assert hints(slack, "U0ADA") == []
-    slack.workspace.invite("C0RANDOM")
-    assert judge_with().judge(job) == "toxic"
-
-
-@pytest.mark.failure(29)
-def test_a_hint_names_the_missing_scope(slack: SlackServer, judge: Judge) -> None:
-    message = slack.workspace.post("C0PRIVATE", "U0ADA", INSULT)
-    slack.workspace.revoke("groups:history")
-    assert judge.judge(job_for(message, "C0PRIVATE")) == "hint_missing_scope"
-    (hint,) = hints(slack)
-    assert "`groups:history`" in hint
-
-
-@pytest.mark.failure(29)
-def test_a_hint_that_may_not_be_sent_ends_the_job(slack: SlackServer, judge: Judge) -> None:
-    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
-    slack.workspace.revoke("chat:write")
-    assert judge.judge(job_for(message)) == "untold_missing_scope"
+    assert room.hints(ADA) == []
+    room.slack.workspace.invite(RANDOM)
+    assert room.judge(message, RANDOM) == "toxic"
 
 
 @pytest.mark.failure(28)
-def test_a_hint_is_retried_while_slack_is_unavailable(slack: SlackServer, judge: Judge) -> None:
-    message = slack.workspace.post("C0RANDOM", "U0ADA", INSULT)
-    slack.faults.add("chat.postMessage", ErrorBody("fatal_error"))
+def test_a_hint_is_retried_while_slack_is_unavailable_and_not_repeated_if_it_may_have_arrived(room: Judging) -> None:
+    first, second = room.say(), room.say(channel=RANDOM)
+    room.slack.faults.add("chat.postMessage", ErrorBody("fatal_error"))
     with pytest.raises(SlackUnavailableError):
-        judge.judge(job_for(message, "C0RANDOM"))
-    assert judge.judge(job_for(message, "C0RANDOM")) == "hint_not_in_channel"
-    assert len(hints(slack)) == 1
+        room.judge(first, REPLY_TO=RANDOM)
+    assert room.judge(first, REPLY_TO=RANDOM) == "hint_not_in_channel"
+    room.slack.faults.add("chat.postMessage", Reset(before_work=False))
+    assert [room.judge(second, RANDOM) for _ in range(2)] == ["hint_unconfirmed"] * 2
+    assert ["<#C0RANDOM>" in hint for hint in room.hints()] == [True, True], "the channel of the reply is named too"
+
+
+@pytest.mark.failure(29)
+def test_a_hint_names_the_missing_scope_and_the_job_ends_if_it_may_not_be_sent(room: Judging) -> None:
+    message = room.say(channel=PRIVATE)
+    room.slack.workspace.revoke("groups:history")
+    assert room.judge(message, PRIVATE) == "hint_missing_scope"
+    (hint,) = room.hints()
+    assert "`groups:history`" in hint
+    room.slack.workspace.revoke("chat:write")
+    assert room.judge(room.say()) == "untold_missing_scope"
 
 
 @pytest.mark.failure(34)
 @pytest.mark.parametrize(
     "code", ["is_archived", "restricted_action_read_only_channel", "restricted_action_thread_locked"]
 )
-def test_a_restricted_channel_ends_the_job(code: str, slack: SlackServer, judge: Judge) -> None:
-    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+def test_a_restricted_channel_ends_the_job(code: str, room: Judging) -> None:
+    message = room.say()
     if code == "is_archived":
-        slack.workspace.archive(GENERAL)
+        room.slack.workspace.archive(GENERAL)
     elif code.endswith("thread_locked"):
-        slack.workspace.lock_thread(GENERAL, message["ts"])
+        room.slack.workspace.lock_thread(GENERAL, message["ts"])
     else:
-        slack.workspace.restrict(GENERAL, code)
-    assert judge.judge(job_for(message)) == f"restricted_{code}"
-    assert hints(slack) == []
+        room.slack.workspace.restrict(GENERAL, code)
+    assert room.judge(message) == f"restricted_{code}"
+    assert room.hints() == []
 
 
 @pytest.mark.failure(33)
-def test_a_post_whose_reply_was_lost_is_found_and_not_repeated(
-    slack: SlackServer, judge_with: MakeJudge, end_claims: Callable[[], None]
+@pytest.mark.parametrize(("posted", "outcome"), [(True, "found"), (False, "toxic")])
+@pytest.mark.parametrize(("reply_to", "channel"), [("thread", GENERAL), (PRIVATE, PRIVATE)])
+def test_a_post_without_an_answer_is_looked_for_before_it_is_repeated(
+    reply_to: str, channel: str, posted: bool, outcome: str, room: Judging
 ) -> None:
-    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
-    slack.faults.add("chat.postMessage", Reset(before_work=False))
+    message = room.say()
+    room.slack.faults.add("chat.postMessage", Reset(before_work=not posted))
     with pytest.raises(SlackUnavailableError):
-        judge_with().judge(job_for(message))
-    end_claims()
-    assert judge_with().judge(job_for(message)) == "found"
-    assert len(verdicts(slack)) == len(slack.calls_of("chat.postMessage")) == 1
-
-
-@pytest.mark.failure(56)
-def test_a_second_region_with_an_empty_ledger_finds_the_verdict_of_the_first(
-    slack: SlackServer, judge_with: MakeJudge, aws: EmbeddedAws
-) -> None:
-    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
-    assert judge_with().judge(job_for(message)) == "toxic"
-    aws.clear()
-    aws.create()
-    assert judge_with().judge(job_for(message)) == "found"
-    assert len(verdicts(slack)) == 1
+        room.judge(message, REPLY_TO=reply_to)
+    room.end_claims()
+    assert room.judge(message, REPLY_TO=reply_to) == outcome
+    assert len(room.verdicts(channel)) == 1
 
 
 @pytest.mark.failure(33)
-def test_a_post_that_never_arrived_is_posted_again(
-    slack: SlackServer, judge_with: MakeJudge, end_claims: Callable[[], None]
-) -> None:
-    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
-    slack.faults.add("chat.postMessage", Reset(before_work=True))
-    with pytest.raises(SlackUnavailableError):
-        judge_with().judge(job_for(message))
-    end_claims()
-    assert judge_with().judge(job_for(message)) == "toxic"
-    assert len(verdicts(slack)) == 1
-
-
-@pytest.mark.failure(26)
-def test_a_verdict_posted_outside_its_deleted_thread_is_deleted_by_a_later_try(
-    slack: SlackServer, judge_with: MakeJudge
-) -> None:
-    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
-    other = slack.workspace.post(GENERAL, "U0ADA", PRAISE)
-    assert judge_with().judge(job_for(other)) == "fine"
-    slack.faults.add("chat.postMessage", Call(lambda: slack.workspace.delete(GENERAL, message["ts"])))
-    slack.faults.add("chat.delete", Reset(), times=2)
-    for _ in range(2):
-        with pytest.raises(SlackUnavailableError):
-            judge_with().judge(job_for(message))
-    assert judge_with().judge(job_for(message)) == "message_gone"
-    assert [post["thread_ts"] for post in verdicts(slack)] == [other["ts"]]
-
-
-@pytest.mark.failure(33)
-def test_a_post_that_appears_after_its_timeout_is_found(
-    slack: SlackServer, judge_with: MakeJudge, end_claims: Callable[[], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_post_that_appears_after_its_timeout_is_found(room: Judging, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slack_messages, "TIMEOUT_SECONDS", 0.3)
-    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+    message = room.say()
     released = threading.Event()
-    slack.faults.add("chat.postMessage", Call(lambda: released.wait(30)))
+    room.slack.faults.add("chat.postMessage", Call(lambda: released.wait(30)))
     with pytest.raises(SlackUnavailableError):
-        judge_with().judge(job_for(message))
+        room.judge(message)
     with pytest.raises(ClaimedError):
-        judge_with().judge(job_for(message, reactor="U0ADA"))
+        room.judge(message, by=ADA)
     released.set()
     deadline = time.monotonic() + 10
-    while not verdicts(slack):
+    while not room.verdicts():
         assert time.monotonic() < deadline, "the first post never appeared"
-    end_claims()
-    assert judge_with().judge(job_for(message)) == "found"
-    assert len(verdicts(slack)) == 1
+    room.end_claims()
+    assert room.judge(message) == "found"
+    assert len(room.verdicts()) == 1
 
 
 @pytest.mark.failure(46)
-def test_a_job_handled_twice_at_once_makes_one_verdict(slack: SlackServer, judge_with: MakeJudge) -> None:
-    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+def test_a_job_handled_twice_at_once_makes_one_verdict(room: Judging) -> None:
+    message = room.say()
 
     def second_delivery() -> None:
         with pytest.raises(ClaimedError):
-            judge_with().judge(job_for(message))
+            room.judge(message)
 
-    slack.faults.add("chat.postMessage", Call(second_delivery))
-    assert judge_with().judge(job_for(message)) == "toxic"
-    assert slack.faults.left() == 0
-    assert len(verdicts(slack)) == 1
+    room.slack.faults.add("chat.postMessage", Call(second_delivery))
+    assert room.judge(message) == "toxic"
+    assert room.slack.faults.left() == 0
+    assert len(room.verdicts()) == 1
 
 
 @pytest.mark.failure(35)
-def test_an_ephemeral_verdict_is_also_recorded_in_the_ledger(
-    slack: SlackServer, judge_with: MakeJudge, aws: EmbeddedAws
-) -> None:
-    parent = slack.workspace.post(GENERAL, "U0ADA", PRAISE)
-    reply = slack.workspace.post(GENERAL, "U0ADA", INSULT, thread_ts=parent["ts"])
-    judge = judge_with(REPLY_TO="reactor")
-    assert [judge.judge(job_for(message)) for message in (parent, reply)] == ["fine", "toxic"]
-    shown = [(one["channel"], one["user"], one["thread_ts"]) for one in slack.workspace.ephemerals]
-    assert shown == [(GENERAL, "U0GRACE", None), (GENERAL, "U0GRACE", parent["ts"])]
-    assert verdicts(slack) == []
-    rows = aws.client("dynamodb").scan(TableName=aws.table)["Items"]
-    assert {json.loads(row["data"]["S"])["outcome"] for row in rows} == {"fine", "toxic"}
+def test_an_ephemeral_verdict_is_also_recorded_in_the_ledger(room: Judging) -> None:
+    parent = room.say(PRAISE)
+    reply = room.say(thread_ts=parent["ts"])
+    assert [room.judge(message, REPLY_TO="reactor") for message in (parent, reply)] == ["fine", "toxic"]
+    shown = [(one["channel"], one["user"], one["thread_ts"]) for one in room.slack.workspace.ephemerals]
+    assert shown == [(GENERAL, GRACE, None), (GENERAL, GRACE, parent["ts"])]
+    assert room.verdicts() == []
+    assert {json.loads(row["data"]["S"])["outcome"] for row in room.rows()} == {"fine", "toxic"}
 
 
-def test_reply_to_reactor_answers_each_person_once(slack: SlackServer, judge_with: MakeJudge) -> None:
-    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
-    judge = judge_with(REPLY_TO="reactor")
-    for reactor in ("U0GRACE", "U0ADA", "U0GRACE"):
-        judge.judge(job_for(message, reactor=reactor))
-    assert [one["user"] for one in slack.workspace.ephemerals] == ["U0GRACE", "U0ADA"]
+def test_reply_to_reactor_answers_each_person_once(room: Judging) -> None:
+    message = room.say()
+    for reactor in (GRACE, ADA, GRACE):
+        room.judge(message, by=reactor, REPLY_TO="reactor")
+    assert [one["user"] for one in room.slack.workspace.ephemerals] == [GRACE, ADA]
 
 
-def test_reply_to_a_channel_links_there_and_quotes_nothing(slack: SlackServer, judge_with: MakeJudge) -> None:
-    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
-    judge = judge_with(REPLY_TO="C0PRIVATE")
-    assert judge.judge(job_for(message)) == "toxic"
-    (post,) = verdicts(slack, "C0PRIVATE")
+def test_reply_to_a_channel_links_there_and_quotes_nothing(room: Judging) -> None:
+    message = room.say()
+    assert room.judge(message, REPLY_TO=PRIVATE) == "toxic"
+    (post,) = room.verdicts(PRIVATE)
     link, *_ = post["text"].splitlines()
     assert f"/archives/{GENERAL}/p{message['ts'].replace('.', '')}" in link
     assert "*Likely toxic*" in post["text"]
     assert not any(word in post["text"] for word in ("stupid", "idiot"))
     assert "thread_ts" not in post
-    assert verdicts(slack) == []
+    assert room.verdicts() == []
 
 
-@pytest.mark.failure(33)
-def test_a_lost_reply_in_another_channel_is_found_there(
-    slack: SlackServer, judge_with: MakeJudge, end_claims: Callable[[], None]
-) -> None:
-    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
-    slack.faults.add("chat.postMessage", Reset(before_work=False))
-    with pytest.raises(SlackUnavailableError):
-        judge_with(REPLY_TO="C0PRIVATE").judge(job_for(message))
-    end_claims()
-    assert judge_with(REPLY_TO="C0PRIVATE").judge(job_for(message)) == "found"
-    assert len(verdicts(slack, "C0PRIVATE")) == 1
-
-
-def test_a_reply_channel_is_searched_back_to_the_oldest_possible_verdict(
-    slack: SlackServer, judge_with: MakeJudge
-) -> None:
-    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
+def test_a_reply_channel_is_searched_back_to_the_oldest_possible_verdict(room: Judging) -> None:
+    message = room.say()
     month_later = int(float(message["ts"])) + 2 * KEPT_SECONDS
-    judge_with(REPLY_TO="C0PRIVATE").judge(replace(job_for(message), event_time=month_later))
-    searched = [call.arguments for call in slack.calls_of("conversations.history")][-1]
+    room.judge(message, at=month_later, REPLY_TO=PRIVATE)
+    searched: dict[str, Any] = room.slack.calls_of("conversations.history")[-1].arguments
     assert float(searched["oldest"]) == month_later - KEPT_SECONDS
-
-
-@pytest.mark.failure(28)
-def test_a_hint_whose_reply_was_lost_is_not_repeated(slack: SlackServer, judge_with: MakeJudge) -> None:
-    message = slack.workspace.post("C0RANDOM", "U0ADA", INSULT)
-    slack.faults.add("chat.postMessage", Reset(before_work=False))
-    assert judge_with().judge(job_for(message, "C0RANDOM")) == "hint_unconfirmed"
-    assert judge_with().judge(job_for(message, "C0RANDOM")) == "hint_unconfirmed"
-    assert len(hints(slack)) == 1
-
-
-def test_a_reply_channel_without_the_bot_is_named_in_the_hint(slack: SlackServer, judge_with: MakeJudge) -> None:
-    message = slack.workspace.post(GENERAL, "U0ADA", INSULT)
-    assert judge_with(REPLY_TO="C0RANDOM").judge(job_for(message)) == "hint_not_in_channel"
-    (hint,) = hints(slack)
-    assert "<#C0RANDOM>" in hint

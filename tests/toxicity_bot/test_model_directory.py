@@ -42,32 +42,28 @@ def test_the_fields_of_model_json_are_read(folder: Path) -> None:
     assert model.references[0].text == FIELDS["reference"]["scores"][0]["text"]
 
 
-@pytest.mark.parametrize("maybe", [0, 0.3, 0.8])
-def test_the_lower_threshold_may_be_at_most_the_upper(folder: Path, maybe: float) -> None:
-    write(folder, {"threshold": 0.8, "threshold_maybe": maybe})
+@pytest.mark.parametrize(("maybe", "without"), [(0, ""), (0.3, ""), (0.8, ""), (0.3, "threshold_maybe")])
+def test_the_lower_threshold_is_at_most_the_upper_which_may_serve_as_both(
+    folder: Path, maybe: float, without: str
+) -> None:
+    write(folder, {"threshold": 0.8, "threshold_maybe": maybe}, without)
     model = ModelDirectory.read(folder)
-    assert (model.threshold, model.threshold_maybe) == (0.8, maybe)
-
-
-def test_a_single_threshold_serves_as_both(folder: Path) -> None:
-    write(folder, {"threshold": 0.8}, without="threshold_maybe")
-    assert ModelDirectory.read(folder).threshold_maybe == 0.8
+    assert (model.threshold, model.threshold_maybe) == (0.8, 0.8 if without else maybe)
 
 
 @pytest.mark.failure(51)
-@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "model.json"])
-def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "left", "reason"),
+    [
+        *((name, None, "is missing.*make model") for name in ("model.onnx", "tokenizer.json", "model.json")),
+        *((name, b"x", f"has 1 bytes where model.json records {size}.*make model") for name, size in SIZES.items()),
+    ],
+)
+def test_a_missing_or_truncated_file_is_named(folder: Path, name: str, left: bytes | None, reason: str) -> None:
     (folder / name).unlink()
-    with pytest.raises(ModelError, match=r"is missing.*make model") as caught:
-        ModelDirectory.read(folder)
-    assert caught.value.path == folder / name
-
-
-@pytest.mark.failure(51)
-@pytest.mark.parametrize("name", SIZES)
-def test_a_truncated_file_is_named_with_both_sizes(folder: Path, name: str) -> None:
-    (folder / name).write_bytes(b"x")
-    with pytest.raises(ModelError, match=rf"has 1 bytes where model.json records {SIZES[name]}.*make model") as caught:
+    if left:
+        (folder / name).write_bytes(left)
+    with pytest.raises(ModelError, match=reason) as caught:
         ModelDirectory.read(folder)
     assert caught.value.path == folder / name
 

@@ -39,16 +39,14 @@ def test_a_canary_is_found(place: str, bot: Bot) -> None:
     bot.record.clear()
 
 
-@pytest.mark.failure(57)
-def test_a_canary_in_the_log_file_of_a_process_is_found(record: Record, tmp_path: Path) -> None:
+@pytest.mark.failure(52, 57)
+def test_a_canary_in_the_log_file_of_a_process_and_a_call_to_another_host_are_found(
+    record: Record, tmp_path: Path
+) -> None:
     record.watch(log := tmp_path / "worker.log")
     log.write_text(f"KeyError: '{CANARY}'", encoding="utf-8")
     assert len(record.leaks()) == 1
     record.clear()
-
-
-@pytest.mark.failure(52, 57)
-def test_a_call_to_another_host_is_found(record: Record) -> None:
     with socket.socket() as caller:
         caller.setblocking(False)
         caller.connect_ex(("192.0.2.1", 9))  # reserved for documentation, RFC 5737

@@ -29,26 +29,16 @@ def test_a_score_at_a_threshold_belongs_to_the_outcome_above_it(
     assert decide(score, thresholds).outcome == outcome
 
 
-@pytest.mark.parametrize("threshold", [0.0, 0.35, 0.82, 1.0])
-def test_with_equal_thresholds_no_message_may_be_toxic(threshold: float) -> None:
-    outcomes = {decide(score / 100, Thresholds(threshold, threshold)).outcome for score in range(101)}
-    assert outcomes == ({"toxic"} if threshold == 0 else {"fine", "toxic"})
-
-
-def test_a_toxic_verdict_gives_the_chance_and_the_words() -> None:
-    assert decide(0.953, ONE, ["stupid", "idiot"]).reply() == (
-        f":warning: *Likely toxic* \u2013 {CHANCE} 95 %.\n"
+@pytest.mark.parametrize(
+    ("score", "head"), [(0.953, ":warning: *Likely toxic*"), (0.45, ":large_orange_diamond: *May be toxic*")]
+)
+def test_a_toxic_verdict_gives_the_chance_and_the_words_and_a_fine_one_quotes_nothing(score: float, head: str) -> None:
+    assert decide(score, TWO, ["stupid", "idiot"]).reply() == (
+        f"{head} \u2013 {CHANCE} {int(100 * score)} %.\n"
         "What weighed most: \u201cstupid\u201d, \u201cidiot\u201d.\n"
         "_A model's estimate of the words, not a judgement of the person._"
     )
-
-
-def test_a_maybe_toxic_verdict_gives_the_words_too() -> None:
-    assert decide(0.45, TWO, ["rubbish"]).reply() == (
-        f":large_orange_diamond: *May be toxic* \u2013 {CHANCE} 45 %.\n"
-        "What weighed most: \u201crubbish\u201d.\n"
-        "_A model's estimate of the words, not a judgement of the person._"
-    )
+    assert decide(0.04, TWO, ["stupid"]).reply() == f":white_check_mark: *Probably fine* \u2013 {CHANCE} 4 %."
 
 
 @pytest.mark.parametrize(
@@ -71,28 +61,15 @@ def test_the_threshold_is_given_where_the_chance_alone_would_mislead(
     assert decide(score, thresholds).reply().splitlines()[0].split(": ", 1)[1] == line
 
 
-@pytest.mark.parametrize("score", [0.29, 0.57, 0.58, 0.82])
-def test_whole_percentages_are_not_rounded_down(score: float) -> None:
-    assert f" {round(100 * score)} %." in decide(score, ONE).reply()
-
-
-def test_a_fine_verdict_quotes_nothing() -> None:
-    reply = decide(0.04, ONE, ["stupid"]).reply()
-    assert reply == f":white_check_mark: *Probably fine* \u2013 {CHANCE} 4 %."
-
-
 @pytest.mark.parametrize(
     ("score", "words"),
     [
-        (0.0, "under 1 %"),
-        (0.0099, "under 1 %"),
-        (0.01, "1 %"),
-        (0.99, "99 %"),
-        (0.991, "over 99 %"),
-        (1.0, "over 99 %"),
+        *((score, "under 1 %") for score in (0.0, 0.0099)),
+        *((percents / 100, f"{percents} %") for percents in (1, 29, 57, 58, 82, 99)),
+        *((score, "over 99 %") for score in (0.991, 1.0)),
     ],
 )
-def test_no_score_is_given_as_certain(score: float, words: str) -> None:
+def test_whole_percentages_are_not_rounded_down_and_no_score_is_given_as_certain(score: float, words: str) -> None:
     assert f" {words}" in decide(score, ONE).reply()
     assert "100 %" not in decide(score, ONE).reply()
 
@@ -119,43 +96,34 @@ def test_quoted_words_create_no_mention_link_or_formatting(word: str, quoted: st
     assert f"\u201c{quoted}\u201d." in decide(0.9, ONE, [word]).reply()
 
 
-def test_nothing_to_judge_says_what_is_missing() -> None:
-    verdict = nothing_to_judge(ONE)
-    assert (verdict.outcome, verdict.score) == ("cannot_judge", None)
-    assert "no words" in verdict.reply()
-
-
-@pytest.mark.parametrize(("code", "name"), [("de", "German"), ("ja", "Japanese"), ("pt", "Portuguese")])
-def test_a_known_language_is_named(code: str, name: str) -> None:
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [("de", "German"), ("ja", "Japanese"), ("pt", "Portuguese"), ("eo", "a language with the code \u201ceo\u201d")],
+)
+def test_a_language_is_named_or_given_by_its_code(code: str, name: str) -> None:
     assert not_english(code, ONE).outcome == "cannot_judge"
     assert f"in {name}, and I read English only" in not_english(code, ONE).reply()
 
 
-def test_an_unknown_language_is_given_by_its_code() -> None:
-    assert "\u201ceo\u201d" in not_english("eo", ONE).reply()
-
-
 def test_figures_are_rounded_and_hold_no_words() -> None:
+    assert "no words" in nothing_to_judge(TWO).reply()
+    assert decide(0.9, ONE, ["word"], 2).without_words() == Verdict("toxic", ONE, 0.9, (), 2)
     thresholds = {"threshold": 0.8, "threshold_maybe": 0.3}
     assert decide(0.123456, TWO, ["word"], 2).figures() == {"outcome": "fine", **thresholds, "score": 0.1235}
     assert decide(0.3, TWO, ["word"]).figures() == {"outcome": "maybe_toxic", **thresholds, "score": 0.3}
-    assert decide(0.9, TWO, ["word"]).figures() == {"outcome": "toxic", **thresholds, "score": 0.9}
     assert nothing_to_judge(TWO).figures() == {"outcome": "cannot_judge", **thresholds}
 
 
-def test_without_words_changes_only_the_words() -> None:
-    assert decide(0.9, ONE, ["word"], 2).without_words() == Verdict("toxic", ONE, 0.9, (), 2)
-
-
-def test_a_hint_names_the_channel_and_the_invite_command() -> None:
-    text = hint("C0RANDOM", "not_in_channel", None)
+@pytest.mark.parametrize(
+    ("code", "scope", "words"),
+    [
+        ("not_in_channel", None, "/invite"),
+        ("missing_scope", "groups:history", "`groups:history`"),
+        ("missing_scope", None, "`unknown`"),
+    ],
+)
+def test_a_hint_names_the_channel_and_what_is_missing(code: str, scope: str | None, words: str) -> None:
+    text = hint("C0RANDOM", code, scope)
     assert "<#C0RANDOM>" in text
-    assert "/invite" in text
-
-
-@pytest.mark.parametrize("scope", ["groups:history", None])
-def test_a_hint_on_a_missing_scope_names_it(scope: str | None) -> None:
-    text = hint("C0PRIVATE", "missing_scope", scope)
-    assert "<#C0PRIVATE>" in text
-    assert f"`{scope or 'unknown'}`" in text
-    assert "/invite" not in text
+    assert words in text
+    assert ("/invite" in text) == (code == "not_in_channel")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,10 +14,10 @@ from tests.toxicity_bot.record import CANARIES
 from toxicity_bot.credentials import SECONDS_BETWEEN_READS, Credentials
 from toxicity_bot.errors import ModelError, SettingError
 from toxicity_bot.jobs import Job, retry_delay
-from toxicity_bot.settings import Thresholds
 from toxicity_bot.slack_messages import SlackMessages
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from types import ModuleType
 
@@ -26,24 +26,18 @@ if TYPE_CHECKING:
 POISON = '{"team": "T0LOCAL", "dunkleosteus": 1}'
 
 
-def test_a_job_becomes_a_verdict_and_ends(bot: Bot) -> None:
+@pytest.mark.failure(46)
+def test_a_job_that_is_delivered_twice_ends_twice_with_one_verdict(bot: Bot) -> None:
     message = bot.say()
-    assert bot.judge(message) == ["toxic"]
+    bot.react(message)
+    (job,) = bot.queued()
+    assert bot.handle([job]) == bot.handle([job]) == 1
     assert [post["thread_ts"] for post in bot.verdicts()] == [message["ts"]]
-    assert bot.record.counted()[1:] == [("JobEnded", "toxic"), ("JobDuration", "")]
+    assert bot.record.counted()[1:] == [("JobEnded", "toxic"), ("JobDuration", "")] * 2
 
 
-def test_a_message_between_the_thresholds_is_counted_as_maybe_toxic(bot: Bot) -> None:
-    bot.patch.setattr(bot.worker, "thresholds", Thresholds(toxic=1, maybe=0.01))
-    bot.judge(bot.say())
-    assert bot.ends() == ["maybe_toxic"]
-
-
-def test_an_empty_batch_is_no_error(worker: ModuleType) -> None:
-    assert worker.handler({"Records": []}, LocalContext("worker")) == {"batchItemFailures": []}
-
-
-def test_a_threshold_above_the_models_stops_the_start(bot: Bot) -> None:
+def test_an_empty_batch_is_no_error_and_a_threshold_above_the_models_stops_the_start(bot: Bot) -> None:
+    assert bot.worker.handler({"Records": []}, LocalContext("worker")) == {"batchItemFailures": []}
     with pytest.raises(SettingError, match=r"MAYBE_TOXIC_THRESHOLD is 1, above 0\."):
         imported_anew("worker", bot.patch, MAYBE_TOXIC_THRESHOLD="1")
 
@@ -56,15 +50,6 @@ def test_jobs_wait_while_no_worker_can_start(bot: Bot, tmp_path: Path) -> None:
         imported_anew("worker", bot.patch, MODEL_DIR=str(tmp_path))
     assert bot.verdicts() == []
     bot.work()
-    assert bot.outcomes(message) == ["toxic"]
-
-
-@pytest.mark.failure(46)
-def test_a_job_delivered_twice_makes_one_verdict(bot: Bot) -> None:
-    message = bot.say()
-    bot.react(message)
-    (job,) = bot.queued()
-    assert bot.handle([job]) == bot.handle([job]) == 1
     assert bot.outcomes(message) == ["toxic"]
 
 
@@ -124,20 +109,17 @@ def test_after_a_gateway_timeout_the_job_waits_until_the_post_is_there_or_never_
     assert bot.outcomes(message) == ["toxic"]
 
 
-def test_a_secret_store_that_fails_postpones_the_job(bot: Bot) -> None:
-    bot.set(secret_id="test/missing", bot_token="")
-    bot.patch.setattr(bot.worker, "credentials", Credentials(bot.worker.settings))
+@pytest.mark.parametrize("error", ["SecretStoreError", "LedgerError"])
+def test_a_secret_store_or_ledger_that_fails_postpones_the_job_and_nothing_is_posted(error: str, bot: Bot) -> None:
+    if error == "LedgerError":
+        bot.aws.client("dynamodb").delete_table(TableName=bot.aws.table)
+    else:
+        bot.set(secret_id="test/missing", bot_token="")
+        bot.patch.setattr(bot.worker, "credentials", Credentials(bot.worker.settings))
     bot.react(bot.say())
     assert bot.work() == 0
-    assert ("JobPostponed", "SecretStoreError") in bot.record.counted()
+    assert ("JobPostponed", error) in bot.record.counted()
     assert len(bot.slept()) == 1
-
-
-def test_a_ledger_that_fails_postpones_the_job_and_nothing_is_posted(bot: Bot) -> None:
-    bot.aws.client("dynamodb").delete_table(TableName=bot.aws.table)
-    bot.react(bot.say())
-    assert bot.work() == 0
-    assert ("JobPostponed", "LedgerError") in bot.record.counted()
     assert bot.verdicts() == []
 
 
@@ -190,7 +172,6 @@ def test_poison_goes_to_the_dead_letter_queue_and_a_corrected_job_is_taken(bot: 
 
 @pytest.mark.failure(47, 57)
 def test_a_bug_is_logged_by_class_and_place_and_spares_the_other_jobs(bot: Bot) -> None:
-    """Given a bug whose error quotes the message and the token, then neither is logged."""
     bad, good = bot.say("An archaeopteryx."), bot.say()
     fetch = SlackMessages.fetch
 
@@ -231,12 +212,17 @@ def test_the_retries_with_an_old_token_outlast_the_time_between_reads_of_the_sec
     assert worker.TRIES_WITH_AN_OLD_TOKEN < MAX_RECEIVE_COUNT
 
 
+def store_tokens(bot: Bot, clock: Callable[[], float], **tokens: Any) -> None:
+    """Let the worker read its tokens from the stored secret."""
+    bot.store({"signing_secrets": ["s"]} | tokens)
+    settings = replace(bot.worker.settings, secret_id="bot/slack", bot_token="")
+    bot.patch.setattr(bot.worker, "credentials", Credentials(settings, clock))
+
+
 @pytest.mark.failure(44)
 def test_a_rotated_token_is_read_again_and_no_job_is_lost(bot: Bot) -> None:
     now = [1000.0]
-    bot.store({"signing_secrets": ["s"], "bot_token": bot.slack.workspace.token})
-    settings = replace(bot.worker.settings, secret_id="bot/slack", bot_token="")
-    bot.patch.setattr(bot.worker, "credentials", Credentials(settings, clock=lambda: now[0]))
+    store_tokens(bot, lambda: now[0], bot_token=bot.slack.workspace.token)
     messages = [bot.say() for _ in range(3)]
     assert bot.judge(messages[0]) == ["toxic"]
 
@@ -251,10 +237,8 @@ def test_a_rotated_token_is_read_again_and_no_job_is_lost(bot: Bot) -> None:
 
 @pytest.mark.failure(45)
 def test_each_installation_is_served_with_its_own_token(bot: Bot) -> None:
-    tokens = {"bot_token": "xoxb-another", "bot_tokens": {"E0GRID": bot.slack.workspace.token}}
-    bot.store({"signing_secrets": ["s"]} | tokens)
-    settings = replace(bot.worker.settings, secret_id="bot/slack", bot_token="")
-    bot.patch.setattr(bot.worker, "credentials", Credentials(settings, clock=lambda: 0.0))
+    tokens = {"E0GRID": bot.slack.workspace.token}
+    store_tokens(bot, lambda: 0.0, bot_token="xoxb-another", bot_tokens=tokens)
     message = bot.say()
     job = Job("T0LOCAL", GENERAL, message["ts"], "U0GRACE", "Ev0001", 1731000000)
     for installation in ("T0OTHER", "E0GRID"):
@@ -269,7 +253,6 @@ def test_each_installation_is_served_with_its_own_token(bot: Bot) -> None:
 
 @pytest.mark.failure(57)
 def test_queue_ledger_logs_and_metrics_hold_no_text_name_or_token(bot: Bot) -> None:
-    """Given a message, names, a token and a secret with a canary in each, then Slack has them and nobody else."""
     toxic, foreign = bot.say(), bot.say("Ich komme heute leider sp\u00e4ter, quetzalcoatlus.")
     hidden = bot.say(channel=RANDOM)
     bot.slack.faults.add("chat.postMessage", Reset(before_work=False))
@@ -279,6 +262,7 @@ def test_queue_ledger_logs_and_metrics_hold_no_text_name_or_token(bot: Bot) -> N
     assert bot.handle(jobs) == 2
     bot.end_claims()
     assert bot.handle(bot.asleep) == 1
+    print(bot.worker.settings, bot.receiver.settings, bot.worker.credentials)
     assert bot.record.leaks() == [], "the logs, and all requests to AWS"
     rows = bot.rows()
     assert len(rows) == 3
@@ -286,9 +270,3 @@ def test_queue_ledger_logs_and_metrics_hold_no_text_name_or_token(bot: Bot) -> N
     assert [canary for canary in CANARIES.values() if canary in stored] == []
     assert CANARIES["a word of a message"] in bot.verdicts()[0]["text"]
     assert len(bot.hints()) == 1
-
-
-@pytest.mark.failure(57)
-def test_settings_and_credentials_hide_their_secrets(bot: Bot) -> None:
-    print(bot.worker.settings, bot.receiver.settings, bot.worker.credentials)
-    assert bot.record.leaks() == []

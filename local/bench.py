@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from local.aws import EmbeddedAws
-from local.bot import ROOT, model_dir
+from local.bot import ROOT, bot_environ
 from local.events import api_gateway_event, encoded, event_callback, signed, sqs_event
-from local.lambda_context import TASK_ROOT, LocalContext, load
+from local.lambda_context import LocalContext, load
 from local.situations import EMOJI, FINE, REACTOR, TOXIC
 from local.slack_server import SlackServer
 from local.workspace import Workspace
@@ -40,8 +40,7 @@ def serve(pipe: Connection) -> None:
     """Run the servers; answer each number from the pipe with so many signed events, until it is None."""
     workspace = Workspace.example()
     with EmbeddedAws() as aws, SlackServer(workspace) as slack:
-        settings = {"SLACK_SIGNING_SECRET": workspace.signing_secret, "SLACK_BOT_TOKEN": workspace.token}
-        pipe.send(aws.environ | settings | {"SLACK_API_URL": slack.url, "MODEL_DIR": str(model_dir())})
+        pipe.send(bot_environ(aws, workspace) | {"SLACK_API_URL": slack.url})
         while (number := pipe.recv()) is not None:
             pipe.send([_signed_event(workspace, TEXTS[turn % len(TEXTS)]) for turn in range(number)])
 
@@ -104,19 +103,10 @@ def worker_times(jobs: int) -> Iterator[dict[str, float]]:
         yield {"total": total, "waiting": waiting, "model": judging, "own": total - waiting - judging}
 
 
-def cold_start() -> float:
-    """Return the milliseconds from the start of a fresh Python process to the end of its first job."""
+def python(*arguments: str) -> float:
+    """Return the milliseconds of a fresh Python process."""
     started = time.perf_counter()
-    command = [sys.executable, "-m", "local.event_source", "--jobs", "1"]
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    return (time.perf_counter() - started) * 1000
-
-
-def first_score() -> float:
-    """Return the milliseconds from the start of a fresh Python process to the end of its first score."""
-    started = time.perf_counter()
-    code = f"from toxicity_bot import Classifier; Classifier({os.environ['MODEL_DIR']!r}).toxicity({TEXTS[0]!r})"
-    subprocess.run([sys.executable, "-c", code], cwd=TASK_ROOT, check=True)
+    subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     return (time.perf_counter() - started) * 1000
 
 
@@ -153,9 +143,10 @@ def main() -> None:
         cold = []
         for event in events(COLD_STARTS):
             list(receiver_times([event]))
-            cold.append(cold_start())
-    warm_scores = [first_score() for _ in range(COLD_STARTS)]
-    cold_scores = [first_score() for _ in range(COLD_STARTS) if drop_caches()]
+            cold.append(python("-m", "local.event_source", "--jobs", "1"))
+    score = f"from toxicity_bot import Classifier; Classifier({os.environ['MODEL_DIR']!r}).toxicity({TEXTS[0]!r})"
+    warm_scores = [python("-c", score) for _ in range(COLD_STARTS)]
+    cold_scores = [python("-c", score) for _ in range(COLD_STARTS) if drop_caches()]
     here.send(None)
     server.join()
     print(

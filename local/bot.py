@@ -124,11 +124,10 @@ class LocalBot:
     @property
     def environ(self) -> dict[str, str]:
         """The environment of receiver and worker."""
-        return self.aws.environ | {
-            "SLACK_SIGNING_SECRET": self.workspace.signing_secret,
-            "SLACK_BOT_TOKEN": self.workspace.token,
-            "SLACK_API_URL": self.slack.url,
-            "MODEL_DIR": str(model_dir()),
-            "PYTHONUNBUFFERED": "1",
-            **self._settings,
-        }
+        return bot_environ(self.aws, self.workspace) | {"SLACK_API_URL": self.slack.url, **self._settings}
+
+
+def bot_environ(aws: EmbeddedAws, workspace: Workspace) -> dict[str, str]:
+    """Return the variables of receiver and worker, except Slack's address."""
+    secrets = {"SLACK_SIGNING_SECRET": workspace.signing_secret, "SLACK_BOT_TOKEN": workspace.token}
+    return aws.environ | secrets | {"MODEL_DIR": str(model_dir()), "PYTHONUNBUFFERED": "1"}

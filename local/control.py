@@ -57,8 +57,7 @@ class Control:
         answer: Answer = {"ok": True, "event": event}
         if self.deliveries is None:
             return answer
-        shared = self.workspace.channel(fields["channel"]).is_ext_shared
-        attempts = self.deliveries.send(event_callback(event, self.workspace.identity, is_ext_shared=shared))
+        attempts = self.deliveries.send(event_callback(event, self.workspace.identity))
         told = [{"status": one.status, "seconds": round(one.seconds, 3), "failure": one.failure} for one in attempts]
         return answer | {"deliveries": told}
 

@@ -1,7 +1,7 @@
 """Scripted failures of the local Slack.
 
-`Faults.add` queues a fault for a method, and each call takes the oldest one; `Pass` lets one call succeed. A fault acts
-before the method's work, after it, or instead of it.
+`Faults.add` queues a fault for a method, and each call takes the oldest one; `Fault()` lets one call succeed. A fault
+acts before the method's work, after it, or instead of it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class Reply:
     """An HTTP answer; `DROPPED` stands for a connection that is reset instead."""
 
     status: int
-    body: bytes = b""
-    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = field(default=b"", repr=False)
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
     error: str | None = None
 
     @classmethod
@@ -42,7 +42,7 @@ class Postponed(Reply):
 
 
 class Fault:
-    """The base class: nothing fails."""
+    """The base class: the call succeeds, and the next fault is for a later call."""
 
     def before(self, _closing: threading.Event) -> Reply | None:
         """Act before the work; a reply replaces the work. `closing` is set when the server closes."""
@@ -53,70 +53,55 @@ class Fault:
         return reply
 
 
-class Pass(Fault):
-    """A call that succeeds: the next fault is for a later call."""
-
-
 @dataclass(frozen=True)
-class RateLimited(Fault):
+class Replaced(Fault):
+    """`reply` is sent instead of the work, or after the work instead of its own reply."""
+
+    reply: Reply
+    before_work: bool = True
+
+    def before(self, _closing: threading.Event) -> Reply | None:
+        return self.reply if self.before_work else None
+
+    def after(self, _reply: Reply) -> Reply:
+        return self.reply
+
+
+class RateLimited(Replaced):
     """429 with a Retry-After header: seconds, an HTTP date, or anything that a proxy may write."""
 
-    retry_after: str = "1"
-
-    def before(self, _closing: threading.Event) -> Reply | None:
-        return Reply.of({"ok": False, "error": "ratelimited"}, 429, {"Retry-After": self.retry_after})
+    def __init__(self, retry_after: str = "1") -> None:
+        super().__init__(Reply.of({"ok": False, "error": "ratelimited"}, 429, {"Retry-After": retry_after}))
 
 
-@dataclass(frozen=True)
-class HtmlError(Fault):
-    """An HTML page, as a proxy in front of Slack sends it, before the work or after it."""
+class HtmlError(Replaced):
+    """An HTML page, as a proxy in front of Slack sends it."""
 
-    status: int = 502
-    before_work: bool = True
-
-    def before(self, _closing: threading.Event) -> Reply | None:
-        return self._page() if self.before_work else None
-
-    def after(self, _reply: Reply) -> Reply:
-        return self._page()
-
-    def _page(self) -> Reply:
-        page = f"<!DOCTYPE html><html><body><h1>{self.status}</h1></body></html>"
-        return Reply(self.status, page.encode(), {"Content-Type": "text/html; charset=utf-8"}, f"html_{self.status}")
+    def __init__(self, status: int = 502, *, before_work: bool = True) -> None:
+        page = f"<!DOCTYPE html><html><body><h1>{status}</h1></body></html>"
+        kind = {"Content-Type": "text/html; charset=utf-8"}
+        super().__init__(Reply(status, page.encode(), kind, f"html_{status}"), before_work)
 
 
-@dataclass(frozen=True)
-class ErrorBody(Fault):
-    """An error of Slack, such as fatal_error or internal_error, instead of the work."""
+class ErrorBody(Replaced):
+    """An error of Slack, such as fatal_error or internal_error."""
 
-    error: str = "fatal_error"
-    status: int = 200
-
-    def before(self, _closing: threading.Event) -> Reply | None:
-        return Reply.of({"ok": False, "error": self.error}, self.status)
+    def __init__(self, error: str = "fatal_error", status: int = 200) -> None:
+        super().__init__(Reply.of({"ok": False, "error": error}, status))
 
 
-@dataclass(frozen=True)
-class Reset(Fault):
+class Reset(Replaced):
     """The connection is reset before the work, or after it: then only the reply is lost."""
 
-    before_work: bool = True
-
-    def before(self, _closing: threading.Event) -> Reply | None:
-        return DROPPED if self.before_work else None
-
-    def after(self, _reply: Reply) -> Reply:
-        return DROPPED
+    def __init__(self, *, before_work: bool = True) -> None:
+        super().__init__(DROPPED, before_work)
 
 
-@dataclass(frozen=True)
-class ResetEarly(Fault):
+class ResetEarly(Replaced):
     """The connection is reset first, and the work is done `seconds` later."""
 
-    seconds: float
-
-    def before(self, _closing: threading.Event) -> Reply | None:
-        return Postponed(0, error="connection_reset", seconds=self.seconds)
+    def __init__(self, seconds: float) -> None:
+        super().__init__(Postponed(0, error="connection_reset", seconds=seconds))
 
 
 @dataclass(frozen=True)
@@ -161,7 +146,7 @@ class Faults:
     def take(self, method: str) -> Fault:
         """Return the fault for this call of `method`."""
         with self._lock:
-            return self._queues[method].popleft() if self._queues[method] else Pass()
+            return self._queues[method].popleft() if self._queues[method] else Fault()
 
     def left(self) -> int:
         """Return the number of faults that no call has used, so that a test can check that they happened."""

@@ -6,13 +6,10 @@ import importlib
 import time
 import uuid
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import ModuleType
-
-TASK_ROOT = Path(__file__).parent.parent
 
 
 def load(module: str) -> ModuleType:

@@ -76,8 +76,8 @@ class Morning:
     """A workspace with all messages and one reaction to each; `events` are Slack's events for the reactions."""
 
     def __init__(self, live_clock: Callable[[], float]) -> None:
-        clock = _Clock()
-        self.workspace = Workspace.example(clock)
+        clock: Callable[[], float] = lambda: MORNING  # noqa: E731 - replaced below
+        self.workspace = Workspace.example(lambda: clock())
         self.events: dict[str, dict[str, Any]] = {}
         ts: dict[str, str] = {}
         for post in POSTS:
@@ -87,22 +87,13 @@ class Morning:
             if post.deleted:
                 self.workspace.delete(post.channel, message["ts"])
         # Everything later happens at the current time.
-        clock.read = live_clock
+        clock = live_clock
 
     def job(self, name: str) -> str:
         """Return the queue message that the receiver makes of the reaction to a post."""
         settings = load("settings").Settings.from_environ({})
         envelope = event_callback(self.events[name], self.workspace.identity, lambda: MORNING)
         return str(load("reactions").job_or_reason(envelope, settings, MORNING).to_json())
-
-
-class _Clock:
-    """The clock of that morning until it is replaced."""
-
-    read: Callable[[], float] = staticmethod(lambda: MORNING)
-
-    def __call__(self) -> float:
-        return self.read()
 
 
 def worker_events(morning: Morning) -> dict[str, dict[str, Any]]:

@@ -3,26 +3,23 @@
     with SlackServer(Workspace.example()) as slack:
         client = WebClient(token=slack.workspace.token, base_url=slack.url)
 
-Every call is recorded, and fails where `faults` says so. In the foreground: python -m local.slack_server
+Every call is recorded, and fails where `faults` says so. `make local-services` runs it beside embedded AWS.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import signal
 import socket
 import struct
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import typer
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
 from local.control import Control
-from local.events import Deliveries
 from local.faults import DROPPED, Faults, Reply
 from local.web_api import METHODS, WebApi
 from local.workspace import RefusedError, Workspace
@@ -30,6 +27,8 @@ from local.workspace import RefusedError, Workspace
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIEnvironment
+
+    from local.events import Deliveries
 
 log = logging.getLogger(__name__)
 
@@ -167,25 +166,3 @@ def _reset(environ: WSGIEnvironment) -> None:
     environ["wsgi.input"].close()
     connection.close()
     raise ConnectionAbortedError("reset on purpose")
-
-
-def main(
-    port: Annotated[int, typer.Option(help="0 chooses a free port.")] = 8090,
-    request_url: Annotated[str, typer.Option(help="Where reactions are delivered, ending in /slack/events.")] = "",
-) -> None:
-    """Run a Slack on this machine until it is stopped."""
-    slack = SlackServer(port=port)
-    secret = slack.workspace.signing_secret
-    if request_url:
-        slack.control.deliveries = Deliveries(request_url, secret, delays=(0, 2, 10), wait=slack.closing.wait)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: slack.closing.set())
-    with slack:
-        print(f"SLACK_API_URL={slack.url}", flush=True)
-        print(f"SLACK_BOT_TOKEN={slack.workspace.token}")
-        print(f"SLACK_SIGNING_SECRET={secret}", flush=True)
-        slack.closing.wait()
-
-
-if __name__ == "__main__":
-    typer.run(main)

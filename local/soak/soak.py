@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from local.aws import EmbeddedAws
-from local.bot import BotError, Process, model_dir
+from local.bot import BotError, Process, bot_environ
 from local.events import deliver, encoded, signed
 from local.soak.checks import Results, check_dead_letters, check_logs, check_threads
 from local.soak.plan import steps
@@ -86,12 +86,7 @@ class Soak:
             self._aws = stack.enter_context(EmbeddedAws())
             self._sqs = self._aws.client("sqs")
             self._let_jobs_return_after(VISIBILITY_SECONDS)
-            environ = self._aws.environ | {
-                "SLACK_SIGNING_SECRET": self.users.workspace.signing_secret,
-                "SLACK_BOT_TOKEN": self.users.workspace.token,
-                "MODEL_DIR": str(model_dir()),
-                "PYTHONUNBUFFERED": "1",
-            }
+            environ = bot_environ(self._aws, self.users.workspace)
             receiver = Process("local.gateway", environ, self.logs / "receiver.log")
             stack.callback(receiver.stop)
             self.workers = []

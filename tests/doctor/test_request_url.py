@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
+from werkzeug.serving import make_server
+from werkzeug.wrappers import Request, Response
 
 if TYPE_CHECKING:
     from local.slack_server import SlackServer
@@ -30,23 +31,17 @@ def test_a_receiver_with_another_signing_secret_is_found(examine: Examine, reque
 def test_whatever_answers_in_the_receivers_place_is_found(
     examine: Examine, status: int, body: bytes, words: str
 ) -> None:
-    class Stranger(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(status if "X-Slack-Signature" in self.headers else 401)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    @Request.application
+    def stranger(request: Request) -> Response:
+        return Response(body, status if "X-Slack-Signature" in request.headers else 401)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        report = examine("--request-url", f"http://127.0.0.1:{server.server_port}/slack/events")
-        server.shutdown()
-        thread.join()
+    server = make_server("127.0.0.1", 0, stranger)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    report = examine("--request-url", f"http://127.0.0.1:{server.port}/slack/events")
+    server.shutdown()
+    thread.join()
+    server.server_close()
     assert report.mark("request url") == "wrong"
     assert words in report.told("request url")
 

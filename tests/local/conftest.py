@@ -1,17 +1,21 @@
-"""A local Slack with two people, a fixed clock, and slack_sdk's client without retries."""
+"""A local Slack with two people, a fixed clock, slack_sdk's client without retries, and a scripted receiver."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from slack_sdk import WebClient
+from werkzeug.serving import make_server
+from werkzeug.wrappers import Request, Response
 
 from local.slack_server import SlackServer
 from local.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+    from wsgiref.types import StartResponse, WSGIEnvironment
 
 
 @pytest.fixture
@@ -28,3 +32,40 @@ def slack(workspace: Workspace) -> Iterator[SlackServer]:
 @pytest.fixture
 def client(slack: SlackServer) -> WebClient:
     return WebClient(token=slack.workspace.token, base_url=slack.url, retry_handlers=[], timeout=5)
+
+
+class Received(NamedTuple):
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Receiver:
+    """A receiver with scripted answers: the statuses in turn, 200 after them; 0 is no answer until the test ends."""
+
+    def __init__(self) -> None:
+        self.requests: list[Received] = []
+        self.statuses: list[int] = []
+        self.headers: dict[str, str] = {}
+        self.closing = threading.Event()
+        self.http = make_server("127.0.0.1", 0, self.answer, threaded=True)
+        self.url = f"http://127.0.0.1:{self.http.port}/slack/events"
+
+    def answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        request = Request(environ)
+        self.requests.append(Received(dict(request.headers), request.get_data()))
+        status = self.statuses.pop(0) if self.statuses else 200
+        if status == 0:
+            self.closing.wait()
+        return Response("seen", status, self.headers)(environ, start_response)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    thread = threading.Thread(target=receiver.http.serve_forever, args=(0.05,))
+    thread.start()
+    yield receiver
+    receiver.closing.set()
+    receiver.http.shutdown()
+    thread.join()
+    receiver.http.server_close()

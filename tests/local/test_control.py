@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import signal
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -19,8 +14,6 @@ from local.slack_server import SlackServer
 
 if TYPE_CHECKING:
     from local.workspace import Workspace
-
-ROOT = Path(__file__).parents[2]
 
 
 def ask(url: str, fields: object = None) -> tuple[int, dict[str, Any]]:
@@ -80,17 +73,3 @@ def test_mistakes_are_named(slack: SlackServer, path: str, fields: object, statu
     assert got == status
     assert answer["ok"] is False
     assert message in answer["error"]
-
-
-def test_in_the_foreground_it_prints_where_it_is_and_ends_on_sigterm() -> None:
-    command = [sys.executable, "-m", "local.slack_server", "--port", "0"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        lines = [process.stdout.readline().strip() for _ in range(3)]
-        settings = dict(line.split("=", 1) for line in lines)
-        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/api/", settings["SLACK_API_URL"])
-        _, answer = ask(f"{settings['SLACK_API_URL']}auth.test", f"token={settings['SLACK_BOT_TOKEN']}".encode())
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=10) == 0
-    assert settings["SLACK_SIGNING_SECRET"]
-    assert answer["ok"]

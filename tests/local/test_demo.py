@@ -25,22 +25,16 @@ def test_it_shows_the_conversation_with_one_answer_to_each_message() -> None:
         assert words in shown.stdout
 
 
-def test_its_last_line_is_json_for_programs() -> None:
-    text = "You're a <stupid> & worthless \u201cidiot\u201d, $HOME."
-    shown = demo(FORMAT="json", TEXT=text)
+def test_make_hands_over_a_text_as_it_is_and_the_last_line_is_json_for_programs() -> None:
+    text = "You're a <stupid> & worthless \u201cidiot\u201d, $HOME, $(shell echo no)."
+    command = ["make", "--silent", "--assume-old=.venv/local", "demo", "FORMAT=json", f"TEXT={text}"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     answer = json.loads(shown.stdout.splitlines()[-1])
     assert set(answer) == {"text", "outcome", "score", "threshold", "threshold_maybe", "reply", "milliseconds"}
     assert (answer["text"], answer["outcome"]) == (text, "toxic")
     assert 0 < answer["threshold_maybe"] <= answer["threshold"] <= answer["score"] <= 1
     assert "Likely toxic" in answer["reply"]
     assert 0 < answer["milliseconds"]["ack"] <= answer["milliseconds"]["total"]
-
-
-def test_make_hands_over_a_text_as_it_was_given() -> None:
-    text = "costs $5, $HOME, $(shell echo no)"
-    command = ["make", "--silent", "--assume-old=.venv/local", "demo", "FORMAT=json", f"TEXT={text}"]
-    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
-    assert json.loads(shown.stdout.splitlines()[-1])["text"] == text
 
 
 def test_a_text_that_cannot_be_judged_has_no_score() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,7 @@ from local.events import (
 from local.workspace import Identity, Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.local.conftest import Receiver
 
 NOW = 1731000000.5
 
@@ -36,58 +35,6 @@ NOW = 1731000000.5
 class Standing(Clock):
     def now(self) -> float:
         return NOW
-
-
-class Request:
-    """One request as the receiver saw it."""
-
-    def __init__(self, headers: dict[str, str], body: bytes) -> None:
-        self.headers = headers
-        self.body = body
-
-
-class Receiver:
-    """A bot of which only the answers are scripted: statuses in turn, 200 when they run out, 0 for silence."""
-
-    def __init__(self) -> None:
-        self.requests: list[Request] = []
-        self.statuses: list[int] = []
-        self.no_retry = False
-        self.closing = threading.Event()
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.requests.append(Request(dict(self.headers.items()), body))
-                status = receiver.statuses.pop(0) if receiver.statuses else 200
-                if status == 0:
-                    receiver.closing.wait()
-                    return
-                self.send_response(status)
-                if receiver.no_retry:
-                    self.send_header("x-slack-no-retry", "1")
-                self.end_headers()
-                self.wfile.write(b"seen")
-
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-                """Nothing."""
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = False
-        self.url = f"http://127.0.0.1:{self.http.server_port}/slack/events"
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
-    thread = threading.Thread(target=receiver.http.serve_forever, args=(0.05,))
-    thread.start()
-    yield receiver
-    receiver.closing.set()
-    receiver.http.shutdown()
-    thread.join()
-    receiver.http.server_close()
 
 
 @pytest.fixture
@@ -188,7 +135,7 @@ def test_retries_stop_at_the_first_success(receiver: Receiver, payload: dict[str
 
 
 def test_no_retry_counts_on_a_failure_only(receiver: Receiver, payload: dict[str, Any]) -> None:
-    receiver.no_retry, receiver.statuses = True, [400]
+    receiver.headers, receiver.statuses = {"x-slack-no-retry": "1"}, [400]
     (attempt,) = deliveries(receiver, []).send(payload)
     assert (attempt.status, attempt.no_retry) == (400, True)
 
@@ -238,16 +185,12 @@ def test_an_sqs_event_of_received_messages(monkeypatch: pytest.MonkeyPatch) -> N
     with mock_aws():
         sqs = boto3.client("sqs", region_name="eu-central-1")
         url = sqs.create_queue(QueueName="jobs")["QueueUrl"]
-        traces = {"event_id": {"DataType": "String", "StringValue": "Ev1"}}
-        sent = sqs.send_message(QueueUrl=url, MessageBody='{"a":1}', MessageAttributes=traces)  # type: ignore[arg-type]
-        received = sqs.receive_message(
-            QueueUrl=url, MessageSystemAttributeNames=["All"], MessageAttributeNames=["All"]
-        )["Messages"]
+        sent = sqs.send_message(QueueUrl=url, MessageBody='{"a":1}')
+        received = sqs.receive_message(QueueUrl=url, MessageSystemAttributeNames=["All"])["Messages"]
     (record,) = SQSEvent(sqs_event(received)).records
     assert (record.message_id, record.json_body) == (sent["MessageId"], {"a": 1})
     assert record.md5_of_body == received[0]["MD5OfBody"]
     assert record.attributes.approximate_receive_count == "1"
-    assert record["messageAttributes"]["event_id"]["stringValue"] == "Ev1"
     assert (record.event_source, record.aws_region) == ("aws:sqs", "eu-central-1")
     assert record.queue_url.endswith("/jobs")
 

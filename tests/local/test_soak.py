@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import threading
 import time
 import urllib.parse
 import urllib.request
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -25,6 +23,7 @@ from local.soak.workers import RandomFaults, WorkersSlack
 if TYPE_CHECKING:
     from local.soak.plan import Act
     from local.soak.users import Written
+    from tests.local.conftest import Receiver
 
 ROOT = Path(__file__).parents[2]
 SIZE = Size(deliveries=400, reactions=100, poisoned=3)
@@ -185,20 +184,6 @@ def test_what_must_not_stand_in_a_log_is_found(log: str, text: str, problems: di
     assert found.counts == problems
 
 
-class OneAnswer(BaseHTTPRequestHandler):
-    """Answers every request with the same status."""
-
-    status: ClassVar[int]
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(self.status)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Nothing."""
-
-
 @pytest.mark.parametrize(
     ("status", "act", "refused"),
     [
@@ -210,19 +195,14 @@ class OneAnswer(BaseHTTPRequestHandler):
     ],
 )
 def test_a_delivery_that_never_gets_the_right_answer_is_found(
-    status: int, act: Act, refused: int, monkeypatch: pytest.MonkeyPatch
+    status: int, act: Act, refused: int, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(soak, "RETRY_DELAYS", (0, 0, 0))
-    monkeypatch.setattr(OneAnswer, "status", status, raising=False)
+    receiver.statuses = [status] * 4
     users = Users(1, SIZE)
     users.react(1, 0)
-    with ThreadingHTTPServer(("127.0.0.1", 0), OneAnswer) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        slack = soak.Sender(users, f"http://127.0.0.1:{server.server_port}/")
-        slack.send(Step(act, 1, 0), b"{}")
-        server.shutdown()
-        thread.join()
+    slack = soak.Sender(users, receiver.url)
+    slack.send(Step(act, 1, 0), b"{}")
     assert len(slack.refused) == refused
     assert slack.statuses.total() == (4 if refused else 1)
     assert bool(users.messages[1].acknowledged_at) == (status == 200 and act == "deliver")

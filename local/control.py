@@ -57,7 +57,8 @@ class Control:
         answer: Answer = {"ok": True, "event": event}
         if self.deliveries is None:
             return answer
-        attempts = self.deliveries.send(event_callback(event, self.workspace.identity))
+        shared = self.workspace.channel(fields["channel"]).is_ext_shared
+        attempts = self.deliveries.send(event_callback(event, self.workspace.identity, is_ext_shared=shared))
         told = [{"status": one.status, "seconds": round(one.seconds, 3), "failure": one.failure} for one in attempts]
         return answer | {"deliveries": told}
 

@@ -24,7 +24,9 @@ ANSWER_SECONDS = 3.0  # an answer that comes later is a failed delivery
 RETRY_DELAYS = (0.0, 60.0, 300.0)  # seconds, see docs.slack.dev/apis/events-api
 
 
-def event_callback(event: Event, identity: Identity, clock: Callable[[], float] = time.time) -> dict[str, Any]:
+def event_callback(
+    event: Event, identity: Identity, clock: Callable[[], float] = time.time, *, is_ext_shared: bool = False
+) -> dict[str, Any]:
     """Return the envelope of an event; the same event always gets the same id."""
     digest = hashlib.sha256(json.dumps([identity.team_id, event], sort_keys=True).encode()).digest()
     context = {"et": event["type"], "tid": identity.team_id, "aid": identity.app_id}
@@ -32,7 +34,7 @@ def event_callback(event: Event, identity: Identity, clock: Callable[[], float] 
         "token": identity.verification_token,
         "team_id": identity.team_id,
         "context_team_id": identity.team_id,
-        "context_enterprise_id": None,
+        "context_enterprise_id": identity.enterprise_id,
         "api_app_id": identity.app_id,
         "event": event,
         "type": "event_callback",
@@ -40,14 +42,14 @@ def event_callback(event: Event, identity: Identity, clock: Callable[[], float] 
         "event_time": int(clock()),
         "authorizations": [
             {
-                "enterprise_id": None,
+                "enterprise_id": identity.enterprise_id,
                 "team_id": identity.team_id,
                 "user_id": identity.bot_user_id,
                 "is_bot": True,
                 "is_enterprise_install": False,
             }
         ],
-        "is_ext_shared_channel": False,
+        "is_ext_shared_channel": is_ext_shared,
         "event_context": "4-" + urlsafe_b64encode(json.dumps(context).encode()).decode().rstrip("="),
     }
 
@@ -210,9 +212,17 @@ def _sqs_record(message: Mapping[str, Any], queue_arn: str) -> dict[str, Any]:
         "receiptHandle": message["ReceiptHandle"],
         "body": message["Body"],
         "attributes": dict(message["Attributes"]),
-        "messageAttributes": {},  # the receiver sends none
+        "messageAttributes": {
+            name: _sqs_attribute(value) for name, value in message.get("MessageAttributes", {}).items()
+        },
         "md5OfBody": message["MD5OfBody"],
         "eventSource": "aws:sqs",
         "eventSourceARN": queue_arn,
         "awsRegion": queue_arn.split(":")[3],
     }
+
+
+def _sqs_attribute(value: Mapping[str, Any]) -> dict[str, Any]:
+    binary = {"binaryValue": b64encode(value["BinaryValue"]).decode()} if "BinaryValue" in value else {}
+    text = {"stringValue": value["StringValue"]} if "StringValue" in value else {}
+    return text | binary | {"stringListValues": [], "binaryListValues": [], "dataType": value["DataType"]}

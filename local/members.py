@@ -16,6 +16,7 @@ class Identity:
     bot_id: str = "B0TOXICITY"
     bot_user_id: str = "U0TOXICITY"
     bot_name: str = "toxicity"
+    enterprise_id: str | None = None
     verification_token: str = "Jhj5dZrVaK7ZwHHjRyZWjbDl"  # deprecated by Slack, still in every envelope
 
 
@@ -27,6 +28,7 @@ class User:
     name: str
     bot_id: str | None = None
     app_id: str | None = None
+    team_id: str | None = None  # of a person from another workspace, in a shared channel
 
     @property
     def is_webhook(self) -> bool:
@@ -36,7 +38,7 @@ class User:
         """Return the fields of a message that identify its author."""
         if self.is_webhook:
             return {"type": "message", "subtype": "bot_message", "bot_id": self.bot_id, "username": self.name}
-        person = {"type": "message", "user": self.id, "team": team_id}
+        person = {"type": "message", "user": self.id, "team": self.team_id or team_id}
         if self.bot_id is None:
             return person
         profile: dict[str, Any] = {"id": self.bot_id, "app_id": self.app_id, "user_id": self.id, "name": self.name}

@@ -1,7 +1,7 @@
 """Slack's Web API for a workspace, without HTTP.
 
 Errors and their order follow docs.slack.dev/reference/methods and measurements. It is stricter than Slack in one point:
-an argument that Slack ignores, or that the bot has no use for, is `invalid_arguments` here.
+an argument that Slack ignores is `invalid_arguments` here.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from local import block_kit
 from local.workspace import RefusedError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ MOST_METADATA_BYTES = 8_000  # Slack's limit is not published
 _TS = re.compile(r"(\d{1,10})(?:\.(\d{1,6}))?")
 _TRUE, _FALSE = (True, "1", "true"), (False, None, "", "0", "false")
 _PAGING = "cursor include_all_metadata inclusive latest limit oldest"
+_CONTENT = "attachments blocks icon_emoji icon_url link_names markdown_text parse text thread_ts username"
 
 
 def not_understood(*complaints: str) -> RefusedError:
@@ -76,7 +78,8 @@ class WebApi:
         me = self.workspace.identity
         answer = {"url": f"https://{me.team_name}.slack.com/", "team": me.team_name, "user": me.bot_name}
         answer |= {"team_id": me.team_id, "user_id": me.bot_user_id, "bot_id": me.bot_id}
-        return answer | {"is_enterprise_install": False}
+        enterprise = {"enterprise_id": me.enterprise_id} if me.enterprise_id else {}
+        return answer | enterprise | {"is_enterprise_install": False}
 
     def conversations_history(self, arguments: Arguments) -> Answer:
         """Return top-level messages, newest first; `latest` alone may find an older message than the one asked for."""
@@ -119,11 +122,12 @@ class WebApi:
 
     def chat_post_message(self, arguments: Arguments) -> Answer:
         channel = self._destination(arguments["channel"])
-        text, thread_ts = _text(arguments), _thread_ts(arguments)
+        content = self._content(arguments)
+        text, thread_ts = content["text"], _thread_ts(arguments)
         self._may_post(channel, thread_ts)
-        metadata, bot = _metadata(arguments.get("metadata")), self.workspace.identity.bot_user_id
-        kept = text[:MOST_TEXT_CHARACTERS]
-        message = self.workspace.post(channel.id, bot, kept, thread_ts=thread_ts, metadata=metadata)
+        content |= {"text": text[:MOST_TEXT_CHARACTERS], "metadata": _metadata(arguments.get("metadata"))}
+        content |= {"thread_ts": thread_ts, "reply_broadcast": _flag(arguments, "reply_broadcast")}
+        message = self.workspace.post(channel.id, self.workspace.identity.bot_user_id, **content)
         answer = {"channel": channel.id, "ts": message["ts"], "message": message}
         if len(text) <= MOST_TEXT_CHARACTERS:
             return answer
@@ -131,14 +135,15 @@ class WebApi:
 
     def chat_post_ephemeral(self, arguments: Arguments) -> Answer:
         channel = self._visible(arguments["channel"])
-        text, thread_ts = _text(arguments), _thread_ts(arguments)
-        if len(text) > MOST_TEXT_CHARACTERS:
+        content = self._content(arguments)
+        if len(content["text"]) > MOST_TEXT_CHARACTERS:
             raise RefusedError("msg_too_long")
+        thread_ts = _thread_ts(arguments)
         self._may_post(channel, thread_ts)
         if arguments["user"] not in channel.members:
             raise RefusedError("user_not_in_channel")
-        shown = {"channel": channel.id, "user": arguments["user"], "thread_ts": thread_ts, "text": text}
-        return {"message_ts": self.workspace.show(shown)["ts"]}
+        shown = {"channel": channel.id, "user": arguments["user"], "thread_ts": thread_ts}
+        return {"message_ts": self.workspace.show(shown | content)["ts"]}
 
     def _missing_scope(self, needed: str) -> RefusedError:
         return RefusedError("missing_scope", needed=needed, provided=",".join(sorted(self.workspace.scopes)))
@@ -163,10 +168,11 @@ class WebApi:
         return self._entered(channel_id)
 
     def _destination(self, name: str) -> Channel:
-        """Return the channel with an id, or the app's direct conversation with a person."""
+        """Return the channel with an id or a name, or the app's direct conversation with a person."""
         if any(user.id == name for user in self.workspace.users):
             return self.workspace.channel(self.workspace.open_im(name))
-        return self._visible(name)
+        named = [one.id for one in self.workspace.channels if one.kind != "im" and one.name == name.removeprefix("#")]
+        return self._visible(named[0] if named else name)
 
     def _may_post(self, channel: Channel, thread_ts: str | None) -> None:
         refusal = self.workspace.posting_refusal(channel.id, self.workspace.identity.bot_user_id, thread_ts)
@@ -174,6 +180,23 @@ class WebApi:
             return
         if refusal:
             raise RefusedError(refusal)
+
+    def _content(self, arguments: Arguments) -> dict[str, Any]:
+        blocks = _parsed(arguments.get("blocks"), "invalid_blocks_format")
+        attachments = _parsed(arguments.get("attachments"), "invalid_attachments")
+        text, markdown = arguments.get("text") or "", arguments.get("markdown_text")
+        if markdown and (text or blocks):
+            raise RefusedError("markdown_text_conflict")
+        if not isinstance(text, str):
+            raise not_understood("must be a string [json-pointer:/text]")
+        if not (text.strip() or markdown or blocks or attachments):
+            raise RefusedError("no_text")
+        if found := block_kit.complaints(blocks or []):
+            messages = [f"[ERROR] {complaint}" for complaint in found]
+            raise RefusedError("invalid_blocks", errors=found, response_metadata={"messages": messages})
+        if block_kit.characters(blocks) > block_kit.MOST_CHARACTERS:
+            raise RefusedError("msg_blocks_too_long")
+        return {"text": text or markdown or "", "blocks": blocks, "attachments": attachments}
 
     def _permalink(self, channel_id: str, message: Message) -> str:
         archive = f"https://{self.workspace.identity.team_name}.slack.com/archives/{channel_id}"
@@ -186,12 +209,12 @@ METHODS = {
     "chat.delete": Method(WebApi.chat_delete, "channel ts", "as_user", scopes=("chat:write",), takes_json=True),
     "chat.getPermalink": Method(WebApi.chat_get_permalink, "channel message_ts"),
     "chat.postEphemeral": Method(
-        WebApi.chat_post_ephemeral, "channel user", "text thread_ts", scopes=("chat:write",), takes_json=True
+        WebApi.chat_post_ephemeral, "channel user", _CONTENT, scopes=("chat:write",), takes_json=True
     ),
     "chat.postMessage": Method(
         WebApi.chat_post_message,
         "channel",
-        "metadata text thread_ts unfurl_links unfurl_media",
+        f"{_CONTENT} metadata mrkdwn reply_broadcast unfurl_links unfurl_media",
         scopes=("chat:write",),
         takes_json=True,
     ),
@@ -207,13 +230,12 @@ METHODS = {
 }
 
 
-def _text(arguments: Arguments) -> str:
-    text = arguments.get("text") or ""
-    if not isinstance(text, str):
-        raise not_understood("must be a string [json-pointer:/text]")
-    if not text.strip():
-        raise RefusedError("no_text")
-    return text
+def _parsed(value: Any, refusal: str) -> Any:
+    """Return `value`, parsed if it is JSON text."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise RefusedError(refusal) from error
 
 
 def _instant(ts: Any, refusal: str) -> tuple[int, int]:
@@ -224,7 +246,7 @@ def _instant(ts: Any, refusal: str) -> tuple[int, int]:
 
 
 def _is_top_level(message: Message) -> bool:
-    return bool(message.get("thread_ts", message["ts"]) == message["ts"])
+    return message.get("thread_ts", message["ts"]) == message["ts"] or message.get("subtype") == "thread_broadcast"
 
 
 def _within(arguments: Arguments, messages: list[Message]) -> list[Message]:
@@ -284,12 +306,9 @@ def _thread_ts(arguments: Arguments) -> str | None:
 
 
 def _metadata(value: Any) -> dict[str, Any] | None:
-    if not value:
+    metadata = _parsed(value or None, "invalid_metadata_format")
+    if metadata is None:
         return None
-    try:
-        metadata = json.loads(value) if isinstance(value, str) else value
-    except ValueError as error:
-        raise RefusedError("invalid_metadata_format") from error
     if not isinstance(metadata, dict) or set(metadata) != {"event_type", "event_payload"}:
         raise RefusedError("invalid_metadata_format")
     # Slack drops metadata whose type holds a full stop: slackapi/bolt-python#863 on GitHub.

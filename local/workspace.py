@@ -84,17 +84,24 @@ class Workspace:
     # Users and channels.
 
     def add_user(
-        self, name: str, user_id: str | None = None, bot_id: str | None = None, app_id: str | None = None
+        self,
+        name: str,
+        user_id: str | None = None,
+        bot_id: str | None = None,
+        app_id: str | None = None,
+        team_id: str | None = None,
     ) -> str:
         """Add a user and return the id: U0 and the name, which is easy to read in a failing test."""
-        user = User(user_id or _id("U", name), name, bot_id, app_id)
+        user = User(user_id or _id("U", name), name, bot_id, app_id, team_id)
         if user.id in self._users:
             raise ValueError(f"user {user.id} exists already: give this one another name or id")
         self._users[user.id] = user
         return user.id
 
-    def add_channel(self, name: str, kind: Kind = "public", members: Iterable[str] = ()) -> str:
-        channel = Channel(_id("D" if kind == "im" else "C", name), name, kind, set(members))
+    def add_channel(
+        self, name: str, kind: Kind = "public", members: Iterable[str] = (), *, is_ext_shared: bool = False
+    ) -> str:
+        channel = Channel(_id("D" if kind == "im" else "C", name), name, kind, set(members), is_ext_shared)
         if channel.id in self._channels:
             raise ValueError(f"channel {channel.id} exists already: give this one another name")
         self._channels[channel.id] = channel
@@ -151,6 +158,7 @@ class Workspace:
         blocks: list[dict[str, Any]] | None = None,
         attachments: list[dict[str, Any]] | None = None,
         thread_ts: str | None = None,
+        reply_broadcast: bool = False,
         metadata: dict[str, Any] | None = None,
         subtype: str | None = None,
     ) -> Message:
@@ -173,6 +181,8 @@ class Workspace:
                 message["metadata"] = metadata
             if thread_ts in place.messages:
                 message["thread_ts"] = thread_ts
+                if reply_broadcast:
+                    message["subtype"] = "thread_broadcast"
             place.messages[message["ts"]] = copy.deepcopy(message)
             return place.view(message)
 

@@ -173,7 +173,8 @@ def test_history_of_a_reply_or_a_deleted_message_gives_the_neighbour(client: Web
 def test_history_is_newest_first_with_exclusive_bounds_and_no_replies(client: WebClient, workspace: Workspace) -> None:
     one, two, three = (workspace.post(GENERAL, ADA, text)["ts"] for text in ("one", "two", "three"))
     workspace.post(GENERAL, GRACE, "hidden", thread_ts=two)
-    assert texts(client.conversations_history(channel=GENERAL)) == ["three", "two", "one"]
+    workspace.post(GENERAL, GRACE, "shown", thread_ts=two, reply_broadcast=True)
+    assert texts(client.conversations_history(channel=GENERAL)) == ["shown", "three", "two", "one"]
     assert texts(client.conversations_history(channel=GENERAL, oldest=one, latest=three)) == ["two"]
     inclusive = client.conversations_history(channel=GENERAL, oldest=one, latest=three, inclusive=True)
     assert texts(inclusive) == ["three", "two", "one"]
@@ -239,19 +240,23 @@ def test_permalinks(client: WebClient, workspace: Workspace) -> None:
 
 def test_a_post_is_the_bots_own_and_keeps_what_was_sent(client: WebClient, workspace: Workspace) -> None:
     root = workspace.post(GENERAL, ADA, "root")["ts"]
+    section = {"type": "section", "text": {"type": "mrkdwn", "text": "*likely*"}}
     answer = client.chat_postMessage(
-        channel=GENERAL, text="a < b", thread_ts=root, unfurl_links=False, unfurl_media=False
+        channel=GENERAL, text="a < b", blocks=[section], thread_ts=root, unfurl_links=False, unfurl_media=False
     )
     (_, posted) = workspace.thread(GENERAL, root)
     assert (answer["channel"], answer["ts"], answer["message"]["thread_ts"]) == (GENERAL, posted["ts"], root)
-    assert posted["text"] == "a &lt; b"
+    assert (posted["text"], posted["blocks"][0]["text"]) == ("a &lt; b", section["text"])
     assert posted["bot_id"] == workspace.identity.bot_id
 
 
-def test_metadata_may_be_json_text(client: WebClient, workspace: Workspace) -> None:
-    metadata = '{"event_type":"a_b","event_payload":{"n":1}}'
-    client.api_call("chat.postMessage", json={"channel": GENERAL, "text": "x", "metadata": metadata})
+def test_blocks_and_metadata_may_be_json_text(slack: SlackServer, workspace: Workspace) -> None:
+    fields = {"channel": GENERAL, "text": "x", "blocks": '[{"type":"divider"}]', "reply_broadcast": "0"}
+    fields["metadata"] = '{"event_type":"a_b","event_payload":{"n":1}}'
+    body, token = json.dumps(fields).encode(), f"Bearer {workspace.token}"
+    assert raw(f"{slack.url}chat.postMessage", body, Content_Type="application/json", Authorization=token)["ok"]
     (posted,) = workspace.conversation(GENERAL)
+    assert posted["blocks"][0]["type"] == "divider"
     assert posted["metadata"]["event_payload"] == {"n": 1}
 
 
@@ -262,6 +267,10 @@ def test_a_post_to_a_person_opens_their_direct_conversation(client: WebClient, w
     assert answer["channel"] == "D0ADA"
     assert client.chat_postMessage(channel=ADA, text="another")["channel"] == "D0ADA"
     assert [message["text"] for message in workspace.conversation("D0ADA")] == ["a hint", "another"]
+
+
+def test_a_post_to_a_channels_name(client: WebClient) -> None:
+    assert client.chat_postMessage(channel="#general", text="hi")["channel"] == GENERAL
 
 
 def test_a_post_below_a_vanished_message_goes_to_the_channel(client: WebClient, workspace: Workspace) -> None:
@@ -291,23 +300,42 @@ def test_where_the_bot_may_not_write(client: WebClient, workspace: Workspace) ->
     assert refusal(lambda: client.chat_postMessage(channel=GENERAL, text="x"))["error"] == "is_archived"
 
 
+def section(text: str) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+
+
 @pytest.mark.parametrize(
-    ("content", "error"),
+    ("content", "error", "complaint"),
     [
-        ({"text": "  "}, "no_text"),
-        ({"text": "x", "metadata": {"event_type": "a", "event_payload": "b"}}, "invalid_metadata_format"),
-        ({"text": "x", "metadata": {"event_type": "a.b", "event_payload": {}}}, "invalid_metadata_format"),
-        ({"text": "x", "metadata": {"event_type": "a", "event_payload": {"k": "v" * 9000}}}, "metadata_too_large"),
-        ({"text": ["x"]}, "invalid_arguments"),
-        ({"blocks": [{"type": "divider"}]}, "invalid_arguments"),
-        ({"text": "x", "thread_ts": "the first one"}, "invalid_thread_ts"),
+        ({"text": "  "}, "no_text", ""),
+        ({"blocks": "[{"}, "invalid_blocks_format", ""),
+        ({"blocks": [section("x" * 3001)]}, "invalid_blocks", "must be less than 3001 characters"),
+        ({"blocks": [section("")]}, "invalid_blocks", "must be more than 0 characters"),
+        ({"blocks": [{"type": "divider"}] * 51}, "invalid_blocks", "no more than 50 items allowed"),
+        ({"blocks": [{"type": "sction"}]}, "invalid_blocks", "unsupported type [json-pointer:/blocks/0]"),
+        ({"blocks": [{"type": "section"}]}, "invalid_blocks", "missing required field: text"),
+        ({"blocks": [{"type": "context", "elements": []}]}, "invalid_blocks", "no fewer than 1 items allowed"),
+        ({"blocks": [{"type": "header", "text": section("x")["text"]}]}, "invalid_blocks", "failed to match"),
+        ({"blocks": [section("x" * 2500)] * 5}, "msg_blocks_too_long", ""),
+        ({"text": "x", "metadata": {"event_type": "a", "event_payload": "b"}}, "invalid_metadata_format", ""),
+        ({"text": "x", "metadata": {"event_type": "a.b", "event_payload": {}}}, "invalid_metadata_format", ""),
+        ({"text": "x", "metadata": {"event_type": "a", "event_payload": {"k": "v" * 9000}}}, "metadata_too_large", ""),
+        ({"text": "x", "markdown_text": "y"}, "markdown_text_conflict", ""),
+        ({"text": "x", "thread_ts": "the first one"}, "invalid_thread_ts", ""),
     ],
 )
 def test_content_that_slack_refuses(
-    client: WebClient, workspace: Workspace, content: dict[str, Any], error: str
+    client: WebClient, workspace: Workspace, content: dict[str, Any], error: str, complaint: str
 ) -> None:
-    assert refusal(lambda: client.api_call("chat.postMessage", json={"channel": GENERAL, **content}))["error"] == error
+    answer = refusal(lambda: client.api_call("chat.postMessage", json={"channel": GENERAL, **content}))
+    assert answer["error"] == error
+    assert complaint in "; ".join(answer.get("response_metadata", {}).get("messages", []))
     assert workspace.conversation(GENERAL) == []
+
+
+def test_content_at_the_limits_is_taken(client: WebClient) -> None:
+    blocks = [section("x" * 3000), *[{"type": "divider"}] * 49]
+    assert client.chat_postMessage(channel=GENERAL, text="x", blocks=blocks)["ok"]
 
 
 def test_a_long_text_is_cut_with_a_warning_and_refused_as_ephemeral(client: WebClient, workspace: Workspace) -> None:

@@ -51,7 +51,8 @@ def test_a_person_a_bot_and_a_webhook_sign_differently(workspace: Workspace) -> 
     assert bot["bot_profile"]["name"] == "deploybot"
     assert (hook["subtype"], hook["bot_id"]) == ("bot_message", "B0ALERTS")
     assert "user" not in hook
-    assert person["team"] == "T0LOCAL"
+    outsider = workspace.add_user("eve", team_id="T0PARTNER")
+    assert (person["team"], workspace.post(GENERAL, outsider, "hi")["team"]) == ("T0LOCAL", "T0PARTNER")
 
 
 def test_what_comes_out_is_a_copy(workspace: Workspace) -> None:

@@ -18,9 +18,10 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path  # noqa: TC003 - typer reads the annotation
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
@@ -30,18 +31,29 @@ from local.events import ANSWER_SECONDS, encoded, event_callback, signed
 from local.situations import EMOJI, FINE, TOXIC
 from local.workspace import Workspace
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 CHANNELS = [f"channel{number}" for number in range(100)]  # the local Slack reads a whole channel for one message
 CONNECTIONS = 32
+ROUNDS = 3
 QUEUEING_RATE = 25.0  # requests a second that fill the queue
 OVERLOAD = 10  # times the rate of one worker
 LONGEST_DRAIN = 1800.0  # seconds
 PAUSE = 0.5  # seconds between two looks at the queue, which cost the queue time
 
 
-class Request(NamedTuple):
+@dataclass(frozen=True)
+class Latencies:
+    """The result of one rate: milliseconds, and requests a second."""
+
+    offered: float
+    held: float
+    p50: float
+    p95: float
+    p99: float
+    errors: int
+
+
+@dataclass(frozen=True)
+class Request:
     """Seconds from the start at which a request was due and was answered; `status` 0 is no answer."""
 
     due: float
@@ -49,21 +61,21 @@ class Request(NamedTuple):
     status: int
 
 
-def latencies(rate: float, requests: list[Request]) -> dict[str, float]:
-    """Return milliseconds, requests a second and the number of requests that were not acknowledged."""
-    percentiles = statistics.quantiles([1000 * (ended - due) for due, ended, _ in requests], n=100, method="inclusive")
+def latencies(rate: float, requests: list[Request]) -> Latencies:
+    times = [1000 * (request.ended - request.due) for request in requests]
+    percentiles = statistics.quantiles(times, n=100, method="inclusive")
     acknowledged = sum(request.status == 200 for request in requests)
     held = acknowledged / max(max(request.ended for request in requests), len(requests) / rate)
-    times = {f"p{number} ms": round(percentiles[number - 1], 1) for number in (50, 95, 99)}
-    return {"offered/s": rate, "held/s": round(held, 1), **times, "errors": len(requests) - acknowledged}
+    p50, p95, p99 = (round(percentiles[number - 1], 1) for number in (50, 95, 99))
+    return Latencies(rate, round(held, 1), p50, p95, p99, len(requests) - acknowledged)
 
 
-def send(url: str, secret: str, bodies: list[bytes], rate: float) -> list[Request]:
+def offer(url: str, secret: str, bodies: list[bytes], rate: float) -> list[Request]:
     """Send the bodies at a constant rate over connections that stay open; return the requests in the same order."""
     place = urlsplit(url)
     started = time.perf_counter() + 0.2  # until then the threads have started
 
-    def connect(first: int) -> dict[int, Request]:
+    def send(first: int) -> dict[int, Request]:
         connection = http.client.HTTPConnection(str(place.hostname), place.port, timeout=ANSWER_SECONDS)
         requests = {}
         for number in range(first, len(bodies), CONNECTIONS):
@@ -82,94 +94,116 @@ def send(url: str, secret: str, bodies: list[bytes], rate: float) -> list[Reques
         return requests
 
     with ThreadPoolExecutor(CONNECTIONS) as threads:
-        requests = {number: one for some in threads.map(connect, range(CONNECTIONS)) for number, one in some.items()}
+        requests = {number: one for some in threads.map(send, range(CONNECTIONS)) for number, one in some.items()}
     return [requests[number] for number in range(len(bodies))]
 
 
 class Load:
-    """A local bot, and the channels in which messages get one reaction each."""
+    """A local bot and messages with one reaction each; `messages` are their timestamps."""
 
     def __init__(self, bot: LocalBot) -> None:
-        self.bot, self.workspace = bot, bot.workspace
-        members = {*(self.workspace.add_user(name) for name in ("ada", "grace")), self.workspace.identity.bot_user_id}
-        self.channels = [self.workspace.add_channel(name, members=members) for name in CHANNELS]
+        self.bot = bot
+        members = {*(bot.workspace.add_user(name) for name in ("ada", "grace")), bot.workspace.identity.bot_user_id}
+        self._channels = [bot.workspace.add_channel(name, members=members) for name in CHANNELS]
 
-    def react(self, number: int, rate: float) -> dict[str, Request]:
-        """React to new messages at a constant rate; return the requests by the message's timestamp."""
+    def react(self, number: int) -> dict[str, bytes]:
+        """Post messages and react to each; return the body of the event by the message's timestamp."""
+        workspace = self.bot.workspace
         bodies = {}
         for turn in range(number):
-            channel = self.channels[turn % len(CHANNELS)]
-            ts = self.workspace.post(channel, "U0ADA", (FINE[0], TOXIC[0], FINE[1])[turn % 3])["ts"]
-            event = self.workspace.react(channel, ts, "U0GRACE", EMOJI)
-            bodies[ts] = encoded(event_callback(event, self.workspace.identity))
-        with get_context("spawn").Pool(1) as process:  # a process of its own waits for nothing but the receiver
-            arguments = (self.bot.request_url, self.workspace.signing_secret, [*bodies.values()], rate)
-            return dict(zip(bodies, process.apply(send, arguments), strict=True))
+            channel = self._channels[turn % len(CHANNELS)]
+            ts = workspace.post(channel, "U0ADA", (FINE[0], TOXIC[0], FINE[1])[turn % 3])["ts"]
+            event = workspace.react(channel, ts, "U0GRACE", EMOJI)
+            bodies[ts] = encoded(event_callback(event, workspace.identity))
+        return bodies
 
-    def drain(self) -> float:
-        """Return the seconds until the queue is empty."""
-        started = time.monotonic()
-        self.bot.wait_until_idle(LONGEST_DRAIN, PAUSE)
-        return time.monotonic() - started
+    def offer(self, bodies: list[bytes], rate: float) -> list[Request]:
+        """Send from a process of its own, which waits for nothing but the receiver."""
+        with get_context("spawn").Pool(1) as process:
+            secret = self.bot.workspace.signing_secret
+            return process.apply(offer, (self.bot.request_url, secret, bodies, rate))
 
-    def acknowledgements(self, rate: float, seconds: float) -> dict[str, float]:
-        """Measure one rate while the worker is stopped."""
-        measured = latencies(rate, [*self.react(max(2, round(rate * seconds)), rate).values()])
-        self.bot.aws.clear()
-        self.bot.aws.create()
-        return measured
+    def acknowledgements(self, rate: float, seconds: float) -> Latencies:
+        """Measure one rate while the worker is stopped; return medians, since other programs disturb single rounds."""
+        (body,) = self.react(1).values()
+        rounds = []
+        for _ in range(ROUNDS):
+            rounds.append(latencies(rate, self.offer([body] * max(2, round(rate * seconds)), rate)))
+            self.bot.aws.clear()
+            self.bot.aws.create()
+        medians = {name: statistics.median(getattr(one, name) for one in rounds) for name in asdict(rounds[0])}
+        return Latencies(**medians | {"errors": sum(one.errors for one in rounds)})
 
     def jobs_a_second(self, jobs: int) -> float:
         """Fill the queue, start the worker and time it; raises BotError if the receiver refused a request."""
-        statuses = Counter(request.status for request in self.react(jobs, QUEUEING_RATE).values())
+        statuses = Counter(request.status for request in self.offer([*self.react(jobs).values()], QUEUEING_RATE))
         if statuses[200] != jobs:
-            lost = f"{jobs - statuses[200]} of {jobs} reactions got no job"
-            raise BotError(f"{lost}; answers by status: {dict(statuses)}")
+            raise BotError(
+                f"{jobs - statuses[200]} of {jobs} reactions got no job; answers by status: {dict(statuses)}"
+            )
         self.bot.restart_worker()
-        return round(jobs / self.drain(), 1)
+        started = time.monotonic()
+        self.bot.wait_until_idle(LONGEST_DRAIN, PAUSE)
+        return jobs / (time.monotonic() - started)
 
-    def overload(self, rate: float, seconds: float) -> dict[str, float]:
+    def overload(self, rate: float, seconds: float) -> dict[str, Any]:
         """Send more than the worker handles, wait until the queue is empty, and count the verdicts."""
-        requests = self.react(max(2, round(rate * seconds)), rate)
-        drained = round(self.drain(), 1)
-        posts = (post for channel in self.channels for post in self.workspace.conversation(channel))
-        verdicts = Counter(post["thread_ts"] for post in posts if "metadata" in post)
-        numbers = [verdicts[ts] for ts, request in requests.items() if request.status == 200]
-        counts = {"accepted": len(numbers), "drained after s": drained, "lost": numbers.count(0)}
-        return latencies(rate, [*requests.values()]) | counts | {"doubled": sum(number > 1 for number in numbers)}
+        reactions = self.react(round(rate * seconds))
+        requests = self.offer([*reactions.values()], rate)
+        accepted = [ts for ts, request in zip(reactions, requests, strict=True) if request.status == 200]
+        started = time.monotonic()
+        self.bot.wait_until_idle(LONGEST_DRAIN, PAUSE)
+        drained = round(time.monotonic() - started, 1)
+        posts = (post for channel in self._channels for post in self.bot.workspace.conversation(channel))
+        counts = {"requests": len(requests), "accepted": len(accepted), "drained_after_seconds": drained}
+        verdicts = Counter(str(post["thread_ts"]) for post in posts if "metadata" in post)
+        return asdict(latencies(rate, requests)) | counts | lost_and_doubled(accepted, verdicts)
 
 
-def line(cells: Iterable[object]) -> str:
-    return "".join(f"{cell!s:>17}" for cell in cells)
+def lost_and_doubled(accepted: list[str], verdicts: Counter[str]) -> dict[str, int]:
+    numbers = [verdicts[ts] for ts in accepted]
+    return {"lost": numbers.count(0), "doubled": sum(number > 1 for number in numbers)}
 
 
-def table(rows: list[dict[str, float]]) -> str:
-    return "\n".join([line(rows[0]), *(line(row.values()) for row in rows)])
+def measure(bot: LocalBot, rates: list[float], seconds: float, jobs: int) -> dict[str, Any]:
+    """Run all three measurements and print each as it ends."""
+    load = Load(bot)
+    bot.worker.stop()
+    print(f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {os.cpu_count()} cores, median of {ROUNDS} rounds")
+    rows = [load.acknowledgements(rate, seconds) for rate in rates]
+    print("offered/s   held/s   p50 ms   p95 ms   p99 ms   errors")
+    for row in rows:
+        print(
+            f"{row.offered:9.0f} {row.held:8.1f} {row.p50:8.1f} {row.p95:8.1f} {row.p99:8.1f} {row.errors:8d}",
+            flush=True,
+        )
+    rate = load.jobs_a_second(jobs)
+    print(f"one worker ends {rate:.1f} jobs a second ({jobs} jobs)", flush=True)
+    spike = load.overload(OVERLOAD * rate, seconds)
+    print(
+        f"ten times as many: {spike['requests']} requests at {spike['offered']:.0f} a second, {spike['accepted']} "
+        f"acknowledged (p50 {spike['p50']} ms, p99 {spike['p99']} ms), the last verdict after "
+        f"{spike['drained_after_seconds']} s; {spike['lost']} without a verdict, {spike['doubled']} with two"
+    )
+    return {"acknowledgements": [asdict(row) for row in rows], "jobs_a_second": round(rate, 1), "overload": spike}
 
 
 def main(
     rates: Annotated[list[float], typer.Option(help="Requests a second; repeat for more.")] = [10, 25, 50, 100, 200],  # noqa: B006 - typer's default
-    seconds: Annotated[float, typer.Option(help="The length of each rate.")] = 15,
+    seconds: Annotated[float, typer.Option(help="The length of each round.")] = 5,
     jobs: Annotated[int, typer.Option(help="Jobs for one worker.")] = 1000,
     json_file: Annotated[Path | None, typer.Option("--json", help="Where to write the figures for programs.")] = None,
 ) -> None:
     """Measure the load that receiver and worker handle on this machine."""
-    print(f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {os.cpu_count()} cores")
     try:
         with LocalBot(Workspace()) as bot:
-            load = Load(bot)
-            bot.worker.stop()
-            figures: dict[str, Any] = {"acknowledgements": [load.acknowledgements(rate, seconds) for rate in rates]}
-            print(table(figures["acknowledgements"]), flush=True)
-            figures["jobs_a_second"] = load.jobs_a_second(jobs)
-            print(f"one worker ends {figures['jobs_a_second']} jobs a second ({jobs} jobs)", flush=True)
-            spike = figures["overload"] = load.overload(OVERLOAD * figures["jobs_a_second"], seconds / 3)
-            print(f"{OVERLOAD} times as many:\n{table([spike])}")
+            figures = measure(bot, rates, seconds, jobs)
     except BotError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from error
     if json_file:
         json_file.write_text(json.dumps(figures, indent=1) + "\n")
+    spike = figures["overload"]
     raise typer.Exit(int(not spike["accepted"] or spike["lost"] > 0 or spike["doubled"] > 0))
 
 

@@ -7,13 +7,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from local.load import Request, latencies, send
+from local.load import Request, latencies, lost_and_doubled, offer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,31 +54,39 @@ def address() -> Iterator[str]:
 def test_a_latency_counts_from_when_the_request_was_due(address: str) -> None:
     """Given twice as many requests as the server handles, the last one waits for all before it."""
     number, rate = 150, 2 / SERVICE_SECONDS
-    requests = send(address, "secret", [b"{}"] * number, rate)
+    requests = offer(address, "secret", [b"{}"] * number, rate)
     assert {request.status for request in requests} == {200}
     assert requests[-1].due == (number - 1) / rate
     shortest = number * SERVICE_SECONDS - (number - 1) / rate
     assert max(request.ended - request.due for request in requests[-32:]) >= shortest
 
 
-def test_only_acknowledged_requests_are_held() -> None:
-    (away,) = send("http://127.0.0.1:9/", "secret", [b"{}"], 1000)
-    assert away.status == 0
+def test_a_receiver_that_is_away_is_counted_as_an_error() -> None:
+    requests = offer("http://127.0.0.1:9/", "secret", [b"{}"] * 3, 1000)
+    assert [request.status for request in requests] == [0, 0, 0]
+
+
+def test_the_held_rate_is_what_was_acknowledged_in_the_time_it_took() -> None:
     requests = [Request(number / 10, number / 10 + 0.05, 200) for number in range(19)]
     result = latencies(10, [*requests, Request(1.9, 4.0, 503)])
-    assert (result["held/s"], result["errors"]) == (4.8, 1)  # 19 in 4 seconds
-    assert result["p50 ms"] == 50.0
-    assert 50 < result["p99 ms"] <= 2100
+    assert (result.held, result.errors) == (4.8, 1)  # 19 in 4 seconds
+    assert result.p50 == 50.0
+    assert 50 < result.p99 <= 2100
+
+
+def test_lost_and_doubled_verdicts_are_counted() -> None:
+    verdicts = Counter({"1.1": 1, "1.2": 2, "1.3": 1})
+    assert lost_and_doubled(["1.1", "1.2", "1.3", "1.4"], verdicts) == {"lost": 1, "doubled": 1}
 
 
 def test_a_small_measurement_from_start_to_end(tmp_path: Path) -> None:
     file = tmp_path / "load.json"
-    command = [sys.executable, "-m", "local.load", "--rates", "20", "--seconds", "0.6", "--jobs", "8"]
+    command = [sys.executable, "-m", "local.load", "--rates", "20", "--seconds", "0.5", "--jobs", "8"]
     shown = subprocess.run([*command, "--json", str(file)], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (shown.returncode, shown.stderr) == (0, ""), shown.stdout
     written = json.loads(file.read_text())
     (row,) = written["acknowledgements"]
-    assert (row["offered/s"], row["errors"]) == (20, 0)
+    assert (row["offered"], row["errors"]) == (20, 0)
     spike = written["overload"]
-    assert spike["accepted"] > 0
-    assert (spike["errors"], spike["lost"], spike["doubled"]) == (0, 0, 0)
+    assert spike["accepted"] == spike["requests"] > 0
+    assert (spike["lost"], spike["doubled"]) == (0, 0)

@@ -54,7 +54,7 @@ SEED = 20260401
 # The messages in bulk: their lengths are log-normal, as in a chat; none is longer than a window.
 BULK_MESSAGES, BULK_MEDIAN_TOKENS, BULK_SIGMA = 64, 20, 0.8
 BATCH = 16
-ROUNDS_FOR_ONE_IN_BULK = 8  # all those messages take as long as dozens of single ones
+ROUNDS_FOR_ONE_IN_BULK = 4  # all those messages take as long as dozens of single ones
 WARM_UP_SECONDS = 0.1  # of untimed runs in each turn: cold caches were seen to take 80 ms
 TOLERANCE = 0.25  # of a probability: rounding to 8 bits costs less, wrong weights or a wrong graph cost more
 # Of the runtimes' processes: OpenMP and BLAS read it when they are loaded; OpenVINO sends telemetry, but not in a CI.
@@ -62,10 +62,9 @@ ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM
 ENVIRONMENT |= {"CI": "true", "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
 SPAWN = multiprocessing.get_context("spawn")
 PACKAGES = ("ctranslate2", "nncf", "onnxruntime", "openvino", "optimum-onnx", "torch", "transformers")
-PAGE = Path(__file__).with_suffix(".md.j2")
 CPU_FLAGS = ("avx2", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_int8", "amx_bf16", "asimddp", "i8mm")
-ARCH_PRCTL, ARCH_GET_XCOMP_PERM, XTILEDATA = 158, 0x1022, 1 << 18  # https://docs.kernel.org/arch/x86/xstate.html
-SIGNAL_STACK = 8192  # bytes: enough for AVX-512's registers, too little for AMX's
+# https://docs.kernel.org/arch/x86/xstate.html and https://docs.kernel.org/userspace-api/seccomp_filter.html
+ARCH_PRCTL, ARCH_GET_XCOMP_PERM, ARCH_REQ_XCOMP_PERM, XTILEDATA = 158, 0x1022, 0x1023, 1 << 18
 
 
 @dataclass(frozen=True)
@@ -227,8 +226,7 @@ class CTranslate2Int8(Runtime):
         import ctranslate2
 
         folder = self.setup.work / "ctranslate2"
-        one_core = {"device": "cpu", "inter_threads": 1, "intra_threads": 1}
-        self.encoder = ctranslate2.Encoder(str(folder), compute_type="int8", **one_core)
+        self.encoder = ctranslate2.Encoder(str(folder), compute_type="int8", inter_threads=1, intra_threads=1)
         with np.load(folder / "head.npz") as head:
             self.dense, self.dense_bias, self.out, self.out_bias = (head[name] for name in self.head)
 
@@ -263,15 +261,14 @@ OTHERS = [name for name in RUNTIMES if name != BOT]
 
 
 def load_checkpoint(folder: Path) -> Any:
+    """Return the checkpoint in PyTorch at full precision."""
     import torch
     import transformers
 
     return transformers.AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
 
 
-# These functions run in the process of a runtime, one process each.
-_loaded: list[Runtime] = []
-_signal_stack = ctypes.create_string_buffer(SIGNAL_STACK)
+_loaded: list[Runtime] = []  # the runtime of this process, for the functions below
 
 
 def _load(runtime: type[Runtime], setup: Setup, amx: bool) -> None:
@@ -280,7 +277,6 @@ def _load(runtime: type[Runtime], setup: Setup, amx: bool) -> None:
         _deny_amx()
     _loaded.append(runtime(setup))
     _loaded[-1].load()
-    gc.collect()
     gc.disable()
 
 
@@ -302,8 +298,13 @@ def _score(texts: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
 
 
 def _deny_amx() -> None:
-    """Make the kernel refuse AMX, which every library must ask for: its registers do not fit the signal stack."""
-    ctypes.CDLL(None).sigaltstack(struct.pack("PiN", ctypes.addressof(_signal_stack), 0, SIGNAL_STACK), None)
+    """Make the kernel refuse AMX, which every library must ask for, with a filter of system calls."""
+    load, unless_equal, leave, refuse, allow = 0x20, 0x15, 0x06, 0x00050001, 0x7FFF0000  # refuse: with EPERM
+    code = [(load, 0, 0, 0), (unless_equal, 0, 3, ARCH_PRCTL)]  # the call, then its argument
+    code += [(load, 0, 0, 16), (unless_equal, 0, 1, ARCH_REQ_XCOMP_PERM), (leave, 0, 0, refuse), (leave, 0, 0, allow)]
+    lines = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in code))
+    ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
+    ctypes.CDLL(None).prctl(22, 2, struct.pack("HP", len(code), ctypes.addressof(lines)))  # PR_SET_SECCOMP
 
 
 def _has_amx() -> bool:
@@ -378,10 +379,7 @@ def check_agreement(runtime: str, found: npt.NDArray[np.float64], bot: npt.NDArr
 
 
 def measure(names: Sequence[str], setup: Setup, loads: Sequence[Workload], rounds: int) -> tuple[list[Row], list[Row]]:
-    """Return a row for each workload of each runtime, and one for each runtime with how far it agrees with the bot.
-
-    Where the processor has AMX, everything is measured twice: with AMX and without it.
-    """
+    """Return the times, and how far each runtime agrees with the bot: with AMX where there is any, and without it."""
     rows, checks = [], []
     for amx in (True, False) if "amx_int8" in describe_machine() else (False,):
         with contextlib.ExitStack() as stack:
@@ -409,8 +407,7 @@ def describe_machine() -> str:
     info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     name = re.search(r"model name\s*: (.+)", info)
     flags = [flag for flag in CPU_FLAGS if re.search(rf"\b{flag}\b", info)]
-    system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
-    return f"{name[1] if name else 'CPU'} with {', '.join(flags)}; {os.cpu_count()} cores; {system}"
+    return f"{name[1] if name else 'CPU'} with {', '.join(flags)}; {os.cpu_count()} cores; {platform.system()}"
 
 
 def table(rows: Sequence[Row], amx: bool) -> str:
@@ -427,7 +424,8 @@ def table(rows: Sequence[Row], amx: bool) -> str:
         fastest = {column: min(other[column]["median_ms"] for other in others) for column in columns}
         ratios = (f"{cells[BOT][column]['median_ms'] / fastest[column]:.2f}" for column in columns)
         lines.append([f"time of `{BOT}` / fastest other", *ratios])
-    return tabulate(lines, ["", *columns], "pipe", colalign=["left", *["right"] * len(columns)], disable_numparse=True)
+    head, align = [f"AMX {'on' if amx else 'off'}", *columns], ["left", *["right"] * len(columns)]
+    return str(tabulate(lines, head, "pipe", colalign=align, disable_numparse=True))
 
 
 def _cell(row: Row) -> str:
@@ -464,7 +462,7 @@ def benchmark(
     os.environ |= ENVIRONMENT
     from tokenizers import Tokenizer
 
-    from model_build import manifest, model_card
+    from model_build import manifest
     from model_build.train.initial_model import restored
     from model_build.verify import verify
 
@@ -474,7 +472,7 @@ def benchmark(
     loads = workloads(directory, tokenizer.get_vocab_size())
     texts = [tokenizer.encode(fold(text), add_special_tokens=False).ids for text in TEXTS]
     references = [[directory.bos_id, *ids, directory.eos_id] for ids in texts]
-    report: dict[str, Any] = {"machine": describe_machine(), "date": time.strftime("%Y-%m-%d"), "niceness": os.nice(0)}
+    report: dict[str, Any] = {"machine": describe_machine(), "date": time.strftime("%Y-%m-%d")}
     report |= {"load": round(os.getloadavg()[0], 2), "weights": source.name if source else "restored"}
     report["model"] = {name: facts["sha256"] for name, facts in manifest.read(model)["files"].items()}
     with tempfile.TemporaryDirectory(prefix="benchmark-") as work:
@@ -489,12 +487,14 @@ def benchmark(
     report["versions"] = {found.name: found.version for found in distributions() if found.name in PACKAGES}
     report["settings"] = {name: RUNTIMES[name].__doc__ for name in names}
     tables = {amx: table(report["rows"], amx) for amx in dict.fromkeys(row["amx"] for row in report["rows"])}
-    for amx, text in tables.items():
-        print(f"\nAMX {'on' if amx else 'off'}\n{text}", flush=True)
+    print(*tables.values(), sep="\n\n", flush=True)
     if out:
+        from jinja2 import Template
+
         out.mkdir(parents=True, exist_ok=True)
-        constants = {"warm_up": WARM_UP_SECONDS, "bulk": BULK_MESSAGES, "tolerance": TOLERANCE}
-        page = model_card.render(PAGE, report | constants | {"tables": tables})
-        (out / "benchmark.md").write_text(page, encoding="utf-8")
+        template = Path(__file__).with_suffix(".md.j2").read_text(encoding="utf-8")
+        page = Template(template, trim_blocks=True, keep_trailing_newline=True)
+        text = page.render(report, tables=tables, warm_up=WARM_UP_SECONDS, bulk=BULK_MESSAGES, tolerance=TOLERANCE)
+        (out / "benchmark.md").write_text(text, encoding="utf-8")
         (out / "benchmark.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         draw(report["rows"], out / "benchmark.png")

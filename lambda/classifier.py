@@ -98,7 +98,7 @@ class Classifier:
             text = FoldedText.of(text)
         except ValueError:
             return verdicts.nothing_to_judge(thresholds)
-        if not text.has_words():
+        if not text.has_words:
             return verdicts.nothing_to_judge(thresholds)
         if language := foreign_language(text):
             return verdicts.not_english(language, thresholds)

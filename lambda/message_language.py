@@ -27,7 +27,7 @@ def foreign_language(text: str | FoldedText) -> str | None:
         text = FoldedText.of(text)
     except ValueError:
         return None
-    if not text.has_words():
+    if not text.has_words:
         return None
     # English spelt with look-alikes is Latin after folding; in other scripts folding removes vowels.
     letters = said(text.letters)

@@ -5,6 +5,7 @@ Knows nothing of scores or of Slack's API.
 
 from __future__ import annotations
 
+import functools
 import html
 import re
 import unicodedata
@@ -57,6 +58,7 @@ class FoldedText:
         has_emoji = not text.isascii() or _ENTITY_OR_EMOJI.search(text)
         return cls(text, folded, fold(text, emoji=emoji_names.left_out) if has_emoji else folded)
 
+    @functools.cached_property
     def has_words(self) -> bool:
         """Whether there are words to judge. Folding may uncover words and may leave none, so both forms count."""
         return has_words(self.raw) and has_words(self.letters)

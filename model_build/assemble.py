@@ -74,7 +74,7 @@ def scores(folder: Path) -> dict[str, float]:
     fields["reference"]["tolerance"] = 1.0  # these scores are yet to be checked
     manifest.write(folder, fields)
     classifier = Classifier(folder)
-    return {text: classifier.toxicity(text) for text in checkpoint.reference}
+    return {text: classifier.assess(text).toxicity for text in checkpoint.reference}
 
 
 def measure(folder: Path) -> dict[str, Any]:

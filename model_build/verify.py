@@ -56,7 +56,7 @@ def verify(folder: Path) -> Classifier:
     except ModelError as error:
         raise ModelBuildError(str(error)) from error
     recorded = {score["text"]: score["toxicity"] for score in fields["reference"]["scores"]}
-    scores = {text: classifier.toxicity(text) for text in recorded}
+    scores = {text: classifier.assess(text).toxicity for text in recorded}
     difference = check_scores(scores, recorded, fields["reference"]["tolerance"])
     print(f"verify: {len(recorded)} reference scores agree within {difference:.6f}", flush=True)
     return classifier
@@ -118,7 +118,7 @@ def compare_with_pytorch(classifier: Classifier, folder: Path, source: str) -> T
     model = TorchModel(checkpoint, fields["toxic_labels"], fields["temperature"], fields["window"])
     texts = [row["text"] for row in fields["reference"]["scores"]]
     expected = dict(zip(texts, model.toxicities(texts), strict=True))
-    difference = check_scores({text: classifier.toxicity(text) for text in texts}, expected)
+    difference = check_scores({text: classifier.assess(text).toxicity for text in texts}, expected)
     print(f"verify: largest difference from PyTorch {difference:.6f}", flush=True)
     return model
 
@@ -148,7 +148,7 @@ def record_quality(
 def _quality(classifier: Classifier, model: TorchModel, rows: Sequence[data.Row]) -> dict[str, Any]:
     labels = np.array([row.label for row in rows])
     full = np.array(model.toxicities([row.text for row in rows]))
-    served = np.array([classifier.toxicity(row.text) for row in rows])
+    served = np.array([classifier.assess(row.text).toxicity for row in rows])
     # Both labels occur, so neither is None.
     auc_full, auc_served = (metrics.auc(labels, scores) or 0.0 for scores in (full, served))
     changed = (full >= classifier.threshold) != (served >= classifier.threshold)

@@ -159,7 +159,7 @@ def _write(folder: Path, fields: dict[str, Any], threads: int) -> None:
         reference["tolerance"] = 1.0
         manifest.write(copy, fields)
         classifier = served_classifier(copy, threads)
-        reference["scores"] = manifest.reference_scores({text: classifier.toxicity(text) for text in texts})
+        reference["scores"] = manifest.reference_scores({text: classifier.assess(text).toxicity for text in texts})
         reference["tolerance"] = tolerance
         manifest.write(copy, fields)
         served_classifier(copy, threads)  # runs the bot's self-test

@@ -96,7 +96,7 @@ def served_classifier(folder: Path, threads: int | None = None) -> Classifier:
 def _served(folder: Path, name: str, threads: int) -> Model:
     def load() -> Scorer:
         served = served_classifier(folder, threads)
-        return lambda texts: [served.toxicity(text) for text in texts]
+        return lambda texts: [served.assess(text).toxicity for text in texts]
 
     fields = manifest.read(folder)
     size = sum(int(facts["bytes"]) for facts in fields["files"].values())

@@ -12,7 +12,7 @@ from model_build.benchmark import benchmark
 from model_build.build import build
 from model_build.errors import ModelBuildError
 from model_build.evaluate.cli import calibrate, evaluate
-from model_build.train.cli import convert, distill, finetune, pretrain
+from model_build.train.cli import align, convert, distill, finetune, pretrain
 from toxicity_bot.errors import ModelError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def verify(
             checks.record_quality(classifier, module, model, quality, sample, skip_bad_rows=skip_bad_rows)
 
 
-for command in (build, verify, pretrain, finetune, distill, convert, evaluate, calibrate, benchmark):
+for command in (build, verify, pretrain, align, finetune, distill, convert, evaluate, calibrate, benchmark):
     app.command()(command)
 
 

@@ -2,6 +2,7 @@
 
 The classification head reads the first token only, so the last layer computes queries, attention output and
 feed-forward network for that token only. Texts are padded at the end, so positions do not depend on the tokens.
+MPNet adds a bias to attention that depends on the distance between two tokens; it is one small table of all distances.
 Attention becomes one onnxruntime operator when exported. The result equals the original up to rounding.
 """
 
@@ -41,31 +42,48 @@ DISTILBERT_PARTS = {
     "narrow": "ffn.lin2",
     "norm": "output_layer_norm",
 }
+MPNET_PARTS = BERT_PARTS | {
+    "query": "attention.attn.q",
+    "key": "attention.attn.k",
+    "value": "attention.attn.v",
+    "attended": "attention.attn.o",
+    "attended_norm": "attention.LayerNorm",
+}
 FAMILIES = {
     # model type: (attribute of the encoder, the parts of its layers)
     "roberta": ("encoder", BERT_PARTS),
     "bert": ("encoder", BERT_PARTS),
     "distilbert": ("transformer", DISTILBERT_PARTS),
+    "mpnet": ("encoder", MPNET_PARTS),
 }
 
 
 def to_serving_form(model: Any) -> None:
     """Change the classifier in place; `forward` takes and returns the same as before.
 
-    Raises ModelBuildError if its positions are relative.
+    Raises ModelBuildError if its positions are relative in another way than MPNet's.
     """
     if getattr(model.config, "position_embedding_type", "absolute") != "absolute":
-        raise ModelBuildError("the checkpoint has relative positions; only absolute ones are supported")
+        raise ModelBuildError("the checkpoint has relative positions, which only an MPNet may have")
     attribute, parts = FAMILIES[model.config.model_type]
     base = model.base_model
     base.embeddings = ServingEmbeddings(base.embeddings, first_position(model.config))
     layers = [Layer(layer, parts, model.config.num_attention_heads) for layer in getattr(base, attribute).layer]
-    setattr(base, attribute, ServingEncoder(layers))
+    distances = distance_biases(base.encoder, model.config) if model.config.model_type == "mpnet" else None
+    setattr(base, attribute, ServingEncoder(layers, distances))
 
 
 def first_position(config: Any) -> int:
     """Return the row of the position table for the first token; RoBERTa and MPNet start after the padding id."""
     return int(config.pad_token_id) + 1 if config.model_type in ("roberta", "mpnet") else 0
+
+
+def distance_biases(encoder: Any, config: Any) -> torch.Tensor:
+    """Return what an MPNet adds to its attention scores, (1, heads, distances), from the largest distance backwards."""
+    longest = config.max_position_embeddings - first_position(config)
+    biases = encoder.compute_position_bias(torch.zeros(1, longest, 1)).detach()
+    backwards, forwards = biases[:, :, 1:, 0].flip(-1), biases[:, :, 0, :]
+    return torch.cat([backwards, forwards], dim=-1)
 
 
 class ServingEmbeddings(torch.nn.Module):  # type: ignore[misc]
@@ -88,9 +106,10 @@ class ServingEmbeddings(torch.nn.Module):  # type: ignore[misc]
 class ServingEncoder(torch.nn.Module):  # type: ignore[misc]
     """All layers, the last one for the first token only: from (batch, tokens, width) to (batch, 1, width)."""
 
-    def __init__(self, layers: list[Layer]) -> None:
+    def __init__(self, layers: list[Layer], distances: torch.Tensor | None) -> None:
         super().__init__()
         self.layers = torch.nn.ModuleList(layers)
+        self.distances = None if distances is None else torch.nn.Parameter(distances)
 
     def forward(self, *bert: Any, **named: Any) -> BaseModelOutputWithPastAndCrossAttentions:
         """Accept the arguments that transformers passes; DistilBERT names its states `x` and its mask `attn_mask`."""
@@ -100,10 +119,18 @@ class ServingEncoder(torch.nn.Module):  # type: ignore[misc]
         else:
             states, is_token = named["x"], named["attn_mask"] != 0
         mask = is_token.to(torch.int32)
+        bias = None if self.distances is None else biases(self.distances, states.shape[1])
         for layer in self.layers[:-1]:
-            states = layer(states, states, mask)
-        states = self.layers[-1](states[:, :1], states, mask)
+            states = layer(states, states, mask, bias)
+        states = self.layers[-1](states[:, :1], states, mask, None if bias is None else bias[:, :, :1])
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=states)
+
+
+def biases(distances: torch.Tensor, tokens: int) -> torch.Tensor:
+    """Return the bias of each pair of tokens, (1, heads, tokens, tokens), from those of all distances."""
+    places = torch.arange(tokens)
+    none = distances.shape[-1] // 2  # the index of the distance 0
+    return distances[:, :, places[None, :] - places[:, None] + none]
 
 
 class Layer(torch.nn.Module):  # type: ignore[misc]
@@ -115,9 +142,9 @@ class Layer(torch.nn.Module):  # type: ignore[misc]
             setattr(self, name, layer.get_submodule(path))
         self.heads = heads
 
-    def forward(self, computed: Any, states: Any, mask: Any) -> Any:
+    def forward(self, computed: Any, states: Any, mask: Any, bias: Any) -> Any:
         """Return the new states of the `computed` tokens; `states` are those of all, `mask` is 0 for padding."""
-        attended = Attention.apply(self.query(computed), self.key(states), self.value(states), mask, self.heads)
+        attended = Attention.apply(self.query(computed), self.key(states), self.value(states), mask, bias, self.heads)
         computed = self.attended_norm(self.attended(attended) + computed)
         return self.norm(self.narrow(self.activation(self.widen(computed))) + computed)
 
@@ -126,17 +153,24 @@ class Attention(torch.autograd.Function):  # type: ignore[misc]
     """Scaled dot-product attention: PyTorch's own when run, one MultiHeadAttention operator when exported."""
 
     @staticmethod
-    def forward(_: Any, query: Any, key: Any, value: Any, mask: Any, heads: int) -> Any:
-        """Return (batch, queries, width) for queries of that shape and keys and values of (batch, tokens, width)."""
+    def forward(_: Any, query: Any, key: Any, value: Any, mask: Any, bias: Any, heads: int) -> Any:
+        """Return (batch, queries, width) for queries of that shape and keys and values of (batch, tokens, width).
+
+        `mask` is (batch, tokens), `bias` is None or (1, heads, queries, tokens).
+        """
         split = [part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in (query, key, value)]
-        attended = torch.nn.functional.scaled_dot_product_attention(*split, attn_mask=mask[:, None, None, :].bool())
+        added = mask[:, None, None, :].bool()
+        if bias is not None:
+            added = bias.masked_fill(~added, float("-inf"))
+        attended = torch.nn.functional.scaled_dot_product_attention(*split, attn_mask=added)
         return attended.transpose(1, 2).flatten(2)
 
     @staticmethod
-    def symbolic(graph: Any, query: Any, key: Any, value: Any, mask: Any, heads: int) -> Any:
-        """Write com.microsoft.MultiHeadAttention; its fourth input, a bias, is left out, its fifth is the mask."""
+    def symbolic(graph: Any, query: Any, key: Any, value: Any, mask: Any, bias: Any, heads: int) -> Any:
+        """Write com.microsoft.MultiHeadAttention; its fourth input, a bias of projections, is left out."""
         none = graph.op("prim::Constant")
         none.setType(torch._C.OptionalType.ofTensor())  # noqa: SLF001 - the exporter's way to leave an input out
-        attended = graph.op("com.microsoft::MultiHeadAttention", query, key, value, none, mask, num_heads_i=heads)
+        inputs = [query, key, value, none, mask] + ([] if bias is None else [bias])
+        attended = graph.op("com.microsoft::MultiHeadAttention", *inputs, num_heads_i=heads)
         attended.setType(query.type())
         return attended

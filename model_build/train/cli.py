@@ -44,6 +44,10 @@ Schedule = Literal[
 ]
 # Options that several commands have, perhaps with another default.
 Base = Annotated[str, typer.Option(help="A checkpoint's folder, a model directory such as model/, or a hub id.")]
+Texts = Annotated[
+    list[str],
+    typer.Option(help="A file or pattern, once or more: .txt or .xz with a text per line, or labelled rows."),
+]
 LearningRate = Annotated[float, typer.Option(callback=_not_negative, help="The highest learning rate.")]
 LowerCased = Annotated[float, typer.Option(callback=_share, help="The share of texts that is read in lower case.")]
 Revision = Annotated[str | None, typer.Option(help="The commit of a hub model; by default the newest one.")]
@@ -104,10 +108,7 @@ class TrainingOptions:
 class PretrainOptions(TrainingOptions):
     """Options of masked-language modelling."""
 
-    data: Annotated[
-        list[str],
-        typer.Option(help="A file or pattern, once or more: .txt or .xz with a text per line, or labelled rows."),
-    ]
+    data: Texts
     base: Base = ""
     learning_rate: LearningRate = 5e-4
     lower_cased: LowerCased = 0.0
@@ -121,6 +122,17 @@ class PretrainOptions(TrainingOptions):
     intermediate_size: Annotated[
         int, typer.Option(min=0, help="Without --base: width inside a layer; 0 means four times --hidden-size.")
     ] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignOptions(TrainingOptions):
+    """Options of learning hidden states."""
+
+    data: Texts
+    base: Base
+    teacher: Annotated[str, typer.Option(help="The checkpoint whose hidden states are learnt, a folder or hub id.")]
+    learning_rate: LearningRate = 1e-4
+    lower_cased: LowerCased = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +166,9 @@ class DistillOptions(FinetuneOptions):
     """Options of training on labelled messages and on the scores of teachers."""
 
     teacher: Annotated[list[str], typer.Option(help="A classifier's folder or hub id, or `ngrams`; once or more.")]
+    unlabelled: Annotated[
+        list[str], typer.Option(help="Texts without labels, once or more: a file or pattern as for pretrain.")
+    ] = field(default_factory=list)
     base: Annotated[str, typer.Option(help="As for finetune; by default the first teacher.")] = ""
     toxic_labels: Annotated[str, typer.Option(help="NAME,..: a teacher's toxic labels, if their names do not say.")] = (
         ""
@@ -175,6 +190,9 @@ class ConvertOptions:
     out: Annotated[Path, typer.Option(help="A new or empty folder for the checkpoint.")]
     revision: Revision = None
     tokenizer: Tokenizer = ""
+    to_roberta: Annotated[
+        bool, typer.Option("--to-roberta", help="Make a RoBERTa of an MPNet, without its bias; train it afterwards.")
+    ] = False
     double_width: Annotated[
         bool, typer.Option("--double-width", help="Make a RoBERTa classifier twice as wide; its scores stay.")
     ] = False
@@ -233,6 +251,14 @@ def pretrain(options: PretrainOptions) -> bool:
     return stage.pretrain(options)
 
 
+@_with_options(AlignOptions)
+def align(options: AlignOptions) -> bool:
+    """Train a checkpoint to reproduce the hidden states of another, on plain text."""
+    from model_build.train import align as stage
+
+    return stage.align(options)
+
+
 @_with_options(FinetuneOptions)
 def finetune(options: FinetuneOptions) -> bool:
     """Train a classifier on labelled messages."""
@@ -251,7 +277,7 @@ def distill(options: DistillOptions) -> bool:
 
 @_with_options(ConvertOptions)
 def convert(options: ConvertOptions) -> bool:
-    """Write a checkpoint in another form: vocabulary, width, precision or size of files."""
+    """Write a checkpoint in another form: architecture, vocabulary, width, precision or size of files."""
     from model_build.train import convert as stage
 
     stage.convert(options)

@@ -1,4 +1,7 @@
-"""Convert a checkpoint: vocabulary, width, precision or size of its files.
+"""Convert a checkpoint: architecture, vocabulary, width, precision or size of its files.
+
+An MPNet becomes a RoBERTa by leaving out its bias on attention, the only difference in what their layers compute. The
+result is a start for training, not the same function.
 
 To double the width, each unit is doubled and the weights that read it are halved (Net2WiderNet,
 https://arxiv.org/abs/1511.05641; for transformers bert2BERT, https://arxiv.org/abs/2110.07143). Equal twins would stay
@@ -15,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
-from transformers import AutoConfig, RobertaForSequenceClassification, set_seed
+from transformers import AutoConfig, RobertaConfig, RobertaForSequenceClassification, set_seed
 
 from model_build.errors import ModelBuildError
+from model_build.serving_form import BERT_PARTS, MPNET_PARTS
 from model_build.source import is_model_directory, locate
 from model_build.train.initial_model import load, read_tokenizer, restored
 
@@ -41,11 +45,13 @@ def convert(options: ConvertOptions) -> None:
     if out.is_dir() and any(out.iterdir()):
         raise ModelBuildError(f"{out} is not empty: files of two checkpoints would mix; pass another --out")
     set_seed(options.seed)
-    if options.tokenizer or options.double_width or options.halve_width:
+    if options.tokenizer or options.to_roberta or options.double_width or options.halve_width:
         initial = load(options.source, options.revision, options.tokenizer)
         model, tokenizer = initial.model, initial.tokenizer
     else:
         model, tokenizer = _as_it_is(options.source, options.revision)
+    if options.to_roberta:
+        model = without_distance_biases(model)
     if options.double_width:
         model = doubled(model, options.seed)
     if options.halve_width:
@@ -67,6 +73,27 @@ def _as_it_is(source: str, revision: str | None) -> tuple[Any, PreTrainedTokeniz
         raise ModelBuildError(f"{source} names no architecture of transformers in its config.json: add it")
     model = getattr(transformers, architectures[0]).from_pretrained(folder, dtype="auto")
     return model, read_tokenizer(folder)
+
+
+def without_distance_biases(model: Any) -> RobertaForSequenceClassification:
+    """Return an MPNet as a RoBERTa with the same weights but for the bias; raises ModelBuildError if it is no MPNet."""
+    if model.config.model_type != "mpnet":
+        raise ModelBuildError(f"a {model.config.model_type} has no bias to leave out: pass an MPNet")
+    same = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act")
+    ours = ("layer_norm_eps", "max_position_embeddings", "pad_token_id", "bos_token_id", "eos_token_id", "id2label")
+    described = {name: getattr(model.config, name) for name in (*same, *ours, "label2id")}
+    found = RobertaForSequenceClassification(RobertaConfig(**described, type_vocab_size=1))
+    names = {MPNET_PARTS[part]: BERT_PARTS[part] for part in MPNET_PARTS}
+    state = {}
+    for name, tensor in model.state_dict().items():
+        base, _, inside = name.replace("mpnet.", "roberta.", 1).partition(".layer.")
+        layer, _, part = inside.partition(".")
+        path, _, kind = part.rpartition(".")
+        state[f"{base}.layer.{layer}.{names[path]}.{kind}" if inside else base] = tensor
+    del state["roberta.encoder.relative_attention_bias.weight"]
+    state["roberta.embeddings.token_type_embeddings.weight"] = torch.zeros(1, model.config.hidden_size)
+    found.load_state_dict(state)
+    return found
 
 
 def doubled(

@@ -1,7 +1,8 @@
 """Distillation: train a classifier on labelled messages and on the probabilities of one teacher or more.
 
 Each teacher scores the rows of split train once, and its scores are kept in the run's folder. Several teachers are
-averaged by their logits. A teacher is any sequence classifier, or a linear model of n-grams.
+averaged by their logits. A teacher is any sequence classifier, or a linear model of n-grams. Texts without labels are
+learnt from by the teachers' probabilities alone.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline, make_union
 
 from model_build import data as labelled
+from model_build.data import Row
 from model_build.errors import ModelBuildError
 from model_build.source import locate
 from model_build.torch_model import TorchModel
-from model_build.train import trainer
-from model_build.train.finetune import SMALLEST_PROBABILITY, Targets, Teaching, finetune
+from model_build.train import corpus, trainer
+from model_build.train.finetune import SMALLEST_PROBABILITY, UNLABELLED, Targets, Teaching, finetune
 from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from model_build.data import Row
     from model_build.train.cli import DistillOptions
 
 NGRAMS = "ngrams"  # the teacher that is a linear model and needs no checkpoint
@@ -45,7 +46,14 @@ def distill(options: DistillOptions) -> bool:
 
     Raises ModelBuildError as `finetune` does, and if a teacher's labels do not say which are toxic.
     """
-    checksum = labelled.checksum(options.data)
+    paths = corpus.files(options.unlabelled)
+    if paths and NGRAMS in options.teacher:
+        raise ModelBuildError("the n-gram teacher learns from labels: leave it or --unlabelled out")
+    unlabelled = [
+        Row(text=text.strip(), label=UNLABELLED, source="unlabelled", split="train")
+        for text in corpus.texts(paths, skip_bad_rows=options.skip_bad_rows)
+    ]
+    checksum = labelled.checksum(options.data) + (corpus.checksum(paths) if paths else "")
     toxic = tuple(name.strip() for name in options.toxic_labels.split(",") if name.strip())
     files = {name: options.out / f"teacher-{_key(name, toxic, checksum, options)}.npy" for name in options.teacher}
 
@@ -60,11 +68,12 @@ def distill(options: DistillOptions) -> bool:
 
     targets = Targets(options.distill_alpha, options.temperature, options.label_smoothing_factor)
     described = {
-        "teachers": [[name if name == NGRAMS else locate(name).name, file.stem] for name, file in files.items()]
+        "unlabelled": len(unlabelled),
+        "teachers": [[name if name == NGRAMS else locate(name).name, file.stem] for name, file in files.items()],
     }
     layers = tuple(int(layer) for layer in options.student_layers.split(",") if layer)
     options = replace(options, base=options.base or _base(options.teacher))
-    return finetune(options, Teaching(score, probabilities, targets, described, layers))
+    return finetune(options, Teaching(score, probabilities, targets, described, layers, unlabelled))
 
 
 def averaged(each: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:

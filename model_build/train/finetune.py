@@ -34,6 +34,9 @@ SMALLEST_PROBABILITY = 1e-4  # of a teacher: 0 and 1 have no finite logit
 HEAD_RATE = 4.0
 
 
+UNLABELLED = -100  # the label that PyTorch's cross-entropy leaves out
+
+
 @dataclass(frozen=True)
 class Targets:
     """What the loss compares logits with: labels, perhaps smoothed, and a teacher's probabilities.
@@ -49,17 +52,19 @@ class Targets:
     def loss(self, logits: Tensor, labels: Tensor, soft: Tensor | None) -> Tensor:
         """Return the mean over a batch: logits (batch, 2), labels (batch,), the teacher's probabilities (batch,).
 
-        The teacher's part is multiplied by the temperature's square, so that its gradients keep their size.
+        A text without a label, UNLABELLED, has the teacher alone. The teacher's part is multiplied by the temperature's
+        square, so that its gradients keep their size.
         """
         logits = logits.float()
-        hard = functional.cross_entropy(logits, labels, label_smoothing=self.smoothing)
+        hard = functional.cross_entropy(logits, labels, label_smoothing=self.smoothing, reduction="none")
         if soft is None or not self.alpha:
-            return hard
+            return hard.mean()
         teacher = torch.logit(soft.float(), eps=SMALLEST_PROBABILITY) / self.temperature
         target = torch.stack([-teacher / 2, teacher / 2], dim=-1).log_softmax(dim=-1)
         student = (logits / self.temperature).log_softmax(dim=-1)
-        divergence = functional.kl_div(student, target, reduction="batchmean", log_target=True)
-        return (1 - self.alpha) * hard + self.alpha * self.temperature**2 * divergence
+        divergence = functional.kl_div(student, target, reduction="none", log_target=True).sum(dim=-1)
+        weight = torch.where(labels == UNLABELLED, 1.0, self.alpha)
+        return ((1 - weight) * hard + weight * self.temperature**2 * divergence).mean()
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,7 @@ class Teaching:
     targets: Targets
     described: Mapping[str, Any]
     layers: tuple[int, ...] = ()
+    unlabelled: Sequence[Row] = ()
 
 
 class ClassifierTrainer(trainer.ResumableTrainer):
@@ -139,6 +145,7 @@ def finetune(options: FinetuneOptions, teaching: Teaching | None = None) -> bool
     data = labelled.read(options.data, skip_bad_rows=options.skip_bad_rows)
     log_bad_rows(data.bad)
     rows, dev = _split(data, options)
+    rows += teaching.unlabelled if teaching else []
     arguments = trainer.training_arguments(options, label_names=["labels"])
     soft = None
     if teaching:
@@ -155,7 +162,7 @@ def finetune(options: FinetuneOptions, teaching: Teaching | None = None) -> bool
     freeze(initial.model, options.freeze_layers)
     used = mixture(rows, options.cap, options.times, options.seed)
     trainer.say(f"{len(rows):,} rows to train on, {len(used):,} of them in an epoch.")
-    harmless = [row.text for row in rows if not row.label and len(row.text) < LONGEST_HARMLESS]
+    harmless = [row.text for row in rows if row.label == 0 and len(row.text) < LONGEST_HARMLESS]
     runner = ClassifierTrainer(
         options,
         teaching.targets if teaching else Targets(smoothing=options.label_smoothing_factor),

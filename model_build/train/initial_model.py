@@ -20,21 +20,27 @@ import numpy as np
 import onnx
 import torch
 from onnx import numpy_helper
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
 from torch import nn
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     BertModel,
+    MPNetConfig,
+    MPNetForSequenceClassification,
+    MPNetTokenizerFast,
     RobertaConfig,
     RobertaForSequenceClassification,
     RobertaTokenizerFast,
 )
+from transformers.models.mpnet.modeling_mpnet import MPNetEncoder
 
 from model_build import manifest
 from model_build.embeddings import BLOCK
 from model_build.errors import ModelBuildError
-from model_build.serving_form import BERT_PARTS, FAMILIES, first_position
+from model_build.serving_form import BERT_PARTS, FAMILIES, MPNET_PARTS, first_position
 from model_build.source import is_model_directory, locate, sha256, toxic_labels
 from model_build.steps import WEIGHTS
 from toxicity_bot.errors import ModelError
@@ -51,9 +57,19 @@ if TYPE_CHECKING:
 LABELS = ("NOT_TOXIC", "TOXIC")
 # Operators on 8-bit weights: the positions of weight, scale and zero point among their inputs.
 QUANTIZED_PRODUCTS = {"DynamicQuantizeMatMul": (1, 2, 3), "MatMulIntegerToFloat": (1, 3, 5)}
-LAYER = "roberta.encoder.layers."
 ROBERTA_FIRST_POSITION = 2  # the padding token's id plus one
+# The families that a model directory can be turned back into: configuration, classifier and the names of its parts.
+RESTORABLE: dict[str, tuple[Any, Any, Mapping[str, str]]] = {
+    "roberta": (RobertaConfig, RobertaForSequenceClassification, BERT_PARTS),
+    "mpnet": (MPNetConfig, MPNetForSequenceClassification, MPNET_PARTS),
+}
 SPECIAL_TOKENS = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+MPNET_SPECIAL_TOKENS = SPECIAL_TOKENS | {
+    "cls_token": "<s>",
+    "sep_token": "</s>",
+    "unk_token": "[UNK]",
+    "mask_token": "<mask>",
+}
 
 
 @dataclass(frozen=True)
@@ -239,10 +255,10 @@ def _roberta_config(bert: BertConfig, tokenizer: PreTrainedTokenizerFast) -> Rob
     )
 
 
-def restored(folder: Path) -> tuple[RobertaForSequenceClassification, RobertaTokenizerFast]:
+def restored(folder: Path) -> tuple[Any, PreTrainedTokenizerFast]:
     """Return the classifier of a model directory in float32, and its tokenizer.
 
-    Raises ModelBuildError if the model directory is damaged, or if it was built from anything but a RoBERTa.
+    Raises ModelBuildError if the model directory is damaged, or if it was built from neither a RoBERTa nor an MPNet.
     """
     try:
         model = ModelDirectory.read(folder)
@@ -250,17 +266,20 @@ def restored(folder: Path) -> tuple[RobertaForSequenceClassification, RobertaTok
         raise ModelBuildError(str(error)) from error
     graph = onnx.load(folder / "model.onnx").graph
     weights = _graph_weights(graph)
-    if f"{LAYER}0.query.weight" not in weights or model.activation != "softmax":
+    family = next((name for name in RESTORABLE if f"{name}.encoder.layers.0.query.weight" in weights), "")
+    if not family or model.activation != "softmax":
         raise ModelBuildError(
-            f"{folder} was not built from a RoBERTa with exclusive labels: begin with its checkpoint instead"
+            f"{folder} was built from no RoBERTa or MPNet with exclusive labels: begin with its checkpoint instead"
         )
     words, positions = weights["words"], weights["positions"]
-    config = RobertaConfig(
+    layers = f"{family}.encoder.layers."
+    configure, build, parts = RESTORABLE[family]
+    config = configure(
         vocab_size=len(words),
         hidden_size=words.shape[1],
         num_hidden_layers=sum(name.endswith(".query.weight") for name in weights),
         num_attention_heads=_attribute(graph, "MultiHeadAttention", "num_heads"),
-        intermediate_size=len(weights[f"{LAYER}0.widen.bias"]),
+        intermediate_size=len(weights[f"{layers}0.widen.bias"]),
         max_position_embeddings=model.pad_id + 1 + len(positions),
         type_vocab_size=1,
         layer_norm_eps=_attribute(graph, "LayerNormalization", "epsilon"),
@@ -270,18 +289,25 @@ def restored(folder: Path) -> tuple[RobertaForSequenceClassification, RobertaTok
         id2label=dict(enumerate(model.labels)),
         label2id={label: index for index, label in enumerate(model.labels)},
     )
-    found = RobertaForSequenceClassification(config)
-    found.load_state_dict(_state(weights, model.pad_id + 1))
-    tokenizer = RobertaTokenizerFast(
-        tokenizer_file=str(folder / "tokenizer.json"), model_max_length=len(positions), **SPECIAL_TOKENS
-    )
-    return found, tokenizer
+    found = build(config)
+    found.load_state_dict(_state(weights, family, parts, model.pad_id + 1))
+    return found, _tokenizer(folder / "tokenizer.json", len(positions))
+
+
+def _tokenizer(file: Path, max_length: int) -> PreTrainedTokenizerFast:
+    """Return RoBERTa's tokenizer or, of word pieces, MPNet's; its special tokens are those of the file."""
+    backend = Tokenizer.from_file(str(file))
+    if not isinstance(backend.model, WordPiece):
+        return RobertaTokenizerFast(tokenizer_file=str(file), model_max_length=max_length, **SPECIAL_TOKENS)
+    added = {token.content: token for token in backend.get_added_tokens_decoder().values()}
+    special = {role: added.get(text, text) for role, text in MPNET_SPECIAL_TOKENS.items()}
+    return MPNetTokenizerFast(tokenizer_file=str(file), model_max_length=max_length, **special)
 
 
 def _graph_weights(graph: onnx.GraphProto) -> dict[str, npt.NDArray[np.float32]]:
     """Return the graph's weights as floats by name; matrices as PyTorch keeps them, (outputs, inputs)."""
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    found = {name: values for name, values in constants.items() if name.endswith((".weight", ".bias"))}
+    found = {name: values for name, values in constants.items() if name.endswith((".weight", ".bias", ".distances"))}
     for node in graph.node:
         if inputs := QUANTIZED_PRODUCTS.get(node.op_type):
             numbers, scale, zero = (constants[node.input[index]].astype(np.float32) for index in inputs)
@@ -292,24 +318,39 @@ def _graph_weights(graph: onnx.GraphProto) -> dict[str, npt.NDArray[np.float32]]
     return found | {"words": blocks.reshape(numbers.shape), "positions": constants["positions"].astype(np.float32)}
 
 
-def _state(weights: Mapping[str, npt.NDArray[np.float32]], first: int) -> dict[str, torch.Tensor]:
-    """Return the weights by RoBERTa's names; the build has added the single token type to the positions."""
+def _state(
+    weights: Mapping[str, npt.NDArray[np.float32]], family: str, parts: Mapping[str, str], first: int
+) -> dict[str, torch.Tensor]:
+    """Return the weights by the family's names; the build has added RoBERTa's single token type to the positions."""
     width = weights["words"].shape[1]
-    embeddings = "roberta.embeddings."
+    embeddings, layers = f"{family}.embeddings.", f"{family}.encoder.layers."
     state = {
         f"{embeddings}word_embeddings.weight": weights["words"],
         f"{embeddings}position_embeddings.weight": np.pad(weights["positions"], ((first, 0), (0, 0))),
-        f"{embeddings}token_type_embeddings.weight": np.zeros((1, width), dtype=np.float32),
     }
+    if family == "roberta":
+        state[f"{embeddings}token_type_embeddings.weight"] = np.zeros((1, width), dtype=np.float32)
+    else:
+        state["mpnet.encoder.relative_attention_bias.weight"] = _bucket_biases(weights["mpnet.encoder.distances"])
     for name, values in weights.items():
-        if name.startswith(LAYER):
-            layer, part, kind = name.removeprefix(LAYER).split(".")
-            state[f"roberta.encoder.layer.{layer}.{BERT_PARTS[part]}.{kind}"] = values
+        if name.startswith(layers):
+            layer, part, kind = name.removeprefix(layers).split(".")
+            state[f"{family}.encoder.layer.{layer}.{parts[part]}.{kind}"] = values
         elif name.startswith(f"{embeddings}norm."):
             state[name.replace(".norm.", ".LayerNorm.")] = values
         elif name.startswith("classifier."):
             state[name] = values
     return {name: torch.from_numpy(np.array(values)) for name, values in state.items()}
+
+
+def _bucket_biases(distances: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return MPNet's biases, (buckets, heads), of those that the graph has for each distance, (1, heads, distances)."""
+    longest = distances.shape[-1] // 2
+    places = torch.arange(-longest, longest + 1)
+    buckets = MPNetEncoder.relative_position_bucket(places, num_buckets=MPNetConfig().relative_attention_num_buckets)
+    found = np.zeros((MPNetConfig().relative_attention_num_buckets, distances.shape[1]), dtype=np.float32)
+    found[buckets.numpy()] = distances[0].T
+    return found
 
 
 def _attribute(graph: onnx.GraphProto, operator: str, name: str) -> Any:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedTokenizerFast
 
-    from model_build.train.cli import PretrainOptions
+    from model_build.train.cli import AlignOptions, PretrainOptions
 
 HELD_OUT_SHARE, MOST_HELD_OUT = 0.01, 2000  # texts for evaluation
 # In the order of their ids; the first four are RoBERTa's own.
@@ -54,36 +54,16 @@ def pretrain(options: PretrainOptions) -> bool:
     with arguments.main_process_first(local=False, desc="tokenizing"):
         initial = _initial_model(options, paths, checksum)
         initial.check_length(options.max_length)
-        described = {
-            "data": checksum,
-            "tokenizer": initial.tokenizer_sha256(),
-            "max_length": options.max_length,
-            "lower_cased": options.lower_cased,
-        }
-        folder = options.out / f"tokens-{trainer.key(described)}"
-        if arguments.process_index == 0:
-            corpus.tokenize(
-                corpus.texts(paths, skip_bad_rows=options.skip_bad_rows),
-                initial.tokenizer,
-                folder,
-                options.max_length,
-                lower_cased=options.lower_cased,
-                until=options.until,
-            )
-    if not corpus.is_tokenized(folder):
-        trainer.say("Stopped before all texts were tokenized: the same command resumes.")
+        texts = tokenized(options, initial, paths, checksum, is_main=arguments.process_index == 0)
+    if texts is None:
         return False
-    everything = corpus.load(folder, initial.tokenizer)
-    train, held_out = everything.split(min(MOST_HELD_OUT, int(HELD_OUT_SHARE * len(everything))))
-    if options.eval_steps and not len(held_out):
-        raise ModelBuildError(f"{len(everything)} texts are too few to hold some out: leave --eval-steps out")
-    trainer.say(f"{len(train):,} texts to train on, {len(held_out):,} held out.")
+    train, rest = held_out(texts, options.eval_steps)
     runner = trainer.ResumableTrainer(
         options,
         model=initial.model,
         args=arguments,
         train_dataset=train,
-        eval_dataset=held_out if options.eval_steps else None,
+        eval_dataset=rest if options.eval_steps else None,
         data_collator=Masking(
             initial.tokenizer, options.mlm_probability, options.seed, whole_words=options.whole_word_mask
         ),
@@ -96,6 +76,46 @@ def pretrain(options: PretrainOptions) -> bool:
         "data": {"sha256": checksum, "texts": len(train)},
     }
     return trainer.train(runner, made_of)
+
+
+def tokenized(
+    options: PretrainOptions | AlignOptions,
+    initial: InitialModel,
+    paths: Sequence[Path],
+    checksum: str,
+    *,
+    is_main: bool,
+) -> corpus.TokenizedTexts | None:
+    """Return the texts as tokens, which the main process writes into the run's folder; None if time was over before."""
+    described = {
+        "data": checksum,
+        "tokenizer": initial.tokenizer_sha256(),
+        "max_length": options.max_length,
+        "lower_cased": options.lower_cased,
+    }
+    folder = options.out / f"tokens-{trainer.key(described)}"
+    if is_main:
+        corpus.tokenize(
+            corpus.texts(paths, skip_bad_rows=options.skip_bad_rows),
+            initial.tokenizer,
+            folder,
+            options.max_length,
+            lower_cased=options.lower_cased,
+            until=options.until,
+        )
+    if not corpus.is_tokenized(folder):
+        trainer.say("Stopped before all texts were tokenized: the same command resumes.")
+        return None
+    return corpus.load(folder, initial.tokenizer)
+
+
+def held_out(texts: corpus.TokenizedTexts, eval_steps: int) -> tuple[corpus.TokenizedTexts, corpus.TokenizedTexts]:
+    """Return the texts to train on and those held out; raises ModelBuildError if evaluations have none."""
+    train, rest = texts.split(min(MOST_HELD_OUT, int(HELD_OUT_SHARE * len(texts))))
+    if eval_steps and not len(rest):
+        raise ModelBuildError(f"{len(texts)} texts are too few to hold some out: leave --eval-steps out")
+    trainer.say(f"{len(train):,} texts to train on, {len(rest):,} held out.")
+    return train, rest
 
 
 class Masking(DataCollatorForLanguageModeling):  # type: ignore[misc]  # transformers has no types

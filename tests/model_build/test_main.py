@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from .conftest import Built
 
-VERBS = ("build", "verify", "pretrain", "finetune", "distill", "convert", "evaluate", "calibrate", "benchmark")
+VERBS = ("build", "verify", "pretrain", "align", "finetune", "distill", "convert", "evaluate", "calibrate", "benchmark")
 
 
 def status(*arguments: str) -> object:

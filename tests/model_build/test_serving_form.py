@@ -29,7 +29,10 @@ CONFIGS = {
     "distilbert": transformers.DistilBertConfig(
         **SHAPE, dim=32, n_layers=3, n_heads=4, hidden_dim=64, max_position_embeddings=64
     ),
+    "mpnet": transformers.MPNetConfig(**SHAPE, **BERT_SHAPE, max_position_embeddings=66),
 }
+# Where a WordPiece tokenizer has its own names: an MPNet's are RoBERTa's, with the same ids.
+MPNET_TOKENS = ["<s>", "<pad>", "</s>", "[UNK]", "<mask>"]
 
 
 def random_model(kind: str) -> Any:
@@ -79,16 +82,18 @@ def test_positions_relative_to_each_other_are_refused() -> None:
         to_serving_form(model)
 
 
-@pytest.mark.parametrize("kind", ["bert", "distilbert"])
+@pytest.mark.parametrize("kind", ["bert", "distilbert", "mpnet"])
 @pytest.mark.parametrize("problem", ["single_label_classification", "multi_label_classification"])
 def test_other_architectures_are_built_and_served(
     kind: str, problem: str, tmp_path: Path, memorize: Callable[[Any, list[list[int]]], None]
 ) -> None:
     checkpoint = tmp_path / "checkpoint"
     word_pieces = BertWordPieceTokenizer()
-    word_pieces.train_from_iterator(REFERENCE_TEXTS, vocab_size=300, min_frequency=1, show_progress=False)
+    special = {"special_tokens": MPNET_TOKENS} if kind == "mpnet" else {}
+    word_pieces.train_from_iterator(REFERENCE_TEXTS, vocab_size=300, min_frequency=1, show_progress=False, **special)
     word_pieces.save_model(str(tmp_path))
-    tokenizer = transformers.BertTokenizerFast(vocab_file=str(tmp_path / "vocab.txt"))
+    family = transformers.MPNetTokenizerFast if kind == "mpnet" else transformers.BertTokenizerFast
+    tokenizer = family(vocab_file=str(tmp_path / "vocab.txt"))
     tokenizer.save_pretrained(checkpoint)
     config = copy.deepcopy(CONFIGS[kind])
     config.id2label, config.num_labels = {0: "not_toxic", 1: "toxic"}, 2

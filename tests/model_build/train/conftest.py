@@ -16,12 +16,15 @@ from transformers import (
     BertConfig,
     BertModel,
     BertTokenizerFast,
+    MPNetConfig,
+    MPNetForSequenceClassification,
+    MPNetTokenizerFast,
     RobertaConfig,
     RobertaForSequenceClassification,
 )
 from typer.testing import CliRunner, Result
 
-from model_build.train.cli import FinetuneOptions, convert, distill, finetune, pretrain
+from model_build.train.cli import FinetuneOptions, align, convert, distill, finetune, pretrain
 from model_build.train.pretrain import train_tokenizer
 
 if TYPE_CHECKING:
@@ -116,6 +119,32 @@ def bert(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def mpnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A classifier with random weights, whose attention depends on the distance between two tokens."""
+    folder = tmp_path_factory.mktemp("mpnet")
+    words = [*sorted({*FILLING, *RUDE, *KIND}), *(f"word{number}" for number in range(100))]
+    (folder / "vocab.txt").write_text("\n".join(["<s>", "<pad>", "</s>", "[UNK]", "<mask>", *words]) + "\n")
+    MPNetTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    torch.manual_seed(3)
+    config = MPNetConfig(
+        vocab_size=5 + len(words),
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=66,
+        id2label={0: "NOT_TOXIC", 1: "TOXIC"},
+        label2id={"NOT_TOXIC": 0, "TOXIC": 1},
+    )
+    model = MPNetForSequenceClassification(config)
+    for name, parameter in model.named_parameters():  # as large as trained ones
+        torch.nn.init.normal_(parameter, mean=float(name.endswith("LayerNorm.weight")), std=0.15)
+    torch.nn.init.normal_(model.mpnet.encoder.relative_attention_bias.weight, std=2.0)
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def text_files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """A pattern for two compressed files of 120 lines each."""
     folder = tmp_path_factory.mktemp("corpus")
@@ -139,7 +168,7 @@ def finetune_options(messages: Path, base: Path, tmp_path: Path) -> Callable[...
 def run_command(*arguments: object) -> Result:
     """Run one of the commands with its arguments."""
     app = typer.Typer()
-    for command in (pretrain, finetune, distill, convert):
+    for command in (pretrain, align, finetune, distill, convert):
         app.command()(command)
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, RobertaForSequenceClassification
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    MPNetForSequenceClassification,
+    RobertaForSequenceClassification,
+)
 
 from model_build.build import build
 from model_build.errors import ModelBuildError
@@ -108,6 +114,45 @@ def test_another_vocabulary_and_width_at_once(bert: Path, base: Path, tmp_path: 
     config = AutoConfig.from_pretrained(first)
     assert (config.model_type, config.hidden_size) == ("roberta", 64)
     assert AutoTokenizer.from_pretrained(first).get_vocab() == AutoTokenizer.from_pretrained(base).get_vocab()
+
+
+def test_an_mpnet_becomes_a_roberta_that_computes_the_same_but_for_the_bias(mpnet: Path, tmp_path: Path) -> None:
+    ids = torch.tensor([[0, 9, 7, 12, 5, 6, 2], [0, 5, 11, 2, 1, 1, 1]])
+    before = MPNetForSequenceClassification.from_pretrained(mpnet).eval()
+
+    run_command("convert", mpnet, "--to-roberta", "--out", tmp_path / "roberta")
+
+    after = AutoModelForSequenceClassification.from_pretrained(tmp_path / "roberta").eval()
+    assert isinstance(after, RobertaForSequenceClassification)
+    with torch.inference_mode():
+        biased = before(ids, attention_mask=(ids != 1).long()).logits
+        before.mpnet.encoder.relative_attention_bias.weight.zero_()
+        expected = before(ids, attention_mask=(ids != 1).long()).logits
+        found = after(ids, attention_mask=(ids != 1).long()).logits
+    assert float((biased - expected).abs().max()) > 1e-4, "the bias of this model changes nothing"
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    texts = [
+        AutoTokenizer.from_pretrained(folder)("this is nice code").input_ids for folder in (mpnet, tmp_path / "roberta")
+    ]
+    assert texts[0] == texts[1]
+
+
+def test_only_an_mpnet_becomes_a_roberta(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelBuildError, match="a roberta has no bias to leave out"):
+        convert(ConvertOptions(source=str(base), out=tmp_path / "out", to_roberta=True))
+
+
+@pytest.mark.parametrize("to_roberta", [False, True])
+def test_an_mpnet_is_restored_from_its_model_directory(mpnet: Path, tmp_path: Path, to_roberta: bool) -> None:
+    source = mpnet
+    if to_roberta:
+        source = tmp_path / "roberta"
+        convert(ConvertOptions(source=str(mpnet), out=source, to_roberta=True))
+    build(str(source), tmp_path / "model")
+    convert(ConvertOptions(source=str(tmp_path / "model"), out=tmp_path / "again"))
+    build(str(tmp_path / "again"), tmp_path / "rebuilt")
+    for name in SERVED_FILES:
+        assert (tmp_path / "rebuilt" / name).read_bytes() == (tmp_path / "model" / name).read_bytes(), name
 
 
 def test_a_folder_that_is_not_empty_is_refused(base: Path, tmp_path: Path) -> None:

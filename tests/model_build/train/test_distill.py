@@ -19,6 +19,7 @@ from model_build.torch_model import TorchModel
 from model_build.train import distill as distill_module
 from model_build.train.cli import DistillOptions
 from model_build.train.distill import NGRAMS, averaged, distill, out_of_fold
+from model_build.train.finetune import UNLABELLED, Targets
 from tests.model_build.train.conftest import BRIEFLY, sentences
 
 if TYPE_CHECKING:
@@ -77,6 +78,29 @@ def test_a_student_learns_its_teachers_scores(options: MakeOptions, teacher: Pat
     assert teachers_in(asked.out / "training.json") == [
         [f"local folder {teacher.name}", next(asked.out.glob("teacher-*")).stem]
     ]
+
+
+def test_texts_without_labels_are_learnt_from_the_teacher_alone(
+    options: MakeOptions, messages: Path, text_files: list[str]
+) -> None:
+    asked = options(unlabelled=text_files)
+    assert distill(asked)
+    (scores,) = saved(asked.out)
+    assert len(scores) == len(labelled.read(messages).of_split("train")) + 240
+    assert not np.isnan(scores).any()
+    assert json.loads((asked.out / "training.json").read_text())["unlabelled"] == 240
+    logits, soft = torch.tensor([[0.2, 0.9], [1.0, -1.0]]), torch.tensor([0.3, 0.8])
+    half, alone = Targets(0.5, 2.0), Targets(1.0, 2.0)
+    first, second = (half.loss(logits[[row]], torch.tensor([label]), soft[[row]]) for row, label in ((0, 1), (1, 0)))
+    taught = alone.loss(logits[[1]], torch.tensor([0]), soft[[1]])
+    assert not torch.isclose(second, taught)
+    found = half.loss(logits, torch.tensor([1, UNLABELLED]), soft)
+    torch.testing.assert_close(found, (first + taught) / 2)
+
+
+def test_the_ngram_teacher_needs_labels(options: MakeOptions, text_files: list[str]) -> None:
+    with pytest.raises(ModelBuildError, match="learns from labels"):
+        distill(options(NGRAMS, unlabelled=text_files))
 
 
 def test_a_teacher_is_asked_once(options: MakeOptions, teacher: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,120 @@
+"""Train a checkpoint to reproduce the hidden states of another one of the same shape, on plain text.
+
+An MPNet that was converted to a RoBERTa has lost its bias on attention. It learns to do without: the hidden states of
+all layers approach those of the MPNet (as in TinyBERT, https://arxiv.org/abs/1909.10351, layer by layer). A classifier
+keeps its head, which reads the last of these states.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding, set_seed
+
+from model_build.errors import ModelBuildError
+from model_build.source import locate
+from model_build.train import corpus, trainer
+from model_build.train.initial_model import load, origin, read_tokenizer
+from model_build.train.pretrain import held_out, tokenized
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from model_build.source import Source
+    from model_build.train.cli import AlignOptions
+    from model_build.train.initial_model import InitialModel
+
+SHAPE = ("hidden_size", "num_hidden_layers")
+
+
+def align(options: AlignOptions) -> bool:
+    """Train and return whether all steps are done.
+
+    Raises ModelBuildError if the texts cannot be read, or if the models differ in vocabulary, width or depth.
+    """
+    paths = corpus.files(options.data)
+    checksum = corpus.checksum(paths)
+    arguments = trainer.training_arguments(options)
+    set_seed(options.seed)
+    source = locate(options.teacher)
+    with arguments.main_process_first(local=False, desc="tokenizing"):
+        initial = load(options.base, options.revision)
+        initial.check_length(options.max_length)
+        texts = tokenized(options, initial, paths, checksum, is_main=arguments.process_index == 0)
+    if texts is None:
+        return False
+    train, rest = held_out(texts, options.eval_steps)
+    for module in initial.model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0  # noise that the teacher's states do not have
+    runner = HiddenStatesTrainer(
+        options,
+        teacher=_teacher(source, initial).to(arguments.device),
+        model=initial.model,
+        args=arguments,
+        train_dataset=train,
+        eval_dataset=rest if options.eval_steps else None,
+        data_collator=DataCollatorWithPadding(initial.tokenizer),
+        processing_class=initial.tokenizer,
+    )
+    made_of = {
+        "stage": "align",
+        "base": initial.origin,
+        "teacher": origin(source),
+        "tokenizer": initial.tokenizer_sha256(),
+        "data": {"sha256": checksum, "texts": len(train)},
+    }
+    return trainer.train(runner, made_of)
+
+
+def distance(ours: Sequence[Tensor], theirs: Sequence[Tensor], mask: Tensor) -> Tensor:
+    """Return the mean square of the differences over all layers, tokens and numbers.
+
+    Each of the sequences holds (batch, tokens, width) for the embeddings and every layer; `mask`, (batch, tokens), is 0
+    for padding, which does not count.
+    """
+    present = mask.unsqueeze(-1).float()
+    count = present.sum() * ours[0].shape[-1]
+    squares = [
+        ((one.float() - other.float()).square() * present).sum() for one, other in zip(ours, theirs, strict=True)
+    ]
+    return torch.stack(squares).mean() / count
+
+
+class HiddenStatesTrainer(trainer.ResumableTrainer):
+    """A Trainer whose loss is the distance to a teacher's hidden states."""
+
+    def __init__(self, options: AlignOptions, teacher: Any, **keywords: Any) -> None:
+        super().__init__(options, **keywords)
+        self._teacher = teacher.eval()
+
+    def compute_loss(self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any) -> Any:
+        """Return the loss of a batch of input_ids and attention_mask, (batch, tokens)."""
+        given = {"input_ids": inputs["input_ids"], "attention_mask": inputs["attention_mask"]}
+        with torch.no_grad():
+            theirs = self._teacher(**given, output_hidden_states=True).hidden_states
+        outputs = model(**given, output_hidden_states=True)
+        loss = distance(outputs.hidden_states, theirs, given["attention_mask"])
+        return (loss, outputs) if return_outputs else loss
+
+    def prediction_step(
+        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None
+    ) -> tuple[Tensor, None, None]:
+        """Return the loss alone; there are no labels."""
+        del prediction_loss_only, ignore_keys
+        with torch.no_grad():
+            return self.compute_loss(model, self._prepare_inputs(inputs)), None, None
+
+
+def _teacher(source: Source, initial: InitialModel) -> Any:
+    if read_tokenizer(source.folder).get_vocab() != initial.tokenizer.get_vocab():
+        raise ModelBuildError(f"{source.name} has another vocabulary than the base: their tokens cannot be compared")
+    model = AutoModelForSequenceClassification.from_pretrained(source.folder, dtype=torch.float32).base_model
+    ours, theirs = ([getattr(one.config, name) for name in SHAPE] for one in (initial.model, model))
+    if ours != theirs:
+        shapes = [f"{width} wide with {depth} layers" for width, depth in (theirs, ours)]
+        raise ModelBuildError(f"{source.name} is {shapes[0]}, the base {shapes[1]}: begin with one of the same shape")
+    return model

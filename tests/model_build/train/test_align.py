@@ -1,0 +1,65 @@
+"""Hidden states: a RoBERTa made of an MPNet learns the MPNet's, and models that cannot be compared are refused."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification
+
+from model_build.errors import ModelBuildError
+from model_build.train.align import align, distance
+from model_build.train.cli import AlignOptions, ConvertOptions
+from model_build.train.convert import convert
+from model_build.train.initial_model import keep_layers, read_tokenizer
+from tests.model_build.train.conftest import BRIEFLY, run_command
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+IDS = torch.tensor([[0, 9, 7, 12, 5, 6, 2], [0, 5, 11, 2, 1, 1, 1]])
+MASK = (IDS != 1).long()
+
+
+def hidden_states(folder: Path) -> tuple[torch.Tensor, ...]:
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    with torch.inference_mode():
+        return model(IDS, attention_mask=MASK, output_hidden_states=True).hidden_states  # type: ignore[no-any-return]
+
+
+def test_a_roberta_learns_the_hidden_states_of_the_mpnet_it_was_made_of(
+    mpnet: Path, text_files: list[str], tmp_path: Path
+) -> None:
+    start, out = tmp_path / "start", tmp_path / "out"
+    convert(ConvertOptions(source=str(mpnet), out=start, to_roberta=True))
+    given = {"--data": text_files[0], "--base": start, "--teacher": mpnet, "--out": out, "--max-steps": 60}
+    given |= {"--max-length": 32, "--per-device-train-batch-size": 16, "--learning-rate": 1e-3, "--eval-steps": 60}
+    ended = run_command("align", *(one for option in given.items() for one in option), "--use-cpu")
+    assert ended.exit_code == 0, ended.output
+    theirs = hidden_states(mpnet)
+    before, after = (float(distance(hidden_states(folder), theirs, MASK)) for folder in (start, out))
+    assert after < 0.7 * before
+    record = json.loads((out / "training.json").read_text())
+    assert record["stage"] == "align"
+    assert record["log"][-1]["eval_loss"] > 0
+
+
+def test_padding_does_not_count() -> None:
+    ours, theirs = torch.zeros(2, 7, 4), torch.where(MASK.unsqueeze(-1) == 1, 2.0, 99.0).expand(2, 7, 4)
+    assert float(distance([ours, ours], [theirs, ours], MASK)) == pytest.approx(2.0)
+
+
+def test_models_that_cannot_be_compared_are_refused(
+    mpnet: Path, base: Path, text_files: list[str], tmp_path: Path
+) -> None:
+    given = BRIEFLY | {"data": text_files, "base": str(base), "out": tmp_path / "out"}
+    with pytest.raises(ModelBuildError, match="has another vocabulary than the base"):
+        align(AlignOptions(**given, teacher=str(mpnet)))
+    shorter, model = tmp_path / "shorter", AutoModelForSequenceClassification.from_pretrained(mpnet)
+    keep_layers(model, [0, 1])
+    model.save_pretrained(shorter)
+    read_tokenizer(mpnet).save_pretrained(shorter)
+    with pytest.raises(ModelBuildError, match="is 32 wide with 3 layers, the base 32 wide with 2 layers"):
+        align(AlignOptions(**given | {"base": str(shorter)}, teacher=str(mpnet)))

@@ -17,9 +17,10 @@ from local.events import Delivery, deliver, encoded, event_callback, signed, sqs
 from local.lambda_context import LocalContext
 from local.members import Identity
 from local.workspace import Workspace
+from toxicity_bot.credentials import Credentials
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import ModuleType
 
     import pytest
@@ -123,6 +124,12 @@ class Bot(Room):
         for module in (self.receiver, self.worker):
             self.patch.setattr(module, "settings", replace(module.settings, **settings))
         self.worker.judge_for.cache_clear()
+
+    def read_stored_secret(self, clock: Callable[[], float]) -> None:
+        """Let both functions read their secrets from the store, by this clock."""
+        self.set(secret_id="bot/slack", signing_secrets=(), bot_token="")
+        for function in (self.receiver, self.worker):
+            self.patch.setattr(function, "credentials", Credentials(function.settings, clock))
 
     # Slack's side.
 

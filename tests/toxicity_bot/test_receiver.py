@@ -198,10 +198,8 @@ class TestRotation:
     @pytest.fixture(autouse=True)
     def _bot_with_stored_secret(self, bot: Bot) -> None:
         self.bot = bot
-        bot.set(secret_id="bot/slack", signing_secrets=(), bot_token="")
         self.store(FIRST)
-        for function in (bot.receiver, bot.worker):
-            bot.patch.setattr(function, "credentials", Credentials(function.settings, lambda: self.now))
+        bot.read_stored_secret(lambda: self.now)
 
     def store(self, *signing_secrets: str) -> None:
         self.bot.store({"signing_secrets": signing_secrets, "bot_token": self.bot.slack.workspace.token})

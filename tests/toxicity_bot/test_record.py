@@ -35,7 +35,7 @@ PLANTED: dict[str, Callable[[Bot], object]] = {
 def test_a_canary_is_found(place: str, bot: Bot) -> None:
     assert bot.record.leaks() == []
     PLANTED[place](bot)
-    assert len(bot.record.leaks()) == 1
+    assert len(set(bot.record.leaks())) == 1, "the same leak may be there twice: clients retry"
     bot.record.clear()
 
 

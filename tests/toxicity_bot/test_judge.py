@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from toxicity_bot.classifier import Classifier
 
 PRAISE = "Thanks a lot, the fix works and the release is out."
+INSULTING = {"type": "section", "text": {"type": "mrkdwn", "text": INSULT}}
 
 # How many texts of each kind the embedded model calls toxic, as measured. Another processor may tip one of them.
 SLICES = {
@@ -86,29 +87,27 @@ def fail(_: object) -> None:
     raise AssertionError("the model was asked in vain")
 
 
+@pytest.mark.failure(36)
 @pytest.mark.parametrize(
-    ("text", "outcome", "words"),
+    ("message", "outcome", "words"),
     [
-        (INSULT, "toxic", "*Likely toxic*"),
-        (PRAISE, "fine", "*Probably fine*"),
-        (":tada: <https://example.com>", "cannot_judge", "no words in it"),
-        ("Ich komme heute leider etwas sp\u00e4ter ins B\u00fcro.", "cannot_judge", "in German"),
+        ({"text": INSULT}, "toxic", "*Likely toxic*"),
+        ({"text": PRAISE}, "fine", "*Probably fine*"),
+        ({"text": "Weekly report", "by": "U0DEPLOYBOT", "blocks": [INSULTING]}, "toxic", "*Likely toxic*"),
+        ({"text": ":tada: <https://example.com>"}, "cannot_judge", "no words in it"),
+        ({"text": "Ich komme heute leider etwas sp\u00e4ter ins B\u00fcro."}, "cannot_judge", "in German"),
     ],
 )
-def test_a_message_gets_one_verdict_in_its_thread(text: str, outcome: str, words: str, room: Judging) -> None:
-    message = room.say(text)
-    assert room.judge(message) == outcome
+def test_a_message_gets_one_verdict_in_its_thread(
+    message: dict[str, Any], outcome: str, words: str, room: Judging
+) -> None:
+    written = room.say(**message)
+    assert room.judge(written) == outcome
     (post,) = room.verdicts()
     assert words in post["text"]
-    assert post["thread_ts"] == message["ts"]
+    assert post["thread_ts"] == written["ts"]
     payload = post["metadata"]["event_payload"]
-    assert (payload["key"], payload["outcome"]) == (f"T0LOCAL/C0GENERAL/{message['ts']}/", outcome)
-
-
-@pytest.mark.failure(36)
-def test_words_in_blocks_are_judged(room: Judging) -> None:
-    block = {"type": "section", "text": {"type": "mrkdwn", "text": INSULT}}
-    assert room.judge(room.say("Weekly report", by="U0DEPLOYBOT", blocks=[block])) == "toxic"
+    assert (payload["key"], payload["outcome"]) == (f"T0LOCAL/C0GENERAL/{written['ts']}/", outcome)
 
 
 @pytest.mark.failure(42)
@@ -214,20 +213,13 @@ def test_a_message_deleted_before_the_fetch_ends_quietly(reply_to: str, room: Ju
 
 
 @pytest.mark.failure(26)
-def test_a_message_deleted_before_the_post_ends_quietly(room: Judging) -> None:
-    message = room.say()
-    room.slack.faults.add("chat.postMessage", Call(lambda: room.slack.workspace.delete(GENERAL, message["ts"])))
-    assert room.judge(message) == "message_gone"
-    assert room.slack.workspace.conversation(GENERAL) == []
-
-
-@pytest.mark.failure(26)
-def test_a_verdict_posted_outside_its_deleted_thread_is_deleted_by_a_later_try(room: Judging) -> None:
+@pytest.mark.parametrize("failed_deletions", [0, 2])
+def test_a_verdict_posted_outside_its_deleted_thread_is_deleted(failed_deletions: int, room: Judging) -> None:
     message, other = room.say(), room.say(PRAISE)
     assert room.judge(other) == "fine"
     room.slack.faults.add("chat.postMessage", Call(lambda: room.slack.workspace.delete(GENERAL, message["ts"])))
-    room.slack.faults.add("chat.delete", Reset(), times=2)
-    for _ in range(2):
+    room.slack.faults.add("chat.delete", Reset(), times=failed_deletions)
+    for _ in range(failed_deletions):
         with pytest.raises(SlackUnavailableError):
             room.judge(message)
     assert room.judge(message) == "message_gone"
@@ -343,21 +335,16 @@ def test_a_job_handled_twice_at_once_makes_one_verdict(room: Judging) -> None:
 
 
 @pytest.mark.failure(35)
-def test_an_ephemeral_verdict_is_also_recorded_in_the_ledger(room: Judging) -> None:
+def test_reply_to_reactor_answers_each_person_once_and_is_kept_in_the_ledger_only(room: Judging) -> None:
     parent = room.say(PRAISE)
     reply = room.say(thread_ts=parent["ts"])
-    assert [room.judge(message, REPLY_TO="reactor") for message in (parent, reply)] == ["fine", "toxic"]
+    reactions = [(parent, GRACE), (parent, ADA), (parent, GRACE), (reply, GRACE)]
+    outcomes = [room.judge(message, by=reactor, REPLY_TO="reactor") for message, reactor in reactions]
+    assert outcomes == ["fine", "fine", "fine", "toxic"]
     shown = [(one["channel"], one["user"], one["thread_ts"]) for one in room.slack.workspace.ephemerals]
-    assert shown == [(GENERAL, GRACE, None), (GENERAL, GRACE, parent["ts"])]
+    assert shown == [(GENERAL, GRACE, None), (GENERAL, ADA, None), (GENERAL, GRACE, parent["ts"])]
     assert room.verdicts() == []
-    assert {json.loads(row["data"]["S"])["outcome"] for row in room.rows()} == {"fine", "toxic"}
-
-
-def test_reply_to_reactor_answers_each_person_once(room: Judging) -> None:
-    message = room.say()
-    for reactor in (GRACE, ADA, GRACE):
-        room.judge(message, by=reactor, REPLY_TO="reactor")
-    assert [one["user"] for one in room.slack.workspace.ephemerals] == [GRACE, ADA]
+    assert sorted(json.loads(row["data"]["S"])["outcome"] for row in room.rows()) == ["fine", "fine", "toxic"]
 
 
 def test_reply_to_a_channel_links_there_and_quotes_nothing(room: Judging) -> None:

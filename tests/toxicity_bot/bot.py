@@ -51,12 +51,17 @@ def workspace() -> Workspace:
     return made
 
 
+def rows(aws: EmbeddedAws) -> list[dict[str, Any]]:
+    """Return the rows of the ledger."""
+    items: list[dict[str, Any]] = aws.client("dynamodb").scan(TableName=aws.table)["Items"]
+    return items
+
+
 def end_claims(aws: EmbeddedAws) -> None:
     """End the lease of every claim in the ledger, as if its invocation had ended."""
-    dynamodb = aws.client("dynamodb")
-    for row in dynamodb.scan(TableName=aws.table)["Items"]:
+    for row in rows(aws):
         if row["status"]["S"] == "INPROGRESS":
-            dynamodb.put_item(TableName=aws.table, Item=row | {"in_progress_expiration": {"N": "0"}})
+            aws.client("dynamodb").put_item(TableName=aws.table, Item=row | {"in_progress_expiration": {"N": "0"}})
 
 
 def imported_anew(module: str, patch: pytest.MonkeyPatch, **environ: str) -> Any:
@@ -92,9 +97,7 @@ class Room:
         return [one["text"] for one in conversation if "metadata" not in one]
 
     def rows(self) -> list[dict[str, Any]]:
-        """The rows of the ledger."""
-        rows: list[dict[str, Any]] = self.aws.client("dynamodb").scan(TableName=self.aws.table)["Items"]
-        return rows
+        return rows(self.aws)
 
     def end_claims(self) -> None:
         end_claims(self.aws)

@@ -98,9 +98,7 @@ def fail(_: object) -> None:
         ({"text": "Ich komme heute leider etwas sp\u00e4ter ins B\u00fcro."}, "cannot_judge", "in German"),
     ],
 )
-def test_a_message_gets_one_verdict_in_its_thread(
-    message: dict[str, Any], outcome: str, words: str, room: Judging
-) -> None:
+def test_a_message_is_judged_in_its_thread(message: dict[str, Any], outcome: str, words: str, room: Judging) -> None:
     written = room.say(**message)
     assert room.judge(written) == outcome
     (post,) = room.verdicts()
@@ -126,9 +124,7 @@ def test_hard_texts_are_judged_as_measured_and_the_verdict_is_a_likelihood(name:
 @pytest.mark.parametrize(
     "text", [":tada:", "<https://example.com/you-idiot>", "<@U0ADA>", "100 %", "&amp;nbsp; &amp;shy;"]
 )
-def test_a_message_without_words_never_reaches_the_model(
-    text: str, room: Judging, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_text_without_words_never_reaches_the_model(text: str, room: Judging, monkeypatch: pytest.MonkeyPatch) -> None:
     for method in ("assess", "words"):
         monkeypatch.setattr(room.classifier, method, fail)
     assert room.judge(room.say(text)) == "cannot_judge"
@@ -155,9 +151,7 @@ def test_thresholds_in_the_settings_override_the_models_and_toxic_words_are_quot
     assert any(f"\u201c{word}\u201d" in post["text"] for word in ("stupid", "idiot")) == quotes, post["text"]
 
 
-def test_a_toxic_verdict_quotes_the_emoji_and_not_its_name_and_a_fine_one_weighs_no_words(
-    room: Judging, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_toxic_emoji_are_quoted_and_fine_words_never_weighed(room: Judging, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room.classifier, "words", lambda _: ("finger", "garbage", "middle", "elsewhere"))
     room.judge(room.say("you write garbage :middle_finger:"), TOXIC_THRESHOLD="0")
     (post,) = room.verdicts()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local.lambda_context import LocalContext
-from tests.toxicity_bot.bot import end_claims
+from tests.toxicity_bot.bot import end_claims, rows
 from toxicity_bot.errors import ClaimedError, LedgerError, MessageGoneError, SlackError, SlackUnavailableError
 from toxicity_bot.ledger import KEPT_SECONDS, Ledger, Outcome, message_key
 
@@ -21,11 +21,6 @@ if TYPE_CHECKING:
 KEY = message_key("T0LOCAL", "C0GENERAL", "1731000000.000100", "")
 
 Once = Callable[..., Outcome]
-
-
-def rows(aws: EmbeddedAws) -> list[dict[str, dict[str, str]]]:
-    items: list[dict[str, dict[str, str]]] = aws.client("dynamodb").scan(TableName=aws.table)["Items"]
-    return items
 
 
 class Work:

@@ -41,12 +41,6 @@ merci for the review, @user!
 
 
 @pytest.mark.failure(40)
-@pytest.mark.parametrize("line", WORKPLACE_ENGLISH)
-def test_english_as_typed_at_work_is_never_foreign(line: str) -> None:
-    assert foreign_language(line) is None
-
-
-@pytest.mark.failure(40)
 @pytest.mark.parametrize(
     ("code", "line"),
     [
@@ -84,9 +78,11 @@ def test_a_word_in_another_script_is_never_english(line: str) -> None:
     assert foreign_language(line) not in (None, "en")
 
 
+@pytest.mark.failure(40)
 @pytest.mark.parametrize(
     "line",
     [
+        *WORKPLACE_ENGLISH,
         # English in look-alike letters; the last one says: you are bad.
         "\u0443\u043eu \u0430r\u0435 \u0430 st\u0443p\u0456d p\u0456ec\u0435 of tr\u0430sh",
         "\uff59\uff4f\uff55 \uff41\uff52\uff45 \uff53\uff54\uff55\uff50\uff49\uff44 \uff54\uff52\uff41\uff53\uff48",
@@ -96,5 +92,5 @@ def test_a_word_in_another_script_is_never_english(line: str) -> None:
         *("", "   ", ":tada:", "https://example.com", "@user", "1234567890123456", "?!", "danke"),
     ],
 )
-def test_english_in_disguise_and_text_without_words_are_not_foreign(line: str) -> None:
+def test_english_as_typed_at_work_or_in_disguise_and_text_without_words_are_not_foreign(line: str) -> None:
     assert foreign_language(line) is None

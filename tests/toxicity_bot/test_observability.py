@@ -62,9 +62,7 @@ def test_frames_hold_places_and_no_texts() -> None:
 @pytest.mark.parametrize(
     "name", ["slack_sdk.web.client", "botocore.endpoint", "urllib3.connectionpool", "aws_lambda_powertools.utilities"]
 )
-def test_libraries_that_log_requests_stay_quiet_when_the_root_logger_is_at_debug(
-    name: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_libraries_that_log_requests_stay_quiet_at_debug(name: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         assert logging.getLogger("anything.else").isEnabledFor(logging.DEBUG)
         assert not logging.getLogger(name).isEnabledFor(logging.ERROR)

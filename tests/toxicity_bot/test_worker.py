@@ -55,45 +55,40 @@ def test_jobs_wait_while_no_worker_can_start(bot: Bot, tmp_path: Path) -> None:
 # Jobs that Slack, the ledger or the secret store postpones.
 
 
-@pytest.mark.failure(30, 31)
-@pytest.mark.parametrize("method", ["conversations.history", "conversations.replies", "chat.postMessage"])
-def test_a_rate_limited_job_sleeps_in_the_queue_for_retry_after(method: str, bot: Bot) -> None:
+@pytest.mark.failure(30, 31, 32)
+@pytest.mark.parametrize(
+    ("method", "fault", "asked"),
+    [
+        *((method, RateLimited("77"), 77)
+          for method in ("conversations.history", "conversations.replies", "chat.postMessage")),
+        *(("conversations.history", fault, 0)
+          for fault in (HtmlError(502), HtmlError(504), Reset(), ErrorBody("internal_error", 500))),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_job_that_slack_delays_sleeps_longer_with_each_try(method: str, fault: Fault, asked: int, bot: Bot) -> None:
     message = bot.say()
-    bot.slack.faults.add(method, RateLimited("77"))
-    bot.react(message)
-    assert bot.work() == 0
-    (seconds,) = bot.slept()
-    assert 77 + 1 <= seconds <= 77 + 2, "a jitter keeps jobs from all coming back at once"
-    assert ("JobPostponed", "RateLimitedError") in bot.record.counted()
-    assert [line["seconds"] for line in bot.record.lines() if line.get("message") == "job postponed"] == [seconds]
-    assert len(bot.slack.calls_of(method)) == 1, "the function itself does not wait and retry"
-    assert bot.work() == 0
-    bot.wake()
-    assert bot.work() == 1
-    assert bot.outcomes(message) == ["toxic"]
-
-
-@pytest.mark.failure(32)
-@pytest.mark.parametrize("fault", [HtmlError(502), HtmlError(504), Reset(), ErrorBody("internal_error", 500)], ids=str)
-def test_trouble_at_slack_delays_the_verdict_more_with_each_try(fault: Fault, bot: Bot) -> None:
-    message = bot.say()
-    bot.slack.faults.add("conversations.history", fault, times=4)
+    bot.slack.faults.add(method, fault, times=4)
     bot.react(message)
     for _ in range(4):
         assert bot.work() == 0
+        assert bot.work() == 0, "the job sleeps in the queue"
         bot.wake()
+    assert len(bot.slack.calls_of(method)) == 4, "the function itself does not wait and retry"
     assert bot.work() == 1
     assert bot.outcomes(message) == ["toxic"]
     slept = bot.slept()
     assert len(slept) == 4
-    assert all(2**tries / 2 <= seconds <= 2**tries for tries, seconds in enumerate(slept, start=1)), slept
+    # Half of the delay is random, so that jobs do not all come back at once.
+    assert all(2**tries / 2 <= seconds - asked <= 2**tries for tries, seconds in enumerate(slept, start=1)), slept
+    assert [line["seconds"] for line in bot.record.lines() if line.get("message") == "job postponed"] == slept
+    postponed = ("JobPostponed", "RateLimitedError" if asked else "SlackUnavailableError")
+    assert bot.record.counted().count(postponed) == 4
 
 
 @pytest.mark.failure(33)
 @pytest.mark.parametrize(("posted", "end"), [(True, "found"), (False, "toxic")])
-def test_after_a_gateway_timeout_the_job_waits_until_the_post_is_there_or_never_will_be(
-    posted: bool, end: str, bot: Bot
-) -> None:
+def test_after_a_gateway_timeout_a_job_waits_for_its_post(posted: bool, end: str, bot: Bot) -> None:
     message = bot.say()
     bot.slack.faults.add("chat.postMessage", HtmlError(504, before_work=not posted))
     bot.react(message)

@@ -10,7 +10,7 @@ import importlib
 import json
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from local.events import Delivery, deliver, encoded, event_callback, signed, sqs_event
@@ -73,11 +73,12 @@ def imported_anew(module: str, patch: pytest.MonkeyPatch, **environ: str) -> Any
         return importlib.import_module(f"toxicity_bot.{module}")
 
 
+@dataclass
 class Room:
     """Writes in the local Slack, and reads what people there and the ledger's owner see."""
 
-    def __init__(self, slack: SlackServer, aws: EmbeddedAws) -> None:
-        self.slack, self.aws = slack, aws
+    slack: SlackServer
+    aws: EmbeddedAws
 
     def say(self, text: str = INSULT, *, by: str = ADA, channel: str = GENERAL, **fields: Any) -> Message:
         return self.slack.workspace.post(channel, by, text, **fields)
@@ -103,24 +104,20 @@ class Room:
         end_claims(self.aws)
 
 
+@dataclass
 class Bot(Room):
     """Drives the bot and reads its effects. `asleep` holds the queue messages of jobs that the worker postponed."""
 
-    def __init__(
-        self,
-        receiver: ModuleType,
-        worker: ModuleType,
-        aws: EmbeddedAws,
-        slack: SlackServer,
-        record: Record,
-        patch: pytest.MonkeyPatch,
-        url: str,
-    ) -> None:
-        super().__init__(slack, aws)
-        self.receiver, self.worker = receiver, worker
-        self.record, self.patch, self.url = record, patch, url
-        self.asleep: list[Message] = []
-        self._sqs = aws.client("sqs")
+    receiver: ModuleType
+    worker: ModuleType
+    record: Record
+    patch: pytest.MonkeyPatch
+    url: str
+    asleep: list[Message] = field(default_factory=list)
+
+    @property
+    def _sqs(self) -> Any:
+        return self.aws.client("sqs")
 
     def set(self, **settings: Any) -> None:
         """Run both functions with other settings, as after a new deployment."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,11 +24,11 @@ KEY = message_key("T0LOCAL", "C0GENERAL", "1731000000.000100", "")
 Once = Callable[..., Outcome]
 
 
+@dataclass
 class Work:
     """Counts how often it is done; its outcomes differ."""
 
-    def __init__(self) -> None:
-        self.runs = 0
+    runs: int = 0
 
     def __call__(self) -> Outcome:
         self.runs += 1

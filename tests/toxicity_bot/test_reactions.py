@@ -39,10 +39,7 @@ def judged(found: Job | str) -> str:
         ([{"enterprise_id": None, "team_id": "T0LOCAL", "is_enterprise_install": False}], "T0LOCAL"),
         ([{"enterprise_id": "E0GRID", "team_id": "T0ONE", "is_enterprise_install": False}], "T0ONE"),
         ([{"enterprise_id": "E0GRID", "team_id": None, "is_enterprise_install": True}], "E0GRID"),
-        ([{"team_id": "../canary"}], "T0LOCAL"),
-        ([], "T0LOCAL"),
-        ([None], "T0LOCAL"),
-        (None, "T0LOCAL"),
+        *((other, "T0LOCAL") for other in ([{"team_id": "../canary"}], [], [None], None)),
     ],
 )
 def test_a_job_has_the_ids_of_its_event_and_of_its_installation(authorizations: Any, installation: str) -> None:

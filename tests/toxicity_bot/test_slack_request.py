@@ -70,11 +70,19 @@ def test_a_correctly_signed_old_or_future_request_is_refused_with_its_offset(age
 
 
 @pytest.mark.failure(7, 12)
-@pytest.mark.parametrize("secrets", [[], ["new", "old"]])
-@pytest.mark.parametrize(("body", "late"), [(BODY, 0), (BODY, 1000), (b"[" * 100_000, 0)])
-def test_a_signature_is_checked_before_age_and_body(secrets: list[str], body: bytes, late: int) -> None:
+@pytest.mark.parametrize("secrets", [[], ["new", "old"], [SECRET]])
+@pytest.mark.parametrize("late", [0, 1000])
+@pytest.mark.parametrize(
+    "event",
+    [
+        *(request(body, secret="forger") for body in (BODY, b"[" * 100_000)),
+        *(request() | {"body": changed.decode()} for changed in (BODY + b" ", BODY[:-1], BODY.replace(b"T1", b"T2"))),
+    ],
+    ids=range(5),
+)
+def test_a_signature_is_checked_before_age_and_body(event: dict[str, Any], late: int, secrets: list[str]) -> None:
     with pytest.raises(RefusedRequestError, match="401: bad_signature"):
-        slack_request.read(request(body, secret="forger"), secrets, NOW + late)
+        slack_request.read(event, secrets, NOW + late)
 
 
 @pytest.mark.failure(7)
@@ -91,12 +99,6 @@ def test_every_secret_is_compared_whichever_signed(signer: str, monkeypatch: pyt
     with suppress(RefusedRequestError) if signer == "forger" else nullcontext():
         assert slack_request.read(request(secret=signer), ["first", "second"], NOW) == PAYLOAD
     assert len(compared) == 2
-
-
-@pytest.mark.failure(7)
-@pytest.mark.parametrize("changed", [BODY + b" ", BODY[:-1], BODY.replace(b"T1", b"T2")])
-def test_a_body_changed_after_signing_is_refused(changed: bytes) -> None:
-    assert refusal(request() | {"body": changed.decode()}) == (401, "bad_signature")
 
 
 @pytest.mark.failure(9)

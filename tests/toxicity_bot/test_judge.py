@@ -10,7 +10,7 @@ import pytest
 
 from local.faults import Call, ErrorBody, Reset
 from local.lambda_context import LocalContext
-from tests.toxicity_bot.bot import ADA, EMOJI, GENERAL, GRACE, INSULT, OWN, PRIVATE, RANDOM, Room
+from tests.toxicity_bot.bot import ADA, DEPLOYBOT, EMOJI, GENERAL, GRACE, INSULT, OWN, PRIVATE, RANDOM, Room
 from toxicity_bot import slack_messages
 from toxicity_bot.errors import ClaimedError, SlackUnavailableError
 from toxicity_bot.jobs import Job
@@ -88,17 +88,17 @@ def fail(_: object) -> None:
     raise AssertionError("the model was asked in vain")
 
 
-@pytest.mark.failure(36)
 @pytest.mark.parametrize(
     ("message", "outcome", "words"),
     [
         ({"text": INSULT}, "toxic", "*Likely toxic*"),
         ({"text": PRAISE}, "fine", "*Probably fine*"),
-        ({"text": "Weekly report", "by": "U0DEPLOYBOT", "blocks": [INSULTING]}, "toxic", "*Likely toxic*"),
+        pytest.param({"text": "Weekly report", "by": DEPLOYBOT, "blocks": [INSULTING]}, "toxic", "*Likely toxic*",
+                     marks=pytest.mark.failure(36)),
         ({"text": ":tada: <https://example.com>"}, "cannot_judge", "no words in it"),
         ({"text": "Ich komme heute leider etwas sp\u00e4ter ins B\u00fcro."}, "cannot_judge", "in German"),
     ],
-)
+)  # fmt: skip
 def test_a_message_is_judged_in_its_thread(message: dict[str, Any], outcome: str, words: str, room: Judging) -> None:
     written = room.say(**message)
     assert room.judge(written) == outcome

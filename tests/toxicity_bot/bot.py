@@ -10,16 +10,17 @@ import importlib
 import json
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from local.events import Delivery, deliver, encoded, event_callback, signed, sqs_event
 from local.lambda_context import LocalContext
 from local.members import Identity
 from local.workspace import Workspace
+from toxicity_bot.credentials import Credentials
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import ModuleType
 
     import pytest
@@ -50,12 +51,17 @@ def workspace() -> Workspace:
     return made
 
 
+def rows(aws: EmbeddedAws) -> list[dict[str, Any]]:
+    """Return the rows of the ledger."""
+    items: list[dict[str, Any]] = aws.client("dynamodb").scan(TableName=aws.table)["Items"]
+    return items
+
+
 def end_claims(aws: EmbeddedAws) -> None:
     """End the lease of every claim in the ledger, as if its invocation had ended."""
-    dynamodb = aws.client("dynamodb")
-    for row in dynamodb.scan(TableName=aws.table)["Items"]:
+    for row in rows(aws):
         if row["status"]["S"] == "INPROGRESS":
-            dynamodb.put_item(TableName=aws.table, Item=row | {"in_progress_expiration": {"N": "0"}})
+            aws.client("dynamodb").put_item(TableName=aws.table, Item=row | {"in_progress_expiration": {"N": "0"}})
 
 
 def imported_anew(module: str, patch: pytest.MonkeyPatch, **environ: str) -> Any:
@@ -67,11 +73,12 @@ def imported_anew(module: str, patch: pytest.MonkeyPatch, **environ: str) -> Any
         return importlib.import_module(f"toxicity_bot.{module}")
 
 
+@dataclass
 class Room:
     """Writes in the local Slack, and reads what people there and the ledger's owner see."""
 
-    def __init__(self, slack: SlackServer, aws: EmbeddedAws) -> None:
-        self.slack, self.aws = slack, aws
+    slack: SlackServer
+    aws: EmbeddedAws
 
     def say(self, text: str = INSULT, *, by: str = ADA, channel: str = GENERAL, **fields: Any) -> Message:
         return self.slack.workspace.post(channel, by, text, **fields)
@@ -91,38 +98,38 @@ class Room:
         return [one["text"] for one in conversation if "metadata" not in one]
 
     def rows(self) -> list[dict[str, Any]]:
-        """The rows of the ledger."""
-        rows: list[dict[str, Any]] = self.aws.client("dynamodb").scan(TableName=self.aws.table)["Items"]
-        return rows
+        return rows(self.aws)
 
     def end_claims(self) -> None:
         end_claims(self.aws)
 
 
+@dataclass
 class Bot(Room):
     """Drives the bot and reads its effects. `asleep` holds the queue messages of jobs that the worker postponed."""
 
-    def __init__(
-        self,
-        receiver: ModuleType,
-        worker: ModuleType,
-        aws: EmbeddedAws,
-        slack: SlackServer,
-        record: Record,
-        patch: pytest.MonkeyPatch,
-        url: str,
-    ) -> None:
-        super().__init__(slack, aws)
-        self.receiver, self.worker = receiver, worker
-        self.record, self.patch, self.url = record, patch, url
-        self.asleep: list[Message] = []
-        self._sqs = aws.client("sqs")
+    receiver: ModuleType
+    worker: ModuleType
+    record: Record
+    patch: pytest.MonkeyPatch
+    url: str
+    asleep: list[Message] = field(default_factory=list)
+
+    @property
+    def _sqs(self) -> Any:
+        return self.aws.client("sqs")
 
     def set(self, **settings: Any) -> None:
         """Run both functions with other settings, as after a new deployment."""
         for module in (self.receiver, self.worker):
             self.patch.setattr(module, "settings", replace(module.settings, **settings))
         self.worker.judge_for.cache_clear()
+
+    def read_stored_secret(self, clock: Callable[[], float]) -> None:
+        """Let both functions read their secrets from the store, by this clock."""
+        self.set(secret_id="bot/slack", signing_secrets=(), bot_token="")
+        for function in (self.receiver, self.worker):
+            self.patch.setattr(function, "credentials", Credentials(function.settings, clock))
 
     # Slack's side.
 

@@ -95,7 +95,7 @@ def bot(
     monkeypatch.setattr(Gateway, "receiver", receiver, raising=False)
     worker.judge_for.cache_clear()
     record.requests.clear()
-    yield Bot(receiver, worker, aws, slack, record, monkeypatch, _gateway)
+    yield Bot(slack, aws, receiver, worker, record, monkeypatch, _gateway)
     worker.judge_for.cache_clear()
 
 

@@ -151,9 +151,7 @@ def test_scores_do_not_depend_on_graph_optimizations(tmp_path: Path) -> None:
          "scores a reference text"),
     ],
 )  # fmt: skip
-def test_a_model_that_differs_from_its_model_json_is_refused(
-    changes: dict[str, Any], reason: str, tmp_path: Path
-) -> None:
+def test_a_model_unlike_its_model_json_is_refused(changes: dict[str, Any], reason: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=reason):
         Classifier(changed_model(tmp_path, **changes))
 

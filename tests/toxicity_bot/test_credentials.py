@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import socket
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 ID = "test/slack"
 
 
+@dataclass
 class Clock:
     """Seconds that pass when a test says so."""
 
-    def __init__(self) -> None:
-        self.now = 1000.0
+    now: float = 1000.0
 
     def __call__(self) -> float:
         return self.now
@@ -51,14 +52,6 @@ def test_secrets_in_the_environment_are_used_without_secrets_manager() -> None:
     assert credentials.refresh() is False
 
 
-def test_the_secret_is_read_on_first_use_and_kept(store: Callable[[Any], None]) -> None:
-    credentials = stored()
-    store({"signing_secrets": ["new", "old"], "bot_token": "xoxb-1", "comment": "unknown fields are fine"})
-    assert (credentials.signing_secrets, credentials.bot_token) == (("new", "old"), "xoxb-1")
-    store({"signing_secrets": ["newer"], "bot_token": "xoxb-2"})
-    assert (credentials.signing_secrets, credentials.bot_token) == (("new", "old"), "xoxb-1")
-
-
 def test_an_installation_without_its_own_token_uses_the_default_token(store: Callable[[Any], None]) -> None:
     store({"signing_secrets": ["a"], "bot_token": "xoxb-all", "bot_tokens": {"T0ONE": "xoxb-1", "E0GRID": "xoxb-2"}})
     credentials = stored()
@@ -66,17 +59,18 @@ def test_an_installation_without_its_own_token_uses_the_default_token(store: Cal
     assert given == {"T0ONE": "xoxb-1", "E0GRID": "xoxb-2", "T0OTHER": "xoxb-all", "": "xoxb-all"}
 
 
-def test_a_rotated_secret_is_found_once_a_minute_has_passed(store: Callable[[Any], None]) -> None:
+def test_the_secret_is_read_at_its_first_use_and_again_after_a_minute(store: Callable[[Any], None]) -> None:
     clock = Clock()
     credentials = stored(clock)
-    store({"signing_secrets": ["a"], "bot_token": "xoxb-1"})
-    assert credentials.bot_token == "xoxb-1"
-    store({"signing_secrets": ["a"], "bot_token": "xoxb-2"})
+    store({"signing_secrets": ["new", "old"], "bot_token": "xoxb-1", "comment": "unknown fields are fine"})
+    assert (credentials.signing_secrets, credentials.bot_token) == (("new", "old"), "xoxb-1")
+    store({"signing_secrets": ["newer"], "bot_token": "xoxb-2"})
+    assert (credentials.signing_secrets, credentials.bot_token) == (("new", "old"), "xoxb-1")
 
     clock.now += SECONDS_BETWEEN_READS - 1
     assert (credentials.refresh(), credentials.bot_token) == (False, "xoxb-1")
     clock.now += 1
-    assert (credentials.refresh(), credentials.bot_token) == (True, "xoxb-2")
+    assert (credentials.refresh(), credentials.bot_token, credentials.signing_secrets) == (True, "xoxb-2", ("newer",))
     clock.now += SECONDS_BETWEEN_READS
     assert (credentials.refresh(), credentials.bot_token) == (False, "xoxb-2"), "nothing had changed"
     clock.now += SECONDS_BETWEEN_READS
@@ -122,11 +116,16 @@ def test_the_public_placeholder_is_refused(store: Callable[[Any], None], signing
         _ = stored().signing_secrets
 
 
-def test_a_missing_secret_raises_an_error_with_the_code_of_aws(aws: EmbeddedAws) -> None:
-    with pytest.raises(SecretStoreError) as failure:
+@pytest.mark.parametrize("code", ["ResourceNotFoundException", "EndpointConnectionError"])
+def test_a_missing_secret_or_store_raises_the_code_of_aws(
+    code: str, aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if code == "EndpointConnectionError":
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
+    with pytest.raises(SecretStoreError, match="SLACK_SECRET_ID") as failure:
         _ = stored().bot_token
-    assert failure.value.code == "ResourceNotFoundException"
-    assert "SLACK_SECRET_ID" in str(failure.value)
+    assert failure.value.code == code
 
 
 def test_after_a_failure_the_store_is_not_read_for_two_seconds(store: Callable[[Any], None]) -> None:
@@ -140,11 +139,3 @@ def test_after_a_failure_the_store_is_not_read_for_two_seconds(store: Callable[[
         _ = credentials.bot_token
     clock.now += SECONDS_AFTER_FAILURE
     assert credentials.bot_token == "xoxb-1"
-
-
-def test_an_unreachable_store_raises_an_error_with_the_cause(aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
-    with pytest.raises(SecretStoreError) as failure:
-        _ = stored().bot_token
-    assert failure.value.code == "EndpointConnectionError"

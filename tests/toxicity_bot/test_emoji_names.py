@@ -29,7 +29,7 @@ from toxicity_bot.message_text import fold, has_words
         ("\U0001f171itch :b:itch", "Bitch Bitch"),
         ("\U0001f178\U0001f173\U0001f178\U0001f17e\U0001f183", "IDIOT"),
         ("s\U0001f525t\U0001f525u\U0001f525p\U0001f525i\U0001f525d you", "stupid you"),
-        ("I \u2764\ufe0f u", "I heart u"),
+        ("I :heart: \u2764\ufe0f u", "I heart u"),
         # An address is one, whatever it looks like.
         ("https://x.y/ok:on:idiot \u2713", "http \u2713"),
         ("https://example.com/\U0001f525you see", "http see"),

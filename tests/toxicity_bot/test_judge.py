@@ -3,13 +3,14 @@ from __future__ import annotations
 import json
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from local.faults import Call, ErrorBody, Reset
 from local.lambda_context import LocalContext
-from tests.toxicity_bot.bot import ADA, EMOJI, GENERAL, GRACE, INSULT, OWN, PRIVATE, RANDOM, Room
+from tests.toxicity_bot.bot import ADA, DEPLOYBOT, EMOJI, GENERAL, GRACE, INSULT, OWN, PRIVATE, RANDOM, Room
 from toxicity_bot import slack_messages
 from toxicity_bot.errors import ClaimedError, SlackUnavailableError
 from toxicity_bot.jobs import Job
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from toxicity_bot.classifier import Classifier
 
 PRAISE = "Thanks a lot, the fix works and the release is out."
+INSULTING = {"type": "section", "text": {"type": "mrkdwn", "text": INSULT}}
 
 # How many texts of each kind the embedded model calls toxic, as measured. Another processor may tip one of them.
 SLICES = {
@@ -58,12 +60,12 @@ SLICES = {
 }  # fmt: skip
 
 
+@dataclass
 class Judging(Room):
     """Judges messages without a queue, each in a new invocation."""
 
-    def __init__(self, slack: SlackServer, aws: EmbeddedAws, classifier: Classifier, ledger: Ledger) -> None:
-        super().__init__(slack, aws)
-        self.classifier, self.ledger = classifier, ledger
+    classifier: Classifier
+    ledger: Ledger
 
     def judge(
         self, message: Message, channel: str = GENERAL, *, by: str = GRACE, at: int = 1731000000, **environ: str
@@ -87,28 +89,24 @@ def fail(_: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "outcome", "words"),
+    ("message", "outcome", "words"),
     [
-        (INSULT, "toxic", "*Likely toxic*"),
-        (PRAISE, "fine", "*Probably fine*"),
-        (":tada: <https://example.com>", "cannot_judge", "no words in it"),
-        ("Ich komme heute leider etwas sp\u00e4ter ins B\u00fcro.", "cannot_judge", "in German"),
+        ({"text": INSULT}, "toxic", "*Likely toxic*"),
+        ({"text": PRAISE}, "fine", "*Probably fine*"),
+        pytest.param({"text": "Weekly report", "by": DEPLOYBOT, "blocks": [INSULTING]}, "toxic", "*Likely toxic*",
+                     marks=pytest.mark.failure(36)),
+        ({"text": ":tada: <https://example.com>"}, "cannot_judge", "no words in it"),
+        ({"text": "Ich komme heute leider etwas sp\u00e4ter ins B\u00fcro."}, "cannot_judge", "in German"),
     ],
-)
-def test_a_message_gets_one_verdict_in_its_thread(text: str, outcome: str, words: str, room: Judging) -> None:
-    message = room.say(text)
-    assert room.judge(message) == outcome
+)  # fmt: skip
+def test_a_message_is_judged_in_its_thread(message: dict[str, Any], outcome: str, words: str, room: Judging) -> None:
+    written = room.say(**message)
+    assert room.judge(written) == outcome
     (post,) = room.verdicts()
     assert words in post["text"]
-    assert post["thread_ts"] == message["ts"]
+    assert post["thread_ts"] == written["ts"]
     payload = post["metadata"]["event_payload"]
-    assert (payload["key"], payload["outcome"]) == (f"T0LOCAL/C0GENERAL/{message['ts']}/", outcome)
-
-
-@pytest.mark.failure(36)
-def test_words_in_blocks_are_judged(room: Judging) -> None:
-    block = {"type": "section", "text": {"type": "mrkdwn", "text": INSULT}}
-    assert room.judge(room.say("Weekly report", by="U0DEPLOYBOT", blocks=[block])) == "toxic"
+    assert (payload["key"], payload["outcome"]) == (f"T0LOCAL/C0GENERAL/{written['ts']}/", outcome)
 
 
 @pytest.mark.failure(42)
@@ -127,9 +125,7 @@ def test_hard_texts_are_judged_as_measured_and_the_verdict_is_a_likelihood(name:
 @pytest.mark.parametrize(
     "text", [":tada:", "<https://example.com/you-idiot>", "<@U0ADA>", "100 %", "&amp;nbsp; &amp;shy;"]
 )
-def test_a_message_without_words_never_reaches_the_model(
-    text: str, room: Judging, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_text_without_words_never_reaches_the_model(text: str, room: Judging, monkeypatch: pytest.MonkeyPatch) -> None:
     for method in ("assess", "words"):
         monkeypatch.setattr(room.classifier, method, fail)
     assert room.judge(room.say(text)) == "cannot_judge"
@@ -156,9 +152,7 @@ def test_thresholds_in_the_settings_override_the_models_and_toxic_words_are_quot
     assert any(f"\u201c{word}\u201d" in post["text"] for word in ("stupid", "idiot")) == quotes, post["text"]
 
 
-def test_a_toxic_verdict_quotes_the_emoji_and_not_its_name_and_a_fine_one_weighs_no_words(
-    room: Judging, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_toxic_emoji_are_quoted_and_fine_words_never_weighed(room: Judging, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room.classifier, "words", lambda _: ("finger", "garbage", "middle", "elsewhere"))
     room.judge(room.say("you write garbage :middle_finger:"), TOXIC_THRESHOLD="0")
     (post,) = room.verdicts()
@@ -214,20 +208,13 @@ def test_a_message_deleted_before_the_fetch_ends_quietly(reply_to: str, room: Ju
 
 
 @pytest.mark.failure(26)
-def test_a_message_deleted_before_the_post_ends_quietly(room: Judging) -> None:
-    message = room.say()
-    room.slack.faults.add("chat.postMessage", Call(lambda: room.slack.workspace.delete(GENERAL, message["ts"])))
-    assert room.judge(message) == "message_gone"
-    assert room.slack.workspace.conversation(GENERAL) == []
-
-
-@pytest.mark.failure(26)
-def test_a_verdict_posted_outside_its_deleted_thread_is_deleted_by_a_later_try(room: Judging) -> None:
+@pytest.mark.parametrize("failed_deletions", [0, 2])
+def test_a_verdict_posted_outside_its_deleted_thread_is_deleted(failed_deletions: int, room: Judging) -> None:
     message, other = room.say(), room.say(PRAISE)
     assert room.judge(other) == "fine"
     room.slack.faults.add("chat.postMessage", Call(lambda: room.slack.workspace.delete(GENERAL, message["ts"])))
-    room.slack.faults.add("chat.delete", Reset(), times=2)
-    for _ in range(2):
+    room.slack.faults.add("chat.delete", Reset(), times=failed_deletions)
+    for _ in range(failed_deletions):
         with pytest.raises(SlackUnavailableError):
             room.judge(message)
     assert room.judge(message) == "message_gone"
@@ -295,21 +282,6 @@ def test_a_restricted_channel_ends_the_job(code: str, room: Judging) -> None:
 
 
 @pytest.mark.failure(33)
-@pytest.mark.parametrize(("posted", "outcome"), [(True, "found"), (False, "toxic")])
-@pytest.mark.parametrize(("reply_to", "channel"), [("thread", GENERAL), (PRIVATE, PRIVATE)])
-def test_a_post_without_an_answer_is_looked_for_before_it_is_repeated(
-    reply_to: str, channel: str, posted: bool, outcome: str, room: Judging
-) -> None:
-    message = room.say()
-    room.slack.faults.add("chat.postMessage", Reset(before_work=not posted))
-    with pytest.raises(SlackUnavailableError):
-        room.judge(message, REPLY_TO=reply_to)
-    room.end_claims()
-    assert room.judge(message, REPLY_TO=reply_to) == outcome
-    assert len(room.verdicts(channel)) == 1
-
-
-@pytest.mark.failure(33)
 def test_a_post_that_appears_after_its_timeout_is_found(room: Judging, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slack_messages, "TIMEOUT_SECONDS", 0.3)
     message = room.say()
@@ -343,21 +315,16 @@ def test_a_job_handled_twice_at_once_makes_one_verdict(room: Judging) -> None:
 
 
 @pytest.mark.failure(35)
-def test_an_ephemeral_verdict_is_also_recorded_in_the_ledger(room: Judging) -> None:
+def test_reply_to_reactor_answers_each_person_once_and_is_kept_in_the_ledger_only(room: Judging) -> None:
     parent = room.say(PRAISE)
     reply = room.say(thread_ts=parent["ts"])
-    assert [room.judge(message, REPLY_TO="reactor") for message in (parent, reply)] == ["fine", "toxic"]
+    reactions = [(parent, GRACE), (parent, ADA), (parent, GRACE), (reply, GRACE)]
+    outcomes = [room.judge(message, by=reactor, REPLY_TO="reactor") for message, reactor in reactions]
+    assert outcomes == ["fine", "fine", "fine", "toxic"]
     shown = [(one["channel"], one["user"], one["thread_ts"]) for one in room.slack.workspace.ephemerals]
-    assert shown == [(GENERAL, GRACE, None), (GENERAL, GRACE, parent["ts"])]
+    assert shown == [(GENERAL, GRACE, None), (GENERAL, ADA, None), (GENERAL, GRACE, parent["ts"])]
     assert room.verdicts() == []
-    assert {json.loads(row["data"]["S"])["outcome"] for row in room.rows()} == {"fine", "toxic"}
-
-
-def test_reply_to_reactor_answers_each_person_once(room: Judging) -> None:
-    message = room.say()
-    for reactor in (GRACE, ADA, GRACE):
-        room.judge(message, by=reactor, REPLY_TO="reactor")
-    assert [one["user"] for one in room.slack.workspace.ephemerals] == [GRACE, ADA]
+    assert sorted(json.loads(row["data"]["S"])["outcome"] for row in room.rows()) == ["fine", "fine", "toxic"]
 
 
 def test_reply_to_a_channel_links_there_and_quotes_nothing(room: Judging) -> None:

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
 from local.lambda_context import LocalContext
-from tests.toxicity_bot.bot import end_claims
+from tests.toxicity_bot.bot import end_claims, rows
 from toxicity_bot.errors import ClaimedError, LedgerError, MessageGoneError, SlackError, SlackUnavailableError
 from toxicity_bot.ledger import KEPT_SECONDS, Ledger, Outcome, message_key
 
@@ -23,16 +24,11 @@ KEY = message_key("T0LOCAL", "C0GENERAL", "1731000000.000100", "")
 Once = Callable[..., Outcome]
 
 
-def rows(aws: EmbeddedAws) -> list[dict[str, dict[str, str]]]:
-    items: list[dict[str, dict[str, str]]] = aws.client("dynamodb").scan(TableName=aws.table)["Items"]
-    return items
-
-
+@dataclass
 class Work:
     """Counts how often it is done; its outcomes differ."""
 
-    def __init__(self) -> None:
-        self.runs = 0
+    runs: int = 0
 
     def __call__(self) -> Outcome:
         self.runs += 1

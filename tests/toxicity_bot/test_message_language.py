@@ -4,46 +4,17 @@ import pytest
 
 from toxicity_bot.message_language import foreign_language
 
+# Messages, separated by bars.
 WORKPLACE_ENGLISH = """
-lgtm, shipping it
-can someone pls restart prod-db-2
-brb, standup in 5
-wtf is this PR doing on main
-nvm, fixed it myself
-ok cool thx
-the CI is red again ffs
-ping me when u merge
-who broke staging??
-PTO next week, back on Monday
-gonna grab lunch, anyone in?
-k8s pod keeps crashlooping
-ETA for the hotfix?
-pls review my diff asap
-lol that's a feature not a bug
-any update on JIRA-1234?
-rebase pls
-sgtm, let's sync tmrw
-deploy failed, rolling back
-nice one mate
-IMO we should just drop that table
-wfh today, kid is sick
-oncall got paged at 3am again
-tl;dr we ship friday
-idk man ask Priya
-Hamza, Giulia and J\u00fcrgen are ooo
-ur code is garbage lol
-shut up you idiot
-docker compose up hangs forever
-yaml indentation strikes again
-no me gusta lol
-merci for the review, @user!
-""".strip().splitlines()
-
-
-@pytest.mark.failure(40)
-@pytest.mark.parametrize("line", WORKPLACE_ENGLISH)
-def test_english_as_typed_at_work_is_never_foreign(line: str) -> None:
-    assert foreign_language(line) is None
+lgtm, shipping it | can someone pls restart prod-db-2 | brb, standup in 5 | wtf is this PR doing on main |
+nvm, fixed it myself | ok cool thx | the CI is red again ffs | ping me when u merge | who broke staging?? |
+PTO next week, back on Monday | gonna grab lunch, anyone in? | k8s pod keeps crashlooping | ETA for the hotfix? |
+pls review my diff asap | lol that's a feature not a bug | any update on JIRA-1234? | rebase pls |
+sgtm, let's sync tmrw | deploy failed, rolling back | nice one mate | IMO we should just drop that table |
+wfh today, kid is sick | oncall got paged at 3am again | tl;dr we ship friday | idk man ask Priya |
+Hamza, Giulia and J\u00fcrgen are ooo | ur code is garbage lol | shut up you idiot | docker compose up hangs forever |
+yaml indentation strikes again | no me gusta lol | merci for the review, @user!
+"""
 
 
 @pytest.mark.failure(40)
@@ -84,9 +55,11 @@ def test_a_word_in_another_script_is_never_english(line: str) -> None:
     assert foreign_language(line) not in (None, "en")
 
 
+@pytest.mark.failure(40)
 @pytest.mark.parametrize(
     "line",
     [
+        *(message.strip() for message in WORKPLACE_ENGLISH.split("|")),
         # English in look-alike letters; the last one says: you are bad.
         "\u0443\u043eu \u0430r\u0435 \u0430 st\u0443p\u0456d p\u0456ec\u0435 of tr\u0430sh",
         "\uff59\uff4f\uff55 \uff41\uff52\uff45 \uff53\uff54\uff55\uff50\uff49\uff44 \uff54\uff52\uff41\uff53\uff48",
@@ -96,5 +69,5 @@ def test_a_word_in_another_script_is_never_english(line: str) -> None:
         *("", "   ", ":tada:", "https://example.com", "@user", "1234567890123456", "?!", "danke"),
     ],
 )
-def test_english_in_disguise_and_text_without_words_are_not_foreign(line: str) -> None:
+def test_english_as_typed_at_work_or_in_disguise_and_text_without_words_are_not_foreign(line: str) -> None:
     assert foreign_language(line) is None

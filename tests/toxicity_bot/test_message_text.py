@@ -21,8 +21,16 @@ def rich_text(*elements: Element) -> list[dict[str, Any]]:
     return [{"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": list(elements)}]}]
 
 
-def section(words: str, kind: str = "mrkdwn") -> dict[str, Any]:
-    return {"type": "section", "text": {"type": kind, "text": words}}
+def plain_text(words: str) -> Element:
+    return {"type": "plain_text", "text": words}
+
+
+def section(words: str) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": words}}
+
+
+def button(words: str) -> Element:
+    return {"type": "button", "text": plain_text(words)}
 
 
 @pytest.mark.parametrize(
@@ -47,9 +55,7 @@ def section(words: str, kind: str = "mrkdwn") -> dict[str, Any]:
          "https://example.com/a"),
     ],
 )  # fmt: skip
-def test_the_words_of_text_blocks_and_attachments_are_each_read_once(
-    words: str, more: dict[str, Any], read: str
-) -> None:
+def test_words_in_several_parts_of_a_message_are_read_once(words: str, more: dict[str, Any], read: str) -> None:
     assert from_message({"text": words} | more) == read
 
 
@@ -80,24 +86,19 @@ def test_every_element_of_rich_text_is_read(element: Element, read: str) -> None
         ({"type": "rich_text", "elements": [{"type": "rich_text_list", "elements": [
             {"type": "rich_text_section", "elements": [text(words)]} for words in ("one", "two")]}]}, "one two"),
         (section("mrkdwn with <https://example.com|a link>"), "mrkdwn with a link"),
-        (section("plain *stays*", "plain_text"), "plain *stays*"),
-        ({"type": "section", "fields": [{"type": "mrkdwn", "text": "left"}, {"type": "plain_text", "text": "right"}]},
-         "left right"),
-        ({"type": "header", "text": {"type": "plain_text", "text": "a header"}}, "a header"),
+        ({"type": "section", "text": plain_text("plain *stays*")}, "plain *stays*"),
+        ({"type": "section", "fields": [{"type": "mrkdwn", "text": "left"}, plain_text("right")]}, "left right"),
+        (section("left") | {"accessory": button("press")}, "left press"),
+        ({"type": "header", "text": plain_text("a header")}, "a header"),
         ({"type": "context", "elements": [{"type": "mrkdwn", "text": "small print"}]}, "small print"),
         ({"type": "markdown", "text": "**strong** words"}, "strong words"),
         ({"type": "image", "image_url": "https://example.com/x.png", "alt_text": "a picture of you",
-          "title": {"type": "plain_text", "text": "its title"}}, "a picture of you its title"),
-        ({"type": "video", "title": {"type": "plain_text", "text": "a film"},
-          "description": {"type": "plain_text", "text": "what it tells"}, "alt_text": "in short"},
-         "in short a film what it tells"),
-        ({"type": "actions", "elements": [{"type": "button", "text": {"type": "plain_text", "text": "press"}}]},
-         "press"),
-        ({"type": "input", "label": {"type": "plain_text", "text": "a label"},
-          "element": {"type": "plain_text_input", "placeholder": {"type": "plain_text", "text": "type here"}}},
-         "a label type here"),
-        ({"type": "section", "text": {"type": "mrkdwn", "text": "left"},
-          "accessory": {"type": "button", "text": {"type": "plain_text", "text": "press"}}}, "left press"),
+          "title": plain_text("its title")}, "a picture of you its title"),
+        ({"type": "video", "title": plain_text("a film"), "description": plain_text("what it tells"),
+          "alt_text": "in short"}, "in short a film what it tells"),
+        ({"type": "actions", "elements": [button("press")]}, "press"),
+        ({"type": "input", "label": plain_text("a label"),
+          "element": {"type": "plain_text_input", "placeholder": plain_text("type here")}}, "a label type here"),
         ({"type": "table", "rows": [[{"type": "raw_text", "text": "a cell"},
                                      {"type": "rich_text", "elements": rich_text(text("another"))[0]["elements"]}]]},
          "a cell another"),
@@ -192,11 +193,7 @@ def test_escaped_text_decodes_to_itself_and_has_no_angle_brackets(words: str) ->
         ("see https://example.com/a?b=c now and www.example.com", "see http now and http"),
         ("thanks @ada.l and @grace", "thanks @user and @user"),
         ("mail ada@example.com", "mail ada@example.com"),
-        ("well done :tada:", "well done tada"),
-        (":no_such_emoji_here:", ":no_such_emoji_here:"),
-        ("I :heart: \u2764\ufe0f you", "I heart you"),
         ("  many \n\t spaces\u00a0here ", "many spaces here"),
-        ("\U0001f44d\U0001f3fd", "thumbsup"),
     ],
 )
 def test_text_is_folded_to_the_letters_that_a_reader_sees(written: str, folded: str) -> None:
@@ -205,6 +202,7 @@ def test_text_is_folded_to_the_letters_that_a_reader_sees(written: str, folded: 
 
 @given(
     st.text()
+    | st.text(alphabet="5a$@1!dioth .-*|")
     | st.lists(st.sampled_from([*"ah@:./&;#38 ", "\uff06", "\u200b", "\u0430", "\u04bb", "amp;", "www", "ttps"])).map(
         "".join
     )

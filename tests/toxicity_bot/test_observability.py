@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import json
 import logging
 import sys
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from toxicity_bot.observability import NAMESPACE, count, frames, logger, measure
+from toxicity_bot.observability import NAMESPACE, count, logger, measure
 
 
 def test_a_count_and_a_measurement_are_lines_in_the_embedded_metric_format(capsys: pytest.CaptureFixture[str]) -> None:
@@ -23,13 +22,6 @@ def test_a_count_and_a_measurement_are_lines_in_the_embedded_metric_format(capsy
     assert metrics["Namespace"] == NAMESPACE
     assert metrics["Dimensions"] == [["reason"]]
     assert metrics["Metrics"] == [{"Name": "RequestRefused", "Unit": "Count"}]
-
-
-def test_a_log_line_is_json_with_its_fields(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logger.registered_handler, "stream", log := io.StringIO())
-    logger.warning("job postponed", extra={"seconds": 7})
-    line = json.loads(log.getvalue())
-    assert (line["level"], line["message"], line["seconds"]) == ("WARNING", "job postponed", 7)
 
 
 def test_a_full_disk_for_logs_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,24 +39,10 @@ def test_a_full_disk_for_logs_raises_nothing(monkeypatch: pytest.MonkeyPatch) ->
             full.close()
 
 
-def test_frames_hold_places_and_no_texts() -> None:
-    def fail() -> None:
-        raise ValueError("canary")
-
-    try:
-        fail()
-    except ValueError as error:
-        found = frames(error)
-    assert found[-1].endswith(" fail")
-    assert "canary" not in "".join(found)
-
-
 @pytest.mark.parametrize(
     "name", ["slack_sdk.web.client", "botocore.endpoint", "urllib3.connectionpool", "aws_lambda_powertools.utilities"]
 )
-def test_libraries_that_log_requests_stay_quiet_when_the_root_logger_is_at_debug(
-    name: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_libraries_that_log_requests_stay_quiet_at_debug(name: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         assert logging.getLogger("anything.else").isEnabledFor(logging.DEBUG)
         assert not logging.getLogger(name).isEnabledFor(logging.ERROR)

@@ -35,14 +35,12 @@ PLANTED: dict[str, Callable[[Bot], object]] = {
 def test_a_canary_is_found(place: str, bot: Bot) -> None:
     assert bot.record.leaks() == []
     PLANTED[place](bot)
-    assert len(bot.record.leaks()) == 1
+    assert len(set(bot.record.leaks())) == 1, "the same leak may be there twice: clients retry"
     bot.record.clear()
 
 
 @pytest.mark.failure(52, 57)
-def test_a_canary_in_the_log_file_of_a_process_and_a_call_to_another_host_are_found(
-    record: Record, tmp_path: Path
-) -> None:
+def test_a_canary_in_a_log_file_and_a_call_to_another_host_are_found(record: Record, tmp_path: Path) -> None:
     record.watch(log := tmp_path / "worker.log")
     log.write_text(f"KeyError: '{CANARY}'", encoding="utf-8")
     assert len(record.leaks()) == 1

@@ -2,70 +2,41 @@ from __future__ import annotations
 
 from dataclasses import FrozenInstanceError
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from toxicity_bot.errors import SettingError
 from toxicity_bot.settings import DEFAULTS, Secret, Settings, Thresholds
 
+# Each variable: its field, the field's default, a value that somebody may set, and what is read from it.
+VARIABLES: dict[str, tuple[str, Any, str, Any]] = {
+    "SLACK_SECRET_ID": ("secret_id", "", "prod/slack", "prod/slack"),
+    "SLACK_SIGNING_SECRET": ("signing_secrets", (), "new, old", (Secret("new"), Secret("old"))),
+    "SLACK_BOT_TOKEN": ("bot_token", Secret(""), " xoxb-1 ", Secret("xoxb-1")),
+    "SLACK_API_URL": ("api_url", "https://slack.com/api/", "http://127.0.0.1:8090/api", "http://127.0.0.1:8090/api/"),
+    "JOBS_QUEUE_URL": ("jobs_queue_url", "", "https://sqs/jobs", "https://sqs/jobs"),
+    "LEDGER_TABLE": ("ledger_table", "", "verdicts", "verdicts"),
+    "MODEL_DIR": ("model_dir", Path("/opt/model"), "model", Path("model")),
+    "TRIGGER_EMOJI": (
+        "trigger_emoji", ("biohazard_sign",), ":rotating_light:, biohazard_sign", ("rotating_light", "biohazard_sign")
+    ),
+    "TOXIC_THRESHOLD": ("toxic_threshold", None, "0.8", 0.8),
+    "MAYBE_TOXIC_THRESHOLD": ("maybe_toxic_threshold", None, "0.4", 0.4),
+    "REPLY_TO": ("reply_to", "thread", "C0MODERATION", "C0MODERATION"),
+    "IGNORED_REACTORS": ("ignored_reactors", frozenset(), "U1,U2", frozenset({"U1", "U2"})),
+    "JUDGE_AFTER_REMOVAL": ("judge_after_removal", True, "No", False),
+    "REPLY_IN_SHARED_CHANNELS": ("reply_in_shared_channels", False, "yes", True),
+    "MAX_EVENT_AGE_HOURS": ("max_event_age", 6 * 3600, "0.5", 1800),
+}  # fmt: skip
 
-def test_an_empty_environment_gives_the_defaults() -> None:
-    settings = Settings.from_environ({})
-    assert settings == Settings(
-        secret_id="",
-        signing_secrets=(),
-        bot_token=Secret(""),
-        api_url="https://slack.com/api/",
-        jobs_queue_url="",
-        ledger_table="",
-        model_dir=Path("/opt/model"),
-        trigger_emoji=("biohazard_sign",),
-        toxic_threshold=None,
-        maybe_toxic_threshold=None,
-        reply_to="thread",
-        ignored_reactors=frozenset(),
-        judge_after_removal=True,
-        reply_in_shared_channels=False,
-        max_event_age=6 * 3600,
-    )
 
-
-def test_every_variable_is_read() -> None:
-    environ = {
-        "SLACK_SECRET_ID": "prod/slack",
-        "SLACK_SIGNING_SECRET": "new, old",
-        "SLACK_BOT_TOKEN": " xoxb-1 ",
-        "SLACK_API_URL": "http://127.0.0.1:8090/api",
-        "JOBS_QUEUE_URL": "https://sqs/jobs",
-        "LEDGER_TABLE": "verdicts",
-        "MODEL_DIR": "model",
-        "TRIGGER_EMOJI": ":rotating_light:, biohazard_sign",
-        "TOXIC_THRESHOLD": "0.8",
-        "MAYBE_TOXIC_THRESHOLD": "0.4",
-        "REPLY_TO": "C0MODERATION",
-        "IGNORED_REACTORS": "U1,U2",
-        "JUDGE_AFTER_REMOVAL": "No",
-        "REPLY_IN_SHARED_CHANNELS": "yes",
-        "MAX_EVENT_AGE_HOURS": "0.5",
-    }
-    assert environ.keys() == DEFAULTS.keys(), "a variable is missing in this test"
-    assert Settings.from_environ(environ) == Settings(
-        secret_id="prod/slack",
-        signing_secrets=(Secret("new"), Secret("old")),
-        bot_token=Secret("xoxb-1"),
-        api_url="http://127.0.0.1:8090/api/",
-        jobs_queue_url="https://sqs/jobs",
-        ledger_table="verdicts",
-        model_dir=Path("model"),
-        trigger_emoji=("rotating_light", "biohazard_sign"),
-        toxic_threshold=0.8,
-        maybe_toxic_threshold=0.4,
-        reply_to="C0MODERATION",
-        ignored_reactors=frozenset({"U1", "U2"}),
-        judge_after_removal=False,
-        reply_in_shared_channels=True,
-        max_event_age=1800,
-    )
+def test_every_variable_is_read_and_has_a_default() -> None:
+    assert VARIABLES.keys() == DEFAULTS.keys(), "a variable is missing in this test"
+    rows = VARIABLES.values()
+    assert Settings.from_environ({}) == Settings(**{field: default for field, default, _, _ in rows})
+    environ = {name: value for name, (_, _, value, _) in VARIABLES.items()}
+    assert Settings.from_environ(environ) == Settings(**{field: read for field, _, _, read in rows})
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local.faults import ErrorBody, Fault, HtmlError, RateLimited, Reply, Reset
+from local.faults import ErrorBody, Fault, HtmlError, RateLimited, Replaced, Reply, Reset
 from toxicity_bot import slack_messages
 from toxicity_bot.errors import (
     ChannelRestrictedError,
@@ -22,23 +22,13 @@ from toxicity_bot.errors import (
 from toxicity_bot.slack_messages import EVENT_TYPE, SlackMessages
 
 if TYPE_CHECKING:
-    import threading
-
     from local.slack_server import SlackServer
     from local.workspace import Message as Raw
 
 GENERAL = "C0GENERAL"
 KEY = "T0LOCAL/C0GENERAL/1731000000.000100/"
 
-
-@dataclass(frozen=True)
-class Answer(Fault):
-    """Answers with `reply` and does no work."""
-
-    reply: Reply
-
-    def before(self, _closing: threading.Event) -> Reply:
-        return self.reply
+FailedFetch = Callable[[Fault], SlackError]
 
 
 @pytest.fixture
@@ -50,12 +40,17 @@ def write(slack: SlackServer, text: str = "Good morning.", user: str = "U0ADA", 
     return slack.workspace.post(GENERAL, user, text, **more)
 
 
-def failed_fetch(slack: SlackServer, messages: SlackMessages, fault: Fault) -> SlackError:
-    """Return the error of a fetch that meets the fault."""
-    slack.faults.add("conversations.history", fault)
-    with pytest.raises(SlackError) as failure:
-        messages.fetch(GENERAL, "1731000000.000100")
-    return failure.value
+@pytest.fixture
+def failed_fetch(slack: SlackServer, messages: SlackMessages) -> FailedFetch:
+    """Return the error of a fetch that meets a fault."""
+
+    def error(fault: Fault) -> SlackError:
+        slack.faults.add("conversations.history", fault)
+        with pytest.raises(SlackError) as failure:
+            messages.fetch(GENERAL, "1731000000.000100")
+        return failure.value
+
+    return error
 
 
 # Fetching.
@@ -70,12 +65,10 @@ def test_a_message_is_fetched_by_its_ts(slack: SlackServer, messages: SlackMessa
     assert found.raw["text"] == "You are late."
 
 
-def test_a_neighbour_and_the_tombstone_of_a_deleted_thread_root_are_not_the_message(
-    slack: SlackServer, messages: SlackMessages
-) -> None:
+def test_a_neighbour_or_a_tombstone_is_not_the_message(slack: SlackServer, messages: SlackMessages) -> None:
     parent = write(slack)
     for method in ("conversations.history", "conversations.replies"):
-        slack.faults.add(method, Answer(Reply.of({"ok": True, "messages": [parent]})))
+        slack.faults.add(method, Replaced(Reply.of({"ok": True, "messages": [parent]})))
     with pytest.raises(MessageGoneError):
         messages.fetch(GENERAL, "1731000000.000100")
     assert slack.faults.left() == 0
@@ -94,9 +87,7 @@ def test_the_bot_recognizes_its_own_messages(slack: SlackServer, messages: Slack
     assert len(slack.calls_of("auth.test")) == 1, "who the bot is does not change"
 
 
-def test_a_reaction_counts_under_each_of_its_names_until_it_is_removed(
-    slack: SlackServer, messages: SlackMessages
-) -> None:
+def test_a_reaction_counts_under_each_name_until_removed(slack: SlackServer, messages: SlackMessages) -> None:
     message = messages.fetch(GENERAL, write(slack)["ts"])
     assert not messages.still_reacted(message, ["thumbsup"])
     slack.workspace.react(GENERAL, message.ts, "U0GRACE", "+1::skin-tone-2")
@@ -123,20 +114,15 @@ def test_a_verdict_is_found_by_its_key_at_the_end_of_a_thread(
     assert messages.find_verdict(GENERAL, root, "a third", since=root) is None
 
 
-@pytest.mark.parametrize(
-    ("user", "metadata"),
-    [
-        ("U0DEPLOYBOT", {"event_type": EVENT_TYPE, "event_payload": {"key": KEY}}),
-        ("U0ADA", {"event_type": EVENT_TYPE, "event_payload": {"key": KEY}}),
-        ("U0TOXICITY", {"event_type": "task_created", "event_payload": {"key": KEY}}),
-        ("U0TOXICITY", {"event_type": EVENT_TYPE, "event_payload": {}}),
-    ],
-)
-def test_metadata_of_another_author_or_type_is_not_a_verdict(
-    user: str, metadata: dict[str, Any], slack: SlackServer, messages: SlackMessages
-) -> None:
+def test_metadata_of_another_author_or_type_is_no_verdict(slack: SlackServer, messages: SlackMessages) -> None:
     root = write(slack)["ts"]
-    write(slack, user=user, thread_ts=root, metadata=metadata)
+    for user, event_type, payload in (
+        ("U0DEPLOYBOT", EVENT_TYPE, {"key": KEY}),
+        ("U0ADA", EVENT_TYPE, {"key": KEY}),
+        ("U0TOXICITY", "task_created", {"key": KEY}),
+        ("U0TOXICITY", EVENT_TYPE, {}),
+    ):
+        write(slack, user=user, thread_ts=root, metadata={"event_type": event_type, "event_payload": payload})
     assert messages.find_verdict(GENERAL, root, KEY, since=root) is None
 
 
@@ -168,51 +154,40 @@ def test_a_post_has_its_thread_and_metadata_and_no_previews(slack: SlackServer, 
         (SlackError, "an_unknown_code"),
     ],
 )
-def test_each_error_code_of_slack_raises_its_kind_of_error(
-    kind: type[SlackError], codes: str, slack: SlackServer, messages: SlackMessages
-) -> None:
+def test_an_error_code_of_slack_raises_its_kind(kind: type[SlackError], codes: str, failed_fetch: FailedFetch) -> None:
     for code in codes.split():
-        error = failed_fetch(slack, messages, ErrorBody(code))
+        error = failed_fetch(ErrorBody(code))
         assert type(error) is kind, code
         assert (error.method, error.code) == ("conversations.history", code)
 
 
-@pytest.mark.failure(30)
-@pytest.mark.parametrize(
-    ("seconds", "headers"),
-    [(1, ["1", "0"]), (30, ["30", "-5", "soon", ""]), (900, ["900", "86400", "9" * 400])],
-)
-def test_retry_after_is_read_in_seconds_within_bounds(
-    seconds: int, headers: list[str], slack: SlackServer, messages: SlackMessages
-) -> None:
-    for header in headers:
-        error = failed_fetch(slack, messages, RateLimited(header))
-        assert isinstance(error, RateLimitedError)
-        assert error.retry_after == seconds, header
+@pytest.mark.failure(30, 31)
+def test_retry_after_is_seconds_within_bounds_or_an_http_date(failed_fetch: FailedFetch) -> None:
+    expected = {
+        **dict.fromkeys(["1", "0"], 1),
+        **dict.fromkeys(["30", "-5", "soon", ""], 30),
+        **dict.fromkeys(["900", "86400", "9" * 400], 900),
+        formatdate(time.time() + 120, usegmt=True): pytest.approx(120, abs=5),
+    }
+    errors = {header: failed_fetch(RateLimited(header)) for header in expected}
+    read = {header: error.retry_after for header, error in errors.items() if isinstance(error, RateLimitedError)}
+    assert read == expected
 
 
-@pytest.mark.failure(31)
-def test_retry_after_may_be_an_http_date(slack: SlackServer, messages: SlackMessages) -> None:
-    slack.faults.add("chat.postMessage", RateLimited(formatdate(time.time() + 120, usegmt=True)))
-    with pytest.raises(RateLimitedError) as failure:
-        messages.post(GENERAL, "The verdict.", {"key": KEY})
-    assert failure.value.retry_after == pytest.approx(120, abs=5)
-
-
-def test_an_html_page_counts_as_unavailable_and_is_not_quoted(slack: SlackServer, messages: SlackMessages) -> None:
-    errors = [failed_fetch(slack, messages, HtmlError(status)) for status in (502, 504, 404, 200)]
-    assert {type(error) for error in errors} == {SlackUnavailableError}
-    assert [str(error).removeprefix("conversations.history: http_") for error in errors] == ["502", "504", "404", "200"]
+def test_an_html_page_counts_as_unavailable_and_is_not_quoted(failed_fetch: FailedFetch) -> None:
+    errors = {status: failed_fetch(HtmlError(status)) for status in (502, 504, 404, 200)}
+    assert {type(error) for error in errors.values()} == {SlackUnavailableError}
+    assert {status: str(error) for status, error in errors.items()} == {
+        status: f"conversations.history: http_{status}" for status in errors
+    }
 
 
 @pytest.mark.parametrize("body", [b"", b"[1]", b'"text"', b"null", b'{"ok": false}', b'{"ok"', b"\xff\xfe"])
 @pytest.mark.parametrize("kind", ["application/json", "application/json; charset=no-such-charset"])
-def test_a_malformed_answer_counts_as_unavailable(
-    body: bytes, kind: str, slack: SlackServer, messages: SlackMessages
-) -> None:
+def test_a_malformed_answer_counts_as_unavailable(body: bytes, kind: str, failed_fetch: FailedFetch) -> None:
     for status in (200, 503):
-        answer = Answer(Reply(status, body, {"Content-Type": kind}))
-        assert isinstance(failed_fetch(slack, messages, answer), SlackUnavailableError)
+        answer = Replaced(Reply(status, body, {"Content-Type": kind}))
+        assert isinstance(failed_fetch(answer), SlackUnavailableError)
 
 
 def test_a_refused_connection_counts_as_unavailable() -> None:

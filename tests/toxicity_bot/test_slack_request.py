@@ -25,9 +25,11 @@ def signature(body: bytes, secret: str = SECRET, timestamp: int | str = NOW) -> 
     return "v0=" + hmac.new(secret.encode(), f"v0:{timestamp}:".encode() + body, hashlib.sha256).hexdigest()
 
 
-def request(body: bytes = BODY, secret: str = SECRET, **changes: Any) -> dict[str, Any]:
+def request(body: bytes = BODY, secret: str = SECRET, *, base64: bool = False, **changes: Any) -> dict[str, Any]:
+    """What the gateway makes of a signed request."""
     headers = {"x-slack-request-timestamp": str(NOW), "x-slack-signature": signature(body, secret)}
-    return {"headers": headers, "body": body.decode(), "isBase64Encoded": False} | changes
+    text = b64encode(body).decode() if base64 else body.decode()
+    return {"headers": headers, "body": text, "isBase64Encoded": base64} | changes
 
 
 def refusal(event: dict[str, Any], now: float = NOW) -> tuple[int, str]:
@@ -68,20 +70,24 @@ def test_a_correctly_signed_old_or_future_request_is_refused_with_its_offset(age
 
 
 @pytest.mark.failure(7, 12)
-@pytest.mark.parametrize("secrets", [[], ["new", "old"]])
-@pytest.mark.parametrize(("body", "late"), [(BODY, 0), (BODY, 1000), (b"[" * 100_000, 0)])
-def test_a_forged_signature_is_refused_before_the_age_and_the_body_are_looked_at(
-    secrets: list[str], body: bytes, late: int
-) -> None:
+@pytest.mark.parametrize("secrets", [[], ["new", "old"], [SECRET]])
+@pytest.mark.parametrize("late", [0, 1000])
+@pytest.mark.parametrize(
+    "event",
+    [
+        *(request(body, secret="forger") for body in (BODY, b"[" * 100_000)),
+        *(request() | {"body": changed.decode()} for changed in (BODY + b" ", BODY[:-1], BODY.replace(b"T1", b"T2"))),
+    ],
+    ids=range(5),
+)
+def test_a_signature_is_checked_before_age_and_body(event: dict[str, Any], late: int, secrets: list[str]) -> None:
     with pytest.raises(RefusedRequestError, match="401: bad_signature"):
-        slack_request.read(request(body, secret="forger"), secrets, NOW + late)
+        slack_request.read(event, secrets, NOW + late)
 
 
 @pytest.mark.failure(7)
 @pytest.mark.parametrize("signer", ["first", "second", "forger"])
-def test_every_secret_is_compared_in_constant_time_whichever_signed(
-    signer: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_secret_is_compared_whichever_signed(signer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[bytes] = []
     compare = hmac.compare_digest
 
@@ -93,12 +99,6 @@ def test_every_secret_is_compared_in_constant_time_whichever_signed(
     with suppress(RefusedRequestError) if signer == "forger" else nullcontext():
         assert slack_request.read(request(secret=signer), ["first", "second"], NOW) == PAYLOAD
     assert len(compared) == 2
-
-
-@pytest.mark.failure(7)
-@pytest.mark.parametrize("changed", [BODY + b" ", BODY[:-1], BODY.replace(b"T1", b"T2")])
-def test_a_body_changed_after_signing_is_refused(changed: bytes) -> None:
-    assert refusal(request() | {"body": changed.decode()}) == (401, "bad_signature")
 
 
 @pytest.mark.failure(9)
@@ -132,10 +132,9 @@ def test_hostile_headers_are_refused_like_any_bad_signature(timestamp: str | Non
 
 @pytest.mark.failure(11)
 def test_base64_is_decoded_by_its_flag_and_without_one_recognized_by_its_alphabet() -> None:
-    plain = request()
-    encoded = plain | {"body": b64encode(BODY).decode()}
-    assert refusal(encoded) == (401, "bad_signature"), "the flag takes precedence over the alphabet"
-    assert slack_request.read(encoded | {"isBase64Encoded": True}, [SECRET], NOW) == PAYLOAD
+    plain, encoded = request(), request(base64=True)
+    assert refusal(encoded | {"isBase64Encoded": False}) == (401, "bad_signature"), "the flag decides, if there is one"
+    assert slack_request.read(encoded, [SECRET], NOW) == PAYLOAD
     for event in (plain, encoded):
         del event["isBase64Encoded"]
         assert slack_request.read(event, [SECRET], NOW) == PAYLOAD
@@ -155,9 +154,7 @@ def test_broken_base64_is_refused(body: str) -> None:
     ids=lambda body: repr(body[:20]),
 )  # fmt: skip
 def test_a_signed_body_that_is_not_a_json_object_is_refused(body: bytes) -> None:
-    event = request(b"{}") | {"body": b64encode(body).decode(), "isBase64Encoded": True}
-    event["headers"]["x-slack-signature"] = signature(body)
-    assert refusal(event) == (400, "malformed")
+    assert refusal(request(body, base64=True)) == (400, "malformed")
 
 
 @pytest.mark.failure(13)
@@ -165,18 +162,15 @@ def test_a_signed_body_that_is_not_a_json_object_is_refused(body: bytes) -> None
 @pytest.mark.parametrize("size", [slack_request.MAX_BODY_BYTES + 1, 4 * slack_request.MAX_BODY_BYTES])
 def test_a_huge_body_is_refused_by_its_length_alone(size: int, base64: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     largest = {"a": "x" * (slack_request.MAX_BODY_BYTES - len('{"a": ""}'))}
-    event = request(data := json.dumps(largest).encode()) | {"isBase64Encoded": base64}
-    if base64:
-        event["body"] = b64encode(data).decode()
+    data = json.dumps(largest).encode()
     assert len(data) == slack_request.MAX_BODY_BYTES
-    assert slack_request.read(event, [SECRET], NOW) == largest
+    assert slack_request.read(request(data, base64=base64), [SECRET], NOW) == largest
 
     def hash_nothing(*_: object) -> bytes:
         raise AssertionError("the body was hashed before its size was looked at")
 
     monkeypatch.setattr(slack_request, "signature", hash_nothing)
-    body = b64encode(b"x" * size).decode() if base64 else "x" * size
-    assert refusal(request() | {"body": body, "isBase64Encoded": base64}) == (413, "too_large")
+    assert refusal(request(b"x" * size, base64=base64)) == (413, "too_large")
 
 
 VALUES = st.recursive(
@@ -200,7 +194,5 @@ def test_no_event_raises_anything_but_a_refusal(event: dict[str, Any]) -> None:
 
 @given(st.binary())
 def test_no_signed_bytes_raise_anything_but_a_refusal(body: bytes) -> None:
-    event = request(b"{}") | {"body": b64encode(body).decode(), "isBase64Encoded": True}
-    event["headers"]["x-slack-signature"] = signature(body)
     with suppress(RefusedRequestError):
-        assert slack_request.read(event, [SECRET], NOW) == json.loads(body)
+        assert slack_request.read(request(body, base64=True), [SECRET], NOW) == json.loads(body)

@@ -11,22 +11,14 @@ CHANCE = "the chance that it is toxic is"
 
 
 @pytest.mark.parametrize(
-    ("thresholds", "score", "outcome"),
+    ("thresholds", "outcomes"),
     [
-        (ONE, 0.0, "fine"),
-        (ONE, 0.4999, "fine"),
-        (ONE, 0.5, "toxic"),
-        (ONE, 1.0, "toxic"),
-        (TWO, 0.2999, "fine"),
-        (TWO, 0.3, "maybe_toxic"),
-        (TWO, 0.7999, "maybe_toxic"),
-        (TWO, 0.8, "toxic"),
+        (ONE, {0.0: "fine", 0.4999: "fine", 0.5: "toxic", 1.0: "toxic"}),
+        (TWO, {0.2999: "fine", 0.3: "maybe_toxic", 0.7999: "maybe_toxic", 0.8: "toxic"}),
     ],
 )
-def test_a_score_at_a_threshold_belongs_to_the_outcome_above_it(
-    thresholds: Thresholds, score: float, outcome: str
-) -> None:
-    assert decide(score, thresholds).outcome == outcome
+def test_a_score_at_a_threshold_has_the_outcome_above_it(thresholds: Thresholds, outcomes: dict[float, str]) -> None:
+    assert {score: decide(score, thresholds).outcome for score in outcomes} == outcomes
 
 
 @pytest.mark.parametrize(
@@ -55,9 +47,7 @@ def test_a_toxic_verdict_gives_the_chance_and_the_words_and_a_fine_one_quotes_no
     ],
     ids=str,
 )
-def test_the_threshold_is_given_where_the_chance_alone_would_mislead(
-    score: float, thresholds: Thresholds, line: str
-) -> None:
+def test_the_threshold_is_given_where_needed(score: float, thresholds: Thresholds, line: str) -> None:
     assert decide(score, thresholds).reply().splitlines()[0].split(": ", 1)[1] == line
 
 

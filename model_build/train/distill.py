@@ -133,7 +133,8 @@ def _score(name: str, toxic: Sequence[str], rows: Sequence[Row], file: Path, opt
     else:
         device = "cuda" if torch.cuda.is_available() and not options.use_cpu else "cpu"
         teacher = TorchModel(locate(name), toxic, as_teacher=True, device=device)
-        teacher.fill([row.text for row in rows], scores, options.until, progress="teacher")
+        with torch.autocast(device, torch.bfloat16, enabled=options.bf16):
+            teacher.fill([row.text for row in rows], scores, options.until, progress="teacher")
     scores.flush()
 
 

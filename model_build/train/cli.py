@@ -193,12 +193,6 @@ class ConvertOptions:
     to_roberta: Annotated[
         bool, typer.Option("--to-roberta", help="Make a RoBERTa of an MPNet, without its bias; train it afterwards.")
     ] = False
-    double_width: Annotated[
-        bool, typer.Option("--double-width", help="Make a RoBERTa classifier twice as wide; its scores stay.")
-    ] = False
-    halve_width: Annotated[
-        bool, typer.Option("--halve-width", help="Make a RoBERTa classifier half as wide; undoes --double-width.")
-    ] = False
     float16: Annotated[bool, typer.Option("--float16", help="Store the weights in 16 bits.")] = False
     max_shard_size: Annotated[str, typer.Option(help="The largest file of weights, such as 500MB.")] = "5GB"
     seed: Seed = 1
@@ -277,7 +271,7 @@ def distill(options: DistillOptions) -> bool:
 
 @_with_options(ConvertOptions)
 def convert(options: ConvertOptions) -> bool:
-    """Write a checkpoint in another form: architecture, vocabulary, width, precision or size of files."""
+    """Write a checkpoint in another form: architecture, vocabulary, precision or size of files."""
     from model_build.train import convert as stage
 
     stage.convert(options)

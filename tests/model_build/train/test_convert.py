@@ -1,4 +1,4 @@
-"""Converting a checkpoint: its width changes and its scores do not, its files get smaller, nothing is overwritten."""
+"""Converting a checkpoint: an MPNet becomes a RoBERTa, files get smaller, nothing is overwritten."""
 
 from __future__ import annotations
 
@@ -19,66 +19,13 @@ from model_build.build import build
 from model_build.errors import ModelBuildError
 from model_build.manifest import SERVED_FILES
 from model_build.train.cli import ConvertOptions
-from model_build.train.convert import convert, doubled, halved
+from model_build.train.convert import convert
 from tests.model_build.train.conftest import run_command
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.model_build.conftest import Built
-
-IDS = torch.tensor([[0, 9, 30, 77, 12, 2], [0, 5, 41, 2, 1, 1]])
-MASK = (IDS != 1).long()
-
-
-@pytest.fixture
-def narrow(base: Path) -> RobertaForSequenceClassification:
-    model = RobertaForSequenceClassification.from_pretrained(base).eval()
-    # Trained weights are larger than random ones, and their biases are not 0.
-    torch.manual_seed(5)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.1 * torch.randn_like(parameter)
-    return model
-
-
-def test_twice_the_width_has_the_same_scores(narrow: RobertaForSequenceClassification) -> None:
-    wide = doubled(narrow, seed=1).eval()
-    assert wide.config.hidden_size == 2 * narrow.config.hidden_size
-    assert wide.config.num_attention_heads == narrow.config.num_attention_heads
-    with torch.inference_mode():
-        before, after = (model(IDS, attention_mask=MASK).logits for model in (narrow, wide))
-    assert float((before[0] - before[1]).abs().max()) > 1e-3
-    assert torch.allclose(before, after, atol=1e-5)
-
-
-@pytest.mark.parametrize(("noise", "different"), [(0.0, False), (0.2, True)])
-def test_noise_lets_twins_learn_different_things(
-    narrow: RobertaForSequenceClassification, noise: float, different: bool
-) -> None:
-    wide = doubled(narrow, seed=1, noise=noise)
-    wide(IDS, attention_mask=MASK, labels=torch.tensor([0, 1])).loss.backward()
-    gradient = wide.roberta.encoder.layer[0].intermediate.dense.weight.grad
-    first, second = gradient.chunk(2)
-    assert bool((first - second).abs().max() > 1e-3 * gradient.abs().max()) is different
-
-
-def test_halving_undoes_doubling(narrow: RobertaForSequenceClassification) -> None:
-    again = halved(doubled(narrow, seed=1)).state_dict()
-    for name, tensor in narrow.state_dict().items():
-        assert torch.allclose(again[name], tensor, atol=1e-6), name
-
-
-def test_a_width_that_cannot_be_changed_is_refused(narrow: RobertaForSequenceClassification) -> None:
-    narrow.config.model_type = "camembert"
-    with pytest.raises(ModelBuildError, match="the width of a camembert cannot be changed"):
-        doubled(narrow, seed=1)
-    with pytest.raises(ModelBuildError, match="the width of a camembert cannot be changed"):
-        halved(narrow)
-    narrow.config.hidden_size, narrow.config.num_attention_heads = 6, 2
-    with pytest.raises(ModelBuildError, match="6 wide with 2 heads"):
-        halved(narrow)
-
 
 def test_files_of_a_given_size_in_sixteen_bits(base: Path, tmp_path: Path) -> None:
     small, whole = tmp_path / "small", tmp_path / "whole"
@@ -106,13 +53,13 @@ def test_a_weight_that_sixteen_bits_cannot_hold_is_named(base: Path, tmp_path: P
     assert not (tmp_path / "out").exists()
 
 
-def test_another_vocabulary_and_width_at_once(bert: Path, base: Path, tmp_path: Path) -> None:
+def test_a_bert_gets_another_vocabulary(bert: Path, base: Path, tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for out in (first, second):
-        convert(ConvertOptions(source=str(bert), out=out, tokenizer=str(base), double_width=True, seed=3))
+        convert(ConvertOptions(source=str(bert), out=out, tokenizer=str(base), seed=3))
     assert (first / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
     config = AutoConfig.from_pretrained(first)
-    assert (config.model_type, config.hidden_size) == ("roberta", 64)
+    assert (config.model_type, config.hidden_size) == ("roberta", 32)
     assert AutoTokenizer.from_pretrained(first).get_vocab() == AutoTokenizer.from_pretrained(base).get_vocab()
 
 

@@ -39,13 +39,12 @@ def test_finetune_stops_with_its_own_status_and_resumes(messages: Path, base: Pa
 
 
 def test_pretrain_convert_and_distill_one_after_the_other(messages: Path, base: Path, tmp_path: Path) -> None:
-    encoder, wide, student = (tmp_path / name for name in ("encoder", "wide", "student"))
+    encoder, small, student = (tmp_path / name for name in ("encoder", "small", "student"))
     assert run_command("pretrain", "--data", messages, "--base", base, "--out", encoder, *BRIEFLY).exit_code == 0
     assert record(encoder)["stage"] == "pretrain"
-    assert run_command("convert", encoder, "--double-width", "--out", wide).exit_code == 0
-    assert AutoConfig.from_pretrained(wide).hidden_size == 64
+    assert run_command("convert", encoder, "--float16", "--out", small).exit_code == 0
     teach = ("--teacher", "ngrams", "--distill-alpha", 0.7, "--temperature", 3, "--student-layers", "1")
-    command = ("distill", "--data", messages, "--base", wide, *teach, "--out", student, *BRIEFLY)
+    command = ("distill", "--data", messages, "--base", small, *teach, "--out", student, *BRIEFLY)
     assert run_command(*command).exit_code == 0
     assert (record(student)["student_layers"], record(student)["distill_alpha"]) == ("1", 0.7)
     assert AutoModelForSequenceClassification.from_pretrained(student).config.num_hidden_layers == 1

@@ -15,7 +15,7 @@ from local import fuzz
 
 ROOT = Path(__file__).parents[2]
 
-# Raises for an empty or missing time in a payload that is signed correctly.
+# Raises for an empty time in a payload that is signed correctly.
 PLANTED = """
 from toxicity_bot import receiver
 from toxicity_bot.receiver import settings
@@ -48,7 +48,8 @@ def test_a_planted_bug_is_found_and_the_request_kept(tmp_path: Path) -> None:
     assert found.returncode == 1, found.stdout
     assert "ZeroDivisionError" in found.stderr
     again = run("--seconds", "1", *arguments, python_path=tmp_path)
-    assert again.returncode == 1, "the kept request comes first in the next run"
+    assert again.returncode == 1, f"expected the next run to begin with the kept request: {again.stdout}"
+    assert "ZeroDivisionError" in again.stderr
 
 
 @pytest.mark.parametrize(

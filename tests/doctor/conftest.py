@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import time
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import boto3
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from local.slack_server import SlackServer
 
 SIGNING_SECRET = "local-signing-secret"
+OK, UNKNOWN = ("ok",), ("unknown",)
+Expected = Mapping[str, Sequence[str]]
+"""By subject: the mark of its finding, and words that the finding must say."""
 
 
 class Report:
@@ -46,9 +50,16 @@ class Report:
         return self.the(subject)["mark"]
 
     def told(self, subject: str) -> str:
-        """Return what a finding says, with what would mend it."""
+        """Return what a finding says, with what puts it right."""
         finding = self.the(subject)
         return f"{finding['sentence']} -> {finding['mend']}"
+
+    def expect(self, expected: Expected) -> None:
+        """Fail unless each of these subjects has one finding with its mark and its words."""
+        for subject, (mark, *words) in expected.items():
+            told = self.told(subject)
+            assert self.mark(subject) == mark, told
+            assert [word for word in words if word not in told] == [], told
 
     def subjects(self, mark: str) -> set[str]:
         return {finding["subject"] for finding in self.findings if finding["mark"] == mark}

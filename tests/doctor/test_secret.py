@@ -7,33 +7,32 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.doctor.conftest import OK, UNKNOWN
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from local.aws import EmbeddedAws
     from local.slack_server import SlackServer
-    from tests.doctor.conftest import Examine
+    from tests.doctor.conftest import Examine, Report
 
-SECRET_ID = "test/slack"
+PLACEHOLDERS = {"signing_secrets": ["replace-me"], "bot_token": "replace-me"}
 
 
 @pytest.fixture
-def secret(aws: EmbeddedAws) -> Callable[[Any], dict[str, str]]:
-    """Keep a value in Secrets Manager; return the variables of a bot that reads it there."""
+def examine_with(aws: EmbeddedAws, examine: Examine) -> Callable[..., Report]:
+    """Keep a value in Secrets Manager, and examine a bot that reads it there."""
 
-    def keep(value: Any) -> dict[str, str]:
-        aws.client("secretsmanager").create_secret(Name=SECRET_ID, SecretString=json.dumps(value))
-        return {"SLACK_SECRET_ID": SECRET_ID}
+    def call(value: Any, *arguments: str, **variables: str) -> Report:
+        aws.client("secretsmanager").create_secret(Name="test/slack", SecretString=json.dumps(value))
+        return examine(*arguments, SLACK_SECRET_ID="test/slack", **variables)
 
-    return keep
+    return call
 
 
-def test_a_secret_in_secrets_manager_is_read(
-    examine: Examine, secret: Callable[[Any], dict[str, str]], slack: SlackServer
-) -> None:
-    token = slack.workspace.token
-    variables = secret({"signing_secrets": ["canary-1", "canary-2"], "bot_token": token})
-    report = examine(**variables, SLACK_SIGNING_SECRET="", SLACK_BOT_TOKEN="")
+def test_a_secret_in_secrets_manager_is_read(examine_with: Callable[..., Report], slack: SlackServer) -> None:
+    value = {"signing_secrets": ["canary-1", "canary-2"], "bot_token": slack.workspace.token}
+    report = examine_with(value, SLACK_SIGNING_SECRET="", SLACK_BOT_TOKEN="")
     assert report.the("secret")["sentence"] == "2 signing secrets and a bot's token"
     assert report.mark("slack") == "ok"
 
@@ -41,7 +40,7 @@ def test_a_secret_in_secrets_manager_is_read(
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ({"signing_secrets": ["replace-me"], "bot_token": "replace-me"}, "placeholder still"),
+        (PLACEHOLDERS, "placeholder still"),
         ({"signing_secrets": ["canary"], "bot_token": "replace-me"}, "placeholder still"),
         ({"signing_secrets": ["canary"], "bot_token": "xoxp-canary"}, "not a bot's"),
         ({"signing_secrets": ["canary"], "bot_token": "xoxb-canary\n"}, "line ends around what was pasted: token"),
@@ -49,25 +48,17 @@ def test_a_secret_in_secrets_manager_is_read(
         ("xoxb-canary", "names a secret that is not"),
     ],
 )
-def test_a_secret_that_cannot_serve_is_told_with_the_command_that_mends_it(
-    examine: Examine, secret: Callable[[Any], dict[str, str]], value: Any, words: str
+def test_a_secret_that_cannot_be_used_is_found_and_hides_nothing_else(
+    examine_with: Callable[..., Report], value: Any, words: str
 ) -> None:
-    report = examine(**secret(value))
-    assert report.mark("secret") == "wrong"
-    assert words in report.told("secret")
-    assert "make secret" in report.the("secret")["mend"]
-    assert {"queue", "ledger", "clock"} <= report.subjects("ok"), "the rest does not need the secret"
+    examine_with(value).expect({"secret": ("wrong", words, "make secret"), "queue": OK, "ledger": OK, "clock": OK})
 
 
-def test_with_placeholders_slack_is_not_asked_who_the_bot_is(
-    examine: Examine, secret: Callable[[Any], dict[str, str]], request_url: str
-) -> None:
-    variables = secret({"signing_secrets": ["replace-me"], "bot_token": "replace-me"})
-    report = examine("--request-url", request_url, **variables)
-    assert {"slack", "scopes", "request url"} <= report.subjects("unknown")
+def test_slack_gets_no_placeholder_as_a_token(examine_with: Callable[..., Report], request_url: str) -> None:
+    report = examine_with(PLACEHOLDERS, "--request-url", request_url)
+    report.expect({"slack": UNKNOWN, "scopes": UNKNOWN, "request url": UNKNOWN})
 
 
-def test_a_missing_secret_is_told_without_its_id(examine: Examine) -> None:
+def test_a_missing_secret_is_found_and_its_id_not_shown(examine: Examine) -> None:
     report = examine(SLACK_SECRET_ID="xoxb-canary-put-into-the-wrong-variable")
-    assert report.mark("secret") == "wrong"
-    assert "does not exist" in report.told("secret")
+    report.expect({"secret": ("wrong", "does not exist")})

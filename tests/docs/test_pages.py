@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import math
 import re
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from tests import ROOT
 from tests.cloudformation import template
 from toxicity_bot import Classifier
 from toxicity_bot.settings import DEFAULTS
 
-ROOT = Path(__file__).parents[2]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 # Pages that tell people what to run. The others record what was measured, with the commands of that time.
 SUBJECTS = ("installing", "configuration", "cost", "operating", "performance", "development", "training")

@@ -6,26 +6,27 @@ beside it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.wrappers import Request, Response
 
 from doctor.functions import ALIAS
 from doctor.stack import FUNCTIONS
+from tests import ROOT
+from tests.serving import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from local.aws import EmbeddedAws
 
-ROOT = Path(__file__).parent.parent.parent
 STACK = "bot"
 SECRET_ID = "bot/slack"
 
@@ -46,33 +47,30 @@ def stack_template(
 ) -> dict[str, Any]:
     """Return a template with these functions, by logical id, and the variables of each."""
     arn_of = {name: {"Fn::GetAtt": [name, "Arn"]} for name in ("Role", "JobsQueue", "DeadLetterQueue")}
-    own = {"JOBS_QUEUE_URL": {"Ref": "JobsQueue"}, "LEDGER_TABLE": {"Ref": "LedgerTable"}}
     assumed = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    properties: dict[str, tuple[str, dict[str, Any]]] = {
+    redrive = {"deadLetterTargetArn": arn_of["DeadLetterQueue"], "maxReceiveCount": 10}
+    table = {
+        "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+    }
+    resources: dict[str, tuple[str, dict[str, Any]]] = {
         "Role": ("IAM::Role", {"AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [assumed]}}),
         "DeadLetterQueue": ("SQS::Queue", {}),
-        "JobsQueue": (
-            "SQS::Queue",
-            {
-                "VisibilityTimeout": visibility,
-                "RedrivePolicy": {"deadLetterTargetArn": arn_of["DeadLetterQueue"], "maxReceiveCount": 10},
-            },
-        ),
-        "LedgerTable": (
-            "DynamoDB::Table",
-            {
-                "BillingMode": "PAY_PER_REQUEST",
-                "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
-                "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
-            },
-        ),
+        "JobsQueue": ("SQS::Queue", {"VisibilityTimeout": visibility, "RedrivePolicy": redrive}),
+        "LedgerTable": ("DynamoDB::Table", table),
     }
     for logical_id, variables in functions.items():
-        code = {"ImageUri": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/bot:latest"}
-        sizes = {"MemorySize": 1769, "Timeout": 30}
-        environment = {"Environment": {"Variables": own | dict(variables)}}
-        image = {"PackageType": "Image", "Code": code, "Role": arn_of["Role"]}
-        properties[logical_id] = ("Lambda::Function", image | sizes | environment)
+        own = {"JOBS_QUEUE_URL": {"Ref": "JobsQueue"}, "LEDGER_TABLE": {"Ref": "LedgerTable"}, **variables}
+        properties = {
+            "PackageType": "Image",
+            "Code": {"ImageUri": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/bot:latest"},
+            "Role": arn_of["Role"],
+            "MemorySize": 1769,
+            "Timeout": 30,
+            "Environment": {"Variables": own},
+        }
+        resources[logical_id] = ("Lambda::Function", properties)
     outputs = {
         "RequestUrl": request_url,
         "SecretId": SECRET_ID,
@@ -80,7 +78,7 @@ def stack_template(
         "LedgerTableName": {"Ref": "LedgerTable"},
     }
     return {
-        "Resources": {name: {"Type": f"AWS::{kind}", "Properties": of} for name, (kind, of) in properties.items()},
+        "Resources": {name: {"Type": f"AWS::{kind}", "Properties": of} for name, (kind, of) in resources.items()},
         "Outputs": {name: {"Value": value} for name, value in outputs.items()},
     }
 
@@ -104,16 +102,15 @@ class Deployment:
             TableName=self.resources["LedgerTable"], TimeToLiveSpecification=expiry
         )
 
-    def feed_worker(self, *responses: str) -> str:
-        """Let the queue feed the worker; return the mapping's id."""
+    def feed_worker(self, responses: Sequence[str]) -> None:
+        """Let the queue feed the worker; `feed` is the event source mapping's id."""
         sqs = self.aws.client("sqs")
         attributes = sqs.get_queue_attributes(QueueUrl=self.resources["JobsQueue"], AttributeNames=["QueueArn"])
-        feed = self.functions.create_event_source_mapping(
+        self.feed: str = self.functions.create_event_source_mapping(
             EventSourceArn=attributes["Attributes"]["QueueArn"],
             FunctionName=self.resources["Worker"],
-            FunctionResponseTypes=list(responses),
-        )
-        return str(feed["UUID"])
+            FunctionResponseTypes=responses,
+        )["UUID"]
 
     def switch_off(self, logical_id: str) -> str:
         """Use a function's kill switch; return the function's name."""
@@ -122,55 +119,32 @@ class Deployment:
         return name
 
 
-class LambdaHost:
-    """Lambda's API: functions run here when they are invoked, everything else goes on to moto."""
+@contextlib.contextmanager
+def lambda_host(aws: EmbeddedAws) -> Iterator[str]:
+    """Serve Lambda's API: functions run here when they are invoked, everything else goes on to moto."""
 
-    def __init__(self, aws: EmbeddedAws) -> None:
-        handler = type("Handler", (_Handler,), {"aws": aws})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+    @Request.application
+    def answer(request: Request) -> Response:
+        # Invoke is the only POST that the doctor makes.
+        return invoke(request) if request.method == "POST" else forward(request)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+    def invoke(request: Request) -> Response:
+        name = request.path.split("/")[3]
+        configuration = aws.client("lambda").get_function_configuration(FunctionName=name)
+        environ = os.environ | configuration["Environment"]["Variables"]
+        command = [sys.executable, "-c", WORKER, request.get_data(as_text=True)]
+        run = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=True)
+        failed, result = json.loads(run.stdout.splitlines()[-1])
+        return Response(json.dumps(result), headers={"X-Amz-Function-Error": failed} if failed else {})
 
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    aws: EmbeddedAws
-
-    def do_GET(self) -> None:
-        request = urllib.request.Request(self.aws.url + self.path, headers=dict(self.headers))
+    def forward(request: Request) -> Response:
+        onward = urllib.request.Request(aws.url + request.full_path, headers=dict(request.headers))
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
-                self._answer(answer.status, dict(answer.headers), answer.read())
+            with urllib.request.urlopen(onward, timeout=5) as found:
+                return Response(found.read(), found.status)
         except urllib.error.HTTPError as error:
             with error:
-                self._answer(error.code, dict(error.headers), error.read())
+                return Response(error.read(), error.code, {"x-amzn-ErrorType": error.headers["x-amzn-ErrorType"] or ""})
 
-    def do_POST(self) -> None:
-        """Invoke: the only POST that the doctor makes here."""
-        name = self.path.split("/")[3]
-        event = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        configuration = self.aws.client("lambda").get_function_configuration(FunctionName=name)
-        environ = os.environ | configuration["Environment"]["Variables"]
-        command = [sys.executable, "-c", WORKER, event]
-        run = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=True)
-        failed, answer = json.loads(run.stdout.splitlines()[-1])
-        self._answer(200, {"X-Amz-Function-Error": failed} if failed else {}, json.dumps(answer).encode())
-
-    def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        self.send_response(status)
-        kept = {name: value for name, value in headers.items() if name.lower().startswith("x-amz")}
-        for name, value in {**kept, "Content-Length": str(len(body))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Say nothing: the requests are signed with keys."""
+    with serving(answer) as url:
+        yield url

@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests import ROOT
+from tests.doctor.conftest import OK
 
 if TYPE_CHECKING:
     from local.aws import EmbeddedAws
     from tests.doctor.conftest import Examine
 
-ROOT = Path(__file__).parent.parent.parent
 
-
-def test_all_is_well(examine: Examine, request_url: str) -> None:
+def test_a_complete_installation_has_no_findings(examine: Examine, request_url: str) -> None:
     report = examine("--request-url", request_url, MODEL_DIR=str(ROOT / "model"))
     assert report.subjects("wrong") | report.subjects("unknown") == set(), report.findings
     assert (report.code, report.ok) == (0, True)
@@ -43,7 +43,7 @@ def test_every_bad_value_is_named_and_the_rest_is_examined(examine: Examine) -> 
     report = examine(REPLY_TO="everybody", TOXIC_THRESHOLD="96 %", JUDGE_AFTER_REMOVAL="maybe")
     named = {finding["sentence"].split()[0] for finding in report.of("settings")}
     assert named == {"REPLY_TO", "TOXIC_THRESHOLD", "JUDGE_AFTER_REMOVAL"}
-    assert {"slack", "queue", "ledger"} <= report.subjects("ok")
+    report.expect({"slack": OK, "queue": OK, "ledger": OK})
 
 
 def test_people_read_a_line_for_each_finding_and_a_summary(examine: Examine, aws: EmbeddedAws) -> None:

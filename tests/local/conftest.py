@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from slack_sdk import WebClient
-from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
 from local.slack_server import SlackServer
 from local.workspace import Workspace
+from tests.serving import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from wsgiref.types import StartResponse, WSGIEnvironment
+    from collections.abc import Iterator, Mapping
 
 
 @pytest.fixture
@@ -47,25 +46,21 @@ class Receiver:
         self.statuses: list[int] = []
         self.headers: dict[str, str] = {}
         self.closing = threading.Event()
-        self.http = make_server("127.0.0.1", 0, self.answer, threaded=True)
-        self.url = f"http://127.0.0.1:{self.http.port}/slack/events"
+        self.url = ""
 
-    def answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        request = Request(environ)
+    @Request.application
+    def answer(self, request: Request) -> Response:
         self.requests.append(Received(dict(request.headers), request.get_data()))
         status = self.statuses.pop(0) if self.statuses else 200
         if status == 0:
             self.closing.wait()
-        return Response("seen", status, self.headers)(environ, start_response)
+        return Response("seen", status, self.headers)
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     receiver = Receiver()
-    thread = threading.Thread(target=receiver.http.serve_forever, args=(0.05,))
-    thread.start()
-    yield receiver
-    receiver.closing.set()
-    receiver.http.shutdown()
-    thread.join()
-    receiver.http.server_close()
+    with serving(receiver.answer) as address:
+        receiver.url = f"{address}/slack/events"
+        yield receiver
+        receiver.closing.set()

@@ -8,65 +8,45 @@ import sys
 import threading
 import time
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
+from werkzeug import wrappers
 
 from local.load import Request, latencies, lost_and_doubled, offer
+from tests import ROOT
+from tests.serving import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
 SERVICE_SECONDS = 0.02
 
 
-class OneAtATime(BaseHTTPRequestHandler):
-    """Takes a fixed time for each request, and one request at a time."""
-
-    protocol_version = "HTTP/1.1"
-    turn = threading.Lock()
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        with self.turn:
-            time.sleep(SERVICE_SECONDS)
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Log nothing."""
-
-
-@pytest.fixture
-def address() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), OneAtATime) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
-
-
-def test_a_latency_counts_from_when_the_request_was_due(address: str) -> None:
+def test_a_latency_counts_from_when_the_request_was_due() -> None:
     """Given twice as many requests as the server handles, the last one waits for all before it."""
-    number, rate = 150, 2 / SERVICE_SECONDS
-    requests = offer(address, "secret", [b"{}"] * number, rate)
+    number, rate, turn = 150, 2 / SERVICE_SECONDS, threading.Lock()
+
+    @wrappers.Request.application
+    def one_at_a_time(request: wrappers.Request) -> wrappers.Response:
+        request.get_data()
+        with turn:
+            time.sleep(SERVICE_SECONDS)
+        return wrappers.Response()
+
+    with serving(one_at_a_time) as address:
+        requests = offer(address, "secret", [b"{}"] * number, rate)
     assert {request.status for request in requests} == {200}
     assert requests[-1].due == (number - 1) / rate
     shortest = number * SERVICE_SECONDS - (number - 1) / rate
     assert max(request.ended - request.due for request in requests[-32:]) >= shortest
 
 
-def test_a_receiver_that_is_away_is_counted_as_an_error() -> None:
+def test_a_receiver_that_does_not_answer_is_counted_as_an_error() -> None:
     requests = offer("http://127.0.0.1:9/", "secret", [b"{}"] * 3, 1000)
     assert [request.status for request in requests] == [0, 0, 0]
 
 
-def test_the_held_rate_is_what_was_acknowledged_in_the_time_it_took() -> None:
+def test_the_held_rate_counts_acknowledged_requests_only() -> None:
     requests = [Request(number / 10, number / 10 + 0.05, 200) for number in range(19)]
     result = latencies(10, [*requests, Request(1.9, 4.0, 503)])
     assert (result.held, result.errors) == (4.8, 1)  # 19 in 4 seconds
@@ -79,7 +59,7 @@ def test_lost_and_doubled_verdicts_are_counted() -> None:
     assert lost_and_doubled(["1.1", "1.2", "1.3", "1.4"], verdicts) == {"lost": 1, "doubled": 1}
 
 
-def test_a_small_measurement_from_start_to_end(tmp_path: Path) -> None:
+def test_a_small_measurement(tmp_path: Path) -> None:
     file = tmp_path / "load.json"
     command = [sys.executable, "-m", "local.load", "--rates", "20", "--seconds", "0.5", "--jobs", "8"]
     shown = subprocess.run([*command, "--json", str(file)], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -9,7 +9,6 @@ import time
 import urllib.parse
 import urllib.request
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,13 +18,15 @@ from local.soak import checks, soak
 from local.soak.plan import Size, Step, steps
 from local.soak.users import Users
 from local.soak.workers import RandomFaults, WorkersSlack
+from tests import ROOT
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from local.soak.plan import Act
     from local.soak.users import Written
     from tests.local.conftest import Receiver
 
-ROOT = Path(__file__).parents[2]
 SIZE = Size(deliveries=400, reactions=100, poisoned=3)
 
 

@@ -10,17 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.aws import EmbeddedAws
 from local.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture
-def aws() -> Iterator[EmbeddedAws]:
-    with EmbeddedAws() as aws:
-        yield aws
+    from local.aws import EmbeddedAws
 
 
 def test_two_requests_are_never_inside_at_once() -> None:
@@ -40,16 +33,16 @@ def test_two_requests_are_never_inside_at_once() -> None:
     assert (len(most), max(most)) == (50, 1)
 
 
-def test_a_long_poll_ends_with_the_message_that_comes_meanwhile(aws: EmbeddedAws) -> None:
+def test_a_long_poll_ends_when_a_message_comes(aws: EmbeddedAws) -> None:
     sqs = aws.client("sqs")
     with ThreadPoolExecutor(1) as thread:
         started = time.monotonic()
         polled = thread.submit(sqs.receive_message, QueueUrl=aws.queue_url, WaitTimeSeconds=20)
         while not polled.running():
             threading.Event().wait(0.01)
-        aws.client("sqs").send_message(QueueUrl=aws.queue_url, MessageBody="come in")
+        sqs.send_message(QueueUrl=aws.queue_url, MessageBody="a job")
         (message,) = polled.result()["Messages"]
-    assert message["Body"] == "come in"
+    assert message["Body"] == "a job"
     assert time.monotonic() - started < 15, "the poll kept the sender out, or did not see the message"
 
 
@@ -59,7 +52,7 @@ def test_a_long_poll_without_a_message_ends_in_its_time(aws: EmbeddedAws) -> Non
     assert time.monotonic() - started >= 1
 
 
-def test_a_poll_of_a_queue_that_is_not_there_is_refused_at_once(aws: EmbeddedAws) -> None:
+def test_a_poll_of_a_missing_queue_is_refused_at_once(aws: EmbeddedAws) -> None:
     with pytest.raises(ClientError, match=r"QueueDoesNotExist|NonExistentQueue"):
         aws.client("sqs").receive_message(QueueUrl=f"{aws.queue_url}-elsewhere", WaitTimeSeconds=20)
 

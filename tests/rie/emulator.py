@@ -15,13 +15,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+
+from tests import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
 START_SECONDS = 30
 INVOCATIONS = "/2015-03-31/functions/function/invocations"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,12 +13,12 @@ from local.event_source import poll
 from local.faults import Slow
 from local.services import LocalServices
 from local.situations import receiver_events
+from tests import ROOT
 from tests.rie.emulator import EmulatedFunction, EmulatorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-ROOT = Path(__file__).parents[2]
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")

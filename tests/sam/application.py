@@ -6,19 +6,19 @@ import contextlib
 import json
 import subprocess
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local.aws import REGION, aws_environ
+from tests import ROOT
 from tests.rie.emulator import free_port, listens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from local.services import LocalServices
     from tests.sam.engine import Engine
 
-ROOT = Path(__file__).parents[2]
 SAM = ROOT / ".venv-sam" / "bin" / "sam"
 START_SECONDS = 60
 

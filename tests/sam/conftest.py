@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import os
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from local.services import LocalServices
+from tests import ROOT
 from tests.sam import stand_in
 from tests.sam.application import Application
 from tests.sam.engine import Engine, EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")

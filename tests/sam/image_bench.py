@@ -15,7 +15,6 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local.aws import REGION
@@ -23,6 +22,7 @@ from local.bench import TEXTS, Stopwatch, drop_caches
 from local.event_source import poll
 from local.services import LocalServices
 from local.situations import EMOJI, REACTOR, receiver_events
+from tests import ROOT
 from tests.rie.emulator import EmulatorError
 from tests.sam import stand_in
 from tests.sam.engine import Container, Engine, EngineError
@@ -30,7 +30,6 @@ from tests.sam.engine import Container, Engine, EngineError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).parents[2]
 # Lambda gives one CPU at 1,769 MB, and in proportion to the memory.
 SETTINGS = ((0.3, 531), (1.0, 1769), (2.0, 3538))
 STARTS = 7

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local.aws import aws_environ
 from local.situations import Morning, receiver_events
+from tests import ROOT
 from tests.sam.engine import Container
 
 if TYPE_CHECKING:
     from tests.sam.engine import Engine
 
-ROOT = Path(__file__).parents[2]
 MB = 1_000_000
 
 

@@ -14,6 +14,7 @@ from local.slack_server import SlackServer
 
 if TYPE_CHECKING:
     from local.workspace import Workspace
+    from tests.local.conftest import Receiver
 
 
 def ask(url: str, fields: object = None) -> tuple[int, dict[str, Any]]:
@@ -41,18 +42,16 @@ def test_post_react_and_read(slack: SlackServer) -> None:
     assert {"id": "U0ADA", "name": "ada", "is_bot": False} in about["users"]
 
 
-def test_a_reaction_is_delivered_where_a_request_url_is_known(workspace: Workspace) -> None:
-    """Given a bot's address, when somebody reacts, then the signed event arrives there; here it is a Slack too."""
+def test_a_reaction_is_delivered_where_a_request_url_is_known(workspace: Workspace, receiver: Receiver) -> None:
     ts = workspace.post("C0GENERAL", "U0ADA", "hello")["ts"]
-    with SlackServer() as elsewhere:
-        target = Deliveries(f"{elsewhere.url}auth.test", "secret", delays=())
-        with SlackServer(workspace, deliveries=target) as slack:
-            reaction = {"channel": "C0GENERAL", "ts": ts, "user": "U0GRACE", "emoji": "eyes"}
-            _, answer = ask(f"{slack.address}/local/react", reaction)
-        (call,) = elsewhere.calls
+    with SlackServer(workspace, deliveries=Deliveries(receiver.url, "secret", delays=())) as slack:
+        reaction = {"channel": "C0GENERAL", "ts": ts, "user": "U0GRACE", "emoji": "eyes"}
+        _, answer = ask(f"{slack.address}/local/react", reaction)
     assert [(one["status"], one["failure"]) for one in answer["deliveries"]] == [(200, "")]
-    assert call.arguments["event"] == answer["event"]
-    assert call.arguments["authorizations"][0]["user_id"] == workspace.identity.bot_user_id
+    (request,) = receiver.requests
+    delivered = json.loads(request.body)
+    assert delivered["event"] == answer["event"]
+    assert delivered["authorizations"][0]["user_id"] == workspace.identity.bot_user_id
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests import ROOT
 
 
@@ -24,7 +26,7 @@ def test_it_shows_the_conversation_with_one_answer_to_each_message() -> None:
         assert words in shown.stdout
 
 
-def test_make_hands_over_a_text_as_it_is_and_the_last_line_is_json_for_programs() -> None:
+def test_make_passes_the_text_on_unchanged_and_the_last_line_is_json() -> None:
     text = "You're a <stupid> & worthless \u201cidiot\u201d, $HOME, $(shell echo no)."
     command = ["make", "--silent", "--assume-old=.venv/local", "demo", "FORMAT=json", f"TEXT={text}"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
@@ -41,8 +43,8 @@ def test_a_text_that_cannot_be_judged_has_no_score() -> None:
     assert (answer["outcome"], answer["score"]) == ("cannot_judge", None)
 
 
-def test_a_wrong_call_says_what_would_do() -> None:
-    for variables in ({"FORMAT": "xml", "TEXT": "x"}, {"FORMAT": "json"}):
-        refused = demo(**variables)
-        assert refused.returncode == 2
-        assert "make demo FORMAT=json TEXT=" in refused.stderr
+@pytest.mark.parametrize("variables", [{"FORMAT": "xml", "TEXT": "x"}, {"FORMAT": "json"}])
+def test_a_wrong_call_is_answered_with_the_right_one(variables: dict[str, str]) -> None:
+    refused = demo(**variables)
+    assert refused.returncode == 2
+    assert "make demo FORMAT=json TEXT=" in refused.stderr

@@ -23,14 +23,19 @@ def bot() -> Iterator[LocalBot]:
         yield bot
 
 
+def react(bot: LocalBot, ts: str, user: str, times: int = 1) -> None:
+    """Let a person react; the event is delivered that often, and the receiver accepts it each time."""
+    slack = Deliveries(bot.request_url, bot.workspace.signing_secret, delays=())
+    event = bot.workspace.react("C0GENERAL", ts, user, "biohazard_sign")
+    for _ in range(times):
+        assert slack.send(event_callback(event, bot.workspace.identity))[-1].status == 200
+
+
 @pytest.mark.parametrize(("text", "outcome"), [(INSULT, "toxic"), (":tada: <https://example.com>", "cannot_judge")])
 def test_two_people_and_slacks_retries_make_one_verdict_in_the_thread(bot: LocalBot, text: str, outcome: str) -> None:
     message = bot.workspace.post("C0GENERAL", "U0ADA", text)
-    slack = Deliveries(bot.request_url, bot.workspace.signing_secret, delays=())
     for user in ("U0ADA", "U0GRACE"):
-        event = bot.workspace.react("C0GENERAL", message["ts"], user, "biohazard_sign")
-        for _ in range(2):
-            assert slack.send(event_callback(event, bot.workspace.identity))[-1].status == 200
+        react(bot, message["ts"], user, times=2)
     bot.wait_until_idle()
     _, *verdicts = bot.workspace.thread("C0GENERAL", message["ts"])
     assert [verdict["metadata"]["event_payload"]["outcome"] for verdict in verdicts] == [outcome]
@@ -52,12 +57,10 @@ def test_a_bad_request_gets_its_status_and_one_generic_sentence(
     assert (answer.status, answer.body) == (status, b"This request was refused.")
 
 
-def test_a_job_waits_for_a_worker_that_is_away(bot: LocalBot) -> None:
+def test_a_job_waits_until_a_worker_runs(bot: LocalBot) -> None:
     bot.worker.stop()
     message = bot.workspace.post("C0GENERAL", "U0ADA", INSULT)
-    event = bot.workspace.react("C0GENERAL", message["ts"], "U0GRACE", "biohazard_sign")
-    slack = Deliveries(bot.request_url, bot.workspace.signing_secret, delays=())
-    assert slack.send(event_callback(event, bot.workspace.identity))[-1].status == 200
+    react(bot, message["ts"], "U0GRACE")
     bot.restart_worker()
     bot.wait_until_idle()
     assert len(bot.workspace.thread("C0GENERAL", message["ts"])) == 2

@@ -6,10 +6,8 @@ import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2, SQSEvent
-from moto import mock_aws
 from slack_sdk.signature import Clock, SignatureVerifier
 
 from local.events import (
@@ -27,6 +25,7 @@ from local.events import (
 from local.workspace import Identity, Workspace
 
 if TYPE_CHECKING:
+    from local.aws import EmbeddedAws
     from tests.local.conftest import Receiver
 
 NOW = 1731000000.5
@@ -74,20 +73,13 @@ def test_the_envelope_of_a_reaction(payload: dict[str, Any], workspace: Workspac
     assert payload["type"] == "event_callback"
     assert (payload["team_id"], payload["api_app_id"], payload["event_time"]) == ("T0LOCAL", "A0TOXICITY", 1731000000)
     assert payload["event"]["reaction"] == "biohazard_sign"
-    assert payload["authorizations"] == [
-        {
-            "enterprise_id": None,
-            "team_id": "T0LOCAL",
-            "user_id": workspace.identity.bot_user_id,
-            "is_bot": True,
-            "is_enterprise_install": False,
-        }
-    ]
+    bot = {"team_id": "T0LOCAL", "user_id": workspace.identity.bot_user_id, "is_bot": True}
+    assert payload["authorizations"] == [bot | {"enterprise_id": None, "is_enterprise_install": False}]
     assert payload["is_ext_shared_channel"] is False
     assert payload["event_id"].startswith("Ev")
 
 
-def test_an_events_id_is_its_own(workspace: Workspace) -> None:
+def test_every_event_has_its_own_id(workspace: Workspace) -> None:
     ts = workspace.post("C0GENERAL", "U0ADA", "hello")["ts"]
     first, second = (workspace.react("C0GENERAL", ts, user, "eyes") for user in ("U0ADA", "U0GRACE"))
     again = event_callback(first, workspace.identity, lambda: NOW + 60)
@@ -129,18 +121,19 @@ def test_failed_deliveries_are_repeated_three_times(receiver: Receiver, payload:
     assert len({request.body for request in receiver.requests}) == 1
 
 
-def test_retries_stop_at_the_first_success(receiver: Receiver, payload: dict[str, Any]) -> None:
-    receiver.statuses = [500, 204]
-    assert [attempt.status for attempt in deliveries(receiver, []).send(payload)] == [500, 204]
+@pytest.mark.parametrize(
+    ("headers", "statuses"), [({}, [500, 204]), ({"x-slack-no-retry": "1"}, [400])], ids=["success", "no retry"]
+)
+def test_retries_stop(
+    receiver: Receiver, payload: dict[str, Any], headers: dict[str, str], statuses: list[int]
+) -> None:
+    receiver.headers, receiver.statuses = headers, [*statuses]
+    attempts = deliveries(receiver, []).send(payload)
+    assert [attempt.status for attempt in attempts] == statuses
+    assert attempts[-1].no_retry == bool(headers)
 
 
-def test_no_retry_counts_on_a_failure_only(receiver: Receiver, payload: dict[str, Any]) -> None:
-    receiver.headers, receiver.statuses = {"x-slack-no-retry": "1"}, [400]
-    (attempt,) = deliveries(receiver, []).send(payload)
-    assert (attempt.status, attempt.no_retry) == (400, True)
-
-
-def test_silence_is_a_time_out_and_repeated(receiver: Receiver, payload: dict[str, Any]) -> None:
+def test_no_answer_is_a_time_out_and_repeated(receiver: Receiver, payload: dict[str, Any]) -> None:
     receiver.statuses = [0, 200]
     silent, answered = deliveries(receiver, [], timeout=0.2).send(payload)
     assert (silent.status, silent.failure) == (0, "http_timeout")
@@ -179,17 +172,12 @@ def test_api_gateways_event_as_powertools_reads_it(payload: dict[str, Any]) -> N
     assert packed["body"] == "/wA="
 
 
-def test_an_sqs_event_of_received_messages(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    with mock_aws():
-        sqs = boto3.client("sqs", region_name="eu-central-1")
-        url = sqs.create_queue(QueueName="jobs")["QueueUrl"]
-        traces = {"event_id": {"DataType": "String", "StringValue": "Ev1"}}
-        sent = sqs.send_message(QueueUrl=url, MessageBody='{"a":1}', MessageAttributes=traces)  # type: ignore[arg-type]
-        received = sqs.receive_message(
-            QueueUrl=url, MessageSystemAttributeNames=["All"], MessageAttributeNames=["All"]
-        )["Messages"]
+def test_an_sqs_event_of_received_messages(aws: EmbeddedAws) -> None:
+    sqs, url = aws.client("sqs"), aws.queue_url
+    traces = {"event_id": {"DataType": "String", "StringValue": "Ev1"}}
+    sent = sqs.send_message(QueueUrl=url, MessageBody='{"a":1}', MessageAttributes=traces)
+    wanted = {"MessageSystemAttributeNames": ["All"], "MessageAttributeNames": ["All"]}
+    received = sqs.receive_message(QueueUrl=url, **wanted)["Messages"]
     (record,) = SQSEvent(sqs_event(received)).records
     assert (record.message_id, record.json_body) == (sent["MessageId"], {"a": 1})
     assert record.md5_of_body == received[0]["MD5OfBody"]

@@ -37,6 +37,10 @@ def texts(answer: Any) -> list[str]:
     return [message["text"] for message in answer["messages"]]
 
 
+def section(text: str) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+
+
 def raw(url: str, body: bytes | None = None, **headers: str) -> dict[str, Any]:
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     with urlopen(Request(url, data=body, headers=names), timeout=5) as answer:
@@ -59,11 +63,13 @@ def test_a_missing_wrong_or_revoked_token_is_refused(slack: SlackServer, client:
     assert raw(f"{slack.url}auth.test")["error"] == "not_authed"
     client.token = "xoxb-wrong"
     assert refusal(client.auth_test)["error"] == "invalid_auth"
-    client.token = slack.workspace.token
+    old = client.token = slack.workspace.token
     slack.workspace.refuse_token("token_revoked")
     assert refusal(client.auth_test)["error"] == "token_revoked"
-    client.token = slack.workspace.rotate_token()
+    client.token = slack.workspace.rotate_token("token_expired")
     assert client.auth_test()["ok"]
+    client.token = old
+    assert refusal(client.auth_test)["error"] == "token_expired"
 
 
 def test_the_token_may_come_in_the_body_and_is_never_recorded(slack: SlackServer) -> None:
@@ -73,32 +79,39 @@ def test_the_token_may_come_in_the_body_and_is_never_recorded(slack: SlackServer
     assert slack.workspace.token not in repr(slack.calls)
 
 
-def test_a_missing_scope_is_named(slack: SlackServer, client: WebClient) -> None:
-    slack.workspace.revoke("chat:write")
-    answer = refusal(lambda: client.chat_postMessage(channel=GENERAL, text="hi"))
-    assert (answer["error"], answer["needed"]) == ("missing_scope", "chat:write")
-    assert answer["provided"] == "channels:history,groups:history,im:history,mpim:history,reactions:read"
-    slack.workspace.grant("chat:write")
-    assert client.chat_postMessage(channel=GENERAL, text="hi")["ok"]
-
-
-def test_the_scope_for_reading_depends_on_the_kind_of_channel(slack: SlackServer, client: WebClient) -> None:
-    slack.workspace.revoke("groups:history")
-    assert client.conversations_history(channel=GENERAL)["ok"]
-    answer = refusal(lambda: client.conversations_history(channel=PRIVATE))
-    assert (answer["error"], answer["needed"]) == ("missing_scope", "groups:history")
+@pytest.mark.parametrize(
+    ("method", "arguments", "scope"),
+    [
+        ("chat.postMessage", {"channel": GENERAL, "text": "hi"}, "chat:write"),
+        ("conversations.history", {"channel": GENERAL}, "channels:history"),
+        ("conversations.history", {"channel": PRIVATE}, "groups:history"),
+    ],
+)
+def test_a_missing_scope_is_named(
+    client: WebClient, workspace: Workspace, method: str, arguments: dict[str, Any], scope: str
+) -> None:
+    granted = sorted(workspace.scopes)
+    workspace.revoke(scope)
+    answer = refusal(lambda: client.api_call(method, params=arguments))
+    assert (answer["error"], answer["needed"]) == ("missing_scope", scope)
+    assert answer["provided"].split(",") == [name for name in granted if name != scope]
+    workspace.scopes.clear()
+    workspace.grant(scope)
+    assert client.api_call(method, params=arguments)["ok"]
 
 
 @pytest.mark.parametrize(
-    ("method", "arguments", "complaint"),
+    ("method", "call", "complaint"),
     [
-        ("chat.postMessage", {"channel": GENERAL, "text": "hi", "threads": "1.2"}, "unknown argument: threads"),
-        ("conversations.replies", {"channel": GENERAL}, "missing required field: ts"),
-        ("conversations.history", {"channel": GENERAL, "inclusive": "maybe"}, "must be a valid boolean"),
+        ("chat.postMessage", {"params": {"channel": GENERAL, "text": "hi", "threads": "1.2"}}, "argument: threads"),
+        ("conversations.replies", {"params": {"channel": GENERAL}}, "missing required field: ts"),
+        ("conversations.history", {"params": {"channel": GENERAL, "inclusive": "maybe"}}, "must be a valid boolean"),
+        ("conversations.history", {"json": {"channel": GENERAL}}, "missing required field: channel"),
     ],
 )
-def test_wrong_arguments_are_named(client: WebClient, method: str, arguments: dict[str, Any], complaint: str) -> None:
-    answer = refusal(lambda: client.api_call(method, params=arguments))
+def test_wrong_arguments_are_named(client: WebClient, method: str, call: dict[str, Any], complaint: str) -> None:
+    """Methods that read take no JSON: an argument in JSON is missing."""
+    answer = refusal(lambda: client.api_call(method, **call))
     assert answer["error"] == "invalid_arguments"
     assert complaint in answer["response_metadata"]["messages"][0]
 
@@ -130,11 +143,6 @@ def test_a_call_that_slack_refuses(
 ) -> None:
     workspace.kick(PRIVATE)
     assert refusal(lambda: client.api_call(method, params=arguments))["error"] == error
-
-
-def test_reading_methods_take_no_json(client: WebClient) -> None:
-    answer = refusal(lambda: client.api_call("conversations.history", json={"channel": GENERAL}))
-    assert answer["response_metadata"]["messages"] == ["[ERROR] missing required field: channel"]
 
 
 def test_a_query_string_works_for_reading(slack: SlackServer) -> None:
@@ -180,11 +188,14 @@ def test_history_is_newest_first_with_exclusive_bounds_and_no_replies(client: We
     assert texts(inclusive) == ["three", "two", "one"]
 
 
-def test_history_comes_in_pages(client: WebClient, workspace: Workspace) -> None:
-    for number in range(5):
-        workspace.post(GENERAL, ADA, str(number))
+def test_history_and_replies_come_in_pages(client: WebClient, workspace: Workspace) -> None:
+    stamps = [workspace.post(GENERAL, ADA, str(number))["ts"] for number in range(5)]
     pages = [texts(page) for page in client.conversations_history(channel=GENERAL, limit=2)]
     assert pages == [["4", "3"], ["2", "1"], ["0"]]
+    for number in range(4):
+        workspace.post(GENERAL, GRACE, f"reply {number}", thread_ts=stamps[0])
+    pages = [texts(page) for page in client.conversations_replies(channel=GENERAL, ts=stamps[0], limit=2)]
+    assert pages == [["0", "reply 0"], ["reply 1", "reply 2"], ["reply 3"]]
 
 
 def test_replies_of_a_root_and_of_a_reply(client: WebClient, workspace: Workspace) -> None:
@@ -196,15 +207,8 @@ def test_replies_of_a_root_and_of_a_reply(client: WebClient, workspace: Workspac
     assert texts(client.conversations_replies(channel=GENERAL, ts=root)) == ["root", "reply"]
     (only,) = client.conversations_replies(channel=GENERAL, ts=reply)["messages"]
     assert (only["ts"], only["thread_ts"]) == (reply, root)
-
-
-def test_replies_come_in_pages_and_always_with_the_root_of_bounds(client: WebClient, workspace: Workspace) -> None:
-    root = workspace.post(GENERAL, ADA, "root")["ts"]
-    stamps = [workspace.post(GENERAL, GRACE, str(number), thread_ts=root)["ts"] for number in range(4)]
-    pages = [texts(page) for page in client.conversations_replies(channel=GENERAL, ts=root, limit=2)]
-    assert pages == [["root", "0"], ["1", "2"], ["3"]]
-    later = client.conversations_replies(channel=GENERAL, ts=root, oldest=stamps[1])
-    assert texts(later) == ["root", "2", "3"]
+    workspace.post(GENERAL, GRACE, "later", thread_ts=root)
+    assert texts(client.conversations_replies(channel=GENERAL, ts=root, oldest=reply)) == ["root", "later"]
 
 
 def test_metadata_is_shown_only_when_asked_for(client: WebClient, workspace: Workspace) -> None:
@@ -217,7 +221,7 @@ def test_metadata_is_shown_only_when_asked_for(client: WebClient, workspace: Wor
     assert told["metadata"] == {"event_type": "toxicity_verdict", "event_payload": {"key": "T/C/1"}}
 
 
-def test_reactions_get_finds_messages_and_replies(client: WebClient, workspace: Workspace) -> None:
+def test_reactions_get_finds_replies(client: WebClient, workspace: Workspace) -> None:
     root = workspace.post(GENERAL, ADA, "root")["ts"]
     reply = workspace.post(GENERAL, GRACE, "reply", thread_ts=root)["ts"]
     workspace.react(GENERAL, reply, ADA, "eyes")
@@ -239,14 +243,13 @@ def test_permalinks(client: WebClient, workspace: Workspace) -> None:
 
 
 def test_a_post_is_the_bots_own_and_keeps_what_was_sent(client: WebClient, workspace: Workspace) -> None:
-    root = workspace.post(GENERAL, ADA, "root")["ts"]
-    section = {"type": "section", "text": {"type": "mrkdwn", "text": "*likely*"}}
+    root, likely = workspace.post(GENERAL, ADA, "root")["ts"], section("*likely*")
     answer = client.chat_postMessage(
-        channel=GENERAL, text="a < b", blocks=[section], thread_ts=root, unfurl_links=False, unfurl_media=False
+        channel=GENERAL, text="a < b", blocks=[likely], thread_ts=root, unfurl_links=False, unfurl_media=False
     )
     (_, posted) = workspace.thread(GENERAL, root)
     assert (answer["channel"], answer["ts"], answer["message"]["thread_ts"]) == (GENERAL, posted["ts"], root)
-    assert (posted["text"], posted["blocks"][0]["text"]) == ("a &lt; b", section["text"])
+    assert (posted["text"], posted["blocks"][0]["text"]) == ("a &lt; b", likely["text"])
     assert posted["bot_id"] == workspace.identity.bot_id
 
 
@@ -273,21 +276,16 @@ def test_a_post_to_a_channels_name(client: WebClient) -> None:
     assert client.chat_postMessage(channel="#general", text="hi")["channel"] == GENERAL
 
 
-def test_a_post_below_a_vanished_message_goes_to_the_channel(client: WebClient, workspace: Workspace) -> None:
+@pytest.mark.parametrize(("replies", "in_channel"), [(0, "too late"), (1, "This message was deleted.")])
+def test_a_post_below_a_deleted_message(client: WebClient, workspace: Workspace, replies: int, in_channel: str) -> None:
+    """It goes to the channel, or into the thread if there are replies: they keep a tombstone as their root."""
     root = workspace.post(GENERAL, ADA, "root")["ts"]
+    for _ in range(replies):
+        workspace.post(GENERAL, GRACE, "reply", thread_ts=root)
     workspace.delete(GENERAL, root)
     answer = client.chat_postMessage(channel=GENERAL, text="too late", thread_ts=root)
-    assert answer["ok"]
-    assert "thread_ts" not in answer["message"]
-    assert texts(client.conversations_history(channel=GENERAL)) == ["too late"]
-
-
-def test_a_post_below_a_tombstone_stays_in_the_thread(client: WebClient, workspace: Workspace) -> None:
-    root = workspace.post(GENERAL, ADA, "root")["ts"]
-    workspace.post(GENERAL, GRACE, "reply", thread_ts=root)
-    workspace.delete(GENERAL, root)
-    answer = client.chat_postMessage(channel=GENERAL, text="verdict", thread_ts=root)
-    assert answer["message"]["thread_ts"] == root
+    assert answer["message"].get("thread_ts") == (root if replies else None)
+    assert texts(client.conversations_history(channel=GENERAL)) == [in_channel]
 
 
 def test_where_the_bot_may_not_write(client: WebClient, workspace: Workspace) -> None:
@@ -298,10 +296,6 @@ def test_where_the_bot_may_not_write(client: WebClient, workspace: Workspace) ->
     assert refusal(lambda: client.chat_postMessage(channel=GENERAL, text="x"))["error"] == "restricted_action"
     workspace.archive(GENERAL)
     assert refusal(lambda: client.chat_postMessage(channel=GENERAL, text="x"))["error"] == "is_archived"
-
-
-def section(text: str) -> dict[str, Any]:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
 
 
 @pytest.mark.parametrize(
@@ -346,13 +340,10 @@ def test_a_long_text_is_cut_with_a_warning_and_refused_as_ephemeral(client: WebC
     assert long["error"] == "msg_too_long"
 
 
-def test_an_ephemeral_message_is_seen_by_one_person_and_never_read_again(
-    client: WebClient, workspace: Workspace
-) -> None:
+def test_an_ephemeral_message_is_for_one_person_and_in_no_history(client: WebClient, workspace: Workspace) -> None:
     answer = client.chat_postEphemeral(channel=GENERAL, user=ADA, text="only you")
-    assert [(one["user"], one["text"], one["ts"]) for one in workspace.ephemerals] == [
-        (ADA, "only you", answer["message_ts"])
-    ]
+    (seen,) = workspace.ephemerals
+    assert (seen["user"], seen["text"], seen["ts"]) == (ADA, "only you", answer["message_ts"])
     assert client.conversations_history(channel=GENERAL)["messages"] == []
     workspace.kick(GENERAL, GRACE)
     outside = refusal(lambda: client.chat_postEphemeral(channel=GENERAL, user=GRACE, text="x"))

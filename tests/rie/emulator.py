@@ -41,19 +41,19 @@ def binary() -> Path:
 
 
 class EmulatedFunction:
-    """`handler`, such as toxicity_bot.worker.handler, for the length of the `with` block; its output goes to `log`."""
+    """The handler of a module such as `worker` for the length of the `with` block; its output goes to `log`."""
 
-    def __init__(self, handler: str, environ: Mapping[str, str], log: Path, timeout_seconds: int = 30) -> None:
+    def __init__(self, module: str, environ: Mapping[str, str], log: Path, timeout_seconds: int = 30) -> None:
         self._log = log
         self._port, runtime_api = free_port(), free_port()
         self._command = [
             str(binary()),
             "--runtime-interface-emulator-address", f"127.0.0.1:{self._port}",
             "--runtime-api-address", f"127.0.0.1:{runtime_api}",
-            sys.executable, "-m", "awslambdaric", handler,
+            sys.executable, "-m", "awslambdaric", f"toxicity_bot.{module}.handler",
         ]  # fmt: skip
         settings = {
-            "AWS_LAMBDA_FUNCTION_NAME": handler.split(".", maxsplit=1)[0],
+            "AWS_LAMBDA_FUNCTION_NAME": module,
             "AWS_LAMBDA_FUNCTION_TIMEOUT": str(timeout_seconds),
             "LAMBDA_TASK_ROOT": str(ROOT),
         }
@@ -65,12 +65,11 @@ class EmulatedFunction:
                 self._command, cwd=ROOT, env=self._environ, stdout=output, stderr=subprocess.STDOUT,
                 start_new_session=True,
             )  # fmt: skip
-        deadline = time.monotonic() + START_SECONDS
-        while not listens(self._port):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.__exit__()
-                raise EmulatorError(f"the emulator did not start:\n{self.output()[-2000:]}")
-            time.sleep(0.02)
+        try:
+            wait_until_listening(self._port, self._process, START_SECONDS, self._log)
+        except EmulatorError:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -108,7 +107,13 @@ def free_port() -> int:
         return port
 
 
-def listens(port: int) -> bool:
-    """Return whether a server listens on a port of this machine."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def wait_until_listening(port: int, process: subprocess.Popen[bytes], seconds: float, log: Path) -> None:
+    """Wait until a process listens on a port; raises EmulatorError with the end of its log if it does not."""
+    deadline = time.monotonic() + seconds
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise EmulatorError(f"{process.args} did not start:\n{log.read_text(errors='replace')[-2000:]}")
+        time.sleep(0.02)

@@ -35,17 +35,13 @@ def environ(services: LocalServices) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def worker(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedFunction]:
-    with EmulatedFunction(
-        "toxicity_bot.worker.handler", environ, tmp_path_factory.mktemp("logs") / "worker.log"
-    ) as function:
+    with EmulatedFunction("worker", environ, tmp_path_factory.mktemp("worker") / "log") as function:
         yield function
 
 
 @pytest.fixture(scope="module")
 def receiver(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedFunction]:
-    with EmulatedFunction(
-        "toxicity_bot.receiver.handler", environ, tmp_path_factory.mktemp("logs") / "receiver.log"
-    ) as function:
+    with EmulatedFunction("receiver", environ, tmp_path_factory.mktemp("receiver") / "log") as function:
         yield function
 
 
@@ -73,7 +69,7 @@ def outcomes(services: LocalServices, name: str) -> list[str]:
         ("not-a-member", []),
     ],
 )
-def test_a_job_ends_as_its_event_file_promises(
+def test_an_event_file_of_the_worker_has_its_outcome(
     services: LocalServices, worker: EmulatedFunction, name: str, said: list[str]
 ) -> None:
     assert worker.invoke(event(f"worker-{name}")) == {"batchItemFailures": []}
@@ -95,25 +91,25 @@ def test_only_the_poisoned_job_of_a_batch_comes_again(services: LocalServices, w
 @pytest.mark.parametrize(
     ("name", "status"),
     [
-        ("receiver-reaction", 200),
-        ("receiver-retry", 200),
-        ("receiver-base64", 200),
-        ("receiver-other-emoji", 200),
-        ("receiver-forged", 401),
-        ("receiver-url-verification", 200),
-        ("receiver-rate-limited", 200),
+        ("reaction", 200),
+        ("retry", 200),
+        ("base64", 200),
+        ("other-emoji", 200),
+        ("forged", 401),
+        ("url-verification", 200),
+        ("rate-limited", 200),
     ],
 )
-def test_a_request_is_answered_as_its_event_file_promises(
+def test_an_event_file_of_the_receiver_has_its_status(
     services: LocalServices, receiver: EmulatedFunction, name: str, status: int
 ) -> None:
-    answer = receiver.invoke(receiver_events(services.morning, time.time())[name])
+    answer = receiver.invoke(receiver_events(services.morning, time.time())[f"receiver-{name}"])
     assert answer["statusCode"] == status
-    if name == "receiver-url-verification":
+    if name == "url-verification":
         assert json.loads(answer["body"]) == {"challenge": "challenge-0123456789"}
 
 
-def test_a_reaction_travels_from_request_to_verdict(
+def test_a_reaction_becomes_a_verdict(
     services: LocalServices, receiver: EmulatedFunction, worker: EmulatedFunction
 ) -> None:
     sqs = services.aws.client("sqs")
@@ -135,7 +131,7 @@ def test_the_worker_loads_in_its_init_phase(worker: EmulatedFunction) -> None:
 def test_without_its_model_the_function_fails_with_the_reason(environ: dict[str, str], tmp_path: Path) -> None:
     broken = environ | {"MODEL_DIR": str(tmp_path)}
     with (
-        EmulatedFunction("toxicity_bot.worker.handler", broken, tmp_path / "log") as function,
+        EmulatedFunction("worker", broken, tmp_path / "log") as function,
         pytest.raises(EmulatorError, match=r"model\.json is missing.*ModelError"),
     ):
         function.invoke(event("worker-fine"))
@@ -146,7 +142,7 @@ def test_an_invocation_that_runs_out_of_time_is_ended(
 ) -> None:
     services.slack.faults.add("conversations.history", Slow(seconds=20))
     with (
-        EmulatedFunction("toxicity_bot.worker.handler", environ, tmp_path / "log", timeout_seconds=2) as function,
+        EmulatedFunction("worker", environ, tmp_path / "log", timeout_seconds=2) as function,
         pytest.raises(EmulatorError, match="timed out"),
     ):
         function.invoke(event("worker-fine"))

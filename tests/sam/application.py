@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-import time
 from typing import TYPE_CHECKING, Any
 
 from local.aws import REGION, aws_environ
 from tests import ROOT
-from tests.rie.emulator import free_port, listens
+from tests.rie.emulator import free_port, wait_until_listening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,11 +60,7 @@ class Application:
         with log.open("wb") as output:
             process = subprocess.Popen(command, cwd=ROOT, env=self._environ, stdout=output, stderr=subprocess.STDOUT)
         try:
-            deadline = time.monotonic() + START_SECONDS
-            while not listens(port):
-                running = process.poll() is None and time.monotonic() < deadline
-                assert running, f"sam local {what} did not start:\n{log.read_text()[-3000:]}"
-                time.sleep(0.1)
+            wait_until_listening(port, process, START_SECONDS, log)
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()

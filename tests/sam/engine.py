@@ -20,6 +20,7 @@ from typing import Any, Self
 from tests.rie.emulator import INVOCATIONS, EmulatorError
 
 IMAGE = "slack-toxicity-bot"
+LIMITS = ["--user", "65534", "--read-only", "--cap-drop", "ALL"]  # nobody, as on Lambda
 START_SECONDS = 60
 
 
@@ -100,11 +101,18 @@ class Container:
 
     def __init__(self, engine: Engine, handler: str, environ: dict[str, str], cpus: float, memory_mb: int) -> None:
         variables = [argument for item in environ.items() for argument in ("--env", "=".join(item))]
-        size = ["--cpus", str(cpus), "--memory", f"{memory_mb}m", "--user", "65534", "--read-only", "--cap-drop", "ALL"]
+        size = ["--cpus", str(cpus), "--memory", f"{memory_mb}m"]
         self._engine = engine
-        self._id = engine.run("run", "--detach", *size, *variables, "--publish", "127.0.0.1::8080", IMAGE, handler)
-        self._address = f"http://{engine.run('port', self._id, '8080/tcp')}"
+        self._command = ["run", "--detach", *size, *LIMITS, *variables, "--publish", "127.0.0.1::8080", IMAGE, handler]
+
+    def __enter__(self) -> Self:
+        self._id = self._engine.run(*self._command)
+        self._address = f"http://{self._engine.run('port', self._id, '8080/tcp')}"
         self._wait()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._engine.run("rm", "--force", self._id)
 
     def invoke(self, event: dict[str, Any]) -> Any:
         request = urllib.request.Request(self._address + INVOCATIONS, data=json.dumps(event).encode(), method="POST")
@@ -118,9 +126,6 @@ class Container:
         status = Path(f"/proc/{python}/status").read_text()
         (kilobytes,) = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
         return int(kilobytes) * 1024
-
-    def remove(self) -> None:
-        self._engine.run("rm", "--force", self._id)
 
     def _wait(self) -> None:
         """Wait until the emulator listens; it starts the function with the first request."""

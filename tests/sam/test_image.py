@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from local.aws import aws_environ
 from local.situations import Morning, receiver_events
 from tests import ROOT
-from tests.sam.engine import Container
+from tests.sam.engine import LIMITS, Container
 
 if TYPE_CHECKING:
     from tests.sam.engine import Engine
@@ -49,11 +49,9 @@ def lambda_base_of(engine: Engine) -> str:
 
 def inside(engine: Engine, image: str, program: str) -> Any:
     """Run Python in the image as Lambda would: nobody's user, a read-only file system, no network, no capability."""
-    limits = ["--user", "65534", "--read-only", "--cap-drop", "ALL", "--network", "none"]
-    python = ["--entrypoint", "python3", image, "-c", program]
-    return json.loads(
-        engine.run("run", "--rm", *limits, "--env", "PYTHONPATH=/opt/python:/var/task", *python).splitlines()[-1]
-    )
+    path = ["--env", "PYTHONPATH=/opt/python:/var/task"]
+    python = ["--network", "none", *path, "--entrypoint", "python3", image, "-c", program]
+    return json.loads(engine.run("run", "--rm", *LIMITS, *python).splitlines()[-1])
 
 
 def test_it_holds_no_torch_and_no_hub_client(engine: Engine, image: str) -> None:
@@ -93,12 +91,9 @@ def test_it_runs_as_nobody_on_a_read_only_file_system(engine: Engine, image: str
     nowhere = "http://127.0.0.1:9"
     settings = {"SLACK_SIGNING_SECRET": "local-signing-secret", "JOBS_QUEUE_URL": f"{nowhere}/queue"}
     settings |= aws_environ(nowhere, {})
-    container = Container(engine, "toxicity_bot.receiver.handler", settings, cpus=1, memory_mb=1024)
-    try:
-        event = receiver_events(Morning(time.time), time.time())["receiver-url-verification"]
+    event = receiver_events(Morning(time.time), time.time())["receiver-url-verification"]
+    with Container(engine, "toxicity_bot.receiver.handler", settings, cpus=1, memory_mb=1024) as container:
         assert container.invoke(event)["statusCode"] == 200
-    finally:
-        container.remove()
 
 
 def test_an_image_with_another_label_is_another_image_and_so_another_version(engine: Engine, image: str) -> None:

@@ -15,6 +15,7 @@ import pytest
 from botocore.loaders import JSONFileLoader
 
 from local.aws import EmbeddedAws
+from local.bot import bot_environ
 from local.slack_server import SlackServer
 from local.web_api import WebApi
 from local.workspace import Workspace
@@ -44,12 +45,8 @@ def _slack_server() -> Iterator[SlackServer]:
 def _aws_server(_slack_server: SlackServer) -> Iterator[EmbeddedAws]:
     """Embedded AWS, and the environment variables that both functions read when they are imported."""
     with EmbeddedAws() as aws, pytest.MonkeyPatch.context() as patch:
-        wanted = aws.environ | {
-            "SLACK_SIGNING_SECRET": "local-signing-secret",
-            "SLACK_BOT_TOKEN": Workspace().token,
-            "SLACK_API_URL": _slack_server.url,
-            "MODEL_DIR": str(ROOT / "model"),
-        }
+        addresses = {"SLACK_API_URL": _slack_server.url, "MODEL_DIR": str(ROOT / "model")}
+        wanted = bot_environ(aws, Workspace()) | addresses
         for name in os.environ.keys() - wanted.keys():
             patch.delenv(name)
         for name, value in wanted.items():

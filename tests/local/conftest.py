@@ -48,7 +48,6 @@ class Receiver:
         self.closing = threading.Event()
         self.url = ""
 
-    @Request.application
     def answer(self, request: Request) -> Response:
         self.requests.append(Received(dict(request.headers), request.get_data()))
         status = self.statuses.pop(0) if self.statuses else 200
@@ -60,7 +59,7 @@ class Receiver:
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     receiver = Receiver()
-    with serving(receiver.answer) as address:
+    with serving(Request.application(receiver.answer)) as address:
         receiver.url = f"{address}/slack/events"
         yield receiver
         receiver.closing.set()

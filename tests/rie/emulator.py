@@ -115,5 +115,5 @@ def wait_until_listening(port: int, process: subprocess.Popen[bytes], seconds: f
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         if process.poll() is not None or time.monotonic() > deadline:
-            raise EmulatorError(f"{process.args} did not start:\n{log.read_text(errors='replace')[-2000:]}")
+            raise EmulatorError(f"{process.args!r} did not start:\n{log.read_text(errors='replace')[-2000:]}")
         time.sleep(0.02)

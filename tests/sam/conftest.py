@@ -15,7 +15,7 @@ from local.services import LocalServices
 from tests import ROOT
 from tests.sam import stand_in
 from tests.sam.application import Application
-from tests.sam.engine import Engine, EngineError
+from tests.sam.engine import IMAGE, Engine, EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,13 +36,17 @@ def engine() -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
-def image(engine: Engine) -> str:
-    """Both layers, on the stand-in for Lambda's base unless LAMBDA_BASE names another."""
-    base = os.environ.get("LAMBDA_BASE") or stand_in.build(engine)
-    command = ["make", "image", f"LAMBDA_BASE={base}"]
+def lambda_base(engine: Engine) -> str:
+    return stand_in.base_image(engine)
+
+
+@pytest.fixture(scope="session")
+def image(engine: Engine, lambda_base: str) -> str:
+    """The image, with both layers."""
+    command = ["make", "image", f"LAMBDA_BASE={lambda_base}"]
     built = subprocess.run(command, cwd=ROOT, env=engine.environ, capture_output=True, text=True, check=False)
     assert built.returncode == 0, f"{' '.join(command)} failed:\n{(built.stdout + built.stderr)[-3000:]}"
-    return "slack-toxicity-bot"
+    return IMAGE
 
 
 @pytest.fixture(scope="session")

@@ -57,6 +57,11 @@ class Engine:
             raise EngineError(f"docker {' '.join(arguments[:3])} failed:\n{output[-2000:]}")
         return output
 
+    def layers(self, image: str) -> list[tuple[int, str]]:
+        """Return the bytes of each layer and the command that made it, newest first."""
+        history = self.run("history", "--no-trunc", "--human=false", "--format", "{{.Size}} {{.CreatedBy}}", image)
+        return [(int(line.split()[0]), line) for line in history.splitlines()]
+
     def host_address(self) -> str:
         """Return this machine's address on the default container network."""
         (network,) = json.loads(self.run("network", "inspect", "bridge"))

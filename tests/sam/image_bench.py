@@ -104,16 +104,11 @@ class Bench:
 
 def layer_bytes(engine: Engine) -> dict[str, int]:
     """Return the bytes of the image's parts."""
-
-    def layers(image: str) -> list[tuple[int, str]]:
-        history = engine.run("history", "--no-trunc", "--human=false", "--format", "{{.Size}} {{.CreatedBy}}", image)
-        return [(int(line.split()[0]), line) for line in history.splitlines()]
-
     parts = {"wheels, byte-compiled": 0, "model": 0, "app layer": 0}
-    base = layers(f"{IMAGE}-base")
+    base = engine.layers(f"{IMAGE}-base")
     for size, made_by in base[: 1 + max(number for number, (_, line) in enumerate(base) if "/opt/" in line)]:
         parts["model" if "/opt/model" in made_by else "wheels, byte-compiled"] += size
-    parts["app layer"] = sum(size for size, _ in layers(IMAGE)) - sum(size for size, _ in base)
+    parts["app layer"] = sum(size for size, _ in engine.layers(IMAGE)) - sum(size for size, _ in base)
     return parts | {"in all, without the Lambda base": sum(parts.values())}
 
 
@@ -127,13 +122,13 @@ def app_layer_seconds(engine: Engine) -> float:
 def report(facts: dict[str, Any]) -> str:
     """Return docs/image.md."""
     template = Path(__file__).with_name("image.md.j2").read_text(encoding="utf-8")
-    return Template(template, trim_blocks=True, keep_trailing_newline=True).render(facts)
+    return str(Template(template, trim_blocks=True, keep_trailing_newline=True).render(facts))
 
 
 def main() -> int:
     try:
         with Engine(ROOT / "build" / "engine") as engine:
-            base = os.environ.get("LAMBDA_BASE") or stand_in.build(engine)
+            base = stand_in.base_image(engine)
             print(f"Building the image on {base} ...", flush=True)
             subprocess.run(["make", "image", f"LAMBDA_BASE={base}"], cwd=ROOT, env=engine.environ, check=True)
             with LocalServices(engine.host_address()) as services:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from local.aws import aws_environ
 from local.situations import Morning, receiver_events
 from tests import ROOT
-from tests.sam.engine import LIMITS, Container
+from tests.sam.engine import IMAGE, LIMITS, Container
 
 if TYPE_CHECKING:
     from tests.sam.engine import Engine
@@ -18,33 +18,10 @@ if TYPE_CHECKING:
 MB = 1_000_000
 
 
-def layers(engine: Engine, image: str) -> list[int]:
-    """Return the bytes of each layer, newest first."""
-    history = engine.run("history", "--human=false", "--format", "{{.Size}}", image)
-    return [int(size) for size in history.split()]
-
-
-def test_the_layers_are_as_small_as_promised(engine: Engine, image: str) -> None:
-    base, app = sum(layers(engine, "slack-toxicity-bot-base")), sum(layers(engine, image))
-    lambda_base = sum(layers(engine, lambda_base_of(engine)))
+def test_the_layers_are_as_small_as_promised(engine: Engine, lambda_base: str, image: str) -> None:
+    below, base, app = (sum(size for size, _ in engine.layers(name)) for name in (lambda_base, f"{IMAGE}-base", image))
     assert app - base < 1 * MB
-    assert app - lambda_base < 250 * MB
-
-
-def lambda_base_of(engine: Engine) -> str:
-    """Return the image that the base layer was built upon: the one with which it shares most layers."""
-
-    def digests(name: str) -> list[str]:
-        found: list[str] = json.loads(engine.run("inspect", "--format", "{{json .RootFS.Layers}}", name))
-        return found
-
-    ours = digests("slack-toxicity-bot-base")
-    below = [
-        name
-        for name in engine.run("images", "--format", "{{.Repository}}:{{.Tag}}").split()
-        if "<none>" not in name and "toxicity" not in name and digests(name) == ours[: len(digests(name))]
-    ]
-    return max(below, key=lambda name: len(digests(name)))
+    assert app - below < 250 * MB
 
 
 def inside(engine: Engine, image: str, program: str) -> Any:
@@ -78,13 +55,8 @@ print(json.dumps([name for name, flag in flags.items() if flag != 1][:5] + [len(
 def test_telemetry_is_off_and_the_model_is_where_the_code_looks(engine: Engine, image: str) -> None:
     environ = inside(engine, image, "import os, json; print(json.dumps(dict(os.environ)))")
     assert environ["ORT_DISABLE_TELEMETRY"] == "1"
-    score = inside(
-        engine,
-        image,
-        "import pathlib, os; from toxicity_bot.classifier import Classifier; "
-        "print(Classifier(pathlib.Path(os.environ['MODEL_DIR'])).toxicity('You stupid idiot.'))",
-    )
-    assert score > 0.5
+    program = "from toxicity_bot.classifier import Classifier; print(Classifier(%r).toxicity('You stupid idiot.'))"
+    assert inside(engine, image, program % environ["MODEL_DIR"]) > 0.5
 
 
 def test_it_runs_as_nobody_on_a_read_only_file_system(engine: Engine, image: str) -> None:
@@ -96,9 +68,9 @@ def test_it_runs_as_nobody_on_a_read_only_file_system(engine: Engine, image: str
         assert container.invoke(event)["statusCode"] == 200
 
 
-def test_an_image_with_another_label_is_another_image_and_so_another_version(engine: Engine, image: str) -> None:
+def test_another_label_makes_another_image_and_so_another_version(engine: Engine, lambda_base: str, image: str) -> None:
     def labelled(value: str) -> str:
-        command = ["make", "image", f"LAMBDA_BASE={lambda_base_of(engine)}", f"LABEL=--label deployed={value}"]
+        command = ["make", "image", f"LAMBDA_BASE={lambda_base}", f"LABEL=--label deployed={value}"]
         subprocess.run(command, cwd=ROOT, env=engine.environ, check=True, capture_output=True)
         return engine.run("inspect", "--format", "{{.Id}}", image)
 

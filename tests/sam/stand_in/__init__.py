@@ -25,6 +25,11 @@ BUILD = ROOT / "build"
 HOST_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pip.conf")
 
 
+def base_image(engine: Engine) -> str:
+    """Return the name of Lambda's base image: LAMBDA_BASE, or this stand-in, which is built."""
+    return os.environ.get("LAMBDA_BASE") or build(engine)
+
+
 def build(engine: Engine) -> str:
     """Build the image and return its name; the engine's cache makes the second build quick."""
     context = BUILD / "stand-in"

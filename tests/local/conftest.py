@@ -33,6 +33,18 @@ def client(slack: SlackServer) -> WebClient:
     return WebClient(token=slack.workspace.token, base_url=slack.url, retry_handlers=[], timeout=5)
 
 
+@pytest.fixture
+def root(workspace: Workspace) -> str:
+    """The ts of the first message in the channel."""
+    return workspace.post("C0GENERAL", "U0ADA", "root")["ts"]
+
+
+@pytest.fixture
+def reply(workspace: Workspace, root: str) -> str:
+    """The ts of a reply to it."""
+    return workspace.post("C0GENERAL", "U0GRACE", "reply", thread_ts=root)["ts"]
+
+
 class Received(NamedTuple):
     headers: Mapping[str, str]
     body: bytes

@@ -42,7 +42,7 @@ def pip_audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(("listed", "code"), [(["CVE-2026-0001"], 1), (["CVE-2026-9999"], 0)])
-def test_only_what_is_exploited_fails(
+def test_only_exploited_vulnerabilities_fail(
     pip_audit: Path, catalogue: Path, listed: list[str], code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     catalogue.write_text(json.dumps({"vulnerabilities": [{"cveID": name} for name in listed]}))

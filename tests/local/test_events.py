@@ -48,7 +48,7 @@ def deliveries(receiver: Receiver, waited: list[float], timeout: float = 3.0) ->
     return Deliveries(receiver.url, "secret", timeout=timeout, clock=lambda: NOW, wait=waited.append)
 
 
-def test_slacks_published_vector() -> None:
+def test_the_signature_is_that_of_slacks_example() -> None:
     # https://docs.slack.dev/authentication/verifying-requests-from-slack
     body = (
         b"token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V"
@@ -89,7 +89,7 @@ def test_every_event_has_its_own_id(workspace: Workspace) -> None:
     assert event_callback(first, elsewhere)["event_id"] != again["event_id"]
 
 
-def test_the_other_two_payloads() -> None:
+def test_url_verification_and_app_rate_limited() -> None:
     assert url_verification(Identity(), "3eZbrw1a")["challenge"] == "3eZbrw1a"
     limited = app_rate_limited(Identity(), lambda: NOW + 59)
     assert limited["type"] == "app_rate_limited"
@@ -97,7 +97,7 @@ def test_the_other_two_payloads() -> None:
     assert "event" not in limited
 
 
-def test_one_attempt_is_enough_when_the_answer_is_good(receiver: Receiver, payload: dict[str, Any]) -> None:
+def test_a_good_answer_ends_the_delivery(receiver: Receiver, payload: dict[str, Any]) -> None:
     waited: list[float] = []
     (attempt,) = deliveries(receiver, waited).send(payload)
     assert (attempt.status, attempt.failure, attempt.body, waited) == (200, "", b"seen", [])
@@ -141,13 +141,13 @@ def test_no_answer_is_a_time_out_and_repeated(receiver: Receiver, payload: dict[
     assert receiver.requests[1].headers["X-Slack-Retry-Reason"] == "http_timeout"
 
 
-def test_an_answer_that_comes_late_has_failed(receiver: Receiver) -> None:
+def test_a_late_answer_is_a_failure(receiver: Receiver) -> None:
     readings = iter([10.0, 13.5])
     attempt = deliver(receiver.url, b"{}", {}, stopwatch=lambda: next(readings))
     assert (attempt.status, attempt.seconds, attempt.failure) == (200, 3.5, "http_timeout")
 
 
-def test_nobody_listening_is_a_failed_connection() -> None:
+def test_a_closed_port_is_a_failed_connection() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as unused:
         url = f"http://127.0.0.1:{unused.server_port}/"
     attempt = deliver(url, b"{}", {})

@@ -34,7 +34,7 @@ def test_a_rate_limit_says_when_to_retry(slack: SlackServer, client: WebClient, 
 
 @pytest.mark.parametrize("before_work", [True, False])
 @pytest.mark.parametrize(("kind", "status", "error"), [(HtmlError, 502, "html_502"), (Reset, 0, "connection_reset")])
-def test_the_work_or_only_its_reply_is_lost(
+def test_a_failure_loses_the_work_or_only_the_reply(
     slack: SlackServer, client: WebClient, kind: Callable[..., Fault], status: int, error: str, before_work: bool
 ) -> None:
     slack.faults.add("chat.postMessage", kind(before_work=before_work))

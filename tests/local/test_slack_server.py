@@ -138,7 +138,7 @@ def test_wrong_arguments_are_named(client: WebClient, method: str, call: dict[st
         ("chat.getPermalink", {"channel": GENERAL, "message_ts": "1"}, "message_not_found"),
     ],
 )
-def test_a_call_that_slack_refuses(
+def test_a_wrong_call_gets_slacks_error(
     client: WebClient, workspace: Workspace, method: str, arguments: dict[str, Any], error: str
 ) -> None:
     workspace.kick(PRIVATE)
@@ -158,16 +158,16 @@ def test_a_query_string_works_for_reading(slack: SlackServer) -> None:
         (b"<a/>", "application/xml", "invalid_post_type"),
     ],
 )
-def test_bodies_that_cannot_be_read(slack: SlackServer, body: bytes, kind: str, error: str) -> None:
+def test_unreadable_bodies_are_refused(slack: SlackServer, body: bytes, kind: str, error: str) -> None:
     assert raw(f"{slack.url}chat.postMessage", body, Content_Type=kind)["error"] == error
 
 
 # Reading.
 
 
-def test_history_of_a_reply_or_a_deleted_message_gives_the_neighbour(client: WebClient, workspace: Workspace) -> None:
-    root = workspace.post(GENERAL, ADA, "root")["ts"]
-    reply = workspace.post(GENERAL, GRACE, "reply", thread_ts=root)["ts"]
+def test_the_history_up_to_a_reply_or_a_deleted_message_ends_with_an_earlier_one(
+    client: WebClient, workspace: Workspace, root: str, reply: str
+) -> None:
     gone = workspace.post(GENERAL, ADA, "gone")["ts"]
     workspace.delete(GENERAL, gone)
     for ts in (reply, gone):
@@ -198,8 +198,7 @@ def test_history_and_replies_come_in_pages(client: WebClient, workspace: Workspa
     assert pages == [["0", "reply 0"], ["reply 1", "reply 2"], ["reply 3"]]
 
 
-def test_replies_of_a_root_and_of_a_reply(client: WebClient, workspace: Workspace) -> None:
-    root = workspace.post(GENERAL, ADA, "root")["ts"]
+def test_replies_of_a_root_and_of_a_reply(client: WebClient, workspace: Workspace, root: str) -> None:
     alone = client.conversations_replies(channel=GENERAL, ts=root)
     assert texts(alone) == ["root"]
     assert "thread_ts" not in alone["messages"][0]
@@ -211,8 +210,7 @@ def test_replies_of_a_root_and_of_a_reply(client: WebClient, workspace: Workspac
     assert texts(client.conversations_replies(channel=GENERAL, ts=root, oldest=reply)) == ["root", "later"]
 
 
-def test_metadata_is_shown_only_when_asked_for(client: WebClient, workspace: Workspace) -> None:
-    root = workspace.post(GENERAL, ADA, "root")["ts"]
+def test_metadata_is_shown_only_when_asked_for(client: WebClient, workspace: Workspace, root: str) -> None:
     mark = Metadata(event_type="toxicity_verdict", event_payload={"key": "T/C/1"})
     client.chat_postMessage(channel=GENERAL, text="verdict", thread_ts=root, metadata=mark)
     silent = client.conversations_replies(channel=GENERAL, ts=root)["messages"][1]
@@ -221,17 +219,14 @@ def test_metadata_is_shown_only_when_asked_for(client: WebClient, workspace: Wor
     assert told["metadata"] == {"event_type": "toxicity_verdict", "event_payload": {"key": "T/C/1"}}
 
 
-def test_reactions_get_finds_replies(client: WebClient, workspace: Workspace) -> None:
-    root = workspace.post(GENERAL, ADA, "root")["ts"]
-    reply = workspace.post(GENERAL, GRACE, "reply", thread_ts=root)["ts"]
+def test_reactions_get_finds_replies(client: WebClient, workspace: Workspace, root: str, reply: str) -> None:
     workspace.react(GENERAL, reply, ADA, "eyes")
     message = client.reactions_get(channel=GENERAL, timestamp=reply)["message"]
     assert message["reactions"] == [{"name": "eyes", "users": [ADA], "count": 1}]
     assert message["thread_ts"] == root
 
 
-def test_permalinks(client: WebClient, workspace: Workspace) -> None:
-    root = workspace.post(GENERAL, ADA, "root")["ts"]
+def test_permalinks(client: WebClient, workspace: Workspace, root: str) -> None:
     plain = client.chat_getPermalink(channel=GENERAL, message_ts=root)["permalink"]
     assert plain == "https://local.slack.com/archives/C0GENERAL/p1731000000000000"
     reply = workspace.post(GENERAL, GRACE, "reply", thread_ts=root)["ts"]
@@ -277,9 +272,10 @@ def test_a_post_to_a_channels_name(client: WebClient) -> None:
 
 
 @pytest.mark.parametrize(("replies", "in_channel"), [(0, "too late"), (1, "This message was deleted.")])
-def test_a_post_below_a_deleted_message(client: WebClient, workspace: Workspace, replies: int, in_channel: str) -> None:
+def test_a_post_below_a_deleted_message(
+    client: WebClient, workspace: Workspace, root: str, replies: int, in_channel: str
+) -> None:
     """It goes to the channel, or into the thread if there are replies: they keep a tombstone as their root."""
-    root = workspace.post(GENERAL, ADA, "root")["ts"]
     for _ in range(replies):
         workspace.post(GENERAL, GRACE, "reply", thread_ts=root)
     workspace.delete(GENERAL, root)
@@ -318,7 +314,7 @@ def test_where_the_bot_may_not_write(client: WebClient, workspace: Workspace) ->
         ({"text": "x", "thread_ts": "the first one"}, "invalid_thread_ts", ""),
     ],
 )
-def test_content_that_slack_refuses(
+def test_wrong_content_is_refused_and_not_posted(
     client: WebClient, workspace: Workspace, content: dict[str, Any], error: str, complaint: str
 ) -> None:
     answer = refusal(lambda: client.api_call("chat.postMessage", json={"channel": GENERAL, **content}))
@@ -327,7 +323,7 @@ def test_content_that_slack_refuses(
     assert workspace.conversation(GENERAL) == []
 
 
-def test_content_at_the_limits_is_taken(client: WebClient) -> None:
+def test_content_at_the_limits_is_accepted(client: WebClient) -> None:
     blocks = [section("x" * 3000), *[{"type": "divider"}] * 49]
     assert client.chat_postMessage(channel=GENERAL, text="x", blocks=blocks)["ok"]
 

@@ -137,7 +137,7 @@ def test_the_dead_letter_queue_holds_each_poisoned_job_once(bodies: list[str], p
     assert found.counts["dead letter"] == found.counts.total() == problems
 
 
-def test_a_tenth_of_all_calls_fails_in_every_way() -> None:
+def test_a_tenth_of_the_calls_fail_in_ten_ways() -> None:
     faults = RandomFaults("seed", kill=lambda: None, timeout=1)
     for _ in range(20_000):
         faults.take("chat.postMessage")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from local.aws import EmbeddedAws
 
 
-def test_two_requests_are_never_inside_at_once() -> None:
+def test_requests_are_handled_one_at_a_time() -> None:
     inside: list[int] = []
     most: list[int] = []
 

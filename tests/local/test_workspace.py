@@ -87,9 +87,7 @@ def test_a_deleted_message_is_gone_and_a_deleted_root_leaves_a_tombstone(workspa
     assert workspace.conversation(GENERAL) == []
 
 
-def test_a_reply_to_a_reply_is_not_in_the_first_thread(workspace: Workspace) -> None:
-    root = workspace.post(GENERAL, ADA, "root")["ts"]
-    reply = workspace.post(GENERAL, GRACE, "reply", thread_ts=root)["ts"]
+def test_a_reply_to_a_reply_is_not_in_the_first_thread(workspace: Workspace, root: str, reply: str) -> None:
     workspace.post(GENERAL, ADA, "astray", thread_ts=reply)
     assert [one["text"] for one in workspace.thread(GENERAL, root)] == ["root", "reply"]
     assert [one["text"] for one in workspace.thread(GENERAL, reply)] == ["reply", "astray"]
@@ -161,7 +159,7 @@ def test_nobody_can_reply_to_a_join_notice(workspace: Workspace) -> None:
     assert workspace.posting_refusal(GENERAL, ADA, notice["ts"]) == "cannot_reply_to_message"
 
 
-def test_the_same_name_twice_is_a_mistake(workspace: Workspace) -> None:
+def test_a_name_cannot_be_added_twice(workspace: Workspace) -> None:
     with pytest.raises(ValueError, match="user U0ADA exists already"):
         workspace.add_user("Ada")
     with pytest.raises(ValueError, match="channel C0GENERAL exists already"):

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import ROOT
+from tests import ROOT, run_module
 from tests.doctor.conftest import OK
 
 if TYPE_CHECKING:
@@ -47,8 +44,7 @@ def test_every_bad_value_is_named_and_the_rest_is_examined(examine: Examine) -> 
 
 
 def test_people_read_a_line_for_each_finding_and_a_summary(examine: Examine, aws: EmbeddedAws) -> None:
-    command = [sys.executable, "-m", "doctor"]
-    shown = subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, check=False)
+    shown = run_module("doctor")
     assert (shown.returncode, shown.stderr) == (1, "")
     assert "\nok       queue              0 jobs in it" in shown.stdout
     assert "\nwrong    model              " in shown.stdout
@@ -67,7 +63,6 @@ def test_people_read_a_line_for_each_finding_and_a_summary(examine: Examine, aws
     ],
 )
 def test_a_wrong_call_ends_with_2(arguments: tuple[str, ...]) -> None:
-    command = [sys.executable, "-m", "doctor", *arguments]
-    refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    refused = run_module("doctor", *arguments)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "Usage: python -m doctor" in refused.stderr

@@ -67,7 +67,9 @@ def test_a_reaction_is_delivered_where_a_request_url_is_known(workspace: Workspa
         ("shout", {}, 404, "POST /local/post"),
     ],
 )
-def test_wrong_requests_are_answered_with_the_reason(slack: SlackServer, path: str, fields: object, status: int, message: str) -> None:
+def test_a_wrong_request_gets_the_reason(
+    slack: SlackServer, path: str, fields: object, status: int, message: str
+) -> None:
     got, answer = ask(f"{slack.address}/local/{path}", fields)
     assert got == status
     assert answer["ok"] is False

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 
 import pytest
 
-from tests import ROOT
-
-
-def demo(**variables: str) -> subprocess.CompletedProcess[str]:
-    environ = {name: value for name, value in os.environ.items() if name not in ("TEXT", "FORMAT")} | variables
-    command = [sys.executable, "-m", "local.demo"]
-    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False)
+from tests import ROOT, run_module
 
 
 def test_it_shows_the_conversation_with_one_answer_to_each_message() -> None:
-    shown = demo()
+    shown = run_module("local.demo", environ={"TEXT": "", "FORMAT": ""})
     assert (shown.returncode, shown.stderr) == (0, "")
     assert shown.stdout.count("toxicity: ") == 6
     for words in ("Likely toxic", "Probably fine", "I can't judge", "What weighed most", "7 reactions to 6 messages"):
@@ -39,12 +31,13 @@ def test_make_passes_the_text_on_unchanged_and_the_last_line_is_json() -> None:
 
 
 def test_a_text_that_cannot_be_judged_has_no_score() -> None:
-    answer = json.loads(demo(FORMAT="json", TEXT=":tada:").stdout.splitlines()[-1])
+    shown = run_module("local.demo", environ={"FORMAT": "json", "TEXT": ":tada:"})
+    answer = json.loads(shown.stdout.splitlines()[-1])
     assert (answer["outcome"], answer["score"]) == ("cannot_judge", None)
 
 
-@pytest.mark.parametrize("variables", [{"FORMAT": "xml", "TEXT": "x"}, {"FORMAT": "json"}])
+@pytest.mark.parametrize("variables", [{"FORMAT": "xml", "TEXT": "x"}, {"FORMAT": "json", "TEXT": ""}])
 def test_a_wrong_call_is_answered_with_the_right_one(variables: dict[str, str]) -> None:
-    refused = demo(**variables)
+    refused = run_module("local.demo", environ=variables)
     assert refused.returncode == 2
     assert "make demo FORMAT=json TEXT=" in refused.stderr

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from local import fuzz
-from tests import ROOT
+from tests import run_module
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,14 +26,8 @@ def handler(event, context):
 """
 
 
-def run(*arguments: str, python_path: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environ = os.environ | ({"PYTHONPATH": str(python_path)} if python_path else {})
-    command = [sys.executable, "-m", "local.fuzz", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=240, check=False)
-
-
 def test_the_receiver_survives_and_gives_every_kind_of_answer(tmp_path: Path) -> None:
-    ended = run("--seconds", "4", "--findings", str(tmp_path))
+    ended = run_module("local.fuzz", "--seconds", "4", "--findings", str(tmp_path))
     assert ended.returncode == 0, ended.stderr
     for status in (200, 400, 401, 413):
         assert f"{status}: " in ended.stdout, f"no request was answered with {status}: {ended.stdout}"
@@ -45,10 +36,11 @@ def test_the_receiver_survives_and_gives_every_kind_of_answer(tmp_path: Path) ->
 def test_a_planted_bug_is_found_and_the_request_kept(tmp_path: Path) -> None:
     (tmp_path / "planted.py").write_text(PLANTED)
     arguments = ["--receiver", "planted", "--findings", str(tmp_path / "findings")]
-    found = run("--seconds", "120", *arguments, python_path=tmp_path)
+    environ = {"PYTHONPATH": str(tmp_path)}
+    found = run_module("local.fuzz", "--seconds", "120", *arguments, environ=environ)
     assert found.returncode == 1, found.stdout
     assert "ZeroDivisionError" in found.stderr
-    again = run("--seconds", "1", *arguments, python_path=tmp_path)
+    again = run_module("local.fuzz", "--seconds", "1", *arguments, environ=environ)
     assert again.returncode == 1, f"expected the next run to begin with the kept request: {again.stdout}"
     assert "ZeroDivisionError" in again.stderr
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING
 from werkzeug import wrappers
 
 from local.load import Request, latencies, lost_and_doubled, offer
-from tests import ROOT
+from tests import run_module
 from tests.serving import serving
 
 if TYPE_CHECKING:
@@ -61,8 +59,8 @@ def test_lost_and_doubled_verdicts_are_counted() -> None:
 
 def test_a_small_measurement(tmp_path: Path) -> None:
     file = tmp_path / "load.json"
-    command = [sys.executable, "-m", "local.load", "--rates", "20", "--seconds", "0.5", "--jobs", "8"]
-    shown = subprocess.run([*command, "--json", str(file)], cwd=ROOT, capture_output=True, text=True, check=False)
+    size = ["--rates", "20", "--seconds", "0.5", "--jobs", "8"]
+    shown = run_module("local.load", *size, "--json", str(file))
     assert (shown.returncode, shown.stderr) == (0, ""), shown.stdout
     written = json.loads(file.read_text())
     (row,) = written["acknowledgements"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import time
 import urllib.parse
 import urllib.request
@@ -18,7 +16,7 @@ from local.soak import checks, soak
 from local.soak.plan import Size, Step, steps
 from local.soak.users import Users
 from local.soak.workers import RandomFaults, WorkersSlack
-from tests import ROOT
+from tests import run_module
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -211,8 +209,8 @@ def test_a_post_may_appear_after_its_connection_was_reset(users: Users, written:
 
 
 def test_a_small_soak() -> None:
-    command = [sys.executable, "-m", "local.soak", "--seed", "5", "--deliveries", "60", "--reactions", "25"]
-    ended = subprocess.run([*command, "--poisoned", "2"], cwd=ROOT, capture_output=True, text=True, check=False)
+    size = ["--deliveries", "60", "--reactions", "25", "--poisoned", "2"]
+    ended = run_module("local.soak", "--seed", "5", *size)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "duplicate 0, missing 0, wrong thread 0" in ended.stdout
     assert "refused 0, dead letter 0, failed 0, traceback 0, leak 0" in ended.stdout

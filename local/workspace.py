@@ -10,11 +10,11 @@ import copy
 import re
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from local.block_kit import rich_text, stored
 from local.channel import Channel, Kind, Message, RefusedError
-from local.members import Identity, User
-from local.rich_text import rich_text, stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,6 +25,46 @@ Event = dict[str, Any]
 BOT_SCOPES = frozenset(
     {"reactions:read", "channels:history", "groups:history", "im:history", "mpim:history", "chat:write"}
 )
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The app's ids in this workspace, as in `auth.test` and in every event's envelope."""
+
+    team_id: str = "T0LOCAL"
+    team_name: str = "local"
+    app_id: str = "A0TOXICITY"
+    bot_id: str = "B0TOXICITY"
+    bot_user_id: str = "U0TOXICITY"
+    bot_name: str = "toxicity"
+    enterprise_id: str | None = None
+    verification_token: str = "Jhj5dZrVaK7ZwHHjRyZWjbDl"  # deprecated by Slack, still in every envelope
+
+
+@dataclass(frozen=True)
+class User:
+    """A person; with `bot_id` another app's bot; with `bot_id` but no `app_id` a webhook, which has no user."""
+
+    id: str
+    name: str
+    bot_id: str | None = None
+    app_id: str | None = None
+    team_id: str | None = None  # of a person from another workspace, in a shared channel
+
+    @property
+    def is_webhook(self) -> bool:
+        return self.bot_id is not None and self.app_id is None
+
+    def signature(self, team_id: str) -> dict[str, Any]:
+        """Return the fields of a message that identify its author."""
+        if self.is_webhook:
+            return {"type": "message", "subtype": "bot_message", "bot_id": self.bot_id, "username": self.name}
+        person = {"type": "message", "user": self.id, "team": self.team_id or team_id}
+        if self.bot_id is None:
+            return person
+        profile: dict[str, Any] = {"id": self.bot_id, "app_id": self.app_id, "user_id": self.id, "name": self.name}
+        profile |= {"team_id": team_id, "deleted": False}
+        return person | {"bot_id": self.bot_id, "app_id": self.app_id, "bot_profile": profile}
 
 
 class Workspace:
@@ -98,10 +138,8 @@ class Workspace:
         self._users[user.id] = user
         return user.id
 
-    def add_channel(
-        self, name: str, kind: Kind = "public", members: Iterable[str] = (), *, is_ext_shared: bool = False
-    ) -> str:
-        channel = Channel(_id("D" if kind == "im" else "C", name), name, kind, set(members), is_ext_shared)
+    def add_channel(self, name: str, kind: Kind = "public", members: Iterable[str] = ()) -> str:
+        channel = Channel(_id("D" if kind == "im" else "C", name), name, kind, set(members))
         if channel.id in self._channels:
             raise ValueError(f"channel {channel.id} exists already: give this one another name")
         self._channels[channel.id] = channel

@@ -1,18 +1,27 @@
-"""The worker processes of a soak: killed at random, replaced, and with a Slack in which calls fail at random."""
+"""The worker processes of a soak: killed at random, replaced, and with a Slack in which calls fail at random.
+
+In them every second of the bot, the queue and the ledger lasts a fifth of a second: `COMPRESSION` divides the delay
+before a job comes again (`retry_delay`, Retry-After), the function's time-out, with it the ledger's claims, and the
+time-out for Slack. Their order stays the same. The bot's own milliseconds are not compressed, so claims expire earlier
+relative to the work than in an account: harder, not easier.
+"""
 
 from __future__ import annotations
 
+import argparse
 import threading
 from collections import Counter
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+import boto3
+
 from local.bot import Process
 from local.faults import DROPPED, ErrorBody, Fault, Faults, HtmlError, Postponed, RateLimited, Reset, ResetEarly, Slow
-from local.lambda_context import load
+from local.functions import TIMEOUT_SECONDS, feed_worker, load
 from local.slack_server import SlackServer
-from local.soak.worker import COMPRESSION
+from toxicity_bot import slack_messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,7 +30,12 @@ if TYPE_CHECKING:
     from local.faults import Reply
     from local.soak.users import Users
 
-SLACK_TIMEOUT_SECONDS = load("slack_messages").TIMEOUT_SECONDS / COMPRESSION
+COMPRESSION = 5
+INVOCATION_SECONDS = TIMEOUT_SECONDS / COMPRESSION
+SLACK_TIMEOUT_SECONDS = slack_messages.TIMEOUT_SECONDS / COMPRESSION
+# When SQS gives a killed worker's job to another: later than the function's time-out, as in an account.
+VISIBILITY_SECONDS = round(INVOCATION_SECONDS) + 1
+REDELIVERED = 0.01  # share of the finished jobs
 
 
 @dataclass(frozen=True)
@@ -126,6 +140,38 @@ class Worker:
         self._process = self._started()
 
     def _started(self) -> Process:
-        number = self.ends.total()
-        arguments = ("--seed", f"{self._name} {number}")
-        return Process("local.soak.worker", self._environ, self._logs / f"{self._name}.{number}.log", arguments)
+        name = f"{self._name}.{self.ends.total()}"
+        return Process(("local.soak.workers", "--seed", name), self._environ, self._logs / f"{name}.log")
+
+
+class RedeliveringQueue:
+    """SQS that sometimes delivers a deleted job again, as a standard queue may."""
+
+    def __init__(self, sqs: Any, seed: str) -> None:
+        self._sqs, self._random = sqs, Random(seed)  # noqa: S311 - reproducible, not secret
+        self.receive_message = sqs.receive_message
+
+    def delete_message(self, **arguments: Any) -> None:
+        if self._random.random() >= REDELIVERED:
+            self._sqs.delete_message(**arguments)
+
+
+def compress(params: dict[str, Any], **_: object) -> None:
+    """Shorten the delay that the worker sets; SQS counts whole seconds, so the shortest become 0."""
+    params["VisibilityTimeout"] = int(params["VisibilityTimeout"] / COMPRESSION)
+
+
+def main() -> None:
+    """Work until SIGTERM, in a process that `Worker` starts."""
+    parser = argparse.ArgumentParser(prog="python -m local.soak.workers")
+    parser.add_argument("--ready-fd", type=int, required=True)
+    parser.add_argument("--seed", required=True)
+    given = parser.parse_args()
+    compressed: Any = slack_messages
+    compressed.TIMEOUT_SECONDS = SLACK_TIMEOUT_SECONDS
+    load("worker").queue.meta.events.register("provide-client-params.sqs.ChangeMessageVisibility", compress)
+    feed_worker(given.ready_fd, RedeliveringQueue(boto3.client("sqs"), given.seed), timeout=INVOCATION_SECONDS)
+
+
+if __name__ == "__main__":
+    main()

@@ -74,7 +74,7 @@ class Examine:
 @pytest.fixture(scope="session")
 def request_url(_aws_server: EmbeddedAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The receiver behind a real HTTP endpoint, in a process of its own."""
-    receiver = Process("local.gateway", os.environ, tmp_path_factory.mktemp("receiver") / "log")
+    receiver = Process(("local.functions", "receiver"), os.environ, tmp_path_factory.mktemp("receiver") / "log")
     yield f"http://127.0.0.1:{receiver.wait_until_ready()}/slack/events"
     receiver.stop()
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from local.aws import EmbeddedAws
-from local.event_source import poll
+from local.functions import poll
 
 ROOT = Path(__file__).parent.parent.parent
 
 TOO_LONG = """
 import sys, time
 import boto3
-from local.event_source import poll
+from local.functions import poll
 
 poll(boto3.client("sqs"), sys.argv[1], lambda event, context: time.sleep(60), 1, timeout_seconds=0.2)
 """

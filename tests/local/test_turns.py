@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.aws import EmbeddedAws
-from local.turns import Turns
+from local.aws import EmbeddedAws, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.aws import aws_environ
-from local.event_source import poll
 from local.faults import Slow
+from local.functions import poll
 from local.services import LocalServices
 from local.situations import receiver_events
 from tests.rie.emulator import EmulatedFunction, EmulatorError

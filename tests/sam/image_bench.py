@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from local.aws import REGION
 from local.bench import TEXTS, Stopwatch, drop_caches
-from local.event_source import poll
+from local.functions import poll
 from local.services import LocalServices
 from local.situations import EMOJI, REACTOR, receiver_events
 from tests.rie.emulator import EmulatorError

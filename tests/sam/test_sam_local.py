@@ -10,8 +10,8 @@ import boto3
 import pytest
 
 from local.aws import REGION
-from local.event_source import poll
 from local.events import Deliveries, event_callback
+from local.functions import poll
 from local.situations import EMOJI, REACTOR, receiver_events
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -17,7 +18,7 @@ from local.slack_server import SlackServer
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from local.workspace import Workspace
+    from local.workspace import Message, Workspace
 
 ROOT = Path(__file__).parent.parent
 RECEIVER, WORKER = ("local.functions", "receiver"), ("local.functions", "worker")
@@ -119,3 +120,13 @@ def bot_environ(aws: EmbeddedAws, workspace: Workspace) -> dict[str, str]:
     secrets = {"SLACK_SIGNING_SECRET": workspace.signing_secret, "SLACK_BOT_TOKEN": workspace.token}
     model = str(Path(os.environ.get("MODEL_DIR") or ROOT / "model").absolute())
     return aws.environ | secrets | {"MODEL_DIR": model, "PYTHONUNBUFFERED": "1"}
+
+
+def verdicts(workspace: Workspace) -> dict[str, list[Message]]:
+    """Return the bot's marked posts by the ts of the message that they are about."""
+    posts: dict[str, list[Message]] = defaultdict(list)
+    for channel in workspace.channels:
+        for post in workspace.conversation(channel.id):
+            if mark := post.get("metadata"):
+                posts[mark["event_payload"]["key"].split("/")[2]].append(post)
+    return posts

@@ -73,7 +73,7 @@ class Workspace:
         self.signing_secret = "local-signing-secret"
         self.scopes = set(BOT_SCOPES)
         self.ephemerals: list[Message] = []
-        self._clock = clock
+        self.clock = clock
         self._lock = threading.RLock()
         self._last_ts = 0
         self._token_number = 0
@@ -236,7 +236,7 @@ class Workspace:
             place = self.channel(channel)
             message = place.find(ts)
             message["text"] = stored(text)
-            message["edited"] = {"user": message.get("user", ""), "ts": f"{int(self._clock())}.000000"}
+            message["edited"] = {"user": message.get("user", ""), "ts": f"{int(self.clock())}.000000"}
             if "blocks" in message or blocks:
                 message["blocks"] = _with_block_ids(blocks or [rich_text(message["text"])], ts)
             return place.view(message)
@@ -305,7 +305,7 @@ class Workspace:
 
     def _new_ts(self) -> str:
         """Return the clock in microseconds, unique in the workspace: at one instant they are 100 apart."""
-        self._last_ts = max(int(self._clock() * 1_000_000), self._last_ts + 100)
+        self._last_ts = max(int(self.clock() * 1_000_000), self._last_ts + 100)
         return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
 
 

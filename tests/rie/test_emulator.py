@@ -57,8 +57,8 @@ def event(name: str) -> dict[str, Any]:
 
 def outcomes(services: LocalServices, name: str) -> list[str]:
     """Return the outcomes of the bot's posts about the message of a situation."""
-    item = services.morning.events[name]["item"]
-    return services.outcomes(item["ts"], item["channel"])
+    item = services.situations.events[name]["item"]
+    return services.outcomes(item["ts"])
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_only_the_poisoned_job_of_a_batch_comes_again(services: LocalServices, w
 def test_a_request_is_answered_as_its_event_file_promises(
     services: LocalServices, receiver: EmulatedFunction, name: str, status: int
 ) -> None:
-    answer = receiver.invoke(receiver_events(services.morning, time.time())[name])
+    answer = receiver.invoke(receiver_events(services.situations, time.time())[name])
     assert answer["statusCode"] == status
     if name == "receiver-url-verification":
         assert json.loads(answer["body"]) == {"challenge": "challenge-0123456789"}
@@ -119,10 +119,10 @@ def test_a_reaction_travels_from_request_to_verdict(
 ) -> None:
     sqs = services.aws.client("sqs")
     sqs.purge_queue(QueueUrl=services.aws.queue_url)
-    message = services.morning.workspace.post("C0PRIVATE", "U0ADA", "You stupid idiot.")
-    reaction = services.morning.workspace.react("C0PRIVATE", message["ts"], "U0GRACE", "biohazard_sign")
-    services.morning.events["new"] = reaction
-    signed = receiver_events(services.morning, time.time(), about="new")["receiver-reaction"]
+    message = services.situations.workspace.post("C0PRIVATE", "U0ADA", "You stupid idiot.")
+    reaction = services.situations.workspace.react("C0PRIVATE", message["ts"], "U0GRACE", "biohazard_sign")
+    services.situations.events["new"] = reaction
+    signed = receiver_events(services.situations, time.time(), about="new")["receiver-reaction"]
     assert receiver.invoke(signed)["statusCode"] == 200
     assert poll(sqs, services.aws.queue_url, lambda batch, _: worker.invoke(batch), wait_seconds=5) == 1
     assert outcomes(services, "new") == ["toxic"]

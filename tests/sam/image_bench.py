@@ -76,10 +76,10 @@ class Bench:
 
     def react(self, receiver: Container, worker: Container, text: str) -> tuple[float, float, float]:
         """React to a message; return the milliseconds of the receiver, of the worker, and of Slack in both."""
-        morning = self._services.morning
-        message = morning.workspace.post("C0GENERAL", "U0ADA", text)
-        morning.events["measured"] = morning.workspace.react("C0GENERAL", message["ts"], REACTOR, EMOJI)
-        request = receiver_events(morning, time.time(), about="measured")["receiver-reaction"]
+        situations = self._services.situations
+        message = situations.workspace.post("C0GENERAL", "U0ADA", text)
+        situations.events["measured"] = situations.workspace.react("C0GENERAL", message["ts"], REACTOR, EMOJI)
+        request = receiver_events(situations, time.time(), about="measured")["receiver-reaction"]
         self._slack.milliseconds = 0
         started = time.perf_counter()
         if receiver.invoke(request)["statusCode"] != 200:
@@ -94,7 +94,7 @@ class Bench:
             return answer
 
         poll(self._sqs, self._services.aws.queue_url, work, wait_seconds=5, timeout_seconds=60)
-        thread = morning.workspace.thread("C0GENERAL", message["ts"])
+        thread = situations.workspace.thread("C0GENERAL", message["ts"])
         if len(thread) != 2:
             raise EmulatorError(f"a reaction got {len(thread) - 1} answers instead of one")
         return (taken - started) * 1000, answered[0], self._slack.milliseconds

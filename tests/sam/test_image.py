@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local.aws import aws_environ
-from local.situations import Morning, receiver_events
+from local.situations import Situations, receiver_events
 from tests.sam.engine import Container
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def test_it_runs_as_nobody_on_a_read_only_file_system(engine: Engine, image: str
     settings |= aws_environ(nowhere, {})
     container = Container(engine, "toxicity_bot.receiver.handler", settings, cpus=1, memory_mb=1024)
     try:
-        event = receiver_events(Morning(time.time), time.time())["receiver-url-verification"]
+        event = receiver_events(Situations(), time.time())["receiver-url-verification"]
         assert container.invoke(event)["statusCode"] == 200
     finally:
         container.remove()

@@ -19,6 +19,8 @@ BOT = pyproject.toml --extra bot
 AS_TESTED = --constraints requirements/test.txt
 # Tests that `make test` leaves to `make test-slow`.
 SLOW = tests/package tests/local/test_fuzz.py
+# The doctor's calls go where AWS's own settings say, unless REGION names a region.
+IN_REGION = $(if $(REGION),AWS_DEFAULT_REGION="$(REGION)")
 SOURCE ?= mrm8488/distilroberta-finetuned-tweets-hate-speech
 
 help:
@@ -47,10 +49,10 @@ deploy: base .venv-sam/sam  ## Build the image and deploy the bot into your AWS 
 	$(SAM) deploy --guided
 
 secret: .venv/local  ## Ask for the Slack app's credentials and store them in AWS. STACK=, REGION=
-	@.venv/bin/python -m doctor.store_secret --stack "$(or $(STACK),slack-toxicity-bot)" $(if $(REGION),--region "$(REGION)")
+	@$(IN_REGION) .venv/bin/python -m doctor.secret --stack "$(or $(STACK),slack-toxicity-bot)"
 
 doctor: .venv/local  ## Check a deployed bot with real calls: STACK=slack-toxicity-bot [REGION=], or what the environment names.
-	@.venv/bin/python -m doctor $(if $(STACK),--stack "$(STACK)") $(if $(REGION),--region "$(REGION)") \
+	@$(IN_REGION) .venv/bin/python -m doctor $(if $(STACK),--stack "$(STACK)") \
 	  $(if $(REQUEST_URL),--request-url "$(REQUEST_URL)") $(if $(FORMAT),--format "$(FORMAT)")
 
 ##@ Develop

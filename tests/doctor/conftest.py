@@ -46,9 +46,9 @@ class Report:
         return self.the(subject)["mark"]
 
     def told(self, subject: str) -> str:
-        """Return what a finding says, with what would mend it."""
+        """Return what a finding says, with its remedy."""
         finding = self.the(subject)
-        return f"{finding['sentence']} -> {finding['mend']}"
+        return f"{finding['sentence']} -> {finding['remedy']}"
 
     def subjects(self, mark: str) -> set[str]:
         return {finding["subject"] for finding in self.findings if finding["mark"] == mark}

@@ -17,8 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from doctor.functions import ALIAS
-from doctor.stack import FUNCTIONS
+from doctor.installation import ALIAS, FUNCTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

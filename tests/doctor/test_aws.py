@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from doctor.aws import refusal
+from doctor.findings import refusal
 
 if TYPE_CHECKING:
     from tests.doctor.conftest import Examine
@@ -44,4 +44,4 @@ def test_missing_rights_are_no_verdict_on_the_installation(code: str, mark: str)
     finding = refusal("ledger", code, "DescribeTable", "set LEDGER_TABLE")
     assert finding.mark == mark
     assert code in finding.sentence
-    assert finding.mend
+    assert finding.remedy

@@ -21,7 +21,7 @@ def test_a_table_whose_rows_never_expire_is_told_with_the_command(examine: Exami
     aws.client("dynamodb").update_time_to_live(TableName=aws.table, TimeToLiveSpecification=off)
     report = examine()
     assert (report.mark("ledger"), report.mark("ledger expiry")) == ("ok", "wrong")
-    assert "Enabled=true,AttributeName=expiration" in report.the("ledger expiry")["mend"]
+    assert "Enabled=true,AttributeName=expiration" in report.the("ledger expiry")["remedy"]
 
 
 def test_a_table_with_another_key_is_found(examine: Examine, aws: EmbeddedAws) -> None:

@@ -19,7 +19,7 @@ def test_f51_a_damaged_model_is_named_by_its_file(examine: Examine, tmp_path: Pa
     report = examine(MODEL_DIR=str(tmp_path))
     assert report.mark("model") == "wrong"
     assert "model.onnx has 1,000 bytes where model.json records" in report.told("model")
-    assert "make model" in report.the("model")["mend"]
+    assert "make model" in report.the("model")["remedy"]
 
 
 def test_it_is_told_from_where_a_message_is_and_may_be_toxic(examine: Examine) -> None:
@@ -36,4 +36,4 @@ def test_a_threshold_that_does_not_fit_the_models_is_named(examine: Examine) -> 
     report = examine(MODEL_DIR=str(ROOT / "model"), MAYBE_TOXIC_THRESHOLD="1")
     assert report.mark("model") == "wrong"
     assert "MAYBE_TOXIC_THRESHOLD is 1, above 0." in report.told("model")
-    assert "use a number from 0 to 0." in report.the("model")["mend"]
+    assert "use a number from 0 to 0." in report.the("model")["remedy"]

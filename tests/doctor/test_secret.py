@@ -49,13 +49,13 @@ def test_a_secret_in_secrets_manager_is_read(
         ("xoxb-canary", "names a secret that is not"),
     ],
 )
-def test_a_secret_that_cannot_serve_is_told_with_the_command_that_mends_it(
+def test_a_secret_that_cannot_serve_is_told_with_the_command_that_fixes_it(
     examine: Examine, secret: Callable[[Any], dict[str, str]], value: Any, words: str
 ) -> None:
     report = examine(**secret(value))
     assert report.mark("secret") == "wrong"
     assert words in report.told("secret")
-    assert "make secret" in report.the("secret")["mend"]
+    assert "make secret" in report.the("secret")["remedy"]
     assert {"queue", "ledger", "clock"} <= report.subjects("ok"), "the rest does not need the secret"
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from doctor.functions import ALIAS, FEED, Function, check_function
-from doctor.stack import FUNCTIONS, VARIABLES, check_status
+from doctor.functions import FEED, check_function
+from doctor.installation import ALIAS, FUNCTIONS, VARIABLES, Function, check_status
 from tests.cloudformation import template
 from tests.doctor.deployment import STACK, Deployment, LambdaHost, stack_template
 from toxicity_bot.credentials import PLACEHOLDER
@@ -88,7 +88,7 @@ def test_a_stack_that_is_not_there_is_told_and_nothing_else_guessed(deploy: Depl
 
 def test_another_region_is_another_place(deploy: Deploy, examine: Examine) -> None:
     deploy()
-    report = examine("--stack", STACK, "--region", "eu-central-1", AWS_DEFAULT_REGION="eu-west-1")
+    report = examine("--stack", STACK, AWS_DEFAULT_REGION="eu-central-1")
     assert report.mark("stack") == "wrong"
 
 

@@ -157,7 +157,7 @@ load: .venv/local
 
 # Known vulnerabilities of the packages in the image.
 audit: .venv/audit
-	.venv/bin/python -m local.audit
+	.venv/bin/python .ci/audit.py
 
 # The virtual environments: .venv runs and tests the bot, .venv-build makes models, .venv-sam has AWS's command line,
 # whose pins conflict with ours. An empty file in each says which lock file was installed into it.

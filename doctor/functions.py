@@ -106,8 +106,8 @@ def _check_start(worker: Function) -> Check[None]:
     kind = problem.get("errorType", "")
     # Errors of the bot and of the runtime contain no secrets; others might.
     may_be_shown = hasattr(errors, kind) or kind.startswith("Runtime.")
-    told = f"{kind}: {problem.get('errorMessage')}" if may_be_shown else kind or "no reason given"
-    yield wrong("model", f"the worker does not start ({told})", f"aws logs tail {worker.log_group} --since 15m")
+    sentence = f"{kind}: {problem.get('errorMessage')}" if may_be_shown else kind or "no reason given"
+    yield wrong("model", f"the worker does not start ({sentence})", f"aws logs tail {worker.log_group} --since 15m")
 
 
 def _check_model(settings: Settings) -> Check[None]:

@@ -94,8 +94,8 @@ def _read(name: str) -> Check[Installation]:
     yield from check_status(name, stack["StackStatus"])
     outputs = outputs_of(stack)
     if lacking := [output for output in (*VARIABLES, "RequestUrl") if output not in outputs]:
-        told = f"it has no output {', '.join(lacking)}: it was made from another template"
-        yield wrong("stack", told, "name the bot's own stack, or make deploy")
+        sentence = f"it has no output {', '.join(lacking)}: it was made from another template"
+        yield wrong("stack", sentence, "name the bot's own stack, or make deploy")
     functions = yield from _functions({one["LogicalResourceId"]: one["PhysicalResourceId"] for one in resources})
     # The outputs name the resources even if a function cannot be read.
     environ = {VARIABLES[output]: value for output, value in outputs.items() if output in VARIABLES}

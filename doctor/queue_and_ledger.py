@@ -39,14 +39,13 @@ def _check_jobs(url: str, worker_timeout: float | None) -> Check[tuple[str, str 
     if not redrive:
         yield wrong("queue", "it has no dead-letter queue: a job that always fails is retried for days", _RESTORE)
     elif receives < LEAST_RECEIVES:
-        told = f"it gives up a job after {receives} receives, throttled ones too; fewer than {LEAST_RECEIVES} lose jobs"
-        yield wrong("queue", told, _RESTORE)
+        reason = f"throttled ones too; fewer than {LEAST_RECEIVES} lose jobs"
+        yield wrong("queue", f"it gives up a job after {receives} receives, {reason}", _RESTORE)
     elif visibility < TIMEOUTS_IN_VISIBILITY * (worker_timeout or 0):
-        told = f"its visibility time-out is {visibility} s, less than {TIMEOUTS_IN_VISIBILITY} times the worker's"
-        yield wrong("queue", f"{told} {worker_timeout:.0f} s: two workers may get the same job", _RESTORE)
+        sentence = f"its visibility time-out is {visibility} s, less than {TIMEOUTS_IN_VISIBILITY} times the worker's"
+        yield wrong("queue", f"{sentence} {worker_timeout:.0f} s: two workers may get the same job", _RESTORE)
     else:
-        waiting = _jobs(attributes)
-        yield ok("queue", f"{waiting} in it; visibility time-out {visibility} s, {receives} receives")
+        yield ok("queue", f"{_jobs(attributes)} in it; visibility time-out {visibility} s, {receives} receives")
     return attributes["QueueArn"], redrive.get("deadLetterTargetArn")
 
 

@@ -122,9 +122,9 @@ def _check_clock(answer: Answer, now: float) -> Check[float]:
     if abs(ahead) < NOTABLE_OFFSET_SECONDS:
         yield ok("clock", f"this machine's differs from Slack's by {abs(ahead):.0f} s")
     else:
-        told = f"this machine's is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} Slack's"
+        offset = f"this machine's is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} Slack's"
         limit = f"a receiver here refuses what Slack signed more than {MAX_AGE_SECONDS} s ago, as replayed"
-        yield wrong("clock", f"{told}; {limit}", "synchronise the clock, on Linux: timedatectl set-ntp true")
+        yield wrong("clock", f"{offset}; {limit}", "synchronise the clock, on Linux: timedatectl set-ntp true")
     return ahead
 
 
@@ -137,32 +137,32 @@ def check_request_url(url: str, signing_secret: Secret, slack_time: float) -> Ch
         remedy = "give the address: make doctor REQUEST_URL=https://.../slack/events"
         yield unknown(_URL, "not checked: the address is not known", remedy)
         return
-    stranger = deliver(url, b"{}", {"Content-Type": "application/json"})
-    if stranger.status != 401:
-        yield _unexpected("an unsigned request got {} where 401 is right", stranger)
+    unsigned = deliver(url, b"{}", {"Content-Type": "application/json"})
+    if unsigned.status != 401:
+        yield _unexpected("an unsigned request got {} where 401 is right", unsigned)
         return
     if not signing_secret:
         yield unknown(_URL, "it refuses an unsigned request; a signed one cannot be sent without the signing secret")
         return
     challenge = secrets.token_urlsafe()
     body = encoded({"type": "url_verification", "challenge": challenge})
-    slack = deliver(url, body, signed(body, signing_secret, int(slack_time)))
-    if slack.status == 200 and not slack.failure and _challenge(slack.body) == challenge:
-        took = f"within {slack.seconds:.1f} s" if slack.seconds > 1 else f"within {slack.seconds * 1000:.0f} ms"
-        yield ok(_URL, f"it refuses an unsigned request, and answers a signed challenge {took}")
+    challenged = deliver(url, body, signed(body, signing_secret, int(slack_time)))
+    if challenged.status == 200 and not challenged.failure and _challenge(challenged.body) == challenge:
+        answered = f"answers a signed challenge within {challenged.seconds:.2f} s"
+        yield ok(_URL, f"it refuses an unsigned request, and {answered}")
     else:
-        yield _unexpected("Slack's signed challenge got {} where its echo is right", slack)
+        yield _unexpected("Slack's signed challenge got {} where its echo is right", challenged)
 
 
 def _unexpected(sentence: str, delivery: Delivery) -> Finding:
-    told, other = str(delivery.status or "no answer"), "what answers there is not the receiver"
+    answer, other = str(delivery.status or "no answer"), "what answers there is not the receiver"
     remedy = _URL_REMEDIES.get(delivery.status, f"{other}: use the stack's output RequestUrl unchanged, with its path")
     if delivery.failure == "http_timeout":
-        told += f" after more than Slack's {ANSWER_SECONDS:.0f} s"
+        answer += f" after more than Slack's {ANSWER_SECONDS:.0f} s"
         remedy = "look at the receiver's log; if its cold start takes this long, give it more memory"
     elif not delivery.status:
-        told += f" ({delivery.failure})"
-    return wrong(_URL, sentence.format(told), remedy)
+        answer += f" ({delivery.failure})"
+    return wrong(_URL, sentence.format(answer), remedy)
 
 
 def _challenge(body: bytes) -> object:

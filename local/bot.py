@@ -74,9 +74,8 @@ class Process:
 class LocalBot:
     """A running bot for one workspace; Slack sends its events to `request_url`."""
 
-    def __init__(self, workspace: Workspace, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
-        self._settings = settings or {}
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
@@ -109,7 +108,7 @@ class LocalBot:
             time.sleep(pause)
 
     def _start(self, command: Sequence[str], stack: contextlib.ExitStack) -> Process:
-        environ = bot_environ(self.aws, self.workspace) | {"SLACK_API_URL": self.slack.url, **self._settings}
+        environ = bot_environ(self.aws, self.workspace) | {"SLACK_API_URL": self.slack.url}
         process = Process(command, environ, self.logs / f"{command[-1]}.log")
         stack.callback(process.stop)
         return process

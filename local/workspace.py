@@ -200,7 +200,7 @@ class Workspace:
         metadata: dict[str, Any] | None = None,
         subtype: str | None = None,
     ) -> Message:
-        """Post a message and return it; `text` is Slack's markup, see `rich_text.escaped` for text that people type.
+        """Post a message and return it; `text` is Slack's markup, see `block_kit.escaped` for text that people type.
 
         A reply to a deleted message is not refused: Slack posts it at the top level of the channel, without a
         `thread_ts` (slack-go/slack#1571 on GitHub). A reply to a reply opens another thread below that reply,

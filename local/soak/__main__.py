@@ -242,7 +242,7 @@ def main(
     while True:
         if not run(seed, size):
             options = f"--deliveries {deliveries} --reactions {reactions} --poisoned {poisoned}"
-            print(f"To see it again: python -m local.soak --seed {seed} {options}", file=sys.stderr)
+            print(f"To repeat it: python -m local.soak --seed {seed} {options}", file=sys.stderr)
             raise typer.Exit(1)
         seed += 1
         if time.monotonic() >= ends:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import threading
 from collections import Counter
-from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -38,17 +37,11 @@ VISIBILITY_SECONDS = round(INVOCATION_SECONDS) + 1
 REDELIVERED = 0.01  # share of the finished jobs
 
 
-@dataclass(frozen=True)
 class Killed(Fault):
-    """The calling process is killed while it waits; the call is carried out `seconds` later, or never."""
-
-    kill: Callable[[], object]
-    seconds: float | None
+    """The calling process is killed while it waits; the call is carried out `seconds` later."""
 
     def before(self, closing: threading.Event) -> Reply | None:
-        self.kill()
-        if self.seconds is None:
-            return DROPPED
+        self.function()
         closing.wait(self.seconds)
         return None
 
@@ -74,8 +67,8 @@ class RandomFaults(Faults):
             ("reset, then the work done", 5, lambda: ResetEarly(timeout * uniform(0.1, 1))),
             ("slow", 15, lambda: Slow(uniform(0, timeout / 2))),
             ("work done after the time-out", 5, lambda: Slow(timeout * uniform(1.05, 2))),
-            ("killed before the work", 2.5, lambda: Killed(kill, None)),
-            ("killed, then the work done", 2.5, lambda: Killed(kill, timeout * uniform(0, 1))),
+            ("killed before the work", 2.5, lambda: Fault(DROPPED, function=kill)),
+            ("killed, then the work done", 2.5, lambda: Killed(seconds=timeout * uniform(0, 1), function=kill)),
         ]
 
     def take(self, method: str) -> Fault:

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Generator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any, TypeVar
 
 import boto3
@@ -40,8 +41,8 @@ class Mark(StrEnum):
 class Finding:
     """One line of the report."""
 
-    subject: str
     mark: Mark
+    subject: str
     sentence: str
     remedy: str = ""
 
@@ -53,21 +54,10 @@ class Finding:
         return f"{text}\n{indent}-> {self.remedy}" if self.remedy else text
 
 
+ok, wrong, unknown = (partial(Finding, mark) for mark in Mark)
 _Returned = TypeVar("_Returned")
 # A check yields findings and returns what later checks need.
 Check = Generator[Finding, None, _Returned]
-
-
-def ok(subject: str, sentence: str) -> Finding:
-    return Finding(subject, Mark.OK, sentence)
-
-
-def wrong(subject: str, sentence: str, remedy: str) -> Finding:
-    return Finding(subject, Mark.WRONG, sentence, remedy)
-
-
-def unknown(subject: str, sentence: str, remedy: str = "") -> Finding:
-    return Finding(subject, Mark.UNKNOWN, sentence, remedy)
 
 
 def client(service: str, *, read_timeout: float = 10) -> Any:

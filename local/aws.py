@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Self
 import boto3
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
+from werkzeug.test import run_wsgi_app
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 REGION = "eu-west-1"
@@ -152,21 +153,11 @@ class Turns:
         body = json.dumps(asked | {"WaitTimeSeconds": 0}).encode()
         with self._turn:
             while True:
-                started: list[tuple[Any, ...]] = []
                 again = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-                answer = list(self._application(again, _recording(started)))
+                chunks, status, headers = run_wsgi_app(self._application, again)
+                answer = b"".join(chunks)
                 left = ends - time.monotonic()
-                if left <= 0 or json.loads(b"".join(answer)).get("Messages") or not started[0][0].startswith("200"):
-                    start_response(*started[0])
-                    return answer
+                if left <= 0 or json.loads(answer).get("Messages") or not status.startswith("200"):
+                    start_response(status, headers.to_wsgi_list())
+                    return [answer]
                 self._turn.wait(min(left, POLL_INTERVAL))
-
-
-def _recording(started: list[tuple[Any, ...]]) -> Callable[..., Any]:
-    """Return a `start_response` that only records its arguments."""
-
-    def start(*arguments: Any) -> Callable[[bytes], object]:
-        started.append(arguments)
-        return lambda _: None
-
-    return start

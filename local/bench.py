@@ -112,21 +112,12 @@ def worker_times(jobs: int) -> list[dict[str, float]]:
     return times
 
 
-def python(environ: dict[str, str], *arguments: str) -> float:
-    """Return the milliseconds of a fresh Python process."""
+def cold_start(environ: dict[str, str]) -> float:
+    """Return the milliseconds that a fresh worker takes for one job."""
     started = time.perf_counter()
-    subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environ, check=True, stdout=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "local.functions", "worker", "--jobs", "1"]
+    subprocess.run(command, cwd=ROOT, env=environ, check=True, stdout=subprocess.DEVNULL)
     return (time.perf_counter() - started) * 1000
-
-
-def drop_caches() -> bool:
-    """Drop the kernel's page cache; return whether this user may."""
-    os.sync()
-    try:
-        Path("/proc/sys/vm/drop_caches").write_text("3\n")
-    except OSError:
-        return False
-    return True
 
 
 def row(what: str, milliseconds: list[float]) -> None:
@@ -150,15 +141,8 @@ def main() -> None:
             cold = []
             for _ in range(COLD_STARTS):
                 process.apply(receiver_times, (signed_events(workspace, 1),))
-                cold.append(python(environ, "-m", "local.functions", "worker", "--jobs", "1"))
+                cold.append(cold_start(environ))
     row(f"cold start: python to the first verdict ({COLD_STARTS})", cold)
-    score = f"from toxicity_bot import Classifier; Classifier({environ['MODEL_DIR']!r}).toxicity({TEXTS[0]!r})"
-    warm = [python(environ, "-c", score) for _ in range(COLD_STARTS)]
-    row(f"python to the first score, files in memory ({COLD_STARTS})", warm)
-    if cold := [python(environ, "-c", score) for _ in range(COLD_STARTS) if drop_caches()]:
-        row(f"python to the first score, nothing in memory ({COLD_STARTS})", cold)
-    else:
-        print("python to the first score, nothing in memory: only root may drop the page cache")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local.aws import REGION
-from local.bench import TEXTS, Stopwatch, drop_caches
+from local.bench import TEXTS, Stopwatch
 from local.functions import poll
 from local.services import LocalServices
 from local.situations import EMOJI, REACTOR, receiver_events
@@ -122,6 +122,16 @@ class Bench:
                 receiver.peak(),
                 worker.peak(),
             )
+
+
+def drop_caches() -> bool:
+    """Drop the kernel's page cache; return whether this user may."""
+    os.sync()
+    try:
+        Path("/proc/sys/vm/drop_caches").write_text("3\n")
+    except OSError:
+        return False
+    return True
 
 
 def layer_bytes(engine: Engine) -> dict[str, int]:

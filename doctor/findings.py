@@ -54,7 +54,9 @@ class Finding:
         return f"{text}\n{indent}-> {self.remedy}" if self.remedy else text
 
 
-ok, wrong, unknown = (partial(Finding, mark) for mark in Mark)
+ok = partial(Finding, Mark.OK)
+wrong = partial(Finding, Mark.WRONG)
+unknown = partial(Finding, Mark.UNKNOWN)
 _Returned = TypeVar("_Returned")
 # A check yields findings and returns what later checks need.
 Check = Generator[Finding, None, _Returned]

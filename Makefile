@@ -19,6 +19,8 @@ BOT = pyproject.toml --extra bot
 AS_TESTED = --constraints requirements/test.txt
 # Tests that `make test` leaves to `make test-slow`.
 SLOW = tests/package tests/local/test_fuzz.py
+# The doctor's calls go where AWS's own settings say, unless REGION names a region.
+IN_REGION = $(if $(REGION),AWS_DEFAULT_REGION="$(REGION)")
 SOURCE ?= mrm8488/distilroberta-finetuned-tweets-hate-speech
 
 help:
@@ -47,10 +49,10 @@ deploy: base .venv-sam/sam  ## Build the image and deploy the bot into your AWS 
 	$(SAM) deploy --guided
 
 secret: .venv/local  ## Ask for the Slack app's credentials and store them in AWS. STACK=, REGION=
-	@.venv/bin/python -m doctor.store_secret --stack "$(or $(STACK),slack-toxicity-bot)" $(if $(REGION),--region "$(REGION)")
+	@$(IN_REGION) .venv/bin/python -m doctor.secret --stack "$(or $(STACK),slack-toxicity-bot)"
 
 doctor: .venv/local  ## Check a deployed bot with real calls: STACK=slack-toxicity-bot [REGION=], or what the environment names.
-	@.venv/bin/python -m doctor $(if $(STACK),--stack "$(STACK)") $(if $(REGION),--region "$(REGION)") \
+	@$(IN_REGION) .venv/bin/python -m doctor $(if $(STACK),--stack "$(STACK)") \
 	  $(if $(REQUEST_URL),--request-url "$(REQUEST_URL)") $(if $(FORMAT),--format "$(FORMAT)")
 
 ##@ Develop
@@ -155,7 +157,7 @@ load: .venv/local
 
 # Known vulnerabilities of the packages in the image.
 audit: .venv/audit
-	.venv/bin/python -m local.audit
+	.venv/bin/python .ci/audit.py
 
 # The virtual environments: .venv runs and tests the bot, .venv-build makes models, .venv-sam has AWS's command line,
 # whose pins conflict with ours. An empty file in each says which lock file was installed into it.

@@ -1,22 +1,34 @@
-"""The findings of the checks, as text and as JSON: a mark, a sentence and a remedy. No finding contains a secret."""
+"""The findings of the checks: a mark, a sentence and a remedy, also for the errors of AWS. None contains a secret."""
 
 from __future__ import annotations
 
-import json
 import textwrap
-from collections import Counter
 from collections.abc import Generator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 WIDTH = 118
 MARK_WIDTH, SUBJECT_WIDTH = 9, 19
+AWS_ERRORS = (BotoCoreError, ClientError)
+DEPLOY = "make deploy"
 
-_Returned = TypeVar("_Returned")
+_ABSENT = {
+    "ResourceNotFoundException", "QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue", "InvalidAddress",
+    "ValidationError",  # CloudFormation's word for a stack that does not exist
+}  # fmt: skip
+_DENIED = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"}
+_NOT_SIGNED_IN = {
+    "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound", "NoRegionError",
+    "TokenRetrievalError", "SSOTokenLoadError", "UnauthorizedSSOTokenError", "ExpiredToken", "ExpiredTokenException",
+    "InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidSignatureException",
+    "RequestExpired",
+}  # fmt: skip
 
 
 class Mark(StrEnum):
@@ -29,46 +41,57 @@ class Mark(StrEnum):
 class Finding:
     """One line of the report."""
 
-    subject: str
     mark: Mark
+    subject: str
     sentence: str
-    mend: str = ""
+    remedy: str = ""
 
     def as_text(self) -> str:
         """Return the finding as text; the remedy stays on one line, so that a command can be copied."""
         head = f"{self.mark:<{MARK_WIDTH}}{self.subject:<{SUBJECT_WIDTH}}"
         indent = " " * len(head)
         text = textwrap.fill(self.sentence, WIDTH, initial_indent=head, subsequent_indent=indent)
-        return f"{text}\n{indent}-> {self.mend}" if self.mend else text
+        return f"{text}\n{indent}-> {self.remedy}" if self.remedy else text
 
 
+ok = partial(Finding, Mark.OK)
+wrong = partial(Finding, Mark.WRONG)
+unknown = partial(Finding, Mark.UNKNOWN)
+_Returned = TypeVar("_Returned")
 # A check yields findings and returns what later checks need.
 Check = Generator[Finding, None, _Returned]
 
 
-def ok(subject: str, sentence: str) -> Finding:
-    return Finding(subject, Mark.OK, sentence)
+def client(service: str, *, read_timeout: float = 10) -> Any:
+    """Return a boto3 client with short time-outs; region and identity come from the environment."""
+    config = Config(connect_timeout=5, read_timeout=read_timeout, retries={"total_max_attempts": 2})
+    return boto3.client(service, config=config)  # type: ignore[call-overload]  # any service's name
 
 
-def wrong(subject: str, sentence: str, mend: str) -> Finding:
-    return Finding(subject, Mark.WRONG, sentence, mend)
+def refusal(subject: str, code: str, action: str, if_absent: str) -> Finding:
+    """Return the finding for the error code, or exception class, with which AWS answered `action`."""
+    if code in _ABSENT:
+        return wrong(subject, f"does not exist in this account and region ({code})", if_absent)
+    if code in _DENIED:
+        return unknown(subject, f"this identity may not read it ({code})", f"allow it the action {action}")
+    if code in _NOT_SIGNED_IN:
+        sign_in = "sign in (aws sso login, aws configure), or choose: AWS_PROFILE=... make doctor REGION=..."
+        return unknown(subject, f"this machine is not signed in to AWS, or has no region ({code})", sign_in)
+    look = "check the network, AWS_ENDPOINT_URL and the region"
+    return wrong(subject, f"AWS does not answer {action} ({code})", look)
 
 
-def unknown(subject: str, sentence: str, mend: str = "") -> Finding:
-    return Finding(subject, Mark.UNKNOWN, sentence, mend)
+def refused(subject: str, error: BotoCoreError | ClientError, if_absent: str) -> Finding:
+    """Return the finding for an exception of boto3."""
+    if isinstance(error, ClientError):
+        return refusal(subject, error.response["Error"]["Code"], error.operation_name, if_absent)
+    return refusal(subject, type(error).__name__, "here", if_absent)
 
 
-def summary(findings: Sequence[Finding]) -> str:
-    """Return the number of findings with each mark."""
-    number = Counter(finding.mark for finding in findings)
-    return ", ".join(f"{number[mark]} {mark}" for mark in Mark if number[mark])
-
-
-def as_json(findings: Sequence[Finding]) -> str:
-    """Return one JSON object: whether all is well, and the findings with all their fields."""
-    return json.dumps({"ok": is_well(findings), "findings": [asdict(finding) for finding in findings]}, indent=2)
-
-
-def is_well(findings: Sequence[Finding]) -> bool:
-    """Return whether every check was made and found nothing wrong."""
-    return all(finding.mark is Mark.OK for finding in findings)
+def asking(subject: str, if_absent: str, check: Check[_Returned]) -> Check[_Returned | None]:
+    """Run a check; an error of AWS becomes a finding, and the result is then None."""
+    try:
+        return (yield from check)
+    except AWS_ERRORS as error:
+        yield refused(subject, error, if_absent)
+        return None

@@ -1,54 +1,47 @@
-"""Check a stack's two functions: their state, the event source of the worker, and the worker's start."""
+"""Check the functions: their settings and state, the event source of the worker, and its model."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from doctor.aws import asking, client
-from doctor.findings import Check, ok, unknown, wrong
+from doctor.findings import DEPLOY, Check, asking, client, ok, unknown, wrong
+from doctor.installation import ALIAS
 from toxicity_bot import errors
+from toxicity_bot.settings import DEFAULTS, Settings, Thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from doctor.installation import Function, Installation
+
 # Longer than Lambda lets the worker start and handle one batch.
 START_SECONDS = 90
-ALIAS = "live"  # template.yaml's AutoPublishAlias
 FEED = "jobs to worker"
-DEPLOY = "make deploy"
 
 
-@dataclass(frozen=True)
-class Function:
-    """A function as Lambda describes it: the configuration of its alias's version, and the reserved concurrency."""
-
-    role: str
-    name: str
-    configuration: Mapping[str, Any]
-    reserved_concurrency: int | None
-
-    @property
-    def environ(self) -> dict[str, str]:
-        return dict(self.configuration.get("Environment", {}).get("Variables", {}))
-
-    @property
-    def timeout(self) -> float:
-        """Seconds."""
-        return float(self.configuration["Timeout"])
-
-    @property
-    def log_group(self) -> str:
-        return str(self.configuration.get("LoggingConfig", {}).get("LogGroup", f"/aws/lambda/{self.name}"))
+def check_settings(installation: Installation) -> Check[Settings]:
+    """Report each variable that is missing or invalid; return the settings, with defaults for those."""
+    for part, (environ, needs) in installation.parts.items():
+        _, problems = _split(environ, needs)
+        for problem in problems:
+            yield wrong(part, str(problem), installation.remedy)
+        if not problems:
+            set_here = [name for name in DEFAULTS if environ.get(name)]
+            yield ok(part, f"{len(set_here)} variables are set, and all are valid")
+    return _split(installation.environ)[0]
 
 
-def describe(role: str, name: str) -> Function:
-    """Return the function; raises boto3's errors."""
-    functions = client("lambda")
-    configuration = functions.get_function_configuration(FunctionName=name, Qualifier=ALIAS)
-    concurrency = functions.get_function_concurrency(FunctionName=name)
-    return Function(role, name, configuration, concurrency.get("ReservedConcurrentExecutions"))
+def _split(environ: Mapping[str, str], needs: tuple[str, ...] = ()) -> tuple[Settings, list[errors.SettingError]]:
+    """Return the settings without invalid variables, and all problems; Settings itself stops at the first one."""
+    usable, problems = dict(environ), list[errors.SettingError]()
+    while True:
+        try:
+            return Settings.from_environ(usable, needs), problems
+        except errors.SettingError as error:
+            problems.append(error)
+            usable.pop(error.name, None)
+            needs = tuple(need for need in needs if need != error.name)
 
 
 def check_function(function: Function) -> Check[None]:
@@ -56,8 +49,8 @@ def check_function(function: Function) -> Check[None]:
     state = function.configuration.get("State", "Active")
     if function.reserved_concurrency == 0:
         lift = f"aws lambda delete-function-concurrency --function-name {function.name}"
-        mend = f"{lift} lifts it; put-function-concurrency sets a limit again"
-        yield wrong(function.role, "the kill switch is on: its reserved concurrency is 0, so it never runs", mend)
+        remedy = f"{lift} lifts it; put-function-concurrency sets a limit again"
+        yield wrong(function.role, "the kill switch is on: its reserved concurrency is 0, so it never runs", remedy)
     elif state == "Failed":
         yield wrong(function.role, f"Lambda could not set it up: {function.configuration.get('StateReason')}", DEPLOY)
     elif state == "Pending":
@@ -67,16 +60,22 @@ def check_function(function: Function) -> Check[None]:
         yield ok(function.role, f"{function.name} may run ({size})")
 
 
-def check_worker(worker: Function, queue_arn: str | None) -> Check[None]:
-    """Check the worker's event source, and start it once."""
-    if queue_arn:
-        yield from asking(FEED, DEPLOY, _check_feed(worker.name, queue_arn))
+def check_worker(installation: Installation, settings: Settings, queue_arn: str | None) -> Check[None]:
+    """Check the worker's event source, and start it for its model; without a stack, check the model on this machine."""
+    worker = installation.worker
+    if not installation.stack:
+        yield from _check_model(settings)
+    elif not worker:
+        yield unknown("model", "not checked: the worker, which holds it, cannot be read")
     else:
-        yield unknown(FEED, "not checked: the queue cannot be read")
-    if worker.reserved_concurrency == 0:
-        yield unknown("model", "not checked: the worker cannot start while the kill switch is on")
-    else:
-        yield from asking("model", DEPLOY, _check_start(worker))
+        if queue_arn:
+            yield from asking(FEED, DEPLOY, _check_feed(worker.name, queue_arn))
+        else:
+            yield unknown(FEED, "not checked: the queue cannot be read")
+        if worker.reserved_concurrency == 0:
+            yield unknown("model", "not checked: the worker cannot start while the kill switch is on")
+        else:
+            yield from asking("model", DEPLOY, _check_start(worker))
 
 
 def _check_feed(name: str, queue_arn: str) -> Check[None]:
@@ -87,8 +86,8 @@ def _check_feed(name: str, queue_arn: str) -> Check[None]:
         yield wrong(FEED, "the worker gets no jobs: it has no event source", DEPLOY)
     for feed in feeds:
         if feed["State"] != "Enabled":
-            mend = f"aws lambda update-event-source-mapping --uuid {feed['UUID']} --enabled"
-            yield wrong(FEED, f"the worker's event source is {feed['State']}", mend)
+            enable = f"aws lambda update-event-source-mapping --uuid {feed['UUID']} --enabled"
+            yield wrong(FEED, f"the worker's event source is {feed['State']}", enable)
         elif "ReportBatchItemFailures" not in feed.get("FunctionResponseTypes", []):
             yield wrong(FEED, "Lambda does not retry jobs that the worker reports as failed: they are lost", DEPLOY)
         else:
@@ -100,12 +99,27 @@ def _check_start(worker: Function) -> Check[None]:
     answer = client("lambda", read_timeout=START_SECONDS).invoke(
         FunctionName=worker.name, Qualifier=ALIAS, Payload=json.dumps({"Records": []})
     )
-    problem = json.loads(answer["Payload"].read())
-    kind = problem.get("errorType", "")
     if "FunctionError" not in answer:
         yield ok("model", "the worker starts, and its model passes the self-test")
         return
+    problem = json.loads(answer["Payload"].read())
+    kind = problem.get("errorType", "")
     # Errors of the bot and of the runtime contain no secrets; others might.
     may_be_shown = hasattr(errors, kind) or kind.startswith("Runtime.")
-    told = f"{kind}: {problem.get('errorMessage')}" if may_be_shown else kind or "no reason given"
-    yield wrong("model", f"the worker does not start ({told})", f"aws logs tail {worker.log_group} --since 15m")
+    sentence = f"{kind}: {problem.get('errorMessage')}" if may_be_shown else kind or "no reason given"
+    yield wrong("model", f"the worker does not start ({sentence})", f"aws logs tail {worker.log_group} --since 15m")
+
+
+def _check_model(settings: Settings) -> Check[None]:
+    """Load the model as the worker does, with its self-test, and compare it with the settings."""
+    from toxicity_bot.classifier import Classifier  # takes a quarter of a second, needed only here
+
+    try:
+        classifier = Classifier(settings.model_dir)
+        toxic, maybe = settings.thresholds(Thresholds(classifier.threshold, classifier.threshold_maybe))
+    except (errors.ModelError, errors.SettingError) as error:
+        sentence, _, remedy = str(error).rpartition(": ")
+        yield wrong("model", sentence, remedy)
+    else:
+        may_be = f", and may be from {maybe:g}" if maybe < toxic else ""
+        yield ok("model", f"the model in {settings.model_dir} passes its self-test; toxic from {toxic:g}{may_be}")

@@ -1,100 +1,132 @@
-"""The installation to check: the variables of the functions, where the rest is, and the model on this machine.
-
-Without a stack it is the environment of this process: local services, or one machine.
-"""
+"""The installation to check: what a CloudFormation stack describes, or what the environment of this process says."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from doctor.findings import Check, ok, wrong
-from toxicity_bot.errors import ModelError, SettingError
-from toxicity_bot.settings import DEFAULTS, Settings, Thresholds
+from doctor.findings import AWS_ERRORS, DEPLOY, Check, asking, client, ok, refused, unknown, wrong
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from doctor.functions import Function
+# Names in template.yaml; ALIAS is its AutoPublishAlias.
+ALIAS = "live"
+FUNCTIONS = {"receiver": "Receiver", "worker": "Worker"}
+VARIABLES = {"SecretId": "SLACK_SECRET_ID", "JobsQueueUrl": "JOBS_QUEUE_URL", "LedgerTableName": "LEDGER_TABLE"}
 
-RECEIVER_NEEDS = ("SLACK_SIGNING_SECRET", "JOBS_QUEUE_URL")
-WORKER_NEEDS = ("SLACK_BOT_TOKEN", "LEDGER_TABLE")
+_NEEDS = {"receiver": ("SLACK_SIGNING_SECRET", "JOBS_QUEUE_URL"), "worker": ("SLACK_BOT_TOKEN", "LEDGER_TABLE")}
+_WRONG_NAME = "use the name and the region of its deployment: make doctor STACK=... REGION=..."
 
 
-class Part(NamedTuple):
-    """A function or process with its own variables, and the variables that it requires."""
+@dataclass(frozen=True)
+class Function:
+    """A function as Lambda describes it: the configuration of its alias's version, and the reserved concurrency."""
 
+    role: str
     name: str
-    environ: Mapping[str, str]
-    needs: tuple[str, ...]
-    mend: str
+    configuration: Mapping[str, Any]
+    reserved_concurrency: int | None
+
+    @classmethod
+    def describe(cls, role: str, name: str) -> Function:
+        """Return the function; raises boto3's errors."""
+        functions = client("lambda")
+        configuration = functions.get_function_configuration(FunctionName=name, Qualifier=ALIAS)
+        concurrency = functions.get_function_concurrency(FunctionName=name)
+        return cls(role, name, configuration, concurrency.get("ReservedConcurrentExecutions"))
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return dict(self.configuration.get("Environment", {}).get("Variables", {}))
+
+    @property
+    def timeout(self) -> float:
+        """Seconds."""
+        return float(self.configuration["Timeout"])
+
+    @property
+    def log_group(self) -> str:
+        return str(self.configuration.get("LoggingConfig", {}).get("LogGroup", f"/aws/lambda/{self.name}"))
 
 
 @dataclass(frozen=True)
 class Installation:
-    """The parts, and all their variables together; a stack has those functions that AWS lets this identity read."""
+    """All variables together; a stack has those functions that AWS lets this identity read."""
 
-    parts: tuple[Part, ...]
     environ: Mapping[str, str] = field(repr=False)
     request_url: str = ""
     functions: tuple[Function, ...] = ()
     stack: str = ""
 
-    @classmethod
-    def from_environ(cls, environ: Mapping[str, str], request_url: str = "") -> Installation:
-        """Return an installation on one machine, where receiver and worker share the environment."""
-        mend = "set it in the environment that the bot runs with; docs/configuration.md explains each variable"
-        part = Part("settings", environ, RECEIVER_NEEDS + WORKER_NEEDS, mend)
-        return cls((part,), environ, request_url)
+    @property
+    def parts(self) -> dict[str, tuple[Mapping[str, str], tuple[str, ...]]]:
+        """The variables of each function and those that it requires; on one machine both share the environment."""
+        if not self.stack:
+            return {"settings": (self.environ, _NEEDS["receiver"] + _NEEDS["worker"])}
+        return {f"{one.role} settings": (one.environ, _NEEDS[one.role]) for one in self.functions}
+
+    @property
+    def remedy(self) -> str:
+        """How to set a variable."""
+        if self.stack:
+            return "make deploy: template.yaml and its parameters set it"
+        return "set it in the environment that the bot runs with; docs/configuration.md explains each variable"
+
+    @property
+    def worker(self) -> Function | None:
+        return next((function for function in self.functions if function.role == "worker"), None)
 
 
-def check_settings(installation: Installation) -> Check[Settings]:
-    """Report each variable that is missing or invalid; return the settings, with defaults for those."""
-    for part in installation.parts:
-        usable, problems = _split(part.environ)
-        problems += _missing(usable, part.needs)
-        for problem in problems:
-            yield wrong(part.name, str(problem), part.mend)
-        if not problems:
-            set_here = [name for name in DEFAULTS if part.environ.get(name)]
-            yield ok(part.name, f"{len(set_here)} variables are set, and all are valid")
-    usable, _ = _split(installation.environ)
-    return Settings.from_environ(usable)
+def read_stack(name: str) -> Check[Installation | None]:
+    """Return the installation, or None if the stack cannot be read."""
+    return (yield from asking("stack", _WRONG_NAME, _read(name)))
 
 
-def check_model(settings: Settings) -> Check[None]:
-    """Load the model as the worker does, with its self-test, and compare it with the settings."""
-    from toxicity_bot.classifier import Classifier  # takes a quarter of a second, needed only here
+def outputs_of(stack: Mapping[str, Any]) -> dict[str, str]:
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
-    try:
-        classifier = Classifier(settings.model_dir)
-        toxic, maybe = settings.thresholds(Thresholds(classifier.threshold, classifier.threshold_maybe))
-    except (ModelError, SettingError) as error:
-        sentence, _, mend = str(error).rpartition(": ")
-        yield wrong("model", sentence, mend)
+
+def _read(name: str) -> Check[Installation]:
+    cloudformation = client("cloudformation")
+    stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+    resources = cloudformation.describe_stack_resources(StackName=name)["StackResources"]
+    yield from check_status(name, stack["StackStatus"])
+    outputs = outputs_of(stack)
+    if lacking := [output for output in (*VARIABLES, "RequestUrl") if output not in outputs]:
+        sentence = f"it has no output {', '.join(lacking)}: it was made from another template"
+        yield wrong("stack", sentence, "name the bot's own stack, or make deploy")
+    functions = yield from _functions({one["LogicalResourceId"]: one["PhysicalResourceId"] for one in resources})
+    # The outputs name the resources even if a function cannot be read.
+    environ = {VARIABLES[output]: value for output, value in outputs.items() if output in VARIABLES}
+    for function in functions:
+        environ |= function.environ
+    return Installation(environ, outputs.get("RequestUrl", ""), functions, name)
+
+
+def check_status(name: str, status: str) -> Check[None]:
+    """Check that the last change of the stack was successful."""
+    events = f"aws cloudformation describe-stack-events --stack-name {name}"
+    if status.endswith("_IN_PROGRESS"):
+        yield unknown("stack", f"{name} is changing right now ({status})", "wait until it is done and run this again")
+    elif status == "ROLLBACK_COMPLETE":
+        delete = f".venv-sam/bin/sam delete --stack-name {name} removes what is left"
+        remedy = f"{delete}, then make deploy; {events} says why"
+        yield wrong("stack", "its first deployment failed, and it cannot be deployed over", remedy)
+    elif "ROLLBACK" in status or status.endswith("_FAILED"):
+        yield wrong("stack", f"its last deployment failed ({status})", f"{events}, then make deploy")
     else:
-        may_be = f", and may be from {maybe:g}" if maybe < toxic else ""
-        yield ok("model", f"the model in {settings.model_dir} passes its self-test; toxic from {toxic:g}{may_be}")
+        yield ok("stack", f"{name} is deployed ({status})")
 
 
-def _split(environ: Mapping[str, str]) -> tuple[dict[str, str], list[SettingError]]:
-    """Separate valid variables from invalid ones; Settings itself stops at the first invalid one."""
-    usable, problems = dict(environ), []
-    while True:
+def _functions(resources: dict[str, str]) -> Check[tuple[Function, ...]]:
+    functions = []
+    for role, logical_id in FUNCTIONS.items():
+        if logical_id not in resources:
+            yield wrong(role, f"the stack has no {logical_id}", DEPLOY)
+            continue
         try:
-            Settings.from_environ(usable)
-        except SettingError as error:
-            problems.append(error)
-            del usable[error.name]
-        else:
-            return usable, problems
-
-
-def _missing(usable: Mapping[str, str], needs: tuple[str, ...]) -> list[SettingError]:
-    problems = []
-    for need in needs:
-        try:
-            Settings.from_environ(usable, needs=(need,))
-        except SettingError as error:
-            problems.append(error)
-    return problems
+            functions.append(Function.describe(role, resources[logical_id]))
+        except AWS_ERRORS as error:
+            yield refused(role, error, DEPLOY)
+    return tuple(functions)

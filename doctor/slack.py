@@ -1,18 +1,21 @@
-"""Check Slack: its answer, the bot's identity and scopes, and the difference between the clocks."""
+"""Check Slack and the way from it: the bot's identity and scopes, the clocks, and the receiver's address."""
 
 from __future__ import annotations
 
 import email.utils
 import http.client
+import json
 import logging
 import re
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.client import WebClient
 
-from doctor.findings import Check, ok, unknown, wrong
+from doctor.findings import Check, Finding, ok, unknown, wrong
+from local.events import ANSWER_SECONDS, Delivery, deliver, encoded, signed
 from toxicity_bot.slack_request import MAX_AGE_SECONDS
 
 if TYPE_CHECKING:
@@ -25,11 +28,17 @@ TIMEOUT_SECONDS = 10
 # Beyond it a little more drift, or a slow delivery, makes every signature too old.
 NOTABLE_OFFSET_SECONDS = MAX_AGE_SECONDS / 5
 
+_APP = "https://api.slack.com/apps > the app >"
 _LOOK = "look at the network, at a proxy between, and at SLACK_API_URL"
-_REINSTALL = (
-    "https://api.slack.com/apps > the app > Install App: install it, and put the Bot User OAuth Token that it shows "
-    "into the bot's secret"
-)
+_REINSTALL = f"{_APP} Install App: install it, and put the Bot User OAuth Token that it shows into the bot's secret"
+_URL = "request url"
+# By the status of the receiver's answer.
+_URL_REMEDIES = {
+    0: "check that the receiver runs, and that this machine can reach it",
+    401: "the receiver holds another signing secret, or its clock is off: give it a minute to read a secret that was "
+    "changed, then look at the metric ClockOffset",
+    503: "the receiver cannot read its secret, or the secret has another form: look at its log",
+}
 
 
 class Answer(NamedTuple):
@@ -81,9 +90,7 @@ def _check_identity(answer: Answer, token: Secret) -> Check[None]:
     elif answer.error in ("ratelimited", "http_429"):
         yield unknown("slack", "it asks to come back later (ratelimited)", "wait a minute and run this again")
     elif answer.error.startswith("http_"):
-        yield wrong(
-            "slack", f"what answers is not Slack ({answer.error})", "look at a proxy between, and SLACK_API_URL"
-        )
+        yield wrong("slack", f"what answers is not Slack ({answer.error})", _LOOK)
     elif answer.error:
         yield wrong("slack", f"it refuses the bot's token ({answer.error})", _REINSTALL)
     elif not data.get("bot_id"):
@@ -99,9 +106,9 @@ def _check_scopes(answer: Answer) -> Check[None]:
         yield unknown("scopes", "not checked: Slack tells them only to a token that it accepts")
         return
     missing = {scope: use for scope, use in needed_scopes().items() if scope not in granted.replace(" ", "").split(",")}
-    mend = "https://api.slack.com/apps > the app > OAuth & Permissions: add it to the Bot Token Scopes, then reinstall"
     for scope, use in missing.items():
-        yield wrong("scopes", f"{scope} is missing: with it the bot {use}", mend)
+        remedy = f"{_APP} OAuth & Permissions: add it to the Bot Token Scopes, then reinstall"
+        yield wrong("scopes", f"{scope} is missing: with it the bot {use}", remedy)
     if not missing:
         yield ok("scopes", f"all {len(needed_scopes())} are granted")
 
@@ -115,7 +122,52 @@ def _check_clock(answer: Answer, now: float) -> Check[float]:
     if abs(ahead) < NOTABLE_OFFSET_SECONDS:
         yield ok("clock", f"this machine's differs from Slack's by {abs(ahead):.0f} s")
     else:
-        told = f"this machine's is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} Slack's"
+        offset = f"this machine's is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} Slack's"
         limit = f"a receiver here refuses what Slack signed more than {MAX_AGE_SECONDS} s ago, as replayed"
-        yield wrong("clock", f"{told}; {limit}", "synchronise the clock, on Linux: timedatectl set-ntp true")
+        yield wrong("clock", f"{offset}; {limit}", "synchronise the clock, on Linux: timedatectl set-ntp true")
     return ahead
+
+
+def check_request_url(url: str, signing_secret: Secret, slack_time: float) -> Check[None]:
+    """Send an unsigned request, and then the challenge with which Slack verifies the address.
+
+    The challenge is signed with the secret that the bot has; only Slack knows whether that is the app's own.
+    """
+    if not url:
+        remedy = "give the address: make doctor REQUEST_URL=https://.../slack/events"
+        yield unknown(_URL, "not checked: the address is not known", remedy)
+        return
+    unsigned = deliver(url, b"{}", {"Content-Type": "application/json"})
+    if unsigned.status != 401:
+        yield _unexpected("an unsigned request got {} where 401 is right", unsigned)
+        return
+    if not signing_secret:
+        yield unknown(_URL, "it refuses an unsigned request; a signed one cannot be sent without the signing secret")
+        return
+    challenge = secrets.token_urlsafe()
+    body = encoded({"type": "url_verification", "challenge": challenge})
+    challenged = deliver(url, body, signed(body, signing_secret, int(slack_time)))
+    if challenged.status == 200 and not challenged.failure and _challenge(challenged.body) == challenge:
+        answered = f"answers a signed challenge within {challenged.seconds:.2f} s"
+        yield ok(_URL, f"it refuses an unsigned request, and {answered}")
+    else:
+        yield _unexpected("Slack's signed challenge got {} where its echo is right", challenged)
+
+
+def _unexpected(sentence: str, delivery: Delivery) -> Finding:
+    answer, other = str(delivery.status or "no answer"), "what answers there is not the receiver"
+    remedy = _URL_REMEDIES.get(delivery.status, f"{other}: use the stack's output RequestUrl unchanged, with its path")
+    if delivery.failure == "http_timeout":
+        answer += f" after more than Slack's {ANSWER_SECONDS:.0f} s"
+        remedy = "look at the receiver's log; if its cold start takes this long, give it more memory"
+    elif not delivery.status:
+        answer += f" ({delivery.failure})"
+    return wrong(_URL, sentence.format(answer), remedy)
+
+
+def _challenge(body: bytes) -> object:
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return None
+    return answer.get("challenge") if isinstance(answer, dict) else None

@@ -1,29 +1,32 @@
 """Embedded AWS: moto's server with the job queue, its dead-letter queue and the ledger table.
 
-boto3 calls real HTTP endpoints, nothing is patched. Requests are handled one at a time.
+boto3 calls real HTTP endpoints, nothing is patched.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
 import threading
+import time
 import urllib.request
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
-
-from local.turns import Turns
+from werkzeug.test import run_wsgi_app
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 REGION = "eu-west-1"
 VISIBILITY_SECONDS = 180  # the worker's time-out x 6
 MAX_RECEIVE_COUNT = 10
+POLL_INTERVAL = 0.2  # seconds between short polls: a delayed message becomes visible without any request
 
 
 class EmbeddedAws:
@@ -120,3 +123,41 @@ def aws_environ(url: str, environ: Mapping[str, str] = os.environ) -> dict[str, 
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",
     }
+
+
+class Turns:
+    """A WSGI application that passes one request at a time to another one, but for long polls of a queue.
+
+    moto's queues and tables are plain Python objects: two threads in `DeleteMessage` and `SendMessage` can lose a
+    message, and two conditional writes can both succeed. A long poll would hold the lock for seconds, so it is done as
+    short polls: after each message that is sent, and at intervals.
+    """
+
+    def __init__(self, application: WSGIApplication) -> None:
+        self._application = application
+        self._turn = threading.Condition()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        operation = environ.get("HTTP_X_AMZ_TARGET")
+        if operation == "AmazonSQS.ReceiveMessage":
+            return self._poll(environ, start_response)
+        with self._turn:
+            answer = list(self._application(environ, start_response))
+            if operation == "AmazonSQS.SendMessage":
+                self._turn.notify_all()
+            return answer
+
+    def _poll(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        asked = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+        ends = time.monotonic() + int(asked.get("WaitTimeSeconds") or 0)
+        body = json.dumps(asked | {"WaitTimeSeconds": 0}).encode()
+        with self._turn:
+            while True:
+                again = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+                chunks, status, headers = run_wsgi_app(self._application, again)
+                answer = b"".join(chunks)
+                left = ends - time.monotonic()
+                if left <= 0 or json.loads(answer).get("Messages") or not status.startswith("200"):
+                    start_response(status, headers.to_wsgi_list())
+                    return [answer]
+                self._turn.wait(min(left, POLL_INTERVAL))

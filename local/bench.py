@@ -1,18 +1,17 @@
 """`make bench`: measure the receiver, the worker and the worker's cold start on this machine.
 
-Receiver and worker run in this process; SQS, DynamoDB and Slack are local servers in another process.
+Receiver and worker run in a process of their own; SQS, DynamoDB and Slack are local servers in this one.
 """
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
 import os
 import platform
 import statistics
 import subprocess
 import sys
 import time
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,35 +20,24 @@ import boto3
 from local.aws import EmbeddedAws
 from local.bot import ROOT, bot_environ
 from local.events import api_gateway_event, encoded, event_callback, signed, sqs_event
-from local.lambda_context import LocalContext, load
+from local.functions import LocalContext, load
 from local.situations import EMOJI, FINE, REACTOR, TOXIC
 from local.slack_server import SlackServer
 from local.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from multiprocessing.connection import Connection
+    from collections.abc import Callable
 
 RUNS = 300
 WARM_UP = 10  # runs that are not counted
 COLD_STARTS = 9
 TEXTS = (FINE[0], TOXIC[0])
-
-
-def serve(pipe: Connection) -> None:
-    """Run the servers; answer each number from the pipe with so many signed events, until it is None."""
-    workspace = Workspace.example()
-    with EmbeddedAws() as aws, SlackServer(workspace) as slack:
-        pipe.send(bot_environ(aws, workspace) | {"SLACK_API_URL": slack.url})
-        while (number := pipe.recv()) is not None:
-            pipe.send([_signed_event(workspace, TEXTS[turn % len(TEXTS)]) for turn in range(number)])
-
-
-def _signed_event(workspace: Workspace, text: str) -> dict[str, Any]:
-    message = workspace.post("C0GENERAL", "U0ADA", text)
-    event = workspace.react("C0GENERAL", message["ts"], REACTOR, EMOJI)
-    body = encoded(event_callback(event, workspace.identity))
-    return api_gateway_event(body, signed(body, workspace.signing_secret, int(time.time())))
+PARTS = {
+    "total": f"worker.handler, warm, one job ({RUNS})",
+    "waiting": "  of which: waiting for Slack and DynamoDB",
+    "model": "  of which: the model, with the words that weighed most",
+    "own": "  of which: the worker's own",
+}
 
 
 class Stopwatch:
@@ -69,19 +57,38 @@ class Stopwatch:
         setattr(owner, name, measured)
 
 
-def receiver_times(events: list[dict[str, Any]]) -> Iterator[float]:
-    """Yield the milliseconds of each warm call of the receiver's handler, the send to SQS included."""
+def signed_events(workspace: Workspace, number: int) -> list[dict[str, Any]]:
+    """React to so many new messages; return the receiver's events for the reactions."""
+    events = []
+    for turn in range(number):
+        message = workspace.post("C0GENERAL", "U0ADA", TEXTS[turn % len(TEXTS)])
+        event = workspace.react("C0GENERAL", message["ts"], REACTOR, EMOJI)
+        body = encoded(event_callback(event, workspace.identity))
+        events.append(api_gateway_event(body, signed(body, workspace.signing_secret, int(time.time()))))
+    return events
+
+
+def use(environ: dict[str, str]) -> None:
+    """Prepare the process of the functions, which write their metrics to standard output."""
+    os.environ.update(environ, POWERTOOLS_LOG_LEVEL="CRITICAL")
+    sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - until the process ends
+
+
+def receiver_times(events: list[dict[str, Any]]) -> list[float]:
+    """Return the milliseconds of each warm call of the receiver's handler, the send to SQS included."""
     receiver = load("receiver")
+    times = []
     for event in events:
         started = time.perf_counter()
         answer = receiver.handler(event, LocalContext("receiver"))
-        yield (time.perf_counter() - started) * 1000
+        times.append((time.perf_counter() - started) * 1000)
         if answer["statusCode"] != 200:
             raise RuntimeError(f"the receiver answered {answer['statusCode']}")
+    return times
 
 
-def worker_times(jobs: int) -> Iterator[dict[str, float]]:
-    """Yield the worker's milliseconds for each job: total, waiting, model, and the rest."""
+def worker_times(jobs: int) -> list[dict[str, float]]:
+    """Return the worker's milliseconds for each job: total, waiting, model, and the rest."""
     worker = load("worker")
     from botocore.httpsession import URLLib3Session
     from slack_sdk.web import base_client
@@ -89,6 +96,7 @@ def worker_times(jobs: int) -> Iterator[dict[str, float]]:
     waits = Stopwatch(base_client, "urlopen"), Stopwatch(URLLib3Session, "send")
     model = Stopwatch(worker.classifier, "assess"), Stopwatch(worker.classifier, "words")
     sqs, queue_url = boto3.client("sqs"), os.environ["JOBS_QUEUE_URL"]
+    times = []
     for _ in range(jobs):
         messages = sqs.receive_message(QueueUrl=queue_url, MessageSystemAttributeNames=["All"])["Messages"]
         for watch in (*waits, *model):
@@ -100,73 +108,41 @@ def worker_times(jobs: int) -> Iterator[dict[str, float]]:
             raise RuntimeError("the worker did not end a job")
         waiting, judging = (sum(watch.milliseconds for watch in watches) for watches in (waits, model))
         sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=messages[0]["ReceiptHandle"])
-        yield {"total": total, "waiting": waiting, "model": judging, "own": total - waiting - judging}
+        times.append({"total": total, "waiting": waiting, "model": judging, "own": total - waiting - judging})
+    return times
 
 
-def python(*arguments: str) -> float:
-    """Return the milliseconds of a fresh Python process."""
+def cold_start(environ: dict[str, str]) -> float:
+    """Return the milliseconds that a fresh worker takes for one job."""
     started = time.perf_counter()
-    subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "local.functions", "worker", "--jobs", "1"]
+    subprocess.run(command, cwd=ROOT, env=environ, check=True, stdout=subprocess.DEVNULL)
     return (time.perf_counter() - started) * 1000
 
 
-def drop_caches() -> bool:
-    """Drop the kernel's page cache; return whether this user may."""
-    os.sync()
-    try:
-        Path("/proc/sys/vm/drop_caches").write_text("3\n")
-    except OSError:
-        return False
-    return True
-
-
-def line(what: str, milliseconds: list[float]) -> str:
-    """Return one row of the table: median and 95th percentile."""
+def row(what: str, milliseconds: list[float]) -> None:
+    """Print one row of the table: median and 95th percentile."""
     p95 = statistics.quantiles(milliseconds, n=20)[-1]
-    return f"{what:<52} {statistics.median(milliseconds):8.1f} {p95:8.1f}"
+    print(f"{what:<52} {statistics.median(milliseconds):8.1f} {p95:8.1f}", flush=True)
 
 
 def main() -> None:
-    here, there = multiprocessing.get_context("spawn").Pipe()
-    server = multiprocessing.get_context("spawn").Process(target=serve, args=(there,), daemon=True)
-    server.start()
-    os.environ.update(here.recv(), POWERTOOLS_LOG_LEVEL="CRITICAL")
-
-    def events(number: int) -> list[dict[str, Any]]:
-        here.send(number)
-        return list(here.recv())
-
-    # The functions write their metrics to standard output.
-    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-        receiver = list(receiver_times(events(RUNS + WARM_UP)))
-        worker = list(worker_times(RUNS + WARM_UP))
-        cold = []
-        for event in events(COLD_STARTS):
-            list(receiver_times([event]))
-            cold.append(python("-m", "local.event_source", "--jobs", "1"))
-    score = f"from toxicity_bot import Classifier; Classifier({os.environ['MODEL_DIR']!r}).toxicity({TEXTS[0]!r})"
-    warm_scores = [python("-c", score) for _ in range(COLD_STARTS)]
-    cold_scores = [python("-c", score) for _ in range(COLD_STARTS) if drop_caches()]
-    here.send(None)
-    server.join()
-    print(
-        f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    )
+    print(f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {os.cpu_count()} cores, Python {sys.version.split()[0]}")
     print(f"{'milliseconds':<52} {'median':>8} {'p95':>8}")
-    print(line(f"receiver.handler, warm, with the send to SQS ({RUNS})", receiver[WARM_UP:]))
-    for part, what in {
-        "total": f"worker.handler, warm, one job ({RUNS})",
-        "waiting": "  of which: waiting for Slack and DynamoDB",
-        "model": "  of which: the model, with the words that weighed most",
-        "own": "  of which: the worker's own",
-    }.items():
-        print(line(what, [times[part] for times in worker[WARM_UP:]]))
-    print(line(f"cold start: python to the first verdict ({COLD_STARTS})", cold))
-    print(line(f"python to the first score, files in memory ({COLD_STARTS})", warm_scores))
-    if cold_scores:
-        print(line(f"python to the first score, nothing in memory ({COLD_STARTS})", cold_scores))
-    else:
-        print("python to the first score, nothing in memory: only root may drop the page cache")
+    workspace = Workspace.example()
+    with EmbeddedAws() as aws, SlackServer(workspace) as slack:
+        environ = bot_environ(aws, workspace) | {"SLACK_API_URL": slack.url}
+        with get_context("spawn").Pool(1, use, (environ,)) as process:
+            times = process.apply(receiver_times, (signed_events(workspace, RUNS + WARM_UP),))
+            row(f"receiver.handler, warm, with the send to SQS ({RUNS})", times[WARM_UP:])
+            parts = process.apply(worker_times, (RUNS + WARM_UP,))[WARM_UP:]
+            for part, what in PARTS.items():
+                row(what, [times[part] for times in parts])
+            cold = []
+            for _ in range(COLD_STARTS):
+                process.apply(receiver_times, (signed_events(workspace, 1),))
+                cold.append(cold_start(environ))
+    row(f"cold start: python to the first verdict ({COLD_STARTS})", cold)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,17 @@
-"""Slack's checks of a message's blocks, with Slack's error messages.
+"""Slack's blocks: the checks of a message's blocks, and the `rich_text` block that Slack stores with a text.
 
-Sizes are those of https://docs.slack.dev/reference/block-kit/blocks; interactive elements are not checked.
+Sizes are those of https://docs.slack.dev/reference/block-kit/blocks; interactive elements are not checked. slack_sdk's
+own checks let pass what Slack refuses: empty texts, long fields, other types of text. In `rich_text` blocks are text,
+links, mentions and emoji; bold, lists and quotes stay plain text.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MOST_BLOCKS = 50
 MOST_SECTION_CHARACTERS = 3000
@@ -19,17 +25,18 @@ _TYPES = frozenset(
     {"actions", "context", "context_actions", "divider", "file", "header", "image", "input", "markdown", "rich_text"}
     | {"section", "table", "video"}
 )
-_TEXT_TYPES = ("mrkdwn", "plain_text")
+# https://docs.slack.dev/messaging/formatting-message-text: mentions, channels, commands, links.
+_CONTROL = re.compile(r"<(?P<body>[@#!][A-Za-z0-9^|_.\- ]+[^<>]*|(?:https?://|mailto:|tel:)[^<>]+)>")
+_BARE_AMPERSAND = re.compile(r"&(?!(?:amp|lt|gt);)")
+_EMOJI = re.compile(r":(?P<name>[a-z0-9_+'\-]+(?:::skin-tone-[2-6])?):")
 
 
 def complaints(blocks: Any) -> list[str]:
     """Return Slack's error messages for `blocks`, each with a JSON pointer."""
     if not isinstance(blocks, list):
         return ["must be an array [json-pointer:/blocks]"]
-    found = [] if len(blocks) <= MOST_BLOCKS else [f"no more than {MOST_BLOCKS} items allowed [json-pointer:/blocks]"]
-    for number, block in enumerate(blocks):
-        found += _block(block, f"/blocks/{number}")
-    return found
+    found = [f"no more than {MOST_BLOCKS} items allowed [json-pointer:/blocks]"] if len(blocks) > MOST_BLOCKS else []
+    return found + [one for number, block in enumerate(blocks) for one in _block(block, f"/blocks/{number}")]
 
 
 def characters(blocks: Any) -> int:
@@ -40,6 +47,34 @@ def characters(blocks: Any) -> int:
         own = blocks.get("text")
         return (len(own) if isinstance(own, str) else 0) + sum(map(characters, blocks.values()))
     return 0
+
+
+def escaped(text: str) -> str:
+    """Return what Slack stores when a person types `text`: nothing in it is markup."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def unescaped(text: str) -> str:
+    """Return the characters that people see of stored `text`."""
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def stored(text: str) -> str:
+    """Return what Slack stores when an app sends `text`: control sequences stay, other `&`, `<`, `>` are escaped."""
+    return "".join(
+        _BARE_AMPERSAND.sub("&amp;", piece).replace("<", "&lt;").replace(">", "&gt;")
+        if isinstance(piece, str)
+        else piece.group()
+        for piece in _pieces(_CONTROL, text)
+    )
+
+
+def rich_text(text: str) -> dict[str, Any]:
+    """Return the block that Slack makes of stored `text`."""
+    elements: list[dict[str, Any]] = []
+    for piece in _pieces(_CONTROL, text):
+        elements += _plain(piece) if isinstance(piece, str) else [_control_element(piece["body"])]
+    return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": elements}]}
 
 
 def _block(block: Any, pointer: str) -> list[str]:
@@ -73,14 +108,47 @@ def _items(items: Any, pointer: str, most: int) -> list[str]:
     return [] if len(items) <= most else [f"no more than {most} items allowed [json-pointer:{pointer}]"]
 
 
-def _text(text: Any, pointer: str, most: int, types: tuple[str, ...] = _TEXT_TYPES) -> list[str]:
+def _text(text: Any, pointer: str, most: int, types: tuple[str, ...] = ("mrkdwn", "plain_text")) -> list[str]:
+    mismatch = f"failed to match all allowed schemas [json-pointer:{pointer}]"
     if not isinstance(text, dict) or text.get("type") not in types or not isinstance(text.get("text"), str):
-        return [f"failed to match all allowed schemas [json-pointer:{pointer}]"]
+        return [mismatch]
     if not text["text"]:
         return [f"must be more than 0 characters [json-pointer:{pointer}/text]"]
     if len(text["text"]) > most:
-        return [
-            f"failed to match all allowed schemas [json-pointer:{pointer}]",
-            f"must be less than {most + 1} characters [json-pointer:{pointer}/text]",
-        ]
+        return [mismatch, f"must be less than {most + 1} characters [json-pointer:{pointer}/text]"]
     return []
+
+
+def _pieces(pattern: re.Pattern[str], text: str) -> Iterator[str | re.Match[str]]:
+    """Yield the matches, and the text before, between and after them."""
+    end = 0
+    for found in pattern.finditer(text):
+        yield from (text[end : found.start()], found)
+        end = found.end()
+    yield text[end:]
+
+
+def _plain(text: str) -> list[dict[str, Any]]:
+    return [
+        {"type": "text", "text": unescaped(piece)}
+        if isinstance(piece, str)
+        else {"type": "emoji", "name": piece["name"]}
+        for piece in _pieces(_EMOJI, text)
+        if piece
+    ]
+
+
+def _control_element(body: str) -> dict[str, Any]:
+    target, _, label = body.partition("|")
+    if target.startswith("@"):
+        return {"type": "user", "user_id": target[1:]}
+    if target.startswith("#"):
+        return {"type": "channel", "channel_id": target[1:]}
+    if target.startswith("!subteam^"):
+        return {"type": "usergroup", "usergroup_id": target.removeprefix("!subteam^")}
+    if target.startswith("!date^"):
+        return {"type": "text", "text": unescaped(label)}
+    if target.startswith("!"):
+        return {"type": "broadcast", "range": target[1:]}
+    link = {"type": "link", "url": unescaped(target)}
+    return link | {"text": unescaped(label)} if label else link

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -17,14 +18,10 @@ from local.slack_server import SlackServer
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from local.workspace import Workspace
+    from local.workspace import Message, Workspace
 
 ROOT = Path(__file__).parent.parent
-
-
-def model_dir() -> Path:
-    """Return the model directory: MODEL_DIR, or by default the embedded one."""
-    return Path(os.environ.get("MODEL_DIR") or ROOT / "model").absolute()
+RECEIVER, WORKER = ("local.functions", "receiver"), ("local.functions", "worker")
 
 
 class BotError(Exception):
@@ -32,14 +29,14 @@ class BotError(Exception):
 
 
 class Process:
-    """One part of the bot; it writes a line to the descriptor `--ready-fd` once it is ready."""
+    """A Python module with its arguments; it writes a line to the descriptor `--ready-fd` once it is ready."""
 
-    def __init__(self, module: str, environ: Mapping[str, str], log: Path, arguments: Sequence[str] = ()) -> None:
-        self.module, self.log = module, log
+    def __init__(self, command: Sequence[str], environ: Mapping[str, str], log: Path) -> None:
+        self.command, self.log = " ".join(command), log
         read_end, write_end = os.pipe()
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module, "--ready-fd", str(write_end), *arguments],
+                [sys.executable, "-m", *command, "--ready-fd", str(write_end)],
                 cwd=ROOT, env=dict(environ), stdout=output, stderr=subprocess.STDOUT, pass_fds=(write_end,),
             )  # fmt: skip
         os.close(write_end)
@@ -50,17 +47,12 @@ class Process:
         with self._ready:
             line = self._ready.readline().strip()
         if not line:
-            self._process.wait()
-            raise BotError(f"{self.module} ended with exit code {self._process.returncode}:\n{self.last_lines()}")
+            raise BotError(f"{self.command} ended with exit code {self._process.wait()}:\n{self.last_lines()}")
         return line
 
     def last_lines(self, number: int = 5) -> str:
         """Return the last lines of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-number:])
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
 
     @property
     def ended(self) -> bool:
@@ -82,9 +74,8 @@ class Process:
 class LocalBot:
     """A running bot for one workspace; Slack sends its events to `request_url`."""
 
-    def __init__(self, workspace: Workspace, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
-        self._settings = dict(settings or {})
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
@@ -92,20 +83,20 @@ class LocalBot:
             self.aws = stack.enter_context(EmbeddedAws())
             self.slack = stack.enter_context(SlackServer(self.workspace))
             # Both load at the same time, which takes most of a second for each.
-            self.receiver = self._start("local.gateway", stack)
-            self.worker = self._start("local.event_source", stack)
-            self.request_url = f"http://127.0.0.1:{self.receiver.wait_until_ready()}/slack/events"
+            receiver = self._start(RECEIVER, stack)
+            self.worker = self._start(WORKER, stack)
+            self.request_url = f"http://127.0.0.1:{receiver.wait_until_ready()}/slack/events"
             self.worker.wait_until_ready()
             self._stack = stack.pop_all()
         return self
 
-    def restart_worker(self) -> None:
-        """Start a worker to replace one that ended."""
-        self.worker = self._start("local.event_source", self._stack)
-        self.worker.wait_until_ready()
-
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def restart_worker(self) -> None:
+        """Start a worker to replace one that ended."""
+        self.worker = self._start(WORKER, self._stack)
+        self.worker.wait_until_ready()
 
     def wait_until_idle(self, timeout: float = 10, pause: float = 0.02) -> None:
         """Wait until the queue is empty, asking every `pause` seconds; raises BotError after `timeout` seconds."""
@@ -116,18 +107,25 @@ class LocalBot:
                 raise BotError(f"{jobs} jobs are left on the queue; the end of the worker's log:\n{log}")
             time.sleep(pause)
 
-    def _start(self, module: str, stack: contextlib.ExitStack) -> Process:
-        process = Process(module, self.environ, self.logs / f"{module}.log")
+    def _start(self, command: Sequence[str], stack: contextlib.ExitStack) -> Process:
+        environ = bot_environ(self.aws, self.workspace) | {"SLACK_API_URL": self.slack.url}
+        process = Process(command, environ, self.logs / f"{command[-1]}.log")
         stack.callback(process.stop)
         return process
 
-    @property
-    def environ(self) -> dict[str, str]:
-        """The environment of receiver and worker."""
-        return bot_environ(self.aws, self.workspace) | {"SLACK_API_URL": self.slack.url, **self._settings}
-
 
 def bot_environ(aws: EmbeddedAws, workspace: Workspace) -> dict[str, str]:
-    """Return the variables of receiver and worker, except Slack's address."""
+    """Return the variables of receiver and worker, except Slack's address; MODEL_DIR is by default the shipped one."""
     secrets = {"SLACK_SIGNING_SECRET": workspace.signing_secret, "SLACK_BOT_TOKEN": workspace.token}
-    return aws.environ | secrets | {"MODEL_DIR": str(model_dir()), "PYTHONUNBUFFERED": "1"}
+    model = str(Path(os.environ.get("MODEL_DIR") or ROOT / "model").absolute())
+    return aws.environ | secrets | {"MODEL_DIR": model, "PYTHONUNBUFFERED": "1"}
+
+
+def verdicts(workspace: Workspace) -> dict[str, list[Message]]:
+    """Return the bot's marked posts by the ts of the message that they are about."""
+    posts: dict[str, list[Message]] = defaultdict(list)
+    for channel in workspace.channels:
+        for post in workspace.conversation(channel.id):
+            if mark := post.get("metadata"):
+                posts[mark["event_payload"]["key"].split("/")[2]].append(post)
+    return posts

@@ -33,7 +33,6 @@ class Channel:
     name: str
     kind: Kind
     members: set[str]
-    is_ext_shared: bool = False
     archived: bool = False
     restricted: str = ""  # Slack's error for posts, such as restricted_action_read_only_channel
     messages: dict[str, Message] = field(default_factory=dict)  # by ts, oldest first

@@ -24,9 +24,7 @@ ANSWER_SECONDS = 3.0  # an answer that comes later is a failed delivery
 RETRY_DELAYS = (0.0, 60.0, 300.0)  # seconds, see docs.slack.dev/apis/events-api
 
 
-def event_callback(
-    event: Event, identity: Identity, clock: Callable[[], float] = time.time, *, is_ext_shared: bool = False
-) -> dict[str, Any]:
+def event_callback(event: Event, identity: Identity, clock: Callable[[], float] = time.time) -> dict[str, Any]:
     """Return the envelope of an event; the same event always gets the same id."""
     digest = hashlib.sha256(json.dumps([identity.team_id, event], sort_keys=True).encode()).digest()
     context = {"et": event["type"], "tid": identity.team_id, "aid": identity.app_id}
@@ -49,7 +47,7 @@ def event_callback(
                 "is_enterprise_install": False,
             }
         ],
-        "is_ext_shared_channel": is_ext_shared,
+        "is_ext_shared_channel": False,
         "event_context": "4-" + urlsafe_b64encode(json.dumps(context).encode()).decode().rstrip("="),
     }
 
@@ -130,12 +128,8 @@ class Deliveries:
         clock: Callable[[], float] = time.time,
         wait: Callable[[float], object] = time.sleep,
     ) -> None:
-        self.url = url
-        self.secret = secret
-        self._delays = delays
-        self._timeout = timeout
-        self._clock = clock
-        self._wait = wait
+        self.url, self.secret = url, secret
+        self._delays, self._timeout, self._clock, self._wait = delays, timeout, clock, wait
 
     def send(self, payload: Mapping[str, Any]) -> list[Delivery]:
         """Return all attempts; the last one decides."""
@@ -167,8 +161,12 @@ def api_gateway_event(
     clock: Callable[[], float] = time.time,
     path: str = "/slack/events",
 ) -> dict[str, Any]:
-    """Return the HTTP API's event, payload format 2.0; API Gateway encodes bodies that are not declared as text."""
+    """Return the HTTP API's event, payload format 2.0; API Gateway encodes bodies that are not text in Base64."""
     now = clock()
+    try:
+        text = None if base64_encoded else body.decode()
+    except UnicodeDecodeError:
+        text = None
     names = {name.lower(): value for name, value in headers.items()}
     http = {"method": "POST", "path": path, "protocol": "HTTP/1.1", "sourceIp": source_ip}
     return {
@@ -189,19 +187,17 @@ def api_gateway_event(
             "time": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now)),
             "timeEpoch": int(now * 1000),
         },
-        "body": b64encode(body).decode() if base64_encoded else body.decode(),
-        "isBase64Encoded": base64_encoded,
+        "body": b64encode(body).decode() if text is None else text,
+        "isBase64Encoded": text is None,
     }
 
 
-def sqs_event(
-    messages: Sequence[Mapping[str, Any]], queue_arn: str = "arn:aws:sqs:eu-central-1:000000000000:jobs"
-) -> dict[str, Any]:
+def sqs_event(messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the event that Lambda makes of the messages from boto3's `receive_message`."""
-    return {"Records": [_sqs_record(message, queue_arn) for message in messages]}
+    return {"Records": [_sqs_record(message) for message in messages]}
 
 
-def _sqs_record(message: Mapping[str, Any], queue_arn: str) -> dict[str, Any]:
+def _sqs_record(message: Mapping[str, Any]) -> dict[str, Any]:
     if "Attributes" not in message:
         raise ValueError(
             f"message {message['MessageId']} has no attributes, which Lambda always sends: "
@@ -212,17 +208,9 @@ def _sqs_record(message: Mapping[str, Any], queue_arn: str) -> dict[str, Any]:
         "receiptHandle": message["ReceiptHandle"],
         "body": message["Body"],
         "attributes": dict(message["Attributes"]),
-        "messageAttributes": {
-            name: _sqs_attribute(value) for name, value in message.get("MessageAttributes", {}).items()
-        },
+        "messageAttributes": {},  # the bot's jobs have none
         "md5OfBody": message["MD5OfBody"],
         "eventSource": "aws:sqs",
-        "eventSourceARN": queue_arn,
-        "awsRegion": queue_arn.split(":")[3],
+        "eventSourceARN": "arn:aws:sqs:eu-central-1:000000000000:jobs",
+        "awsRegion": "eu-central-1",
     }
-
-
-def _sqs_attribute(value: Mapping[str, Any]) -> dict[str, Any]:
-    binary = {"binaryValue": b64encode(value["BinaryValue"]).decode()} if "BinaryValue" in value else {}
-    text = {"stringValue": value["StringValue"]} if "StringValue" in value else {}
-    return text | binary | {"stringListValues": [], "binaryListValues": [], "dataType": value["DataType"]}

@@ -41,40 +41,42 @@ class Postponed(Reply):
     seconds: float = 0
 
 
+@dataclass(frozen=True)
 class Fault:
-    """The base class: the call succeeds, and the next fault is for a later call."""
+    """The call waits `seconds`, `function` runs, and `reply` takes the place of the work; with neither, it succeeds.
 
-    def before(self, _closing: threading.Event) -> Reply | None:
-        """Act before the work; a reply replaces the work. `closing` is set when the server closes."""
-        return None
+    With `before_work=False` the work is done first, and `reply` takes the place of its own reply.
+    """
+
+    reply: Reply | None = None
+    before_work: bool = True
+    seconds: float = 0
+    function: Callable[[], object] = lambda: None
+
+    def before(self, closing: threading.Event) -> Reply | None:
+        """Act before the work; a reply replaces the work. `closing` ends the wait when the server closes."""
+        if not self.before_work:
+            return None
+        closing.wait(self.seconds)
+        self.function()
+        return self.reply
 
     def after(self, reply: Reply) -> Reply:
         """Return the reply to send after the work."""
-        return reply
+        if self.before_work:
+            return reply
+        self.function()
+        return self.reply or reply
 
 
-@dataclass(frozen=True)
-class Replaced(Fault):
-    """`reply` is sent instead of the work, or after the work instead of its own reply."""
-
-    reply: Reply
-    before_work: bool = True
-
-    def before(self, _closing: threading.Event) -> Reply | None:
-        return self.reply if self.before_work else None
-
-    def after(self, _reply: Reply) -> Reply:
-        return self.reply
-
-
-class RateLimited(Replaced):
+class RateLimited(Fault):
     """429 with a Retry-After header: seconds, an HTTP date, or anything that a proxy may write."""
 
     def __init__(self, retry_after: str = "1") -> None:
         super().__init__(Reply.of({"ok": False, "error": "ratelimited"}, 429, {"Retry-After": retry_after}))
 
 
-class HtmlError(Replaced):
+class HtmlError(Fault):
     """An HTML page, as a proxy in front of Slack sends it."""
 
     def __init__(self, status: int = 502, *, before_work: bool = True) -> None:
@@ -83,54 +85,39 @@ class HtmlError(Replaced):
         super().__init__(Reply(status, page.encode(), kind, f"html_{status}"), before_work)
 
 
-class ErrorBody(Replaced):
+class ErrorBody(Fault):
     """An error of Slack, such as fatal_error or internal_error."""
 
     def __init__(self, error: str = "fatal_error", status: int = 200) -> None:
         super().__init__(Reply.of({"ok": False, "error": error}, status))
 
 
-class Reset(Replaced):
+class Reset(Fault):
     """The connection is reset before the work, or after it: then only the reply is lost."""
 
     def __init__(self, *, before_work: bool = True) -> None:
         super().__init__(DROPPED, before_work)
 
 
-class ResetEarly(Replaced):
+class ResetEarly(Fault):
     """The connection is reset first, and the work is done `seconds` later."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(Postponed(0, error="connection_reset", seconds=seconds))
 
 
-@dataclass(frozen=True)
 class Slow(Fault):
     """The work starts after `seconds`, or when the server closes."""
 
-    seconds: float
-
-    def before(self, closing: threading.Event) -> Reply | None:
-        closing.wait(self.seconds)
-        return None
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds=seconds)
 
 
-@dataclass(frozen=True)
 class Call(Fault):
     """`function` runs before the work or after it, for example to delete a message between fetch and post."""
 
-    function: Callable[[], object]
-    before_work: bool = True
-
-    def before(self, _closing: threading.Event) -> Reply | None:
-        if self.before_work:
-            self.function()
-        return None
-
-    def after(self, reply: Reply) -> Reply:
-        if not self.before_work:
-            self.function()
-        return reply
+    def __init__(self, function: Callable[[], object], *, before_work: bool = True) -> None:
+        super().__init__(function=function, before_work=before_work)
 
 
 class Faults:

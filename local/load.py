@@ -26,12 +26,12 @@ from urllib.parse import urlsplit
 
 import typer
 
-from local.bot import BotError, LocalBot
+from local.bot import BotError, LocalBot, verdicts
 from local.events import ANSWER_SECONDS, encoded, event_callback, signed
 from local.situations import EMOJI, FINE, TOXIC
 from local.workspace import Workspace
 
-CHANNELS = [f"channel{number}" for number in range(100)]  # the local Slack reads a whole channel for one message
+CHANNELS = 100  # the local Slack reads a whole channel for one message
 CONNECTIONS = 32
 ROUNDS = 3
 QUEUEING_RATE = 25.0  # requests a second that fill the queue
@@ -98,30 +98,39 @@ def offer(url: str, secret: str, bodies: list[bytes], rate: float) -> list[Reque
     return [requests[number] for number in range(len(bodies))]
 
 
+def lost_and_doubled(accepted: list[str], answers: Counter[str]) -> dict[str, int]:
+    numbers = [answers[ts] for ts in accepted]
+    return {"lost": numbers.count(0), "doubled": sum(number > 1 for number in numbers)}
+
+
 class Load:
-    """A local bot and messages with one reaction each; `messages` are their timestamps."""
+    """A local bot, measured with messages that have one reaction each."""
 
     def __init__(self, bot: LocalBot) -> None:
-        self.bot = bot
-        members = {*(bot.workspace.add_user(name) for name in ("ada", "grace")), bot.workspace.identity.bot_user_id}
-        self._channels = [bot.workspace.add_channel(name, members=members) for name in CHANNELS]
+        self.bot, self.workspace = bot, bot.workspace
+        members = {self.workspace.add_user("ada"), self.workspace.add_user("grace"), bot.workspace.identity.bot_user_id}
+        self._channels = [self.workspace.add_channel(f"channel{number}", members=members) for number in range(CHANNELS)]
 
     def react(self, number: int) -> dict[str, bytes]:
         """Post messages and react to each; return the body of the event by the message's timestamp."""
-        workspace = self.bot.workspace
         bodies = {}
         for turn in range(number):
-            channel = self._channels[turn % len(CHANNELS)]
-            ts = workspace.post(channel, "U0ADA", (FINE[0], TOXIC[0], FINE[1])[turn % 3])["ts"]
-            event = workspace.react(channel, ts, "U0GRACE", EMOJI)
-            bodies[ts] = encoded(event_callback(event, workspace.identity))
+            channel = self._channels[turn % CHANNELS]
+            ts = self.workspace.post(channel, "U0ADA", (FINE[0], TOXIC[0], FINE[1])[turn % 3])["ts"]
+            event = self.workspace.react(channel, ts, "U0GRACE", EMOJI)
+            bodies[ts] = encoded(event_callback(event, self.workspace.identity))
         return bodies
 
     def offer(self, bodies: list[bytes], rate: float) -> list[Request]:
         """Send from a process of its own, which waits for nothing but the receiver."""
         with get_context("spawn").Pool(1) as process:
-            secret = self.bot.workspace.signing_secret
-            return process.apply(offer, (self.bot.request_url, secret, bodies, rate))
+            return process.apply(offer, (self.bot.request_url, self.workspace.signing_secret, bodies, rate))
+
+    def drain(self) -> float:
+        """Wait until the queue is empty; return the seconds that it took."""
+        started = time.monotonic()
+        self.bot.wait_until_idle(LONGEST_DRAIN, PAUSE)
+        return time.monotonic() - started
 
     def acknowledgements(self, rate: float, seconds: float) -> Latencies:
         """Measure one rate while the worker is stopped; return medians, since other programs disturb single rounds."""
@@ -138,31 +147,19 @@ class Load:
         """Fill the queue, start the worker and time it; raises BotError if the receiver refused a request."""
         statuses = Counter(request.status for request in self.offer([*self.react(jobs).values()], QUEUEING_RATE))
         if statuses[200] != jobs:
-            raise BotError(
-                f"{jobs - statuses[200]} of {jobs} reactions got no job; answers by status: {dict(statuses)}"
-            )
+            lost = jobs - statuses[200]
+            raise BotError(f"{lost} of {jobs} reactions got no job; answers by status: {dict(statuses)}")
         self.bot.restart_worker()
-        started = time.monotonic()
-        self.bot.wait_until_idle(LONGEST_DRAIN, PAUSE)
-        return jobs / (time.monotonic() - started)
+        return jobs / self.drain()
 
     def overload(self, rate: float, seconds: float) -> dict[str, Any]:
         """Send more than the worker handles, wait until the queue is empty, and count the verdicts."""
         reactions = self.react(round(rate * seconds))
         requests = self.offer([*reactions.values()], rate)
         accepted = [ts for ts, request in zip(reactions, requests, strict=True) if request.status == 200]
-        started = time.monotonic()
-        self.bot.wait_until_idle(LONGEST_DRAIN, PAUSE)
-        drained = round(time.monotonic() - started, 1)
-        posts = (post for channel in self._channels for post in self.bot.workspace.conversation(channel))
-        counts = {"requests": len(requests), "accepted": len(accepted), "drained_after_seconds": drained}
-        verdicts = Counter(str(post["thread_ts"]) for post in posts if "metadata" in post)
-        return asdict(latencies(rate, requests)) | counts | lost_and_doubled(accepted, verdicts)
-
-
-def lost_and_doubled(accepted: list[str], verdicts: Counter[str]) -> dict[str, int]:
-    numbers = [verdicts[ts] for ts in accepted]
-    return {"lost": numbers.count(0), "doubled": sum(number > 1 for number in numbers)}
+        counts = {"requests": len(requests), "accepted": len(accepted), "drained_after_seconds": round(self.drain(), 1)}
+        answers = Counter({ts: len(posts) for ts, posts in verdicts(self.workspace).items()})
+        return asdict(latencies(rate, requests)) | counts | lost_and_doubled(accepted, answers)
 
 
 def measure(bot: LocalBot, rates: list[float], seconds: float, jobs: int) -> dict[str, Any]:
@@ -170,22 +167,21 @@ def measure(bot: LocalBot, rates: list[float], seconds: float, jobs: int) -> dic
     load = Load(bot)
     bot.worker.stop()
     print(f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {os.cpu_count()} cores, median of {ROUNDS} rounds")
-    rows = [load.acknowledgements(rate, seconds) for rate in rates]
     print("offered/s   held/s   p50 ms   p95 ms   p99 ms   errors")
-    for row in rows:
-        print(
-            f"{row.offered:9.0f} {row.held:8.1f} {row.p50:8.1f} {row.p95:8.1f} {row.p99:8.1f} {row.errors:8d}",
-            flush=True,
-        )
-    rate = load.jobs_a_second(jobs)
-    print(f"one worker ends {rate:.1f} jobs a second ({jobs} jobs)", flush=True)
-    spike = load.overload(OVERLOAD * rate, seconds)
+    rows = []
+    for rate in rates:
+        rows.append(row := load.acknowledgements(rate, seconds))
+        times = f"{row.p50:8.1f} {row.p95:8.1f} {row.p99:8.1f}"
+        print(f"{row.offered:9.0f} {row.held:8.1f} {times} {row.errors:8d}", flush=True)
+    held = load.jobs_a_second(jobs)
+    print(f"one worker ends {held:.1f} jobs a second ({jobs} jobs)", flush=True)
+    spike = load.overload(OVERLOAD * held, seconds)
     print(
         f"ten times as many: {spike['requests']} requests at {spike['offered']:.0f} a second, {spike['accepted']} "
         f"acknowledged (p50 {spike['p50']} ms, p99 {spike['p99']} ms), the last verdict after "
         f"{spike['drained_after_seconds']} s; {spike['lost']} without a verdict, {spike['doubled']} with two"
     )
-    return {"acknowledgements": [asdict(row) for row in rows], "jobs_a_second": round(rate, 1), "overload": spike}
+    return {"acknowledgements": [asdict(row) for row in rows], "jobs_a_second": round(held, 1), "overload": spike}
 
 
 def main(

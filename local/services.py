@@ -13,20 +13,19 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import Annotated, Self
 
 import typer
 
 from local.aws import EmbeddedAws
-from local.bot import BotError
+from local.bot import ROOT, BotError, verdicts
 from local.events import Deliveries
-from local.situations import FOLDER, Morning, receiver_events, worker_events, write
+from local.situations import Situations, receiver_events, worker_events, write
 from local.slack_server import SlackServer
 
-ROOT = Path(__file__).parent.parent
 ENV_FILE = ROOT / "build" / "local-env.json"
 SIGNED_EVERY = 60.0  # seconds; signatures are valid for 300
+SLACK_PORT, AWS_PORT = 8090, 5055
 REQUEST_URL = "http://127.0.0.1:3000/slack/events"  # sam local start-api
 
 
@@ -36,17 +35,16 @@ class LocalServices:
     def __init__(
         self, host: str = "127.0.0.1", *, slack_port: int = 0, aws_port: int = 0, request_url: str = ""
     ) -> None:
-        self.morning = Morning(time.time)
+        self.situations = Situations()
         self._host, self._slack_port, self._aws_port, self._request_url = host, slack_port, aws_port, request_url
 
     def __enter__(self) -> Self:
-        workspace = self.morning.workspace
+        workspace = self.situations.workspace
         deliveries = Deliveries(self._request_url, workspace.signing_secret) if self._request_url else None
         with contextlib.ExitStack() as stack:
-            self.aws = stack.enter_context(EmbeddedAws(port=self._aws_port, host=self._host))
-            self.slack = stack.enter_context(
-                SlackServer(workspace, host=self._host, port=self._slack_port, deliveries=deliveries)
-            )
+            self.aws = stack.enter_context(EmbeddedAws(self._aws_port, self._host))
+            slack = SlackServer(workspace, host=self._host, port=self._slack_port, deliveries=deliveries)
+            self.slack = stack.enter_context(slack)
             secret = {"signing_secrets": [workspace.signing_secret], "bot_token": workspace.token}
             self.aws.client("secretsmanager").create_secret(Name="slack", SecretString=json.dumps(secret))
             self._stack = stack.pop_all()
@@ -68,18 +66,10 @@ class LocalServices:
             name: value.replace(f"//{self._host}:", f"//{seen_as or self._host}:") for name, value in values.items()
         }
 
-    def outcomes(self, ts: str, channel: str = "C0GENERAL") -> list[str]:
-        """Return the outcomes of the bot's posts about a message, anywhere in the channel."""
-        marks = [
-            message["metadata"]["event_payload"]
-            for message in self.morning.workspace.conversation(channel)
-            if message.get("metadata", {}).get("event_type") == "toxicity_verdict"
-        ]
-        return [mark["outcome"] for mark in marks if mark["key"].split("/")[2] == ts]
-
-    def sign_events(self, folder: Path = FOLDER) -> None:
-        """Write the receiver's event files, signed with the current time."""
-        write(receiver_events(self.morning, time.time()), folder)
+    def outcomes(self, ts: str) -> list[str]:
+        """Return the outcomes of the bot's posts about a message."""
+        posts = verdicts(self.situations.workspace)[ts]
+        return [post["metadata"]["event_payload"]["outcome"] for post in posts]
 
 
 def addresses() -> tuple[str, str]:
@@ -94,12 +84,7 @@ def addresses() -> tuple[str, str]:
     return done.stdout.strip() or "172.17.0.1", ""  # a daemon that has just started does not name its gateway yet
 
 
-def main(
-    host: Annotated[str, typer.Option(help="Listen here instead of where containers reach it.")] = "",
-    slack_port: int = 8090,
-    aws_port: int = 5055,
-    request_url: Annotated[str, typer.Option(help="Where reactions are delivered.")] = REQUEST_URL,
-) -> None:
+def main(host: Annotated[str, typer.Option(help="Listen here instead of where containers reach it.")] = "") -> None:
     """Serve a local Slack and embedded AWS until Ctrl-C."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -109,16 +94,16 @@ def main(
     except BotError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from error
-    with LocalServices(host, slack_port=slack_port, aws_port=aws_port, request_url=request_url) as services:
+    with LocalServices(host, slack_port=SLACK_PORT, aws_port=AWS_PORT, request_url=REQUEST_URL) as services:
         ENV_FILE.parent.mkdir(exist_ok=True)
         ENV_FILE.write_text(json.dumps({"Parameters": services.environ(seen_as)}, indent=2) + "\n")
-        write(worker_events(services.morning))
+        write(worker_events(services.situations))
         print(f"Slack   {services.slack.address}/local/conversation?channel=C0GENERAL")
         print(f"AWS     {services.aws.url}")
         print("Try     .venv-sam/bin/sam local invoke Worker --event events/worker-toxic.json")
         print("Ctrl-C stops both.", flush=True)
         while not stop.is_set():
-            services.sign_events()
+            write(receiver_events(services.situations, time.time()))
             stop.wait(SIGNED_EVERY)
 
 

@@ -22,14 +22,15 @@ from local.events import (
     sqs_event,
     url_verification,
 )
-from local.lambda_context import load
 from local.workspace import Workspace
+from toxicity_bot.reactions import job_or_reason
+from toxicity_bot.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 FOLDER = Path(__file__).parent.parent / "events"
-MORNING = 1_767_603_600.0  # 2026-01-05 09:00 UTC, seconds since 1970
+POSTED_AT = 1_767_603_600.0  # 2026-01-05 09:00 UTC, seconds since 1970
 EMOJI = "biohazard_sign"
 REACTOR = "U0GRACE"
 # Texts far below and far above both thresholds.
@@ -72,12 +73,14 @@ POSTS = (
 )
 
 
-class Morning:
-    """A workspace with all messages and one reaction to each; `events` are Slack's events for the reactions."""
+class Situations:
+    """A workspace with all messages and one reaction to each; `events` are Slack's events for the reactions.
 
-    def __init__(self, live_clock: Callable[[], float]) -> None:
-        clock: Callable[[], float] = lambda: MORNING  # noqa: E731 - replaced below
-        self.workspace = Workspace.example(lambda: clock())
+    What is here was written at `POSTED_AT`; everything later happens at the time of `clock`.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self.workspace = Workspace.example(lambda: POSTED_AT)
         self.events: dict[str, dict[str, Any]] = {}
         ts: dict[str, str] = {}
         for post in POSTS:
@@ -86,19 +89,18 @@ class Morning:
             self.events[post.name] = self.workspace.react(post.channel, message["ts"], REACTOR, EMOJI)
             if post.deleted:
                 self.workspace.delete(post.channel, message["ts"])
-        # Everything later happens at the current time.
-        clock = live_clock
+        self.workspace.clock = clock
 
     def job(self, name: str) -> str:
         """Return the queue message that the receiver makes of the reaction to a post."""
-        settings = load("settings").Settings.from_environ({})
-        envelope = event_callback(self.events[name], self.workspace.identity, lambda: MORNING)
-        return str(load("reactions").job_or_reason(envelope, settings, MORNING).to_json())
+        envelope = event_callback(self.events[name], self.workspace.identity, lambda: POSTED_AT)
+        job: Any = job_or_reason(envelope, Settings.from_environ({}), POSTED_AT)
+        return str(job.to_json())
 
 
-def worker_events(morning: Morning) -> dict[str, dict[str, Any]]:
+def worker_events(situations: Situations) -> dict[str, dict[str, Any]]:
     """Return an SQS batch for each post, and batches with duplicates and jobs that cannot be read."""
-    jobs = {post.name: morning.job(post.name) for post in POSTS}
+    jobs = {post.name: situations.job(post.name) for post in POSTS}
     poisoned = '{"not": "a job"}'
     return {f"worker-{name}": _batch(body) for name, body in jobs.items()} | {
         "worker-delivered-twice": _batch(jobs["fine"], jobs["fine"]),
@@ -107,46 +109,43 @@ def worker_events(morning: Morning) -> dict[str, dict[str, Any]]:
     }
 
 
-def receiver_events(morning: Morning, now: float, about: str = "toxic") -> dict[str, dict[str, Any]]:
+def receiver_events(situations: Situations, now: float, about: str = "toxic") -> dict[str, dict[str, Any]]:
     """Return Slack's requests to the receiver, signed with the time `now`; they expire after five minutes."""
-    identity, secret = morning.workspace.identity, morning.workspace.signing_secret
+    identity, signing_secret = situations.workspace.identity, situations.workspace.signing_secret
+    event = situations.events[about]
 
-    def request(payload: dict[str, Any], *, secret: str = secret, retry: int = 0, base64: bool = False) -> Any:
+    def request(payload: dict[str, Any], secret: str = signing_secret, *, retry: int = 0, base64: bool = False) -> Any:
         body = encoded(payload)
         headers = signed(body, secret, int(now), retry_num=retry, retry_reason="http_timeout")
         return api_gateway_event(body, headers, base64_encoded=base64, clock=lambda: now)
 
-    reaction = event_callback(morning.events[about], identity, lambda: now)
-    tada = event_callback(morning.events[about] | {"reaction": "tada"}, identity, lambda: now)
+    reaction = event_callback(event, identity, lambda: now)
     return {
         "receiver-reaction": request(reaction),
         "receiver-retry": request(reaction, retry=1),
         "receiver-base64": request(reaction, base64=True),
-        "receiver-other-emoji": request(tada),
-        "receiver-forged": request(reaction, secret="somebody-else's"),
+        "receiver-other-emoji": request(event_callback(event | {"reaction": "tada"}, identity, lambda: now)),
+        "receiver-forged": request(reaction, "somebody-else's"),
         "receiver-url-verification": request(url_verification(identity, "challenge-0123456789")),
         "receiver-rate-limited": request(app_rate_limited(identity, lambda: now)),
     }
 
 
 def _batch(*bodies: str) -> dict[str, Any]:
-    return sqs_event([_message(number, body) for number, body in enumerate(bodies)])
-
-
-def _message(number: int, body: str) -> dict[str, Any]:
-    sent = str(int(MORNING * 1000))
-    return {
-        "MessageId": f"00000000-0000-4000-8000-{number:012d}",
-        "ReceiptHandle": f"event-file-{number}",
-        "Body": body,
-        "MD5OfBody": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest(),
-        "Attributes": {
-            "ApproximateReceiveCount": "1",
-            "SentTimestamp": sent,
-            "SenderId": "AIDALOCAL",
-            "ApproximateFirstReceiveTimestamp": sent,
-        },
-    }
+    sent = str(int(POSTED_AT * 1000))
+    attributes = {"ApproximateReceiveCount": "1", "SentTimestamp": sent, "SenderId": "AIDALOCAL"}
+    return sqs_event(
+        [
+            {
+                "MessageId": f"00000000-0000-4000-8000-{number:012d}",
+                "ReceiptHandle": f"event-file-{number}",
+                "Body": body,
+                "MD5OfBody": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest(),
+                "Attributes": attributes | {"ApproximateFirstReceiveTimestamp": sent},
+            }
+            for number, body in enumerate(bodies)
+        ]
+    )
 
 
 def write(events: Mapping[str, dict[str, Any]], folder: Path = FOLDER) -> list[Path]:
@@ -162,10 +161,10 @@ def write(events: Mapping[str, dict[str, Any]], folder: Path = FOLDER) -> list[P
 
 
 def write_all(folder: Path = FOLDER) -> list[Path]:
-    morning = Morning(time.time)
-    return write(worker_events(morning) | receiver_events(morning, time.time()), folder)
+    situations = Situations()
+    return write(worker_events(situations) | receiver_events(situations, time.time()), folder)
 
 
 if __name__ == "__main__":
     for file in write_all():
-        print(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
+        print(file.relative_to(FOLDER.parent))

@@ -13,13 +13,14 @@ import logging
 import socket
 import struct
 import threading
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
-from local.control import Control
+from local.block_kit import escaped
+from local.events import event_callback
 from local.faults import DROPPED, Faults, Reply
 from local.web_api import METHODS, WebApi
 from local.workspace import RefusedError, Workspace
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+class BadFieldError(Exception):
+    """Raised if a request to /local/ lacks a field or has one that cannot be read."""
+
+
 @dataclass(frozen=True)
 class RecordedCall:
     """One call of a method and its result: `status` 0 is a connection that was reset. The token is left out."""
@@ -44,7 +49,10 @@ class RecordedCall:
 
 
 class SlackServer:
-    """Slack for tests, the demo and local runs; `url` is the `base_url` of slack_sdk's client."""
+    """Slack for tests, the demo and local runs; `url` is the `base_url` of slack_sdk's client.
+
+    Reactions of people at /local/react are sent by `deliveries`, if there are any.
+    """
 
     def __init__(
         self,
@@ -56,15 +64,15 @@ class SlackServer:
     ) -> None:
         self.workspace = workspace or Workspace.example()
         self.api = WebApi(self.workspace)
-        self.control = Control(self.workspace, deliveries)
         self.faults = Faults()
         self.calls: list[RecordedCall] = []
         self.closing = threading.Event()
+        self._deliveries = deliveries
         self._http = make_server(host, port, self._serve, threaded=True, request_handler=_QuietHandler)
         self._http.daemon_threads = False  # type: ignore[attr-defined]  # close() waits for calls under way
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), name="slack")
         self.address = f"http://{host}:{self._http.port}"
         self.url = f"{self.address}/api/"
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), name="slack")
 
     def calls_of(self, method: str) -> list[RecordedCall]:
         return [call for call in self.calls if call.method == method]
@@ -112,12 +120,8 @@ class SlackServer:
         request = Request(environ)
         if request.path.startswith("/api/"):
             reply = self._call(request.path.removeprefix("/api/"), request)
-        elif request.path.startswith("/local/"):
-            body = request.get_data()
-            status, answer = self.control.answer(request.method, request.path, request.args.getlist("channel"), body)
-            reply = Reply.of(answer, status)
         else:
-            reply = Reply.of({"ok": False, "error": f"{request.path} does not exist; see /api/ and /local/"}, 404)
+            reply = self._act(request)
         if reply is DROPPED:
             _reset(environ)
         return Response(reply.body, reply.status, reply.headers)(environ, start_response)
@@ -130,6 +134,51 @@ class SlackServer:
         posted_token = arguments.pop("token", None)
         bearer = request.authorization and request.authorization.token
         return self.answer(method, bearer or posted_token, arguments)
+
+    # What people do.
+
+    def _act(self, request: Request) -> Reply:
+        """Do what a person asks for; 400 names the wrong field, 404 the paths that exist."""
+        actions = {
+            "POST /local/post": self._post,
+            "POST /local/react": self._react,
+            "GET /local/conversation": self._conversation,
+            "GET /local/workspace": self._members,
+        }
+        asked = f"{request.method} {request.path}"
+        if asked not in actions:
+            return Reply.of({"ok": False, "error": f"{asked} does not exist; there are {', '.join(actions)}"}, 404)
+        try:
+            return Reply.of({"ok": True, **actions[asked](request)})
+        except BadFieldError as error:
+            return Reply.of({"ok": False, "error": str(error)}, 400)
+        except RefusedError as error:
+            return Reply.of({"ok": False, "error": error.code}, 400)
+
+    def _post(self, request: Request) -> dict[str, Any]:
+        """Post a message as a person who types it: nothing in it is markup."""
+        fields = _fields(request, "channel user text", "thread_ts blocks attachments")
+        channel, user, text = fields.pop("channel"), fields.pop("user"), fields.pop("text")
+        return {"message": self.workspace.post(channel, user, escaped(text), **fields)}
+
+    def _react(self, request: Request) -> dict[str, Any]:
+        fields = _fields(request, "channel ts user emoji")
+        event = self.workspace.react(fields["channel"], fields["ts"], fields["user"], fields["emoji"].strip(":"))
+        if self._deliveries is None:
+            return {"event": event}
+        attempts = self._deliveries.send(event_callback(event, self.workspace.identity))
+        kept = ("status", "seconds", "failure")
+        return {"event": event, "deliveries": [{name: asdict(one)[name] for name in kept} for one in attempts]}
+
+    def _conversation(self, request: Request) -> dict[str, Any]:
+        if "channel" not in request.args:
+            raise BadFieldError("channel is missing: ask for /local/conversation?channel=C...")
+        return {"messages": self.workspace.conversation(request.args["channel"])}
+
+    def _members(self, _request: Request) -> dict[str, Any]:
+        users = [{"id": user.id, "name": user.name, "is_bot": bool(user.bot_id)} for user in self.workspace.users]
+        channels = [{"id": one.id, "name": one.name, "kind": one.kind} for one in self.workspace.channels]
+        return {"bot_user_id": self.workspace.identity.bot_user_id, "users": users, "channels": channels}
 
 
 class _QuietHandler(WSGIRequestHandler):
@@ -157,6 +206,23 @@ def _body_arguments(method: str, request: Request) -> dict[str, Any]:
     if not isinstance(arguments, dict):
         raise RefusedError("json_not_object")
     return arguments if method in METHODS and METHODS[method].takes_json else {}
+
+
+def _fields(request: Request, required: str, optional: str = "") -> dict[str, Any]:
+    """Return the JSON object in the body; raises BadFieldError with the field that is missing, unknown or no text."""
+    try:
+        fields = json.loads(request.get_data())
+    except ValueError as error:
+        raise BadFieldError("the body is not JSON") from error
+    if not isinstance(fields, dict):
+        raise BadFieldError(f"the body is not a JSON object with {required}")
+    for name in required.split():
+        if not isinstance(fields.get(name), str):
+            raise BadFieldError(f"{name} is missing or not a string; required are: {required}")
+    for name in fields:
+        if name not in f"{required} {optional}".split():
+            raise BadFieldError(f"{name} is unknown; known are: {required} {optional}")
+    return fields
 
 
 def _reset(environ: WSGIEnvironment) -> None:

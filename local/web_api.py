@@ -1,17 +1,20 @@
 """Slack's Web API for a workspace, without HTTP.
 
 Errors and their order follow docs.slack.dev/reference/methods and measurements. It is stricter than Slack in one point:
-an argument that Slack ignores is `invalid_arguments` here.
+an argument that Slack ignores, one that slack_sdk's client does not have, is `invalid_arguments` here.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import inspect
 import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from slack_sdk.web.client import WebClient
 
 from local import block_kit
 from local.workspace import RefusedError
@@ -29,8 +32,6 @@ MOST_TEXT_CHARACTERS = 40_000
 MOST_METADATA_BYTES = 8_000  # Slack's limit is not published
 _TS = re.compile(r"(\d{1,10})(?:\.(\d{1,6}))?")
 _TRUE, _FALSE = (True, "1", "true"), (False, None, "", "0", "false")
-_PAGING = "cursor include_all_metadata inclusive latest limit oldest"
-_CONTENT = "attachments blocks icon_emoji icon_url link_names markdown_text parse text thread_ts username"
 
 
 def not_understood(*complaints: str) -> RefusedError:
@@ -43,17 +44,8 @@ class Method:
     """A method; the app needs one of `scopes`. Methods that only read ignore JSON bodies."""
 
     run: Callable[[WebApi, Arguments], Answer]
-    required: str = ""
-    optional: str = ""
     scopes: tuple[str, ...] = ()
     takes_json: bool = False
-
-    def check(self, arguments: Arguments) -> None:
-        known = {*self.required.split(), *self.optional.split()}
-        unknown = [f"unknown argument: {name}" for name in arguments if name not in known]
-        missing = [f"missing required field: {name}" for name in self.required.split() if name not in arguments]
-        if unknown or missing:
-            raise not_understood(*missing, *unknown)
 
 
 class WebApi:
@@ -71,7 +63,7 @@ class WebApi:
         method = METHODS[name]
         if method.scopes and self.workspace.scopes.isdisjoint(method.scopes):
             raise self._missing_scope(",".join(method.scopes))
-        method.check(arguments)
+        _check(name, arguments)
         return {"ok": True, **method.run(self, arguments)}
 
     def auth_test(self, _arguments: Arguments) -> Answer:
@@ -204,30 +196,27 @@ class WebApi:
         return f"{archive}/p{message['ts'].replace('.', '')}{thread}"
 
 
+_READ, _WRITE = (*HISTORY_SCOPES.values(), "mpim:history"), ("chat:write",)
 METHODS = {
     "auth.test": Method(WebApi.auth_test, takes_json=True),
-    "chat.delete": Method(WebApi.chat_delete, "channel ts", "as_user", scopes=("chat:write",), takes_json=True),
-    "chat.getPermalink": Method(WebApi.chat_get_permalink, "channel message_ts"),
-    "chat.postEphemeral": Method(
-        WebApi.chat_post_ephemeral, "channel user", _CONTENT, scopes=("chat:write",), takes_json=True
-    ),
-    "chat.postMessage": Method(
-        WebApi.chat_post_message,
-        "channel",
-        f"{_CONTENT} metadata mrkdwn reply_broadcast unfurl_links unfurl_media",
-        scopes=("chat:write",),
-        takes_json=True,
-    ),
-    "conversations.history": Method(
-        WebApi.conversations_history, "channel", _PAGING, scopes=(*HISTORY_SCOPES.values(), "mpim:history")
-    ),
-    "conversations.replies": Method(
-        WebApi.conversations_replies, "channel ts", _PAGING, scopes=(*HISTORY_SCOPES.values(), "mpim:history")
-    ),
-    "reactions.get": Method(
-        WebApi.reactions_get, optional="channel file file_comment full timestamp", scopes=("reactions:read",)
-    ),
+    "chat.delete": Method(WebApi.chat_delete, _WRITE, takes_json=True),
+    "chat.getPermalink": Method(WebApi.chat_get_permalink),
+    "chat.postEphemeral": Method(WebApi.chat_post_ephemeral, _WRITE, takes_json=True),
+    "chat.postMessage": Method(WebApi.chat_post_message, _WRITE, takes_json=True),
+    "conversations.history": Method(WebApi.conversations_history, _READ),
+    "conversations.replies": Method(WebApi.conversations_replies, _READ),
+    "reactions.get": Method(WebApi.reactions_get, ("reactions:read",)),
 }
+
+
+def _check(name: str, arguments: Arguments) -> None:
+    """Compare the arguments with those of slack_sdk's client."""
+    parameters = inspect.signature(getattr(WebClient, name.replace(".", "_"))).parameters
+    known = {one.name: one.default is one.empty for one in parameters.values() if one.kind is one.KEYWORD_ONLY}
+    missing = [f"missing required field: {one}" for one, required in known.items() if required and one not in arguments]
+    unknown = [f"unknown argument: {one}" for one in arguments if one not in known]
+    if missing or unknown:
+        raise not_understood(*missing, *unknown)
 
 
 def _parsed(value: Any, refusal: str) -> Any:
@@ -311,10 +300,9 @@ def _metadata(value: Any) -> dict[str, Any] | None:
         return None
     if not isinstance(metadata, dict) or set(metadata) != {"event_type", "event_payload"}:
         raise RefusedError("invalid_metadata_format")
+    kind, payload = metadata["event_type"], metadata["event_payload"]
     # Slack drops metadata whose type holds a full stop: slackapi/bolt-python#863 on GitHub.
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", str(metadata["event_type"])) or not isinstance(
-        metadata["event_payload"], dict
-    ):
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", str(kind)) or not isinstance(payload, dict):
         raise RefusedError("invalid_metadata_format")
     if len(str(metadata).encode()) > MOST_METADATA_BYTES:
         raise RefusedError("metadata_too_large")

@@ -10,11 +10,11 @@ import copy
 import re
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from local.block_kit import rich_text, stored
 from local.channel import Channel, Kind, Message, RefusedError
-from local.members import Identity, User
-from local.rich_text import rich_text, stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,13 +27,53 @@ BOT_SCOPES = frozenset(
 )
 
 
+@dataclass(frozen=True)
+class Identity:
+    """The app's ids in this workspace, as in `auth.test` and in every event's envelope."""
+
+    team_id: str = "T0LOCAL"
+    team_name: str = "local"
+    app_id: str = "A0TOXICITY"
+    bot_id: str = "B0TOXICITY"
+    bot_user_id: str = "U0TOXICITY"
+    bot_name: str = "toxicity"
+    enterprise_id: str | None = None
+    verification_token: str = "Jhj5dZrVaK7ZwHHjRyZWjbDl"  # deprecated by Slack, still in every envelope
+
+
+@dataclass(frozen=True)
+class User:
+    """A person; with `bot_id` another app's bot; with `bot_id` but no `app_id` a webhook, which has no user."""
+
+    id: str
+    name: str
+    bot_id: str | None = None
+    app_id: str | None = None
+    team_id: str | None = None  # of a person from another workspace, in a shared channel
+
+    @property
+    def is_webhook(self) -> bool:
+        return self.bot_id is not None and self.app_id is None
+
+    def signature(self, team_id: str) -> dict[str, Any]:
+        """Return the fields of a message that identify its author."""
+        if self.is_webhook:
+            return {"type": "message", "subtype": "bot_message", "bot_id": self.bot_id, "username": self.name}
+        person = {"type": "message", "user": self.id, "team": self.team_id or team_id}
+        if self.bot_id is None:
+            return person
+        profile: dict[str, Any] = {"id": self.bot_id, "app_id": self.app_id, "user_id": self.id, "name": self.name}
+        profile |= {"team_id": team_id, "deleted": False}
+        return person | {"bot_id": self.bot_id, "app_id": self.app_id, "bot_profile": profile}
+
+
 class Workspace:
     def __init__(self, identity: Identity | None = None, clock: Callable[[], float] = time.time) -> None:
         self.identity = identity or Identity()
         self.signing_secret = "local-signing-secret"
         self.scopes = set(BOT_SCOPES)
         self.ephemerals: list[Message] = []
-        self._clock = clock
+        self.clock = clock
         self._lock = threading.RLock()
         self._last_ts = 0
         self._token_number = 0
@@ -98,10 +138,8 @@ class Workspace:
         self._users[user.id] = user
         return user.id
 
-    def add_channel(
-        self, name: str, kind: Kind = "public", members: Iterable[str] = (), *, is_ext_shared: bool = False
-    ) -> str:
-        channel = Channel(_id("D" if kind == "im" else "C", name), name, kind, set(members), is_ext_shared)
+    def add_channel(self, name: str, kind: Kind = "public", members: Iterable[str] = ()) -> str:
+        channel = Channel(_id("D" if kind == "im" else "C", name), name, kind, set(members))
         if channel.id in self._channels:
             raise ValueError(f"channel {channel.id} exists already: give this one another name")
         self._channels[channel.id] = channel
@@ -162,7 +200,7 @@ class Workspace:
         metadata: dict[str, Any] | None = None,
         subtype: str | None = None,
     ) -> Message:
-        """Post a message and return it; `text` is Slack's markup, see `rich_text.escaped` for text that people type.
+        """Post a message and return it; `text` is Slack's markup, see `block_kit.escaped` for text that people type.
 
         A reply to a deleted message is not refused: Slack posts it at the top level of the channel, without a
         `thread_ts` (slack-go/slack#1571 on GitHub). A reply to a reply opens another thread below that reply,
@@ -198,7 +236,7 @@ class Workspace:
             place = self.channel(channel)
             message = place.find(ts)
             message["text"] = stored(text)
-            message["edited"] = {"user": message.get("user", ""), "ts": f"{int(self._clock())}.000000"}
+            message["edited"] = {"user": message.get("user", ""), "ts": f"{int(self.clock())}.000000"}
             if "blocks" in message or blocks:
                 message["blocks"] = _with_block_ids(blocks or [rich_text(message["text"])], ts)
             return place.view(message)
@@ -267,7 +305,7 @@ class Workspace:
 
     def _new_ts(self) -> str:
         """Return the clock in microseconds, unique in the workspace: at one instant they are 100 apart."""
-        self._last_ts = max(int(self._clock() * 1_000_000), self._last_ts + 100)
+        self._last_ts = max(int(self.clock() * 1_000_000), self._last_ts + 100)
         return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
 
 

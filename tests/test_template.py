@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local import aws, event_source
+from local import aws, functions
 from tests.cloudformation import template
 from toxicity_bot.settings import DEFAULTS, Settings
 
@@ -84,12 +84,12 @@ def test_each_role_may_do_what_its_function_does_and_nothing_else() -> None:
 def test_times_and_counts_relate_as_aws_advises_and_as_in_the_local_bot(worker: ModuleType) -> None:
     jobs, function = properties("JobsQueue"), properties("Worker")
     assert jobs["VisibilityTimeout"] == 6 * function["Timeout"] == aws.VISIBILITY_SECONDS
-    assert function["Timeout"] == event_source.TIMEOUT_SECONDS == worker.LONGEST_CLAIM
+    assert function["Timeout"] == functions.TIMEOUT_SECONDS == worker.LONGEST_CLAIM
     assert jobs["RedrivePolicy"]["maxReceiveCount"] == aws.MAX_RECEIVE_COUNT >= 5
     assert jobs["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
     assert properties("DeadLetterQueue")["MessageRetentionPeriod"] > jobs["MessageRetentionPeriod"]
     source = function["Events"]["Job"]["Properties"]
-    assert source["BatchSize"] == event_source.BATCH_SIZE
+    assert source["BatchSize"] == functions.BATCH_SIZE
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert properties("Receiver")["Timeout"] <= 30, "an HTTP API waits 30 s at most"
 

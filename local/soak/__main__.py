@@ -1,31 +1,194 @@
-"""The command line of the soak: exits with 1 if a message does not have exactly the verdicts that it should have.
+"""`make soak`: run the bot while everything fails at random, and check that each message has the right verdicts.
 
 Signed HTTP requests, receiver, SQS, two worker processes, slack_sdk and DynamoDB run as in an account, with time
-compressed (see `local.soak.worker`). A seed always gives the same plan; the order in which processes and threads carry
+compressed (see `local.soak.workers`). A seed always gives the same plan; the order in which processes and threads carry
 it out differs.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import sys
+import tempfile
+import threading
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, get_args
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Self, get_args
 
 import typer
 
-from local.bot import BotError
-from local.soak.checks import Problem, attempts
-from local.soak.plan import Size
-from local.soak.soak import Soak
+from local.aws import EmbeddedAws
+from local.bot import RECEIVER, BotError, Process, bot_environ
+from local.events import deliver, encoded, signed
+from local.soak.checks import Problem, Results, attempts, check_dead_letters, check_logs, check_threads
+from local.soak.users import TEXTS, Size, Users, steps
+from local.soak.workers import VISIBILITY_SECONDS, Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from local.soak.checks import Results
+    from local.soak.users import Step
 
+WORKERS = 2
+SENDERS = 4
+# Jobs that may wait while more are sent: thousands would only make the embedded queue slow.
+BACKLOG = 150
+STEPS_BETWEEN_LOOKS = 20
+LONGEST_STANDSTILL = 120.0  # seconds; the longest compressed delay between two attempts is about 40
+# Seconds between the attempts of one delivery: for Slack 0, 60 and 300.
+RETRY_DELAYS = (0, 0.2, 1)
+ANSWER_SECONDS = 10.0  # more than Slack's 3, since two cores do everything else as well
+LOST_ANSWER_SECONDS = 0.001  # too short for any answer
 MOST_PROBLEMS = 10  # shown
 USUAL = Size()
+
+
+class Sender:
+    """Slack's side: sends each delivery until the right answer comes; `refused` are those that never got it."""
+
+    def __init__(self, users: Users, url: str) -> None:
+        self.statuses: Counter[str] = Counter()
+        self.refused: list[str] = []
+        self._users, self._url = users, url
+        self._lock = threading.Lock()
+
+    def send(self, step: Step, body: bytes) -> None:
+        """Send one delivery: a forged one must be refused, any other accepted."""
+        forged = step.act == "forge"
+        expected = 401 if forged else 200
+        secret = "somebody else's" if forged else self._users.workspace.signing_secret
+        timeout = LOST_ANSWER_SECONDS if step.act == "lose_ack" else ANSWER_SECONDS
+        answers: list[str] = []
+        for delay in (0, *RETRY_DELAYS):
+            time.sleep(delay)
+            sent_at = time.monotonic()
+            attempt = deliver(self._url, body, signed(body, secret, int(time.time())), timeout)
+            answers.append(str(attempt.status or attempt.failure))
+            if attempt.status == expected:
+                if not forged:
+                    self._users.acknowledged(step.number, sent_at)
+                break
+            timeout = ANSWER_SECONDS
+        else:
+            self.refused.append(f"message {step.number}, expected {expected}, got {', '.join(answers)}")
+        with self._lock:
+            self.statuses.update(answers)
+
+
+class Soak:
+    """The bot under test; call `run` once, inside the `with` block."""
+
+    def __init__(self, seed: int, size: Size) -> None:
+        self.seed, self.size = seed, size
+        self.users = Users(seed, size)
+        self.poisoned: set[str] = set()
+        self.dead_letters: list[str] = []
+        self._sending: list[Future[None]] = []
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            self.logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-")))
+            self._aws = stack.enter_context(EmbeddedAws())
+            self._sqs = self._aws.client("sqs")
+            self._let_jobs_return_after(VISIBILITY_SECONDS)
+            environ = bot_environ(self._aws, self.users.workspace)
+            receiver = Process(RECEIVER, environ, self.logs / "receiver.log")
+            stack.callback(receiver.stop)
+            self.workers = []
+            for number in range(WORKERS):
+                worker = Worker(f"worker {number}, seed {self.seed}", self.users, environ, self.logs)
+                stack.callback(worker.close)
+                self.workers.append(worker)
+            self.sender = Sender(self.users, f"http://127.0.0.1:{receiver.wait_until_ready()}/slack/events")
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def run(self, progress: Callable[[str], object]) -> Results:
+        """Carry out the plan, wait until every job has ended, and check the results."""
+        plan = steps(self.seed, self.size)
+        with ThreadPoolExecutor(SENDERS) as senders:
+            for number, step in enumerate(plan):
+                if number % STEPS_BETWEEN_LOOKS == 0:
+                    self._until(lambda: self._unsent() + self._aws.waiting() < BACKLOG, "the backlog did not shrink")
+                if number % (len(plan) // 10 or 1) == 0:
+                    progress(f"{number} of {len(plan)} steps")
+                self._take(step, senders)
+        self._until(lambda: not self._unsent(), "not everything was sent")
+        progress("everything is sent; calls keep failing")
+        self._until(self._only_poison_is_left, "not every valid job ended")
+        # The poisoned jobs fail as often as the queue allows, now without delays.
+        self._let_jobs_return_after(0)
+        self._until(lambda: not self._aws.waiting(), "the poisoned jobs did not become dead letters")
+        self._collect_dead_letters()
+        results = Results()
+        check_threads(self.users, results)
+        for delivery in self.sender.refused:
+            results.add("refused", delivery)
+        check_dead_letters(self.dead_letters, self.poisoned, results)
+        workspace = self.users.workspace
+        texts = [text for text, _ in TEXTS]
+        check_logs(self.logs, [*texts, workspace.token, workspace.signing_secret], results)
+        return results
+
+    def _take(self, step: Step, senders: ThreadPoolExecutor) -> None:
+        if step.act == "edit":
+            self.users.edit(step.number)
+        elif step.act == "delete":
+            self.users.delete(step.number)
+        elif step.act == "kill":
+            self.workers[step.number % WORKERS].kill()
+        elif step.act == "poison":
+            self._poison(step.number)
+        elif (payload := self.users.react(step.number, step.reactor)) is not None:
+            self._sending.append(senders.submit(self.sender.send, step, encoded(payload)))
+
+    def _poison(self, number: int) -> None:
+        """Queue a job that cannot be read: no JSON, no ids, or ids of the wrong type."""
+        ids = {"team": "T0LOCAL", "channel": None, "ts": number, "reactor": "U0", "event_id": "Ev0", "event_time": 0}
+        body = (f"poison {number}", json.dumps({"poison": number}), json.dumps(ids))[number % 3]
+        self.poisoned.add(body)
+        self._sqs.send_message(QueueUrl=self._aws.queue_url, MessageBody=body)
+
+    def _until(self, condition: Callable[[], bool], otherwise: str) -> None:
+        """Wait for a condition, and replace workers that ended; raises BotError if the queue stands still."""
+        jobs, since = self._aws.waiting(), time.monotonic()
+        while not condition():
+            for worker in self.workers:
+                worker.replace_ended()
+            if (now := self._aws.waiting()) != jobs:
+                jobs, since = now, time.monotonic()
+            if time.monotonic() - since > LONGEST_STANDSTILL:
+                raise BotError(f"{otherwise}: {jobs} jobs have been on the queue for {LONGEST_STANDSTILL:.0f} s")
+            time.sleep(0.3)
+
+    def _unsent(self) -> int:
+        """Return the number of deliveries under way; raises what a finished one raised."""
+        under_way = [delivery for delivery in self._sending if not delivery.done()]
+        for delivery in set(self._sending).difference(under_way):
+            delivery.result()
+        self._sending = under_way
+        return len(under_way)
+
+    def _only_poison_is_left(self) -> bool:
+        self._collect_dead_letters()
+        return self._aws.waiting() <= len(self.poisoned.difference(self.dead_letters))
+
+    def _collect_dead_letters(self) -> None:
+        url = self._aws.dead_letter_queue_url
+        while messages := self._sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                self.dead_letters.append(message["Body"])
+                self._sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+
+    def _let_jobs_return_after(self, seconds: int) -> None:
+        attributes = {"VisibilityTimeout": str(seconds)}
+        self._sqs.set_queue_attributes(QueueUrl=self._aws.queue_url, Attributes=attributes)
 
 
 def report(soak: Soak, results: Results, seconds: float) -> Iterator[str]:
@@ -79,7 +242,7 @@ def main(
     while True:
         if not run(seed, size):
             options = f"--deliveries {deliveries} --reactions {reactions} --poisoned {poisoned}"
-            print(f"To see it again: python -m local.soak --seed {seed} {options}", file=sys.stderr)
+            print(f"To repeat it: python -m local.soak --seed {seed} {options}", file=sys.stderr)
             raise typer.Exit(1)
         seed += 1
         if time.monotonic() >= ends:

@@ -12,6 +12,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from local.bot import verdicts
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -42,12 +44,8 @@ class Results:
 
 def check_threads(users: Users, results: Results) -> None:
     """Compare every verdict in the workspace with the message that it is about."""
-    posts: dict[str, list[Message]] = {}
-    for channel in users.workspace.channels:
-        for message in users.workspace.conversation(channel.id):
-            if (mark := message.get("metadata")) is not None:
-                posts.setdefault(mark["event_payload"]["key"].split("/")[2], []).append(message)
-                results.outcomes[mark["event_payload"]["outcome"]] += 1
+    posts = verdicts(users.workspace)
+    results.outcomes.update(post["metadata"]["event_payload"]["outcome"] for found in posts.values() for post in found)
     for written in users.messages.values():
         _check_message(written, posts.get(written.ts, []), results)
 
@@ -55,8 +53,8 @@ def check_threads(users: Users, results: Results) -> None:
 def _check_message(written: Written, posts: list[Message], results: Results) -> None:
     where = f"message {written.ts} in {written.channel}, states {written.states}"
     payloads = [post["metadata"]["event_payload"] for post in posts]
-    verdicts = Counter(payload["key"].split("/")[3] for payload in payloads)
-    for state, number in verdicts.items():
+    judged = Counter(payload["key"].split("/")[3] for payload in payloads)
+    for state, number in judged.items():
         if number > 1:
             results.add("duplicate", f"{where}, {number} verdicts on state {state!r}")
         if state not in written.states:
@@ -67,8 +65,8 @@ def _check_message(written: Written, posts: list[Message], results: Results) -> 
         if posts:
             results.add("unrequested", f"{where}, a verdict without a valid request")
     elif not written.deleted:
-        if not posts or (written.acknowledged_at > written.changed_at and written.states[-1] not in verdicts):
-            results.add("missing", f"{where}, verdicts on {sorted(verdicts)}")
+        if not posts or (written.acknowledged_at > written.changed_at and written.states[-1] not in judged):
+            results.add("missing", f"{where}, verdicts on {sorted(judged)}")
         if len(written.states) == 1 and any(payload["outcome"] != written.outcome for payload in payloads):
             results.add("wrong", f"{where}, a verdict other than {written.outcome}")
 

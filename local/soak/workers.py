@@ -1,18 +1,26 @@
-"""The worker processes of a soak: killed at random, replaced, and with a Slack in which calls fail at random."""
+"""The worker processes of a soak: killed at random, replaced, and with a Slack in which calls fail at random.
+
+In them every second of the bot, the queue and the ledger lasts a fifth of a second: `COMPRESSION` divides the delay
+before a job comes again (`retry_delay`, Retry-After), the function's time-out, with it the ledger's claims, and the
+time-out for Slack. Their order stays the same. The bot's own milliseconds are not compressed, so claims expire earlier
+relative to the work than in an account: harder, not easier.
+"""
 
 from __future__ import annotations
 
+import argparse
 import threading
 from collections import Counter
-from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+import boto3
+
 from local.bot import Process
 from local.faults import DROPPED, ErrorBody, Fault, Faults, HtmlError, Postponed, RateLimited, Reset, ResetEarly, Slow
-from local.lambda_context import load
+from local.functions import TIMEOUT_SECONDS, feed_worker, load
 from local.slack_server import SlackServer
-from local.soak.worker import COMPRESSION
+from toxicity_bot import slack_messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,20 +29,19 @@ if TYPE_CHECKING:
     from local.faults import Reply
     from local.soak.users import Users
 
-SLACK_TIMEOUT_SECONDS = load("slack_messages").TIMEOUT_SECONDS / COMPRESSION
+COMPRESSION = 5
+INVOCATION_SECONDS = TIMEOUT_SECONDS / COMPRESSION
+SLACK_TIMEOUT_SECONDS = slack_messages.TIMEOUT_SECONDS / COMPRESSION
+# When SQS gives a killed worker's job to another: later than the function's time-out, as in an account.
+VISIBILITY_SECONDS = round(INVOCATION_SECONDS) + 1
+REDELIVERED = 0.01  # share of the finished jobs
 
 
-@dataclass(frozen=True)
 class Killed(Fault):
-    """The calling process is killed while it waits; the call is carried out `seconds` later, or never."""
-
-    kill: Callable[[], object]
-    seconds: float | None
+    """The calling process is killed while it waits; the call is carried out `seconds` later."""
 
     def before(self, closing: threading.Event) -> Reply | None:
-        self.kill()
-        if self.seconds is None:
-            return DROPPED
+        self.function()
         closing.wait(self.seconds)
         return None
 
@@ -60,8 +67,8 @@ class RandomFaults(Faults):
             ("reset, then the work done", 5, lambda: ResetEarly(timeout * uniform(0.1, 1))),
             ("slow", 15, lambda: Slow(uniform(0, timeout / 2))),
             ("work done after the time-out", 5, lambda: Slow(timeout * uniform(1.05, 2))),
-            ("killed before the work", 2.5, lambda: Killed(kill, None)),
-            ("killed, then the work done", 2.5, lambda: Killed(kill, timeout * uniform(0, 1))),
+            ("killed before the work", 2.5, lambda: Fault(DROPPED, function=kill)),
+            ("killed, then the work done", 2.5, lambda: Killed(seconds=timeout * uniform(0, 1), function=kill)),
         ]
 
     def take(self, method: str) -> Fault:
@@ -126,6 +133,38 @@ class Worker:
         self._process = self._started()
 
     def _started(self) -> Process:
-        number = self.ends.total()
-        arguments = ("--seed", f"{self._name} {number}")
-        return Process("local.soak.worker", self._environ, self._logs / f"{self._name}.{number}.log", arguments)
+        name = f"{self._name}.{self.ends.total()}"
+        return Process(("local.soak.workers", "--seed", name), self._environ, self._logs / f"{name}.log")
+
+
+class RedeliveringQueue:
+    """SQS that sometimes delivers a deleted job again, as a standard queue may."""
+
+    def __init__(self, sqs: Any, seed: str) -> None:
+        self._sqs, self._random = sqs, Random(seed)  # noqa: S311 - reproducible, not secret
+        self.receive_message = sqs.receive_message
+
+    def delete_message(self, **arguments: Any) -> None:
+        if self._random.random() >= REDELIVERED:
+            self._sqs.delete_message(**arguments)
+
+
+def compress(params: dict[str, Any], **_: object) -> None:
+    """Shorten the delay that the worker sets; SQS counts whole seconds, so the shortest become 0."""
+    params["VisibilityTimeout"] = int(params["VisibilityTimeout"] / COMPRESSION)
+
+
+def main() -> None:
+    """Work until SIGTERM, in a process that `Worker` starts."""
+    parser = argparse.ArgumentParser(prog="python -m local.soak.workers")
+    parser.add_argument("--ready-fd", type=int, required=True)
+    parser.add_argument("--seed", required=True)
+    given = parser.parse_args()
+    compressed: Any = slack_messages
+    compressed.TIMEOUT_SECONDS = SLACK_TIMEOUT_SECONDS
+    load("worker").queue.meta.events.register("provide-client-params.sqs.ChangeMessageVisibility", compress)
+    feed_worker(given.ready_fd, RedeliveringQueue(boto3.client("sqs"), given.seed), timeout=INVOCATION_SECONDS)
+
+
+if __name__ == "__main__":
+    main()

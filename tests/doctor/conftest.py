@@ -50,9 +50,9 @@ class Report:
         return self.the(subject)["mark"]
 
     def told(self, subject: str) -> str:
-        """Return what a finding says, with what puts it right."""
+        """Return what a finding says, with its remedy."""
         finding = self.the(subject)
-        return f"{finding['sentence']} -> {finding['mend']}"
+        return f"{finding['sentence']} -> {finding['remedy']}"
 
     def expect(self, expected: Expected) -> None:
         """Fail unless each of these subjects has one finding with its mark and its words."""
@@ -85,7 +85,7 @@ class Examine:
 @pytest.fixture(scope="session")
 def request_url(_aws_server: EmbeddedAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The receiver behind a real HTTP endpoint, in a process of its own."""
-    receiver = Process("local.gateway", os.environ, tmp_path_factory.mktemp("receiver") / "log")
+    receiver = Process(("local.functions", "receiver"), os.environ, tmp_path_factory.mktemp("receiver") / "log")
     yield f"http://127.0.0.1:{receiver.wait_until_ready()}/slack/events"
     receiver.stop()
 

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Request, Response
 
-from doctor.functions import ALIAS
-from doctor.stack import FUNCTIONS
+from doctor.installation import ALIAS, FUNCTIONS
 from tests import ROOT
 from tests.serving import serving
 
@@ -33,7 +32,7 @@ SECRET_ID = "bot/slack"
 # The worker in a process of its own, as Lambda's runtime would run it: what fails is described, not raised.
 WORKER = """
 import json, sys
-from local.lambda_context import LocalContext, load
+from local.functions import LocalContext, load
 try:
     failed, answer = "", load("worker").handler(json.loads(sys.argv[1]), LocalContext("worker"))
 except Exception as error:

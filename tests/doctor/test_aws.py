@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from doctor.aws import refusal
+from doctor.findings import refusal
 from tests.doctor.conftest import OK, UNKNOWN
 
 if TYPE_CHECKING:
@@ -109,4 +109,4 @@ def test_missing_rights_are_no_defect_of_the_installation(code: str, mark: str) 
     finding = refusal("ledger", code, "DescribeTable", "set LEDGER_TABLE")
     assert finding.mark == mark
     assert code in finding.sentence
-    assert finding.mend
+    assert finding.remedy

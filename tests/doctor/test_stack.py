@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from doctor.functions import ALIAS, FEED, Function, check_function
-from doctor.stack import FUNCTIONS, VARIABLES, check_status
+from doctor.functions import FEED, check_function
+from doctor.installation import ALIAS, FUNCTIONS, VARIABLES, Function, check_status
 from tests import ROOT
 from tests.cloudformation import template
 from tests.doctor.conftest import OK, UNKNOWN
@@ -125,7 +125,7 @@ def test_without_the_stack_nothing_else_is_guessed(aws: EmbeddedAws, examine: Ex
 
 def test_a_stack_is_looked_for_in_its_region_only(deploy: Deploy, examine: Examine) -> None:
     deploy()
-    report = examine("--stack", STACK, "--region", "eu-central-1", AWS_DEFAULT_REGION="eu-west-1")
+    report = examine("--stack", STACK, AWS_DEFAULT_REGION="eu-central-1")
     report.expect({"stack": ("wrong",)})
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from doctor import store_secret
+from doctor import secret
 from tests.doctor.deployment import SECRET_ID, STACK, Deployment, stack_template
 from toxicity_bot.credentials import Credentials
 from toxicity_bot.settings import Settings
@@ -39,7 +39,7 @@ def store(aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
     def run(present: dict[str, Any], *answers: str, stack: str = STACK) -> tuple[int, dict[str, Any], str]:
         Deployment(aws, stack_template({}, "https://example.com/slack/events"), present)
-        code = store_secret.store(stack, typed(*answers))
+        code = secret.store(stack, typed(*answers))
         stored = aws.client("secretsmanager").get_secret_value(SecretId=SECRET_ID)["SecretString"]
         return code, json.loads(stored), "".join(capsys.readouterr())
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.event_source import poll
+from local.functions import poll
 from tests import ROOT
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TOO_LONG = """
 import sys, time
 import boto3
-from local.event_source import poll
+from local.functions import poll
 
 poll(boto3.client("sqs"), sys.argv[1], lambda event, context: time.sleep(60), 1, timeout_seconds=0.2)
 """

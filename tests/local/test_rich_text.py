@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from local.rich_text import escaped, rich_text, stored
+from local.block_kit import escaped, rich_text, stored
 
 
 def test_what_a_person_types_is_never_markup() -> None:

@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.faults import Faults, ResetEarly
-from local.soak import checks, soak
-from local.soak.plan import Size, Step, steps
-from local.soak.users import Users
+from local.soak import __main__ as soak
+from local.soak import checks
+from local.soak.users import Size, Step, Users, steps
 from local.soak.workers import RandomFaults, WorkersSlack
 from tests import run_module
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from local.soak.plan import Act
-    from local.soak.users import Written
+    from local.soak.users import Act, Written
     from tests.local.conftest import Receiver
 
 SIZE = Size(deliveries=400, reactions=100, poisoned=3)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.turns import Turns
+from local.aws import Turns
 
 if TYPE_CHECKING:
     from local.aws import EmbeddedAws

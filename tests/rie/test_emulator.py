@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.aws import aws_environ
-from local.event_source import poll
 from local.faults import Slow
+from local.functions import poll
 from local.services import LocalServices
 from local.situations import receiver_events
 from tests import ROOT
@@ -52,8 +52,8 @@ def event(name: str) -> dict[str, Any]:
 
 def outcomes(services: LocalServices, name: str) -> list[str]:
     """Return the outcomes of the bot's posts about the message of a situation."""
-    item = services.morning.events[name]["item"]
-    return services.outcomes(item["ts"], item["channel"])
+    item = services.situations.events[name]["item"]
+    return services.outcomes(item["ts"])
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_only_the_poisoned_job_of_a_batch_comes_again(services: LocalServices, w
 def test_an_event_file_of_the_receiver_has_its_status(
     services: LocalServices, receiver: EmulatedFunction, name: str, status: int
 ) -> None:
-    answer = receiver.invoke(receiver_events(services.morning, time.time())[f"receiver-{name}"])
+    answer = receiver.invoke(receiver_events(services.situations, time.time())[f"receiver-{name}"])
     assert answer["statusCode"] == status
     if name == "url-verification":
         assert json.loads(answer["body"]) == {"challenge": "challenge-0123456789"}
@@ -114,10 +114,10 @@ def test_a_reaction_becomes_a_verdict(
 ) -> None:
     sqs = services.aws.client("sqs")
     sqs.purge_queue(QueueUrl=services.aws.queue_url)
-    message = services.morning.workspace.post("C0PRIVATE", "U0ADA", "You stupid idiot.")
-    reaction = services.morning.workspace.react("C0PRIVATE", message["ts"], "U0GRACE", "biohazard_sign")
-    services.morning.events["new"] = reaction
-    signed = receiver_events(services.morning, time.time(), about="new")["receiver-reaction"]
+    message = services.situations.workspace.post("C0PRIVATE", "U0ADA", "You stupid idiot.")
+    reaction = services.situations.workspace.react("C0PRIVATE", message["ts"], "U0GRACE", "biohazard_sign")
+    services.situations.events["new"] = reaction
+    signed = receiver_events(services.situations, time.time(), about="new")["receiver-reaction"]
     assert receiver.invoke(signed)["statusCode"] == 200
     assert poll(sqs, services.aws.queue_url, lambda batch, _: worker.invoke(batch), wait_seconds=5) == 1
     assert outcomes(services, "new") == ["toxic"]

@@ -19,8 +19,8 @@ from typing import Any
 from jinja2 import Template
 
 from local.aws import REGION
-from local.bench import TEXTS, Stopwatch, drop_caches
-from local.event_source import poll
+from local.bench import TEXTS, Stopwatch
+from local.functions import poll
 from local.services import LocalServices
 from local.situations import EMOJI, REACTOR, receiver_events
 from tests import ROOT
@@ -50,10 +50,10 @@ class Bench:
 
     def react(self, receiver: Container, worker: Container, text: str) -> tuple[float, float, float]:
         """React to a message; return the milliseconds of the receiver, of the worker, and of Slack in both."""
-        morning = self._services.morning
-        message = morning.workspace.post("C0GENERAL", "U0ADA", text)
-        morning.events["measured"] = morning.workspace.react("C0GENERAL", message["ts"], REACTOR, EMOJI)
-        request = receiver_events(morning, time.time(), about="measured")["receiver-reaction"]
+        situations = self._services.situations
+        message = situations.workspace.post("C0GENERAL", "U0ADA", text)
+        situations.events["measured"] = situations.workspace.react("C0GENERAL", message["ts"], REACTOR, EMOJI)
+        request = receiver_events(situations, time.time(), about="measured")["receiver-reaction"]
         self._slack.milliseconds = 0
         started = time.perf_counter()
         if receiver.invoke(request)["statusCode"] != 200:
@@ -68,7 +68,7 @@ class Bench:
             return answer
 
         poll(self._sqs, self._services.aws.queue_url, work, wait_seconds=5, timeout_seconds=60)
-        thread = morning.workspace.thread("C0GENERAL", message["ts"])
+        thread = situations.workspace.thread("C0GENERAL", message["ts"])
         if len(thread) != 2:
             raise EmulatorError(f"a reaction got {len(thread) - 1} answers instead of one")
         return (taken - started) * 1000, answered[0], self._slack.milliseconds
@@ -100,6 +100,16 @@ class Bench:
             "slack": statistics.median(slack for _, _, slack in warm),
             **peaks,
         }
+
+
+def drop_caches() -> bool:
+    """Drop the kernel's page cache; return whether this user may."""
+    os.sync()
+    try:
+        Path("/proc/sys/vm/drop_caches").write_text("3\n")
+    except OSError:
+        return False
+    return True
 
 
 def layer_bytes(engine: Engine) -> dict[str, int]:

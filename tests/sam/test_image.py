@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from local.aws import aws_environ
-from local.situations import Morning, receiver_events
+from local.situations import Situations, receiver_events
 from tests import ROOT
 from tests.sam.engine import IMAGE, LIMITS, Container
 
@@ -63,7 +63,7 @@ def test_it_runs_as_nobody_on_a_read_only_file_system(engine: Engine, image: str
     nowhere = "http://127.0.0.1:9"
     settings = {"SLACK_SIGNING_SECRET": "local-signing-secret", "JOBS_QUEUE_URL": f"{nowhere}/queue"}
     settings |= aws_environ(nowhere, {})
-    event = receiver_events(Morning(time.time), time.time())["receiver-url-verification"]
+    event = receiver_events(Situations(), time.time())["receiver-url-verification"]
     with Container(engine, "toxicity_bot.receiver.handler", settings, cpus=1, memory_mb=1024) as container:
         assert container.invoke(event)["statusCode"] == 200
 

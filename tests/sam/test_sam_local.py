@@ -10,8 +10,8 @@ import boto3
 import pytest
 
 from local.aws import REGION
-from local.event_source import poll
 from local.events import Deliveries, event_callback
+from local.functions import poll
 from local.situations import EMOJI, REACTOR, receiver_events
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def ts_of(services: LocalServices, name: str) -> str:
-    ts: str = services.morning.events[name]["item"]["ts"]
+    ts: str = services.situations.events[name]["item"]["ts"]
     return ts
 
 
@@ -43,7 +43,7 @@ def test_only_the_poisoned_job_of_a_batch_comes_again(application: Application) 
 @pytest.mark.parametrize(("name", "status"), [("receiver-reaction", 200), ("receiver-forged", 401)])
 def test_the_receiver_answers_a_request_signed_now(application: Application, name: str, status: int) -> None:
     services = application.services
-    signed = receiver_events(services.morning, time.time(), about="fine")[name]
+    signed = receiver_events(services.situations, time.time(), about="fine")[name]
     assert application.invoke("Receiver", json.dumps(signed))["statusCode"] == status
 
 
@@ -51,7 +51,7 @@ def test_a_signed_request_to_the_http_api_becomes_a_verdict_in_the_thread(applic
     services = application.services
     sqs = services.aws.client("sqs")
     sqs.purge_queue(QueueUrl=services.aws.queue_url)
-    workspace = services.morning.workspace
+    workspace = services.situations.workspace
     messages = [workspace.post("C0GENERAL", "U0ADA", text) for text in ("You stupid idiot.", "Well done, thank you.")]
     with application.serving("start-api") as api, application.serving("start-lambda") as functions:
         slack = Deliveries(f"{api}/slack/events", workspace.signing_secret)

@@ -14,9 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from local.events import Delivery, deliver, encoded, event_callback, signed, sqs_event
-from local.lambda_context import LocalContext
-from local.members import Identity
-from local.workspace import Workspace
+from local.functions import LocalContext
+from local.workspace import Identity, Workspace
 from toxicity_bot.credentials import Credentials
 
 if TYPE_CHECKING:

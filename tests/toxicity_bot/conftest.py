@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.gateway import Gateway
-from local.turns import Turns
+from local.aws import Turns
+from local.functions import Gateway
 from local.web_api import WebApi
 from tests.toxicity_bot.bot import Bot, workspace
 from tests.toxicity_bot.record import Record, note_hosts

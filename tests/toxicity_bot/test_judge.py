@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.faults import Call, ErrorBody, Reset
-from local.lambda_context import LocalContext
+from local.functions import LocalContext
 from tests.toxicity_bot.bot import ADA, DEPLOYBOT, EMOJI, GENERAL, GRACE, INSULT, OWN, PRIVATE, RANDOM, Room
 from toxicity_bot import slack_messages
 from toxicity_bot.errors import ClaimedError, SlackUnavailableError

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.lambda_context import LocalContext
+from local.functions import LocalContext
 from tests.toxicity_bot.bot import end_claims, rows
 from toxicity_bot.errors import ClaimedError, LedgerError, MessageGoneError, SlackError, SlackUnavailableError
 from toxicity_bot.ledger import KEPT_SECONDS, Ledger, Outcome, message_key

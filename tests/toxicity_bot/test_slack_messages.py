@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local.faults import ErrorBody, Fault, HtmlError, RateLimited, Replaced, Reply, Reset
+from local.faults import ErrorBody, Fault, HtmlError, RateLimited, Reply, Reset
 from toxicity_bot import slack_messages
 from toxicity_bot.errors import (
     ChannelRestrictedError,
@@ -68,7 +68,7 @@ def test_a_message_is_fetched_by_its_ts(slack: SlackServer, messages: SlackMessa
 def test_a_neighbour_or_a_tombstone_is_not_the_message(slack: SlackServer, messages: SlackMessages) -> None:
     parent = write(slack)
     for method in ("conversations.history", "conversations.replies"):
-        slack.faults.add(method, Replaced(Reply.of({"ok": True, "messages": [parent]})))
+        slack.faults.add(method, Fault(Reply.of({"ok": True, "messages": [parent]})))
     with pytest.raises(MessageGoneError):
         messages.fetch(GENERAL, "1731000000.000100")
     assert slack.faults.left() == 0
@@ -186,7 +186,7 @@ def test_an_html_page_counts_as_unavailable_and_is_not_quoted(failed_fetch: Fail
 @pytest.mark.parametrize("kind", ["application/json", "application/json; charset=no-such-charset"])
 def test_a_malformed_answer_counts_as_unavailable(body: bytes, kind: str, failed_fetch: FailedFetch) -> None:
     for status in (200, 503):
-        answer = Replaced(Reply(status, body, {"Content-Type": kind}))
+        answer = Fault(Reply(status, body, {"Content-Type": kind}))
         assert isinstance(failed_fetch(answer), SlackUnavailableError)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from local.aws import MAX_RECEIVE_COUNT
 from local.faults import ErrorBody, Fault, HtmlError, RateLimited, Reset
-from local.lambda_context import LocalContext
+from local.functions import LocalContext
 from tests.toxicity_bot.bot import GENERAL, PRIVATE, RANDOM, imported_anew
 from tests.toxicity_bot.record import CANARIES
 from toxicity_bot.credentials import SECONDS_BETWEEN_READS, Credentials

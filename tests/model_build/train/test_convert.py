@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from tests.model_build.conftest import Built
 
+
 def test_files_of_a_given_size_in_sixteen_bits(base: Path, tmp_path: Path) -> None:
     small, whole = tmp_path / "small", tmp_path / "whole"
     convert(ConvertOptions(source=str(base), out=small, float16=True, max_shard_size="20KB"))

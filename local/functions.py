@@ -1,0 +1,152 @@
+"""Run the receiver or the worker as AWS does: `python -m local.functions receiver`, or `worker`.
+
+The receiver is served over HTTP, as by API Gateway, with connections that stay open, which werkzeug's server closes.
+The worker gets jobs from the queue. If it is killed, or a batch exceeds the function's time-out, the batch returns to
+the queue after the visibility time-out. Both read the environment. They start without typer: the start is measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import os
+import signal
+import sys
+import time
+import uuid
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import boto3
+
+from local.events import api_gateway_event, sqs_event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+LARGEST_PAYLOAD = 10 * 1024 * 1024  # bytes, the limit of an HTTP API
+BATCH_SIZE = 1  # so that no verdict waits for another one
+TIMEOUT_SECONDS = 30  # of the worker
+
+
+def load(function: str) -> ModuleType:
+    """Import a function's module, which reads the environment at that moment."""
+    return importlib.import_module(f"toxicity_bot.{function}")
+
+
+@dataclass(frozen=True)
+class LocalContext:
+    """The part of Lambda's context that the bot and Powertools use."""
+
+    function_name: str
+    timeout_seconds: float = TIMEOUT_SECONDS
+    memory_limit_in_mb: int = 1769
+    aws_request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    _started: float = field(default_factory=time.monotonic, repr=False)
+
+    @property
+    def invoked_function_arn(self) -> str:
+        return f"arn:aws:lambda:eu-west-1:000000000000:function:{self.function_name}"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(0, round((self.timeout_seconds - (time.monotonic() - self._started)) * 1000))
+
+
+class Gateway(BaseHTTPRequestHandler):
+    """One connection to API Gateway; `receiver` is the function's module."""
+
+    protocol_version = "HTTP/1.1"
+    receiver: ClassVar[Any]
+
+    def handle(self) -> None:
+        """Handle the connection; a client that has disconnected needs no answer."""
+        with contextlib.suppress(ConnectionError):
+            super().handle()
+
+    def do_POST(self) -> None:
+        length = self.headers.get("Content-Length", "")
+        if not length.isdigit() or int(length) > LARGEST_PAYLOAD:
+            self.close_connection = True
+            return self._answer(413 if length.isdigit() else 411, {}, "")
+        body = self.rfile.read(int(length))
+        event = api_gateway_event(body, dict(self.headers.items()), source_ip=self.client_address[0], path=self.path)
+        response = self.receiver.handler(event, LocalContext("receiver", timeout_seconds=10))
+        return self._answer(response["statusCode"], response["headers"], response["body"])
+
+    def _answer(self, status: int, headers: dict[str, str], body: str) -> None:
+        content = body.encode()
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name for it
+        """Log nothing: the receiver logs its requests."""
+
+
+def serve_receiver(ready_fd: int) -> None:
+    """Serve until stopped; write a line with the port to `ready_fd` once requests are accepted."""
+    Gateway.receiver = load("receiver")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Gateway) as server:
+        os.write(ready_fd, f"{server.server_port}\n".encode())
+        server.serve_forever()
+
+
+def poll(
+    sqs: Any,
+    queue_url: str,
+    handler: Callable[[dict[str, Any], Any], dict[str, Any]],
+    wait_seconds: int,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+) -> int:
+    """Handle one batch, delete the jobs that succeeded, and return the number of jobs.
+
+    SIGALRM ends an invocation at its time-out: the ledger's claims rely on it.
+    """
+    answer = sqs.receive_message(
+        QueueUrl=queue_url,
+        MaxNumberOfMessages=BATCH_SIZE,
+        WaitTimeSeconds=wait_seconds,
+        MessageSystemAttributeNames=["All"],
+    )
+    messages = answer.get("Messages", [])
+    if messages:
+        signal.setitimer(signal.ITIMER_REAL, timeout_seconds)
+        result = handler(sqs_event(messages), LocalContext("worker", timeout_seconds))
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        failed = {failure["itemIdentifier"] for failure in result["batchItemFailures"]}
+        for message in messages:
+            if message["MessageId"] not in failed:
+                sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+    return len(messages)
+
+
+def feed_worker(ready_fd: int, sqs: Any, *, jobs: float = float("inf"), timeout: float = TIMEOUT_SECONDS) -> None:
+    """Handle so many jobs, or until SIGTERM; write a line to `ready_fd` when the model is loaded."""
+    stopping: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
+    worker = load("worker")
+    os.write(ready_fd, b"ready\n")
+    handled = 0
+    while not stopping and handled < jobs:
+        handled += poll(sqs, os.environ["JOBS_QUEUE_URL"], worker.handler, 1, timeout)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m local.functions", description=__doc__)
+    parser.add_argument("function", choices=["receiver", "worker"])
+    parser.add_argument("--ready-fd", type=int, default=sys.stdout.fileno())
+    parser.add_argument("--jobs", type=float, default=float("inf"), help="how many the worker handles")
+    given = parser.parse_args()
+    if given.function == "receiver":
+        serve_receiver(given.ready_fd)
+    else:
+        feed_worker(given.ready_fd, boto3.client("sqs"), jobs=given.jobs)
+
+
+if __name__ == "__main__":
+    main()

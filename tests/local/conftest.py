@@ -36,13 +36,13 @@ def client(slack: SlackServer) -> WebClient:
 @pytest.fixture
 def root(workspace: Workspace) -> str:
     """The ts of the first message in the channel."""
-    return workspace.post("C0GENERAL", "U0ADA", "root")["ts"]
+    return str(workspace.post("C0GENERAL", "U0ADA", "root")["ts"])
 
 
 @pytest.fixture
 def reply(workspace: Workspace, root: str) -> str:
     """The ts of a reply to it."""
-    return workspace.post("C0GENERAL", "U0GRACE", "reply", thread_ts=root)["ts"]
+    return str(workspace.post("C0GENERAL", "U0GRACE", "reply", thread_ts=root)["ts"])
 
 
 class Received(NamedTuple):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from model_build.train.cli import ConvertOptions
 
+
 def convert(options: ConvertOptions) -> None:
     """Write a checkpoint, hub model or model directory in another form; the seed draws a new head.
 

@@ -143,9 +143,9 @@ bench-image: .venv/test .venv-sam/sam
 benchmark: .venv-build/benchmark  ## Time the model beside other runtimes, into docs/benchmark.md. WITHOUT=NAME,.. for fewer.
 	.venv-build/bin/python -m model_build benchmark --out "$(or $(OUT),docs)" $(if $(WITHOUT),--without "$(WITHOUT)")
 
-evaluate: .venv-build/build  ## Compare models on labelled messages: DATA=FILE [MODELS="mine=FOLDER shipped=model" SPLIT= OUT=].
-	.venv-build/bin/python -m model_build evaluate $(or $(MODELS),shipped=model) --data "$(DATA)" \
-	  $(if $(SPLIT),--split "$(SPLIT)") $(if $(OUT),--out "$(OUT)")
+evaluate: .venv-build/build  ## Compare models on labelled messages: DATA="FILE .." [CHAT=FILE MODELS="mine=FOLDER shipped=model" SPLIT= OUT=].
+	.venv-build/bin/python -m model_build evaluate $(or $(MODELS),shipped=model) $(foreach file,$(DATA),--data "$(file)") \
+	  $(if $(CHAT),--chat "$(CHAT)") $(if $(SPLIT),--split "$(SPLIT)") $(if $(OUT),--out "$(OUT)")
 
 soak: .venv/local  ## Kill, double, delay: one verdict whatever fails? DELIVERIES=10000 REACTIONS=2000 SEED=7 MINUTES=60
 	.venv/bin/python -m local.soak $(if $(SEED),--seed $(SEED)) $(if $(DELIVERIES),--deliveries $(DELIVERIES)) \

@@ -1,14 +1,18 @@
 """Read labelled messages from JSON lines or CSV, plain or compressed with xz.
 
-A row has `text` and `label` (1 is toxic), and may have `source` and `split`. Errors name the line of a bad row and
-never quote a message.
+A row has `text` and `label` (1 is toxic), and may have `source`, `split` and `detail`. Messages under another licence
+than their labels stay in a file of their own: a row has `text_sha256` in place of such a text. Errors name the line of
+a bad row and never quote a message.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import lzma
+import re
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -16,7 +20,7 @@ from model_build.errors import ModelBuildError
 from model_build.source import sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 NO_SOURCE = "all"
@@ -25,16 +29,18 @@ ENCODING = "utf-8-sig"  # spreadsheets begin a file with a byte order mark
 LONGEST_QUOTED = 12  # characters: a longer label is a message in the wrong column
 # A CSV field may be a whole document: the module's own limit is 128 kB.
 LONGEST_FIELD = 10_000_000
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One labelled message, as it was written; `split` is empty where the file does not say."""
+    """One labelled message, as it was written; `split` and `detail` are empty where the file does not say."""
 
     text: str = field(repr=False)
     label: int
     source: str = NO_SOURCE
     split: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
 
 
 @dataclass(frozen=True)
@@ -49,21 +55,37 @@ class Labelled:
         return [row for row in self.rows if (row.split or "train") == split]
 
 
-def read(path: Path, *, skip_bad_rows: bool = False) -> Labelled:
-    """Return the rows of `path`; raises ModelBuildError for a bad one unless told to skip it, and if none is good."""
-    found = Labelled([], {})
+def read(path: Path, *, skip_bad_rows: bool = False, chat: Path | None = None) -> Labelled:
+    """Return the rows of `path`; `chat` has the texts of those with a checksum, a message per line.
+
+    Raises ModelBuildError for a bad row unless told to skip it, if none is good, and for a text that is not in `chat`.
+    """
+    good: list[dict[str, Any]] = []
+    bad: dict[int, str] = {}
     with opened(path) as file:
         for line, fields in _records(path, file):
             reason = fields if isinstance(fields, str) else _fault(fields)
             if not isinstance(fields, str) and not reason:
-                found.rows.append(_row(fields))
+                good.append(fields)
             elif skip_bad_rows:
-                found.bad[line] = reason
+                bad[line] = reason
             else:
                 raise ModelBuildError(f"{path.name}, line {line}: {reason}; mend it, or pass --skip-bad-rows")
-    if not found.rows:
+    if not good:
         raise ModelBuildError(f"{path} has no row with a text and a label, 0 or 1")
-    return found
+    texts = _texts(path, {fields["text_sha256"] for fields in good if fields.get("text") is None}, chat)
+    return Labelled([_row(fields, texts) for fields in good], bad)
+
+
+def read_split(paths: Sequence[Path], split: str, chat: Path | None = None) -> list[Row]:
+    """Return the rows of a split of several files; raises ModelBuildError as `read` does."""
+    return [row for path in paths for row in read(path, chat=chat).of_split(split)]
+
+
+def chat_messages(path: Path) -> Iterator[str]:
+    """Yield each line that is not blank, stripped; raises ModelBuildError if the file cannot be read."""
+    with opened(path) as file, _readable(path):
+        yield from filter(None, (line.strip() for line in file))
 
 
 def opened(path: Path) -> TextIO:
@@ -76,25 +98,53 @@ def opened(path: Path) -> TextIO:
         raise ModelBuildError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def checksum(path: Path) -> str:
-    """Return the file's checksum, for a record; raises ModelBuildError if there is none."""
-    opened(path).close()
-    return sha256(path)
+def checksum(*paths: Path) -> str:
+    """Return one checksum of a file or of several, for a record; raises ModelBuildError if one is missing."""
+    for path in paths:
+        opened(path).close()
+    each = [sha256(path) for path in paths]
+    return each[0] if len(each) == 1 else hashlib.sha256("\n".join(each).encode()).hexdigest()
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Raises ModelBuildError in place of what decoding and decompressing raise."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise ModelBuildError(f"{path} is not UTF-8 (byte {error.start}): convert it first") from error
+    except (lzma.LZMAError, EOFError) as error:
+        raise ModelBuildError(f"{path} is damaged or no xz file: {error}") from error
+
+
+def _texts(path: Path, checksums: set[str], chat: Path | None) -> dict[str, str]:
+    """Return the messages of `chat` that have one of these checksums, by checksum."""
+    if not checksums:
+        return {}
+    if chat is None:
+        raise ModelBuildError(
+            f"{path} has text_sha256 in place of {len(checksums)} texts: pass the file with these messages as --chat "
+            "(evaluate, calibrate)"
+        )
+    each = ((hashlib.sha256(message.encode()).hexdigest(), message) for message in chat_messages(chat))
+    found = {key: message for key, message in each if key in checksums}
+    if missing := len(checksums - found.keys()):
+        raise ModelBuildError(
+            f"{path} has text_sha256 of {len(checksums)} texts, {missing} of which are not in {chat}: pass the file "
+            "that has them as --chat"
+        )
+    return found
 
 
 def _records(path: Path, file: TextIO) -> Iterator[tuple[int, dict[str, Any] | str]]:
     """Yield the number of each line and its fields, or what is wrong with it."""
-    try:
+    with _readable(path):
         if ".csv" in path.suffixes:
             yield from _csv_records(path, file)
             return
         for line, written in enumerate(file, start=1):
             if written.strip():
                 yield line, _parsed(written)
-    except UnicodeDecodeError as error:
-        raise ModelBuildError(f"{path} is not UTF-8 (byte {error.start}): convert it first") from error
-    except (lzma.LZMAError, EOFError) as error:
-        raise ModelBuildError(f"{path} is damaged or no xz file: {error}") from error
 
 
 def _csv_records(path: Path, file: TextIO) -> Iterator[tuple[int, dict[str, Any] | str]]:
@@ -123,7 +173,10 @@ def _parsed(line: str) -> dict[str, Any] | str:
 def _fault(fields: dict[str, Any]) -> str:
     """Return what is wrong with a row, nothing if it is good."""
     text, label, split = fields.get("text"), fields.get("label"), fields.get("split") or ""
-    if not isinstance(text, str) or not text.strip():
+    if text is None and (checksum := fields.get("text_sha256")) is not None:
+        if not (isinstance(checksum, str) and _SHA256.fullmatch(checksum)):
+            return "text_sha256 is not 64 hexadecimal digits in lower case"
+    elif not isinstance(text, str) or not text.strip():
         return "text is missing or empty"
     if isinstance(label, bool) or str(label) not in ("0", "1"):
         return f"label is {_shown(label)}, not 0 or 1"
@@ -137,10 +190,12 @@ def _shown(value: object) -> str:
     return shown if len(shown) <= LONGEST_QUOTED else f"{len(shown)} characters long"
 
 
-def _row(fields: dict[str, Any]) -> Row:
+def _row(fields: dict[str, Any], texts: Mapping[str, str]) -> Row:
+    text, detail = fields.get("text"), fields.get("detail")
     return Row(
-        str(fields["text"]),
+        texts[fields["text_sha256"]] if text is None else str(text),
         int(fields["label"]),
         str(fields.get("source") or NO_SOURCE),
         str(fields.get("split") or ""),
+        detail if isinstance(detail, dict) else {},
     )

@@ -43,10 +43,16 @@ def render(template: Path, fields: dict[str, Any]) -> str:
     )
     environment.filters |= {
         "number": _number,
+        "significant": _significant,
         "percent": partial(_number, factor=100, digits=1),
         "count": "{:,}".format,
     }
     return environment.get_template(template.name).render(fields)
+
+
+def _significant(value: float | None) -> str:
+    """Return a number with four significant digits, or a dash if it is not known."""
+    return UNKNOWN if value is None else f"{value:.4g}"
 
 
 def _number(

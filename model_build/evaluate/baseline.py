@@ -67,7 +67,8 @@ def train(rows: Sequence[Row], tested: EvaluationSet, cache: Path) -> Model:
         new.replace(file)
     with np.load(file) as arrays:
         scorer, size = _scorer(arrays["weights"], float(arrays["bias"])), arrays["weights"].nbytes
-    return Model(NAME, "character and word n-grams, a linear classifier", checksum, size, THRESHOLD, lambda: scorer)
+    kind = "character and word n-grams, a linear classifier"
+    return Model(NAME, kind, checksum, size, THRESHOLD, THRESHOLD, lambda: scorer)
 
 
 def _scorer(weights: npt.NDArray[np.float32], bias: float) -> Scorer:

@@ -2,7 +2,8 @@
 
 The temperature divides the logits so that 80 % of the messages that score 0.8 are toxic. It is the one number that
 minimises the negative log-likelihood (Guo et al. 2017, On Calibration of Modern Neural Networks, section 4.2), and it
-changes no ranking of two texts. The texts must be used neither for training nor for a report.
+changes no ranking of two texts. It is fitted on chat and what resembles chat, where the bot tells the percentage. The
+texts must be used neither for training nor for a report.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import math
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,10 @@ class Logits:
     toxic: npt.NDArray[np.bool_]
     activation: str
 
+    def of(self, rows: npt.NDArray[np.bool_]) -> Logits:
+        """Return the logits of some rows."""
+        return replace(self, values=self.values[rows])
+
     def toxicities(self, temperature: float) -> Floats:
         """Return the scores, (texts,), that the bot's classifier gives at this temperature."""
         toxic = activate(self.values / temperature, self.activation)[:, self.toxic]
@@ -62,34 +67,38 @@ def calibrate(
 ) -> None:
     """Rewrite `model.json` and the card in place; after an error they are unchanged.
 
-    `threshold` is the lowest at which at most `false_positive_rate` of the harmless texts from the work sources are
-    called toxic. These sources are pooled, since a small one has too few texts for a rate of its own. `threshold_maybe`
-    is the same for five times that rate: its cost is false positives too, so one scale serves both, whatever share of
-    the data is toxic.
+    The temperature is fitted on the work sources, which are pooled, since a small one has too few texts. `threshold` is
+    the lowest at which at most `false_positive_rate` of their harmless texts are called toxic. `threshold_maybe` is the
+    same for five times that rate: its cost is false positives too, so one scale serves both, whatever share of the data
+    is toxic.
     """
     fields = manifest.read(folder)
     at_work = np.isin(data.sources, work_sources)
     harmless = at_work & (data.labels == 0)
-    if (count := int(harmless.sum())) * false_positive_rate < 1:
+    count, toxic = int(harmless.sum()), int(data.labels[at_work].sum())
+    if count * false_positive_rate < 1 or not toxic:
         raise ModelBuildError(
-            f"{data.file}, split {data.split}, has {count} harmless texts from {', '.join(work_sources)}: too few for "
-            f"a false-positive rate of {false_positive_rate:g}; name other --work-sources or a higher rate"
+            f"{data.file}, split {data.split}, has {count} harmless and {toxic} toxic texts from "
+            f"{', '.join(work_sources)}: too few for a temperature and a false-positive rate of "
+            f"{false_positive_rate:g}; name other --work-sources or a higher rate"
         )
     logits = _logits(folder, fields, data.texts, threads)
     before = logits.toxicities(float(fields["temperature"]))
-    temperature = _temperature(logits, data.labels)
+    work = data.labels[at_work]
+    temperature = _temperature(logits.of(at_work), work)
     after = logits.toxicities(temperature)
     threshold = _threshold(after[harmless], false_positive_rate)
     maybe = min(threshold, _threshold(after[harmless], min(MAYBE_RATE * false_positive_rate, 0.5)))
-    errors = [calibration_error(data.labels, scores) for scores in (before, after)]
+    errors = [calibration_error(work, scores[at_work]) for scores in (before, after)]
     found = {
         "date": time.strftime("%Y-%m-%d"),
         "data": {"file": data.file, "sha256": data.sha256, "split": data.split},
         "rows": len(data.texts),
+        "work_rows": len(work),
         "sources": data.source_names(),
         "work_sources": sorted(set(work_sources) & set(data.source_names())),
         "temperature": temperature,
-        "negative_log_likelihood": [log_loss(data.labels, before), log_loss(data.labels, after)],
+        "negative_log_likelihood": [log_loss(work, scores[at_work]) for scores in (before, after)],
         "calibration_error": errors,
         "threshold": _rates(data.labels, after, at_work, threshold),
         "threshold_maybe": _rates(data.labels, after, at_work, maybe),

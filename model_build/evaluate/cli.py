@@ -15,7 +15,7 @@ from model_build.errors import ModelBuildError
 # The commands import scikit-learn and onnxruntime, which takes seconds, so they import where they run.
 
 REPORT, CACHE = Path("docs/evaluation"), Path("build/evaluate")
-DATA_HELP = "Labelled messages: JSON lines or CSV, plain or .xz."
+Data = typer.Option(help="Labelled messages: JSON lines or CSV, plain or .xz. May be given several times.")
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -34,6 +34,13 @@ def named_folder(text: str) -> NamedFolder:
     return NamedFolder(name, Path(folder))
 
 
+Chat = Annotated[
+    Path | None,
+    typer.Option(
+        help="Chat, a message per line, plain or .xz: the texts of rows that have only text_sha256; evaluate also "
+        "measures how many of a sample would be called toxic."
+    ),
+]
 Threads = Annotated[int, typer.Option(min=1, help="Threads that a model may use.")]
 
 
@@ -44,7 +51,8 @@ def evaluate(
             parser=named_folder, metavar="NAME=FOLDER", help="Model directories of the bot or transformers checkpoints."
         ),
     ] = None,
-    data: Annotated[Path | None, typer.Option(help=DATA_HELP)] = None,
+    data: Annotated[list[Path] | None, Data] = None,
+    chat: Chat = None,
     split: Annotated[str, typer.Option(help="The split whose messages are scored.")] = "test",
     out: Annotated[Path, typer.Option(help="Folder of report.md, report.json and the plots.")] = REPORT,
     record: Annotated[
@@ -67,7 +75,7 @@ def evaluate(
     load = os.getloadavg()[0]
     os.environ["HF_HUB_OFFLINE"] = "1"  # all inputs are local folders: no library needs the hub
 
-    from model_build.data import read
+    from model_build.data import read_split
     from model_build.evaluate import baseline, evaluation, evaluation_set, report_files
     from model_build.evaluate.models import model_in
 
@@ -78,8 +86,9 @@ def evaluate(
         if len({*names, baseline.NAME}) <= len(names):
             raise ModelBuildError(f"the models are named {', '.join(names)}: pass a different name for each")
         loaded = [model_in(model.folder, model.name, threads) for model in models]
-        texts = evaluation_set.load(data, split, per_source, seed)
-        ngrams = baseline.train(read(baseline_data or data).of_split("train"), texts, cache)
+        texts = evaluation_set.load(data, split, per_source, seed, chat)
+        training = read_split([baseline_data] if baseline_data else data, "train", chat)
+        ngrams = baseline.train(training, texts, cache)
         found = evaluation.evaluate(texts, [ngrams, *loaded], cache, bootstrap, seed, threads)
         command = " ".join(["python -m model_build", *map(_without_folders, sys.argv[1:])])
         found.report.update(load=round(load, 2), command=command)
@@ -93,14 +102,16 @@ def evaluate(
 
 
 def calibrate(
-    data: Annotated[Path, typer.Option(help=DATA_HELP)],
+    data: Annotated[list[Path], Data],
     model: Annotated[Path, typer.Option(help="The model directory; it is changed in place.")] = Path("model"),
+    chat: Chat = None,
     split: Annotated[
         str, typer.Option(help="The split to calibrate on; neither training nor a report may use it.")
     ] = "dev",
     work_sources: Annotated[
-        str, typer.Option(help="Sources similar to the chat that the bot reads, separated by commas.")
-    ] = "gh_incivility,cat_wiki",
+        str,
+        typer.Option(help="Sources similar to the chat that the bot reads, with commas; those in the data are used."),
+    ] = "written,ubuntu_irc,gh_incivility",
     false_positive_rate: Annotated[
         float,
         typer.Option(min=0, max=0.5, help="Share of the work sources' harmless messages that reach the threshold."),
@@ -111,7 +122,8 @@ def calibrate(
     from model_build.evaluate import calibration, evaluation_set
 
     sources = [source.strip() for source in work_sources.split(",") if source.strip()]
-    calibration.calibrate(model, evaluation_set.load(data, split), sources, false_positive_rate, threads)
+    texts = evaluation_set.load(data, split, chat=chat)
+    calibration.calibrate(model, texts, sources, false_positive_rate, threads)
 
 
 def _without_folders(argument: str) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from sklearn import config_context
 
 from model_build.benchmark import describe_machine
+from model_build.evaluate import goals
 from model_build.evaluate.evaluation_set import slices
 from model_build.evaluate.models import cached_scores, milliseconds, progress_bar
 from model_build.metrics import auc, mean, measure, reliability, true_positive_rate
@@ -58,6 +59,8 @@ class Intervals:
     above_baseline: Interval | None
     """Of the difference in `mean_source_auc`, computed in each draw; None for the baseline itself."""
     source_auc: dict[str, Interval | None]
+    source_above_baseline: dict[str, Interval | None]
+    """As `above_baseline`, of the AUC of each source; no source for the baseline itself."""
 
 
 def evaluate(
@@ -65,13 +68,14 @@ def evaluate(
 ) -> Evaluation:
     """Score every text that is not in the cache and return the evaluation; the first model is the baseline.
 
-    The dictionary of a model has `kind`, `checksum`, `bytes`, `threshold` and `milliseconds`; `all`, `mean` (over
+    The dictionary of a model has `kind`, `checksum`, `bytes`, both thresholds and `milliseconds`; `all`, `mean` (over
     sources), `sources` and `slices` with the fields of `metrics.Metrics`; `mean_source_auc`, the metric to compare
-    models by; `below_baseline`, the sources on which its AUC is not above the baseline's; and `reliability`, bins.
+    models by; `below_baseline`, the sources on which its AUC is not above the baseline's, and `far_below_baseline`,
+    those on which it is below by more than chance; and `reliability`, bins.
     """
     parts = slices(data, seed)
     # All texts at once, so that a text which a slice leaves unchanged is scored once.
-    texts = list(dict.fromkeys([*data.texts, *(text for part in parts for text in part.texts)]))
+    texts = list(dict.fromkeys([*data.texts, *data.chat, *(text for part in parts for text in part.texts)]))
     known = {model.name: dict(zip(texts, cached_scores(model, texts, cache), strict=True)) for model in models}
     scores = {name: _scores_of(data.texts, found) for name, found in known.items()}
     intervals = bootstrap(data.labels, data.sources, scores, draws, seed)
@@ -79,6 +83,12 @@ def evaluate(
     baseline = fields[models[0].name]
     for found in fields.values():
         found["below_baseline"] = [] if found is baseline else _below(found["sources"], baseline["sources"])
+    reached = {
+        model.name: goals.values(
+            model, data, scores[model.name], _scores_of(data.chat, known[model.name]), fields[model.name]
+        )
+        for model in models
+    }
     report = {
         "date": time.strftime("%Y-%m-%d"),
         "machine": describe_machine(),
@@ -91,6 +101,8 @@ def evaluate(
             for part in parts
         },
         "baseline": models[0].name,
+        "goals": goals.as_json(reached),
+        "written": goals.written_messages(data, models, scores),
         "models": fields,
     }
     return Evaluation(report, data.labels, scores)
@@ -124,6 +136,11 @@ def bootstrap(
             mean_source_auc=_percentiles(means[:, number]),
             above_baseline=_percentiles(means[:, number] - means[:, 0]) if number else None,
             source_auc={source: _percentiles(found[:, number, 2 + place]) for place, source in enumerate(rows_of)},
+            source_above_baseline={
+                source: _percentiles(found[:, number, 2 + place] - found[:, 0, 2 + place])
+                for place, source in enumerate(rows_of)
+                if number
+            },
         )
         for number, name in enumerate(scores)
     }
@@ -161,6 +178,7 @@ def _evaluate_model(
         "checksum": model.checksum,
         "bytes": model.bytes,
         "threshold": model.threshold,
+        "threshold_maybe": model.threshold_maybe,
         "milliseconds": round(milliseconds(model.load(), [data.texts[row] for row in timed]), 2),
         "mean_source_auc": averages.as_json()["auc"],
         "all": overall.as_json() | {"auc_interval": ends.auc, "tpr_at_1_percent_interval": ends.tpr_at_1_percent},
@@ -168,6 +186,7 @@ def _evaluate_model(
         | {"auc_interval": ends.mean_source_auc, "auc_above_baseline_interval": ends.above_baseline},
         "sources": {name: one.as_json() | {"auc_interval": ends.source_auc[name]} for name, one in by_source.items()},
         "slices": {name: one.as_json() for name, one in by_slice.items()},
+        "far_below_baseline": [name for name, above in ends.source_above_baseline.items() if above and above[1] < 0],
         "reliability": [asdict(one) for one in reliability(data.labels, scores)],
     }
 

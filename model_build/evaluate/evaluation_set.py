@@ -1,4 +1,4 @@
-"""The labelled messages that models are scored on, and slices of them on which classifiers are known to fail.
+"""The messages that models are scored on, and slices of them on which classifiers are known to fail.
 
 Each slice tests one weakness: too much weight on single words, ignored negation, unusual spelling. The word lists hold
 neutral words and everyday swearing; slurs are left to the models.
@@ -7,10 +7,11 @@ neutral words and everyday swearing; slurs are left to the models.
 from __future__ import annotations
 
 import hashlib
+import heapq
 import random
 import re
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from operator import attrgetter
 from pathlib import Path
@@ -18,21 +19,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model_build.data import Row, read
+from model_build.augmentation import Augmentation
+from model_build.data import Row, chat_messages, checksum, read_split
 from model_build.errors import ModelBuildError
 from model_build.source import sha256
 from toxicity_bot import emoji_names, leetspeak, message_text
 from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
 
-LEETSPEAK_RULE = (
-    "every text, with one letter replaced by a sign that looks like it in a quarter of the words of four letters or "
-    "more (at least one), before the bot's folding"
-)
+AS_WRITTEN = "as written"
+CHANGED_ROWS = 3000  # whose spelling is changed: with all, changes would take most of the time
+CHAT_MESSAGES = 10_000  # of unlabelled chat: 30 of them are the 0.3 % that may be called likely
 WORK_SOURCES = ("gh_incivility", "cmu_oss", "cat_wiki")
 
 WORD_SLICES = Path(__file__).with_name("word_slices.toml")
@@ -41,6 +42,32 @@ _LOOK_ALIKES = {"a": "4@", "e": "3", "i": "1!", "o": "0", "s": "5$", "t": "7"}
 # Folded text has placeholders for names and links, which stay as they are.
 _WORD = re.compile(r"(?<![@#\w])(?!http\b)[^\W\d_]{4,}")
 DISGUISED_SHARE = 1 / 4  # of the words of four letters or more
+_UNCHANGED = Augmentation(typos=0, stars=0, spaced_letters=0, no_punctuation=0, capitals=0)
+
+
+def _always(**variation: Any) -> Callable[[str, int], str]:
+    """Return a function of a text and a seed that makes this variation of Augmentation alone."""
+    augmentation = replace(_UNCHANGED, **variation)
+    return lambda text, seed: augmentation.vary(text, _chance(text, seed))
+
+
+def _chance(text: str, seed: int) -> random.Random:
+    return random.Random(f"{seed} {hashlib.sha256(text.encode()).hexdigest()}")  # noqa: S311 - letters, not a secret
+
+
+_SPELLINGS: dict[str, tuple[str, Callable[[str, int], str]]] = {
+    "lower case": ("in lower case", lambda text, _: text.lower()),
+    "leetspeak": (
+        "with one letter in a quarter of the words of four letters or more replaced by a sign that looks like it",
+        lambda text, seed: disguise(text, seed),
+    ),
+    "capitals": ("in capitals", _always(capitals=1.0)),
+    "typing errors": ("with one to three letters swapped, dropped or doubled", _always(typos=1.0)),
+    "stars": ("with stars in place of letters in one or two words", _always(stars=1.0)),
+    "spaced letters": ("with spaces between the letters of one word", _always(spaced_letters=1.0)),
+    "no punctuation": ("without punctuation", _always(no_punctuation=1.0)),
+}
+CHANGES = tuple(_SPELLINGS)  # names of slices
 
 
 @dataclass(frozen=True)
@@ -56,6 +83,9 @@ class EvaluationSet:
     """The same texts before folding."""
     labels: npt.NDArray[np.int64] = field(repr=False)
     sources: npt.NDArray[np.str_] = field(repr=False)
+    details: list[Mapping[str, Any]] = field(repr=False)
+    chat: list[str] = field(default_factory=list, repr=False)
+    """Unlabelled texts as the model reads them."""
 
     def source_names(self) -> list[str]:
         """Return every source once, in alphabetical order."""
@@ -70,6 +100,7 @@ class EvaluationSet:
             "per_source": self.per_source,
             "rows": len(self.texts),
             "toxic": int(self.labels.sum()),
+            "chat": len(self.chat),
             "sources": {
                 name: {"rows": int(here.sum()), "toxic": int(self.labels[here].sum())}
                 for name in self.source_names()
@@ -89,27 +120,32 @@ class Slice:
     texts: list[str]
 
 
-def load(path: Path, split: str, per_source: int | None = None, seed: int = 1) -> EvaluationSet:
-    """Return the messages of a split, at most `per_source` of each source, sampled reproducibly.
+def load(
+    paths: Sequence[Path], split: str, per_source: int | None = None, seed: int = 1, chat: Path | None = None
+) -> EvaluationSet:
+    """Return the messages of a split of all files, at most `per_source` of each source, sampled reproducibly.
 
+    `chat` has the texts of rows with a checksum in place of one, and unlabelled messages, of which a sample is taken.
     Texts that are empty after folding are left out. Raises ModelBuildError unless the split has both labels.
     """
-    rows = read(path).of_split(split)
+    rows, file = read_split(paths, split, chat), ", ".join(path.name for path in paths)
     if per_source is not None:
         rows = _sampled(rows, per_source, seed)
     folded = [(text, row) for row in rows if (text := fold(row.text))]
     labels = np.array([row.label for _, row in folded], dtype=np.int64)
     if set(labels.tolist()) != {0, 1}:
-        raise ModelBuildError(f"{path} has no rows of both labels, 0 and 1, in its split {split}: pass another --split")
+        raise ModelBuildError(f"{file} has no rows of both labels, 0 and 1, in split {split}: pass another --split")
     return EvaluationSet(
-        file=path.name,
-        sha256=sha256(path),
+        file=file,
+        sha256=checksum(*paths),
         split=split,
         per_source=per_source,
         texts=[text for text, _ in folded],
         originals=[row.text for _, row in folded],
         labels=labels,
         sources=np.array([row.source for _, row in folded]),
+        details=[row.detail for _, row in folded],
+        chat=_sampled_chat(chat, seed) if chat else [],
     )
 
 
@@ -130,13 +166,15 @@ def slices(data: EvaluationSet, seed: int) -> list[Slice]:
         for name, rule, here in parts
         if len(rows := np.flatnonzero(here))
     ]
-    everything = np.arange(len(data.texts))
-    lower = [fold(text.lower()) for text in data.texts]
-    disguised = [fold(disguise(text, seed)) for text in data.texts]
+    rows = np.sort(np.random.default_rng(seed).permutation(len(data.texts))[:CHANGED_ROWS])
+    texts = [data.texts[row] for row in rows]
     return [
         *found,
-        Slice("lower case", "every text, in lower case", everything, lower),
-        Slice("leetspeak", LEETSPEAK_RULE, everything, disguised),
+        Slice(AS_WRITTEN, f"a sample of {len(rows):,} texts, with which the next slices are compared", rows, texts),
+        *(
+            Slice(name, f"the same sample, {rule}", rows, [fold(change(text, seed)) for text in texts])
+            for name, (rule, change) in _SPELLINGS.items()
+        ),
     ]
 
 
@@ -145,8 +183,7 @@ def disguise(text: str, seed: int) -> str:
     words = [match for match in _WORD.finditer(text) if set(match[0].lower()) & set(_LOOK_ALIKES)]
     if not words:
         return text
-    chance = random.Random(f"{seed} {hashlib.sha256(text.encode()).hexdigest()}")  # noqa: S311 - letters, not a secret
-    letters = list(text)
+    chance, letters = _chance(text, seed), list(text)
     for word in chance.sample(words, max(1, round(DISGUISED_SHARE * len(words)))):
         places = [place for place in range(*word.span()) if letters[place].lower() in _LOOK_ALIKES]
         place = chance.choice(places)
@@ -160,6 +197,13 @@ def _sampled(rows: Sequence[Row], per_source: int, seed: int) -> list[Row]:
     """Rank rows by a checksum, so that a smaller sample is part of a larger one and cached scores serve both."""
     ranked = sorted(rows, key=lambda row: (row.source, hashlib.sha256(f"{seed} {row.text}".encode()).digest()))
     return [row for _, group in groupby(ranked, attrgetter("source")) for row in islice(group, per_source)]
+
+
+def _sampled_chat(path: Path, seed: int) -> list[str]:
+    """Return a sample that has what is said often as often as it is said."""
+    chance = random.Random(seed)  # noqa: S311 - a sample, not a secret
+    drawn = heapq.nsmallest(CHAT_MESSAGES, ((chance.random(), message) for message in chat_messages(path)))
+    return [text for _, message in drawn if (text := fold(message))]
 
 
 def _having_one_of(words: Sequence[str], texts: Sequence[str]) -> npt.NDArray[np.bool_]:

@@ -58,6 +58,7 @@ class Model:
     """Changes with everything that changes a score."""
     bytes: int
     threshold: float
+    threshold_maybe: float
     load: Callable[[], Scorer]
 
 
@@ -100,7 +101,9 @@ def _served(folder: Path, name: str, threads: int) -> Model:
 
     fields = manifest.read(folder)
     size = sum(int(facts["bytes"]) for facts in fields["files"].values())
-    return Model(name, "as the bot serves it", served_checksum(fields), size, float(fields["threshold"]), load)
+    threshold = float(fields["threshold"])
+    maybe = float(fields.get("threshold_maybe", threshold))
+    return Model(name, "as the bot serves it", served_checksum(fields), size, threshold, maybe, load)
 
 
 def _checkpoint(folder: Path, name: str, threads: int) -> Model:
@@ -119,7 +122,8 @@ def _checkpoint(folder: Path, name: str, threads: int) -> Model:
     checksum = hashlib.sha256(" ".join(sha256(path) for path in files).encode()).hexdigest()
     weights = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
     size = sum(path.stat().st_size for path in weights)
-    return Model(name, "checkpoint in PyTorch", checksum, size, CHECKPOINT_THRESHOLD, load)
+    threshold = CHECKPOINT_THRESHOLD
+    return Model(name, "checkpoint in PyTorch", checksum, size, threshold, threshold, load)
 
 
 def _cut(text: str, fits: Callable[[str], bool]) -> str:

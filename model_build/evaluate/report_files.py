@@ -1,7 +1,7 @@
 """The files of a report: report.json, the page report.md, three plots, and the copy of its metrics in `model.json`.
 
 The page is rendered from report.json with the template `report.md.j2`; the plots need every score. No message is in any
-of them.
+of them but failures of source `written`, which are the project's own.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 JSON_NAME, PAGE_NAME = "report.json", "report.md"
 PAGE_TEMPLATE = Path(__file__).with_name("report.md.j2")
+GOALS_TEMPLATE = Path(__file__).with_name("goals.md.j2")
 # A few dozen messages prove nothing about rates, which the report measures; they show what a failure looks like.
 WRITTEN_MESSAGES = Path(__file__).with_name("written_messages.toml")
 TOXIC = "toxic"
@@ -47,12 +48,13 @@ def check_matplotlib() -> None:
 
 
 def write(evaluation: Evaluation, folder: Path) -> None:
-    """Write report.json, report.md and the plots."""
+    """Write report.json, report.md and the plots, and print the goals."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / JSON_NAME).write_text(json.dumps(evaluation.report, indent=1) + "\n", encoding="utf-8")
     write_page(folder)
     for name, plot in (("roc.png", _roc), ("reliability.png", _reliability), ("scores.png", _histograms)):
         plot(evaluation).savefig(folder / name, dpi=DPI)
+    print(model_card.render(GOALS_TEMPLATE, evaluation.report), end="")
     print(f"evaluate: {folder / PAGE_NAME}, {JSON_NAME} and three plots are written", flush=True)
 
 
@@ -76,9 +78,9 @@ def read(folder: Path) -> dict[str, Any]:
 def record(model: Path, name: str, report_folder: Path) -> None:
     """Copy a model's metrics from the report into its `model.json` and card, with its verdicts on written messages.
 
-    Under `measured.evaluation` are `date`, `machine`, `command`, `data` and `slices` of the report, and under `model`
-    and `baseline` all that it has of these two but `reliability`. Raises ModelBuildError if `model` is no complete
-    model directory or has changed since it was evaluated.
+    Under `measured.evaluation` are `date`, `machine`, `command`, `data` and `slices` of the report, under `model` and
+    `baseline` all that it has of these two but `reliability`, and under `goals` their values. Raises ModelBuildError if
+    `model` is no complete model directory or has changed since it was evaluated.
     """
     fields, report, path = manifest.read(model), read(report_folder), report_folder / JSON_NAME
     if name not in report["models"]:
@@ -92,6 +94,11 @@ def record(model: Path, name: str, report_folder: Path) -> None:
     evaluation = {key: report[key] for key in ("date", "machine", "command", "data", "slices")}
     for key, recorded in (("baseline", report["models"][report["baseline"]]), ("model", evaluated)):
         evaluation[key] = {field: value for field, value in recorded.items() if field != "reliability"}
+    evaluation["goals"] = [
+        {key: goal[key] for key in ("name", "bound", "at_least")}
+        | {"met": name in goal["met"], "model": goal["values"][name], "baseline": goal["values"][report["baseline"]]}
+        for goal in report.get("goals", [])
+    ]
     fields["measured"]["evaluation"] = evaluation
     fields["measured"]["examples"] = list(judge_written_messages(served_classifier(model).toxicity, threshold))
     manifest.write(model, fields)

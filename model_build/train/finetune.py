@@ -12,10 +12,11 @@ from torch.nn import functional
 from transformers import DataCollatorWithPadding, set_seed
 
 from model_build import data as labelled
+from model_build.augmentation import LONGEST_HARMLESS, Augmentation
 from model_build.errors import ModelBuildError
 from model_build.metrics import auc
 from model_build.train import trainer
-from model_build.train.examples import LONGEST_HARMLESS, Augmentation, Examples, mixture
+from model_build.train.examples import Examples, mixture
 from model_build.train.initial_model import load
 
 if TYPE_CHECKING:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import lzma
 from typing import TYPE_CHECKING
 
 import pytest
 
-from model_build.data import Row, read
+from model_build.data import Row, chat_messages, checksum, read, read_split
 from model_build.errors import ModelBuildError
 
 if TYPE_CHECKING:
@@ -30,6 +31,47 @@ def test_json_lines_with_sources_and_splits(tmp_path: Path) -> None:
     assert [row.text for row in found.of_split("train")] == ["well done"]
     assert [row.text for row in found.of_split("dev")] == ["you fool"]
     assert found.bad == {}
+
+
+def test_details_are_kept_if_they_are_an_object(tmp_path: Path) -> None:
+    lines = [{"text": "a", "label": 0, "detail": {"kind": "praise"}}, {"text": "b", "label": 0, "detail": "praise"}]
+    found = read(written(tmp_path, "rows.jsonl", "".join(json.dumps(line) + "\n" for line in lines)))
+    assert [row.detail for row in found.rows] == [{"kind": "praise"}, {}]
+
+
+SECOND = {"text_sha256": hashlib.sha256("you fôol".encode()).hexdigest(), "label": 1, "source": "irc", "split": "test"}
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_texts_of_another_licence_are_found_by_their_checksums(tmp_path: Path, compressed: bool) -> None:
+    rows = written(tmp_path, "rows.jsonl", GOOD + json.dumps(SECOND) + "\n")
+    content = "hello\n\n  you fôol \r\n".encode()
+    chat = written(
+        tmp_path, "chat.txt.xz" if compressed else "chat.txt", lzma.compress(content) if compressed else content
+    )
+    assert read(rows, chat=chat).rows == [Row("well done", 0), Row("you fôol", 1, "irc", "test")]
+    assert read_split([rows, rows], "test", chat) == [Row("you fôol", 1, "irc", "test")] * 2
+    assert list(chat_messages(chat)) == ["hello", "you fôol"]
+
+
+def test_a_text_that_is_not_in_the_chat_is_an_error(tmp_path: Path) -> None:
+    rows = written(tmp_path, "rows.jsonl", json.dumps(SECOND) + "\n")
+    with pytest.raises(ModelBuildError, match=r"rows\.jsonl has text_sha256 in place of 1 texts: .* --chat"):
+        read(rows, skip_bad_rows=True)
+    with pytest.raises(ModelBuildError, match=r"rows\.jsonl .* 1 of which are not in .*chat\.txt: .* --chat"):
+        read(rows, chat=written(tmp_path, "chat.txt", "hello\n"))
+    with pytest.raises(ModelBuildError, match=r"none\.txt cannot be read"):
+        read(rows, chat=tmp_path / "none.txt")
+    with pytest.raises(ModelBuildError, match=r"chat\.txt is not UTF-8"):
+        read(rows, chat=written(tmp_path, "chat.txt", b"\xff\n"))
+
+
+def test_several_files_have_one_checksum(tmp_path: Path) -> None:
+    one, two = written(tmp_path, "one", "1"), written(tmp_path, "two", "2")
+    assert checksum(one) == hashlib.sha256(b"1").hexdigest()
+    assert len({checksum(one), checksum(two), checksum(one, two), checksum(two, one)}) == 4
+    with pytest.raises(ModelBuildError, match="three cannot be read"):
+        checksum(one, tmp_path / "three")
 
 
 def test_xz(tmp_path: Path) -> None:
@@ -61,6 +103,8 @@ def test_byte_order_mark_of_a_spreadsheet(tmp_path: Path, name: str, text: str) 
         ('{"label": 1}', "text is missing or empty"),
         ('{"text": "  ", "label": 1}', "text is missing or empty"),
         ('{"text": 5, "label": 1}', "text is missing or empty"),
+        ('{"text_sha256": "abc", "label": 1}', "text_sha256 is not 64 hexadecimal digits"),
+        ('{"text_sha256": 5, "label": 1}', "text_sha256 is not 64 hexadecimal digits"),
         ('{"text": "a"}', "label is None, not 0 or 1"),
         ('{"text": "a", "label": 2}', "label is 2, not 0 or 1"),
         ('{"text": "a", "label": true}', "label is True, not 0 or 1"),

@@ -98,6 +98,17 @@ def test_every_metric_is_beside_the_baselines(
     assert not any(line.startswith("| spans") for line in lines), "all its rows are toxic: there is no AUC"
 
 
+def test_goals_have_a_mark_where_they_are_met(tmp_path: Path, fields: dict[str, Any]) -> None:
+    goal = {"name": "AUC", "bound": 0.95, "at_least": True, "met": False, "model": 0.9496, "baseline": None}
+    alarms = {"name": "alarms", "bound": 0.003, "at_least": False, "met": True, "model": 0.00211, "baseline": 0.01}
+    fields["measured"]["evaluation"] = evaluation([]) | {"goals": [goal, alarms]}
+    lines = card(tmp_path, fields)
+    assert "| AUC | ≥ 0.95 | 0.9496 | \u2013 |" in lines
+    assert "| alarms | ≤ 0.003 | 0.00211 ✓ | 0.01 |" in lines
+    fields["measured"]["evaluation"] = evaluation([])
+    assert "## Goals" not in card(tmp_path, fields), "a model that was evaluated before there were goals"
+
+
 def test_calibration_has_both_thresholds(tmp_path: Path, fields: dict[str, Any]) -> None:
     fields["measured"]["calibration"] = {
         "temperature": 1.23456,
@@ -112,6 +123,10 @@ def test_calibration_has_both_thresholds(tmp_path: Path, fields: dict[str, Any])
     }
     text = " ".join(card(tmp_path, fields))
     assert "divided by 1.235" in text
+    assert "of 8,795 texts of split dev, which" in text
+    fields["measured"]["calibration"]["work_rows"] = 940
+    text = " ".join(card(tmp_path, fields))
+    assert "of 940 texts of split dev, all from sources similar to work chat, which" in text
     assert "1.0 % reach the threshold and 5.0 % the lower one" in text
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def test_it_learns_from_words_and_is_trained_once(
     labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tested, rows = load(labelled, "test"), read(labelled).of_split("train")
+    tested, rows = load([labelled], "test"), read(labelled).of_split("train")
     first = train(rows, tested, tmp_path)
     assert "training the baseline on 100 texts" in capsys.readouterr().out
     scores = first.load()(tested.texts)
@@ -35,7 +35,7 @@ def test_it_learns_from_words_and_is_trained_once(
 def test_it_is_not_trained_on_what_is_tested(
     labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tested = load(labelled, "test")
+    tested = load([labelled], "test")
     leaked = [Row(text.upper(), 1, "x", "train") for text in tested.texts]
     train([*read(labelled).of_split("train"), *leaked], tested, tmp_path)
     assert "training the baseline on 100 texts" in capsys.readouterr().out
@@ -43,4 +43,4 @@ def test_it_is_not_trained_on_what_is_tested(
 
 def test_without_rows_of_both_labels_it_cannot_be_trained(labelled: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelBuildError, match="a file that has them with --baseline-data"):
-        train([Row("a", 0), Row("b", 0)], load(labelled, "test"), tmp_path)
+        train([Row("a", 0), Row("b", 0)], load([labelled], "test"), tmp_path)

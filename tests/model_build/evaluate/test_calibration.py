@@ -53,7 +53,7 @@ def test_equal_scores_do_not_break_the_rate(score: float) -> None:
 
 
 def test_a_model_is_calibrated_in_place_and_a_second_time_changes_nothing(model: Path, mixed: Path) -> None:
-    calibrate(mixed, model, false_positive_rate=RATE, threads=1)
+    calibrate([mixed], model, false_positive_rate=RATE, threads=1)
     fields = json.loads((model / "model.json").read_text())
     found = fields["measured"]["calibration"]
     assert fields["temperature"] == found["temperature"] != 1.0
@@ -63,19 +63,35 @@ def test_a_model_is_calibrated_in_place_and_a_second_time_changes_nothing(model:
     before, after = found["negative_log_likelihood"]
     assert after <= before
     assert found["work_sources"] == ["gh_incivility"]
+    assert (found["rows"], found["work_rows"]) == (50, 20)
     verify(model)  # the reference scores are those of the new temperature
     assert str(fields["threshold"]) in (model / "MODEL_CARD.md").read_text()
 
-    calibrate(mixed, model, false_positive_rate=RATE, threads=1)
+    calibrate([mixed], model, false_positive_rate=RATE, threads=1)
     again = json.loads((model / "model.json").read_text())
     for name in ("temperature", "threshold", "threshold_maybe"):
         assert again[name] == pytest.approx(fields[name], abs=2e-3)
 
 
+def test_the_temperature_is_that_of_the_work_sources_alone(model: Path, mixed: Path, tmp_path: Path) -> None:
+    calibrate([mixed], model, false_positive_rate=RATE, threads=1)
+    before = json.loads((model / "model.json").read_text())["temperature"]
+    rows = [json.loads(line) for line in mixed.read_text(encoding="utf-8").splitlines()]
+    for row in rows:
+        row["label"] = 1 - row["label"] if row["source"] == "forum" else row["label"]
+    other, work = tmp_path / "other.jsonl", tmp_path / "work.jsonl"
+    other.write_text("".join(json.dumps(row) + "\n" for row in rows if row["source"] != "gh_incivility"))
+    work.write_text("".join(json.dumps(row) + "\n" for row in rows if row["source"] == "gh_incivility"))
+    calibrate([other, work], model, false_positive_rate=RATE, threads=1)
+    fields = json.loads((model / "model.json").read_text())
+    assert fields["temperature"] == pytest.approx(before, abs=2e-3)
+    assert fields["measured"]["calibration"]["data"]["file"] == "other.jsonl, work.jsonl"
+
+
 def test_too_few_harmless_texts_are_refused(model: Path, mixed: Path) -> None:
     before = (model / "model.json").read_bytes()
-    with pytest.raises(ModelBuildError, match="has 0 harmless texts from nowhere"):
-        calibrate(mixed, model, work_sources="nowhere", threads=1)
+    with pytest.raises(ModelBuildError, match="has 0 harmless and 0 toxic texts from nowhere"):
+        calibrate([mixed], model, work_sources="nowhere", threads=1)
     assert (model / "model.json").read_bytes() == before
 
 

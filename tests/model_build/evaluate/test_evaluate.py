@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from typer.testing import CliRunner
 from model_build.errors import ModelBuildError
 from model_build.evaluate.baseline import NAME as BASELINE
 from model_build.evaluate.cli import NamedFolder, calibrate, evaluate
+from model_build.evaluate.evaluation_set import CHANGES
+from model_build.evaluate.goals import GOALS
 from model_build.evaluate.report_files import judge_written_messages
 
 ROOT = Path(__file__).parent.parent.parent.parent
@@ -52,7 +55,7 @@ def test_every_model_and_the_baseline_have_every_metric(written: Written) -> Non
     assert list(written.report["models"]) == [BASELINE, "served", "tiny"]
     for found in written.report["models"].values():
         assert set(found["sources"]) == {"forum", "gh_incivility", "spans"}
-        assert set(found["slices"]) == set(written.report["slices"]) == {"work chat", "lower case", "leetspeak"}
+        assert set(found["slices"]) == set(written.report["slices"]) == {"work chat", "as written", *CHANGES}
         assert found["mean_source_auc"] == pytest.approx(
             (found["sources"]["forum"]["auc"] + found["sources"]["gh_incivility"]["auc"]) / 2, abs=1e-6
         )
@@ -68,7 +71,8 @@ def test_every_model_and_the_baseline_have_every_metric(written: Written) -> Non
 def test_the_page_has_all_models_in_every_table_and_all_plots(written: Written) -> None:
     page = (written.folder / "report.md").read_text(encoding="utf-8")
     tables = [part for part in page.split("\n\n") if part.startswith("| ")]
-    assert len(tables) == 7
+    assert len(tables) == 8
+    assert tables[0].startswith("| goal ")
     for table in tables:
         assert all(name in table for name in (BASELINE, "served", "tiny")), table
         assert len({line.count("|") for line in table.splitlines()}) == 1, table
@@ -82,6 +86,63 @@ def test_no_message_is_in_any_output(written: Written, labelled: Path) -> None:
     for file in written.folder.iterdir():
         content = file.read_bytes()
         assert not any(text in content for text in texts), file
+
+
+def test_several_files_and_chat_give_a_table_of_goals_and_quote_written_messages_alone(
+    labelled: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    messages = ["sudo apt install it", "you fool, read the manual", "thanks, that worked"]
+    chat, own, irc = (tmp_path / name for name in ("chat.txt", "own.jsonl", "irc.jsonl"))
+    chat.write_text("".join(message + "\n" for message in messages), encoding="utf-8")
+    detail = {"kind": "praise | thanks", "pair": "p1"}
+    rows: list[dict[str, Any]] = [
+        {"text": "You are\na|gem.", "label": 0, "source": "written", "split": "test", "detail": detail},
+        {"text": "You are a fraud.", "label": 1, "source": "written", "split": "test", "detail": detail},
+        {"text": "My mentor is deaf.", "label": 0, "source": "identity", "split": "test", "detail": {"frame": "f1"}},
+    ]
+    own.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    checksums = [hashlib.sha256(message.encode()).hexdigest() for message in messages[:2]]
+    rows = [
+        {"text_sha256": one, "label": label, "source": "ubuntu_irc", "split": "test"}
+        for label, one in enumerate(checksums)
+    ]
+    irc.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    arguments = ["evaluate", f"tiny={checkpoint}", "--threads", "1", "--cache", str(tmp_path), "--bootstrap", "20"]
+    arguments += [
+        "--out",
+        str(tmp_path / "out"),
+        *(part for file in (labelled, own, irc) for part in ("--data", str(file))),
+    ]
+    with pytest.raises(ModelBuildError, match=r"irc\.jsonl has text_sha256 in place of 2 texts: .* --chat"):
+        run(*arguments)
+    status, output = run(*arguments, "--chat", str(chat))
+    assert status == 0
+    assert len([line for line in output.splitlines() if "| ≥ " in line or "| ≤ " in line]) == len(GOALS)
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert report["data"]["file"] == "labelled.jsonl, own.jsonl, irc.jsonl"
+    assert (report["data"]["rows"], report["data"]["chat"]) == (55, 3)
+    values = {goal["name"]: goal["values"] for goal in report["goals"]}
+    assert list(values["written messages: AUC"]) == [BASELINE, "tiny"]
+    missing = [name for name, found in values.items() if found["tiny"] is None]
+    assert [name.split(":")[0] for name in missing] == [
+        "written messages",  # every kind has one message
+        "written messages",
+        "with a swear word",
+        "open collections",  # no cmu_oss,
+        "open collections",  # and too few harmless messages for 1 %
+    ]
+    page = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert "| You are a\\|gem. | " in page
+    assert "| You are a fraud. | " in page
+    assert "| praise \\| thanks | 1 | " in page
+    assert "a random sample of 3 messages" in page
+    unquoted = [
+        *messages,
+        "My mentor is deaf.",
+        *(json.loads(line)["text"] for line in labelled.open(encoding="utf-8")),
+    ]
+    for file in (tmp_path / "out").iterdir():
+        assert not any(text.encode() in file.read_bytes() for text in unquoted), file
 
 
 def test_a_second_report_scores_nothing_and_has_the_same_metrics(written: Written, tmp_path: Path) -> None:
@@ -109,6 +170,9 @@ def test_a_finished_report_is_rendered_again_and_recorded_with_the_model(written
     assert {row["right"] for row in measured["examples"]} == {True, False}
     card = (model / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "## Evaluation" in card
+    assert "## Goals" in card
+    auc = next(goal for goal in recorded["goals"] if goal["name"] == "open collections: mean AUC")
+    assert (auc["model"], auc["baseline"]) == (models["served"]["mean_source_auc"], 1.0)
     assert "## Known failures" in card
 
 
@@ -135,7 +199,7 @@ def test_metrics_of_another_model_are_refused(
 @pytest.mark.parametrize("name", ["one", BASELINE])
 def test_names_must_differ(name: str, labelled: Path, model: Path) -> None:
     with pytest.raises(ModelBuildError, match="pass a different name for each"):
-        evaluate([NamedFolder("one", model), NamedFolder(name, model)], labelled)
+        evaluate([NamedFolder("one", model), NamedFolder(name, model)], [labelled])
 
 
 def test_a_missing_report_is_named(tmp_path: Path) -> None:

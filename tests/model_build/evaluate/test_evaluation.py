@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from model_build.evaluate.evaluation import bootstrap, resample
+from model_build.evaluate.evaluation import bootstrap, evaluate, resample
+from model_build.evaluate.evaluation_set import EvaluationSet
+from model_build.evaluate.models import Model, Scorer
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RANDOM = np.random.default_rng(7)
 
@@ -37,6 +44,7 @@ def test_the_interval_is_that_of_the_normal_approximation() -> None:
     assert found.auc == pytest.approx((area - 1.96 * error, area + 1.96 * error), abs=0.006)
     assert found.mean_source_auc == found.auc == found.source_auc["one"]
     assert found.above_baseline is None
+    assert found.source_above_baseline == {}
 
 
 def test_a_better_model_is_above_the_baseline_in_each_draw() -> None:
@@ -49,6 +57,30 @@ def test_a_better_model_is_above_the_baseline_in_each_draw() -> None:
     assert above is not None
     assert above[0] > 0.1
     assert found["same"].above_baseline == (0, 0), "the draws are the same for all models"
+    assert found["same"].source_above_baseline == {"one": (0, 0), "two": (0, 0)}
+
+
+def test_a_source_is_far_below_the_baseline_if_the_interval_of_the_difference_is_below_zero(tmp_path: Path) -> None:
+    """Scores of source "far" are shuffled, those of "near" and of "one_label" are nearly the baseline's."""
+    labels, good = sample(300, 0.4)
+    sources = np.repeat(["far", "near", "one_label"], 100)
+    labels[200:] = 1
+    bad = np.clip(good + RANDOM.normal(0, 0.01, 300), 0, 1)
+    bad[:100] = good[RANDOM.permutation(100)]
+    texts = [f"text {number}" for number in range(300)]
+    known = {name: dict(zip(texts, scores, strict=True)) for name, scores in (("base", good), ("model", bad))}
+
+    def model(name: str) -> Model:
+        def load() -> Scorer:
+            return lambda texts: [known[name].get(text, 0.0) for text in texts]
+
+        return Model(name, "a fake", name, 0, 0.5, 0.5, load)
+
+    data = EvaluationSet("f", "0", "test", None, texts, texts, labels, sources, [{}] * 300)
+    report = evaluate(data, [model("base"), model("model")], tmp_path, draws=100, seed=1, threads=1).report
+    assert report["models"]["model"]["far_below_baseline"] == ["far"]
+    assert "far" in report["models"]["model"]["below_baseline"]
+    assert report["models"]["base"]["far_below_baseline"] == []
 
 
 def test_a_source_with_one_label_has_no_interval_and_does_not_change_the_mean() -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from model_build.errors import ModelBuildError
-from model_build.evaluate.evaluation_set import EvaluationSet, disguise, load, slices
+from model_build.evaluate import evaluation_set
+from model_build.evaluate.evaluation_set import CHANGES, EvaluationSet, disguise, load, slices
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,8 +39,8 @@ def test_rows_of_the_split_that_are_not_empty_when_folded(tmp_path: Path) -> Non
         ("d", 1, "x", "train"),
         ("e", 0, "x", ""),
     )
-    assert load(path, "train").texts == ["d", "e"], "a row without a split belongs to train"
-    found = load(path, "test")
+    assert load([path], "train").texts == ["d", "e"], "a row without a split belongs to train"
+    found = load([path], "test")
     assert found.texts == ["a & b", "c"]
     assert found.originals == ["a &amp; b", "c"]
     assert found.labels.tolist() == [0, 1]
@@ -47,24 +48,51 @@ def test_rows_of_the_split_that_are_not_empty_when_folded(tmp_path: Path) -> Non
     assert "a & b" not in f"{found} {found.as_json()}"
 
 
+def test_several_files_are_one_set_with_their_details(tmp_path: Path) -> None:
+    first = written(tmp_path, ("a", 0, "x", "test"), ("b", 1, "x", "train"))
+    second = tmp_path / "second.jsonl"
+    second.write_text(json.dumps({"text": "c", "label": 1, "split": "test", "detail": {"kind": "k"}}) + "\n")
+    found = load([first, second], "test")
+    assert (found.texts, found.labels.tolist(), found.details) == (["a", "c"], [0, 1], [{}, {"kind": "k"}])
+    assert found.file == "rows.jsonl, second.jsonl"
+    assert load([second, first], "test").sha256 != found.sha256
+    second.write_text(second.read_text().replace("k", "other"))
+    assert load([first, second], "test").sha256 != found.sha256
+
+
+def test_a_sample_of_chat_has_common_messages_as_often_as_they_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation_set, "CHAT_MESSAGES", 100)
+    path = written(tmp_path, ("a", 0, "x", "test"), ("b", 1, "x", "test"))
+    chat = tmp_path / "chat.txt"
+    chat.write_text("".join(f"ok &amp; fine\n\n  message {number}\n" for number in range(500)), encoding="utf-8")
+    found, again, other = (load([path], "test", seed=seed, chat=chat).chat for seed in (1, 1, 2))
+    assert len(found) == 100
+    assert 30 < found.count("ok & fine") < 70
+    assert all(text == text.strip() for text in found)
+    assert found == again != other
+    assert load([path], "test").chat == []
+
+
 def test_a_smaller_sample_is_part_of_a_larger_one(labelled: Path) -> None:
-    small, large = (load(labelled, "test", per_source=number) for number in (5, 8))
+    small, large = (load([labelled], "test", per_source=number) for number in (5, 8))
     assert set(small.texts) < set(large.texts)
     assert [facts["rows"] for facts in small.as_json()["sources"].values()] == [5, 5, 5]
-    assert load(labelled, "test", per_source=5).texts == small.texts
-    assert load(labelled, "test", per_source=5, seed=2).texts != small.texts
+    assert load([labelled], "test", per_source=5).texts == small.texts
+    assert load([labelled], "test", per_source=5, seed=2).texts != small.texts
 
 
 def test_one_label_alone_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path, ("a", 0, "x", "test"), ("b", 1, "x", "dev"))
-    with pytest.raises(ModelBuildError, match="no rows of both labels, 0 and 1, in its split test"):
-        load(path, "test")
+    with pytest.raises(ModelBuildError, match="no rows of both labels, 0 and 1, in split test"):
+        load([path], "test")
 
 
 @pytest.fixture
 def data() -> EvaluationSet:
     sources = np.array(["forum", "gh_incivility", "forum", "forum"])
-    return EvaluationSet("file", "0", "test", None, TEXTS, TEXTS, np.array([0, 1, 0, 0]), sources)
+    return EvaluationSet("file", "0", "test", None, TEXTS, TEXTS, np.array([0, 1, 0, 0]), sources, [{}] * 4)
 
 
 @pytest.mark.parametrize(
@@ -78,8 +106,27 @@ def test_a_slice_has_the_rows_of_its_rule(data: EvaluationSet, name: str, rows: 
 
 def test_every_text_is_spelled_differently(data: EvaluationSet) -> None:
     found = {part.name: part.texts for part in slices(data, seed=1)}
+    assert found["as written"] == TEXTS
     assert found["lower case"] == [text.lower() for text in TEXTS]
-    assert all(before != after for before, after in zip(TEXTS, found["leetspeak"], strict=True)), found["leetspeak"]
+    assert found["capitals"] == [text.upper() for text in TEXTS]
+    assert found["no punctuation"] == [text.translate(dict.fromkeys(map(ord, ".!'"))) for text in TEXTS]
+    for name in CHANGES:
+        assert all(before != after for before, after in zip(TEXTS, found[name], strict=True)), found[name]
+    assert all("*" in text for text in found["stars"])
+    for before, typed, spaced in zip(TEXTS, found["typing errors"], found["spaced letters"], strict=True):
+        assert abs(len(before) - len(typed)) <= 3
+        assert spaced.replace(" ", "") == before.replace(" ", "")
+
+
+def test_spelling_is_changed_in_a_sample_that_is_the_same_for_all(
+    data: EvaluationSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation_set, "CHANGED_ROWS", 2)
+    found = [part.rows.tolist() for part in slices(data, seed=1) if part.name in ("as written", *CHANGES)]
+    assert len(found) == 8
+    assert len(found[0]) == 2
+    assert all(rows == found[0] for rows in found)
+    assert len({tuple(slices(data, seed)[-1].rows.tolist()) for seed in range(20)}) > 1, "the seed decides"
 
 
 def test_one_letter_in_every_fourth_word_is_replaced() -> None:

@@ -26,7 +26,8 @@ def test_a_model_directory_is_scored_as_the_bot_does(model: Path) -> None:
     found = model_in(model, "served", threads=1)
     classifier = Classifier(model, threads=1)
     assert found.load()(TEXTS[:4]) == [classifier.toxicity(text) for text in TEXTS[:4]]
-    assert found.threshold == classifier.threshold
+    assert (found.threshold, found.threshold_maybe) == (classifier.threshold, classifier.threshold_maybe)
+    assert found.threshold_maybe < found.threshold
     assert found.bytes == sum(
         (model / name).stat().st_size for name in ("model.onnx", "model.onnx.data", "tokenizer.json")
     )
@@ -45,7 +46,7 @@ def test_a_checkpoint_is_scored_in_pytorch(checkpoint: Path) -> None:
     expected = TorchModel(locate(str(checkpoint))).toxicities(TEXTS)
     assert found.load()([fold(text) for text in TEXTS]) == pytest.approx(expected, abs=1e-5)
     assert max(expected) - min(expected) > 0.1, "equal scores would agree with anything"
-    assert found.threshold == 0.5
+    assert found.threshold == found.threshold_maybe == 0.5
 
 
 def test_pytorch_reads_as_much_of_a_text_as_fits(checkpoint: Path) -> None:
@@ -90,7 +91,7 @@ class Lengths:
         def load() -> Scorer:
             return self
 
-        return Model("lengths", "a fake", checksum, 0, 0.5, load)
+        return Model("lengths", "a fake", checksum, 0, 0.5, 0.5, load)
 
 
 def test_a_text_is_scored_once_for_each_model(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from transformers import DataCollatorWithPadding
 
+from model_build.augmentation import Augmentation
 from model_build.data import Row
 from model_build.errors import ModelBuildError
-from model_build.train.examples import Augmentation, Examples, mixture
+from model_build.train.examples import Examples, mixture
 
 ROWS = [Row(f"text {index}", index % 2, "large" if index < 20 else "small") for index in range(24)]
 VARIATIONS = ("typos", "stars", "spaced_letters", "no_punctuation", "capitals", "surrounded")

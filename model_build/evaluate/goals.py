@@ -81,7 +81,7 @@ def values(
         *_open(data, scores, metrics),
         *_spelling(metrics["slices"]),
     ]
-    return [None if value is None else round(float(value), 6) for value in found]
+    return [None if value is None else round(float(value), 6) + 0.0 for value in found]  # -0.0 + 0.0 is 0.0
 
 
 def as_json(found: Mapping[str, Sequence[float | None]]) -> list[dict[str, Any]]:

@@ -139,7 +139,7 @@ def test_several_files_and_chat_give_a_table_of_goals_and_quote_written_messages
     unquoted = [
         *messages,
         "My mentor is deaf.",
-        *(json.loads(line)["text"] for line in labelled.open(encoding="utf-8")),
+        *(json.loads(line)["text"] for line in labelled.read_text(encoding="utf-8").splitlines()),
     ]
     for file in (tmp_path / "out").iterdir():
         assert not any(text.encode() in file.read_bytes() for text in unquoted), file

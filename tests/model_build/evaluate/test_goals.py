@@ -113,6 +113,7 @@ def test_without_the_messages_of_a_goal_there_is_no_value() -> None:
     only_open = values(model(), *dataset(OPEN), np.array([]), metrics())
     known = {name.split(":")[0] for name, value in zip(NAMES, only_open, strict=True) if value is not None}
     assert known == {"with a swear word", "open collections", "changed spelling"}
+    assert str(only_open[NAMES.index("changed spelling: largest loss of sensitivity")]) == "0.0", "not -0.0"
 
 
 @pytest.mark.parametrize("goal", GOALS, ids=lambda goal: goal.name)

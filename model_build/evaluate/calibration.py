@@ -63,14 +63,20 @@ class Logits:
 
 
 def calibrate(
-    folder: Path, data: EvaluationSet, work_sources: Sequence[str], false_positive_rate: float, threads: int
+    folder: Path,
+    data: EvaluationSet,
+    work_sources: Sequence[str],
+    false_positive_rate: float,
+    threads: int,
+    chat_rate: float = 0.003,
 ) -> None:
     """Rewrite `model.json` and the card in place; after an error they are unchanged.
 
     The temperature is fitted on the work sources, which are pooled, since a small one has too few texts. `threshold` is
-    the lowest at which at most `false_positive_rate` of their harmless texts are called toxic. `threshold_maybe` is the
-    same for five times that rate: its cost is false positives too, so one scale serves both, whatever share of the data
-    is toxic.
+    the lowest that at most `chat_rate` of the unlabelled chat reaches or, without chat, at most `false_positive_rate`
+    of the work sources' harmless texts. Collections are chosen to be hard, so that only chat tells how many alarms a
+    workplace gets. `threshold_maybe` is the same for five times that rate: its cost is false positives too, so one
+    scale serves both, whatever share of the data is toxic.
     """
     fields = manifest.read(folder)
     at_work = np.isin(data.sources, work_sources)
@@ -87,8 +93,11 @@ def calibrate(
     work = data.labels[at_work]
     temperature = _temperature(logits.of(at_work), work)
     after = logits.toxicities(temperature)
-    threshold = _threshold(after[harmless], false_positive_rate)
-    maybe = min(threshold, _threshold(after[harmless], min(MAYBE_RATE * false_positive_rate, 0.5)))
+    mostly_harmless, rate = after[harmless], false_positive_rate
+    if data.chat:
+        mostly_harmless, rate = _logits(folder, fields, data.chat, threads).toxicities(temperature), chat_rate
+    threshold = _threshold(mostly_harmless, rate)
+    maybe = min(threshold, _threshold(mostly_harmless, min(MAYBE_RATE * rate, 0.5)))
     errors = [calibration_error(work, scores[at_work]) for scores in (before, after)]
     found = {
         "date": time.strftime("%Y-%m-%d"),
@@ -97,6 +106,7 @@ def calibrate(
         "work_rows": len(work),
         "sources": data.source_names(),
         "work_sources": sorted(set(work_sources) & set(data.source_names())),
+        "chat": {"messages": len(data.chat), "rate": chat_rate} if data.chat else None,
         "temperature": temperature,
         "negative_log_likelihood": [log_loss(work, scores[at_work]) for scores in (before, after)],
         "calibration_error": errors,

@@ -14,6 +14,7 @@ from model_build.errors import ModelBuildError
 
 # The commands import scikit-learn and onnxruntime, which takes seconds, so they import where they run.
 
+CALIBRATION_SEED = 2
 REPORT, CACHE = Path("docs/evaluation"), Path("build/evaluate")
 Data = typer.Option(help="Labelled messages: JSON lines or CSV, plain or .xz. May be given several times.")
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -116,14 +117,18 @@ def calibrate(
         float,
         typer.Option(min=0, max=0.5, help="Share of the work sources' harmless messages that reach the threshold."),
     ] = 0.01,
+    chat_rate: Annotated[
+        float, typer.Option(min=0, max=0.5, help="With --chat, instead: share of its messages that reach it.")
+    ] = 0.003,
     threads: Threads = CORES,
 ) -> None:
     """Set the temperature and the thresholds of a model directory."""
     from model_build.evaluate import calibration, evaluation_set
 
     sources = [source.strip() for source in work_sources.split(",") if source.strip()]
-    texts = evaluation_set.load(data, split, chat=chat)
-    calibration.calibrate(model, texts, sources, false_positive_rate, threads)
+    # Another sample of the chat than the one that `evaluate` counts alarms in.
+    texts = evaluation_set.load(data, split, seed=CALIBRATION_SEED, chat=chat)
+    calibration.calibrate(model, texts, sources, false_positive_rate, threads, chat_rate)
 
 
 def _without_folders(argument: str) -> str:

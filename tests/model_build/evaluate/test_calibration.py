@@ -13,6 +13,7 @@ from model_build.evaluate import calibration
 from model_build.evaluate.calibration import Logits
 from model_build.evaluate.cli import calibrate
 from model_build.verify import verify
+from toxicity_bot import Classifier
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,6 +87,22 @@ def test_the_temperature_is_that_of_the_work_sources_alone(model: Path, mixed: P
     fields = json.loads((model / "model.json").read_text())
     assert fields["temperature"] == pytest.approx(before, abs=2e-3)
     assert fields["measured"]["calibration"]["data"]["file"] == "other.jsonl, work.jsonl"
+
+
+def test_with_unlabelled_chat_the_thresholds_keep_the_number_of_alarms_there(
+    model: Path, mixed: Path, tmp_path: Path
+) -> None:
+    chat = tmp_path / "chat.txt"
+    chat.write_text("".join(f"{row['text']}\n" for row in map(json.loads, mixed.read_text().splitlines())))
+    calibrate([mixed], model, chat=chat, false_positive_rate=RATE, chat_rate=0.06, threads=1)
+    fields = json.loads((model / "model.json").read_text())
+    messages = chat.read_text().splitlines()
+    assert fields["measured"]["calibration"]["chat"] == {"messages": len(messages), "rate": 0.06}
+    scores = np.array([Classifier(model, threads=1).assess(text).toxicity for text in messages])
+    assert 0 < (scores >= fields["threshold"] - 0.02).mean()
+    assert (scores >= fields["threshold"]).mean() <= 0.06 < (scores >= fields["threshold_maybe"] - 0.02).mean()
+    assert (scores >= fields["threshold_maybe"]).mean() <= 0.3
+    assert f"unlabelled chat: 6.0 % of {len(messages)} messages" in (model / "MODEL_CARD.md").read_text()
 
 
 def test_too_few_harmless_texts_are_refused(model: Path, mixed: Path) -> None:

@@ -99,7 +99,7 @@ def test_with_unlabelled_chat_the_thresholds_keep_the_number_of_alarms_there(
     messages = chat.read_text().splitlines()
     assert fields["measured"]["calibration"]["chat"] == {"messages": len(messages), "rate": 0.06}
     scores = np.array([Classifier(model, threads=1).assess(text).toxicity for text in messages])
-    assert 0 < (scores >= fields["threshold"] - 0.02).mean()
+    assert (scores >= fields["threshold"] - 0.02).mean() > 0
     assert (scores >= fields["threshold"]).mean() <= 0.06 < (scores >= fields["threshold_maybe"] - 0.02).mean()
     assert (scores >= fields["threshold_maybe"]).mean() <= 0.3
     assert f"unlabelled chat: 6.0 % of {len(messages)} messages" in (model / "MODEL_CARD.md").read_text()

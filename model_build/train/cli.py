@@ -36,7 +36,7 @@ def _check(meaning: str, fits: Callable[[Any], object]) -> Callable[[Any], Any]:
 _share = _check("a number from 0 to 1", lambda value: 0 <= value <= 1)
 _positive = _check("a number above 0", lambda value: 0 < value < math.inf)
 _not_negative = _check("a number from 0 on", lambda value: 0 <= value < math.inf)
-_layers = _check("a list of numbers such as 0,2,4", lambda value: re.fullmatch(r"(\d+(,\d+)*)?", value))
+_layer_numbers = _check("a list of numbers such as 0,2,4", lambda value: re.fullmatch(r"(\d+(,\d+)*)?", value))
 _per_source = _check("SOURCE=NUMBER", lambda value: re.fullmatch(r".+=\d+", value))
 
 Schedule = Literal[
@@ -156,6 +156,9 @@ class FinetuneOptions(TrainingOptions):
     layer_decay: Annotated[
         float, typer.Option(callback=_share, help="A layer's learning rate as a share of the next higher one's.")
     ] = 1.0
+    layers: Annotated[
+        str, typer.Option(callback=_layer_numbers, help="Keep only these layers of the base, counted from 0: 0,2,4.")
+    ] = ""
     freeze_layers: Annotated[
         int, typer.Option(min=0, help="Do not train the embeddings and so many of the lowest layers; 0: train all.")
     ] = 0
@@ -177,9 +180,6 @@ class DistillOptions(FinetuneOptions):
         float, typer.Option(callback=_share, help="The weight of the teachers' scores; the labels have the rest.")
     ] = 0.5
     temperature: Annotated[float, typer.Option(callback=_positive, help="Softens student and teacher alike.")] = 2.0
-    student_layers: Annotated[
-        str, typer.Option(callback=_layers, help="Keep only these layers of the base, counted from 0: 0,2,4.")
-    ] = ""
 
 
 @dataclass(frozen=True, kw_only=True)

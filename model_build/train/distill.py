@@ -71,9 +71,8 @@ def distill(options: DistillOptions) -> bool:
         "unlabelled": len(unlabelled),
         "teachers": [[name if name == NGRAMS else locate(name).name, file.stem] for name, file in files.items()],
     }
-    layers = tuple(int(layer) for layer in options.student_layers.split(",") if layer)
     options = replace(options, base=options.base or _base(options.teacher))
-    return finetune(options, Teaching(score, probabilities, targets, described, layers, unlabelled))
+    return finetune(options, Teaching(score, probabilities, targets, described, unlabelled))
 
 
 def averaged(each: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:

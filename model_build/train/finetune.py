@@ -70,7 +70,7 @@ class Targets:
 
 @dataclass(frozen=True)
 class Teaching:
-    """How distillation changes fine-tuning: the targets, and the layers of the base that a student begins with.
+    """How distillation changes fine-tuning: the targets, and texts that have no label.
 
     `score` has the teachers score the rows, in one process. `probabilities` then returns, in every process, the
     probability of toxic for each row, (rows,), or None if time was over before all were known.
@@ -80,7 +80,6 @@ class Teaching:
     probabilities: Callable[[], npt.NDArray[np.float32] | None]
     targets: Targets
     described: Mapping[str, Any]
-    layers: tuple[int, ...] = ()
     unlabelled: Sequence[Row] = ()
 
 
@@ -158,7 +157,8 @@ def finetune(options: FinetuneOptions, teaching: Teaching | None = None) -> bool
             trainer.say("Stopped before the teachers had scored all rows: the same command resumes.")
             return False
     set_seed(options.seed)  # a new head is random
-    initial = load(options.base, options.revision, options.tokenizer, teaching.layers if teaching else ())
+    layers = [int(layer) for layer in options.layers.split(",") if layer]
+    initial = load(options.base, options.revision, options.tokenizer, layers)
     initial.check_length(options.max_length)
     freeze(initial.model, options.freeze_layers)
     used = mixture(rows, options.cap, options.times, options.seed)

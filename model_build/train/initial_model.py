@@ -182,7 +182,7 @@ def keep_layers(model: Any, indices: Sequence[int]) -> None:
     stack = getattr(model.base_model, FAMILIES[kind][0])
     layers = stack.layer
     if missing := [index for index in indices if index >= len(layers)]:
-        raise ModelBuildError(f"the base has the layers 0 to {len(layers) - 1}, not {missing[0]}: see --student-layers")
+        raise ModelBuildError(f"the base has the layers 0 to {len(layers) - 1}, not {missing[0]}: see --layers")
     stack.layer = nn.ModuleList([layers[index] for index in indices])
     model.config.num_hidden_layers = len(indices)
 
@@ -269,7 +269,7 @@ def restored(folder: Path) -> tuple[Any, PreTrainedTokenizerFast]:
     family = next((name for name in RESTORABLE if f"{name}.encoder.layers.0.query.weight" in weights), "")
     if not family or model.activation != "softmax":
         raise ModelBuildError(
-            f"{folder} was built from no RoBERTa or MPNet with exclusive labels: begin with its checkpoint instead"
+            f"{folder} was not built from a RoBERTa or an MPNet with exclusive labels: begin with its checkpoint instead"
         )
     words, positions = weights["words"], weights["positions"]
     layers = f"{family}.encoder.layers."

@@ -194,7 +194,7 @@ def test_a_model_directory_that_cannot_be_restored_is_named(built: Built, tmp_pa
     folder = shutil.copytree(built.model, tmp_path / "model")
     described = json.loads((folder / "model.json").read_text())
     (folder / "model.json").write_text(json.dumps(described | {"activation": "sigmoid"}))
-    with pytest.raises(ModelBuildError, match="not built from a RoBERTa with exclusive labels"):
+    with pytest.raises(ModelBuildError, match="not built from a RoBERTa or an MPNet with exclusive labels"):
         load(str(folder))
     (folder / "model.onnx.data").write_bytes(b"too short")
     with pytest.raises(ModelBuildError, match=r"model\.onnx\.data"):

@@ -43,10 +43,10 @@ def test_pretrain_convert_and_distill_one_after_the_other(messages: Path, base: 
     assert run_command("pretrain", "--data", messages, "--base", base, "--out", encoder, *BRIEFLY).exit_code == 0
     assert record(encoder)["stage"] == "pretrain"
     assert run_command("convert", encoder, "--float16", "--out", small).exit_code == 0
-    teach = ("--teacher", "ngrams", "--distill-alpha", 0.7, "--temperature", 3, "--student-layers", "1")
+    teach = ("--teacher", "ngrams", "--distill-alpha", 0.7, "--temperature", 3, "--layers", "1")
     command = ("distill", "--data", messages, "--base", small, *teach, "--out", student, *BRIEFLY)
     assert run_command(*command).exit_code == 0
-    assert (record(student)["student_layers"], record(student)["distill_alpha"]) == ("1", 0.7)
+    assert (record(student)["layers"], record(student)["distill_alpha"]) == ("1", 0.7)
     assert AutoModelForSequenceClassification.from_pretrained(student).config.num_hidden_layers == 1
 
 
@@ -71,7 +71,7 @@ def test_a_model_directory_must_be_converted_before_it_can_teach(built: Built, m
         ("--max-minutes", "nan"),
         ("--num-train-epochs", "0"),
         ("--temperature", "0"),
-        ("--student-layers", "0,two"),
+        ("--layers", "0,two"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_named(option: str, value: str) -> None:

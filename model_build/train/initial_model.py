@@ -269,7 +269,7 @@ def restored(folder: Path) -> tuple[Any, PreTrainedTokenizerFast]:
     family = next((name for name in RESTORABLE if f"{name}.encoder.layers.0.query.weight" in weights), "")
     if not family or model.activation != "softmax":
         raise ModelBuildError(
-            f"{folder} was not built from a RoBERTa or an MPNet with exclusive labels: begin with its checkpoint instead"
+            f"{folder} was not built from a RoBERTa or an MPNet with exclusive labels: begin with its checkpoint"
         )
     words, positions = weights["words"], weights["positions"]
     layers = f"{family}.encoder.layers."

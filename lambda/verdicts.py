@@ -41,11 +41,14 @@ class Verdict:
     words: tuple[str, ...] = ()
     windows: int = 1
     reason: str = ""
+    share: float = 1.0
+    """What was read, as a share of the message."""
 
     def reply(self) -> str:
         """Return the answer in Slack's mrkdwn; quoted words are escaped."""
         if self.score is None:
-            return f":grey_question: *I can't judge this message:* {self.reason}"
+            head = f":grey_question: *I can't judge this message:* {self.reason}"
+            return head if self.share == 1 else f"{head}\nIt is too long to read whole: I read {_percent(self.share)}."
         lines = [f"{_HEADS[self.outcome]} \u2013 the chance that it is toxic is {_percent(self.score)}."]
         # The owner chooses the thresholds, so a chance under a half may be called likely, and one over a half not.
         if (self.outcome == "toxic") != (self.score >= 0.5):
@@ -53,29 +56,37 @@ class Verdict:
         if self.words:
             quoted = ", ".join(f"\u201c{_quotable(word)}\u201d" for word in self.words)
             lines.append(f"What weighed most: {quoted}.")
-        if self.windows > 1:
+        if self.share < 1:
+            lines.append(
+                f"It is too long to read whole: I read {_percent(self.share)}, the beginning, the end and parts between. "
+                "The most toxic part counts."
+            )
+        elif self.windows > 1:
             lines.append(f"It is long: I read it in {self.windows} overlapping parts, and the most toxic one counts.")
         if self.outcome != "fine":
             lines.append("_A model's estimate of the words, not a judgement of the person._")
         return "\n".join(lines)
 
     def figures(self) -> dict[str, str | float]:
-        """Return the outcome, the thresholds and the score, if there is one, for programs."""
+        """Return the outcome, the thresholds, the score and the share that was read, if they say anything."""
         score = {} if self.score is None else {"score": round(self.score, 4)}
         toxic, maybe = self.thresholds
-        return {"outcome": self.outcome, "threshold": toxic, "threshold_maybe": maybe, **score}
+        read = {} if self.share == 1 else {"read": round(self.share, 4)}
+        return {"outcome": self.outcome, "threshold": toxic, "threshold_maybe": maybe, **score, **read}
 
     def without_words(self) -> Verdict:
         """Return the same verdict without quoted words, for readers who may not see the message."""
         return replace(self, words=())
 
 
-def decide(score: float, thresholds: Thresholds, words: Sequence[str] = (), windows: int = 1) -> Verdict:
+def decide(
+    score: float, thresholds: Thresholds, words: Sequence[str] = (), windows: int = 1, share: float = 1.0
+) -> Verdict:
     """Compare a score with the thresholds; one equal to a threshold has reached it. A fine verdict quotes no words."""
     if score < thresholds.maybe:
-        return Verdict("fine", thresholds, score, (), windows)
+        return Verdict("fine", thresholds, score, (), windows, share=share)
     outcome: Outcome = "toxic" if score >= thresholds.toxic else "maybe_toxic"
-    return Verdict(outcome, thresholds, score, tuple(words), windows)
+    return Verdict(outcome, thresholds, score, tuple(words), windows, share=share)
 
 
 def nothing_to_judge(thresholds: Thresholds) -> Verdict:

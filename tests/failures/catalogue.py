@@ -63,4 +63,6 @@ FAILURES = {
     57: "Texts, names, tokens: in no log, queue, row or error",
     58: "An event hours late: judged while younger than the setting",
     59: "Loops: none",
+    72: "A message of any length: read in part, within a time, and said so",
+    73: "Text that is slow to normalise: the time grows with the length, not faster",
 }

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from . import verdicts
 from .errors import ChannelRestrictedError, MessageGoneError, NotPermittedError, SlackUnavailableError
-from .ledger import KEPT_SECONDS, message_key
+from .ledger import KEPT_SECONDS, message_id, message_key
 from .message_text import from_message
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .classifier import Classifier
     from .jobs import Job
     from .ledger import Ledger
@@ -32,13 +34,16 @@ class Judge:
         self._classifier = classifier
         self._ledger = ledger
 
-    def judge(self, job: Job) -> str:
-        """Return how the job ended, as a value for a metric; raises BotError if it must be retried or cannot end."""
+    def judge(self, job: Job, *, retried: bool = True) -> str:
+        """Return how the job ended, as a value for a metric; raises BotError if it must be retried or cannot end.
+
+        `retried` says whether earlier tries of this job may have left something behind.
+        """
         try:
             try:
                 return self._judged(job)
             except MessageGoneError:
-                return self._gone(job)
+                return self._gone(job, retried)
         except ChannelRestrictedError as error:
             return f"restricted_{error.code}"
         except NotPermittedError as error:
@@ -52,15 +57,15 @@ class Judge:
             message, self._settings.trigger_emoji
         ):
             return "reaction_removed"
-        key = message_key(job.team, job.channel, job.ts, message.edited_ts)
+        key = key_of(job, message.raw)
         # An answer that only the reactor sees is given once to each reactor.
         once = f"{key}/{job.reactor}" if self._settings.reply_to == "reactor" else key
         return str(self._ledger.once("verdict", once, lambda: self._say(job, message, key))["outcome"])
 
-    def _gone(self, job: Job) -> str:
+    def _gone(self, job: Job, retried: bool) -> str:
         """End the job; delete a verdict that was posted after its thread was deleted, if that failed at the time."""
-        if self._settings.reply_to == "thread":
-            self._slack.take_back(job.channel, message_key(job.team, job.channel, job.ts, ""))
+        if retried and self._settings.reply_to == "thread":
+            self._slack.take_back(job.channel, message_id(job.owner, job.channel, job.ts))
         return "message_gone"
 
     def _say(self, job: Job, message: Message, key: str) -> dict[str, Any]:
@@ -68,8 +73,10 @@ class Judge:
         to = self._settings.reply_to
         channel, thread_ts = (job.channel, message.thread_ts) if to in ("thread", "reactor") else (to, None)
         # A verdict is never older than its message, nor older than what the ledger keeps.
-        since = max(message.edited_ts or message.ts, f"{job.event_time - KEPT_SECONDS}.000000", key=float)
-        if to != "reactor" and (posted := self._slack.find_verdict(channel, thread_ts, key, since)):
+        since = max(message.ts, f"{job.event_time - KEPT_SECONDS}.000000", key=float)
+        # The second: the ledger of another region may have known of a verdict.
+        may_exist = to != "reactor" and (self._ledger.in_doubt or (to == "thread" and self._slack.has_replied(message)))
+        if may_exist and (posted := self._slack.find_verdict(channel, thread_ts, key, since)):
             return {"outcome": "found", "post": posted}
         verdict = self._classifier.verdict(from_message(message.raw), self._thresholds)
         mark = {"key": key, **verdict.figures()}
@@ -87,7 +94,7 @@ class Judge:
 
     def _hint(self, job: Job, error: NotPermittedError) -> str:
         """Tell the person who reacted, once, why there is no verdict."""
-        key = f"{job.team}/{job.channel}/{job.ts}/{job.reactor}"
+        key = f"{message_id(job.owner, job.channel, job.ts)}{job.reactor}"
 
         def tell() -> dict[str, Any]:
             try:
@@ -102,3 +109,8 @@ class Judge:
             return {"outcome": f"hint_{error.code}"}
 
         return str(self._ledger.once("hint", key, tell)["outcome"])
+
+
+def key_of(job: Job, message: Mapping[str, Any]) -> str:
+    """Return the ledger's key of a message as it reads now."""
+    return message_key(job.owner, job.channel, job.ts, from_message(message))

@@ -58,7 +58,6 @@ class Message:
     ts: str
     thread_ts: str
     """The thread that it belongs to or starts."""
-    edited_ts: str
     bot_id: str
     raw: Mapping[str, Any] = field(repr=False)
 
@@ -71,7 +70,7 @@ class SlackMessages:
         quiet.setLevel(logging.CRITICAL)  # its log lines quote Slack's answers
         self._client = WebClient(base_url=api_url, timeout=TIMEOUT_SECONDS, retry_handlers=[], logger=quiet)
         self._token = token
-        self._own_bot_ids: dict[str, str] = {}
+        self._own: dict[str, tuple[str, str]] = {}
 
     def fetch(self, channel: str, ts: str) -> Message:
         """Return the message or thread reply with exactly this ts; raises MessageGoneError if there is none."""
@@ -80,14 +79,17 @@ class SlackMessages:
             arguments = bounds if method.endswith("history") else {**bounds, "ts": ts}
             for raw in self._call(method, **arguments).get("messages") or ():
                 if raw.get("ts") == ts and raw.get("subtype") != "tombstone":
-                    edited = raw.get("edited") or {}
-                    thread_ts = raw.get("thread_ts") or ts
-                    return Message(channel, ts, thread_ts, edited.get("ts", ""), raw.get("bot_id", ""), raw)
+                    return Message(channel, ts, raw.get("thread_ts") or ts, raw.get("bot_id", ""), raw)
         raise MessageGoneError("conversations.replies", "message_not_found")
 
     def is_own(self, message: Message) -> bool:
         """Whether the bot wrote the message itself."""
-        return bool(message.bot_id) and message.bot_id == self._own_bot_id()
+        return bool(message.bot_id) and message.bot_id == self._own_ids()[0]
+
+    def has_replied(self, message: Message) -> bool:
+        """Whether the message starts a thread in which, as Slack says along with the message, the bot has written."""
+        users = message.raw.get("reply_users") or ()
+        return bool(users) and not {*users}.isdisjoint(self._own_ids())
 
     def still_reacted(self, message: Message, emoji: Collection[str]) -> bool:
         """Whether the message still has a reaction with any of the emoji."""
@@ -162,13 +164,15 @@ class SlackMessages:
         metadata = raw.get("metadata") or {}
         key = (metadata.get("event_payload") or {}).get("key")
         marked = metadata.get("event_type") == EVENT_TYPE and isinstance(key, str) and wanted(key)
-        return marked and raw.get("bot_id") == self._own_bot_id()
+        return marked and raw.get("bot_id") == self._own_ids()[0]
 
-    def _own_bot_id(self) -> str:
+    def _own_ids(self) -> tuple[str, str]:
+        """Return the bot's id and its user's id."""
         token = self._token()
-        if token not in self._own_bot_ids:
-            self._own_bot_ids = {token: str(self._call("auth.test").get("bot_id", ""))}
-        return self._own_bot_ids[token]
+        if token not in self._own:
+            answer = self._call("auth.test")
+            self._own = {token: (str(answer.get("bot_id", "")), str(answer.get("user_id", "")))}
+        return self._own[token]
 
     def _call(self, method: str, **arguments: Any) -> dict[str, Any]:
         given = {name: value for name, value in arguments.items() if value is not None}

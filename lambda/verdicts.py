@@ -58,8 +58,8 @@ class Verdict:
             lines.append(f"What weighed most: {quoted}.")
         if self.share < 1:
             lines.append(
-                f"It is too long to read whole: I read {_percent(self.share)}, the beginning, the end and parts between. "
-                "The most toxic part counts."
+                f"It is too long to read whole: I read {_percent(self.share)}, the beginning, the end and parts "
+                "between. The most toxic part counts."
             )
         elif self.windows > 1:
             lines.append(f"It is long: I read it in {self.windows} overlapping parts, and the most toxic one counts.")

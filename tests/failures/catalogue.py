@@ -63,6 +63,10 @@ FAILURES = {
     57: "Texts, names, tokens: in no log, queue, row or error",
     58: "An event hours late: judged while younger than the setting",
     59: "Loops: none",
+    70: "Two edits in a second, a change in place: one verdict for each content",
+    71: "An edit to the same text, a reactor of another team: no second verdict",
     72: "A message of any length: read in part, within a time, and said so",
     73: "Text that is slow to normalise: the time grows with the length, not faster",
+    74: "A first delivery: one read of Slack, no search for an earlier verdict",
+    76: "A burst above Slack's rate limit: one verdict each, no dead letter",
 }

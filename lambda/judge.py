@@ -41,7 +41,7 @@ class Judge:
         """
         try:
             try:
-                return self._judged(job)
+                return self._judged(job, self._settled(job) if retried else "")
             except MessageGoneError:
                 return self._gone(job, retried)
         except ChannelRestrictedError as error:
@@ -49,7 +49,31 @@ class Judge:
         except NotPermittedError as error:
             return self._hint(job, error)
 
-    def _judged(self, job: Job) -> str:
+    def _settled(self, job: Job) -> str:
+        """Go on with a search for a verdict that an earlier try could not end; return the key that was looked for.
+
+        It is a step of its own, since Slack may allow one call a minute, too few to read a reply and to search its
+        thread in one try.
+        """
+        about = message_id(job.owner, job.channel, job.ts)
+        search = self._ledger.noted(about)
+        key = str(search.get("key", ""))
+        if "since" in search:
+            posted = self._find(about, search)
+            self._ledger.settle("verdict", key, {"outcome": "found", "post": posted} if posted else None)
+            self._ledger.note(about, {"key": key})
+        return key
+
+    def _find(self, about: str, search: dict[str, Any]) -> str | None:
+        """Look for a verdict; note where the search was when Slack delayed it."""
+        try:
+            return self._slack.find_verdict(**search)
+        except SlackUnavailableError as error:
+            self._ledger.note(about, search | {"cursor": error.reached})
+            raise
+
+    def _judged(self, job: Job, searched: str) -> str:
+        """Judge the message as it reads now; no verdict with the key `searched` exists outside of the ledger."""
         message = self._slack.fetch(job.channel, job.ts)
         if self._slack.is_own(message):
             return "own_message"
@@ -60,7 +84,7 @@ class Judge:
         key = key_of(job, message.raw)
         # An answer that only the reactor sees is given once to each reactor.
         once = f"{key}/{job.reactor}" if self._settings.reply_to == "reactor" else key
-        return str(self._ledger.once("verdict", once, lambda: self._say(job, message, key))["outcome"])
+        return str(self._ledger.once("verdict", once, lambda: self._say(job, message, key, searched))["outcome"])
 
     def _gone(self, job: Job, retried: bool) -> str:
         """End the job; delete a verdict that was posted after its thread was deleted, if that failed at the time."""
@@ -68,15 +92,15 @@ class Judge:
             self._slack.take_back(job.channel, message_id(job.owner, job.channel, job.ts))
         return "message_gone"
 
-    def _say(self, job: Job, message: Message, key: str) -> dict[str, Any]:
+    def _say(self, job: Job, message: Message, key: str, searched: str) -> dict[str, Any]:
         """Post the verdict, unless an earlier try already did without learning of its success."""
         to = self._settings.reply_to
         channel, thread_ts = (job.channel, message.thread_ts) if to in ("thread", "reactor") else (to, None)
         # A verdict is never older than its message, nor older than what the ledger keeps.
         since = max(message.ts, f"{job.event_time - KEPT_SECONDS}.000000", key=float)
-        # The second: the ledger of another region may have known of a verdict.
-        may_exist = to != "reactor" and (self._ledger.in_doubt or (to == "thread" and self._slack.has_replied(message)))
-        if may_exist and (posted := self._slack.find_verdict(channel, thread_ts, key, since)):
+        search = {"channel": channel, "thread_ts": thread_ts, "key": key, "since": since}
+        about = message_id(job.owner, job.channel, job.ts)
+        if self._may_exist(message, key, searched) and (posted := self._find(about, search)):
             return {"outcome": "found", "post": posted}
         verdict = self._classifier.verdict(from_message(message.raw), self._thresholds)
         mark = {"key": key, **verdict.figures()}
@@ -91,6 +115,15 @@ class Judge:
             elsewhere = f"{self._slack.permalink(message)}\n{verdict.without_words().reply()}"
             posted = self._slack.post(channel, elsewhere, mark)
         return {"post": posted, **verdict.figures()}
+
+    def _may_exist(self, message: Message, key: str, searched: str) -> bool:
+        """Whether a verdict that the ledger does not know of may have been posted."""
+        if self._settings.reply_to == "reactor":
+            return False
+        if self._ledger.in_doubt:
+            return True
+        # The ledger of another region may know of it.
+        return self._settings.reply_to == "thread" and key != searched and self._slack.has_replied(message)
 
     def _hint(self, job: Job, error: NotPermittedError) -> str:
         """Tell the person who reacted, once, why there is no verdict."""

@@ -3,13 +3,17 @@
 Powertools' idempotency does the work. A conditional write claims the row for as long as this invocation may run. The
 result completes the row, an exception deletes it, and an expired row does not count. A post that timed out keeps its
 claim, because it may still appear; until the claim ends nobody looks for it. Whoever claims the row next is in doubt
-whether a post exists, and leaves it in doubt if it fails as well. Rows hold keys and outcomes, never text.
+whether a post exists, and leaves it in doubt if it fails as well, until somebody settles it. A note keeps what a job
+has learnt about a message for its next try. Rows hold keys, timestamps and outcomes, never text.
 """
 
 from __future__ import annotations
 
 import hmac
+import json
 import threading
+import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.idempotency import (
@@ -23,11 +27,12 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyPersistenceLayerError,
 )
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from .errors import ClaimedError, LedgerError, SlackUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -82,6 +87,35 @@ class Ledger:
         except IdempotencyPersistenceLayerError as error:
             raise LedgerError(type(error.__cause__).__name__) from error
 
+    def settle(self, kind: str, key: str, found: Outcome | None) -> None:
+        """End the doubt about a row: its work was found done, or not; raises as `once` does."""
+
+        def work() -> Outcome:
+            if found is None:
+                raise _NotDoneError
+            return found
+
+        with suppress(_NotDoneError):
+            self.once(kind, key, work)
+
+    def note(self, about: str, facts: Mapping[str, Any]) -> None:
+        """Keep facts for the next try, in place of those noted before."""
+        fields = {"data": json.dumps(facts), "status": "NOTE"}
+        expiration = {"expiration": {"N": str(int(time.time()) + KEPT_SECONDS)}}
+        item = _note_id(about) | expiration | {name: {"S": value} for name, value in fields.items()}
+        with _table_errors():
+            self.client.put_item(TableName=self._table.table_name, Item=item)
+
+    def noted(self, about: str) -> dict[str, Any]:
+        """Return the facts that were noted last, if any."""
+        with _table_errors():
+            answer = self.client.get_item(TableName=self._table.table_name, Key=_note_id(about), ConsistentRead=True)
+        return dict(json.loads(answer["Item"]["data"]["S"])) if "Item" in answer else {}
+
+
+class _NotDoneError(Exception):
+    """Raised by work that frees its row."""
+
 
 class _Claims(DynamoDBPersistenceLayer):
     def __init__(self, **arguments: Any) -> None:
@@ -98,7 +132,7 @@ class _Claims(DynamoDBPersistenceLayer):
     def delete_record(self, data: dict[str, Any], exception: Exception) -> None:
         if isinstance(exception, SlackUnavailableError) and exception.may_yet_happen:
             return
-        if not self.in_doubt:
+        if not self.in_doubt or isinstance(exception, _NotDoneError):
             super().delete_record(data, exception)
             return
         self.client.update_item(
@@ -110,6 +144,18 @@ class _Claims(DynamoDBPersistenceLayer):
 
     def _note_replaced(self, parsed: dict[str, Any], **_: object) -> None:
         self._replaced.status = parsed.get("Attributes", {}).get("status", {}).get("S")
+
+
+@contextmanager
+def _table_errors() -> Iterator[None]:
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise LedgerError(type(error).__name__) from error
+
+
+def _note_id(about: str) -> dict[str, Any]:
+    return {"id": {"S": f"note#{about}"}}
 
 
 def message_id(team: str, channel: str, ts: str) -> str:

@@ -98,14 +98,20 @@ class SlackMessages:
         reactions = (answer.get("message") or {}).get("reactions") or ()
         return any(canonical(reaction.get("name", "")) in wanted for reaction in reactions)
 
-    def find_verdict(self, channel: str, thread_ts: str | None, key: str, since: str) -> str | None:
-        """Return the ts of the bot's own post with this key in the thread, or in the channel since `since`."""
+    def find_verdict(self, channel: str, thread_ts: str | None, key: str, since: str, cursor: str = "") -> str | None:
+        """Return the ts of the bot's own post with this key in the thread, or in the channel since `since`.
+
+        The search begins at `cursor`. A SlackUnavailableError says in `reached` where a later one can go on.
+        """
         arguments: dict[str, Any] = {"channel": channel, "limit": PAGE, "include_all_metadata": True, "oldest": since}
-        if thread_ts:
-            arguments["ts"] = thread_ts
+        arguments |= {"ts": thread_ts or None, "cursor": cursor or None}
         method = "conversations.replies" if thread_ts else "conversations.history"
         while True:
-            page = self._call(method, **arguments)
+            try:
+                page = self._call(method, **arguments)
+            except SlackUnavailableError as error:
+                error.reached = arguments["cursor"] or ""
+                raise
             for raw in page.get("messages") or ():
                 if self._is_marked(raw, key.__eq__):
                     return str(raw["ts"])

@@ -68,5 +68,6 @@ FAILURES = {
     72: "A message of any length: read in part, within a time, and said so",
     73: "Text that is slow to normalise: the time grows with the length, not faster",
     74: "A first delivery: one read of Slack, no search for an earlier verdict",
+    75: "A job that Slack delays half-way: goes on from there",
     76: "A burst above Slack's rate limit: one verdict each, no dead letter",
 }

@@ -311,9 +311,9 @@ def test_a_lost_post_is_looked_for_however_often_the_search_fails(in_thread: boo
     with pytest.raises(SlackUnavailableError):
         room.judge(message)
     room.end_claims()
+    if in_thread:
+        room.slack.faults.add("conversations.replies", Fault())  # the one that fetches the message
     for fault in (RateLimited("60"), ErrorBody("internal_error"), Reset()):
-        if in_thread:
-            room.slack.faults.add("conversations.replies", Fault())  # the one that fetches the message
         room.slack.faults.add("conversations.replies", fault)
         with pytest.raises(SlackUnavailableError):
             room.judge(message)

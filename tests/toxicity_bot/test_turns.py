@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local.aws import MAX_RECEIVE_COUNT
-from local.faults import LIMITS, RateLimits
-from tests.toxicity_bot.bot import GENERAL, GRACE
+from local.faults import LIMITS, Call, Fault, RateLimits, Reset
+from tests.toxicity_bot.bot import GENERAL, GRACE, PRIVATE
 from toxicity_bot.turns import GAP, LONGEST_WAIT, Turns
 
 if TYPE_CHECKING:
@@ -44,6 +44,13 @@ def turns(aws: EmbeddedAws, clock: Clock) -> Turns:
     return Turns(aws.table, aws.client("dynamodb"), clock)
 
 
+def limit(bot: Bot, limits: str, clock: Clock) -> None:
+    """Let Slack enforce limits, by the same clock as the worker's."""
+    bot.patch.setattr(bot.slack, "faults", RateLimits(LIMITS[limits], clock))
+    bot.patch.setattr(bot.slack.api, "largest_page", LIMITS[limits].page)
+    bot.patch.setattr(bot.worker, "turns", Turns(bot.aws.table, bot.aws.client("dynamodb"), clock))
+
+
 def drain(bot: Bot, clock: Clock) -> int:
     """Work until no job is left, each job when its sleep is over; return the most tries of one job."""
     most = 0
@@ -54,6 +61,7 @@ def drain(bot: Bot, clock: Clock) -> int:
         if not waiting:
             clock.now, _, message = heapq.heappop(due)
             bot.asleep = [message]
+            bot.end_claims()
             bot.wake()
             waiting = bot.queued()
             assert clock.now < started + 24 * 3600, "the burst did not end"
@@ -76,9 +84,7 @@ def drain(bot: Bot, clock: Clock) -> int:
 def test_a_burst_above_slacks_limit_gets_all_its_verdicts_once(
     limits: str, minutes: float, in_thread: bool, bot: Bot, clock: Clock
 ) -> None:
-    bot.patch.setattr(bot.slack, "faults", RateLimits(LIMITS[limits], clock))
-    bot.patch.setattr(bot.slack.api, "largest_page", LIMITS[limits].page)
-    bot.patch.setattr(bot.worker, "turns", Turns(bot.aws.table, bot.aws.client("dynamodb"), clock))
+    limit(bot, limits, clock)
     parent = bot.say("A thread for questions.")["ts"] if in_thread else None
     messages = [bot.say("Good morning.", thread_ts=parent) for _ in range(60)]
     for message in messages:
@@ -90,6 +96,45 @@ def test_a_burst_above_slacks_limit_gets_all_its_verdicts_once(
     assert tries <= MAX_RECEIVE_COUNT // 2
     assert clock.now - started < 60 * minutes
     print(f"{limits}: 60 verdicts in {(clock.now - started) / 60:.1f} minutes, at most {tries} tries of a job")
+
+
+@pytest.mark.failure(33, 75)
+@pytest.mark.parametrize("in_thread", [False, True])
+@pytest.mark.parametrize("posted", [False, True])
+@pytest.mark.parametrize("channel", [GENERAL, PRIVATE])
+def test_a_lost_post_is_settled_though_slack_allows_one_call_a_minute(
+    channel: str, posted: bool, in_thread: bool, bot: Bot, clock: Clock
+) -> None:
+    """The search takes several pages, each of which takes a try, and so does reading the message again."""
+    limit(bot, "one_a_minute", clock)
+    bot.set(reply_to="thread" if channel == GENERAL else channel)
+    parent = bot.say("A thread for questions.")["ts"] if in_thread else None
+    message = bot.say(thread_ts=parent)
+    place = {"channel": channel, "thread_ts": parent or message["ts"]} if channel == GENERAL else {"channel": channel}
+    for number in range(40):
+        bot.say(f"Answer {number}.", **place)
+    bot.slack.faults.add("chat.postMessage", Reset(before_work=not posted))
+    bot.react(message)
+    tries = drain(bot, clock)
+    assert bot.dead() == []
+    assert bot.outcomes(message) == ["toxic"]
+    assert bot.ends() == ["found" if posted else "toxic"]
+    assert tries < MAX_RECEIVE_COUNT
+
+
+@pytest.mark.failure(75)
+def test_a_message_that_was_edited_while_its_lost_verdict_was_searched_is_judged_as_it_reads_now(
+    bot: Bot, clock: Clock
+) -> None:
+    limit(bot, "one_a_minute", clock)
+    message = bot.say(thread_ts=bot.say("A thread for questions.")["ts"])
+    bot.slack.faults.add("chat.postMessage", Reset(before_work=False))
+    edit = Call(lambda: bot.slack.workspace.edit(GENERAL, message["ts"], "Good morning."))
+    for fault in (Fault(), edit):  # reading the message, then the search
+        bot.slack.faults.add("conversations.replies", fault)
+    bot.react(message)
+    drain(bot, clock)
+    assert bot.outcomes(message) == ["toxic", "fine"]
 
 
 def test_jobs_that_are_limited_at_once_come_back_one_after_the_other(turns: Turns) -> None:

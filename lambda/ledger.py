@@ -137,7 +137,7 @@ class _Claims(DynamoDBPersistenceLayer):
             return
         self.client.update_item(
             TableName=self.table_name,
-            Key=self._get_key(self._get_hashed_idempotency_key(data)),
+            Key=self._get_key(str(self._get_hashed_idempotency_key(data))),
             UpdateExpression="SET in_progress_expiration = :past",
             ExpressionAttributeValues={":past": {"N": "0"}},
         )

@@ -104,21 +104,21 @@ class SlackMessages:
         The search begins at `cursor`. A SlackUnavailableError says in `reached` where a later one can go on.
         """
         arguments: dict[str, Any] = {"channel": channel, "limit": PAGE, "include_all_metadata": True, "oldest": since}
-        arguments |= {"ts": thread_ts or None, "cursor": cursor or None}
+        if thread_ts:
+            arguments["ts"] = thread_ts
         method = "conversations.replies" if thread_ts else "conversations.history"
         while True:
             try:
-                page = self._call(method, **arguments)
+                page = self._call(method, **arguments, cursor=cursor or None)
             except SlackUnavailableError as error:
-                error.reached = arguments["cursor"] or ""
+                error.reached = cursor
                 raise
             for raw in page.get("messages") or ():
                 if self._is_marked(raw, key.__eq__):
                     return str(raw["ts"])
-            cursor = (page.get("response_metadata") or {}).get("next_cursor")
+            cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
             if not cursor:
                 return None
-            arguments["cursor"] = cursor
 
     def post(self, channel: str, text: str, mark: Mapping[str, Any], thread_ts: str | None = None) -> str:
         """Post a verdict with `mark` as its metadata; return its ts.

@@ -45,9 +45,8 @@ def answer(users: Users, written: Written, outcome: str | None = None, state: st
     """Post a verdict as the bot, by default the right one on the last content."""
     state = state or [*written.states][-1]
     key = f"T0LOCAL/{written.channel}/{written.ts}/{state}"
-    mark = {"event_type": "toxicity_verdict", "event_payload": {"key": key, "outcome": outcome or "toxic"}}
-    if not outcome and state in written.states:
-        mark["event_payload"]["outcome"] = written.states[state]
+    payload = {"key": key, "outcome": outcome or written.states.get(state, "toxic")}
+    mark = {"event_type": "toxicity_verdict", "event_payload": payload}
     place = {"thread_ts": written.thread_ts, "metadata": mark} | elsewhere
     users.workspace.post(written.channel, users.workspace.identity.bot_user_id, "a verdict", **place)
 

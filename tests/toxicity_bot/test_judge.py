@@ -263,6 +263,18 @@ def test_a_message_that_its_app_changes_in_place_gets_a_new_verdict(changed: dic
     assert room.outcomes(message) == ["fine", "toxic"]
 
 
+@pytest.mark.failure(72)
+@pytest.mark.parametrize(("text", "outcome"), [("{} {}", "fine"), ("{} {} You stupid idiot.", "toxic")])
+def test_a_message_of_a_million_characters_is_judged_and_the_share_that_was_read_is_told(
+    text: str, outcome: str, room: Judging
+) -> None:
+    message = room.say(text.format(PRAISE, "We shipped it on Friday, as planned. " * 27_000))
+    assert room.judge(message) == outcome
+    (post,) = room.verdicts()
+    assert re.search(r"too long to read whole: I read (under 1|\d) %, the beginning, the end", post["text"])
+    assert 0 < post["metadata"]["event_payload"]["read"] < 0.07
+
+
 @pytest.mark.failure(71)
 @pytest.mark.parametrize("text", [INSULT, f" {INSULT.replace(' ', '  ')} ", f"*{INSULT}*"])
 def test_an_edit_that_changes_no_word_gets_no_second_verdict(text: str, room: Judging) -> None:

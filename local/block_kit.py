@@ -10,6 +10,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from slack_sdk.errors import SlackObjectFormationError
+from slack_sdk.models.blocks import Block
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -21,10 +24,9 @@ MOST_FIELD_CHARACTERS = 2000
 MOST_CONTEXT_ELEMENTS = 10
 # All texts of a message together: undocumented, confirmed in slackapi/bolt-js#2509 on GitHub.
 MOST_CHARACTERS = 12_000
-_TYPES = frozenset(
-    {"actions", "context", "context_actions", "divider", "file", "header", "image", "input", "markdown", "rich_text"}
-    | {"section", "table", "video"}
-)
+_MODELS = {str(vars(model)["type"]): model for model in Block.__subclasses__()}
+# Slack has these too (https://docs.slack.dev/reference/block-kit/blocks), and slack_sdk 3.47 has no models of them.
+_WITHOUT_MODEL = frozenset({"data_table", "data_visualization"})
 # https://docs.slack.dev/messaging/formatting-message-text: mentions, channels, commands, links.
 _CONTROL = re.compile(r"<(?P<body>[@#!][A-Za-z0-9^|_.\- ]+[^<>]*|(?:https?://|mailto:|tel:)[^<>]+)>")
 _BARE_AMPERSAND = re.compile(r"&(?!(?:amp|lt|gt);)")
@@ -78,7 +80,7 @@ def rich_text(text: str) -> dict[str, Any]:
 
 
 def _block(block: Any, pointer: str) -> list[str]:
-    if not isinstance(block, dict) or block.get("type") not in _TYPES:
+    if not isinstance(block, dict) or block.get("type") not in {*_MODELS, *_WITHOUT_MODEL}:
         return [f"unsupported type [json-pointer:{pointer}]"]
     if block["type"] == "section":
         return _section(block, pointer)
@@ -88,6 +90,17 @@ def _block(block: Any, pointer: str) -> list[str]:
         return _items(block.get("elements"), f"{pointer}/elements", MOST_CONTEXT_ELEMENTS)
     if block["type"] == "rich_text" and not isinstance(block.get("elements"), list):
         return [f"missing required field: elements [json-pointer:{pointer}]"]
+    return [] if block["type"] in _WITHOUT_MODEL else _model(block, pointer)
+
+
+def _model(block: dict[str, Any], pointer: str) -> list[str]:
+    """Return what slack_sdk's own model of the block finds wrong."""
+    try:
+        _MODELS[block["type"]](**block).validate_json()
+    except SlackObjectFormationError as error:
+        return [f"{error} [json-pointer:{pointer}]"]
+    except (TypeError, ValueError, AttributeError) as error:  # a field is missing, or has another type
+        return [f"failed to match all allowed schemas ({error}) [json-pointer:{pointer}]"]
     return []
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from . import verdicts
 from .errors import ChannelRestrictedError, MessageGoneError, NotPermittedError, SlackUnavailableError
 from .ledger import KEPT_SECONDS, message_key
-from .message_text import from_message
+from .message_words import read
 
 if TYPE_CHECKING:
     from .classifier import Classifier
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .ledger import Ledger
     from .settings import Settings, Thresholds
     from .slack_messages import Message, SlackMessages
+    from .verdicts import Verdict
 
 
 class Judge:
@@ -71,19 +72,25 @@ class Judge:
         since = max(message.edited_ts or message.ts, f"{job.event_time - KEPT_SECONDS}.000000", key=float)
         if to != "reactor" and (posted := self._slack.find_verdict(channel, thread_ts, key, since)):
             return {"outcome": "found", "post": posted}
-        verdict = self._classifier.verdict(from_message(message.raw), self._thresholds)
+        verdict = self._verdict(message)
         mark = {"key": key, **verdict.figures()}
         if to == "reactor":
             in_thread = message.thread_ts if message.thread_ts != message.ts else None
-            self._slack.whisper(job.channel, job.reactor, verdict.reply(), in_thread)
+            self._slack.whisper(job.channel, job.reactor, verdict.reply("the author's"), in_thread)
             posted = ""
         elif thread_ts:
             posted = self._slack.post(channel, verdict.reply(), mark, thread_ts)
         else:
             # Readers of another channel may not be allowed to see the message, so no word is quoted.
-            elsewhere = f"{self._slack.permalink(message)}\n{verdict.without_words().reply()}"
-            posted = self._slack.post(channel, elsewhere, mark)
+            reply = verdict.without_words().reply("the author's")
+            posted = self._slack.post(channel, f"{self._slack.permalink(message)}\n{reply}", mark)
         return {"post": posted, **verdict.figures()}
+
+    def _verdict(self, message: Message) -> Verdict:
+        """Judge the author's own words, and those that the message quotes or forwards, apart."""
+        words = read(message.raw)
+        own, quoted = (self._classifier.verdict(text, self._thresholds) for text in (words.own, words.quoted))
+        return verdicts.apart(own, quoted, code=bool(words.code), whole=words.whole)
 
     def _hint(self, job: Job, error: NotPermittedError) -> str:
         """Tell the person who reacted, once, why there is no verdict."""

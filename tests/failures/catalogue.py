@@ -63,4 +63,11 @@ FAILURES = {
     57: "Texts, names, tokens: in no log, queue, row or error",
     58: "An event hours late: judged while younger than the setting",
     59: "Loops: none",
+    60: "Words in a field, element or block of any type, known or not: read",
+    61: "A forward or a shared message, also within others: read to its end; the preview of a page is not",
+    62: "Dates, Markdown, control sequences: what people see is read",
+    63: "Quoted, forwarded and shared words: judged apart, and the reply says so",
+    64: "Names, footers and other texts of the interface: not judged",
+    65: "Nested too deep or too large: judged on what was read, and said so",
+    66: "Code blocks: not judged, and said so",
 }

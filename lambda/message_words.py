@@ -53,6 +53,11 @@ _PAGE = ("from_url", "original_url", "app_unfurl_url", "is_app_unfurl")
 _PERMALINK = re.compile(r"https://[\w.-]+/archives/[A-Z0-9]+/p\d+")
 
 _MESSAGE = ("text", "blocks", "attachments")
+# Messages that Slack itself writes about channels and people; docs.slack.dev/reference/events/message lists them.
+_FROM_SLACK = re.compile(
+    r"(?:channel|group)_(?:join|leave|name|archive|unarchive|convert_to_private|convert_to_public|posting_permissions)"
+    r"|(?:un)?pinned_item|bot_(?:add|remove|enable|disable)|reminder_add|sh_room_created|huddle_thread"
+)
 
 _FENCE = re.compile(r"```(.*?)```", re.DOTALL)
 _MARKDOWN_FENCE = re.compile(r"^ {0,3}(?:```|~~~)(.*?)(?:^ {0,3}(?:```|~~~)[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
@@ -91,7 +96,9 @@ class Words:
 
 
 def read(message: Mapping[str, Any]) -> Words:
-    """Read a message of Slack's, each passage once."""
+    """Read a message, each passage once; one that Slack itself wrote, such as of a renamed channel, has no words."""
+    if _FROM_SLACK.fullmatch(str(message.get("subtype"))):
+        return Words("", "", "", whole=True)
     reader = _Reader()
     parts = list(reader.message(message, Whose.OWN, 0))
     own, quoted, code = (_each_once([_text(part, whose) for part in parts]) for whose in Whose)

@@ -85,7 +85,7 @@ class Words:
     quoted: str = field(repr=False)
     """Of quotes, forwards and shared messages."""
     code: str = field(repr=False)
-    """Of code blocks, which are not judged: docs/development.md says what that is worth."""
+    """Of code blocks, which are not judged: docs/words.md says why."""
     whole: bool
     """Whether all was read: not so if the message is nested too deep or too large."""
 
@@ -118,7 +118,8 @@ class _Reader:
         text = list(self._walk(raw.get("text"), whose, level, plain))
         blocks = list(self._walk(raw.get("blocks"), whose, level))
         # Slack repeats the words of blocks in the text, but an app may notify of one thing and show another.
-        if _words(_text(text)) not in _words(_text(blocks)):
+        said, shown = _text(text), _text(blocks)
+        if _words(said) not in _words(shown) if _WORD.search(said) else said not in shown:
             yield text
         yield blocks
         for attachment in _objects(raw.get("attachments")):
@@ -169,8 +170,8 @@ class _Reader:
         self, node: Mapping[str, Any], whose: Whose, level: int, around: str, in_line: bool
     ) -> Iterator[Passage]:
         kind = str(node.get("type", ""))
-        if (sign := _sign(kind, node)) is not None:
-            yield whose, sign if in_line else f"{sign}\n"
+        if in_line and (sign := _sign(kind, node)) is not None:
+            yield from self._walk(sign, whose, level, in_line=True)
             return
         if kind == "rich_text_preformatted":
             whose = Whose.CODE
@@ -197,7 +198,7 @@ class _Reader:
 
 
 def _sign(kind: str, node: Mapping[str, Any]) -> str | None:
-    """Return what people see of an element that has no words of its own; None for others."""
+    """Return what people see of an element of rich text that is more than a text; None for a text or an unknown one."""
     if kind in _MENTIONS:
         return MENTION
     if kind == "channel":
@@ -261,10 +262,11 @@ def _each_once(parts: Sequence[str]) -> str:
     words = [_words(part) for part in parts]
     kept: list[int] = []
     for number in sorted(range(len(parts)), key=lambda number: -len(words[number])):
-        if words[number].strip() and not any(words[number] in words[longer] for longer in kept):
+        # A part without words may have emoji.
+        said = words if words[number].strip() else parts
+        if parts[number] and not any(said[number] in said[other] for other in kept):
             kept.append(number)
-    # Without any word a part of signs, such as a link or an emoji, is all there is.
-    return "\n".join(parts[number] for number in sorted(kept)) or max(parts, key=len)
+    return "\n".join(parts[number] for number in sorted(kept))
 
 
 def _words(text: str) -> str:

@@ -73,7 +73,7 @@ class Verdict:
         if self.quoted:
             lines.append(self._about_the_quoted(self.quoted, author))
         elif self.subject == "quoted":
-            lines.append("There are no own words of its author with it.")
+            lines.append("The author added no words of their own.")
         lines += self.notes
         if {self.outcome, self.quoted.outcome if self.quoted else "fine"} & {"toxic", "maybe_toxic"}:
             lines.append("_A model's estimate of the words, not a judgement of the person._")

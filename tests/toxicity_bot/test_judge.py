@@ -176,7 +176,7 @@ def shared(text: str) -> dict[str, Any]:
         ({"text": f"&gt; {INSULT}\nThat was not nice, please stop."}, "fine",
          "The quoted message is likely toxic; your own words are not."),
         ({"text": INSULT, "attachments": [shared(PRAISE)]}, "toxic", "The quoted message is probably fine."),
-        ({"text": "", "attachments": [shared(INSULT)]}, "toxic", "There are no own words of its author with it."),
+        ({"text": "", "attachments": [shared(INSULT)]}, "toxic", "The author added no words of their own."),
     ],
 )  # fmt: skip
 def test_the_authors_own_words_decide_and_quoted_ones_are_judged_apart(

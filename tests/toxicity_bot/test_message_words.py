@@ -158,6 +158,7 @@ def test_every_word_of_a_message_is_read_and_nothing_else(
          "an element of tomorrow"),
         ({"type": "rich_text", "elements": [{"type": "rich_text_list", "style": "ordered", "elements": [
             {"type": "rich_text_section", "elements": [text(words)]} for words in ("one", "two")]}]}, "one\ntwo"),
+        ({"type": "link", "title": "a block of", "text": "this type"}, "a block of\nthis type"),
         ("a string", "a string"),
         (["in", [["a list"]]], "in\na list"),
         ({"type": "poll", "style": "idiot", "owner_name": "idiot", "question": "why?", "answers": ["a", "b"]},
@@ -188,6 +189,8 @@ def test_a_block_is_read_as_people_see_it(block: Any, own: str) -> None:
         ("look:", {"attachments": [{"fallback": "for old clients"}]}, "look:\nfor old clients"),
         ("look:", {"attachments": ["odd", {"fields": [1, {"title": "even"}], "message_blocks": None}]}, "look:\neven"),
         (":tada:", {}, ":tada:"),
+        ("You are late.", {"attachments": [{"text": "\U0001f595"}]}, "You are late.\n\U0001f595"),
+        ("\U0001f595", {"blocks": rich_text(text("\U0001f595"))}, "\U0001f595"),
     ],
 )  # fmt: skip
 def test_words_in_several_parts_of_a_message_are_read_once(words: str, more: Json, own: str) -> None:
@@ -308,10 +311,11 @@ def test_what_is_nested_too_deep_is_left_out_and_the_rest_is_read(part: str, key
     "message",
     [
         {"blocks": [section("x" * 60_000)] * 50},
+        {"blocks": rich_text({"type": "link", "url": URL, "text": "x" * 60_000}) * 50},
         {"blocks": [{"type": "table", "rows": [[{"type": "raw_text", "text": "x"}] * 1000] * 100}]},
         {"attachments": [{"text": f"one {number}"} for number in range(100_000)]},
     ],
-    ids=["characters", "cells", "attachments"],
+    ids=["characters", "links", "cells", "attachments"],
 )
 def test_a_message_that_is_too_large_is_read_in_part(message: Json) -> None:
     words = read({"text": INSULT} | message)

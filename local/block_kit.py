@@ -1,8 +1,8 @@
 """Slack's blocks: the checks of a message's blocks, and the `rich_text` block that Slack stores with a text.
 
-Sizes are those of https://docs.slack.dev/reference/block-kit/blocks; interactive elements are not checked. slack_sdk's
-own checks let pass what Slack refuses: empty texts, long fields, other types of text. In `rich_text` blocks are text,
-links, mentions and emoji; bold, lists and quotes stay plain text.
+Types are those of slack_sdk's models, whose checks let pass what Slack refuses: empty texts, long fields, other types
+of text. Sizes are those of https://docs.slack.dev/reference/block-kit/blocks. In `rich_text` blocks are text, links,
+mentions, dates and emoji; bold, lists and quotes stay plain text.
 """
 
 from __future__ import annotations
@@ -160,7 +160,9 @@ def _control_element(body: str) -> dict[str, Any]:
     if target.startswith("!subteam^"):
         return {"type": "usergroup", "usergroup_id": target.removeprefix("!subteam^")}
     if target.startswith("!date^"):
-        return {"type": "text", "text": unescaped(label)}
+        _, timestamp, form, *_ = [*target.split("^"), "", ""]
+        shown = {"format": unescaped(form), "fallback": unescaped(label)}
+        return {"type": "date", "timestamp": int(timestamp) if timestamp.isdecimal() else 0, **shown}
     if target.startswith("!"):
         return {"type": "broadcast", "range": target[1:]}
     link = {"type": "link", "url": unescaped(target)}

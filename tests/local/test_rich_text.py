@@ -40,5 +40,5 @@ def test_blocks_hold_the_same_words_unescaped() -> None:
         {"type": "broadcast", "range": "here"},
         {"type": "channel", "channel_id": "C1"},
         {"type": "usergroup", "usergroup_id": "S1"},
-        {"type": "text", "text": "noon"},
+        {"type": "date", "timestamp": 1, "format": "x", "fallback": "noon"},
     ]

@@ -95,6 +95,8 @@ def fail(_: object) -> None:
         ({"text": PRAISE}, "fine", "*Probably fine*"),
         pytest.param({"text": "Weekly report", "by": DEPLOYBOT, "blocks": [INSULTING]}, "toxic", "*Likely toxic*",
                      marks=pytest.mark.failure(36)),
+        pytest.param({"text": f"<!date^1731000000^{INSULT} {{date_num}}|hello>"}, "toxic", "*Likely toxic*",
+                     marks=pytest.mark.failure(62)),
         ({"text": ":tada: <https://example.com>"}, "cannot_judge", "no words in it"),
         ({"text": "Ich komme heute leider etwas sp\u00e4ter ins B\u00fcro."}, "cannot_judge", "in German"),
     ],

@@ -66,11 +66,10 @@ def test_a_message_is_fetched_by_its_ts(slack: SlackServer, messages: SlackMessa
     assert found.raw["text"] == "You are late."
 
 
-def answer(message: str) -> Replaced:
+def answer(message: str) -> Fault:
     """Slack's answer with a message that is given as JSON."""
-    return Replaced(
-        Reply(200, f'{{"ok": true, "messages": [{message}]}}'.encode(), {"Content-Type": "application/json"})
-    )
+    body = f'{{"ok": true, "messages": [{message}]}}'.encode()
+    return Fault(Reply(200, body, {"Content-Type": "application/json"}))
 
 
 @pytest.mark.failure(65)

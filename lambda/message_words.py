@@ -23,16 +23,13 @@ MOST_NODES = 50_000
 MOST_CHARACTERS = 1_000_000  # Slack cuts a text at 40,000
 MOST_PARTS = 100  # that are compared with each other
 
-# A string under these keys is none of the words that people write and read. See also _HAS_WORDS.
-_NO_WORDS = {
-    "type", "subtype", "id", "ids", "ts", "key", "url", "uri", "link", "value", "name", "username", "style", "color",
-    "theme", "size", "width", "height", "align", "layout", "level", "status", "mode", "visibility", "icon", "format",
-    "language", "locale", "range", "source", "timezone", "timestamp", "unicode", "footer", "fallback", "mimetype",
-    "filetype", "filetypes", "mrkdwn_in", "team", "user", "channel", "include", "trigger_actions_on",
-}  # fmt: skip
-_NO_WORDS_ENDING = re.compile(
-    r"(?!initial_value$).*_"
-    r"(?:ids?|ts|key|urls?|uri|link|value|name|subname|style|color|icon|type|source|date|time|timestamp|token|hash|team)"
+# Strings under these keys are none of the words that people write and read: values, names, texts of the interface.
+_NEVER = re.compile(r"(?!initial_value$)(?:.*_)?(?:value|name|subname|user|team|channel)|username|footer|fallback")
+# Under these they are none if they are one word: ids, addresses, styles.
+_NOT_ONE_WORD = re.compile(
+    r"(?:.*_)?(?:type|ids?|ts|key|urls?|uri|link|style|colou?r|icon|source|date|time|timestamp|token|hash)"
+    r"|subtype|theme|size|width|height|align|layout|level|status|mode|visibility|format|language|locale|range|timezone"
+    r"|unicode|mimetype|filetypes?|mrkdwn_in|include|variant|trigger_actions_on"
 )
 # What these hold is not for people.
 _HIDDEN = {
@@ -218,7 +215,9 @@ def _holds_words(key: str, value: Any, around: str = "") -> bool:
         return False
     if not isinstance(value, str) or key == "text" or (around, key) in _HAS_WORDS:
         return True
-    return not (key in _NO_WORDS or _NO_WORDS_ENDING.fullmatch(key) or _NO_WORDS_FORM.fullmatch(value))
+    if _NEVER.fullmatch(key) or _NO_WORDS_FORM.fullmatch(value):
+        return False
+    return len(value.split()) > 1 or not _NOT_ONE_WORD.fullmatch(key)
 
 
 def _markup(kind: str, key: str) -> Callable[[str], str]:

@@ -158,6 +158,7 @@ def test_every_word_of_a_message_is_read_and_nothing_else(
          "an element of tomorrow"),
         ({"type": "rich_text", "elements": [{"type": "rich_text_list", "style": "ordered", "elements": [
             {"type": "rich_text_section", "elements": [text(words)]} for words in ("one", "two")]}]}, "one\ntwo"),
+        ({"type": "poll", "status": "idiot", "theme": "You are late."}, "You are late."),
         ({"type": "link", "title": "a block of", "text": "this type"}, "a block of\nthis type"),
         ("a string", "a string"),
         (["in", [["a list"]]], "in\na list"),

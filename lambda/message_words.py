@@ -58,7 +58,8 @@ _FROM_SLACK = re.compile(
 
 _FENCE = re.compile(r"```(.*?)```", re.DOTALL)
 _MARKDOWN_FENCE = re.compile(r"^ {0,3}(?:```|~~~)(.*?)(?:^ {0,3}(?:```|~~~)[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
-_QUOTE = re.compile(r" {0,3}>(>>)?")
+_QUOTE = re.compile(r" {0,3}>")
+_TYPED_QUOTE = re.compile(r" {0,3}>+(?:\s|$)")  # not >_< or >:(
 _WORD = re.compile(r"[^\W\d]\w*")
 
 
@@ -88,8 +89,8 @@ class Words:
 
     @property
     def all(self) -> str:
-        """All that was read."""
-        return "\n".join(filter(None, (self.own, self.quoted, self.code)))
+        """All that was read. It changes also if words become quoted ones: form feeds divide the three."""
+        return "\f".join((self.own, self.quoted, self.code))
 
 
 def read(message: Mapping[str, Any]) -> Words:
@@ -232,16 +233,16 @@ def _lines(text: str, whose: Whose, markup: Callable[[str], str]) -> Iterator[Pa
     if whose is Whose.CODE:
         yield whose, f"{text}\n"
         return
-    fence = _MARKDOWN_FENCE if markup is markdown else _FENCE
-    for number, piece in enumerate(fence.split(text)):
+    fence = {plain: _FENCE, markdown: _MARKDOWN_FENCE}.get(markup)
+    for number, piece in enumerate(fence.split(text) if fence else [text]):
         if number % 2:
             yield Whose.CODE, f"{piece}\n"
             continue
-        rest_is_quoted = False
+        quote, rest_is_quoted = _TYPED_QUOTE if markup is str else _QUOTE, False
         for line in markup(piece).split("\n"):
-            quote = _QUOTE.match(line)
-            rest_is_quoted = rest_is_quoted or bool(quote and quote[1])
-            if whose is Whose.OWN and (quote or rest_is_quoted):
+            # In Slack's markup three signs quote all that follows.
+            rest_is_quoted = rest_is_quoted or (markup is plain and line.startswith(">>>"))
+            if whose is Whose.OWN and (rest_is_quoted or quote.match(line)):
                 yield Whose.QUOTED, f"{line.lstrip(' >')}\n"
             else:
                 yield whose, f"{line}\n"

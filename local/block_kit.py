@@ -2,11 +2,12 @@
 
 Types are those of slack_sdk's models, whose checks let pass what Slack refuses: empty texts, long fields, other types
 of text. Sizes are those of https://docs.slack.dev/reference/block-kit/blocks. In `rich_text` blocks are text, links,
-mentions, dates and emoji; bold, lists and quotes stay plain text.
+mentions, dates, emoji, text of one style, code blocks and quotes; lists stay plain text.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,9 @@ _WITHOUT_MODEL = frozenset({"data_table", "data_visualization"})
 # https://docs.slack.dev/messaging/formatting-message-text: mentions, channels, commands, links.
 _CONTROL = re.compile(r"<(?P<body>[@#!][A-Za-z0-9^|_.\- ]+[^<>]*|(?:https?://|mailto:|tel:)[^<>]+)>")
 _BARE_AMPERSAND = re.compile(r"&(?!(?:amp|lt|gt);)")
+_CODE = re.compile(r"```(.+?)```", re.DOTALL)
+_STYLED = re.compile(r"(?<!\w)([*_~`])(?=\S)([^\n*_~`]+)(?<=\S)\1(?!\w)")
+_STYLES = {"*": "bold", "_": "italic", "~": "strike", "`": "code"}
 _EMOJI = re.compile(r":(?P<name>[a-z0-9_+'\-]+(?:::skin-tone-[2-6])?):")
 
 
@@ -74,9 +78,15 @@ def stored(text: str) -> str:
 def rich_text(text: str) -> dict[str, Any]:
     """Return the block that Slack makes of stored `text`."""
     elements: list[dict[str, Any]] = []
-    for piece in _pieces(_CONTROL, text):
-        elements += _plain(piece) if isinstance(piece, str) else [_control_element(piece["body"])]
-    return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": elements}]}
+    for number, piece in enumerate(_CODE.split(text)):
+        if number % 2:
+            code = [{"type": "text", "text": unescaped(piece)}]
+            elements.append({"type": "rich_text_preformatted", "elements": code})
+            continue
+        for kind, lines in itertools.groupby(_quoted(piece), lambda line: line[0]):
+            if inner := _inline("\n".join(line for _, line in lines)):
+                elements.append({"type": f"rich_text_{kind}", "elements": inner})
+    return {"type": "rich_text", "elements": elements}
 
 
 def _block(block: Any, pointer: str) -> list[str]:
@@ -139,6 +149,30 @@ def _pieces(pattern: re.Pattern[str], text: str) -> Iterator[str | re.Match[str]
         yield from (text[end : found.start()], found)
         end = found.end()
     yield text[end:]
+
+
+def _quoted(text: str) -> Iterator[tuple[str, str]]:
+    """Yield each line with its kind: a quote begins with `>`, and after `>>>` all lines are quoted."""
+    rest = False
+    for line in text.split("\n"):
+        rest = rest or line.startswith("&gt;&gt;&gt;")
+        sign = "&gt;&gt;&gt;" if line.startswith("&gt;&gt;&gt;") else "&gt;"
+        if rest or line.startswith(sign):
+            yield "quote", line.removeprefix(sign).removeprefix(" ")
+        else:
+            yield "section", line
+
+
+def _inline(text: str) -> list[dict[str, Any]]:
+    elements: list[dict[str, Any]] = []
+    for piece in _pieces(_CONTROL, text):
+        if not isinstance(piece, str):
+            elements.append(_control_element(piece["body"]))
+            continue
+        for part in _pieces(_STYLED, piece):
+            styles = {} if isinstance(part, str) else {"style": {_STYLES[part[1]]: True}}
+            elements += [one | styles for one in _plain(part if isinstance(part, str) else part[2])]
+    return elements
 
 
 def _plain(text: str) -> list[dict[str, Any]]:

@@ -87,11 +87,6 @@ class Words:
     whole: bool
     """Whether all was read: not so if the message is nested too deep or too large."""
 
-    @property
-    def all(self) -> str:
-        """All that was read. It changes also if words become quoted ones: form feeds divide the three."""
-        return "\f".join((self.own, self.quoted, self.code))
-
 
 def read(message: Mapping[str, Any]) -> Words:
     """Read a message, each passage once; one that Slack itself wrote, such as of a renamed channel, has no words."""

@@ -36,6 +36,12 @@ def section(words: str) -> Json:
     return {"type": "section", "text": {"type": "mrkdwn", "text": words}}
 
 
+def everything(message: Json) -> list[str]:
+    """The author's own words, the quoted ones and the code."""
+    words = read(message)
+    return [words.own, words.quoted, words.code]
+
+
 def lines(words: str) -> list[str]:
     """The lines that are not empty."""
     return [line for line in words.split("\n") if line]
@@ -140,8 +146,9 @@ def test_every_word_of_a_message_is_read_and_nothing_else(
     words = read(SlackMessages(strict_slack.url, lambda: workspace.token).fetch(GENERAL, posted["ts"]).raw)
     workspace.delete(GENERAL, posted["ts"])  # the local Slack copies all messages of a channel for each call
     assert words.whole
-    assert set(re.findall(r"canary\d+", words.all)) == set(word.made)
-    assert UNREAD not in words.all
+    found = "\n".join([words.own, words.quoted, words.code])
+    assert set(re.findall(r"canary\d+", found)) == set(word.made)
+    assert UNREAD not in found
 
 
 @pytest.mark.failure(60)
@@ -253,13 +260,13 @@ def test_a_greater_than_sign_makes_a_quote_only_where_slack_or_people_mean_one(m
 @pytest.mark.parametrize("address", ["from_url", "original_url", "app_unfurl_url"])
 def test_the_preview_of_a_page_is_not_read(address: str) -> None:
     page = {address: "https://example.com/a", "title": INSULT, "text": INSULT, "blocks": [section(INSULT)]}
-    assert read({"text": "<https://example.com/a>", "attachments": [page]}).all.split("\f") == [
+    assert everything({"text": "<https://example.com/a>", "attachments": [page]}) == [
         "https://example.com/a",
         "",
         "",
     ]
     shared = unfurled(text="see", message_blocks=[{"message": {"text": "see", "attachments": [page]}}])
-    assert read({"attachments": [shared]}).all.split("\f") == ["", "see", ""]
+    assert everything({"attachments": [shared]}) == ["", "see", ""]
 
 
 @pytest.mark.failure(64)
@@ -267,7 +274,7 @@ def test_names_and_footers_are_not_read() -> None:
     names = {"author_name": "Dick Cox", "author_subname": "Dick", "footer": "Posted in #kill-idiots"}
     names |= {"channel_name": "kill-idiots", "service_name": "Kill", "fallback": "[May 1st] Dick Cox: words"}
     for kind in ({"is_share": True}, {}):
-        assert read({"username": "Dick", "attachments": [names | kind | {"text": "words"}]}).all.strip() == "words"
+        assert "".join(everything({"username": "Dick", "attachments": [names | kind | {"text": "words"}]})) == "words"
 
 
 @pytest.mark.failure(64)
@@ -319,8 +326,8 @@ def nested(levels: int, inner: Json, key: str = "child_blocks") -> Json:
 def test_what_is_nested_too_deep_is_left_out_and_the_rest_is_read(part: str, key: str) -> None:
     deep = nested(2000, {"text": "hidden"}, key) | {"is_share": True}
     words = read({"text": INSULT, part: [deep, {"text": "more"}]})
-    assert INSULT in words.all
-    assert "more" in words.all
+    assert INSULT in words.own
+    assert "more" in words.own
     assert not words.whole
 
 

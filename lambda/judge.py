@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from . import verdicts
 from .errors import ChannelRestrictedError, MessageGoneError, NotPermittedError, SlackUnavailableError
 from .ledger import KEPT_SECONDS, message_id, message_key
-from .message_text import from_message
+from .message_words import read
+from .reading_budget import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .ledger import Ledger
     from .settings import Settings, Thresholds
     from .slack_messages import Message, SlackMessages
+    from .verdicts import Verdict
 
 
 class Judge:
@@ -102,18 +104,18 @@ class Judge:
         about = message_id(job.owner, job.channel, job.ts)
         if self._may_exist(message, key, searched) and (posted := self._find(about, search)):
             return {"outcome": "found", "post": posted}
-        verdict = self._classifier.verdict(from_message(message.raw), self._thresholds)
+        verdict = self._verdict(message)
         mark = {"key": key, **verdict.figures()}
         if to == "reactor":
             in_thread = message.thread_ts if message.thread_ts != message.ts else None
-            self._slack.whisper(job.channel, job.reactor, verdict.reply(), in_thread)
+            self._slack.whisper(job.channel, job.reactor, verdict.reply("the author's"), in_thread)
             posted = ""
         elif thread_ts:
             posted = self._slack.post(channel, verdict.reply(), mark, thread_ts)
         else:
             # Readers of another channel may not be allowed to see the message, so no word is quoted.
-            elsewhere = f"{self._slack.permalink(message)}\n{verdict.without_words().reply()}"
-            posted = self._slack.post(channel, elsewhere, mark)
+            reply = verdict.without_words().reply("the author's")
+            posted = self._slack.post(channel, f"{self._slack.permalink(message)}\n{reply}", mark)
         return {"post": posted, **verdict.figures()}
 
     def _may_exist(self, message: Message, key: str, searched: str) -> bool:
@@ -124,6 +126,14 @@ class Judge:
             return True
         # The ledger of another region may know of it.
         return self._settings.reply_to == "thread" and key != searched and self._slack.has_replied(message)
+
+    def _verdict(self, message: Message) -> Verdict:
+        """Judge the author's own words, and those that the message quotes or forwards, apart."""
+        words = read(message.raw)
+        texts = words.own, words.quoted
+        seconds = SECONDS / (sum(map(bool, texts)) or 1)
+        own, quoted = (self._classifier.verdict(text, self._thresholds, seconds) for text in texts)
+        return verdicts.apart(own, quoted, code=bool(words.code), whole=words.whole)
 
     def _hint(self, job: Job, error: NotPermittedError) -> str:
         """Tell the person who reacted, once, why there is no verdict."""
@@ -146,4 +156,4 @@ class Judge:
 
 def key_of(job: Job, message: Mapping[str, Any]) -> str:
     """Return the ledger's key of a message as it reads now."""
-    return message_key(job.owner, job.channel, job.ts, from_message(message))
+    return message_key(job.owner, job.channel, job.ts, *read(message).all.split("\f"))

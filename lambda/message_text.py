@@ -1,23 +1,24 @@
-"""Extract the text of a Slack message, and fold any text into the form that the model reads.
+"""Resolve Slack's markup, and fold any text into the form that the model reads.
 
 Knows nothing of scores or of Slack's API.
 """
 
 from __future__ import annotations
 
+import datetime
 import functools
 import html
 import re
 import unicodedata
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import emoji_names
 from .leetspeak import undisguised
 from .reading_budget import excerpt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable
 
 MENTION = "@user"
 LINK = "http"
@@ -29,6 +30,19 @@ MOST_FOLDS = 8
 _ANGLE = re.compile(r"<([^<>|]+)(?:\|([^<>]*))?>")
 # The bound keeps many unclosed signs from taking quadratic time.
 _FORMATTING = re.compile(r"(?<!\w)(\*{1,2}|_{1,2}|~{1,2}|`{1,3})(?=\S)(.{1,500}?)(?<=\S)\1(?!\w)", re.DOTALL)
+_USER = re.compile(r"@[A-Z0-9]+")
+_CONVERSATION = re.compile(r"#[A-Z0-9]+")
+_BROADCASTS = frozenset({"!here", "!channel", "!everyone", "!group", "!subteam"})
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*:\S", re.IGNORECASE)
+_DATE_TOKEN = re.compile(r"\{(?:day_divider_pretty|date\w*|time\w*|ago)\}")
+_MARKDOWN_LINK = re.compile(r"!?\[((?:[^\[\]\\]|\\.)*)\](?:\((?:[^()\n]|\([^()\n]*\))*\)|\[[^\[\]]*\])", re.DOTALL)
+# Inside of words "_" is an underscore, unlike the others. As above, the bound keeps the time linear.
+_MARKDOWN_FORMATTING = (
+    re.compile(r"(?<!\\)(\*{1,3}|~~|`{1,3})(?=\S)(.{1,500}?)(?<=[^\s\\])\1", re.DOTALL),
+    re.compile(r"(?<![\w\\])(_{1,3})(?=\S)(.{1,500}?)(?<=[^\s\\])\1(?!\w)", re.DOTALL),
+)
+_MARKDOWN_HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+", re.MULTILINE)
+_MARKDOWN_ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _URL = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 _AT_NAME = re.compile(r"(?<![\w.@])@[\w.-]*\w")
 _PLACEHOLDERS = re.compile(rf"{MENTION}|\b{LINK}\b|{CHANNEL}|:[\w+'-]+(?:::skin-tone-\d)?:")
@@ -72,16 +86,6 @@ class FoldedText:
     def has_words(self) -> bool:
         """Whether there are words to judge. Folding may uncover words and may leave none, so both forms count."""
         return has_words(self.raw) and has_words(self.letters)
-
-
-def from_message(message: Mapping[str, Any]) -> str:
-    """Return all words of a message, each passage once, from its text, blocks and attachments.
-
-    A mention becomes `@user`, a link its label or its address, an emoji stays `:name:`.
-    """
-    parts = [plain(str(message.get("text") or "")), "\n".join(_block_texts(message.get("blocks")))]
-    parts += _attachment_texts(message.get("attachments"))
-    return "\n".join(part.strip() for part in _distinct(parts)) or max(parts, key=len).strip()
 
 
 def plain(mrkdwn: str) -> str:
@@ -135,107 +139,41 @@ def has_words(text: str) -> bool:
     return any(character.isalpha() for character in said(text))
 
 
+def markdown(text: str) -> str:
+    """Return Markdown as plain text: links and pictures by their labels, formatting dropped, escapes decoded once."""
+    # Twice, since the label of a link may be a picture, and bold text may have italic words.
+    for _ in range(2):
+        text = _MARKDOWN_LINK.sub(r"\1", text)
+        for formatting in _MARKDOWN_FORMATTING:
+            text = formatting.sub(r"\2", text)
+    text = _ANGLE.sub(_resolve, _MARKDOWN_HEADING.sub("", text))
+    return html.unescape(_MARKDOWN_ESCAPE.sub(r"\1", text))
+
+
+def date(timestamp: object, form: str, fallback: str) -> str:
+    """Return what clients show of a date: `form` with its tokens, or the fallback if they cannot show that."""
+    try:
+        day = datetime.datetime.fromtimestamp(float(str(timestamp)), datetime.UTC).date().isoformat()
+    except (ValueError, OverflowError, OSError):
+        return fallback
+    return _DATE_TOKEN.sub(day, form) or fallback
+
+
 def _resolve(match: re.Match[str]) -> str:
     target, label = match[1], match[2]
-    if target.startswith("@"):
+    if _USER.fullmatch(target):
         return MENTION
-    if target.startswith("#"):
+    if _CONVERSATION.fullmatch(target):
         return CHANNEL
-    if target.startswith("!date"):
-        return label or ""
-    if target.startswith("!"):
-        return MENTION
-    return label or target.removeprefix("mailto:")
-
-
-def _block_texts(node: Any) -> Iterator[str]:
-    """Walk blocks of any kind; an element's words are in `text`, and each block is a line."""
-    if isinstance(node, list):
-        for block in node:
-            if line := "".join(_element_texts(block)).strip():
-                yield line
-
-
-def _element_texts(node: Any) -> Iterator[str]:
-    if isinstance(node, list):
-        for element in node:
-            yield from _element_texts(element)
-    elif isinstance(node, dict):
-        yield from _own_text(node)
-        for key in (
-            "title",
-            "description",
-            "label",
-            "placeholder",
-            "fields",
-            "elements",
-            "rows",
-            "accessory",
-            "element",
-        ):
-            if isinstance(node.get(key), dict | list):
-                yield from _element_texts(node[key])
-        if str(node.get("type", "")).startswith("rich_text_"):
-            yield "\n"
-
-
-def _own_text(node: dict[str, Any]) -> Iterator[str]:
-    text, kind = node.get("text"), node.get("type")
-    if kind in ("user", "usergroup", "broadcast"):
-        yield MENTION
-    elif kind == "channel":
-        yield CHANNEL
-    elif kind == "emoji":
-        yield f":{node.get('name', '')}:"
-    elif kind == "link":
-        yield str(text or node.get("url", ""))
-    elif kind == "date":
-        yield str(node.get("fallback", ""))
-    elif isinstance(text, dict):
-        yield from _element_texts(text)
-    elif isinstance(text, str):
-        yield (plain(text) if kind in ("mrkdwn", "markdown") else text)
-        if kind in ("mrkdwn", "plain_text", "markdown", "raw_text"):
-            yield "\n"
-    if isinstance(node.get("alt_text"), str):
-        yield node["alt_text"] + "\n"
-
-
-def _attachment_texts(attachments: Any) -> Iterator[str]:
-    for attachment in attachments if isinstance(attachments, list) else ():
-        # A link preview holds the page's words, not the author's; a shared message counts.
-        if isinstance(attachment, dict) and (not attachment.get("from_url") or attachment.get("message_blocks")):
-            lines = [*_attachment_lines(attachment), *_block_texts(attachment.get("blocks"))]
-            # Clients without attachments show the fallback: it counts only if there is nothing else.
-            yield "\n".join(lines) or plain(str(attachment.get("fallback") or ""))
-
-
-def _attachment_lines(attachment: Mapping[str, Any]) -> Iterator[str]:
-    shown = [str(attachment.get(key) or "") for key in ("pretext", "author_name", "title", "text", "footer")]
-    for pair in _objects(attachment.get("fields")):
-        shown += [str(pair.get("title") or ""), str(pair.get("value") or "")]
-    shared = _objects([part.get("message") for part in _objects(attachment.get("message_blocks"))])
-    lines = [plain(text) for text in shown if text]
-    yield from _distinct([*lines, *("\n".join(_block_texts(message.get("blocks"))) for message in shared)])
-
-
-def _objects(value: Any) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _distinct(parts: Sequence[str]) -> list[str]:
-    """Return the parts that have words, in order, without those whose words another part contains."""
-    words = [_words(part) for part in parts]
-    kept: list[int] = []
-    for number in sorted(range(len(parts)), key=lambda number: -len(words[number])):
-        if words[number].strip() and not any(words[number] in words[longer] for longer in kept):
-            kept.append(number)
-    return [parts[number] for number in sorted(kept)]
-
-
-def _words(text: str) -> str:
-    """Return the words with a space around each, so that only whole words match in another text."""
-    return f" {' '.join(_WORD.findall(text.casefold()))} "
+    command, _, arguments = target.partition("^")
+    if command == "!date":
+        timestamp, _, form = arguments.partition("^")
+        return date(timestamp, form.partition("^")[0], label or "")
+    if command.startswith("!"):
+        return (label if command not in _BROADCASTS else "") or MENTION
+    if _ADDRESS.match(target):
+        return label or target.removeprefix("mailto:")
+    return match[0]
 
 
 def _stream_safe(run: str) -> str:

@@ -10,6 +10,7 @@ import contextlib
 import email.utils
 import http.client
 import logging
+import sys
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -29,11 +30,13 @@ from .errors import (
 from .reactions import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
 EVENT_TYPE = "toxicity_verdict"
 TIMEOUT_SECONDS = 10
 PAGE = 200
+# The standard library's JSON parser refuses answers that are nested deeper. 8 MB of stack suffice for eight times that.
+MOST_JSON_LEVELS = 5000
 
 _GONE = {"message_not_found", "thread_not_found", "cannot_reply_to_message", "cant_delete_message"}
 _NOT_PERMITTED = {"not_in_channel", "channel_not_found", "missing_scope", "no_permission", "access_denied"}
@@ -79,7 +82,8 @@ class SlackMessages:
             arguments = bounds if method.endswith("history") else {**bounds, "ts": ts}
             for raw in self._call(method, **arguments).get("messages") or ():
                 if raw.get("ts") == ts and raw.get("subtype") != "tombstone":
-                    return Message(channel, ts, raw.get("thread_ts") or ts, raw.get("bot_id", ""), raw)
+                    thread_ts, bot_id = _text(raw.get("thread_ts")) or ts, _text(raw.get("bot_id"))
+                    return Message(channel, ts, thread_ts, bot_id, raw)
         raise MessageGoneError("conversations.replies", "message_not_found")
 
     def is_own(self, message: Message) -> bool:
@@ -167,8 +171,8 @@ class SlackMessages:
 
     def _is_marked(self, raw: Mapping[str, Any], wanted: Callable[[str], bool]) -> bool:
         """Whether a message is the bot's own verdict with a wanted key. Other apps can write the same metadata."""
-        metadata = raw.get("metadata") or {}
-        key = (metadata.get("event_payload") or {}).get("key")
+        metadata = _object(raw.get("metadata"))
+        key = _object(metadata.get("event_payload")).get("key")
         marked = metadata.get("event_type") == EVENT_TYPE and isinstance(key, str) and wanted(key)
         return marked and raw.get("bot_id") == self._own_ids()[0]
 
@@ -185,19 +189,41 @@ class SlackMessages:
         # A JSON body for posts, a form for reads: Slack's read methods take no JSON.
         posts = method.startswith("chat.post")
         try:
-            answer = self._client.api_call(
-                method,
-                headers={"Authorization": f"Bearer {self._token()}"},
-                json=given if posts else None,
-                params=None if posts else given,
-            )
+            with _deep_recursion():
+                answer = self._client.api_call(
+                    method,
+                    headers={"Authorization": f"Bearer {self._token()}"},
+                    json=given if posts else None,
+                    params=None if posts else given,
+                )
         except SlackApiError as error:
             # Not chained: the cause holds Slack's answer, with texts.
             raise _from_answer(method, error, str(given.get("channel", ""))) from None
+        except RecursionError:
+            raise SlackError(method, "answer_nested_too_deep") from None
         except (OSError, http.client.HTTPException, SlackClientError, ValueError, LookupError, AttributeError) as error:
             # slack_sdk raises the last two for an unknown charset and for JSON that is not an object.
             raise SlackUnavailableError(method, type(error).__name__) from None
         return dict(answer.data) if isinstance(answer.data, dict) else {}
+
+
+@contextlib.contextmanager
+def _deep_recursion() -> Iterator[None]:
+    """Let the JSON parser recurse deeper than Python functions may: a message within an answer may be nested."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, MOST_JSON_LEVELS))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _from_answer(method: str, error: SlackApiError, channel: str) -> SlackError:

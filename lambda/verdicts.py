@@ -21,6 +21,11 @@ _HEADS = {
     "fine": ":white_check_mark: *Probably fine*",
 }
 
+_NO_WORDS = "there are no words in it, only emoji, links, mentions, code or files."
+_CODE = "I did not judge the code in it."
+_PARTLY = "It is nested too deep or too large to be read whole: the rest was not judged."
+_JUDGED = ("outcome", "score")  # figures of a verdict on quoted words
+
 # Languages that workplaces use most; any other is called by its code.
 _LANGUAGES = {
     "ar": "Arabic", "bn": "Bengali", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek", "es": "Spanish",
@@ -41,35 +46,57 @@ class Verdict:
     words: tuple[str, ...] = ()
     windows: int = 1
     reason: str = ""
+    subject: Literal["message", "own", "quoted"] = "message"
+    """What was judged: all of the message, the author's own words beside quoted ones, or quoted ones only."""
+    quoted: Verdict | None = None
+    """On words that the author quotes or forwards; it does not change the outcome."""
+    notes: tuple[str, ...] = ()
+    """What was not judged."""
     share: float = 1.0
-    """What was read, as a share of the message."""
+    """What was read, as a share of the words."""
 
-    def reply(self) -> str:
-        """Return the answer in Slack's mrkdwn; quoted words are escaped."""
+    def reply(self, author: str = "your") -> str:
+        """Return the answer in Slack's mrkdwn; quoted words are escaped. `author` says whose the own words are."""
+        subject = {"message": "it", "own": f"{author} own words", "quoted": "the quoted message"}[self.subject]
         if self.score is None:
-            head = f":grey_question: *I can't judge this message:* {self.reason}"
-            return head if self.share == 1 else f"{head}\nIt is too long to read whole: I read {_percent(self.share)}."
-        lines = [f"{_HEADS[self.outcome]} \u2013 the chance that it is toxic is {_percent(self.score)}."]
-        # The owner chooses the thresholds, so a chance under a half may be called likely, and one over a half not.
-        if (self.outcome == "toxic") != (self.score >= 0.5):
-            lines[0] += f" Likely means {100 * self.thresholds.toxic:g} % or more here."
+            about = "this message" if self.subject == "message" else subject
+            lines = [f":grey_question: *I can't judge {about}:* {self.reason}"]
+        else:
+            be = "are" if self.subject == "own" else "is"
+            lines = [f"{_HEADS[self.outcome]} \u2013 the chance that {subject} {be} toxic is {_percent(self.score)}."]
+            # The owner chooses the thresholds, so a chance under a half may be called likely, and one over a half not.
+            if (self.outcome == "toxic") != (self.score >= 0.5):
+                lines[0] += f" Likely means {100 * self.thresholds.toxic:g} % or more here."
         if self.words:
             quoted = ", ".join(f"\u201c{_quotable(word)}\u201d" for word in self.words)
             lines.append(f"What weighed most: {quoted}.")
         if self.share < 1:
-            lines.append(
-                f"It is too long to read whole: I read {_percent(self.share)}, the beginning, the end and parts "
-                "between. The most toxic part counts."
-            )
+            read = f"I read {_percent(self.share)}, the beginning, the end and parts between"
+            lines.append(f"It is too long to read whole: {read}. The most toxic part counts.")
         elif self.windows > 1:
             lines.append(f"It is long: I read it in {self.windows} overlapping parts, and the most toxic one counts.")
-        if self.outcome != "fine":
+        if self.quoted:
+            lines.append(self._about_the_quoted(self.quoted, author))
+        elif self.subject == "quoted":
+            lines.append("The author added no words of their own.")
+        lines += self.notes
+        if {self.outcome, self.quoted.outcome if self.quoted else "fine"} & {"toxic", "maybe_toxic"}:
             lines.append("_A model's estimate of the words, not a judgement of the person._")
         return "\n".join(lines)
 
+    def _about_the_quoted(self, quoted: Verdict, author: str) -> str:
+        share = "" if quoted.share == 1 else f" It is too long to read whole: I read {_percent(quoted.share)} of it."
+        if quoted.score is None:
+            return f"I can't judge the quoted message: {quoted.reason}{share}"
+        words = {"toxic": "is likely toxic", "maybe_toxic": "may be toxic", "fine": "is probably fine"}[quoted.outcome]
+        apart = f"; {author} own words are not" if self.outcome == "fine" != quoted.outcome else ""
+        return f"The quoted message {words}{apart}. The chance is {_percent(quoted.score)}.{share}"
+
     def figures(self) -> dict[str, str | float]:
         """Return the outcome, the thresholds, the score and the share that was read, if they say anything."""
-        score = {} if self.score is None else {"score": round(self.score, 4)}
+        score: dict[str, str | float] = {} if self.score is None else {"score": round(self.score, 4)}
+        if self.quoted:
+            score |= {f"quoted_{name}": value for name, value in self.quoted.figures().items() if name in _JUDGED}
         toxic, maybe = self.thresholds
         read = {} if self.share == 1 else {"read": round(self.share, 4)}
         return {"outcome": self.outcome, "threshold": toxic, "threshold_maybe": maybe, **score, **read}
@@ -77,6 +104,19 @@ class Verdict:
     def without_words(self) -> Verdict:
         """Return the same verdict without quoted words, for readers who may not see the message."""
         return replace(self, words=())
+
+
+def apart(own: Verdict, quoted: Verdict, *, code: bool = False, whole: bool = True) -> Verdict:
+    """Join the verdicts on the author's own words, which decide, and on quoted ones; either may have no words.
+
+    `code` says that there are code blocks, which are not judged, and `whole` that all of the message was read.
+    """
+    notes = (*([_CODE] if code else []), *([] if whole else [_PARTLY]))
+    if quoted.reason == _NO_WORDS:
+        return replace(own, notes=notes)
+    if own.reason == _NO_WORDS:
+        return replace(quoted, subject="quoted", notes=notes)
+    return replace(own, subject="own", quoted=quoted, notes=notes)
 
 
 def decide(
@@ -91,7 +131,7 @@ def decide(
 
 def nothing_to_judge(thresholds: Thresholds) -> Verdict:
     """Return the verdict on a message without words."""
-    return Verdict("cannot_judge", thresholds, reason="there are no words in it, only emoji, links, mentions or files.")
+    return Verdict("cannot_judge", thresholds, reason=_NO_WORDS)
 
 
 def not_english(code: str, thresholds: Thresholds) -> Verdict:

@@ -1,14 +1,18 @@
 """Slack's blocks: the checks of a message's blocks, and the `rich_text` block that Slack stores with a text.
 
-Sizes are those of https://docs.slack.dev/reference/block-kit/blocks; interactive elements are not checked. slack_sdk's
-own checks let pass what Slack refuses: empty texts, long fields, other types of text. In `rich_text` blocks are text,
-links, mentions and emoji; bold, lists and quotes stay plain text.
+Types are those of slack_sdk's models, whose checks let pass what Slack refuses: empty texts, long fields, other types
+of text. Sizes are those of https://docs.slack.dev/reference/block-kit/blocks. In `rich_text` blocks are text, links,
+mentions, dates, emoji, text of one style, code blocks and quotes; lists stay plain text.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING, Any
+
+from slack_sdk.errors import SlackObjectFormationError
+from slack_sdk.models.blocks import Block
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,13 +25,15 @@ MOST_FIELD_CHARACTERS = 2000
 MOST_CONTEXT_ELEMENTS = 10
 # All texts of a message together: undocumented, confirmed in slackapi/bolt-js#2509 on GitHub.
 MOST_CHARACTERS = 12_000
-_TYPES = frozenset(
-    {"actions", "context", "context_actions", "divider", "file", "header", "image", "input", "markdown", "rich_text"}
-    | {"section", "table", "video"}
-)
+_MODELS = {str(vars(model)["type"]): model for model in Block.__subclasses__()}
+# Slack has these too (https://docs.slack.dev/reference/block-kit/blocks), and slack_sdk 3.47 has no models of them.
+_WITHOUT_MODEL = frozenset({"data_table", "data_visualization"})
 # https://docs.slack.dev/messaging/formatting-message-text: mentions, channels, commands, links.
 _CONTROL = re.compile(r"<(?P<body>[@#!][A-Za-z0-9^|_.\- ]+[^<>]*|(?:https?://|mailto:|tel:)[^<>]+)>")
 _BARE_AMPERSAND = re.compile(r"&(?!(?:amp|lt|gt);)")
+_CODE = re.compile(r"```(.+?)```", re.DOTALL)
+_STYLED = re.compile(r"(?<!\w)([*_~`])(?=\S)([^\n*_~`]+)(?<=\S)\1(?!\w)")
+_STYLES = {"*": "bold", "_": "italic", "~": "strike", "`": "code"}
 _EMOJI = re.compile(r":(?P<name>[a-z0-9_+'\-]+(?:::skin-tone-[2-6])?):")
 
 
@@ -72,13 +78,19 @@ def stored(text: str) -> str:
 def rich_text(text: str) -> dict[str, Any]:
     """Return the block that Slack makes of stored `text`."""
     elements: list[dict[str, Any]] = []
-    for piece in _pieces(_CONTROL, text):
-        elements += _plain(piece) if isinstance(piece, str) else [_control_element(piece["body"])]
-    return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": elements}]}
+    for number, piece in enumerate(_CODE.split(text)):
+        if number % 2:
+            code = [{"type": "text", "text": unescaped(piece)}]
+            elements.append({"type": "rich_text_preformatted", "elements": code})
+            continue
+        for kind, lines in itertools.groupby(_quoted(piece), lambda line: line[0]):
+            if inner := _inline("\n".join(line for _, line in lines)):
+                elements.append({"type": f"rich_text_{kind}", "elements": inner})
+    return {"type": "rich_text", "elements": elements}
 
 
 def _block(block: Any, pointer: str) -> list[str]:
-    if not isinstance(block, dict) or block.get("type") not in _TYPES:
+    if not isinstance(block, dict) or block.get("type") not in {*_MODELS, *_WITHOUT_MODEL}:
         return [f"unsupported type [json-pointer:{pointer}]"]
     if block["type"] == "section":
         return _section(block, pointer)
@@ -88,6 +100,17 @@ def _block(block: Any, pointer: str) -> list[str]:
         return _items(block.get("elements"), f"{pointer}/elements", MOST_CONTEXT_ELEMENTS)
     if block["type"] == "rich_text" and not isinstance(block.get("elements"), list):
         return [f"missing required field: elements [json-pointer:{pointer}]"]
+    return [] if block["type"] in _WITHOUT_MODEL else _model(block, pointer)
+
+
+def _model(block: dict[str, Any], pointer: str) -> list[str]:
+    """Return what slack_sdk's own model of the block finds wrong."""
+    try:
+        _MODELS[block["type"]](**block).validate_json()
+    except SlackObjectFormationError as error:
+        return [f"{error} [json-pointer:{pointer}]"]
+    except (TypeError, ValueError, AttributeError) as error:  # a field is missing, or has another type
+        return [f"failed to match all allowed schemas ({error}) [json-pointer:{pointer}]"]
     return []
 
 
@@ -128,6 +151,30 @@ def _pieces(pattern: re.Pattern[str], text: str) -> Iterator[str | re.Match[str]
     yield text[end:]
 
 
+def _quoted(text: str) -> Iterator[tuple[str, str]]:
+    """Yield each line with its kind: a quote begins with `>`, and after `>>>` all lines are quoted."""
+    rest = False
+    for line in text.split("\n"):
+        rest = rest or line.startswith("&gt;&gt;&gt;")
+        sign = "&gt;&gt;&gt;" if line.startswith("&gt;&gt;&gt;") else "&gt;"
+        if rest or line.startswith(sign):
+            yield "quote", line.removeprefix(sign).removeprefix(" ")
+        else:
+            yield "section", line
+
+
+def _inline(text: str) -> list[dict[str, Any]]:
+    elements: list[dict[str, Any]] = []
+    for piece in _pieces(_CONTROL, text):
+        if not isinstance(piece, str):
+            elements.append(_control_element(piece["body"]))
+            continue
+        for part in _pieces(_STYLED, piece):
+            styles = {} if isinstance(part, str) else {"style": {_STYLES[part[1]]: True}}
+            elements += [one | styles for one in _plain(part if isinstance(part, str) else part[2])]
+    return elements
+
+
 def _plain(text: str) -> list[dict[str, Any]]:
     return [
         {"type": "text", "text": unescaped(piece)}
@@ -147,7 +194,9 @@ def _control_element(body: str) -> dict[str, Any]:
     if target.startswith("!subteam^"):
         return {"type": "usergroup", "usergroup_id": target.removeprefix("!subteam^")}
     if target.startswith("!date^"):
-        return {"type": "text", "text": unescaped(label)}
+        _, timestamp, form, *_ = [*target.split("^"), "", ""]
+        shown = {"format": unescaped(form), "fallback": unescaped(label)}
+        return {"type": "date", "timestamp": int(timestamp) if timestamp.isdecimal() else 0, **shown}
     if target.startswith("!"):
         return {"type": "broadcast", "range": target[1:]}
     link = {"type": "link", "url": unescaped(target)}

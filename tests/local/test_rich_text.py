@@ -40,5 +40,14 @@ def test_blocks_hold_the_same_words_unescaped() -> None:
         {"type": "broadcast", "range": "here"},
         {"type": "channel", "channel_id": "C1"},
         {"type": "usergroup", "usergroup_id": "S1"},
-        {"type": "text", "text": "noon"},
+        {"type": "date", "timestamp": 1, "format": "x", "fallback": "noon"},
     ]
+
+
+def test_blocks_hold_styles_quotes_and_code_as_elements() -> None:
+    block = rich_text("a *b &amp; c*, 2*3\n&gt; d\n&gt;e\nf ```if g: *h*```i\n&gt;&gt;&gt; j\nk")
+    texts = [[one["text"] for one in element["elements"]] for element in block["elements"]]
+    kinds = [element["type"].removeprefix("rich_text_") for element in block["elements"]]
+    assert kinds == ["section", "quote", "section", "preformatted", "section", "quote"]
+    assert texts == [["a ", "b & c", ", 2*3"], ["d\ne"], ["f "], ["if g: *h*"], ["i"], ["j\nk"]]
+    assert block["elements"][0]["elements"][1]["style"] == {"bold": True}

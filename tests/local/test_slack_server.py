@@ -12,6 +12,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.models.metadata import Metadata
 
 from local.slack_server import SlackServer
+from tests.canaries import BLOCKS, Word, as_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -304,6 +305,9 @@ def test_where_the_bot_may_not_write(client: WebClient, workspace: Workspace) ->
         ({"blocks": [{"type": "divider"}] * 51}, "invalid_blocks", "no more than 50 items allowed"),
         ({"blocks": [{"type": "sction"}]}, "invalid_blocks", "unsupported type [json-pointer:/blocks/0]"),
         ({"blocks": [{"type": "section"}]}, "invalid_blocks", "missing required field: text"),
+        ({"blocks": [{"type": "card"}]}, "invalid_blocks", "At least one of hero_image, title, actions, or body"),
+        ({"blocks": [{"type": "plan"}]}, "invalid_blocks", "title"),
+        ({"blocks": [{"type": "carousel", "elements": 7}]}, "invalid_blocks", "failed to match"),
         ({"blocks": [{"type": "context", "elements": []}]}, "invalid_blocks", "no fewer than 1 items allowed"),
         ({"blocks": [{"type": "header", "text": section("x")["text"]}]}, "invalid_blocks", "failed to match"),
         ({"blocks": [section("x" * 2500)] * 5}, "msg_blocks_too_long", ""),
@@ -321,6 +325,14 @@ def test_wrong_content_is_refused_and_not_posted(
     assert answer["error"] == error
     assert complaint in "; ".join(answer.get("response_metadata", {}).get("messages", []))
     assert workspace.conversation(GENERAL) == []
+
+
+@pytest.mark.parametrize("make", BLOCKS)
+def test_every_type_of_block_is_taken(make: Callable[[Word], Any], client: WebClient, workspace: Workspace) -> None:
+    block = as_json(make(Word()))
+    client.chat_postMessage(channel=GENERAL, text="x", blocks=[block])
+    (kept,) = workspace.conversation(GENERAL)[0]["blocks"]
+    assert kept == {"block_id": kept["block_id"]} | block
 
 
 def test_content_at_the_limits_is_accepted(client: WebClient) -> None:

@@ -96,6 +96,8 @@ def fail(_: object) -> None:
         ({"text": PRAISE}, "fine", "*Probably fine*"),
         pytest.param({"text": "Weekly report", "by": DEPLOYBOT, "blocks": [INSULTING]}, "toxic", "*Likely toxic*",
                      marks=pytest.mark.failure(36)),
+        pytest.param({"text": f"<!date^1731000000^{INSULT} {{date_num}}|hello>"}, "toxic", "*Likely toxic*",
+                     marks=pytest.mark.failure(62)),
         ({"text": ":tada: <https://example.com>"}, "cannot_judge", "no words in it"),
         ({"text": "Ich komme heute leider etwas sp\u00e4ter ins B\u00fcro."}, "cannot_judge", "in German"),
     ],
@@ -161,6 +163,49 @@ def test_toxic_emoji_are_quoted_and_fine_words_never_weighed(room: Judging, monk
     assert "What weighed most: \u201c\U0001f595\u201d, \u201cgarbage\u201d." in post["text"]
     monkeypatch.setattr(room.classifier, "words", fail)
     assert room.judge(room.say(PRAISE)) == "fine"
+
+
+def shared(text: str) -> dict[str, Any]:
+    """The attachment that Slack makes of a shared message."""
+    address = "https://archaeopteryx.slack.com/archives/C0RANDOM/p1731000000000100"
+    return {"is_share": True, "from_url": address, "author_name": "archaeopteryx-U0ADA", "text": text}
+
+
+@pytest.mark.failure(61, 63)
+@pytest.mark.parametrize(
+    ("message", "outcome", "line"),
+    [
+        ({"text": "HR, please look at this message.", "attachments": [shared(INSULT)]}, "fine",
+         "The quoted message is likely toxic; your own words are not."),
+        ({"text": f"&gt; {INSULT}\nThat was not nice, please stop."}, "fine",
+         "The quoted message is likely toxic; your own words are not."),
+        ({"text": INSULT, "attachments": [shared(PRAISE)]}, "toxic", "The quoted message is probably fine."),
+        ({"text": "", "attachments": [shared(INSULT)]}, "toxic", "The author added no words of their own."),
+    ],
+)  # fmt: skip
+def test_the_authors_own_words_decide_and_quoted_ones_are_judged_apart(
+    message: dict[str, Any], outcome: str, line: str, room: Judging
+) -> None:
+    written = room.say(**message)
+    assert room.judge(written) == outcome
+    assert room.judge(written, by=ADA, REPLY_TO="reactor") == outcome
+    (post,), (shown,) = room.verdicts(), room.slack.workspace.ephemerals
+    assert line in post["text"]
+    assert line.replace("your", "the author's") in shown["text"], "the reactor is not the author"
+
+
+@pytest.mark.failure(65, 66)
+@pytest.mark.parametrize(
+    ("message", "outcome", "line"),
+    [
+        ({"text": "I fixed it: ```kill(idiot)  # you stupid idiot```"}, "fine", "I did not judge the code in it."),
+        ({"text": "```kill(idiot)```"}, "cannot_judge", "I did not judge the code in it."),
+        ({"text": INSULT, "blocks": [{"type": "context", "elements": [[[[]]]] * 50_000}]}, "toxic", "nested too deep"),
+    ],
+)  # fmt: skip
+def test_the_reply_says_what_was_not_judged(message: dict[str, Any], outcome: str, line: str, room: Judging) -> None:
+    assert room.judge(room.say(**message)) == outcome
+    assert line in room.verdicts()[0]["text"]
 
 
 @pytest.mark.failure(24)

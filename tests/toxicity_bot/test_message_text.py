@@ -1,149 +1,12 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from toxicity_bot.message_text import escape, fold, from_message, has_words, plain
-
-Element = dict[str, Any]
-
-
-def text(words: str, **style: bool) -> Element:
-    return {"type": "text", "text": words} | ({"style": style} if style else {})
-
-
-def rich_text(*elements: Element) -> list[dict[str, Any]]:
-    """What Slack makes of a line that a person typed."""
-    return [{"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": list(elements)}]}]
-
-
-def plain_text(words: str) -> Element:
-    return {"type": "plain_text", "text": words}
-
-
-def section(words: str) -> dict[str, Any]:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": words}}
-
-
-def button(words: str) -> Element:
-    return {"type": "button", "text": plain_text(words)}
-
-
-@pytest.mark.parametrize(
-    ("words", "more", "read"),
-    [
-        ("You are late.", {}, "You are late."),
-        ("", {"blocks": [section("You are *late*.")]}, "You are late."),
-        # What Slack sends for every message that a person types.
-        ("You are *late* &amp; rude", {"blocks": rich_text(text("You are late & rude"))}, "You are late & rude"),
-        ("Thanks <@U0ADA> for *this* :tada:",
-         {"blocks": rich_text(text("Thanks "), {"type": "user", "user_id": "U0ADA"}, text(" for "),
-                              text("this", bold=True), {"type": "emoji", "name": "tada"})},
-         "Thanks @user for this :tada:"),
-        ("Weekly report", {"blocks": [section("Weekly report: all is well.")]}, "Weekly report: all is well."),
-        # Harmless words hide no others.
-        ("Weekly report", {"blocks": [section("You are an idiot.")]}, "Weekly report\nYou are an idiot."),
-        ("You are an idiot.", {"blocks": [section("Weekly report")]}, "You are an idiot.\nWeekly report"),
-        ("You ass", {"attachments": [{"text": "Thank you, assistants."}]}, "You ass\nThank you, assistants."),
-        # The preview of a linked page is not the message's own.
-        ("<https://example.com/a>",
-         {"attachments": [{"from_url": "https://example.com/a", "title": "a page's title", "text": "its words"}]},
-         "https://example.com/a"),
-    ],
-)  # fmt: skip
-def test_words_in_several_parts_of_a_message_are_read_once(words: str, more: dict[str, Any], read: str) -> None:
-    assert from_message({"text": words} | more) == read
-
-
-@pytest.mark.parametrize(
-    ("element", "read"),
-    [
-        (text("words"), "words"),
-        (text("words", bold=True, strike=True), "words"),
-        (text("*no* <format>&amp;"), "*no* <format>&amp;"),  # rich text is not escaped, and holds no mrkdwn
-        ({"type": "link", "url": "https://example.com", "text": "a label"}, "a label"),
-        ({"type": "link", "url": "https://example.com"}, "https://example.com"),
-        *(({"type": kind}, "@user") for kind in ("user", "usergroup", "broadcast")),
-        ({"type": "channel", "channel_id": "C0GENERAL"}, "#channel"),
-        ({"type": "emoji", "name": "tada"}, ":tada:"),
-        ({"type": "date", "timestamp": 1731000000, "format": "{date}", "fallback": "7 November"}, "7 November"),
-        *(({"type": kind, "value": "#F405B3"}, "") for kind in ("color", "an element of tomorrow")),
-    ],
-)
-def test_every_element_of_rich_text_is_read(element: Element, read: str) -> None:
-    assert from_message({"text": "", "blocks": rich_text(text("so: "), element)}) == f"so: {read}".strip()
-
-
-@pytest.mark.parametrize(
-    ("block", "read"),
-    [
-        *(({"type": "rich_text", "elements": [{"type": f"rich_text_{kind}", "elements": [text("first")]}] * 2},
-           "first first") for kind in ("section", "quote", "preformatted")),
-        ({"type": "rich_text", "elements": [{"type": "rich_text_list", "elements": [
-            {"type": "rich_text_section", "elements": [text(words)]} for words in ("one", "two")]}]}, "one two"),
-        (section("mrkdwn with <https://example.com|a link>"), "mrkdwn with a link"),
-        ({"type": "section", "text": plain_text("plain *stays*")}, "plain *stays*"),
-        ({"type": "section", "fields": [{"type": "mrkdwn", "text": "left"}, plain_text("right")]}, "left right"),
-        (section("left") | {"accessory": button("press")}, "left press"),
-        ({"type": "header", "text": plain_text("a header")}, "a header"),
-        ({"type": "context", "elements": [{"type": "mrkdwn", "text": "small print"}]}, "small print"),
-        ({"type": "markdown", "text": "**strong** words"}, "strong words"),
-        ({"type": "image", "image_url": "https://example.com/x.png", "alt_text": "a picture of you",
-          "title": plain_text("its title")}, "a picture of you its title"),
-        ({"type": "video", "title": plain_text("a film"), "description": plain_text("what it tells"),
-          "alt_text": "in short"}, "in short a film what it tells"),
-        ({"type": "actions", "elements": [button("press")]}, "press"),
-        ({"type": "input", "label": plain_text("a label"),
-          "element": {"type": "plain_text_input", "placeholder": plain_text("type here")}}, "a label type here"),
-        ({"type": "table", "rows": [[{"type": "raw_text", "text": "a cell"},
-                                     {"type": "rich_text", "elements": rich_text(text("another"))[0]["elements"]}]]},
-         "a cell another"),
-        ({"type": "divider"}, ""),
-        ({"type": "a block of tomorrow", "elements": [{"text": {"type": "mrkdwn", "text": "still read"}}]},
-         "still read"),
-    ],
-    ids=lambda value: value["type"] if isinstance(value, dict) else "",
-)  # fmt: skip
-def test_every_kind_of_block_is_read(block: dict[str, Any], read: str) -> None:
-    assert from_message({"blocks": [block]}).split() == read.split()
-
-
-@pytest.mark.failure(36)
-@pytest.mark.parametrize(
-    ("attachment", "read"),
-    [
-        ({"pretext": "before", "author_name": "ada", "title": "what", "text": "words", "footer": "after"},
-         "before ada what words after"),
-        ({"fields": [{"title": "state", "value": "broken &amp; late"}]}, "state broken & late"),
-        ({"blocks": [section("in a block")]}, "in a block"),
-        ({"text": "words", "fallback": "for old clients"}, "words"),
-        ({"fallback": "for old clients"}, "for old clients"),
-        ({"is_share": True, "author_name": "ada", "text": "what she said",
-          "message_blocks": [{"team": "T0", "channel": "C0", "message": {"blocks": rich_text(text("in full"))}}]},
-         "ada what she said in full"),
-        ({"is_share": True, "author_name": "ada", "text": "said once",
-          "message_blocks": [{"message": {"blocks": rich_text(text("said once"))}}]}, "ada said once"),
-        ({"fields": ["odd", {"title": "even"}], "message_blocks": [None, {"message": None}]}, "even"),
-    ],
-)  # fmt: skip
-def test_attachments_and_shared_messages_are_read(attachment: dict[str, Any], read: str) -> None:
-    assert from_message({"text": "look:", "attachments": [attachment]}).split() == ["look:", *read.split()]
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(),
-    lambda values: st.lists(values) | st.dictionaries(st.sampled_from(["type", "text", "elements", "fields"]), values),
-    max_leaves=8,
-)
-
-
-@given(blocks=JSON, words=st.text())
-def test_no_blocks_raise(blocks: Any, words: str) -> None:
-    assert isinstance(from_message({"text": words, "blocks": blocks}), str)
+from toxicity_bot.message_text import date, escape, fold, has_words, markdown, plain
 
 
 @pytest.mark.failure(38)
@@ -153,7 +16,11 @@ def test_no_blocks_raise(blocks: Any, words: str) -> None:
         ("<@U0ADA> <@U0ADA|ada>", "@user @user"),
         ("<#C0GENERAL> <#C0GENERAL|general>", "#channel #channel"),
         ("<!here> <!channel|channel> <!subteam^S0TEAM|@team>", "@user @user @user"),
-        ("<!date^1731000000^{date}|7 November>", "7 November"),
+        ("<!date^1731000000^{date}|7 November>", "2024-11-07"),
+        ("<!date^1731000000^you idiot, since {date_num}^https://example.com|hello>", "you idiot, since 2024-11-07"),
+        ("<!date^soon^{date}|7 November>", "7 November"),
+        ("<!something^new|you idiot>", "you idiot"),
+        ("<b>you</b> <@you idiot>", "<b>you</b> <@you idiot>"),  # no control sequences, so they are shown
         ("<https://example.com>", "https://example.com"),
         ("<https://example.com|you &amp; me>", "you & me"),
         ("<mailto:ada@example.com|ada@example.com> <mailto:ada@example.com>", "ada@example.com ada@example.com"),
@@ -167,6 +34,42 @@ def test_no_blocks_raise(blocks: Any, words: str) -> None:
 )
 def test_mrkdwn_is_resolved_and_its_escapes_decoded_once(mrkdwn: str, read: str) -> None:
     assert plain(mrkdwn) == read
+
+
+@pytest.mark.failure(62)
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("You are a [stupid](http://x.example/z) idiot.", "You are a stupid idiot."),
+        ("a [link](http://x.example/a_(b) 'its title') and [another][1]", "a link and another"),
+        ("![a picture](x.png) [![of you](y.png)](http://x.example)", "a picture of you"),
+        ("# Head\n## ing\n**bold _italic_** ~~gone~~ `code`", "Head\ning\nbold italic gone code"),
+        ("st**up**id, st*up*id, ***you***", "stupid, stupid, you"),
+        ("snake_case_name, 2 * 3, a \\*star\\*, 1 &lt; 2", "snake_case_name, 2 * 3, a *star*, 1 < 2"),
+        ("<https://example.com> <@U0ADA> <b>you</b>", "https://example.com @user <b>you</b>"),
+    ],
+)
+def test_markdown_is_read_as_people_see_it(written: str, read: str) -> None:
+    assert markdown(written) == read
+
+
+@pytest.mark.failure(62)
+@pytest.mark.parametrize(
+    ("timestamp", "form", "shown"),
+    [
+        (1731000000, "{date_long} at {time}", "2024-11-07 at 2024-11-07"),
+        ("1731000000", "Words, {ago}", "Words, 2024-11-07"),
+        (1731000000, "", "fallback"),
+        (None, "{date}", "fallback"),
+        ([], "{date}", "fallback"),
+        (1e300, "{date}", "fallback"),
+        *((odd, "{date}", "fallback") for odd in ("soon", "nan", "inf")),
+    ],
+)
+def test_a_date_is_shown_by_its_format_and_by_its_fallback_only_if_that_fails(
+    timestamp: object, form: str, shown: str
+) -> None:
+    assert date(timestamp, form, "fallback") == shown
 
 
 @given(st.text())
@@ -219,12 +122,12 @@ def test_folding_is_idempotent(words: str) -> None:
 @pytest.mark.parametrize(
     "piece",
     ["#38;", "*a ", "`a ", "```a ", "@-", ":a", "<a|", "&amp;", "a\u0430 ", "\u0335", "www.", "&lt;",
-     "\U0001f595\U0001f92c", "a\U0001f525", ":b:"],
+     "\U0001f595\U0001f92c", "a\U0001f525", ":b:", "[a](", "![", "[a][", "**a", "\\*"],
 )  # fmt: skip
 def test_no_malicious_text_is_slow(piece: str) -> None:
     words = "&" + piece * (40_000 // len(piece))  # the most that Slack lets anybody post
     started = time.process_time()
-    fold(plain(words))
+    fold(markdown(plain(words)))
     assert time.process_time() - started < 5, "the time grows with the square of the length"
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable
 from email.utils import formatdate
@@ -63,6 +64,32 @@ def test_a_message_is_fetched_by_its_ts(slack: SlackServer, messages: SlackMessa
     found = messages.fetch(GENERAL, wanted["ts"])
     assert (found.ts, found.thread_ts, found.bot_id) == (wanted["ts"], wanted["ts"], "")
     assert found.raw["text"] == "You are late."
+
+
+def answer(message: str) -> Fault:
+    """Slack's answer with a message that is given as JSON."""
+    body = f'{{"ok": true, "messages": [{message}]}}'.encode()
+    return Fault(Reply(200, body, {"Content-Type": "application/json"}))
+
+
+@pytest.mark.failure(65)
+def test_a_message_is_fetched_however_deep_it_is_nested(slack: SlackServer, messages: SlackMessages) -> None:
+    for levels in (2000, 100_000):
+        blocks = '{"elements": [' * levels + "]}" * levels
+        slack.faults.add("conversations.history", answer(f'{{"ts": "1.2", "text": "x", "blocks": [{blocks}]}}'))
+    limit = sys.getrecursionlimit()
+    assert messages.fetch(GENERAL, "1.2").raw["text"] == "x"
+    with pytest.raises(SlackError, match="answer_nested_too_deep"):
+        messages.fetch(GENERAL, "1.2")
+    assert sys.getrecursionlimit() == limit
+
+
+def test_fields_of_other_types_are_taken_as_missing(slack: SlackServer, messages: SlackMessages) -> None:
+    odd = '{"ts": "1.2", "edited": "now", "metadata": "none", "thread_ts": [], "bot_id": 7}'
+    slack.faults.add("conversations.history", answer(odd), times=2)
+    found = messages.fetch(GENERAL, "1.2")
+    assert (found.thread_ts, found.edited_ts, found.bot_id) == ("1.2", "", "")
+    assert messages.find_verdict(GENERAL, None, KEY, "0") is None
 
 
 def test_a_neighbour_or_a_tombstone_is_not_the_message(slack: SlackServer, messages: SlackMessages) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from toxicity_bot.settings import Thresholds
-from toxicity_bot.verdicts import Verdict, decide, hint, not_english, nothing_to_judge
+from toxicity_bot.verdicts import Verdict, apart, decide, hint, not_english, nothing_to_judge
 
 ONE = Thresholds(toxic=0.5, maybe=0.5)
 TWO = Thresholds(toxic=0.8, maybe=0.3)
@@ -62,6 +62,69 @@ def test_the_threshold_is_given_where_needed(score: float, thresholds: Threshold
 def test_whole_percentages_are_not_rounded_down_and_no_score_is_given_as_certain(score: float, words: str) -> None:
     assert f" {words}" in decide(score, ONE).reply()
     assert "100 %" not in decide(score, ONE).reply()
+
+
+TOXIC, MAYBE, FINE = (decide(score, TWO, ["idiot"]) for score in (0.97, 0.45, 0.04))
+NOTHING, GERMAN = nothing_to_judge(TWO), not_english("de", TWO)
+ESTIMATE = "_A model's estimate of the words, not a judgement of the person._"
+
+
+@pytest.mark.failure(63)
+@pytest.mark.parametrize(
+    ("own", "quoted", "outcome", "lines"),
+    [
+        (FINE, NOTHING, "fine", [f":white_check_mark: *Probably fine* \u2013 {CHANCE} 4 %."]),
+        (FINE, TOXIC, "fine",
+         [":white_check_mark: *Probably fine* \u2013 the chance that your own words are toxic is 4 %.",
+          "The quoted message is likely toxic; your own words are not. The chance is 97 %.", ESTIMATE]),
+        (FINE, MAYBE, "fine",
+         [":white_check_mark: *Probably fine* \u2013 the chance that your own words are toxic is 4 %.",
+          "The quoted message may be toxic; your own words are not. The chance is 45 %.", ESTIMATE]),
+        (FINE, FINE, "fine",
+         [":white_check_mark: *Probably fine* \u2013 the chance that your own words are toxic is 4 %.",
+          "The quoted message is probably fine. The chance is 4 %."]),
+        (TOXIC, FINE, "toxic",
+         [":warning: *Likely toxic* \u2013 the chance that your own words are toxic is 97 %.",
+          "What weighed most: \u201cidiot\u201d.",
+          "The quoted message is probably fine. The chance is 4 %.", ESTIMATE]),
+        (MAYBE, TOXIC, "maybe_toxic",
+         [":large_orange_diamond: *May be toxic* \u2013 the chance that your own words are toxic is 45 %.",
+          "What weighed most: \u201cidiot\u201d.",
+          "The quoted message is likely toxic. The chance is 97 %.", ESTIMATE]),
+        (NOTHING, TOXIC, "toxic",
+         [":warning: *Likely toxic* \u2013 the chance that the quoted message is toxic is 97 %.",
+          "What weighed most: \u201cidiot\u201d.", "The author added no words of their own.", ESTIMATE]),
+        (NOTHING, GERMAN, "cannot_judge",
+         [f":grey_question: *I can't judge the quoted message:* {GERMAN.reason}",
+          "The author added no words of their own."]),
+        (GERMAN, TOXIC, "cannot_judge",
+         [f":grey_question: *I can't judge your own words:* {GERMAN.reason}",
+          "The quoted message is likely toxic. The chance is 97 %.", ESTIMATE]),
+        (FINE, GERMAN, "fine",
+         [":white_check_mark: *Probably fine* \u2013 the chance that your own words are toxic is 4 %.",
+          f"I can't judge the quoted message: {GERMAN.reason}"]),
+        (NOTHING, NOTHING, "cannot_judge", [NOTHING.reply()]),
+    ],
+)  # fmt: skip
+def test_own_words_decide_and_the_reply_says_whose_words_are_toxic(
+    own: Verdict, quoted: Verdict, outcome: str, lines: list[str]
+) -> None:
+    verdict = apart(own, quoted)
+    assert (verdict.outcome, verdict.reply().splitlines()) == (outcome, lines)
+    assert "your" not in verdict.reply("the author's")
+    assert "idiot" not in verdict.without_words().reply()
+
+
+def test_figures_tell_what_is_said_of_quoted_words() -> None:
+    assert apart(FINE, TOXIC).figures() == FINE.figures() | {"quoted_outcome": "toxic", "quoted_score": 0.97}
+    assert apart(FINE, NOTHING).figures() == FINE.figures()
+
+
+@pytest.mark.failure(65, 66)
+def test_a_verdict_says_what_was_not_judged() -> None:
+    assert "I did not judge the code in it." in apart(FINE, NOTHING, code=True).reply().splitlines()
+    assert "nested too deep or too large" in apart(NOTHING, TOXIC, whole=False).reply().splitlines()[-2]
+    assert len(apart(FINE, NOTHING).reply().splitlines()) == 1
 
 
 def test_a_verdict_on_a_long_message_says_that_it_was_read_in_parts() -> None:

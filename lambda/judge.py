@@ -14,11 +14,10 @@ from .message_words import read
 from .reading_budget import SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from .classifier import Classifier
     from .jobs import Job
     from .ledger import Ledger
+    from .message_words import Words
     from .settings import Settings, Thresholds
     from .slack_messages import Message, SlackMessages
     from .verdicts import Verdict
@@ -83,10 +82,11 @@ class Judge:
             message, self._settings.trigger_emoji
         ):
             return "reaction_removed"
-        key = key_of(job, message.raw)
+        words = read(message.raw)
+        key = key_of(job, words)
         # An answer that only the reactor sees is given once to each reactor.
         once = f"{key}/{job.reactor}" if self._settings.reply_to == "reactor" else key
-        return str(self._ledger.once("verdict", once, lambda: self._say(job, message, key, searched))["outcome"])
+        return str(self._ledger.once("verdict", once, lambda: self._say(job, message, words, key, searched))["outcome"])
 
     def _gone(self, job: Job, retried: bool) -> str:
         """End the job; delete a verdict that was posted after its thread was deleted, if that failed at the time."""
@@ -94,7 +94,7 @@ class Judge:
             self._slack.take_back(job.channel, message_id(job.owner, job.channel, job.ts))
         return "message_gone"
 
-    def _say(self, job: Job, message: Message, key: str, searched: str) -> dict[str, Any]:
+    def _say(self, job: Job, message: Message, words: Words, key: str, searched: str) -> dict[str, Any]:
         """Post the verdict, unless an earlier try already did without learning of its success."""
         to = self._settings.reply_to
         channel, thread_ts = (job.channel, message.thread_ts) if to in ("thread", "reactor") else (to, None)
@@ -104,7 +104,7 @@ class Judge:
         about = message_id(job.owner, job.channel, job.ts)
         if self._may_exist(message, key, searched) and (posted := self._find(about, search)):
             return {"outcome": "found", "post": posted}
-        verdict = self._verdict(message)
+        verdict = self._verdict(words)
         mark = {"key": key, **verdict.figures()}
         if to == "reactor":
             in_thread = message.thread_ts if message.thread_ts != message.ts else None
@@ -127,9 +127,8 @@ class Judge:
         # The ledger of another region may know of it.
         return self._settings.reply_to == "thread" and key != searched and self._slack.has_replied(message)
 
-    def _verdict(self, message: Message) -> Verdict:
+    def _verdict(self, words: Words) -> Verdict:
         """Judge the author's own words, and those that the message quotes or forwards, apart."""
-        words = read(message.raw)
         texts = words.own, words.quoted
         seconds = SECONDS / (sum(map(bool, texts)) or 1)
         own, quoted = (self._classifier.verdict(text, self._thresholds, seconds) for text in texts)
@@ -154,6 +153,6 @@ class Judge:
         return str(self._ledger.once("hint", key, tell)["outcome"])
 
 
-def key_of(job: Job, message: Mapping[str, Any]) -> str:
-    """Return the ledger's key of a message as it reads now."""
-    return message_key(job.owner, job.channel, job.ts, *read(message).all.split("\f"))
+def key_of(job: Job, words: Words) -> str:
+    """Return the ledger's key of a message whose words are these."""
+    return message_key(job.owner, job.channel, job.ts, words.own, words.quoted, words.code)

@@ -86,7 +86,7 @@ def test_an_insult_is_found_at_every_place_of_a_long_text(tmp_path: Path) -> Non
     friendly = short.toxicity(" ".join(words))
     assert friendly < short.threshold
     for place in range(len(words) + 1):
-        text = " ".join([*words[:place], "you stupid idiot,", *words[place:]])
+        text = " ".join([*words[:place], INSULT, *words[place:]])
         assert short.toxicity(text) > 5 * friendly, f"missed as word {place}"
 
 

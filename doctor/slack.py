@@ -40,6 +40,11 @@ _URL_REMEDIES = {
     503: "the receiver cannot read its secret, or the secret has another form: look at its log",
 }
 
+_CEILING = (
+    "It allows about 50 verdicts a minute in a workspace, or 1 if the app is sold outside Slack's Marketplace; further "
+    "ones wait in the queue (measured with 60 reactions at once: docs/operating.md, How many verdicts a minute)"
+)
+
 
 class Answer(NamedTuple):
     """Slack's answer to auth.test; header names are in lower case."""
@@ -97,7 +102,7 @@ def _check_identity(answer: Answer, token: Secret) -> Check[None]:
         yield wrong("slack", f"the token is a person's, {data.get('user')}, and not the bot's", _REINSTALL)
     else:
         who = f"{data.get('user')} ({data['bot_id']}) in the workspace {data.get('team')} ({data.get('team_id')})"
-        yield ok("slack", f"it knows the bot as {who}")
+        yield ok("slack", f"it knows the bot as {who}. {_CEILING}")
 
 
 def _check_scopes(answer: Answer) -> Check[None]:

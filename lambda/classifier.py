@@ -1,20 +1,21 @@
 """Score text with the ONNX model in a directory, and explain the score.
 
-Text that is longer than the model's window is scored in overlapping windows; the most toxic one counts. Knows nothing
-of torch, of Slack or of any network.
+Text that is longer than the model's window is scored in overlapping windows; the most toxic one counts. Of a very long
+one as many windows are read as a budget of time allows. Knows nothing of torch, of Slack or of any network.
 """
 
 from __future__ import annotations
 
 import os
+import time
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import emoji_names, verdicts
+from . import emoji_names, reading_budget, verdicts
 from .errors import ModelError, NotEnglishWarning
 from .heaviest_words import heaviest_words
 from .message_language import foreign_language
@@ -24,7 +25,7 @@ from .model_session import ModelSession
 from .settings import Thresholds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -44,6 +45,9 @@ class Assessment:
     toxicity: float
     labels: Mapping[str, float]
     windows: int
+    """How many of them were read."""
+    share: float
+    """What was read, as a share of the text."""
     worst_window: str = field(repr=False)
     """The folded text of that window."""
 
@@ -55,7 +59,13 @@ class Classifier:
     damaged, or if the model does not score its reference texts as recorded.
     """
 
-    def __init__(self, model_dir: Path | str | None = None, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        model_dir: Path | str | None = None,
+        threads: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._model = ModelDirectory.read(embedded() if model_dir is None else Path(model_dir))
         self._toxic = np.array([label in self._model.toxic_labels for label in self._model.labels])
         self._session = ModelSession(self._model, threads or len(os.sched_getaffinity(0)))
@@ -88,40 +98,61 @@ class Classifier:
         """Return the probability of every label in the most toxic window; errors and warnings as in `toxicity`."""
         return dict(self._assess_english(text).labels)
 
-    def verdict(self, text: str | FoldedText, thresholds: Thresholds | None = None) -> Verdict:
+    def verdict(
+        self,
+        text: str | FoldedText,
+        thresholds: Thresholds | None = None,
+        seconds: float = reading_budget.SECONDS,
+    ) -> Verdict:
         """Judge a text as the bot does: toxic, may be toxic, fine, or why it cannot be judged.
 
-        Raises TypeError for anything but text. The thresholds default to the model's own.
+        Raises TypeError for anything but text. The thresholds default to the model's own; `seconds` are as in `assess`.
         """
+        until = self._clock() + seconds
         thresholds = thresholds or Thresholds(self.threshold, self.threshold_maybe)
         try:
             text = FoldedText.of(text)
         except ValueError:
             return verdicts.nothing_to_judge(thresholds)
         if not text.has_words:
-            return verdicts.nothing_to_judge(thresholds)
+            return replace(verdicts.nothing_to_judge(thresholds), share=text.share)
         if language := foreign_language(text):
-            return verdicts.not_english(language, thresholds)
-        assessment = self.assess(text)
+            return replace(verdicts.not_english(language, thresholds), share=text.share)
+        assessment = self.assess(text, until - self._clock())
         words: tuple[str, ...] = ()
         if assessment.toxicity >= thresholds.maybe:
             words = _as_written(self.words(assessment), text)
-        return verdicts.decide(assessment.toxicity, thresholds, words, assessment.windows)
+        return verdicts.decide(assessment.toxicity, thresholds, words, assessment.windows, assessment.share)
 
-    def assess(self, text: str | FoldedText) -> Assessment:
-        """Score every window of a text, whatever its language; raises TypeError and ValueError as `toxicity` does."""
-        folded = FoldedText.of(text).folded
-        ids, offsets = self._session.encode(folded)
+    def assess(self, text: str | FoldedText, seconds: float = reading_budget.SECONDS) -> Assessment:
+        """Score the windows of a text, whatever its language; raises TypeError and ValueError as `toxicity` does.
+
+        After so many seconds no further window is begun: then the beginning and the end are read, and windows at even
+        distances between them. `reading_budget.TOKENS_ALWAYS_READ` tokens are read however long it takes.
+        """
+        until = self._clock() + seconds
+        text = FoldedText.of(text)
+        ids, offsets = self._session.encode(text.folded)
         if not ids:
             raise ValueError("there is no text to judge: the model has no tokens for it")
         spans = self._windows(len(ids))
-        # One at a time: int8 scales span a batch, and a window's score must not depend on its neighbours.
-        rows = np.concatenate([self._session.probabilities([ids[start:end]]) for start, end in spans])
+        scored: dict[tuple[int, int], npt.NDArray[np.float64]] = {}
+        tokens = 0
+        for start, end in map(spans.__getitem__, reading_budget.spread(len(spans))):
+            if tokens >= reading_budget.TOKENS_ALWAYS_READ and self._clock() >= until:
+                break
+            # One at a time: int8 scales span a batch, and a window's score must not depend on its neighbours.
+            scored[start, end] = self._session.probabilities([ids[start:end]])
+            tokens += end - start
+        read = sorted(scored)
+        rows = np.concatenate([scored[span] for span in read])
         toxicities = self._toxicities(rows)
         worst = int(toxicities.argmax())
         labels = dict(zip(self._model.labels, rows[worst].tolist(), strict=True))
-        start, end = spans[worst]
-        return Assessment(float(toxicities[worst]), labels, len(spans), folded[offsets[start][0] : offsets[end - 1][1]])
+        start, end = read[worst]
+        worst_window = text.folded[offsets[start][0] : offsets[end - 1][1]]
+        share = text.share * _covered(read) / len(ids)
+        return Assessment(float(toxicities[worst]), labels, len(read), share, worst_window)
 
     def words(self, assessment: Assessment, limit: int = 3) -> tuple[str, ...]:
         """Return the words that weighed most in the most toxic window, heaviest first; none if no word stands out."""
@@ -162,6 +193,12 @@ class Classifier:
             if not abs(found - expected) <= self._model.reference_tolerance:
                 reason = f"scores a reference text {found:.4f} where model.json records {expected:.4f}"
                 raise ModelError(self._model.path / "model.onnx", f"{reason}, so it is not what was built: {REMEDY}")
+
+
+def _covered(spans: Sequence[tuple[int, int]]) -> int:
+    """Return how many tokens are in at least one of the spans, which are in order."""
+    ends = [0, *(end for _, end in spans)]
+    return sum(end - max(start, before) for (start, end), before in zip(spans, ends, strict=False))
 
 
 def _as_written(words: Sequence[str], text: FoldedText) -> tuple[str, ...]:

@@ -94,7 +94,12 @@ class SlackError(BotError):
 
 
 class SlackUnavailableError(SlackError):
-    """Raised if Slack could not be reached or had an internal error; a later try may succeed."""
+    """Raised if Slack could not be reached or had an internal error; a later try may succeed.
+
+    `reached` is the cursor of the page that a search could not read.
+    """
+
+    reached = ""
 
     @property
     def may_yet_happen(self) -> bool:

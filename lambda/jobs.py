@@ -27,6 +27,11 @@ class Job:
     event_time: int
     installation: str = ""
 
+    @property
+    def owner(self) -> str:
+        """Whose ledger rows and token it uses. In a shared channel, `team` is the reactor's own."""
+        return self.installation or self.team
+
     def to_json(self) -> str:
         return json.dumps(asdict(self), separators=(",", ":"))
 

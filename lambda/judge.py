@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from . import verdicts
 from .errors import ChannelRestrictedError, MessageGoneError, NotPermittedError, SlackUnavailableError
-from .ledger import KEPT_SECONDS, message_key
+from .ledger import KEPT_SECONDS, message_id, message_key
 from .message_words import read
+from .reading_budget import SECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .classifier import Classifier
     from .jobs import Job
     from .ledger import Ledger
@@ -33,19 +36,46 @@ class Judge:
         self._classifier = classifier
         self._ledger = ledger
 
-    def judge(self, job: Job) -> str:
-        """Return how the job ended, as a value for a metric; raises BotError if it must be retried or cannot end."""
+    def judge(self, job: Job, *, retried: bool = True) -> str:
+        """Return how the job ended, as a value for a metric; raises BotError if it must be retried or cannot end.
+
+        `retried` says whether earlier tries of this job may have left something behind.
+        """
         try:
             try:
-                return self._judged(job)
+                return self._judged(job, self._settled(job) if retried else "")
             except MessageGoneError:
-                return self._gone(job)
+                return self._gone(job, retried)
         except ChannelRestrictedError as error:
             return f"restricted_{error.code}"
         except NotPermittedError as error:
             return self._hint(job, error)
 
-    def _judged(self, job: Job) -> str:
+    def _settled(self, job: Job) -> str:
+        """Go on with a search for a verdict that an earlier try could not end; return the key that was looked for.
+
+        It is a step of its own, since Slack may allow one call a minute, too few to read a reply and to search its
+        thread in one try.
+        """
+        about = message_id(job.owner, job.channel, job.ts)
+        search = self._ledger.noted(about)
+        key = str(search.get("key", ""))
+        if "since" in search:
+            posted = self._find(about, search)
+            self._ledger.settle("verdict", key, {"outcome": "found", "post": posted} if posted else None)
+            self._ledger.note(about, {"key": key})
+        return key
+
+    def _find(self, about: str, search: dict[str, Any]) -> str | None:
+        """Look for a verdict; note where the search was when Slack delayed it."""
+        try:
+            return self._slack.find_verdict(**search)
+        except SlackUnavailableError as error:
+            self._ledger.note(about, search | {"cursor": error.reached})
+            raise
+
+    def _judged(self, job: Job, searched: str) -> str:
+        """Judge the message as it reads now; no verdict with the key `searched` exists outside of the ledger."""
         message = self._slack.fetch(job.channel, job.ts)
         if self._slack.is_own(message):
             return "own_message"
@@ -53,24 +83,26 @@ class Judge:
             message, self._settings.trigger_emoji
         ):
             return "reaction_removed"
-        key = message_key(job.team, job.channel, job.ts, message.edited_ts)
+        key = key_of(job, message.raw)
         # An answer that only the reactor sees is given once to each reactor.
         once = f"{key}/{job.reactor}" if self._settings.reply_to == "reactor" else key
-        return str(self._ledger.once("verdict", once, lambda: self._say(job, message, key))["outcome"])
+        return str(self._ledger.once("verdict", once, lambda: self._say(job, message, key, searched))["outcome"])
 
-    def _gone(self, job: Job) -> str:
+    def _gone(self, job: Job, retried: bool) -> str:
         """End the job; delete a verdict that was posted after its thread was deleted, if that failed at the time."""
-        if self._settings.reply_to == "thread":
-            self._slack.take_back(job.channel, message_key(job.team, job.channel, job.ts, ""))
+        if retried and self._settings.reply_to == "thread":
+            self._slack.take_back(job.channel, message_id(job.owner, job.channel, job.ts))
         return "message_gone"
 
-    def _say(self, job: Job, message: Message, key: str) -> dict[str, Any]:
+    def _say(self, job: Job, message: Message, key: str, searched: str) -> dict[str, Any]:
         """Post the verdict, unless an earlier try already did without learning of its success."""
         to = self._settings.reply_to
         channel, thread_ts = (job.channel, message.thread_ts) if to in ("thread", "reactor") else (to, None)
         # A verdict is never older than its message, nor older than what the ledger keeps.
-        since = max(message.edited_ts or message.ts, f"{job.event_time - KEPT_SECONDS}.000000", key=float)
-        if to != "reactor" and (posted := self._slack.find_verdict(channel, thread_ts, key, since)):
+        since = max(message.ts, f"{job.event_time - KEPT_SECONDS}.000000", key=float)
+        search = {"channel": channel, "thread_ts": thread_ts, "key": key, "since": since}
+        about = message_id(job.owner, job.channel, job.ts)
+        if self._may_exist(message, key, searched) and (posted := self._find(about, search)):
             return {"outcome": "found", "post": posted}
         verdict = self._verdict(message)
         mark = {"key": key, **verdict.figures()}
@@ -89,12 +121,23 @@ class Judge:
     def _verdict(self, message: Message) -> Verdict:
         """Judge the author's own words, and those that the message quotes or forwards, apart."""
         words = read(message.raw)
-        own, quoted = (self._classifier.verdict(text, self._thresholds) for text in (words.own, words.quoted))
+        seconds = SECONDS / 2 if words.own and words.quoted else SECONDS
+        texts = (words.own, words.quoted)
+        own, quoted = (self._classifier.verdict(text, self._thresholds, seconds=seconds) for text in texts)
         return verdicts.apart(own, quoted, code=bool(words.code), whole=words.whole)
+
+    def _may_exist(self, message: Message, key: str, searched: str) -> bool:
+        """Whether a verdict that the ledger does not know of may have been posted."""
+        if self._settings.reply_to == "reactor":
+            return False
+        if self._ledger.in_doubt:
+            return True
+        # The ledger of another region may know of it.
+        return self._settings.reply_to == "thread" and key != searched and self._slack.has_replied(message)
 
     def _hint(self, job: Job, error: NotPermittedError) -> str:
         """Tell the person who reacted, once, why there is no verdict."""
-        key = f"{job.team}/{job.channel}/{job.ts}/{job.reactor}"
+        key = f"{message_id(job.owner, job.channel, job.ts)}{job.reactor}"
 
         def tell() -> dict[str, Any]:
             try:
@@ -109,3 +152,9 @@ class Judge:
             return {"outcome": f"hint_{error.code}"}
 
         return str(self._ledger.once("hint", key, tell)["outcome"])
+
+
+def key_of(job: Job, message: Mapping[str, Any]) -> str:
+    """Return the ledger's key of a message as it reads now."""
+    words = read(message)
+    return message_key(job.owner, job.channel, job.ts, words.own, words.quoted, words.code)

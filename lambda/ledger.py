@@ -1,12 +1,19 @@
-"""The ledger makes each verdict happen once: a DynamoDB row for each state of a message that is or was judged.
+"""The ledger makes each verdict happen once: a DynamoDB row for each content of a message that is or was judged.
 
 Powertools' idempotency does the work. A conditional write claims the row for as long as this invocation may run. The
 result completes the row, an exception deletes it, and an expired row does not count. A post that timed out keeps its
-claim, because it may still appear; until the claim ends nobody looks for it. Rows hold keys and outcomes, never text.
+claim, because it may still appear; until the claim ends nobody looks for it. Whoever claims the row next is in doubt
+whether a post exists, and leaves it in doubt if it fails as well, until somebody settles it. A note keeps what a job
+has learnt about a message for its next try. Rows hold keys, timestamps and outcomes, never text.
 """
 
 from __future__ import annotations
 
+import hmac
+import json
+import threading
+import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.idempotency import (
@@ -20,11 +27,12 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyPersistenceLayerError,
 )
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from .errors import ClaimedError, LedgerError, SlackUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -48,6 +56,16 @@ class Ledger:
         """From now on, let claims on rows end when this invocation must have ended."""
         self._config.register_lambda_context(context)
 
+    @property
+    def client(self) -> Any:
+        """boto3's client of the table."""
+        return self._table.client
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the row that this thread claimed last had a claim before, whose work may have been done."""
+        return self._table.in_doubt
+
     def once(self, kind: str, key: str, work: Callable[[], Outcome]) -> Outcome:
         """Do the work unless its row says that it is done; return its outcome, or that of the first time.
 
@@ -69,13 +87,90 @@ class Ledger:
         except IdempotencyPersistenceLayerError as error:
             raise LedgerError(type(error.__cause__).__name__) from error
 
+    def settle(self, kind: str, key: str, found: Outcome | None) -> None:
+        """End the doubt about a row: its work was found done, or not; raises as `once` does."""
+
+        def work() -> Outcome:
+            if found is None:
+                raise _NotDoneError
+            return found
+
+        with suppress(_NotDoneError):
+            self.once(kind, key, work)
+
+    def note(self, about: str, facts: Mapping[str, Any]) -> None:
+        """Keep facts for the next try, in place of those noted before."""
+        fields = {"data": json.dumps(facts), "status": "NOTE"}
+        expiration = {"expiration": {"N": str(int(time.time()) + KEPT_SECONDS)}}
+        item = _note_id(about) | expiration | {name: {"S": value} for name, value in fields.items()}
+        with _table_errors():
+            self.client.put_item(TableName=self._table.table_name, Item=item)
+
+    def noted(self, about: str) -> dict[str, Any]:
+        """Return the facts that were noted last, if any."""
+        with _table_errors():
+            answer = self.client.get_item(TableName=self._table.table_name, Key=_note_id(about), ConsistentRead=True)
+        return dict(json.loads(answer["Item"]["data"]["S"])) if "Item" in answer else {}
+
+
+class _NotDoneError(Exception):
+    """Raised by work that frees its row."""
+
 
 class _Claims(DynamoDBPersistenceLayer):
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._replaced = threading.local()
+        self.return_value_on_condition |= {"ReturnValues": "ALL_OLD"}
+        # Powertools does not tell which row a claim replaced.
+        self.client.meta.events.register("after-call.dynamodb.PutItem", self._note_replaced)
+
+    @property
+    def in_doubt(self) -> bool:
+        return getattr(self._replaced, "status", None) == "INPROGRESS"
+
     def delete_record(self, data: dict[str, Any], exception: Exception) -> None:
-        if not (isinstance(exception, SlackUnavailableError) and exception.may_yet_happen):
+        if isinstance(exception, SlackUnavailableError) and exception.may_yet_happen:
+            return
+        if not self.in_doubt or isinstance(exception, _NotDoneError):
             super().delete_record(data, exception)
+            return
+        self.client.update_item(
+            TableName=self.table_name,
+            Key=self._get_key(str(self._get_hashed_idempotency_key(data))),
+            UpdateExpression="SET in_progress_expiration = :past",
+            ExpressionAttributeValues={":past": {"N": "0"}},
+        )
+
+    def _note_replaced(self, parsed: dict[str, Any], **_: object) -> None:
+        self._replaced.status = parsed.get("Attributes", {}).get("status", {}).get("S")
 
 
-def message_key(team: str, channel: str, ts: str, edited_ts: str) -> str:
-    """Return the key of one state of a message; an edit makes a new key, and so allows a new verdict."""
-    return f"{team}/{channel}/{ts}/{edited_ts}"
+@contextmanager
+def _table_errors() -> Iterator[None]:
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise LedgerError(type(error).__name__) from error
+
+
+def _note_id(about: str) -> dict[str, Any]:
+    return {"id": {"S": f"note#{about}"}}
+
+
+def message_id(team: str, channel: str, ts: str) -> str:
+    """Return the beginning of all keys of a message."""
+    return f"{team}/{channel}/{ts}/"
+
+
+def message_key(team: str, channel: str, ts: str, *read: str) -> str:
+    """Return the key of a message that reads so; a change of its words makes a new key, and so allows a new verdict.
+
+    `read` are the words that are judged apart.
+
+    The digest has 32 bits: enough to see a change, too few to test guesses of the text. Slack's `edited` cannot take
+    its place: it has whole seconds, comes with an edit to the same text, and lacks where an app changes its message.
+    """
+    beginning = message_id(team, channel, ts)
+    words = "\0".join(" ".join(text.split()) for text in read).rstrip("\0")
+    return beginning + hmac.digest(beginning.encode(), words.encode(errors="surrogatepass"), "sha256")[:4].hex()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from . import emoji_names
 from .leetspeak import undisguised
+from .reading_budget import excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +47,11 @@ _URL = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 _AT_NAME = re.compile(r"(?<![\w.@])@[\w.-]*\w")
 _PLACEHOLDERS = re.compile(rf"{MENTION}|\b{LINK}\b|{CHANNEL}|:[\w+'-]+(?:::skin-tone-\d)?:")
 _WORD = re.compile(r"\w+")
+_LATIN_LETTER = re.compile("[A-Za-z]")
 _ENTITY_OR_EMOJI = re.compile(r"&|:[a-z0-9_+'-]+:")
+# Unicode's stream-safe form has at most 30 combining marks in a row: sorting n of them takes NFKC n\u00b2 steps.
+_MOST_MARKS = 30
+_FOREIGN = re.compile(rf"[^\x00-\u02ff]{{{_MOST_MARKS + 1},}}")
 
 
 @dataclass(frozen=True)
@@ -54,10 +59,13 @@ class FoldedText:
     """A text with its folded forms, made once and handed on to whatever judges it."""
 
     raw: str = field(repr=False)
+    """What is read of the text."""
     folded: str = field(repr=False)
     """What the model reads: emoji are words."""
     letters: str = field(repr=False)
     """The same without emoji: what somebody wrote in letters."""
+    share: float = 1.0
+    """What is read, as a share of the whole text."""
 
     @classmethod
     def of(cls, text: str | FoldedText) -> FoldedText:
@@ -66,11 +74,13 @@ class FoldedText:
             return text
         if not isinstance(text, str):
             raise TypeError(f"the text to judge must be a str, not {type(text).__name__}")
-        folded = fold(text)
+        raw = excerpt(text)
+        folded = fold(raw)
         if not folded:
             raise ValueError("there is no text to judge: it is empty, or nothing in it is visible")
-        has_emoji = not text.isascii() or _ENTITY_OR_EMOJI.search(text)
-        return cls(text, folded, fold(text, emoji=emoji_names.left_out) if has_emoji else folded)
+        has_emoji = not raw.isascii() or _ENTITY_OR_EMOJI.search(raw)
+        letters = fold(raw, emoji=emoji_names.left_out) if has_emoji else folded
+        return cls(raw, folded, letters, min(1.0, len(raw) / len(text)))
 
     @functools.cached_property
     def has_words(self) -> bool:
@@ -105,12 +115,15 @@ def fold(text: str, *, emoji: Callable[[str], str] = emoji_names.in_words) -> st
 
 
 def _folded_once(text: str, emoji: Callable[[str], str]) -> str:
-    # Links first: a link may contain what looks like an emoji code.
-    text = _URL.sub(LINK, unicodedata.normalize("NFKC", html.unescape(text)))
-    text = emoji(emoji_names.with_characters(text))
-    text = "".join(character for character in text if character.isspace() or not _invisible(character))
-    text = _AT_NAME.sub(MENTION, undisguised(_URL.sub(LINK, text)))
+    text = html.unescape(text)
     if not text.isascii():
+        text = unicodedata.normalize("NFKC", _FOREIGN.sub(lambda run: _stream_safe(run[0]), text))
+    # Links first: a link may contain what looks like an emoji code.
+    text = _URL.sub(LINK, text)
+    text = emoji(emoji_names.with_characters(text))
+    text = text.translate(_VISIBLE)
+    text = _AT_NAME.sub(MENTION, undisguised(_URL.sub(LINK, text)))
+    if not text.isascii() and _LATIN_LETTER.search(text):
         text = _WORD.sub(lambda word: _one_script(word[0]), text)
     return " ".join(text.split())
 
@@ -163,9 +176,36 @@ def _resolve(match: re.Match[str]) -> str:
     return match[0]
 
 
-def _invisible(character: str) -> bool:
-    """Whether it is a format, control or unassigned character, or a combining mark that NFKC did not compose."""
-    return unicodedata.category(character) in ("Cc", "Cf", "Cn", "Co", "Cs", "Mn", "Me")
+def _stream_safe(run: str) -> str:
+    """Return the characters without the combining marks that follow `_MOST_MARKS` others."""
+    kept, marks = [], 0
+    for character in run:
+        marks = marks + 1 if _becomes_mark(character) else 0
+        if marks <= _MOST_MARKS:
+            kept.append(character)
+    return "".join(kept)
+
+
+@functools.lru_cache(maxsize=4096)
+def _becomes_mark(character: str) -> bool:
+    """Whether NFKC sorts it among the marks on a letter; half-width voiced marks, for example, are none before."""
+    return unicodedata.combining(unicodedata.normalize("NFKD", character)[0]) > 0
+
+
+class _Visible(dict[int, int | None]):
+    """A table for `str.translate` that drops invisible characters, filled as characters occur.
+
+    Invisible are format, control and unassigned characters, and combining marks that NFKC did not compose.
+    """
+
+    def __missing__(self, code: int) -> int | None:
+        character = chr(code)
+        dropped = unicodedata.category(character) in ("Cc", "Cf", "Cn", "Co", "Cs", "Mn", "Me")
+        self[code] = None if dropped and not character.isspace() else code
+        return self[code]
+
+
+_VISIBLE = _Visible()
 
 
 def _one_script(word: str) -> str:

@@ -61,7 +61,6 @@ class Message:
     ts: str
     thread_ts: str
     """The thread that it belongs to or starts."""
-    edited_ts: str
     bot_id: str
     raw: Mapping[str, Any] = field(repr=False)
 
@@ -74,7 +73,7 @@ class SlackMessages:
         quiet.setLevel(logging.CRITICAL)  # its log lines quote Slack's answers
         self._client = WebClient(base_url=api_url, timeout=TIMEOUT_SECONDS, retry_handlers=[], logger=quiet)
         self._token = token
-        self._own_bot_ids: dict[str, str] = {}
+        self._own: dict[str, tuple[str, str]] = {}
 
     def fetch(self, channel: str, ts: str) -> Message:
         """Return the message or thread reply with exactly this ts; raises MessageGoneError if there is none."""
@@ -83,13 +82,17 @@ class SlackMessages:
             arguments = bounds if method.endswith("history") else {**bounds, "ts": ts}
             for raw in self._call(method, **arguments).get("messages") or ():
                 if raw.get("ts") == ts and raw.get("subtype") != "tombstone":
-                    thread_ts, bot_id = _text(raw.get("thread_ts")) or ts, _text(raw.get("bot_id"))
-                    return Message(channel, ts, thread_ts, _text(_object(raw.get("edited")).get("ts")), bot_id, raw)
+                    return Message(channel, ts, _text(raw.get("thread_ts")) or ts, _text(raw.get("bot_id")), raw)
         raise MessageGoneError("conversations.replies", "message_not_found")
 
     def is_own(self, message: Message) -> bool:
         """Whether the bot wrote the message itself."""
-        return bool(message.bot_id) and message.bot_id == self._own_bot_id()
+        return bool(message.bot_id) and message.bot_id == self._own_ids()[0]
+
+    def has_replied(self, message: Message) -> bool:
+        """Whether the message starts a thread in which, as Slack says along with the message, the bot has written."""
+        users = message.raw.get("reply_users") or ()
+        return bool(users) and not {*users}.isdisjoint(self._own_ids())
 
     def still_reacted(self, message: Message, emoji: Collection[str]) -> bool:
         """Whether the message still has a reaction with any of the emoji."""
@@ -98,21 +101,27 @@ class SlackMessages:
         reactions = (answer.get("message") or {}).get("reactions") or ()
         return any(canonical(reaction.get("name", "")) in wanted for reaction in reactions)
 
-    def find_verdict(self, channel: str, thread_ts: str | None, key: str, since: str) -> str | None:
-        """Return the ts of the bot's own post with this key in the thread, or in the channel since `since`."""
+    def find_verdict(self, channel: str, thread_ts: str | None, key: str, since: str, cursor: str = "") -> str | None:
+        """Return the ts of the bot's own post with this key in the thread, or in the channel since `since`.
+
+        The search begins at `cursor`. A SlackUnavailableError says in `reached` where a later one can go on.
+        """
         arguments: dict[str, Any] = {"channel": channel, "limit": PAGE, "include_all_metadata": True, "oldest": since}
         if thread_ts:
             arguments["ts"] = thread_ts
         method = "conversations.replies" if thread_ts else "conversations.history"
         while True:
-            page = self._call(method, **arguments)
+            try:
+                page = self._call(method, **arguments, cursor=cursor or None)
+            except SlackUnavailableError as error:
+                error.reached = cursor
+                raise
             for raw in page.get("messages") or ():
                 if self._is_marked(raw, key.__eq__):
                     return str(raw["ts"])
-            cursor = (page.get("response_metadata") or {}).get("next_cursor")
+            cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
             if not cursor:
                 return None
-            arguments["cursor"] = cursor
 
     def post(self, channel: str, text: str, mark: Mapping[str, Any], thread_ts: str | None = None) -> str:
         """Post a verdict with `mark` as its metadata; return its ts.
@@ -164,13 +173,15 @@ class SlackMessages:
         metadata = _object(raw.get("metadata"))
         key = _object(metadata.get("event_payload")).get("key")
         marked = metadata.get("event_type") == EVENT_TYPE and isinstance(key, str) and wanted(key)
-        return marked and raw.get("bot_id") == self._own_bot_id()
+        return marked and raw.get("bot_id") == self._own_ids()[0]
 
-    def _own_bot_id(self) -> str:
+    def _own_ids(self) -> tuple[str, str]:
+        """Return the bot's id and its user's id."""
         token = self._token()
-        if token not in self._own_bot_ids:
-            self._own_bot_ids = {token: str(self._call("auth.test").get("bot_id", ""))}
-        return self._own_bot_ids[token]
+        if token not in self._own:
+            answer = self._call("auth.test")
+            self._own = {token: (str(answer.get("bot_id", "")), str(answer.get("user_id", "")))}
+        return self._own[token]
 
     def _call(self, method: str, **arguments: Any) -> dict[str, Any]:
         given = {name: value for name, value in arguments.items() if value is not None}

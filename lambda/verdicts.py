@@ -46,6 +46,8 @@ class Verdict:
     words: tuple[str, ...] = ()
     windows: int = 1
     reason: str = ""
+    share: float = 1.0
+    """What was read, as a share of the message."""
     subject: Literal["message", "own", "quoted"] = "message"
     """What was judged: all of the message, the author's own words beside quoted ones, or quoted ones only."""
     quoted: Verdict | None = None
@@ -68,7 +70,12 @@ class Verdict:
         if self.words:
             quoted = ", ".join(f"\u201c{_quotable(word)}\u201d" for word in self.words)
             lines.append(f"What weighed most: {quoted}.")
-        if self.windows > 1:
+        if self.share < 1:
+            parts = (
+                "." if self.score is None else ", the beginning, the end and parts between. The most toxic part counts."
+            )
+            lines.append(f"It is too long to read whole: I read {_percent(self.share)}{parts}")
+        elif self.windows > 1:
             lines.append(f"It is long: I read it in {self.windows} overlapping parts, and the most toxic one counts.")
         if self.quoted:
             lines.append(self._about_the_quoted(self.quoted, author))
@@ -84,15 +91,17 @@ class Verdict:
             return f"I can't judge the quoted message: {quoted.reason}"
         words = {"toxic": "is likely toxic", "maybe_toxic": "may be toxic", "fine": "is probably fine"}[quoted.outcome]
         apart = f"; {author} own words are not" if self.outcome == "fine" != quoted.outcome else ""
-        return f"The quoted message {words}{apart}. The chance is {_percent(quoted.score)}."
+        part = f" I read {_percent(quoted.share)} of it." if quoted.share < 1 else ""
+        return f"The quoted message {words}{apart}. The chance is {_percent(quoted.score)}.{part}"
 
     def figures(self) -> dict[str, str | float]:
-        """Return the outcome, the thresholds and the score, if there is one, for programs."""
+        """Return the outcome, the thresholds, the score and the share that was read, if they say anything."""
         score: dict[str, str | float] = {} if self.score is None else {"score": round(self.score, 4)}
         if self.quoted:
             score |= {f"quoted_{name}": value for name, value in self.quoted.figures().items() if name in _JUDGED}
         toxic, maybe = self.thresholds
-        return {"outcome": self.outcome, "threshold": toxic, "threshold_maybe": maybe, **score}
+        read = {} if self.share == 1 else {"read": round(self.share, 4)}
+        return {"outcome": self.outcome, "threshold": toxic, "threshold_maybe": maybe, **score, **read}
 
     def without_words(self) -> Verdict:
         """Return the same verdict without quoted words, for readers who may not see the message."""
@@ -112,12 +121,14 @@ def apart(own: Verdict, quoted: Verdict, *, code: bool = False, whole: bool = Tr
     return replace(own, subject="own", quoted=quoted, notes=notes)
 
 
-def decide(score: float, thresholds: Thresholds, words: Sequence[str] = (), windows: int = 1) -> Verdict:
+def decide(
+    score: float, thresholds: Thresholds, words: Sequence[str] = (), windows: int = 1, share: float = 1.0
+) -> Verdict:
     """Compare a score with the thresholds; one equal to a threshold has reached it. A fine verdict quotes no words."""
     if score < thresholds.maybe:
-        return Verdict("fine", thresholds, score, (), windows)
+        return Verdict("fine", thresholds, score, (), windows, share=share)
     outcome: Outcome = "toxic" if score >= thresholds.toxic else "maybe_toxic"
-    return Verdict(outcome, thresholds, score, tuple(words), windows)
+    return Verdict(outcome, thresholds, score, tuple(words), windows, share=share)
 
 
 def nothing_to_judge(thresholds: Thresholds) -> Verdict:

@@ -7,7 +7,9 @@ Slack or the ledger delays goes back to the queue for as long as they ask.
 from __future__ import annotations
 
 import functools
+import math
 import os
+import random
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +35,7 @@ from .ledger import Ledger
 from .observability import count, frames, logger, measure
 from .settings import Settings, Thresholds
 from .slack_messages import SlackMessages
+from .turns import Turns
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
@@ -48,6 +51,7 @@ classifier = Classifier(settings.model_dir)
 thresholds = settings.thresholds(Thresholds(classifier.threshold, classifier.threshold_maybe))
 credentials = Credentials(settings)
 ledger = Ledger(settings.ledger_table)
+turns = Turns(settings.ledger_table, ledger.client)
 queue = boto3.client("sqs", config=Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 3}))
 processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
@@ -68,7 +72,7 @@ def judge_record(record: SQSRecord) -> None:
     try:
         ended = end_of(Job.from_json(record.body), attempt)
     except (SlackUnavailableError, LedgerError, SecretStoreError, ClaimedError) as error:
-        seconds = pause(error, attempt)
+        seconds = pause(error, attempt, record)
         _come_back(record, seconds)
         logger.warning("job postponed", extra={"record": record.message_id, "why": str(error), "seconds": seconds})
         count("JobPostponed", type(error).__name__)
@@ -94,13 +98,13 @@ def end_of(job: Job, attempt: int) -> str:
     """Judge a job, again with a fresh token if Slack refuses the old one; a token that stays refused ends the job."""
     try:
         try:
-            return judge_for(job.installation).judge(job)
+            return judge_for(job.installation).judge(job, retried=attempt > 1)
         except CredentialsRefusedError as error:
             if credentials.may_be_outdated and attempt <= TRIES_WITH_AN_OLD_TOKEN:
                 raise SlackUnavailableError(error.method, error.code) from error  # the retry reads the secret again
             if not credentials.refresh():
                 raise
-            return judge_for(job.installation).judge(job)
+            return judge_for(job.installation).judge(job, retried=attempt > 1)
     except CredentialsRefusedError as error:
         logger.error(
             "Slack refuses the bot's token: install the app again or mend the secret", extra={"why": str(error)}
@@ -108,10 +112,22 @@ def end_of(job: Job, attempt: int) -> str:
         return error.code
 
 
-def pause(error: Exception, attempt: int) -> int:
+def pause(error: Exception, attempt: int, record: SQSRecord) -> int:
     """Return the seconds that a job waits after an error."""
     if isinstance(error, RateLimitedError):
-        # Back off with jitter on top of what Slack asks: it takes a post a second per channel; a job has ten tries.
+        try:
+            wait = turns.wait(
+                f"{Job.from_json(record.body).owner}/{error.method}",
+                record.message_id,
+                error.retry_after,
+                retried=attempt > 1,
+            )
+        except (BotoCoreError, ClientError) as failure:
+            logger.warning("no turn given", extra={"error": type(failure).__name__})
+            wait = 0
+        if wait:
+            return math.ceil(wait + random.random())  # noqa: S311 - jitter, not a secret
+        # Back off on top of what Slack asks: it takes a post a second per channel; a job has ten tries.
         return min(LONGEST_DELAY, error.retry_after + retry_delay(attempt))
     if isinstance(error, SlackUnavailableError) and error.may_yet_happen:
         return max(LONGEST_CLAIM, retry_delay(attempt))

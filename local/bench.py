@@ -1,4 +1,4 @@
-"""`make bench`: measure the receiver, the worker and the worker's cold start on this machine.
+"""`make bench`: measure the receiver, the worker, the worker's cold start, and texts of any length on this machine.
 
 Receiver and worker run in a process of their own; SQS, DynamoDB and Slack are local servers in this one.
 """
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 RUNS = 300
 WARM_UP = 10  # runs that are not counted
 COLD_STARTS = 9
+LENGTHS = (1_000, 10_000, 100_000, 1_000_000)  # characters
 TEXTS = (FINE[0], TOXIC[0])
 PARTS = {
     "total": f"worker.handler, warm, one job ({RUNS})",
@@ -120,6 +121,29 @@ def cold_start(environ: dict[str, str]) -> float:
     return (time.perf_counter() - started) * 1000
 
 
+def normalising_times() -> None:
+    """Print what texts of growing length cost on one thread: to be normalised, and to be judged as far as is read."""
+    from toxicity_bot import Classifier
+    from toxicity_bot.message_text import fold
+
+    classifier = Classifier(threads=1)
+    kinds = {"prose": f"{FINE[0]} ", "look-alikes": "p\u0430yp\u0430l \uff49\uff44 ", "marks": "\u0301\u0323"}
+    print("\nmilliseconds to normalise a text of so many characters, and to judge the prose")
+    print("".join(f"{heading:>13}" for heading in ("characters", *kinds, "verdict", "read")))
+    for characters in LENGTHS:
+        texts = {kind: (text * (characters // len(text) + 1))[:characters] for kind, text in kinds.items()}
+        times = [*(_milliseconds(fold, text) for text in texts.values())]
+        times.append(_milliseconds(classifier.verdict, texts["prose"]))
+        share = classifier.verdict(texts["prose"]).share
+        print(f"{characters:13,}" + "".join(f"{one:13.1f}" for one in times) + f"{share:13.1%}", flush=True)
+
+
+def _milliseconds(work: Callable[[str], object], text: str) -> float:
+    started = time.perf_counter()
+    work(text)
+    return (time.perf_counter() - started) * 1000
+
+
 def row(what: str, milliseconds: list[float]) -> None:
     """Print one row of the table: median and 95th percentile."""
     p95 = statistics.quantiles(milliseconds, n=20)[-1]
@@ -143,6 +167,7 @@ def main() -> None:
                 process.apply(receiver_times, (signed_events(workspace, 1),))
                 cold.append(cold_start(environ))
     row(f"cold start: python to the first verdict ({COLD_STARTS})", cold)
+    normalising_times()
 
 
 if __name__ == "__main__":

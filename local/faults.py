@@ -7,7 +7,9 @@ acts before the method's work, after it, or instead of it.
 from __future__ import annotations
 
 import json
+import math
 import threading
+import time
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -143,3 +145,40 @@ class Faults:
     def clear(self) -> None:
         with self._lock:
             self._queues.clear()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The calls that an app may make of each method that reads messages, per minute, and the messages in one answer."""
+
+    calls: int = 0
+    page: int = 1000
+
+
+# docs.slack.dev/apis/web-api/rate-limits: apps that a workspace made for itself, and commercial ones outside the
+# Marketplace since 2025.
+LIMITS = {"": Limits(), "tier_3": Limits(calls=50), "one_a_minute": Limits(calls=1, page=15)}
+_LIMITED = ("conversations.history", "conversations.replies")
+
+
+class RateLimits(Faults):
+    """Faults of a Slack that enforces its limits: so many calls of a method in any minute. `clock` is in seconds."""
+
+    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._limits = limits
+        self._clock = clock
+        self._called: defaultdict[str, deque[float]] = defaultdict(deque)
+
+    def take(self, method: str) -> Fault:
+        fault = super().take(method)
+        if method not in _LIMITED or not self._limits.calls:
+            return fault
+        with self._lock:
+            called, now = self._called[method], self._clock()
+            while called and called[0] <= now - 60:
+                called.popleft()
+            if len(called) >= self._limits.calls:
+                return RateLimited(str(max(1, math.ceil(called[0] + 60 - now))))
+            called.append(now)
+            return fault

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import typer
 
@@ -33,17 +33,26 @@ class LocalServices:
     """A local Slack with the messages of `situations`, SQS, DynamoDB and Secrets Manager."""
 
     def __init__(
-        self, host: str = "127.0.0.1", *, slack_port: int = 0, aws_port: int = 0, request_url: str = ""
+        self,
+        host: str = "127.0.0.1",
+        *,
+        slack_port: int = 0,
+        aws_port: int = 0,
+        request_url: str = "",
+        limits: str = "",
     ) -> None:
         self.situations = Situations()
         self._host, self._slack_port, self._aws_port, self._request_url = host, slack_port, aws_port, request_url
+        self._limits = limits
 
     def __enter__(self) -> Self:
         workspace = self.situations.workspace
         deliveries = Deliveries(self._request_url, workspace.signing_secret) if self._request_url else None
         with contextlib.ExitStack() as stack:
             self.aws = stack.enter_context(EmbeddedAws(self._aws_port, self._host))
-            slack = SlackServer(workspace, host=self._host, port=self._slack_port, deliveries=deliveries)
+            slack = SlackServer(
+                workspace, host=self._host, port=self._slack_port, deliveries=deliveries, limits=self._limits
+            )
             self.slack = stack.enter_context(slack)
             secret = {"signing_secrets": [workspace.signing_secret], "bot_token": workspace.token}
             self.aws.client("secretsmanager").create_secret(Name="slack", SecretString=json.dumps(secret))
@@ -84,7 +93,10 @@ def addresses() -> tuple[str, str]:
     return done.stdout.strip() or "172.17.0.1", ""  # a daemon that has just started does not name its gateway yet
 
 
-def main(host: Annotated[str, typer.Option(help="Listen here instead of where containers reach it.")] = "") -> None:
+def main(
+    host: Annotated[str, typer.Option(help="Listen here instead of where containers reach it.")] = "",
+    limits: Annotated[Literal["", "tier_3", "one_a_minute"], typer.Option(help="Slack's limits on reads.")] = "",
+) -> None:
     """Serve a local Slack and embedded AWS until Ctrl-C."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -94,7 +106,9 @@ def main(host: Annotated[str, typer.Option(help="Listen here instead of where co
     except BotError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from error
-    with LocalServices(host, slack_port=SLACK_PORT, aws_port=AWS_PORT, request_url=REQUEST_URL) as services:
+    with LocalServices(
+        host, slack_port=SLACK_PORT, aws_port=AWS_PORT, request_url=REQUEST_URL, limits=limits
+    ) as services:
         ENV_FILE.parent.mkdir(exist_ok=True)
         ENV_FILE.write_text(json.dumps({"Parameters": services.environ(seen_as)}, indent=2) + "\n")
         write(worker_events(services.situations))

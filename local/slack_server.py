@@ -21,7 +21,7 @@ from werkzeug.wrappers import Request, Response
 
 from local.block_kit import escaped
 from local.events import event_callback
-from local.faults import DROPPED, Faults, Reply
+from local.faults import DROPPED, LIMITS, Faults, RateLimits, Reply
 from local.web_api import METHODS, WebApi
 from local.workspace import RefusedError, Workspace
 
@@ -51,7 +51,8 @@ class RecordedCall:
 class SlackServer:
     """Slack for tests, the demo and local runs; `url` is the `base_url` of slack_sdk's client.
 
-    Reactions of people at /local/react are sent by `deliveries`, if there are any.
+    Reactions of people at /local/react are sent by `deliveries`, if there are any. `limits` is a key of
+    `faults.LIMITS`: Slack's limits on reading messages are enforced, or not.
     """
 
     def __init__(
@@ -61,10 +62,11 @@ class SlackServer:
         host: str = "127.0.0.1",
         port: int = 0,
         deliveries: Deliveries | None = None,
+        limits: str = "",
     ) -> None:
         self.workspace = workspace or Workspace.example()
-        self.api = WebApi(self.workspace)
-        self.faults = Faults()
+        self.api = WebApi(self.workspace, LIMITS[limits].page)
+        self.faults: Faults = RateLimits(LIMITS[limits])
         self.calls: list[RecordedCall] = []
         self.closing = threading.Event()
         self._deliveries = deliveries

@@ -49,8 +49,11 @@ class Method:
 
 
 class WebApi:
-    def __init__(self, workspace: Workspace) -> None:
+    """The methods; one call returns at most `largest_page` messages."""
+
+    def __init__(self, workspace: Workspace, largest_page: int = 1000) -> None:
         self.workspace = workspace
+        self.largest_page = largest_page
 
     def call(self, name: str, token: str | None, arguments: Arguments) -> Answer:
         """Return Slack's answer; raises RefusedError in Slack's order: method, token, scope, arguments, work."""
@@ -78,7 +81,7 @@ class WebApi:
         channel = self._readable(arguments["channel"])
         messages = [message for message in self.workspace.conversation(channel.id) if _is_top_level(message)]
         bounds = {name: arguments[name] for name in ("oldest", "latest") if name in arguments}
-        return bounds | _page(_within(arguments, messages)[::-1], arguments, 100) | {"pin_count": 0}
+        return bounds | _page(_within(arguments, messages)[::-1], arguments, 100, self.largest_page) | {"pin_count": 0}
 
     def conversations_replies(self, arguments: Arguments) -> Answer:
         """Return a root and those of its replies that are within the bounds; for a reply, that reply alone."""
@@ -87,7 +90,7 @@ class WebApi:
             root, *replies = self.workspace.thread(channel.id, arguments["ts"])
         except RefusedError as error:
             raise RefusedError("thread_not_found") from error
-        return _page([root, *_within(arguments, replies)], arguments, 1000)
+        return _page([root, *_within(arguments, replies)], arguments, 1000, self.largest_page)
 
     def reactions_get(self, arguments: Arguments) -> Answer:
         if not arguments.get("channel") or not arguments.get("timestamp"):
@@ -247,7 +250,7 @@ def _within(arguments: Arguments, messages: list[Message]) -> list[Message]:
     return [message for message, ts in zip(messages, instants, strict=True) if oldest < ts < latest or ts in edges]
 
 
-def _page(messages: list[Message], arguments: Arguments, limit: int) -> Answer:
+def _page(messages: list[Message], arguments: Arguments, limit: int, largest: int) -> Answer:
     """Return one page; as in Slack, a cursor has the ts of the first message of the next page."""
     try:
         limit = int(arguments.get("limit", limit))
@@ -255,6 +258,7 @@ def _page(messages: list[Message], arguments: Arguments, limit: int) -> Answer:
         raise RefusedError("invalid_limit") from error
     if not 1 <= limit <= 1000:
         raise RefusedError("invalid_limit")
+    limit = min(limit, largest)
     start = _start(messages, arguments.get("cursor"))
     page, rest = messages[start : start + limit], messages[start + limit :]
     if not _flag(arguments, "include_all_metadata"):

@@ -1,7 +1,8 @@
 """Check the threads, the answers, the dead-letter queue and the logs at the end of a soak.
 
-A message has at most one verdict for each of its states; at least one if a request about it was acknowledged and it was
-not deleted; and one for its last state if a request was acknowledged after its last edit.
+A message has at most one verdict for each content that it ever had, and the right one; at least one if a request about
+it was acknowledged and it was not deleted; and one for its last content if a request was acknowledged after its last
+edit.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def check_threads(users: Users, results: Results) -> None:
 
 
 def _check_message(written: Written, posts: list[Message], results: Results) -> None:
-    where = f"message {written.ts} in {written.channel}, states {written.states}"
+    where = f"message {written.ts} in {written.channel}, states {[*written.states]}"
     payloads = [post["metadata"]["event_payload"] for post in posts]
     judged = Counter(payload["key"].split("/")[3] for payload in payloads)
     for state, number in judged.items():
@@ -59,16 +60,16 @@ def _check_message(written: Written, posts: list[Message], results: Results) -> 
             results.add("duplicate", f"{where}, {number} verdicts on state {state!r}")
         if state not in written.states:
             results.add("unknown state", f"{where}, a verdict on state {state!r}")
+    for payload in payloads:
+        if payload["outcome"] != written.states.get(payload["key"].split("/")[3], payload["outcome"]):
+            results.add("wrong", f"{where}, the verdict {payload['key']} is {payload['outcome']}")
     if any(post.get("thread_ts") != written.thread_ts for post in posts):
         results.add("wrong thread", f"{where}, a verdict outside its thread")
-    if not written.acknowledged_at:
-        if posts:
-            results.add("unrequested", f"{where}, a verdict without a valid request")
-    elif not written.deleted:
-        if not posts or (written.acknowledged_at > written.changed_at and written.states[-1] not in judged):
-            results.add("missing", f"{where}, verdicts on {sorted(judged)}")
-        if len(written.states) == 1 and any(payload["outcome"] != written.outcome for payload in payloads):
-            results.add("wrong", f"{where}, a verdict other than {written.outcome}")
+    last_is_due = written.acknowledged_at > written.changed_at and [*written.states][-1] not in judged
+    if not written.acknowledged_at and posts:
+        results.add("unrequested", f"{where}, a verdict without a valid request")
+    if written.acknowledged_at and not written.deleted and (not posts or last_is_due):
+        results.add("missing", f"{where}, verdicts on {sorted(judged)}")
 
 
 def check_dead_letters(bodies: list[str], poisoned: set[str], results: Results) -> None:

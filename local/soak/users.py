@@ -15,18 +15,22 @@ from typing import Any, Literal
 from local.events import event_callback
 from local.situations import EMOJI, FINE, TOXIC, WORDLESS
 from local.workspace import RefusedError, Workspace
+from toxicity_bot.jobs import Job
+from toxicity_bot.judge import key_of
 
 Act = Literal["deliver", "lose_ack", "forge", "edit", "delete", "kill", "poison"]
 
 REACTIONS_PER_MESSAGE = 1.7
 MOST_REACTORS = 12  # to one message
 EDITED, DELETED, FORGED = 0.08, 0.05, 0.04  # shares of the messages
+EDITS = (1, 1, 3)  # of one message, in quick succession
 ACKS_LOST = 0.02  # share of the deliveries
 DELIVERIES_PER_KILL = 100
 # Texts and the outcome that the bot must reach.
 TEXTS = (*((text, "toxic") for text in TOXIC), *((text, "fine") for text in FINE), (WORDLESS, "cannot_judge"))
 MESSAGES_PER_CHANNEL = 20  # each call reads a whole channel here, so small channels are fast
 REPLIES = 4  # one message in so many is a reply in a thread
+IN_PLACE = 0.2  # share of the edits that leave no mark, as when an app changes its message
 CHANGED_BEFORE_POST = 0.03  # share of the verdicts whose message changes just before they are posted
 
 
@@ -69,9 +73,11 @@ def steps(seed: int, size: Size) -> list[Step]:
         late = random.expovariate(100) + random.expovariate(50)
         timed.append((begun[message] + late, Step("forge" if message in forged else act, message, reactor)))
     for message, since in enumerate(begun):
-        for act, share in (("edit", EDITED), ("delete", DELETED)):
-            if random.random() < share:
-                timed.append((since + random.expovariate(50), Step(act, message)))
+        if random.random() < EDITED:
+            edited = since + random.expovariate(50)
+            timed += [(edited + number / 10_000, Step("edit", message)) for number in range(random.choice(EDITS))]
+        if random.random() < DELETED:
+            timed.append((since + random.expovariate(50), Step("delete", message)))
     kills = 1 + size.deliveries // DELIVERIES_PER_KILL
     timed += [(random.random(), Step("kill", random.randrange(kills))) for _ in range(kills)]
     timed += [(random.random() / 4, Step("poison", number)) for number in range(size.poisoned)]
@@ -94,8 +100,7 @@ class Written:
     channel: str
     ts: str
     thread_ts: str
-    outcome: str
-    states: list[str] = field(default_factory=lambda: [""])  # each `edited.ts` that it ever had
+    states: dict[str, str] = field(default_factory=dict)  # the digest of each content, the last one last: its outcome
     changed_at: float = 0
     acknowledged_at: float = 0  # when the last request that the receiver accepted was sent
     deleted: bool = False
@@ -142,10 +147,11 @@ class Users:
             written = self._written(number)
             if written.deleted:
                 return
-            text, written.outcome = self._random.choice(TEXTS)
-            edited = self.workspace.edit(written.channel, written.ts, text)["edited"]["ts"]
-            if edited not in written.states:
-                written.states.append(edited)
+            text, outcome = self._random.choice(TEXTS)
+            self.workspace.edit(written.channel, written.ts, text)
+            if self._random.random() < IN_PLACE:
+                self.workspace.channel(written.channel).find(written.ts).pop("edited")
+            self._note_state(written, outcome)
             written.changed_at = time.monotonic()
             self.edits += 1
 
@@ -171,6 +177,14 @@ class Users:
             thread_ts = self._threads[channel] if number % REPLIES == 0 else None
             user = self._ids[number % len(self._ids)]
             ts = self.workspace.post(channel, user, text, thread_ts=thread_ts)["ts"]
-            self.messages[number] = Written(channel, ts, thread_ts or ts, outcome)
+            self.messages[number] = Written(channel, ts, thread_ts or ts)
+            self._note_state(self.messages[number], outcome)
             self._by_ts[ts] = number
         return self.messages[number]
+
+    def _note_state(self, written: Written, outcome: str) -> None:
+        """Record the content that a message has now, as the last one, and the outcome of its verdict."""
+        job = Job(self.workspace.identity.team_id, written.channel, written.ts, "U0", "Ev0", 0)
+        digest = key_of(job, self.workspace.message(written.channel, written.ts)).split("/")[3]
+        written.states.pop(digest, None)
+        written.states[digest] = outcome

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from tests.doctor.conftest import Examine
 
 
+def test_the_ceiling_of_verdicts_is_told(examine: Examine) -> None:
+    examine().expect({"slack": ("ok", "about 50 verdicts a minute in a workspace, or 1 if")})
+
+
 @pytest.mark.failure(43)
 def test_a_revoked_token_is_found(examine: Examine, slack: SlackServer) -> None:
     slack.workspace.refuse_token("token_revoked")

@@ -70,4 +70,11 @@ FAILURES = {
     64: "Names, footers and other texts of the interface: not judged",
     65: "Nested too deep or too large: judged on what was read, and said so",
     66: "Code blocks: not judged, and said so",
+    70: "Two edits in a second, a change in place: one verdict for each content",
+    71: "An edit to the same text, a reactor of another team: no second verdict",
+    72: "A message of any length: read in part, within a time, and said so",
+    73: "Text that is slow to normalise: the time grows with the length, not faster",
+    74: "A first delivery: one read of Slack, no search for an earlier verdict",
+    75: "A job that Slack delays half-way: goes on from there",
+    76: "A burst above Slack's rate limit: one verdict each, no dead letter",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 import urllib.parse
@@ -14,7 +15,7 @@ import pytest
 from local.faults import Faults, ResetEarly
 from local.soak import __main__ as soak
 from local.soak import checks
-from local.soak.users import Size, Step, Users, steps
+from local.soak.users import TEXTS, Size, Step, Users, steps
 from local.soak.workers import RandomFaults, WorkersSlack
 from tests import run_module
 
@@ -41,9 +42,11 @@ def written(users: Users) -> Written:
 
 
 def answer(users: Users, written: Written, outcome: str | None = None, state: str = "", **elsewhere: Any) -> None:
-    """Post a verdict as the bot."""
+    """Post a verdict as the bot, by default the right one on the last content."""
+    state = state or [*written.states][-1]
     key = f"T0LOCAL/{written.channel}/{written.ts}/{state}"
-    mark = {"event_type": "toxicity_verdict", "event_payload": {"key": key, "outcome": outcome or written.outcome}}
+    payload = {"key": key, "outcome": outcome or written.states.get(state, "toxic")}
+    mark = {"event_type": "toxicity_verdict", "event_payload": payload}
     place = {"thread_ts": written.thread_ts, "metadata": mark} | elsewhere
     users.workspace.post(written.channel, users.workspace.identity.bot_user_id, "a verdict", **place)
 
@@ -92,7 +95,7 @@ def test_one_verdict_in_its_place_is_no_problem(users: Users, written: Written, 
     [
         ("missing", []),
         ("duplicate", [{}, {}]),
-        ("unknown state", [{}, {"state": "1731000000.000000"}]),
+        ("unknown state", [{}, {"state": "0badc0de"}]),
         ("wrong thread", [{"thread_ts": None}]),
         ("wrong", [{"outcome": "a guess"}]),
     ],
@@ -111,11 +114,23 @@ def test_a_verdict_on_the_last_state_is_missing_if_only_an_earlier_one_was_judge
     users: Users, written: Written
 ) -> None:
     answer(users, written)
-    users.edit(1)
+    while len(written.states) == 1:  # an edit may be to the same text
+        users.edit(1)
     users.acknowledged(1, sent_at=written.changed_at + 1)
     assert threads(users).counts == {"missing": 1}
-    answer(users, written, state=written.states[-1])
+    answer(users, written)
     assert threads(users).problems == []
+
+
+def test_edits_come_in_quick_succession_and_may_leave_no_mark(users: Users, written: Written) -> None:
+    edits = [number for number, step in enumerate(steps(1, Size())) if step.act == "edit"]
+    assert sum(later - earlier == 1 for earlier, later in itertools.pairwise(edits)) > 5
+    marks = set()
+    for _ in range(50):
+        users.edit(1)
+        marks.add("edited" in users.workspace.message(written.channel, written.ts))
+    assert marks == {True, False}
+    assert 2 < len(written.states) <= len(TEXTS)
 
 
 def test_a_verdict_that_only_forged_requests_asked_for_is_found(users: Users) -> None:

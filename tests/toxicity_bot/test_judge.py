@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local.faults import Call, ErrorBody, Reset
+from local.faults import Call, ErrorBody, Fault, RateLimited, Reset
 from local.functions import LocalContext
 from tests.toxicity_bot.bot import ADA, DEPLOYBOT, EMOJI, GENERAL, GRACE, INSULT, OWN, PRIVATE, RANDOM, Room
 from toxicity_bot import slack_messages
@@ -108,7 +109,8 @@ def test_a_message_is_judged_in_its_thread(message: dict[str, Any], outcome: str
     assert words in post["text"]
     assert post["thread_ts"] == written["ts"]
     payload = post["metadata"]["event_payload"]
-    assert (payload["key"], payload["outcome"]) == (f"T0LOCAL/C0GENERAL/{written['ts']}/", outcome)
+    assert payload["outcome"] == outcome
+    assert re.fullmatch(rf"T0LOCAL/C0GENERAL/{written['ts']}/[0-9a-f]{{8}}", payload["key"])
 
 
 @pytest.mark.failure(42)
@@ -192,6 +194,15 @@ def test_the_authors_own_words_decide_and_quoted_ones_are_judged_apart(
     assert line.replace("your", "the author's") in shown["text"], "the reactor is not the author"
 
 
+@pytest.mark.failure(63, 70)
+def test_words_that_become_quoted_ones_are_judged_again(room: Judging) -> None:
+    message = room.say()
+    assert room.judge(message) == "toxic"
+    room.slack.workspace.edit(GENERAL, message["ts"], f"&gt; {INSULT}")
+    assert room.judge(message) == "toxic"
+    assert ["added no words" in post["text"] for post in room.verdicts()] == [False, True]
+
+
 @pytest.mark.failure(65, 66)
 @pytest.mark.parametrize(
     ("message", "outcome", "line"),
@@ -273,6 +284,96 @@ def test_an_edited_message_gets_a_second_verdict(room: Judging) -> None:
     room.slack.workspace.edit(GENERAL, message["ts"], PRAISE)
     assert [room.judge(message, by=reactor) for reactor in (ADA, GRACE)] == ["fine", "fine"]
     assert room.outcomes(message) == ["toxic", "fine"]
+
+
+@pytest.mark.failure(70)
+def test_each_content_has_one_verdict_whatever_slack_says_of_edits(room: Judging) -> None:
+    message = room.say("Good morning, everyone.")
+    stored = room.slack.workspace.channel(GENERAL).find(message["ts"])
+    assert room.judge(message) == "fine"
+    texts = [INSULT, PRAISE, f"{INSULT} {PRAISE}"]
+    outcomes = []
+    for text in texts:
+        room.slack.workspace.edit(GENERAL, message["ts"], text)
+        stored["edited"]["ts"] = "1731000000.000000"  # all within one second
+        outcomes += [room.judge(message, by=reactor) for reactor in (GRACE, ADA)]
+    assert outcomes == ["toxic", "toxic", "fine", "fine", "toxic", "toxic"]
+    assert room.outcomes(message) == ["fine", "toxic", "fine", "toxic"]
+
+
+@pytest.mark.failure(70)
+@pytest.mark.parametrize(
+    "changed",
+    [{"text": INSULT}, {"blocks": [INSULTING]}, {"attachments": [{"text": INSULT}]}],
+    ids=["text", "blocks", "attachments"],
+)
+def test_a_message_that_its_app_changes_in_place_gets_a_new_verdict(changed: dict[str, Any], room: Judging) -> None:
+    message = room.say("Build 7 has started.", by="U0HOOK")
+    assert room.judge(message) == "fine"
+    stored = room.slack.workspace.channel(GENERAL).find(message["ts"])
+    stored |= changed
+    assert "edited" not in stored
+    assert [room.judge(message, by=reactor) for reactor in (GRACE, ADA)] == ["toxic", "toxic"]
+    assert room.outcomes(message) == ["fine", "toxic"]
+
+
+@pytest.mark.failure(71)
+@pytest.mark.parametrize("text", [INSULT, f" {INSULT.replace(' ', '  ')} ", f"*{INSULT}*"])
+def test_an_edit_that_changes_no_word_gets_no_second_verdict(text: str, room: Judging) -> None:
+    message = room.say()
+    assert room.judge(message) == "toxic"
+    room.slack.workspace.edit(GENERAL, message["ts"], text)
+    assert room.judge(message, by=ADA) == "toxic"
+    room.slack.workspace.edit(GENERAL, message["ts"], PRAISE)
+    room.slack.workspace.edit(GENERAL, message["ts"], INSULT)
+    assert room.judge(message, by=ADA) == "toxic"
+    assert len(room.verdicts()) == 1
+
+
+def test_half_a_character_is_no_reason_to_fail(room: Judging) -> None:
+    """JSON can hold one half of a surrogate pair."""
+    message = room.say("Good morning.")
+    room.slack.workspace.channel(GENERAL).find(message["ts"]).update(text="You idiot \ud83d", blocks=[])
+    assert room.judge(message) == "toxic"
+
+
+@pytest.mark.failure(74)
+@pytest.mark.parametrize("replies", [0, 3])
+def test_a_first_delivery_reads_slack_once(replies: int, room: Judging) -> None:
+    message = room.say()
+    for _ in range(replies):
+        room.say(PRAISE, by=GRACE, thread_ts=message["ts"])
+    assert room.judge(message) == "toxic"
+    assert [call.method for call in room.slack.calls if call.method.startswith("conversations.")] == [
+        "conversations.history"
+    ]
+
+
+@pytest.mark.failure(74)
+def test_a_first_delivery_about_a_reply_reads_it_and_no_more(room: Judging) -> None:
+    reply = room.say(thread_ts=room.say(PRAISE)["ts"])
+    assert room.judge(reply) == "toxic"
+    reads = [call.method for call in room.slack.calls if call.method != "chat.postMessage"]
+    assert reads == ["conversations.history", "conversations.replies"]
+
+
+@pytest.mark.failure(33, 74)
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_a_lost_post_is_looked_for_however_often_the_search_fails(in_thread: bool, room: Judging) -> None:
+    message = room.say(thread_ts=room.say(PRAISE)["ts"] if in_thread else None)
+    room.slack.faults.add("chat.postMessage", Reset(before_work=False))
+    with pytest.raises(SlackUnavailableError):
+        room.judge(message)
+    room.end_claims()
+    if in_thread:
+        room.slack.faults.add("conversations.replies", Fault())  # the one that fetches the message
+    for fault in (RateLimited("60"), ErrorBody("internal_error"), Reset()):
+        room.slack.faults.add("conversations.replies", fault)
+        with pytest.raises(SlackUnavailableError):
+            room.judge(message)
+    assert room.judge(message) == "found"
+    assert room.slack.faults.left() == 0
+    assert len(room.verdicts()) == 1
 
 
 @pytest.mark.failure(28)
@@ -387,6 +488,10 @@ def test_reply_to_a_channel_links_there_and_quotes_nothing(room: Judging) -> Non
 def test_a_reply_channel_is_searched_back_to_the_oldest_possible_verdict(room: Judging) -> None:
     message = room.say()
     month_later = int(float(message["ts"])) + 2 * KEPT_SECONDS
+    room.slack.faults.add("chat.postMessage", Reset())
+    with pytest.raises(SlackUnavailableError):
+        room.judge(message, at=month_later, REPLY_TO=PRIVATE)
+    room.end_claims()
     room.judge(message, at=month_later, REPLY_TO=PRIVATE)
     searched: dict[str, Any] = room.slack.calls_of("conversations.history")[-1].arguments
     assert float(searched["oldest"]) == month_later - KEPT_SECONDS

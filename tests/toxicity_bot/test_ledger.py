@@ -19,7 +19,8 @@ from toxicity_bot.ledger import KEPT_SECONDS, Ledger, Outcome, message_key
 if TYPE_CHECKING:
     from local.aws import EmbeddedAws
 
-KEY = message_key("T0LOCAL", "C0GENERAL", "1731000000.000100", "")
+MESSAGE = ("T0LOCAL", "C0GENERAL", "1731000000.000100")
+KEY = message_key(*MESSAGE, "Good morning.")
 
 Once = Callable[..., Outcome]
 
@@ -59,7 +60,7 @@ def test_work_is_done_once_and_keeps_its_first_outcome(aws: EmbeddedAws, once: O
 
 def test_each_kind_and_key_is_separate_work(once: Once) -> None:
     work = Work()
-    edited = message_key("T0LOCAL", "C0GENERAL", "1731000000.000100", "1731000060.000000")
+    edited = message_key(*MESSAGE, "Good evening.")
     for kind, key in (("verdict", KEY), ("verdict", edited), ("hint", KEY)):
         once(work, kind, key)
     assert work.runs == 3
@@ -91,6 +92,47 @@ def test_a_failure_frees_the_row_unless_a_post_may_yet_appear(
         once(Work())
     end_claims(aws)
     assert once(Work())["run"] == 1
+
+
+@pytest.mark.failure(33)
+def test_a_row_stays_in_doubt_until_somebody_knows_whether_the_work_was_done(
+    aws: EmbeddedAws, ledger: Ledger, once: Once
+) -> None:
+    doubts = []
+
+    def fail(error: SlackError) -> None:
+        def work() -> Outcome:
+            doubts.append(ledger.in_doubt)
+            raise error
+
+        with pytest.raises(type(error)):
+            once(work)
+
+    for _ in range(2):
+        fail(SlackUnavailableError("chat.postMessage", "URLError"))
+    fail(SlackUnavailableError("chat.postMessage", "TimeoutError"))
+    end_claims(aws)
+    for code in ("ratelimited", "URLError"):
+        fail(SlackUnavailableError("conversations.replies", code))
+
+    def found() -> Outcome:
+        doubts.append(ledger.in_doubt)
+        return {"outcome": "found"}
+
+    assert once(found) == once(Work()) == {"outcome": "found"}
+    assert doubts == [False, False, False, True, True, True]
+    once(fresh := Work(), key="another")
+    assert (fresh.runs, ledger.in_doubt) == (1, False)
+
+
+def test_a_key_tells_contents_apart_and_no_messages_text() -> None:
+    reads = ["", "Good morning.", "Good evening.", "good morning.", "Good morning. \ud83d"]
+    keys = {message_key(*MESSAGE, read) for read in reads} | {message_key(*MESSAGE, "", "Good morning.")}
+    assert len(keys) == 6
+    assert all(key.startswith("/".join(MESSAGE) + "/") and len(key.split("/")[3]) == 8 for key in keys)
+    assert message_key(*MESSAGE, " Good\n morning.", "") == KEY
+    another = message_key("T0LOCAL", "C0GENERAL", "1731000000.000200", "Good morning.")
+    assert another[-8:] != KEY[-8:], "equal texts in two messages cannot be seen"
 
 
 @pytest.mark.failure(46, 49)

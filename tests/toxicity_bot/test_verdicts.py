@@ -115,6 +115,11 @@ def test_own_words_decide_and_the_reply_says_whose_words_are_toxic(
     assert "idiot" not in verdict.without_words().reply()
 
 
+def test_the_reply_says_how_much_of_a_long_quoted_message_was_read() -> None:
+    long = decide(0.97, TWO, windows=90, share=0.4)
+    assert "The chance is 97 %. I read 40 % of it." in apart(FINE, long).reply()
+
+
 def test_figures_tell_what_is_said_of_quoted_words() -> None:
     assert apart(FINE, TOXIC).figures() == FINE.figures() | {"quoted_outcome": "toxic", "quoted_score": 0.97}
     assert apart(FINE, NOTHING).figures() == FINE.figures()

@@ -10,7 +10,7 @@ import pytest
 from local.aws import MAX_RECEIVE_COUNT
 from local.faults import ErrorBody, Fault, HtmlError, RateLimited, Reset
 from local.functions import LocalContext
-from tests.toxicity_bot.bot import GENERAL, PRIVATE, RANDOM, imported_anew
+from tests.toxicity_bot.bot import ADA, GENERAL, GRACE, PRIVATE, RANDOM, imported_anew
 from tests.toxicity_bot.record import CANARIES
 from toxicity_bot.credentials import SECONDS_BETWEEN_READS, Credentials
 from toxicity_bot.errors import ModelError, SettingError
@@ -59,7 +59,9 @@ def test_jobs_wait_while_no_worker_can_start(bot: Bot, tmp_path: Path) -> None:
     ids=str,
 )  # fmt: skip
 def test_a_job_that_slack_delays_sleeps_longer_with_each_try(method: str, fault: Fault, asked: int, bot: Bot) -> None:
-    message = bot.say()
+    # Only a reply in a thread is read by conversations.replies.
+    parent = bot.say()["ts"] if method == "conversations.replies" else None
+    message = bot.say(thread_ts=parent)
     bot.slack.faults.add(method, fault, times=4)
     bot.react(message)
     for _ in range(4):
@@ -226,6 +228,18 @@ def test_each_installation_is_served_with_its_own_token(bot: Bot) -> None:
     assert bot.work() == 1
     assert ["T0OTHER" in one["Body"] for one in bot.asleep] == [True]
     assert bot.outcomes(message) == ["toxic"]
+
+
+@pytest.mark.failure(71)
+def test_reactors_of_two_teams_in_a_shared_channel_get_one_verdict(bot: Bot) -> None:
+    message = bot.say()
+    for reactor, team in ((GRACE, "T0LOCAL"), (ADA, "T0GUEST")):
+        assert bot.deliver(bot.event(message, by=reactor) | {"team_id": team}).status == 200
+    jobs = bot.queued()
+    assert [json.loads(job["Body"])["team"] for job in jobs] == ["T0LOCAL", "T0GUEST"]
+    assert [bot.handle([job]) for job in jobs] == [1, 1]
+    assert bot.outcomes(message) == ["toxic"]
+    assert len(bot.rows()) == 1
 
 
 # What nobody may read.

@@ -5,6 +5,7 @@ Every decision about a job is here, in the order in which it happens; the module
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from . import verdicts
@@ -14,11 +15,12 @@ from .message_words import read
 from .reading_budget import SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
     from .classifier import Classifier
     from .jobs import Job
     from .ledger import Ledger
+    from .message_words import Words
     from .settings import Settings, Thresholds
     from .slack_messages import Message, SlackMessages
     from .verdicts import Verdict
@@ -28,13 +30,20 @@ class Judge:
     """Takes jobs to their end."""
 
     def __init__(
-        self, settings: Settings, thresholds: Thresholds, slack: SlackMessages, classifier: Classifier, ledger: Ledger
+        self,
+        settings: Settings,
+        thresholds: Thresholds,
+        slack: SlackMessages,
+        classifier: Classifier,
+        ledger: Ledger,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._thresholds = thresholds
         self._slack = slack
         self._classifier = classifier
         self._ledger = ledger
+        self._clock = clock
 
     def judge(self, job: Job, *, retried: bool = True) -> str:
         """Return how the job ended, as a value for a metric; raises BotError if it must be retried or cannot end.
@@ -83,10 +92,11 @@ class Judge:
             message, self._settings.trigger_emoji
         ):
             return "reaction_removed"
-        key = key_of(job, message.raw)
+        words = read(message.raw)
+        key = key_of(job, words)
         # An answer that only the reactor sees is given once to each reactor.
         once = f"{key}/{job.reactor}" if self._settings.reply_to == "reactor" else key
-        return str(self._ledger.once("verdict", once, lambda: self._say(job, message, key, searched))["outcome"])
+        return str(self._ledger.once("verdict", once, lambda: self._say(job, message, words, key, searched))["outcome"])
 
     def _gone(self, job: Job, retried: bool) -> str:
         """End the job; delete a verdict that was posted after its thread was deleted, if that failed at the time."""
@@ -94,7 +104,7 @@ class Judge:
             self._slack.take_back(job.channel, message_id(job.owner, job.channel, job.ts))
         return "message_gone"
 
-    def _say(self, job: Job, message: Message, key: str, searched: str) -> dict[str, Any]:
+    def _say(self, job: Job, message: Message, words: Words, key: str, searched: str) -> dict[str, Any]:
         """Post the verdict, unless an earlier try already did without learning of its success."""
         to = self._settings.reply_to
         channel, thread_ts = (job.channel, message.thread_ts) if to in ("thread", "reactor") else (to, None)
@@ -104,7 +114,7 @@ class Judge:
         about = message_id(job.owner, job.channel, job.ts)
         if self._may_exist(message, key, searched) and (posted := self._find(about, search)):
             return {"outcome": "found", "post": posted}
-        verdict = self._verdict(message)
+        verdict = self._verdict(words)
         mark = {"key": key, **verdict.figures()}
         if to == "reactor":
             in_thread = message.thread_ts if message.thread_ts != message.ts else None
@@ -118,13 +128,17 @@ class Judge:
             posted = self._slack.post(channel, f"{self._slack.permalink(message)}\n{reply}", mark)
         return {"post": posted, **verdict.figures()}
 
-    def _verdict(self, message: Message) -> Verdict:
-        """Judge the author's own words, and those that the message quotes or forwards, apart."""
-        words = read(message.raw)
-        seconds = SECONDS / 2 if words.own and words.quoted else SECONDS
-        texts = (words.own, words.quoted)
-        own, quoted = (self._classifier.verdict(text, self._thresholds, seconds=seconds) for text in texts)
-        return verdicts.apart(own, quoted, code=bool(words.code), whole=words.whole)
+    def _verdict(self, words: Words) -> Verdict:
+        """Judge the author's own words, and those that the message quotes or forwards, apart.
+
+        The shorter ones have half of the time that there is for a message, if they need it, the longer ones the rest.
+        """
+        until = self._clock() + SECONDS
+        judged: dict[str, Verdict] = {}
+        for waiting, text in zip((2, 1), sorted((words.own, words.quoted), key=len), strict=True):
+            seconds = (until - self._clock()) / waiting
+            judged[text] = self._classifier.verdict(text, self._thresholds, seconds)
+        return verdicts.apart(judged[words.own], judged[words.quoted], code=bool(words.code), whole=words.whole)
 
     def _may_exist(self, message: Message, key: str, searched: str) -> bool:
         """Whether a verdict that the ledger does not know of may have been posted."""
@@ -154,7 +168,6 @@ class Judge:
         return str(self._ledger.once("hint", key, tell)["outcome"])
 
 
-def key_of(job: Job, message: Mapping[str, Any]) -> str:
-    """Return the ledger's key of a message as it reads now."""
-    words = read(message)
+def key_of(job: Job, words: Words) -> str:
+    """Return the ledger's key of a message whose words are these."""
     return message_key(job.owner, job.channel, job.ts, words.own, words.quoted, words.code)

@@ -24,6 +24,9 @@ MENTION = "@user"
 LINK = "http"
 CHANNEL = "#channel"
 
+# Characters of a text whose formatting is dropped, twice what Slack allows: unclosed signs take some time each.
+MOST_FORMATTED = 80_000
+
 # One fold may uncover something for the next, such as a link spelt with look-alike letters; ordinary text takes two.
 MOST_FOLDS = 8
 
@@ -90,7 +93,7 @@ class FoldedText:
 
 def plain(mrkdwn: str) -> str:
     """Return Slack's mrkdwn as plain text: angle brackets resolved, formatting dropped, escapes decoded once."""
-    text = _FORMATTING.sub(r"\2", _ANGLE.sub(_resolve, mrkdwn))
+    text = _unformatted(_FORMATTING, _ANGLE.sub(_resolve, mrkdwn))
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
@@ -145,7 +148,7 @@ def markdown(text: str) -> str:
     for _ in range(2):
         text = _MARKDOWN_LINK.sub(r"\1", text)
         for formatting in _MARKDOWN_FORMATTING:
-            text = formatting.sub(r"\2", text)
+            text = _unformatted(formatting, text)
     text = _ANGLE.sub(_resolve, _MARKDOWN_HEADING.sub("", text))
     return html.unescape(_MARKDOWN_ESCAPE.sub(r"\1", text))
 
@@ -157,6 +160,10 @@ def date(timestamp: object, form: str, fallback: str) -> str:
     except (ValueError, OverflowError, OSError):
         return fallback
     return _DATE_TOKEN.sub(day, form) or fallback
+
+
+def _unformatted(formatting: re.Pattern[str], text: str) -> str:
+    return formatting.sub(r"\2", text[:MOST_FORMATTED]) + text[MOST_FORMATTED:]
 
 
 def _resolve(match: re.Match[str]) -> str:

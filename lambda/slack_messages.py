@@ -82,7 +82,8 @@ class SlackMessages:
             arguments = bounds if method.endswith("history") else {**bounds, "ts": ts}
             for raw in self._call(method, **arguments).get("messages") or ():
                 if raw.get("ts") == ts and raw.get("subtype") != "tombstone":
-                    return Message(channel, ts, _text(raw.get("thread_ts")) or ts, _text(raw.get("bot_id")), raw)
+                    thread_ts, bot_id = _text(raw.get("thread_ts")) or ts, _text(raw.get("bot_id"))
+                    return Message(channel, ts, thread_ts, bot_id, raw)
         raise MessageGoneError("conversations.replies", "message_not_found")
 
     def is_own(self, message: Message) -> bool:

@@ -17,6 +17,7 @@ from local.situations import EMOJI, FINE, TOXIC, WORDLESS
 from local.workspace import RefusedError, Workspace
 from toxicity_bot.jobs import Job
 from toxicity_bot.judge import key_of
+from toxicity_bot.message_words import read
 
 Act = Literal["deliver", "lose_ack", "forge", "edit", "delete", "kill", "poison"]
 
@@ -185,6 +186,6 @@ class Users:
     def _note_state(self, written: Written, outcome: str) -> None:
         """Record the content that a message has now, as the last one, and the outcome of its verdict."""
         job = Job(self.workspace.identity.team_id, written.channel, written.ts, "U0", "Ev0", 0)
-        digest = key_of(job, self.workspace.message(written.channel, written.ts)).split("/")[3]
+        digest = key_of(job, read(self.workspace.message(written.channel, written.ts))).split("/")[3]
         written.states.pop(digest, None)
         written.states[digest] = outcome

@@ -5,6 +5,7 @@ Every decision about a job is here, in the order in which it happens; the module
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from . import verdicts
@@ -14,6 +15,8 @@ from .message_words import read
 from .reading_budget import SECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .classifier import Classifier
     from .jobs import Job
     from .ledger import Ledger
@@ -27,13 +30,20 @@ class Judge:
     """Takes jobs to their end."""
 
     def __init__(
-        self, settings: Settings, thresholds: Thresholds, slack: SlackMessages, classifier: Classifier, ledger: Ledger
+        self,
+        settings: Settings,
+        thresholds: Thresholds,
+        slack: SlackMessages,
+        classifier: Classifier,
+        ledger: Ledger,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._thresholds = thresholds
         self._slack = slack
         self._classifier = classifier
         self._ledger = ledger
+        self._clock = clock
 
     def judge(self, job: Job, *, retried: bool = True) -> str:
         """Return how the job ended, as a value for a metric; raises BotError if it must be retried or cannot end.
@@ -118,6 +128,18 @@ class Judge:
             posted = self._slack.post(channel, f"{self._slack.permalink(message)}\n{reply}", mark)
         return {"post": posted, **verdict.figures()}
 
+    def _verdict(self, words: Words) -> Verdict:
+        """Judge the author's own words, and those that the message quotes or forwards, apart.
+
+        The shorter ones have half of the time that there is for a message, if they need it, the longer ones the rest.
+        """
+        until = self._clock() + SECONDS
+        judged: dict[str, Verdict] = {}
+        for waiting, text in zip((2, 1), sorted((words.own, words.quoted), key=len), strict=True):
+            seconds = (until - self._clock()) / waiting
+            judged[text] = self._classifier.verdict(text, self._thresholds, seconds)
+        return verdicts.apart(judged[words.own], judged[words.quoted], code=bool(words.code), whole=words.whole)
+
     def _may_exist(self, message: Message, key: str, searched: str) -> bool:
         """Whether a verdict that the ledger does not know of may have been posted."""
         if self._settings.reply_to == "reactor":
@@ -126,13 +148,6 @@ class Judge:
             return True
         # The ledger of another region may know of it.
         return self._settings.reply_to == "thread" and key != searched and self._slack.has_replied(message)
-
-    def _verdict(self, words: Words) -> Verdict:
-        """Judge the author's own words, and those that the message quotes or forwards, apart."""
-        texts = words.own, words.quoted
-        seconds = SECONDS / (sum(map(bool, texts)) or 1)
-        own, quoted = (self._classifier.verdict(text, self._thresholds, seconds) for text in texts)
-        return verdicts.apart(own, quoted, code=bool(words.code), whole=words.whole)
 
     def _hint(self, job: Job, error: NotPermittedError) -> str:
         """Tell the person who reacted, once, why there is no verdict."""

@@ -24,7 +24,7 @@ _HEADS = {
 _NO_WORDS = "there are no words in it, only emoji, links, mentions, code or files."
 _CODE = "I did not judge the code in it."
 _PARTLY = "It is nested too deep or too large to be read whole: the rest was not judged."
-_JUDGED = ("outcome", "score")  # figures of a verdict on quoted words
+_JUDGED = ("outcome", "score", "read")  # figures of a verdict on quoted words
 
 # Languages that workplaces use most; any other is called by its code.
 _LANGUAGES = {
@@ -46,14 +46,14 @@ class Verdict:
     words: tuple[str, ...] = ()
     windows: int = 1
     reason: str = ""
+    share: float = 1.0
+    """What was read, as a share of the words."""
     subject: Literal["message", "own", "quoted"] = "message"
     """What was judged: all of the message, the author's own words beside quoted ones, or quoted ones only."""
     quoted: Verdict | None = None
     """On words that the author quotes or forwards; it does not change the outcome."""
     notes: tuple[str, ...] = ()
     """What was not judged."""
-    share: float = 1.0
-    """What was read, as a share of the words."""
 
     def reply(self, author: str = "your") -> str:
         """Return the answer in Slack's mrkdwn; quoted words are escaped. `author` says whose the own words are."""
@@ -70,11 +70,15 @@ class Verdict:
         if self.words:
             quoted = ", ".join(f"\u201c{_quotable(word)}\u201d" for word in self.words)
             lines.append(f"What weighed most: {quoted}.")
+        they_are, them = ("They are", "them") if self.subject == "own" else ("It is", "it")
         if self.share < 1:
-            read = f"I read {_percent(self.share)}, the beginning, the end and parts between"
-            lines.append(f"It is too long to read whole: {read}. The most toxic part counts.")
+            parts = (
+                "." if self.score is None else ", the beginning, the end and parts between. The most toxic part counts."
+            )
+            lines.append(f"{they_are} too long to read whole: I read {_percent(self.share)}{parts}")
         elif self.windows > 1:
-            lines.append(f"It is long: I read it in {self.windows} overlapping parts, and the most toxic one counts.")
+            read = f"I read {them} in {self.windows} overlapping parts, and the most toxic one counts."
+            lines.append(f"{they_are} long: {read}")
         if self.quoted:
             lines.append(self._about_the_quoted(self.quoted, author))
         elif self.subject == "quoted":
@@ -85,12 +89,12 @@ class Verdict:
         return "\n".join(lines)
 
     def _about_the_quoted(self, quoted: Verdict, author: str) -> str:
-        share = "" if quoted.share == 1 else f" It is too long to read whole: I read {_percent(quoted.share)} of it."
+        part = f" I read {_percent(quoted.share)} of it." if quoted.share < 1 else ""
         if quoted.score is None:
-            return f"I can't judge the quoted message: {quoted.reason}{share}"
+            return f"I can't judge the quoted message: {quoted.reason}{part}"
         words = {"toxic": "is likely toxic", "maybe_toxic": "may be toxic", "fine": "is probably fine"}[quoted.outcome]
         apart = f"; {author} own words are not" if self.outcome == "fine" != quoted.outcome else ""
-        return f"The quoted message {words}{apart}. The chance is {_percent(quoted.score)}.{share}"
+        return f"The quoted message {words}{apart}. The chance is {_percent(quoted.score)}.{part}"
 
     def figures(self) -> dict[str, str | float]:
         """Return the outcome, the thresholds, the score and the share that was read, if they say anything."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests import ROOT
 from tests.failures.__main__ import TESTS, Table
 from tests.failures.catalogue import FAILURES
 
@@ -12,6 +13,7 @@ def test_every_failure_has_a_test_and_every_number_is_in_the_catalogue() -> None
     assert {number for numbers in table.numbers.values() for number in numbers} == FAILURES.keys()
     assert list(FAILURES) == sorted(FAILURES)
     assert {*range(1, 60)} <= FAILURES.keys()
+    assert f"| {len(FAILURES)} ways" in (ROOT / "docs" / "development.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import threading
@@ -11,8 +12,10 @@ import pytest
 
 from local.faults import Call, ErrorBody, Fault, RateLimited, Reset
 from local.functions import LocalContext
+from tests import ROOT
 from tests.toxicity_bot.bot import ADA, DEPLOYBOT, EMOJI, GENERAL, GRACE, INSULT, OWN, PRIVATE, RANDOM, Room
 from toxicity_bot import slack_messages
+from toxicity_bot.classifier import Classifier
 from toxicity_bot.errors import ClaimedError, SlackUnavailableError
 from toxicity_bot.jobs import Job
 from toxicity_bot.judge import Judge
@@ -21,10 +24,11 @@ from toxicity_bot.settings import Settings, Thresholds
 from toxicity_bot.slack_messages import SlackMessages
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from local.aws import EmbeddedAws
     from local.slack_server import SlackServer
     from local.workspace import Message
-    from toxicity_bot.classifier import Classifier
 
 PRAISE = "Thanks a lot, the fix works and the release is out."
 INSULTING = {"type": "section", "text": {"type": "mrkdwn", "text": INSULT}}
@@ -67,6 +71,7 @@ class Judging(Room):
 
     classifier: Classifier
     ledger: Ledger
+    clock: Callable[[], float] = time.monotonic
 
     def judge(
         self, message: Message, channel: str = GENERAL, *, by: str = GRACE, at: int = 1731000000, **environ: str
@@ -76,7 +81,7 @@ class Judging(Room):
         settings = Settings.from_environ(environ)
         thresholds = settings.thresholds(Thresholds(self.classifier.threshold, self.classifier.threshold_maybe))
         messages = SlackMessages(self.slack.url, lambda: self.slack.workspace.token)
-        judge = Judge(settings, thresholds, messages, self.classifier, self.ledger)
+        judge = Judge(settings, thresholds, messages, self.classifier, self.ledger, self.clock)
         return judge.judge(Job("T0LOCAL", channel, message["ts"], by, "Ev0001", at))
 
 
@@ -192,6 +197,58 @@ def test_the_authors_own_words_decide_and_quoted_ones_are_judged_apart(
     (post,), (shown,) = room.verdicts(), room.slack.workspace.ephemerals
     assert line in post["text"]
     assert line.replace("your", "the author's") in shown["text"], "the reactor is not the author"
+
+
+@pytest.mark.failure(63, 70)
+def test_words_that_become_quoted_ones_are_judged_again(room: Judging) -> None:
+    message = room.say()
+    assert room.judge(message) == "toxic"
+    room.slack.workspace.edit(GENERAL, message["ts"], f"&gt; {INSULT}")
+    assert room.judge(message) == "toxic"
+    assert ["added no words" in post["text"] for post in room.verdicts()] == [False, True]
+
+
+@pytest.mark.failure(63, 70)
+def test_an_edit_of_quoted_words_only_gets_a_new_verdict(room: Judging) -> None:
+    message = room.say(f"&gt; {PRAISE}\nPlease read this.")
+    assert room.judge(message) == "fine"
+    room.slack.workspace.edit(GENERAL, message["ts"], f"&gt; {INSULT}\nPlease read this.")
+    assert [room.judge(message, by=reactor) for reactor in (GRACE, ADA)] == ["fine", "fine"]
+    assert ["likely toxic" in post["text"] for post in room.verdicts()] == [False, True]
+
+
+@pytest.mark.failure(63, 72)
+@pytest.mark.parametrize(("place", "line"), [(10_000, "is probably fine."), (-1, "your own words are not.")])
+def test_a_quoted_insult_counts_only_within_the_share_that_the_reply_tells(
+    place: int, line: str, room: Judging
+) -> None:
+    room.clock = itertools.count(step=60).__next__  # the time is over at once: only the least is read
+    long = "We shipped it on Friday, as planned. " * 8_000
+    quoted = f"{long[:place]} {INSULT} {long[place:] if place > 0 else ''}"
+    assert room.judge(room.say("Please read this.", attachments=[shared(quoted)])) == "fine"
+    (post,) = room.verdicts()
+    assert re.search(rf"The quoted message .*{re.escape(line)} The chance is .* %\. I read \d+ % of it\.", post["text"])
+    payload = post["metadata"]["event_payload"]
+    assert "read" not in payload, "own words were read whole"
+    assert 0 < payload["quoted_read"] < 0.25
+
+
+@pytest.mark.failure(72)
+def test_own_and_quoted_words_share_the_time(room: Judging) -> None:
+    ticks = itertools.count()
+    room.clock = lambda: next(ticks) * 0.2
+    room.classifier = Classifier(ROOT / "model", threads=1, clock=room.clock)
+    long, longer = ("We shipped it on Friday, as planned. " * number for number in (1_000, 1_100))
+    shares = []
+    for own, quoted in (("Please read this.", longer), (long, longer), (longer, long)):
+        room.judge(room.say(own, attachments=[shared(quoted)]))
+        payload = room.verdicts()[-1]["metadata"]["event_payload"]
+        shares.append((payload.get("read"), payload["quoted_read"]))
+    alone, (read, quoted_read), swapped = shares
+    assert alone[0] is None
+    assert alone[1] > 1.2 * quoted_read
+    assert read == pytest.approx(quoted_read, rel=0.3)
+    assert swapped == (quoted_read, read)
 
 
 @pytest.mark.failure(65, 66)

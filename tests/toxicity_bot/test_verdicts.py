@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from toxicity_bot.settings import Thresholds
@@ -113,6 +115,18 @@ def test_own_words_decide_and_the_reply_says_whose_words_are_toxic(
     assert (verdict.outcome, verdict.reply().splitlines()) == (outcome, lines)
     assert "your" not in verdict.reply("the author's")
     assert "idiot" not in verdict.without_words().reply()
+
+
+@pytest.mark.failure(63, 72)
+def test_the_reply_says_of_own_and_of_quoted_words_what_share_was_read() -> None:
+    own, quoted = decide(0.04, TWO, windows=90, share=0.3), decide(0.97, TWO, windows=90, share=0.4)
+    _, of_own, of_quoted, _ = apart(own, quoted).reply().splitlines()
+    assert of_own.startswith("They are too long to read whole: I read 30 %, the beginning, the end")
+    assert of_quoted.endswith("your own words are not. The chance is 97 %. I read 40 % of it.")
+    assert apart(own, quoted).figures().items() >= {"read": 0.3, "quoted_read": 0.4}.items()
+    foreign = replace(GERMAN, share=0.4)
+    assert apart(FINE, foreign).reply().endswith(f"{GERMAN.reason} I read 40 % of it.")
+    assert apart(foreign, FINE).reply().splitlines()[1] == "They are too long to read whole: I read 40 %."
 
 
 def test_figures_tell_what_is_said_of_quoted_words() -> None:

@@ -34,6 +34,8 @@ PRAISE = "Thanks a lot, the fix works and the release is out."
 INSULTING = {"type": "section", "text": {"type": "mrkdwn", "text": INSULT}}
 
 # How many texts of each kind the embedded model calls toxic, as measured. Another processor may tip one of them.
+PLAIN = "We looked at the deployment plan and agreed to merge the change after the review tomorrow. "
+
 SLICES = {
     "insults": (5, """
         You are an idiot.
@@ -42,7 +44,7 @@ SLICES = {
         What a moron you are.
         You people are disgusting trash.
         Go to hell, you useless liar."""),
-    "reclaimed words": (2, """
+    "reclaimed words": (0, """
         My queer friends and I are proud of this talk.
         As a gay man I loved the keynote.
         We queers built this tool, and we are proud of it.
@@ -52,7 +54,7 @@ SLICES = {
         She is black and works in finance.
         The Jewish holidays begin on Friday.
         He is deaf, so please use captions."""),
-    "negation": (3, """
+    "negation": (0, """
         You are not an idiot.
         Nobody here is stupid.
         I never said that you are a loser.
@@ -223,7 +225,7 @@ def test_a_quoted_insult_counts_only_within_the_share_that_the_reply_tells(
     place: int, line: str, room: Judging
 ) -> None:
     room.clock = itertools.count(step=60).__next__  # the time is over at once: only the least is read
-    long = "We shipped it on Friday, as planned. " * 8_000
+    long = PLAIN * 4_000
     quoted = f"{long[:place]} {INSULT} {long[place:] if place > 0 else ''}"
     assert room.judge(room.say("Please read this.", attachments=[shared(quoted)])) == "fine"
     (post,) = room.verdicts()
@@ -370,7 +372,7 @@ def test_a_message_that_its_app_changes_in_place_gets_a_new_verdict(changed: dic
 def test_a_message_of_a_million_characters_is_judged_and_the_share_that_was_read_is_told(
     text: str, outcome: str, room: Judging
 ) -> None:
-    message = room.say(text.format(PRAISE, "We shipped it on Friday, as planned. " * 27_000))
+    message = room.say(text.format(PRAISE, PLAIN * 10_980))
     assert room.judge(message) == outcome
     (post,) = room.verdicts()
     assert re.search(r"too long to read whole: I read (under 1|\d) %, the beginning, the end", post["text"])

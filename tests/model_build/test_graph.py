@@ -59,7 +59,7 @@ def changed_checkpoint(checkpoint: Path, folder: Path, changes: dict[str, object
     ("changes", "reason"),
     [
         ({"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}, "pass --toxic-labels"),
-        ({"model_type": "gpt2"}, "is a gpt2; roberta, bert, distilbert can be built"),
+        ({"model_type": "gpt2"}, "is a gpt2; roberta, bert, distilbert, mpnet can be built"),
     ],
 )
 def test_a_checkpoint_that_cannot_be_read_ends_the_build(

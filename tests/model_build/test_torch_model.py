@@ -80,7 +80,7 @@ def test_a_text_fits_into_the_window_or_not(source: Source) -> None:
 
 
 def test_an_architecture_that_cannot_be_built_can_teach(other_architecture: Source) -> None:
-    with pytest.raises(ModelBuildError, match="is a camembert; roberta, bert, distilbert can be built"):
+    with pytest.raises(ModelBuildError, match="is a camembert; roberta, bert, distilbert, mpnet can be built"):
         TorchModel(other_architecture)
     teacher = TorchModel(other_architecture, as_teacher=True)
     short, long = teacher.toxicities(["ok", "this is much longer than the model can read " * 50])

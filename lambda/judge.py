@@ -66,7 +66,7 @@ class Judge:
         It is a step of its own, since Slack may allow one call a minute, too few to read a reply and to search its
         thread in one try.
         """
-        about = message_id(job.owner, job.channel, job.ts)
+        about = id_of(job)
         search = self._ledger.noted(about)
         key = str(search.get("key", ""))
         if "since" in search:
@@ -101,7 +101,7 @@ class Judge:
     def _gone(self, job: Job, retried: bool) -> str:
         """End the job; delete a verdict that was posted after its thread was deleted, if that failed at the time."""
         if retried and self._settings.reply_to == "thread":
-            self._slack.take_back(job.channel, message_id(job.owner, job.channel, job.ts))
+            self._slack.take_back(job.channel, id_of(job))
         return "message_gone"
 
     def _say(self, job: Job, message: Message, words: Words, key: str, searched: str) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class Judge:
         # A verdict is never older than its message, nor older than what the ledger keeps.
         since = max(message.ts, f"{job.event_time - KEPT_SECONDS}.000000", key=float)
         search = {"channel": channel, "thread_ts": thread_ts, "key": key, "since": since}
-        about = message_id(job.owner, job.channel, job.ts)
+        about = id_of(job)
         if self._may_exist(message, key, searched) and (posted := self._find(about, search)):
             return {"outcome": "found", "post": posted}
         verdict = self._verdict(words)
@@ -151,7 +151,7 @@ class Judge:
 
     def _hint(self, job: Job, error: NotPermittedError) -> str:
         """Tell the person who reacted, once, why there is no verdict."""
-        key = f"{message_id(job.owner, job.channel, job.ts)}{job.reactor}"
+        key = f"{id_of(job)}{job.reactor}"
 
         def tell() -> dict[str, Any]:
             try:
@@ -166,6 +166,11 @@ class Judge:
             return {"outcome": f"hint_{error.code}"}
 
         return str(self._ledger.once("hint", key, tell)["outcome"])
+
+
+def id_of(job: Job) -> str:
+    """Return the beginning of all keys of a job's message."""
+    return message_id(job.owner, job.channel, job.ts)
 
 
 def key_of(job: Job, words: Words) -> str:

@@ -70,9 +70,10 @@ def judge_record(record: SQSRecord) -> None:
     started = time.perf_counter()
     attempt = int(record.attributes.approximate_receive_count)
     try:
-        ended = end_of(Job.from_json(record.body), attempt)
+        job = Job.from_json(record.body)
+        ended = end_of(job, attempt)
     except (SlackUnavailableError, LedgerError, SecretStoreError, ClaimedError) as error:
-        seconds = pause(error, attempt, record)
+        seconds = pause(error, attempt, job, record.message_id)
         _come_back(record, seconds)
         logger.warning("job postponed", extra={"record": record.message_id, "why": str(error), "seconds": seconds})
         count("JobPostponed", type(error).__name__)
@@ -112,16 +113,11 @@ def end_of(job: Job, attempt: int) -> str:
         return error.code
 
 
-def pause(error: Exception, attempt: int, record: SQSRecord) -> int:
-    """Return the seconds that a job waits after an error."""
+def pause(error: Exception, attempt: int, job: Job, record: str) -> int:
+    """Return the seconds that a job waits after an error; `record` is the id of its message on the queue."""
     if isinstance(error, RateLimitedError):
         try:
-            wait = turns.wait(
-                f"{Job.from_json(record.body).owner}/{error.method}",
-                record.message_id,
-                error.retry_after,
-                retried=attempt > 1,
-            )
+            wait = turns.wait(f"{job.owner}/{error.method}", record, error.retry_after, retried=attempt > 1)
         except (BotoCoreError, ClientError) as failure:
             logger.warning("no turn given", extra={"error": type(failure).__name__})
             wait = 0

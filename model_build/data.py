@@ -84,7 +84,7 @@ def read_split(paths: Sequence[Path], split: str, chat: Path | None = None) -> l
 
 def chat_messages(path: Path) -> Iterator[str]:
     """Yield each line that is not blank, stripped; raises ModelBuildError if the file cannot be read."""
-    with opened(path) as file, _readable(path):
+    with opened(path) as file, readable(path):
         yield from filter(None, (line.strip() for line in file))
 
 
@@ -107,7 +107,7 @@ def checksum(*paths: Path) -> str:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """Raises ModelBuildError in place of what decoding and decompressing raise."""
     try:
         yield
@@ -138,7 +138,7 @@ def _texts(path: Path, checksums: set[str], chat: Path | None) -> dict[str, str]
 
 def _records(path: Path, file: TextIO) -> Iterator[tuple[int, dict[str, Any] | str]]:
     """Yield the number of each line and its fields, or what is wrong with it."""
-    with _readable(path):
+    with readable(path):
         if ".csv" in path.suffixes:
             yield from _csv_records(path, file)
             return

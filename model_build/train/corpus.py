@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import lzma
 import time
 from itertools import chain, count, islice
 from pathlib import Path
@@ -62,13 +61,8 @@ def texts(paths: Sequence[Path], *, skip_bad_rows: bool = False) -> Iterator[str
             rows = labelled.read(path, skip_bad_rows=skip_bad_rows).of_split("train")
             yield from (row.text for row in rows)
             continue
-        try:
-            with labelled.opened(path) as file:
-                yield from (line for line in file if not line.isspace())
-        except UnicodeDecodeError as error:
-            raise ModelBuildError(f"{path} is not UTF-8 (byte {error.start}): convert it first") from error
-        except (lzma.LZMAError, EOFError) as error:
-            raise ModelBuildError(f"{path} is damaged or no xz file: {error}") from error
+        with labelled.opened(path) as file, labelled.readable(path):
+            yield from (line for line in file if not line.isspace())
 
 
 class TokenizedTexts(Dataset[dict[str, Any]]):  # type: ignore[misc]  # torch has no types here

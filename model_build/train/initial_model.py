@@ -40,7 +40,7 @@ from transformers.models.mpnet.modeling_mpnet import MPNetEncoder
 from model_build import manifest
 from model_build.embeddings import BLOCK
 from model_build.errors import ModelBuildError
-from model_build.serving_form import BERT_PARTS, FAMILIES, MPNET_PARTS, first_position
+from model_build.serving_form import FAMILIES, first_position
 from model_build.source import is_model_directory, locate, sha256, toxic_labels
 from model_build.steps import WEIGHTS
 from toxicity_bot.errors import ModelError
@@ -58,10 +58,10 @@ LABELS = ("NOT_TOXIC", "TOXIC")
 # Operators on 8-bit weights: the positions of weight, scale and zero point among their inputs.
 QUANTIZED_PRODUCTS = {"DynamicQuantizeMatMul": (1, 2, 3), "MatMulIntegerToFloat": (1, 3, 5)}
 ROBERTA_FIRST_POSITION = 2  # the padding token's id plus one
-# The families that a model directory can be turned back into: configuration, classifier and the names of its parts.
-RESTORABLE: dict[str, tuple[Any, Any, Mapping[str, str]]] = {
-    "roberta": (RobertaConfig, RobertaForSequenceClassification, BERT_PARTS),
-    "mpnet": (MPNetConfig, MPNetForSequenceClassification, MPNET_PARTS),
+# The families that a model directory can be turned back into.
+RESTORABLE: dict[str, tuple[Any, Any]] = {
+    "roberta": (RobertaConfig, RobertaForSequenceClassification),
+    "mpnet": (MPNetConfig, MPNetForSequenceClassification),
 }
 SPECIAL_TOKENS = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
 MPNET_SPECIAL_TOKENS = SPECIAL_TOKENS | {
@@ -273,7 +273,7 @@ def restored(folder: Path) -> tuple[Any, PreTrainedTokenizerFast]:
         )
     words, positions = weights["words"], weights["positions"]
     layers = f"{family}.encoder.layers."
-    configure, build, parts = RESTORABLE[family]
+    configure, build = RESTORABLE[family]
     config = configure(
         vocab_size=len(words),
         hidden_size=words.shape[1],
@@ -290,7 +290,7 @@ def restored(folder: Path) -> tuple[Any, PreTrainedTokenizerFast]:
         label2id={label: index for index, label in enumerate(model.labels)},
     )
     found = build(config)
-    found.load_state_dict(_state(weights, family, parts, model.pad_id + 1))
+    found.load_state_dict(_state(weights, family, model.pad_id + 1))
     return found, _tokenizer(folder / "tokenizer.json", len(positions))
 
 
@@ -318,11 +318,9 @@ def _graph_weights(graph: onnx.GraphProto) -> dict[str, npt.NDArray[np.float32]]
     return found | {"words": blocks.reshape(numbers.shape), "positions": constants["positions"].astype(np.float32)}
 
 
-def _state(
-    weights: Mapping[str, npt.NDArray[np.float32]], family: str, parts: Mapping[str, str], first: int
-) -> dict[str, torch.Tensor]:
+def _state(weights: Mapping[str, npt.NDArray[np.float32]], family: str, first: int) -> dict[str, torch.Tensor]:
     """Return the weights by the family's names; the build has added RoBERTa's single token type to the positions."""
-    width = weights["words"].shape[1]
+    (_, parts), width = FAMILIES[family], weights["words"].shape[1]
     embeddings, layers = f"{family}.embeddings.", f"{family}.encoder.layers."
     state = {
         f"{embeddings}word_embeddings.weight": weights["words"],

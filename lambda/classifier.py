@@ -6,12 +6,13 @@ one as many windows are read as a budget of time allows. Knows nothing of torch,
 
 from __future__ import annotations
 
+import math
 import os
 import time
 import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from .message_language import foreign_language
 from .message_text import FoldedText
 from .model_directory import REMEDY, ModelDirectory, embedded
 from .model_session import ModelSession
+from .score_cache import ScoreCache
 from .settings import Thresholds
 
 if TYPE_CHECKING:
@@ -52,6 +54,19 @@ class Assessment:
     """The folded text of that window."""
 
 
+class _Reading(NamedTuple):
+    """What the model found in a folded text, without any of its words."""
+
+    labels: tuple[float, ...]
+    toxicity: float
+    windows: int
+    share: float
+    """Of the folded text."""
+    start: int
+    end: int
+    """Of the most toxic window, in characters."""
+
+
 class Classifier:
     """Scores English text.
 
@@ -70,6 +85,13 @@ class Classifier:
         self._toxic = np.array([label in self._model.toxic_labels for label in self._model.labels])
         self._session = ModelSession(self._model, threads or len(os.sched_getaffinity(0)))
         self._check_references()
+        self.cache: ScoreCache[_Reading] = ScoreCache(self._model.version)
+        self._heaviest: ScoreCache[tuple[tuple[int, int], ...]] = ScoreCache(self._model.version)
+
+    @property
+    def name(self) -> str:
+        """Where the model comes from, and a digest of all that decides its scores."""
+        return self._model.name
 
     @property
     def threshold(self) -> float:
@@ -103,10 +125,13 @@ class Classifier:
         text: str | FoldedText,
         thresholds: Thresholds | None = None,
         seconds: float = reading_budget.SECONDS,
+        *,
+        explain: bool = True,
     ) -> Verdict:
         """Judge a text as the bot does: toxic, may be toxic, fine, or why it cannot be judged.
 
         Raises TypeError for anything but text. The thresholds default to the model's own; `seconds` are as in `assess`.
+        Without `explain` the words that weighed most are not looked for, which takes longer than the score.
         """
         until = self._clock() + seconds
         thresholds = thresholds or Thresholds(self.threshold, self.threshold_maybe)
@@ -120,7 +145,7 @@ class Classifier:
             return replace(verdicts.not_english(language, thresholds), share=text.share)
         assessment = self.assess(text, until - self._clock())
         words: tuple[str, ...] = ()
-        if assessment.toxicity >= thresholds.maybe:
+        if explain and assessment.toxicity >= thresholds.maybe:
             words = _as_written(self.words(assessment), text)
         return verdicts.decide(assessment.toxicity, thresholds, words, assessment.windows, assessment.share)
 
@@ -132,7 +157,14 @@ class Classifier:
         """
         until = self._clock() + seconds
         text = FoldedText.of(text)
-        ids, offsets = self._session.encode(text.folded)
+        folded = text.folded
+        reading = self.cache.once(folded, lambda: self._read(folded, until), lambda found: found.share == 1)
+        labels = dict(zip(self._model.labels, reading.labels, strict=True))
+        worst_window = folded[reading.start : reading.end]
+        return Assessment(reading.toxicity, labels, reading.windows, text.share * reading.share, worst_window)
+
+    def _read(self, folded: str, until: float = math.inf) -> _Reading:
+        ids, offsets = self._session.encode(folded)
         if not ids:
             raise ValueError("there is no text to judge: the model has no tokens for it")
         spans = self._windows(len(ids))
@@ -148,15 +180,25 @@ class Classifier:
         rows = np.concatenate([scored[span] for span in read])
         toxicities = self._toxicities(rows)
         worst = int(toxicities.argmax())
-        labels = dict(zip(self._model.labels, rows[worst].tolist(), strict=True))
         start, end = read[worst]
-        worst_window = text.folded[offsets[start][0] : offsets[end - 1][1]]
-        share = text.share * _covered(read) / len(ids)
-        return Assessment(float(toxicities[worst]), labels, len(read), share, worst_window)
+        return _Reading(
+            labels=tuple(rows[worst].tolist()),
+            toxicity=float(toxicities[worst]),
+            windows=len(read),
+            share=_covered(read) / len(ids),
+            start=offsets[start][0],
+            end=offsets[end - 1][1],
+        )
 
     def words(self, assessment: Assessment, limit: int = 3) -> tuple[str, ...]:
         """Return the words that weighed most in the most toxic window, heaviest first; none if no word stands out."""
-        return heaviest_words(assessment.worst_window, self._score_together, limit)
+        window = assessment.worst_window
+
+        def find() -> tuple[tuple[int, int], ...]:
+            heaviest = heaviest_words(window, self._score_together, limit)
+            return tuple((start := window.index(word), start + len(word)) for word in heaviest)
+
+        return tuple(window[start:end] for start, end in self._heaviest.once(f"{limit} {window}", find))
 
     def _assess_english(self, text: str) -> Assessment:
         folded = FoldedText.of(text)
@@ -189,7 +231,7 @@ class Classifier:
 
     def _check_references(self) -> None:
         for text, expected in self._model.references:
-            found = self.assess(text).toxicity
+            found = self._read(FoldedText.of(text).folded).toxicity
             if not abs(found - expected) <= self._model.reference_tolerance:
                 reason = f"scores a reference text {found:.4f} where model.json records {expected:.4f}"
                 raise ModelError(self._model.path / "model.onnx", f"{reason}, so it is not what was built: {REMEDY}")

@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from .errors import ModelError
+
+# The fields that decide scores; `files` has the checksums of weights and tokenizer.
+SCORING = ("files", "labels", "toxic_labels", "activation", "temperature", "window", "max_length", "special_token_ids")
 
 REMEDY = "build the model again (make model), or point MODEL_DIR to a directory that it wrote"
 
@@ -34,6 +38,10 @@ class ModelDirectory:
     """The fields of `model.json` that serving needs."""
 
     path: Path
+    version: str
+    """A digest: models of one version give the same scores."""
+    name: str
+    """Where the model comes from, and the beginning of its version."""
     labels: tuple[str, ...]
     toxic_labels: frozenset[str]
     activation: Literal["softmax", "sigmoid"]
@@ -87,8 +95,12 @@ class ModelDirectory:
         window = int(fields.get("window", fields["max_length"]))
         if not 2 < window <= int(fields["max_length"]):
             raise ValueError(f"window is {window}, not 3 to the {fields['max_length']} tokens that the model can read")
+        scoring = json.dumps({name: fields.get(name) for name in SCORING}, sort_keys=True)
+        version = hashlib.sha256(scoring.encode()).hexdigest()
         return cls(
             path=path,
+            version=version,
+            name=f"{fields.get('source', path.name)}@{version[:12]}",
             labels=tuple(fields["labels"]),
             toxic_labels=frozenset(fields["toxic_labels"]),
             activation=fields["activation"],

@@ -54,6 +54,8 @@ class Verdict:
     """On words that the author quotes or forwards; it does not change the outcome."""
     notes: tuple[str, ...] = ()
     """What was not judged."""
+    language: str = ""
+    """ISO 639 code: en for a text that was judged; empty where there are no words."""
 
     def reply(self, author: str = "your") -> str:
         """Return the answer in Slack's mrkdwn; quoted words are escaped. `author` says whose the own words are."""
@@ -128,9 +130,9 @@ def decide(
 ) -> Verdict:
     """Compare a score with the thresholds; one equal to a threshold has reached it. A fine verdict quotes no words."""
     if score < thresholds.maybe:
-        return Verdict("fine", thresholds, score, (), windows, share=share)
+        return Verdict("fine", thresholds, score, (), windows, share=share, language="en")
     outcome: Outcome = "toxic" if score >= thresholds.toxic else "maybe_toxic"
-    return Verdict(outcome, thresholds, score, tuple(words), windows, share=share)
+    return Verdict(outcome, thresholds, score, tuple(words), windows, share=share, language="en")
 
 
 def nothing_to_judge(thresholds: Thresholds) -> Verdict:
@@ -140,9 +142,8 @@ def nothing_to_judge(thresholds: Thresholds) -> Verdict:
 
 def not_english(code: str, thresholds: Thresholds) -> Verdict:
     """Return the verdict on a message in a language that the model does not read; `code` is ISO 639."""
-    return Verdict(
-        "cannot_judge", thresholds, reason=f"it seems to be in {language_name(code)}, and I read English only."
-    )
+    reason = f"it seems to be in {language_name(code)}, and I read English only."
+    return Verdict("cannot_judge", thresholds, reason=reason, language=code)
 
 
 def language_name(code: str) -> str:

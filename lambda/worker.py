@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -67,7 +68,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def judge_record(record: SQSRecord) -> None:
     """Take one job to its end, or raise so that the queue delivers it again after the pause that the error asks for."""
-    started = time.perf_counter()
+    started, known = time.perf_counter(), classifier.cache.hits
     attempt = int(record.attributes.approximate_receive_count)
     try:
         job = Job.from_json(record.body)
@@ -86,6 +87,8 @@ def judge_record(record: SQSRecord) -> None:
         raise
     count("JobEnded", ended)
     measure("JobDuration", (time.perf_counter() - started) * 1000)
+    if reused := classifier.cache.hits - known:
+        measure("ScoresReused", reused, MetricUnit.Count)
 
 
 @functools.cache

@@ -93,4 +93,7 @@ def receiver(aws: EmbeddedAws) -> ModuleType:
 
 @pytest.fixture
 def worker(aws: EmbeddedAws, slack: SlackServer) -> ModuleType:
-    return importlib.import_module("toxicity_bot.worker")
+    """The module of the handler, whose classifier has read nothing yet."""
+    worker = importlib.import_module("toxicity_bot.worker")
+    worker.classifier.cache._found.clear()
+    return worker

@@ -53,7 +53,7 @@ def test_a_request_delivered_again_makes_no_second_verdict(bot: Bot) -> None:
     event = bot.event(message)
     assert [bot.deliver(event, retry_num=number).status for number in range(3)] == [200] * 3
     assert bot.work() == 3, "each delivery is a job, and each job ends"
-    assert bot.record.counted()[3:] == [("JobEnded", "toxic"), ("JobDuration", "")] * 3
+    assert bot.record.counted()[3:] == [("JobEnded", "toxic"), ("JobDuration", "")] * 3, "the ledger answers"
     assert bot.deliver(event).status == 200, "also after the verdict"
     bot.work()
     assert bot.outcomes(message) == ["toxic"]

@@ -174,7 +174,7 @@ def test_a_language_is_named_or_given_by_its_code(code: str, name: str) -> None:
 
 def test_figures_are_rounded_and_hold_no_words() -> None:
     assert "no words" in nothing_to_judge(TWO).reply()
-    assert decide(0.9, ONE, ["word"], 2).without_words() == Verdict("toxic", ONE, 0.9, (), 2)
+    assert decide(0.9, ONE, ["word"], 2).without_words() == Verdict("toxic", ONE, 0.9, (), 2, language="en")
     thresholds = {"threshold": 0.8, "threshold_maybe": 0.3}
     assert decide(0.123456, TWO, ["word"], 2).figures() == {"outcome": "fine", **thresholds, "score": 0.1235}
     assert decide(0.3, TWO, ["word"]).figures() == {"outcome": "maybe_toxic", **thresholds, "score": 0.3}

@@ -53,7 +53,7 @@ class Fault:
     reply: Reply | None = None
     before_work: bool = True
     seconds: float = 0
-    function: Callable[[], object] = lambda: None
+    function: Callable[[], object] = field(default=lambda: None, repr=False)
 
     def before(self, closing: threading.Event) -> Reply | None:
         """Act before the work; a reply replaces the work. `closing` ends the wait when the server closes."""

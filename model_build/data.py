@@ -45,41 +45,45 @@ class Row:
 
 @dataclass(frozen=True)
 class Labelled:
-    """The good rows of a file, and what is wrong with the others, by line."""
+    """The good rows of some files, and for each of the others its file, its line and what is wrong with it."""
 
     rows: list[Row]
-    bad: dict[int, str]
+    bad: list[str]
 
     def of_split(self, split: str) -> list[Row]:
         """Return the rows of a split; a row that names none belongs to training."""
         return [row for row in self.rows if (row.split or "train") == split]
 
 
-def read(path: Path, *, skip_bad_rows: bool = False, chat: Path | None = None) -> Labelled:
-    """Return the rows of `path`; `chat` has the texts of those with a checksum, a message per line.
+def read(*paths: Path, skip_bad_rows: bool = False, chat: Path | None = None) -> Labelled:
+    """Return the rows of `paths`; `chat` has the texts of those with a checksum, a message per line.
 
-    Raises ModelBuildError for a bad row unless told to skip it, if none is good, and for a text that is not in `chat`.
+    Raises ModelBuildError for a bad row unless told to skip it, for a file without a good one, and for a text that is
+    not in `chat`.
     """
-    good: list[dict[str, Any]] = []
-    bad: dict[int, str] = {}
-    with opened(path) as file:
-        for line, fields in _records(path, file):
-            reason = fields if isinstance(fields, str) else _fault(fields)
-            if not isinstance(fields, str) and not reason:
-                good.append(fields)
-            elif skip_bad_rows:
-                bad[line] = reason
-            else:
-                raise ModelBuildError(f"{path.name}, line {line}: {reason}; mend it, or pass --skip-bad-rows")
-    if not good:
-        raise ModelBuildError(f"{path} has no row with a text and a label, 0 or 1")
-    texts = _texts(path, {fields["text_sha256"] for fields in good if fields.get("text") is None}, chat)
-    return Labelled([_row(fields, texts) for fields in good], bad)
+    rows: list[Row] = []
+    bad: list[str] = []
+    for path in paths:
+        good: list[dict[str, Any]] = []
+        with opened(path) as file:
+            for line, fields in _records(path, file):
+                reason = fields if isinstance(fields, str) else _fault(fields)
+                if not isinstance(fields, str) and not reason:
+                    good.append(fields)
+                    continue
+                bad.append(f"{path.name}, line {line}: {reason}")
+                if not skip_bad_rows:
+                    raise ModelBuildError(f"{bad[0]}; correct it, or pass --skip-bad-rows")
+        if not good:
+            raise ModelBuildError(f"{path} has no row with a text and a label, 0 or 1")
+        texts = _texts(path, {fields["text_sha256"] for fields in good if fields.get("text") is None}, chat)
+        rows += [_row(fields, texts) for fields in good]
+    return Labelled(rows, bad)
 
 
 def read_split(paths: Sequence[Path], split: str, chat: Path | None = None) -> list[Row]:
     """Return the rows of a split of several files; raises ModelBuildError as `read` does."""
-    return [row for path in paths for row in read(path, chat=chat).of_split(split)]
+    return read(*paths, chat=chat).of_split(split)
 
 
 def chat_messages(path: Path) -> Iterator[str]:
@@ -123,8 +127,7 @@ def _texts(path: Path, checksums: set[str], chat: Path | None) -> dict[str, str]
         return {}
     if chat is None:
         raise ModelBuildError(
-            f"{path} has text_sha256 in place of {len(checksums)} texts: pass the file with these messages as --chat "
-            "(evaluate, calibrate)"
+            f"{path} has text_sha256 in place of {len(checksums)} texts: pass the file with these messages as --chat"
         )
     each = ((hashlib.sha256(message.encode()).hexdigest(), message) for message in chat_messages(chat))
     found = {key: message for key, message in each if key in checksums}

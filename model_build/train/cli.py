@@ -139,8 +139,14 @@ class AlignOptions(TrainingOptions):
 class FinetuneOptions(TrainingOptions):
     """Options of training on labelled messages."""
 
-    data: Annotated[Path, typer.Option(help="JSON lines or CSV, plain or .xz, with text, label, source and split.")]
+    data: Annotated[
+        list[Path],
+        typer.Option(help="JSON lines or CSV, plain or .xz, with text, label, source and split; once or more."),
+    ]
     base: Base
+    chat: Annotated[
+        Path | None, typer.Option(help="Messages, one a line, plain or .xz: the texts of rows that have text_sha256.")
+    ] = None
     tokenizer: Tokenizer = ""
     cap: Annotated[
         list[str], typer.Option(callback=_per_source, help="SOURCE=N: use at most N rows of each label.")

@@ -142,7 +142,7 @@ def finetune(options: FinetuneOptions, teaching: Teaching | None = None) -> bool
 
     Raises ModelBuildError if the data has a bad row or lacks a label, or if base and options do not fit together.
     """
-    data = labelled.read(options.data, skip_bad_rows=options.skip_bad_rows)
+    data = labelled.read(*options.data, chat=options.chat, skip_bad_rows=options.skip_bad_rows)
     log_bad_rows(data.bad)
     rows, dev = _split(data, options)
     rows += teaching.unlabelled if teaching else []
@@ -188,7 +188,7 @@ def finetune(options: FinetuneOptions, teaching: Teaching | None = None) -> bool
         "base": initial.origin,
         "tokenizer": initial.tokenizer_sha256(),
         "data": {
-            "sha256": labelled.checksum(options.data),
+            "sha256": labelled.checksum(*options.data),
             "rows": len(rows),
             "in_an_epoch": len(used),
             "bad_rows": len(data.bad),
@@ -198,10 +198,10 @@ def finetune(options: FinetuneOptions, teaching: Teaching | None = None) -> bool
     return trainer.train(runner, made_of)
 
 
-def log_bad_rows(bad: Mapping[int, str]) -> None:
-    """Print how many rows were skipped, and the lines of the first of them with the reasons."""
-    for line, reason in list(bad.items())[:MOST_BAD_ROWS_NAMED]:
-        trainer.say(f"line {line} skipped: {reason}")
+def log_bad_rows(bad: Sequence[str]) -> None:
+    """Print how many rows were skipped, and the first of them with the reasons."""
+    for description in bad[:MOST_BAD_ROWS_NAMED]:
+        trainer.say(f"skipped: {description}")
     if bad:
         trainer.say(f"{len(bad):,} bad rows skipped.")
 
@@ -223,13 +223,11 @@ def source_aucs(sources: Sequence[str]) -> Callable[[EvalPrediction], dict[str, 
 
 def _split(data: labelled.Labelled, options: FinetuneOptions) -> tuple[list[Row], list[Row]]:
     """Return the rows to train on and, if there are evaluations, the rows of split dev."""
-    rows = data.of_split("train")
+    rows, names = data.of_split("train"), ", ".join(map(str, options.data))
     # Texts of similar length together: less of a batch is padding.
     dev = sorted(data.of_split("dev"), key=lambda row: len(row.text)) if options.eval_steps else []
     if {row.label for row in rows} != {0, 1}:
-        raise ModelBuildError(f"{options.data} has no train rows of both labels, 0 and 1: there is nothing to learn")
+        raise ModelBuildError(f"{names} has no train rows of both labels, 0 and 1: there is nothing to learn")
     if options.eval_steps and {row.label for row in dev} != {0, 1}:
-        raise ModelBuildError(
-            f"{options.data} has no rows of split dev with both labels: add some, or leave --eval-steps out"
-        )
+        raise ModelBuildError(f"{names} has no rows of split dev with both labels: add some, or leave --eval-steps out")
     return rows, dev

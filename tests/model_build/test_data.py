@@ -30,7 +30,7 @@ def test_json_lines_with_sources_and_splits(tmp_path: Path) -> None:
     assert found.rows == [Row("well done", 0, "all", ""), Row("you fool", 1, "chat", "dev")]
     assert [row.text for row in found.of_split("train")] == ["well done"]
     assert [row.text for row in found.of_split("dev")] == ["you fool"]
-    assert found.bad == {}
+    assert found.bad == []
 
 
 def test_details_are_kept_if_they_are_an_object(tmp_path: Path) -> None:
@@ -87,7 +87,9 @@ def test_csv_with_quoted_line_breaks_and_commas(tmp_path: Path) -> None:
 def test_a_csv_record_is_named_by_the_line_on_which_it_begins(tmp_path: Path) -> None:
     text = 'text,label\n"one\ntwo\nthree",1\n"four\nfive",maybe\nsix,2\n'
     found = read(written(tmp_path, "rows.csv", text), skip_bad_rows=True)
-    assert found.bad == {5: "label is 'maybe', not 0 or 1", 7: "label is '2', not 0 or 1"}
+    assert found.bad == [
+        f"rows.csv, line {n}: label is {label}, not 0 or 1" for n, label in ((5, "'maybe'"), (7, "'2'"))
+    ]
 
 
 @pytest.mark.parametrize(("name", "text"), [("rows.csv", "text,label\nhello,0\n"), ("rows.jsonl", GOOD)])
@@ -119,7 +121,7 @@ def test_bad_rows_stop_or_are_skipped(tmp_path: Path, line: str, reason: str) ->
     assert "--skip-bad-rows" in str(raised.value)
     found = read(path, skip_bad_rows=True)
     assert len(found.rows) == 2
-    assert reason in found.bad[2]
+    assert reason in found.bad[0]
 
 
 def test_a_message_in_the_wrong_column_is_not_printed(tmp_path: Path) -> None:

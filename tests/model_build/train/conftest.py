@@ -159,7 +159,7 @@ def finetune_options(messages: Path, base: Path, tmp_path: Path) -> Callable[...
     """Return the options of a few steps on the CPU into a new folder, with other values if they are given."""
 
     def options(**other: Any) -> FinetuneOptions:
-        given = BRIEFLY | {"out": tmp_path / "out", "data": messages, "base": str(base)}
+        given = BRIEFLY | {"out": tmp_path / "out", "data": [messages], "base": str(base)}
         return FinetuneOptions(**given | other)
 
     return options

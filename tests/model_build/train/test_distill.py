@@ -49,7 +49,7 @@ def teacher(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def options(messages: Path, base: Path, teacher: Path, tmp_path: Path) -> MakeOptions:
     def made(*teachers: str, **other: Any) -> DistillOptions:
-        given = {"out": tmp_path / "out", "data": messages, "base": str(base), "max_steps": 1}
+        given = {"out": tmp_path / "out", "data": [messages], "base": str(base), "max_steps": 1}
         return DistillOptions(**BRIEFLY | given | {"teacher": list(teachers) or [str(teacher)]} | other)
 
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from safetensors.torch import load_file
 from torch.nn import functional
 from transformers import RobertaModel
 
+from model_build.data import read
 from model_build.errors import ModelBuildError
 from model_build.train.finetune import Targets, finetune
 from tests.model_build.train.conftest import equal
@@ -100,15 +102,21 @@ def test_lower_layers_learn_more_slowly(finetune_options: MakeOptions, base: Pat
         assert moved[part] == pytest.approx(expected, rel=0.05), part
 
 
-def test_bad_rows_are_skipped_by_line_if_asked(
+def test_several_files_labels_of_chat_and_bad_rows(
     finetune_options: MakeOptions, messages: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = tmp_path / "rows.jsonl"
-    data.write_text(messages.read_text() + '{"text": "a"}\n')
-    with pytest.raises(ModelBuildError, match=r"rows\.jsonl, line 201"):
-        finetune(finetune_options(data=data))
-    assert finetune(finetune_options(data=data, skip_bad_rows=True, max_steps=1))
-    assert "line 201 skipped: label is None, not 0 or 1\n1 bad rows skipped." in capsys.readouterr().out
+    rows, chat = tmp_path / "rows.jsonl", tmp_path / "chat.txt"
+    chat.write_text("another message\nhello\n")
+    label = {"text_sha256": hashlib.sha256(b"hello").hexdigest(), "label": 0}
+    rows.write_text(json.dumps(label) + '\n{"text": "a"}\n')
+    options = {"data": [messages, rows], "chat": chat}
+    with pytest.raises(ModelBuildError, match=r"rows\.jsonl, line 2: label is None, not 0 or 1"):
+        finetune(finetune_options(**options))
+    trained_on = len(read(messages).of_split("train")) + 1
+    assert finetune(finetune_options(**options, skip_bad_rows=True, max_steps=1))
+    printed = capsys.readouterr().out
+    assert "skipped: rows.jsonl, line 2: label is None, not 0 or 1\n1 bad rows skipped." in printed
+    assert f"{trained_on} rows to train on" in printed
 
 
 @pytest.mark.parametrize(
@@ -125,7 +133,7 @@ def test_data_that_teach_nothing_are_refused(
     data = tmp_path / "rows.jsonl"
     data.write_text("".join(json.dumps({"text": t, "label": label, "split": s}) + "\n" for t, label, s in rows))
     with pytest.raises(ModelBuildError, match=message):
-        finetune(finetune_options(data=data, eval_steps=eval_steps))
+        finetune(finetune_options(data=[data], eval_steps=eval_steps))
 
 
 def test_more_tokens_than_the_base_can_read_are_refused(finetune_options: MakeOptions) -> None:

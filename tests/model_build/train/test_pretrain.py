@@ -46,7 +46,7 @@ def test_from_random_weights_to_a_classifier(options: MakeOptions, messages: Pat
     assert record["log"][-1]["eval_loss"] < 5.0
     assert {name: record[name] for name in SMALL} == SMALL
     fine = tmp_path / "fine"
-    given = BRIEFLY | {"data": messages, "base": str(asked.out), "out": fine, "max_steps": 1}
+    given = BRIEFLY | {"data": [messages], "base": str(asked.out), "out": fine, "max_steps": 1}
     assert finetune(FinetuneOptions(**given))
     learnt = load_file(asked.out / "model.safetensors")[WORDS]
     began = load_file(fine / "checkpoint-1" / "model.safetensors")[WORDS]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MOST_LEVELS = 100  # of JSON; a forward in a forward takes six
 MOST_NODES = 50_000
-MOST_CHARACTERS = 1_000_000  # Slack cuts a text at 40,000
+MOST_CHARACTERS = 1_000_000  # Slack cuts a text at 40,000; words that text and blocks repeat count once
 MOST_PARTS = 100  # that are compared with each other
 
 # Strings under these keys are none of the words that people write and read: values, names, texts of the interface.
@@ -108,11 +108,14 @@ class _Reader:
 
     def message(self, raw: Mapping[str, Any], whose: Whose, level: int) -> Iterator[Part]:
         """Yield the message's text, blocks and attachments."""
+        before = self._characters
         text = list(self._walk(raw.get("text"), whose, level, plain))
+        after, self._characters = self._characters, before
         blocks = list(self._walk(raw.get("blocks"), whose, level))
         # Slack repeats the words of blocks in the text, but an app may notify of one thing and show another.
         said, shown = _text(text), _text(blocks)
         if _words(said) not in _words(shown) if _WORD.search(said) else said not in shown:
+            self._characters -= before - after
             yield text
         yield blocks
         for attachment in _objects(raw.get("attachments")):

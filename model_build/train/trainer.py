@@ -44,7 +44,18 @@ SEEDS_APART = 1_000_000  # more than the epochs of a run, so that no two seeds s
 PROCESS_TIMEOUT = 24 * 3600
 # Options that a resumed run may change, and those that `run.json` describes without a path.
 FREE_TO_CHANGE = {"max_minutes", "save_steps", "eval_steps", "bf16", "use_cpu", "skip_bad_rows"}
-DESCRIBED = {"out", "data", "chat", "base", "revision", "tokenizer", "teacher", "unlabelled", "toxic_labels", "deepspeed"}
+DESCRIBED = {
+    "out",
+    "data",
+    "chat",
+    "base",
+    "revision",
+    "tokenizer",
+    "teacher",
+    "unlabelled",
+    "toxic_labels",
+    "deepspeed",
+}
 
 
 def training_arguments(options: TrainingOptions, **more: Any) -> TrainingArguments:

@@ -155,7 +155,7 @@ soak: .venv/local  ## Kill, double, delay: one verdict whatever fails? DELIVERIE
 load: .venv/local
 	.venv/bin/python -m local.load $(if $(JSON),--json "$(JSON)")
 
-# Known vulnerabilities of the packages in the image.
+# Known vulnerabilities of the packages in the image and of the build.
 audit: .venv/audit
 	.venv/bin/python .ci/audit.py
 

@@ -217,9 +217,9 @@ class CTranslate2Int8(Runtime):
 
         transformers.logging.set_verbosity_error()  # it misses the pooler, which a classifier does not use
         folder = self.setup.work / "ctranslate2"
+        weights = load_checkpoint(self.setup.checkpoint).classifier.state_dict()  # refuses what the converter would run
         converter = ctranslate2.converters.TransformersConverter(str(self.setup.checkpoint))
         converter.convert(str(folder), quantization="int8")
-        weights = load_checkpoint(self.setup.checkpoint).classifier.state_dict()
         np.savez(folder / "head.npz", **{name: weights[name].numpy() for name in self.head})
 
     def load(self) -> None:
@@ -265,7 +265,9 @@ def load_checkpoint(folder: Path) -> Any:
     import torch
     import transformers
 
-    return transformers.AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
+    from model_build.safe_loading import from_pretrained
+
+    return from_pretrained(transformers.AutoModelForSequenceClassification, folder, dtype=torch.float32).eval()
 
 
 _loaded: list[Runtime] = []  # the runtime of this process, for the functions below

@@ -1,6 +1,6 @@
 """Find a checkpoint in a folder or on the Hugging Face hub, and which of its labels mean "toxic".
 
-Only weights, JSON and tokenizer files are downloaded, safetensors rather than pickles. No code of a repository is run.
+Only JSON, tokenizer files and safetensors are downloaded: a pickle of weights could run code.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 DESCRIPTION_FILES = ("*.json", "merges.txt", "vocab.txt")
 SAFE_WEIGHTS = "*.safetensors"
-PICKLED_WEIGHTS = "pytorch_model*.bin"  # read with torch's weights-only unpickler
 
 # Checkpoints whose labels have no names. This one was trained on `tweets_hate_speech_detection`, where 1 is hate.
 KNOWN_TOXIC_LABELS = {"mrm8488/distilroberta-finetuned-tweets-hate-speech": ("LABEL_1",)}
+# The commit in which the hub's converter added safetensors to the pickle that the branch main has.
+KNOWN_REVISIONS = {"mrm8488/distilroberta-finetuned-tweets-hate-speech": "228baf9cd793c9183f6760723b20c606d74afa33"}
 
 # "not_toxic", "non-hate", "nothate" and "inoffensive" name the opposite of what they contain.
 TOXIC_NAME = re.compile(
@@ -58,9 +59,7 @@ def locate(source: str, revision: str | None = None, name: str = "", licence: st
         )
     if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", source):
         raise ModelBuildError(f"{source} is neither a folder nor the id of a hub model (owner/name)")
-    folder = _download(source, revision, SAFE_WEIGHTS)
-    if not any(folder.glob(SAFE_WEIGHTS)):
-        folder = _download(source, folder.name, PICKLED_WEIGHTS)
+    folder = _download(source, revision or KNOWN_REVISIONS.get(source))
     _weights(folder)
     return Source(
         folder=folder,
@@ -104,10 +103,10 @@ def _sounds_toxic(label: str) -> bool:
     return found is not None and not found["negation"]
 
 
-def _download(repository: str, revision: str | None, weights: str) -> Path:
+def _download(repository: str, revision: str | None) -> Path:
     wanted = f"{repository} at revision {revision or 'main'}"
     try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=[*DESCRIPTION_FILES, weights]))
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=[*DESCRIPTION_FILES, SAFE_WEIGHTS]))
     except LocalEntryNotFoundError as error:
         raise ModelBuildError(
             f"{wanted} is not in the hub's cache and the hub cannot be reached: "
@@ -122,6 +121,10 @@ def _weights(folder: Path) -> list[Path]:
         raise ModelBuildError(f"{folder} is a model directory: python -m model_build convert makes a checkpoint of it")
     if not (folder / "config.json").is_file():
         raise ModelBuildError(f"{folder} has no config.json, so it is no transformers checkpoint: pass another folder")
-    if not (found := sorted(folder.glob(SAFE_WEIGHTS)) or sorted(folder.glob(PICKLED_WEIGHTS))):
-        raise ModelBuildError(f"{folder} has no model.safetensors and no pytorch_model.bin: pass another folder")
+    if not (found := sorted(folder.glob(SAFE_WEIGHTS))):
+        raise ModelBuildError(
+            f"{folder} has no model.safetensors, and pickled weights such as pytorch_model.bin are not read, since "
+            "they could run code: pass another folder, or a --revision with safetensors, which "
+            "https://huggingface.co/spaces/safetensors/convert adds to a hub model"
+        )
     return found

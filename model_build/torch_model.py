@@ -17,6 +17,7 @@ import transformers
 from tqdm import tqdm
 
 from model_build.errors import ModelBuildError
+from model_build.safe_loading import from_pretrained
 from model_build.serving_form import FAMILIES, first_position
 from model_build.source import toxic_labels
 from toxicity_bot.message_text import fold
@@ -55,7 +56,7 @@ class TorchModel:
         as_teacher: bool = False,
         device: str = "cpu",
     ) -> None:
-        self.config: Any = transformers.AutoConfig.from_pretrained(source.folder)
+        self.config: Any = from_pretrained(transformers.AutoConfig, source.folder)
         if not as_teacher and self.config.model_type not in FAMILIES:
             kinds = ", ".join(FAMILIES)
             raise ModelBuildError(f"{source.name} is a {self.config.model_type}; {kinds} can be built: pass another")
@@ -63,15 +64,15 @@ class TorchModel:
         self.activation = "softmax" if exclusive else "sigmoid"
         self.labels = [self.config.id2label[index] for index in range(self.config.num_labels)]
         self.toxic_labels = list(toxic_labels(self.labels, toxic or source.toxic_labels, self.activation))
-        self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(source.folder, split_special_tokens=True)
+        self.tokenizer: Any = from_pretrained(transformers.AutoTokenizer, source.folder, split_special_tokens=True)
         if not as_teacher and not self.tokenizer.is_fast:
             raise ModelBuildError(f"the tokenizer of {source.name} has no fast form, so no tokenizer.json can be made")
         self._as_teacher, self._temperature, self._device = as_teacher, temperature, torch.device(device)
         self.max_length = window or self._positions()
         # "eager" is the attention whose mask `serving_form` reads; other architectures may not have it.
         attention = {} if as_teacher else {"attn_implementation": "eager"}
-        self.module: Any = transformers.AutoModelForSequenceClassification.from_pretrained(
-            source.folder, dtype=torch.float32, **attention
+        self.module: Any = from_pretrained(
+            transformers.AutoModelForSequenceClassification, source.folder, dtype=torch.float32, **attention
         )
         self.module.eval().to(self._device)
 

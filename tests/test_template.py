@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 TEMPLATE = template()
+# What may name no resource: X-Ray has none, and CodeDeploy describes alarms by a list of names.
+WITHOUT_RESOURCES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords", "cloudwatch:DescribeAlarms"}
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
 PARAMETERS: dict[str, dict[str, Any]] = TEMPLATE["Parameters"]
 
@@ -34,7 +36,7 @@ def statements() -> Iterator[tuple[str, dict[str, Any]]]:
     for name, role in of_type("AWS::IAM::Role").items():
         for policy in role["Policies"]:
             for statement in policy["PolicyDocument"]["Statement"]:
-                yield name, statement
+                yield name, statement.get("Fn::If", [None, statement])[1]
 
 
 def listed(value: Any) -> list[Any]:
@@ -65,14 +67,28 @@ def test_each_role_may_do_what_its_function_does_and_nothing_else() -> None:
         assert statement["Effect"] == "Allow"
         for action in listed(statement["Action"]):
             for resource in listed(statement["Resource"]):
+                if resource == "*":
+                    assert action in WITHOUT_RESOURCES, f"{role} reaches further than this stack: {action}"
+                    resource = {"Ref": "*"}
                 ((function, target),) = resource.items()
-                assert function in ("Ref", "Fn::GetAtt"), f"{role} reaches further than this stack: {resource}"
+                assert function in ("Ref", "Fn::GetAtt", "Fn::Sub"), (
+                    f"{role} reaches beyond this stack: {resource}"
+                )
                 rights.setdefault(role, set()).add((action, listed(target)[0]))
     logs = {"logs:CreateLogStream", "logs:PutLogEvents"}
     secret = {("secretsmanager:GetSecretValue", "SlackSecret")}
+    traces = {("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecords", "*")}  # if the owner wants them
+    aliases = ("${Receiver.Arn}:live", "${Worker.Arn}:live")
     assert rights == {
-        "ReceiverRole": secret | {("sqs:SendMessage", "JobsQueue")} | {(log, "ReceiverLogs") for log in logs},
+        "DeploymentRole": {("cloudwatch:DescribeAlarms", "*")}
+        | {
+            (f"lambda:{action}", alias)
+            for alias in aliases
+            for action in ("GetAlias", "UpdateAlias", "GetProvisionedConcurrencyConfig")
+        },
+        "ReceiverRole": secret | traces | {("sqs:SendMessage", "JobsQueue")} | {(log, "ReceiverLogs") for log in logs},
         "WorkerRole": secret
+        | traces
         | {(log, "WorkerLogs") for log in logs}
         | {(f"sqs:{action}", "JobsQueue") for action in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility")}
         | {("sqs:GetQueueAttributes", "JobsQueue")}
@@ -116,7 +132,7 @@ def test_data_is_kept_for_a_short_time_and_encrypted() -> None:
     assert table["SSESpecification"] == {"SSEEnabled": True}
     assert all(queue["SqsManagedSseEnabled"] is True for queue in of_type("AWS::SQS::Queue").values())
     logs = {name: one["RetentionInDays"] for name, one in of_type("AWS::Logs::LogGroup").items()}
-    assert logs == {f"{name}Logs": {"Ref": "LogRetentionDays"} for name in ("Receiver", "Worker")}
+    assert logs == {f"{name}Logs": {"Ref": "LogRetentionDays"} for name in ("Api", "Receiver", "Worker")}
     assert PARAMETERS["LogRetentionDays"]["Default"] <= 30
     for name in ("Receiver", "Worker"):
         assert properties(name)["LoggingConfig"] == {"LogGroup": {"Ref": f"{name}Logs"}}
@@ -132,12 +148,39 @@ def test_each_kind_of_failure_has_an_alarm_with_a_recipient() -> None:
         ('"AWS/ApiGateway"', "5xx"),
         ('"AWS/ApiGateway"', "Latency"),
         ('"AWS/Lambda"', "Errors"),
+        ('"AWS/Lambda"', "Throttles"),
         ('{"Ref": "AWS::StackName"}', "ErrorsLogged"),
     } <= watched
+    for metric in ("Errors", "Throttles"):
+        each = [one["Dimensions"][0]["Value"]["Ref"] for one in alarms.values() if one["MetricName"] == metric]
+        assert sorted(each) == ["Receiver", "Worker"], f"{metric} of each function"
     for name, one in alarms.items():
         assert one["AlarmActions"]["Fn::If"][:2] == ["Told", [{"Ref": "AlarmTopic"}]], name
         assert one["TreatMissingData"] == "notBreaching", f"{name}: silence is no alarm"
         assert one["AlarmDescription"].endswith((".", "?")), f"{name} says what to do about it"
+
+
+def test_access_logs_are_json_without_bodies_query_strings_or_headers() -> None:
+    settings = properties("Api")["AccessLogSettings"]
+    assert settings["DestinationArn"] == {"Fn::GetAtt": ["ApiLogs", "Arn"]}
+    fields = json.loads(settings["Format"])
+    assert set(fields.values()) == {
+        f"$context.{name}"
+        for name in ("requestId", "requestTime", "identity.sourceIp", "routeKey", "status", "error.responseType",
+                     "integration.integrationStatus", "responseLatency", "integration.latency")
+    }  # fmt: skip
+
+
+def test_tracing_is_off_unless_wanted_and_a_gradual_deployment_excludes_provisioned_concurrency() -> None:
+    assert TEMPLATE["Globals"]["Function"]["Tracing"] == {"Fn::If": ["Traced", "Active", "PassThrough"]}
+    assert (PARAMETERS["Tracing"]["Default"], PARAMETERS["GradualDeployment"]["Default"]) == ("no", "no")
+    rule = TEMPLATE["Rules"]["GradualOrProvisioned"]
+    assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "GradualDeployment"}, "yes"]}
+    assert rule["Assertions"][0]["Assert"] == {"Fn::Equals": [{"Ref": "ProvisionedConcurrency"}, 0]}
+    for name, one in of_type("AWS::Serverless::Function").items():
+        minutes = int(re.findall(r"\d+", one["DeploymentPreference"]["Type"])[1])
+        periods = [properties(alarm["Ref"])["Period"] for alarm in one["DeploymentPreference"]["Alarms"]]
+        assert 60 * minutes >= 2 * max(periods), f"a whole period of each alarm sees the new version of {name}"
 
 
 def test_every_setting_has_a_variable_and_parameters_have_the_codes_defaults() -> None:

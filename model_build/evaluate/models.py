@@ -118,10 +118,9 @@ def _checkpoint(folder: Path, name: str, threads: int) -> Model:
         return lambda texts: model.toxicities([_cut(text, model.fits) for text in texts])
 
     source = locate(str(folder))
-    files = sorted(path for path in folder.iterdir() if path.suffix in (".safetensors", ".bin", ".json", ".txt"))
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".safetensors", ".json", ".txt"))
     checksum = hashlib.sha256(" ".join(sha256(path) for path in files).encode()).hexdigest()
-    weights = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
-    size = sum(path.stat().st_size for path in weights)
+    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     threshold = CHECKPOINT_THRESHOLD
     return Model(name, "checkpoint in PyTorch", checksum, size, threshold, threshold, load)
 

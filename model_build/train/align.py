@@ -13,6 +13,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding, set_seed
 
 from model_build.errors import ModelBuildError
+from model_build.safe_loading import from_pretrained
 from model_build.source import locate
 from model_build.train import corpus, trainer
 from model_build.train.initial_model import load, origin, read_tokenizer
@@ -112,7 +113,7 @@ class HiddenStatesTrainer(trainer.ResumableTrainer):
 def _teacher(source: Source, initial: InitialModel) -> Any:
     if read_tokenizer(source.folder).get_vocab() != initial.tokenizer.get_vocab():
         raise ModelBuildError(f"{source.name} has another vocabulary than the base: their tokens cannot be compared")
-    model = AutoModelForSequenceClassification.from_pretrained(source.folder, dtype=torch.float32).base_model
+    model = from_pretrained(AutoModelForSequenceClassification, source.folder, dtype=torch.float32).base_model
     ours, theirs = ([getattr(one.config, name) for name in SHAPE] for one in (initial.model, model))
     if ours != theirs:
         shapes = [f"{width} wide with {depth} layers" for width, depth in (theirs, ours)]

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
-from transformers import AutoConfig, RobertaConfig, RobertaForSequenceClassification, set_seed
+from transformers import AutoConfig, PreTrainedModel, RobertaConfig, RobertaForSequenceClassification, set_seed
 
 from model_build.errors import ModelBuildError
+from model_build.safe_loading import from_pretrained
 from model_build.serving_form import BERT_PARTS, MPNET_PARTS
 from model_build.source import is_model_directory, locate
 from model_build.train.initial_model import load, read_tokenizer, restored
@@ -52,10 +53,11 @@ def _as_it_is(source: str, revision: str | None) -> tuple[Any, PreTrainedTokeniz
     if is_model_directory(Path(source)):
         return restored(Path(source))
     folder = locate(source, revision).folder
-    architectures = AutoConfig.from_pretrained(folder).architectures or []
-    if len(architectures) != 1 or not hasattr(transformers, architectures[0]):
+    architectures = from_pretrained(AutoConfig, folder).architectures or []
+    kind = getattr(transformers, architectures[0], None) if len(architectures) == 1 else None
+    if not (isinstance(kind, type) and issubclass(kind, PreTrainedModel)):
         raise ModelBuildError(f"{source} names no architecture of transformers in its config.json: add it")
-    model = getattr(transformers, architectures[0]).from_pretrained(folder, dtype="auto")
+    model = from_pretrained(kind, folder, dtype="auto")
     return model, read_tokenizer(folder)
 
 

@@ -40,6 +40,7 @@ from transformers.models.mpnet.modeling_mpnet import MPNetEncoder
 from model_build import manifest
 from model_build.embeddings import BLOCK
 from model_build.errors import ModelBuildError
+from model_build.safe_loading import from_pretrained
 from model_build.serving_form import FAMILIES, first_position
 from model_build.source import is_model_directory, locate, sha256, toxic_labels
 from model_build.steps import WEIGHTS
@@ -110,7 +111,7 @@ def load(base: str, revision: str | None = None, tokenizer: str = "", layers: Se
 
 def _from_checkpoint(source: Source, tokenizer: str) -> InitialModel:
     words = read_tokenizer(tokenizer or source.folder)
-    config = AutoConfig.from_pretrained(source.folder)
+    config = from_pretrained(AutoConfig, source.folder)
     if tokenizer and config.model_type == "bert":
         return InitialModel(with_vocabulary(source.folder, words), words, origin(source))
     if tokenizer and words.get_vocab() != read_tokenizer(source.folder).get_vocab():
@@ -120,7 +121,8 @@ def _from_checkpoint(source: Source, tokenizer: str) -> InitialModel:
         )
     if config.num_labels == len(LABELS):
         _check_order([config.id2label[index] for index in range(len(LABELS))], source)
-    model = AutoModelForSequenceClassification.from_pretrained(
+    model = from_pretrained(
+        AutoModelForSequenceClassification,
         source.folder,
         id2label=dict(enumerate(LABELS)),
         label2id={label: index for index, label in enumerate(LABELS)},
@@ -156,7 +158,7 @@ def _check_order(labels: Sequence[str], source: Source) -> None:
 def read_tokenizer(folder: str | Path) -> PreTrainedTokenizerFast:
     """Return the tokenizer of a folder; raises ModelBuildError if there is none, or none that has a fast form."""
     try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+        tokenizer: Any = from_pretrained(AutoTokenizer, folder)
     except (OSError, ValueError) as error:
         raise ModelBuildError(
             f"{folder} has no tokenizer that can be read: pass a folder with a tokenizer.json"
@@ -192,10 +194,10 @@ def with_vocabulary(folder: Path, tokenizer: PreTrainedTokenizerFast) -> Roberta
 
     Raises ModelBuildError if the folder holds another architecture.
     """
-    pieces, config = AutoTokenizer.from_pretrained(folder), AutoConfig.from_pretrained(folder)
+    pieces, config = read_tokenizer(folder), from_pretrained(AutoConfig, folder)
     if config.model_type != "bert" or config.position_embedding_type != "absolute":
         raise ModelBuildError(f"{folder} holds no BERT with absolute positions: its vocabulary cannot be exchanged")
-    bert = BertModel.from_pretrained(folder, add_pooling_layer=False)
+    bert = from_pretrained(BertModel, folder, add_pooling_layer=False)
     model = RobertaForSequenceClassification(_roberta_config(bert.config, tokenizer))
     with torch.no_grad():
         ours, theirs = model.roberta.embeddings, bert.embeddings

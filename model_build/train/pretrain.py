@@ -20,6 +20,7 @@ from transformers import (
 )
 
 from model_build.errors import ModelBuildError
+from model_build.safe_loading import from_pretrained
 from model_build.source import locate
 from model_build.train import corpus, trainer
 from model_build.train.initial_model import InitialModel, origin, read_tokenizer
@@ -172,7 +173,7 @@ def _initial_model(options: PretrainOptions, paths: Sequence[Path], checksum: st
         if options.tokenizer or options.vocab_size:
             raise ModelBuildError("a base has its own tokenizer: leave --tokenizer and --vocab-size out")
         source = locate(options.base, options.revision)
-        model = AutoModelForMaskedLM.from_pretrained(source.folder).float()
+        model = from_pretrained(AutoModelForMaskedLM, source.folder).float()
         return InitialModel(model, read_tokenizer(source.folder), origin(source))
     tokenizer = _tokenizer(options, paths, checksum)
     return InitialModel(RobertaForMaskedLM(_config(options, tokenizer)), tokenizer, {})

@@ -17,14 +17,15 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 session = boto3.session.Session(region_name="eu-west-1")
 template = yaml_parse(open("template.yaml").read())
+parameters = json.loads(sys.argv[2])
 for name in ("Receiver", "Worker"):
     template["Resources"][name]["Properties"]["ImageUri"] = "000000000000.dkr.ecr.example.com/bot:" + sys.argv[1]
-print(json.dumps(Translator({}, Parser(), boto_session=session).translate(template, {})))
+print(json.dumps(Translator({}, Parser(), boto_session=session).translate(template, parameters)))
 """
 
 
-def transformed(image: str) -> dict[str, Any]:
-    command = [str(ROOT / ".venv-sam" / "bin" / "python"), "-c", TRANSFORM, image]
+def transformed(image: str, **parameters: str) -> dict[str, Any]:
+    command = [str(ROOT / ".venv-sam" / "bin" / "python"), "-c", TRANSFORM, image, json.dumps(parameters)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     resources: dict[str, Any] = json.loads(done.stdout)["Resources"]
@@ -47,6 +48,24 @@ def test_queue_and_api_call_the_versions_behind_the_alias(resources: dict[str, A
     assert "ReceiverAliaslive" in json.dumps(resources["Api"])
 
 
+def test_a_gradual_deployment_watches_alarms_in_a_role_of_this_template(resources: dict[str, Any]) -> None:
+    assert not of_type(resources, "AWS::CodeDeploy::DeploymentGroup"), "off by default"
+    gradual = transformed("one", GradualDeployment="yes")
+    watched = {
+        "Receiver": ["ReceiverCrashAlarm", "ReceiverThrottledAlarm", "ErrorsLoggedAlarm"],
+        "Worker": ["WorkerCrashAlarm", "ErrorsLoggedAlarm"],
+    }
+    for name, alarms in watched.items():
+        group = gradual[f"{name}DeploymentGroup"]["Properties"]
+        assert group["AlarmConfiguration"]["Alarms"] == [{"Name": {"Ref": alarm}} for alarm in alarms]
+        assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
+        assert group["ServiceRoleArn"]["Fn::If"][:2] == ["Gradual", {"Fn::GetAtt": ["DeploymentRole", "Arn"]}]
+        assert "Canary10Percent10Minutes" in json.dumps(group["DeploymentConfigName"])
+        policy = gradual[f"{name}Aliaslive"]["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
+        assert policy["DeploymentGroupName"] == {"Ref": f"{name}DeploymentGroup"}
+    assert of_type(gradual, "AWS::IAM::Role").keys() == of_type(resources, "AWS::IAM::Role").keys()
+
+
 def test_another_image_is_another_version(resources: dict[str, Any]) -> None:
     versions = [set(of_type(one, "AWS::Lambda::Version")) for one in (resources, transformed("two"))]
     assert len(versions[0]) == len(versions[1]) == 2
@@ -55,7 +74,7 @@ def test_another_image_is_another_version(resources: dict[str, Any]) -> None:
 
 def test_sam_adds_no_role_and_no_managed_policy(resources: dict[str, Any]) -> None:
     roles = of_type(resources, "AWS::IAM::Role")
-    assert roles.keys() == {"ReceiverRole", "WorkerRole"}
+    assert roles.keys() == {"DeploymentRole", "ReceiverRole", "WorkerRole"}
     assert not any("ManagedPolicyArns" in role["Properties"] for role in roles.values())
 
 

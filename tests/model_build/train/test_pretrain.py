@@ -91,7 +91,7 @@ def test_a_bert_continues_in_its_own_vocabulary(options: MakeOptions, bert: Path
             "--hidden-size 33 is no multiple of --num-attention-heads 2",
         ),
         ({}, "pass --tokenizer FOLDER, or --vocab-size 32768"),
-        ({"tokenizer": "no-such-folder"}, "no-such-folder has no tokenizer that can be read"),
+        ({"tokenizer": "no-such-folder"}, "no-such-folder is no folder"),
         ({"base": "any", "vocab_size": 300}, "a base has its own tokenizer"),
     ],
 )

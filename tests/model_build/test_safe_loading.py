@@ -1,0 +1,199 @@
+"""A checkpoint whose files could run code is refused by file and key, before transformers reads it.
+
+Each hostile folder is first given to transformers itself: it must run the code, or the test would prove nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+from model_build import safe_loading
+from model_build.errors import ModelBuildError
+from model_build.safe_loading import from_pretrained
+from model_build.source import locate
+from model_build.torch_model import TorchModel
+from tests import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Our loader must refuse the folder; transformers itself must run what it holds, once its questions are answered.
+PROGRAM = """
+import pathlib, sys, transformers
+from model_build.errors import ModelBuildError
+from model_build.safe_loading import from_pretrained
+kind, folder = getattr(transformers, sys.argv[1]), sys.argv[2]
+try:
+    from_pretrained(kind, folder)
+except ModelBuildError as error:
+    print(error)
+assert not list(pathlib.Path().glob("ran*"))
+kind.from_pretrained(folder).save_pretrained("saved")
+"""
+# What transformers needs of the package, whose get_kernel downloads a repository and imports it.
+KERNELS = """
+import pathlib, re
+class Device: pass
+class Mode:
+    INFERENCE = TRAINING = TORCH_COMPILE = 1
+class LayerRepository:
+    def __init__(self, *_, **__): pass
+def register_kernel_mapping(*_): pass
+def replace_kernel_forward_from_hub(*_): pass
+def use_kernel_forward_from_hub(*_): return lambda kind: kind
+def get_kernel(repository, revision=None):
+    pathlib.Path("ran").write_text(repository)
+    raise RuntimeError
+"""
+
+
+def edit(file: Path, **entries: Any) -> None:
+    fields = json.loads(file.read_text()) if file.is_file() else {}
+    file.write_text(json.dumps(fields | entries))
+
+
+@pytest.fixture
+def hostile(checkpoint: Path, tmp_path: Path) -> Path:
+    """A copy of a good checkpoint, beside a module that writes a file, and a stand-in for the package `kernels`."""
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "hostile"))
+    AutoTokenizer.from_pretrained(checkpoint).save_pretrained(folder)
+    (folder / "evil.py").write_text("import pathlib\npathlib.Path('ran').write_text('x')\nclass Evil: pass\n")
+    (tmp_path / "kernels.py").write_text(KERNELS)
+    described = tmp_path / "kernels-0.9.dist-info"
+    described.mkdir()
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: kernels\nVersion: 0.9\n")
+    return folder
+
+
+MODEL, TOKENIZER, CONFIG = "AutoModelForSequenceClassification", "AutoTokenizer", "AutoConfig"
+CONFIG_FILE, TOKENIZER_FILE, INDEX_FILE = "config.json", "tokenizer_config.json", "model.safetensors.index.json"
+
+
+@pytest.mark.parametrize(
+    ("kind", "file", "entries", "key"),
+    [
+        (MODEL, CONFIG_FILE, {"_attn_implementation_internal": "evil/kernel"}, "_attn_implementation_internal"),
+        (MODEL, CONFIG_FILE, {"_attn_implementation": "evil/kernel@main:run"}, "_attn_implementation"),
+        (MODEL, CONFIG_FILE, {"attribute_map": {"x": "_attn_implementation_internal"}, "x": "a/b"}, "attribute_map"),
+        (CONFIG, CONFIG_FILE, {"model_type": "evil", "auto_map": {"AutoConfig": "evil.Evil"}}, "auto_map"),
+        (CONFIG, CONFIG_FILE, {"configuration_files": ["config.4.0.0.json"]}, "configuration_files"),
+        (TOKENIZER, TOKENIZER_FILE, {"tokenizer_class": "E", "auto_map": ["evil.Evil", None]}, "auto_map"),
+        (TOKENIZER, TOKENIZER_FILE, {"tokenizer_class": "AutoProcessor"}, "tokenizer_class"),
+        (TOKENIZER, TOKENIZER_FILE, {"chat_template": [{"name": "../../ran", "template": "x"}]}, "chat_template"),
+    ],
+)  # fmt: skip
+def test_code_that_transformers_would_run(
+    hostile: Path, kind: str, file: str, entries: dict[str, Any], key: str
+) -> None:
+    edit(hostile / file, **entries)
+    edit(hostile / "config.4.0.0.json", model_type="evil", auto_map={"AutoConfig": "evil.Evil"})
+    edit(hostile / "processor_config.json", processor_class="Evil", auto_map={"AutoProcessor": "evil.Evil"})
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, kind, str(hostile)],
+        cwd=hostile.parent,
+        env={"PYTHONPATH": f"{hostile.parent}:{ROOT}", "HF_HUB_OFFLINE": "1", "HF_HOME": str(hostile.parent / "home")},
+        input="y\n" * 5,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert list(hostile.parent.glob("ran*")), f"transformers runs it:\n{done.stderr}"
+    assert done.stdout.startswith(f"{hostile / file}: "), done.stderr
+    assert key in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "entries", "key"),
+    [
+        (CONFIG_FILE, {"text_config": {"inner": [{"_attn_implementation_internal": "a/b"}]}}, "text_config.inner.0."),
+        (CONFIG_FILE, {"attn_implementation": {"": "evil/kernel"}}, "attn_implementation"),
+        (CONFIG_FILE, {"_attn_implementation": "flash_attention_2"}, "_attn_implementation"),
+        (CONFIG_FILE, {"use_kernels": True}, "use_kernels"),
+        (CONFIG_FILE, {"kernel_config": {"RMSNorm": "evil/kernel"}}, "kernel_config"),
+        (CONFIG_FILE, {"quantization_config": {"quant_method": "mxfp4"}}, "quantization_config"),
+        (CONFIG_FILE, {"transformers_weights": "../other.safetensors"}, "transformers_weights"),
+        (CONFIG_FILE, {"custom_pipelines": {"x": {"impl": "evil.Evil"}}}, "custom_pipelines"),
+        (CONFIG_FILE, {"model_type": "rag"}, "model_type"),
+        (CONFIG_FILE, {"model_type": ["roberta"]}, "model_type"),
+        (CONFIG_FILE, {"tokenizer_class": "RagTokenizer"}, "tokenizer_class"),
+        (TOKENIZER_FILE, {"tokenizer_class": "TransfoXLTokenizer"}, "tokenizer_class"),
+        ("generation_config.json", {"auto_map": {}}, "auto_map"),
+        ("adapter_config.json", {"base_model_name_or_path": "evil/base"}, "adapter"),
+        ("custom_generate/generate.py", {}, "Python code"),
+        (INDEX_FILE, {"weight_map": {"w": "pytorch_model.bin"}}, "pytorch_model.bin"),
+        (INDEX_FILE, {"weight_map": {"w": "../other.safetensors"}}, "../other.safetensors"),
+    ],
+)  # fmt: skip
+def test_other_ways_to_code_or_to_files_that_are_not_checked(
+    hostile: Path, file: str, entries: dict[str, Any], key: str
+) -> None:
+    (hostile / file).parent.mkdir(exist_ok=True)
+    edit(hostile / file, **entries)
+    with pytest.raises(ModelBuildError, match=f"{file.partition('/')[0]}.*{key}.*(pass|name)"):
+        TorchModel(locate(str(hostile)), as_teacher=True)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "[" * 100_000, "\xff", " " * (safe_loading.LARGEST_CONFIGURATION + 1)])
+def test_a_configuration_that_is_none_is_refused_in_a_sentence(hostile: Path, content: str) -> None:
+    (hostile / CONFIG_FILE).write_text(content, encoding="latin-1")
+    with pytest.raises(ModelBuildError, match=r"config\.json .*: pass another checkpoint$"):
+        from_pretrained(AutoConfig, hostile)
+
+
+def test_what_good_checkpoints_have_is_accepted(hostile: Path) -> None:
+    edit(hostile / CONFIG_FILE, _attn_implementation="sdpa", conv_kernel=[10, 3], _name_or_path="a/b", _num_labels=2)
+    edit(hostile / TOKENIZER_FILE, chat_template="{{ messages }}")
+    from_pretrained(AutoModelForSequenceClassification, hostile)
+    assert from_pretrained(AutoTokenizer, hostile).is_fast
+    with pytest.raises(ModelBuildError, match="is no folder"):
+        from_pretrained(AutoTokenizer, "owner/name")
+
+
+class Pickled:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return Path.write_text, (self._file, "x")
+
+
+def test_pickled_weights_are_never_read(hostile: Path) -> None:
+    ran = hostile.parent / "ran"
+    (hostile / "pytorch_model.bin").write_bytes(pickle.dumps(Pickled(ran)))
+    from_pretrained(AutoModelForSequenceClassification, hostile)
+    (hostile / "model.safetensors").unlink()
+    with pytest.raises(ModelBuildError, match=r"no model\.safetensors, and pickled weights"):
+        locate(str(hostile))
+    with pytest.raises(OSError, match=r"model\.safetensors"):
+        from_pretrained(AutoModelForSequenceClassification, hostile)
+    assert not ran.exists()
+    torch.save({"cpu": Pickled(ran)}, hostile / "rng_state.pth")
+    with pytest.raises(
+        pickle.UnpicklingError
+    ):  # as the Trainer reads it: https://nvd.nist.gov/vuln/detail/CVE-2026-1839
+        torch.load(hostile / "rng_state.pth")
+    assert not ran.exists()
+
+
+def test_nothing_else_in_the_build_calls_from_pretrained() -> None:
+    calls = {
+        str(file.relative_to(ROOT))
+        for file in (ROOT / "model_build").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr == "from_pretrained"
+    }
+    assert calls == {"model_build/safe_loading.py", "model_build/benchmark.py"}, "the latter calls ORTQuantizer's"

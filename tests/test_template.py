@@ -71,9 +71,7 @@ def test_each_role_may_do_what_its_function_does_and_nothing_else() -> None:
                     assert action in WITHOUT_RESOURCES, f"{role} reaches further than this stack: {action}"
                     resource = {"Ref": "*"}
                 ((function, target),) = resource.items()
-                assert function in ("Ref", "Fn::GetAtt", "Fn::Sub"), (
-                    f"{role} reaches beyond this stack: {resource}"
-                )
+                assert function in ("Ref", "Fn::GetAtt", "Fn::Sub"), f"{role} reaches beyond this stack: {resource}"
                 rights.setdefault(role, set()).add((action, listed(target)[0]))
     logs = {"logs:CreateLogStream", "logs:PutLogEvents"}
     secret = {("secretsmanager:GetSecretValue", "SlackSecret")}

@@ -51,7 +51,7 @@ class Logits:
     toxic: npt.NDArray[np.bool_]
     activation: str
 
-    def of(self, rows: npt.NDArray[np.bool_]) -> Logits:
+    def of(self, rows: npt.NDArray[np.bool_] | slice) -> Logits:
         """Return the logits of some rows."""
         return replace(self, values=self.values[rows])
 
@@ -88,14 +88,15 @@ def calibrate(
             f"{', '.join(work_sources)}: too few for a temperature and a false-positive rate of "
             f"{false_positive_rate:g}; name other --work-sources or a higher rate"
         )
-    logits = _logits(folder, fields, data.texts, threads)
+    everything = _logits(folder, fields, [*data.texts, *data.chat], threads)
+    logits, chat = (everything.of(part) for part in (slice(len(data.texts)), slice(len(data.texts), None)))
     before = logits.toxicities(float(fields["temperature"]))
     work = data.labels[at_work]
     temperature = _temperature(logits.of(at_work), work)
     after = logits.toxicities(temperature)
     mostly_harmless, rate = after[harmless], false_positive_rate
     if data.chat:
-        mostly_harmless, rate = _logits(folder, fields, data.chat, threads).toxicities(temperature), chat_rate
+        mostly_harmless, rate = chat.toxicities(temperature), chat_rate
     threshold = _threshold(mostly_harmless, rate)
     maybe = min(threshold, _threshold(mostly_harmless, min(MAYBE_RATE * rate, 0.5)))
     errors = [calibration_error(work, scores[at_work]) for scores in (before, after)]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding, set_seed
 
+from model_build import data as labelled
 from model_build.errors import ModelBuildError
 from model_build.safe_loading import from_pretrained
 from model_build.source import locate
@@ -37,7 +38,7 @@ def align(options: AlignOptions) -> bool:
     Raises ModelBuildError if the texts cannot be read, or if the models differ in vocabulary, width or depth.
     """
     paths = corpus.files(options.data)
-    checksum = corpus.checksum(paths)
+    checksum = labelled.checksum(*paths)
     arguments = trainer.training_arguments(options)
     set_seed(options.seed)
     source = locate(options.teacher)

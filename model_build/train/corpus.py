@@ -7,7 +7,6 @@ stops while it tokenizes has kept the pieces that it finished.
 from __future__ import annotations
 
 import glob
-import hashlib
 import time
 from itertools import chain, count, islice
 from pathlib import Path
@@ -18,7 +17,6 @@ from torch.utils.data import Dataset
 
 from model_build import data as labelled
 from model_build.errors import ModelBuildError
-from model_build.source import sha256
 from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:
@@ -44,11 +42,6 @@ def files(patterns: Sequence[str]) -> list[Path]:
             raise ModelBuildError(f"{pattern} names no file: check --data")
         found |= dict.fromkeys(here)
     return list(found)
-
-
-def checksum(paths: Sequence[Path]) -> str:
-    """Return one checksum of all the files."""
-    return hashlib.sha256("\n".join(sha256(path) for path in paths).encode()).hexdigest()
 
 
 def texts(paths: Sequence[Path], *, skip_bad_rows: bool = False) -> Iterator[str]:

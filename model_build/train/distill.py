@@ -53,7 +53,7 @@ def distill(options: DistillOptions) -> bool:
         Row(text=text.strip(), label=UNLABELLED, source="unlabelled", split="train")
         for text in corpus.texts(paths, skip_bad_rows=options.skip_bad_rows)
     ]
-    checksum = labelled.checksum(*options.data) + (corpus.checksum(paths) if paths else "")
+    checksum = labelled.checksum(*options.data) + (labelled.checksum(*paths) if paths else "")
     toxic = tuple(name.strip() for name in options.toxic_labels.split(",") if name.strip())
     files = {name: options.out / f"teacher-{_key(name, toxic, checksum, options)}.npy" for name in options.teacher}
 

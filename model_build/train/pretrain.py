@@ -19,6 +19,7 @@ from transformers import (
     set_seed,
 )
 
+from model_build import data as labelled
 from model_build.errors import ModelBuildError
 from model_build.safe_loading import from_pretrained
 from model_build.source import locate
@@ -49,7 +50,7 @@ def pretrain(options: PretrainOptions) -> bool:
     Raises ModelBuildError if the texts cannot be read, or if base and options do not fit together.
     """
     paths = corpus.files(options.data)
-    checksum = corpus.checksum(paths)
+    checksum = labelled.checksum(*paths)
     arguments = trainer.training_arguments(options)
     set_seed(options.seed)
     with arguments.main_process_first(local=False, desc="tokenizing"):

@@ -85,7 +85,7 @@ class SecretStoreError(BotError):
 
 
 class SlackError(BotError):
-    """Raised if a call to Slack failed; `code` is Slack's error code."""
+    """Raised if a call to Slack failed; `code` is Slack's error code. The class itself: with a code that is not known."""
 
     def __init__(self, method: str, code: str) -> None:
         super().__init__(f"{method}: {code}")
@@ -135,3 +135,7 @@ class ChannelRestrictedError(SlackError):
 
 class CredentialsRefusedError(SlackError):
     """Raised if the token is expired, revoked or belongs to an app that was removed."""
+
+
+class WrongCallError(SlackError):
+    """Raised if Slack does not accept a call as the bot makes it; no later try can succeed."""

@@ -26,6 +26,7 @@ from .errors import (
     RateLimitedError,
     SlackError,
     SlackUnavailableError,
+    WrongCallError,
 )
 from .reactions import canonical
 
@@ -38,19 +39,37 @@ PAGE = 200
 # The standard library's JSON parser refuses answers that are nested deeper. 8 MB of stack suffice for eight times that.
 MOST_JSON_LEVELS = 5000
 
+# Slack's error codes by what would help: time, a person, or nothing. tests/toxicity_bot/slack_errors.json has all that
+# Slack documents for the methods called here.
 _GONE = {"message_not_found", "thread_not_found", "cannot_reply_to_message", "cant_delete_message"}
 _NOT_PERMITTED = {"not_in_channel", "channel_not_found", "missing_scope", "no_permission", "access_denied"}
 _RESTRICTED = {
     "is_archived", "restricted_action", "restricted_action_read_only_channel", "restricted_action_thread_only_channel",
     "restricted_action_non_threadable_channel", "restricted_action_thread_locked", "messages_tab_disabled",
     "cannot_dm_bot", "user_not_in_channel", "user_disabled", "user_not_found", "user_not_visible",
-    "team_access_not_granted",
+    "team_access_not_granted", "team_not_found", "ekm_access_denied", "enterprise_is_restricted", "accesslimited",
+    "channel_is_limited_access", "message_limit_exceeded", "method_not_supported_for_channel_type",
+    "slack_connect_canvas_sharing_blocked", "slack_connect_file_link_sharing_blocked",
+    "slack_connect_lists_sharing_blocked",
 }  # fmt: skip
 _REFUSED = {
-    "invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive", "org_login_required",
-    "two_factor_setup_required", "not_allowed_token_type",
+    "invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive", "two_factor_setup_required",
+    "not_allowed_token_type",
 }  # fmt: skip
-_TRANSIENT = {"fatal_error", "internal_error", "service_unavailable", "request_timeout", "team_added_to_org"}
+_TRANSIENT = {
+    "fatal_error", "internal_error", "service_unavailable", "request_timeout", "team_added_to_org",
+    "org_login_required", "list_record_comment_fetch_failed", "invalid_cursor",
+}  # fmt: skip
+_WRONG_CALL = {
+    "as_user_not_supported", "attachment_payload_limit_exceeded", "bad_timestamp", "deprecated_endpoint",
+    "duplicate_channel_not_found", "duplicate_message_not_found", "file_comment_not_found", "file_not_found",
+    "invalid_arg_name", "invalid_arguments", "invalid_array_arg", "invalid_attachments", "invalid_blocks",
+    "invalid_blocks_format", "invalid_charset", "invalid_form_data", "invalid_metadata_filter_keys",
+    "invalid_metadata_format", "invalid_metadata_schema", "invalid_post_type", "invalid_ts_latest", "invalid_ts_oldest",
+    "markdown_text_conflict", "metadata_must_be_sent_from_app", "metadata_too_large", "method_deprecated",
+    "missing_file_data", "missing_post_type", "msg_blocks_too_long", "msg_too_long", "no_item_specified", "no_text",
+    "too_many_attachments", "too_many_contact_cards",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -80,7 +99,7 @@ class SlackMessages:
         bounds = {"channel": channel, "oldest": ts, "latest": ts, "inclusive": True, "limit": 1}
         for method in ("conversations.history", "conversations.replies"):
             arguments = bounds if method.endswith("history") else {**bounds, "ts": ts}
-            for raw in self._call(method, **arguments).get("messages") or ():
+            for raw in _objects(self._call(method, **arguments).get("messages")):
                 if raw.get("ts") == ts and raw.get("subtype") != "tombstone":
                     thread_ts, bot_id = _text(raw.get("thread_ts")) or ts, _text(raw.get("bot_id"))
                     return Message(channel, ts, thread_ts, bot_id, raw)
@@ -92,15 +111,15 @@ class SlackMessages:
 
     def has_replied(self, message: Message) -> bool:
         """Whether the message starts a thread in which, as Slack says along with the message, the bot has written."""
-        users = message.raw.get("reply_users") or ()
-        return bool(users) and not {*users}.isdisjoint(self._own_ids())
+        users = message.raw.get("reply_users")
+        return isinstance(users, list) and bool(users) and any(own in users for own in self._own_ids())
 
     def still_reacted(self, message: Message, emoji: Collection[str]) -> bool:
         """Whether the message still has a reaction with any of the emoji."""
         answer = self._call("reactions.get", channel=message.channel, timestamp=message.ts, full=True)
         wanted = {canonical(name) for name in emoji}
-        reactions = (answer.get("message") or {}).get("reactions") or ()
-        return any(canonical(reaction.get("name", "")) in wanted for reaction in reactions)
+        reactions = _objects(_object(answer.get("message")).get("reactions"))
+        return any(canonical(_text(reaction.get("name"))) in wanted for reaction in reactions)
 
     def find_verdict(self, channel: str, thread_ts: str | None, key: str, since: str, cursor: str = "") -> str | None:
         """Return the ts of the bot's own post with this key in the thread, or in the channel since `since`.
@@ -115,12 +134,12 @@ class SlackMessages:
             try:
                 page = self._call(method, **arguments, cursor=cursor or None)
             except SlackUnavailableError as error:
-                error.reached = cursor
+                error.reached = "" if error.code == "invalid_cursor" else cursor
                 raise
-            for raw in page.get("messages") or ():
+            for raw in _objects(page.get("messages")):
                 if self._is_marked(raw, key.__eq__):
                     return str(raw["ts"])
-            cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
+            cursor = _text(_object(page.get("response_metadata")).get("next_cursor"))
             if not cursor:
                 return None
 
@@ -140,7 +159,7 @@ class SlackMessages:
             metadata={"event_type": EVENT_TYPE, "event_payload": dict(mark)},
         )
         posted = str(answer["ts"])
-        message = answer.get("message") or {"thread_ts": thread_ts}
+        message = _object(answer.get("message")) or {"thread_ts": thread_ts}
         if thread_ts and message.get("thread_ts") != thread_ts:
             self._call("chat.delete", channel=channel, ts=posted)
             raise MessageGoneError("chat.postMessage", "thread_not_found")
@@ -152,7 +171,7 @@ class SlackMessages:
         Slack posts there if the thread was deleted, and the post stays if it could not be deleted at once.
         """
         page = self._call("conversations.history", channel=channel, limit=PAGE, include_all_metadata=True)
-        for raw in page.get("messages") or ():
+        for raw in _objects(page.get("messages")):
             if self._is_marked(raw, lambda marked: marked.startswith(key)):
                 with contextlib.suppress(MessageGoneError):  # another try has deleted it
                     self._call("chat.delete", channel=channel, ts=raw["ts"])
@@ -222,6 +241,10 @@ def _object(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
@@ -240,6 +263,7 @@ def _from_answer(method: str, error: SlackApiError, channel: str) -> SlackError:
         (_RESTRICTED, ChannelRestrictedError),
         (_REFUSED, CredentialsRefusedError),
         (_TRANSIENT, SlackUnavailableError),
+        (_WRONG_CALL, WrongCallError),
     ):
         if code in codes:
             return kind(method, code)

@@ -28,7 +28,9 @@ from .errors import (
     LedgerError,
     RateLimitedError,
     SecretStoreError,
+    SlackError,
     SlackUnavailableError,
+    WrongCallError,
 )
 from .jobs import LONGEST_DELAY, Job, retry_delay
 from .judge import Judge
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
 
 # Seconds, the function's time-out. After a post without an answer, the job looks for it once its claim has ended.
 LONGEST_CLAIM = 30
+# Nobody knows whether time helps against an error code that is not known: a few tries, and no alarm.
+TRIES_WITH_AN_UNKNOWN_CODE = 3
 # Six retries outlast the 60 s between reads of the secret, so the token is current by then.
 TRIES_WITH_AN_OLD_TOKEN = 6
 
@@ -59,11 +63,26 @@ processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failu
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Judge a batch of jobs; return the ids of those to retry. An event without records only loads the model."""
-    if not event.get("Records"):
+    records = [record for record in event.get("Records") or () if _is_readable(record)]
+    if not records:
         return {"batchItemFailures": []}
     ledger.lease_until_end_of(context)
-    answer = process_partial_response(event=event, record_handler=judge_record, processor=processor, context=context)
+    batch = {"Records": records}
+    answer = process_partial_response(event=batch, record_handler=judge_record, processor=processor, context=context)
     return dict(answer)
+
+
+def _is_readable(record: Any) -> bool:
+    """Whether a record has the fields that SQS always gives. Without them the queue cannot be told what to retry."""
+    try:
+        given = record["messageId"], record["body"], record["attributes"]["ApproximateReceiveCount"]
+        readable = all(isinstance(value, str) and value for value in given) and given[2].isdecimal()
+    except (KeyError, TypeError):
+        readable = False
+    if not readable:
+        logger.warning("a record that is not as SQS makes them ends here")
+        count("JobEnded", "malformed_record")
+    return readable
 
 
 def judge_record(record: SQSRecord) -> None:
@@ -73,7 +92,7 @@ def judge_record(record: SQSRecord) -> None:
     try:
         job = Job.from_json(record.body)
         ended = end_of(job, attempt)
-    except (SlackUnavailableError, LedgerError, SecretStoreError, ClaimedError) as error:
+    except (SlackError, LedgerError, SecretStoreError, ClaimedError) as error:
         seconds = pause(error, attempt, job, record.message_id)
         _come_back(record, seconds)
         logger.warning("job postponed", extra={"record": record.message_id, "why": str(error), "seconds": seconds})
@@ -99,7 +118,7 @@ def judge_for(installation: str) -> Judge:
 
 
 def end_of(job: Job, attempt: int) -> str:
-    """Judge a job, again with a fresh token if Slack refuses the old one; a token that stays refused ends the job."""
+    """Judge a job, again with a fresh token if Slack refuses the old one; what Slack refuses for good ends the job."""
     try:
         try:
             return judge_for(job.installation).judge(job, retried=attempt > 1)
@@ -114,6 +133,14 @@ def end_of(job: Job, attempt: int) -> str:
             "Slack refuses the bot's token: install the app again or mend the secret", extra={"why": str(error)}
         )
         return error.code
+    except SlackUnavailableError:
+        raise
+    except SlackError as error:
+        known = isinstance(error, WrongCallError)
+        if not known and attempt < TRIES_WITH_AN_UNKNOWN_CODE:
+            raise
+        logger.warning("Slack refuses a call, so the job ends", extra={"why": str(error)})
+        return f"refused_{error.code}" if known else "refused"  # a dimension of a metric comes from a short list
 
 
 def pause(error: Exception, attempt: int, job: Job, record: str) -> int:
@@ -141,5 +168,5 @@ def _come_back(record: SQSRecord, seconds: int) -> None:
             ReceiptHandle=record.receipt_handle,
             VisibilityTimeout=seconds,
         )
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, KeyError) as error:  # KeyError: a record without its receipt handle
         logger.warning("visibility not changed", extra={"error": type(error).__name__})

@@ -77,4 +77,9 @@ FAILURES = {
     74: "A first delivery: one read of Slack, no search for an earlier verdict",
     75: "A job that Slack delays half-way: goes on from there",
     76: "A burst above Slack's rate limit: one verdict each, no dead letter",
+    80: "An error of Slack that lasts: a quiet end; one that nobody knows: after three tries, named in the log",
+    81: "A setting that can never work: refused at the start, and earlier by the template, with the value to write",
+    82: "Ctrl-C, a wrong setting, a full disk, a closed pipe in a command of ours: one sentence and the right status",
+    83: "A proxy in the environment: calls on this machine go past it",
+    84: "A record or a field that is not as it always is: one line in the log, an end",
 }

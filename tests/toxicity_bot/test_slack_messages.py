@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
 import logging
+import re
 import sys
 import time
 from collections.abc import Callable
 from email.utils import formatdate
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +22,7 @@ from toxicity_bot.errors import (
     RateLimitedError,
     SlackError,
     SlackUnavailableError,
+    WrongCallError,
 )
 from toxicity_bot.slack_messages import EVENT_TYPE, SlackMessages
 
@@ -85,11 +89,18 @@ def test_a_message_is_fetched_however_deep_it_is_nested(slack: SlackServer, mess
 
 
 def test_fields_of_other_types_are_taken_as_missing(slack: SlackServer, messages: SlackMessages) -> None:
-    odd = '{"ts": "1.2", "edited": "now", "metadata": "none", "thread_ts": [], "bot_id": 7}'
-    slack.faults.add("conversations.history", answer(odd), times=2)
+    odd = '{"ts": "1.2", "edited": "now", "metadata": "none", "thread_ts": [], "bot_id": 7, "reply_users": "U1"}'
+    slack.faults.add("conversations.history", answer(f'7, null, "x", {odd}'), times=2)
     found = messages.fetch(GENERAL, "1.2")
-    assert (found.thread_ts, found.bot_id) == ("1.2", "")
+    assert (found.thread_ts, found.bot_id, messages.has_replied(found)) == ("1.2", "", False)
     assert messages.find_verdict(GENERAL, None, KEY, "0") is None
+    for answered in ({"messages": "none"}, {"messages": {}, "response_metadata": "x"}, {"message": "x"}):
+        reply = Fault(Reply.of({"ok": True, "ts": "1.3"} | answered))
+        for method in ("conversations.history", "reactions.get", "chat.postMessage"):
+            slack.faults.add(method, reply)
+        assert messages.find_verdict(GENERAL, None, KEY, "0") is None
+        assert messages.still_reacted(found, ["tada"]) is False
+        assert messages.post(GENERAL, "Hello.", {}) == "1.3"
 
 
 def test_a_neighbour_or_a_tombstone_is_not_the_message(slack: SlackServer, messages: SlackMessages) -> None:
@@ -168,13 +179,25 @@ def test_a_post_has_its_thread_and_metadata_and_no_previews(slack: SlackServer, 
 # What goes wrong.
 
 
+@pytest.mark.failure(80)
+def test_every_error_that_slack_documents_for_the_methods_called_is_known(failed_fetch: FailedFetch) -> None:
+    documented = json.loads(Path(__file__).with_name("slack_errors.json").read_text())
+    source = Path(slack_messages.__file__).read_text()
+    called = {*re.findall(r'"((?:auth|chat|conversations|reactions)\.(?!post")\w+)"', source)}
+    assert called == documented.keys() - {"read", "from", "every method"}
+    codes = {code for name, codes in documented.items() if name not in ("read", "from") for code in codes}
+    assert [code for code in sorted(codes) if type(failed_fetch(ErrorBody(code))) is SlackError] == []
+
+
 @pytest.mark.parametrize(
     ("kind", "codes"),
     [
         (MessageGoneError, "message_not_found thread_not_found cannot_reply_to_message"),
         (NotPermittedError, "not_in_channel channel_not_found missing_scope"),
         (ChannelRestrictedError, "is_archived restricted_action restricted_action_read_only_channel"),
-        (ChannelRestrictedError, "restricted_action_thread_locked team_access_not_granted"),
+        (ChannelRestrictedError, "restricted_action_thread_locked team_access_not_granted ekm_access_denied"),
+        (ChannelRestrictedError, "enterprise_is_restricted team_not_found message_limit_exceeded"),
+        (WrongCallError, "invalid_arguments msg_too_long"),
         (CredentialsRefusedError, "invalid_auth token_revoked token_expired account_inactive"),
         (SlackUnavailableError, "fatal_error internal_error"),
         (RateLimitedError, "ratelimited"),

@@ -3,11 +3,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from local.aws import MAX_RECEIVE_COUNT
+from local.events import sqs_event
 from local.faults import ErrorBody, Fault, HtmlError, RateLimited, Reset
 from local.functions import LocalContext
 from tests.toxicity_bot.bot import ADA, GENERAL, GRACE, PRIVATE, RANDOM, imported_anew
@@ -173,6 +174,55 @@ def test_poison_goes_to_the_dead_letter_queue_and_a_corrected_job_is_taken(bot: 
 
     bot.put(job["Body"])  # as a redrive does
     assert bot.work() == 1
+    assert bot.outcomes(message) == ["toxic"]
+
+
+@pytest.mark.failure(80)
+@pytest.mark.parametrize(
+    ("code", "tries", "end"),
+    [
+        ("ekm_access_denied", 1, "restricted_ekm_access_denied"),
+        ("invalid_arguments", 1, "refused_invalid_arguments"),
+        ("a_code_of_tomorrow", 3, "refused"),
+    ],
+)
+@pytest.mark.parametrize("method", ["conversations.history", "chat.postMessage"])
+def test_what_slack_refuses_for_good_ends_without_an_alarm(
+    code: str, tries: int, end: str, method: str, bot: Bot
+) -> None:
+    bot.slack.faults.add(method, ErrorBody(code), times=tries)
+    bot.react(bot.say())
+    for _ in range(tries - 1):
+        assert bot.work() == 0
+        bot.wake()
+    assert bot.work() == 1
+    assert bot.ends() == [end]
+    assert bot.slack.faults.left() == 0
+    lines = [line for line in bot.record.lines() if "level" in line]
+    assert {line["level"] for line in lines} <= {"WARNING"}, "an error raises an alarm"
+    assert end.startswith("restricted") or lines[-1]["why"] == f"{method}: {code}"
+
+
+@pytest.mark.failure(84)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"attributes": None}, {"attributes": {}}, {"attributes": {"ApproximateReceiveCount": "many"}},
+        {"messageId": None}, {"messageId": 7}, {"body": None},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_record_that_sqs_would_not_make_ends_with_a_line_and_spares_the_others(
+    change: dict[str, Any], bot: Bot
+) -> None:
+    message = bot.say()
+    bot.react(message)
+    (good,) = sqs_event(bot.queued())["Records"]
+    odd = {name: value for name, value in (good | change).items() if value is not None}
+    for records in ([odd], ["no record"], [odd, good]):
+        assert bot.worker.handler({"Records": records}, LocalContext("worker")) == {"batchItemFailures": []}
+    assert bot.ends() == [*["malformed_record"] * 3, "toxic"]
+    assert [line["level"] for line in bot.record.lines() if "level" in line] == ["WARNING"] * 3
     assert bot.outcomes(message) == ["toxic"]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections import Counter
 from dataclasses import asdict
@@ -23,6 +24,7 @@ from doctor.installation import Installation, read_stack
 from doctor.queue_and_ledger import check_queues, check_table
 from doctor.secret import check_secret
 from doctor.slack import check_request_url, check_slack
+from toxicity_bot.settings import DEFAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +40,7 @@ def check(installation: Installation, clock: Callable[[], float]) -> Iterator[Fi
     for function in installation.functions:
         yield from check_function(function)
     keys = yield from check_secret(settings, installation.stack)
-    ahead = yield from check_slack(settings.api_url, keys.bot_token, clock)
+    ahead = yield from check_slack(settings, keys.bot_token, clock)
     yield from check_request_url(installation.request_url, keys.signing_secret, clock() - ahead)
     worker = installation.worker
     queue_arn = yield from check_queues(settings.jobs_queue_url, worker.timeout if worker else None)
@@ -71,6 +73,13 @@ def command(
         raise typer.BadParameter("--stack and --request-url exclude each other")
     if request_url and not _is_address(request_url):
         raise typer.BadParameter(f"{request_url!r} is no address: use one such as https://example.com/slack/events")
+    if not stack and not request_url and not any(map(os.environ.get, DEFAULTS)):
+        print(
+            "There is nothing to check, since the environment has none of the bot's variables: name the bot's stack, "
+            "make doctor STACK=slack-toxicity-bot",
+            file=sys.stderr,
+        )
+        raise typer.Exit(2)
     here = Installation(os.environ, request_url)
     findings = []
     for finding in check_stack(stack, context.obj) if stack else check(here, context.obj):

@@ -24,8 +24,8 @@ _ABSENT = {
 }  # fmt: skip
 _DENIED = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"}
 _NOT_SIGNED_IN = {
-    "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound", "NoRegionError",
-    "TokenRetrievalError", "SSOTokenLoadError", "UnauthorizedSSOTokenError", "ExpiredToken", "ExpiredTokenException",
+    "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "TokenRetrievalError",
+    "SSOTokenLoadError", "UnauthorizedSSOTokenError", "ExpiredToken", "ExpiredTokenException",
     "InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidSignatureException",
     "RequestExpired",
 }  # fmt: skip
@@ -75,8 +75,13 @@ def refusal(subject: str, code: str, action: str, if_absent: str) -> Finding:
     if code in _DENIED:
         return unknown(subject, f"this identity may not read it ({code})", f"allow it the action {action}")
     if code in _NOT_SIGNED_IN:
-        sign_in = "sign in (aws sso login, aws configure), or choose: AWS_PROFILE=... make doctor REGION=..."
-        return unknown(subject, f"this machine is not signed in to AWS, or has no region ({code})", sign_in)
+        return unknown(
+            subject, f"this machine is not signed in to AWS ({code})", "sign in: aws sso login, or aws configure"
+        )
+    if code == "NoRegionError":
+        return unknown(subject, "this machine has no AWS region", "name the stack's region: REGION=eu-central-1, say")
+    if code == "ProfileNotFound":
+        return unknown(subject, "AWS_PROFILE is no profile of this machine", "aws configure list-profiles lists them")
     look = "check the network, AWS_ENDPOINT_URL and the region"
     return wrong(subject, f"AWS does not answer {action} ({code})", look)
 

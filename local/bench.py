@@ -117,7 +117,7 @@ def cold_start(environ: dict[str, str]) -> float:
     """Return the milliseconds that a fresh worker takes for one job."""
     started = time.perf_counter()
     command = [sys.executable, "-m", "local.functions", "worker", "--jobs", "1"]
-    subprocess.run(command, cwd=ROOT, env=environ, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, cwd=ROOT, env=environ, check=True, stdout=subprocess.DEVNULL, process_group=0)
     return (time.perf_counter() - started) * 1000
 
 

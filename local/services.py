@@ -22,6 +22,7 @@ from local.bot import ROOT, BotError, verdicts
 from local.events import Deliveries
 from local.situations import Situations, receiver_events, worker_events, write
 from local.slack_server import SlackServer
+from toxicity_bot.command_line import past_proxies
 
 ENV_FILE = ROOT / "build" / "local-env.json"
 SIGNED_EVERY = 60.0  # seconds; signatures are valid for 300
@@ -99,13 +100,9 @@ def main(
 ) -> None:
     """Serve a local Slack and embedded AWS until Ctrl-C."""
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    try:
-        host, seen_as = (host, "") if host else addresses()
-    except BotError as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(1) from error
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    host, seen_as = (host, "") if host else addresses()
+    past_proxies(host)
     with LocalServices(
         host, slack_port=SLACK_PORT, aws_port=AWS_PORT, request_url=REQUEST_URL, limits=limits
     ) as services:

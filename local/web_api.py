@@ -76,6 +76,10 @@ class WebApi:
         enterprise = {"enterprise_id": me.enterprise_id} if me.enterprise_id else {}
         return answer | enterprise | {"is_enterprise_install": False}
 
+    def emoji_list(self, _arguments: Arguments) -> Answer:
+        """Return the workspace's own emoji; the standard ones are in no answer."""
+        return {"emoji": dict(self.workspace.emoji)}
+
     def conversations_history(self, arguments: Arguments) -> Answer:
         """Return top-level messages, newest first; `latest` alone may find an older message than the one asked for."""
         channel = self._readable(arguments["channel"])
@@ -208,6 +212,7 @@ METHODS = {
     "chat.postMessage": Method(WebApi.chat_post_message, _WRITE, takes_json=True),
     "conversations.history": Method(WebApi.conversations_history, _READ),
     "conversations.replies": Method(WebApi.conversations_replies, _READ),
+    "emoji.list": Method(WebApi.emoji_list, ("emoji:read",)),
     "reactions.get": Method(WebApi.reactions_get, ("reactions:read",)),
 }
 

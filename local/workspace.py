@@ -73,6 +73,7 @@ class Workspace:
         self.signing_secret = "local-signing-secret"
         self.scopes = set(BOT_SCOPES)
         self.ephemerals: list[Message] = []
+        self.emoji: dict[str, str] = {}
         self.clock = clock
         self._lock = threading.RLock()
         self._last_ts = 0

@@ -2,3 +2,7 @@
 
 `python -m model_build --help` lists the commands.
 """
+
+from toxicity_bot.command_line import guard_module
+
+guard_module()

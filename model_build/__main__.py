@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +12,6 @@ from model_build.build import build
 from model_build.errors import ModelBuildError
 from model_build.evaluate.cli import calibrate, evaluate
 from model_build.train.cli import align, convert, distill, finetune, pretrain
-from toxicity_bot.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,11 +52,8 @@ for command in (build, verify, pretrain, align, finetune, distill, convert, eval
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and exit: status 1 and a message for an error, 2 for wrong usage."""
-    try:
-        app(arguments, prog_name="python -m model_build")
-    except (ModelBuildError, ModelError) as error:
-        sys.exit(f"model_build: {error}")
+    """Run one command and exit, with status 2 for wrong usage; raises BotError, whose message says what is wrong."""
+    app(arguments, prog_name="python -m model_build")
 
 
 if __name__ == "__main__":

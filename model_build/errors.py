@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from toxicity_bot.errors import BotError
 
-class ModelBuildError(Exception):
+
+class ModelBuildError(BotError):
     """Raised if a step cannot go on, or if its result is not what it should be; nothing is put in place then."""
+
+    exit_status = 2

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
 
-from toxicity_bot.errors import BotError
+from toxicity_bot.command_line import guard
 
 from .score import score
 
@@ -26,9 +24,6 @@ def _verbs() -> None:
 
 
 def main() -> None:
-    """Run the command line; an error of ours is one sentence and exit status 2."""
-    try:
-        app()
-    except BotError as error:
-        print(f"toxicity-bot: {error}", file=sys.stderr)
-        sys.exit(2)
+    """Run the command line; what goes wrong is one sentence, and exit status 2 for wrong input."""
+    guard()
+    typer.main.get_command(app)()  # calling the app itself would put typer's excepthook in front

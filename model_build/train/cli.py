@@ -18,6 +18,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
+from toxicity_bot.command_line import STOPPED
+
 # The status of a run that stopped with a checkpoint; EX_TEMPFAIL, "try again", in sysexits.h.
 EXIT_UNFINISHED = 75
 
@@ -217,6 +219,10 @@ def _with_options(kind: type[Options]) -> Callable[[Callable[[Options], bool]], 
                 done = stage(kind(**given))
                 # A launcher kills processes that are still saving as soon as one of them exits with 75.
                 _processes("barrier")
+            except KeyboardInterrupt:
+                if issubclass(kind, TrainingOptions):
+                    print("The same command goes on from the last checkpoint.", file=sys.stderr)
+                raise typer.Exit(STOPPED) from None
             finally:
                 # Gloo's threads may abort a process that exits without this.
                 _processes("destroy_process_group")

@@ -62,6 +62,32 @@ def test_an_answer_that_is_not_slacks_is_found(
     assert slack.faults.left() == 0
 
 
+def test_names_that_only_the_workspace_knows_are_looked_up(examine: Examine, slack: SlackServer) -> None:
+    mine = {"TRIGGER_EMOJI": "biohazard"}
+    examine(**mine).expect({"trigger emoji": ("unknown", "biohazard is no", "missing_scope", "write biohazard_sign")})
+    slack.workspace.scopes |= {"emoji:read"}
+    examine(**mine).expect({"trigger emoji": ("wrong", "biohazard is neither", "-> write biohazard_sign")})
+    slack.workspace.emoji["biohazard"] = "https://example.com/biohazard.png"
+    examine(**mine).expect({"trigger emoji": OK})
+    assert examine(TRIGGER_EMOJI="+1::skin-tone-2").of("trigger emoji") == []
+
+
+@pytest.mark.parametrize(
+    ("channel", "mark", "words"),
+    [
+        ("C0GENERAL", "ok", "a member of C0GENERAL"),
+        ("C0RANDOM", "wrong", "not_in_channel"),
+        ("C0NOWHERE", "wrong", "/invite"),
+        ("C0PRIVATE", "unknown", "missing_scope"),
+    ],
+)
+def test_the_bot_must_be_in_the_channel_of_its_verdicts(
+    examine: Examine, slack: SlackServer, channel: str, mark: str, words: str
+) -> None:
+    slack.workspace.revoke("groups:history")
+    examine(REPLY_TO=channel).expect({"reply channel": (mark, words)})
+
+
 @pytest.mark.failure(10)
 @pytest.mark.parametrize(("offset", "side"), [(600, "ahead of"), (-600, "behind"), (90, "ahead of")])
 def test_a_wrong_clock_is_found_and_its_offset_named(

@@ -11,7 +11,7 @@ from tests import ROOT, run_module
 
 
 def test_it_shows_the_conversation_with_one_answer_to_each_message() -> None:
-    shown = run_module("local.demo", environ={"TEXT": "", "FORMAT": ""})
+    shown = run_module("local.demo")
     assert (shown.returncode, shown.stderr) == (0, "")
     assert shown.stdout.count("toxicity: ") == 6
     for words in ("Likely toxic", "Probably fine", "I can't judge", "What weighed most", "7 reactions to 6 messages"):
@@ -36,8 +36,33 @@ def test_a_text_that_cannot_be_judged_has_no_score() -> None:
     assert (answer["outcome"], answer["score"]) == ("cannot_judge", None)
 
 
-@pytest.mark.parametrize("variables", [{"FORMAT": "xml", "TEXT": "x"}, {"FORMAT": "json", "TEXT": ""}])
-def test_a_wrong_call_is_answered_with_the_right_one(variables: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("reply_to", "shown_to", "words"),
+    [("reactor", "Only visible to grace", "Likely toxic"), ("C0RANDOM", "Only visible to grace", "/invite")],
+)
+def test_an_answer_that_one_person_sees_is_shown(reply_to: str, shown_to: str, words: str) -> None:
+    shown = run_module("local.demo", environ={"TEXT": "You stupid idiot.", "REPLY_TO": reply_to})
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown_to in shown.stdout
+    assert words in shown.stdout
+
+
+def test_settings_that_give_no_answer_are_named() -> None:
+    refused = run_module("local.demo", environ={"TEXT": "x", "IGNORED_REACTORS": "U0GRACE"})
+    assert refused.returncode == 1
+    assert "ignored_reactor" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "advice"),
+    [
+        ({"FORMAT": "xml", "TEXT": "x"}, "make demo FORMAT=json TEXT="),
+        ({"FORMAT": "json"}, "make demo FORMAT=json TEXT="),
+        ({"TEXT": ""}, "There is no text"),
+        ({"TEXT": "  "}, "There is no text"),
+    ],
+)
+def test_a_wrong_call_is_answered_with_the_right_one(variables: dict[str, str], advice: str) -> None:
     refused = run_module("local.demo", environ=variables)
     assert refused.returncode == 2
-    assert "make demo FORMAT=json TEXT=" in refused.stderr
+    assert advice in refused.stderr

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +13,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from model_build.errors import ModelBuildError
 from model_build.train.cli import EXIT_UNFINISHED
+from tests import ROOT
 from tests.model_build.train.conftest import run_command
 
 if TYPE_CHECKING:
@@ -86,3 +90,17 @@ def test_help_says_what_a_command_does(command: str) -> None:
     assert result.exit_code == 0
     assert "--out" in result.output
     assert command == "convert" or "5e-05" in result.output or "0.0005" in result.output
+
+
+def test_ctrl_c_in_training_says_how_to_go_on(messages: Path, base: Path, tmp_path: Path) -> None:
+    arguments = ("finetune", "--data", messages, "--base", base, "--out", tmp_path / "out", "--use-cpu")
+    endless = ("--num-train-epochs", "100000", "--save-steps", "1", "--per-device-train-batch-size", "8")
+    command = [sys.executable, "-m", "model_build", *map(str, (*arguments, *endless))]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        while not [*tmp_path.glob("out/checkpoint-*/trainer_state.json")]:
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert errors.endswith("\nStopped.\nThe same command goes on from the last checkpoint.\n")

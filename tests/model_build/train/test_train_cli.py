@@ -93,8 +93,8 @@ def test_help_says_what_a_command_does(command: str) -> None:
 
 
 def test_ctrl_c_in_training_says_how_to_go_on(messages: Path, base: Path, tmp_path: Path) -> None:
-    arguments = ("finetune", "--data", messages, "--base", base, "--out", tmp_path / "out", "--use-cpu")
-    endless = ("--num-train-epochs", "100000", "--save-steps", "1", "--per-device-train-batch-size", "8")
+    arguments = ("finetune", "--data", messages, "--base", base, "--out", tmp_path / "out", *BRIEFLY)
+    endless = ("--max-steps", "100000", "--save-steps", "1")
     command = [sys.executable, "-m", "model_build", *map(str, (*arguments, *endless))]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         while not [*tmp_path.glob("out/checkpoint-*/trainer_state.json")]:

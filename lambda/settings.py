@@ -153,7 +153,7 @@ def _name_of(emoji: str) -> str:
     bare = re.sub("[\ufe0f\U0001f3fb-\U0001f3ff]", "", emoji)
     names = {one.char.replace("\ufe0f", ""): one.short_name for one in emoji_data}
     lower = re.sub(r"[\s:]+", "_", emoji.strip(": ").lower())
-    if name := names.get(bare) or (lower if lower in emoji_short_names else ""):
+    if name := names.get(bare) or (lower if lower in emoji_short_names and _EMOJI.fullmatch(lower) else ""):
         return f"write {name}"
     words = [word.strip(":") for word in emoji.split()]
     if len(words) > 1 and all(map(_EMOJI.fullmatch, words)):

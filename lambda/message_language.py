@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from .message_text import FoldedText, said
+from .message_text import FoldedText, said, without_faces
 
 # With fewer letters every detector guesses; with a higher probability it is rarely wrong about English.
 FEWEST_LETTERS = 16
@@ -30,11 +30,12 @@ def foreign_language(text: str | FoldedText) -> str | None:
     if not text.has_words:
         return None
     # English spelt with look-alikes is Latin after folding; in other scripts folding removes vowels.
-    letters = said(text.letters)
+    letters = without_faces(said(text.letters))
     if not _is_latin(letters):
-        letters = said(text.raw)
+        letters = without_faces(said(text.raw))
     latin = _is_latin(letters)
-    if latin and sum(map(str.isalpha, letters)) < FEWEST_LETTERS:
+    number = sum(map(str.isalpha, letters))
+    if not number or (latin and (number < FEWEST_LETTERS or _is_spelt(letters))):
         return None
     labels, found = _model().predict(" ".join(_NO_LETTER.sub(" ", letters.lower()).split()), k=5)
     probabilities = {str(label).removeprefix("__label__"): p for label, p in zip(labels, found, strict=True)}
@@ -45,6 +46,12 @@ def foreign_language(text: str | FoldedText) -> str | None:
     if code == "en" or (latin and (probabilities[code] < SURE or probabilities.get("en", 0) > 0.1)):
         return None
     return code
+
+
+def _is_spelt(text: str) -> bool:
+    """Whether most words are single letters, which say nothing of the language."""
+    words = _NO_LETTER.sub(" ", text).split()
+    return sum(len(word) == 1 for word in words) * 2 > len(words)
 
 
 def _is_latin(text: str) -> bool:

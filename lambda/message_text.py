@@ -48,12 +48,23 @@ _MARKDOWN_HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+", re.MULTILINE)
 _MARKDOWN_ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _URL = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 _AT_NAME = re.compile(r"(?<![\w.@])@[\w.-]*\w")
-_PLACEHOLDERS = re.compile(rf"{MENTION}|\b{LINK}\b|{CHANNEL}|:[\w+'-]+(?:::skin-tone-\d)?:")
+PLACEHOLDERS = re.compile(rf"{MENTION}|\b{LINK}\b|{CHANNEL}|:[\w+'-]+(?:::skin-tone-\d)?:")
 _WORD = re.compile(r"\w+")
 _LATIN_LETTER = re.compile("[A-Za-z]")
 _ENTITY_OR_EMOJI = re.compile(r"&|:[a-z0-9_+'-]+:")
 # Unicode's stream-safe form has at most 30 combining marks in a row: sorting n of them takes NFKC n\u00b2 steps.
 _MOST_MARKS = 30
+# NFKC makes 18 and 8 letters of these, which no English text has; of any other character six at most.
+_NORMALIZED = re.compile("[^\ufdfa\ufdfb]+")
+# What NFKC does not change: small capitals, and blanks that count as letters or signs.
+_LOOKS = dict.fromkeys((0x115F, 0x1160, 0x2800), " ") | {
+    ord(unicodedata.lookup(f"LATIN LETTER SMALL CAPITAL {letter}")): letter.lower()
+    for letter in "ABCDEFGHIJKLMNOPQRSTUVWYZ"
+}
+# What may be a face such as \u00af\\_(\u30c4)_/\u00af: signs, and letters of other scripts for eyes, mouth or arms.
+_NO_LATIN = re.compile(r"(?:[^\W\da-zA-Z\u00c0-\u024f]|[\W_])+")
+_FACE = re.compile(r"\([^\w\s().,!?\u2026][^a-zA-Z0-9()]{1,12}[^\w\s().,!?\u2026]\)")
+_PUNCTUATION = frozenset(".,;:!?\"'\u2018\u2019\u201c\u201d\u2013\u2014\u2026\u3001\u3002\u300c\u300d\u30fb")
 _FOREIGN = re.compile(rf"[^\x00-\u02ff]{{{_MOST_MARKS + 1},}}")
 
 
@@ -87,8 +98,13 @@ class FoldedText:
 
     @functools.cached_property
     def has_words(self) -> bool:
-        """Whether there are words to judge. Folding may uncover words and may leave none, so both forms count."""
-        return has_words(self.raw) and has_words(self.letters)
+        """Whether there is anything to judge: words, an emoji that insults, or a face of signs.
+
+        Folding may uncover words and may leave none, so both forms count.
+        """
+        if has_words(self.raw) and has_words(self.letters):
+            return True
+        return emoji_names.insults(self.raw) or _FACE.search(said(self.raw)) is not None
 
 
 def plain(mrkdwn: str) -> str:
@@ -120,7 +136,8 @@ def fold(text: str, *, emoji: Callable[[str], str] = emoji_names.in_words) -> st
 def _folded_once(text: str, emoji: Callable[[str], str]) -> str:
     text = html.unescape(text)
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", _FOREIGN.sub(lambda run: _stream_safe(run[0]), text))
+        text = _FOREIGN.sub(lambda run: _stream_safe(run[0]), text)
+        text = _NORMALIZED.sub(lambda run: unicodedata.normalize("NFKC", run[0]), text).translate(_LOOKS)
     # Links first: a link may contain what looks like an emoji code.
     text = _URL.sub(LINK, text)
     text = emoji(emoji_names.with_characters(text))
@@ -134,12 +151,30 @@ def _folded_once(text: str, emoji: Callable[[str], str]) -> str:
 def said(text: str) -> str:
     """Return the text without emoji, links and mentions."""
     text = emoji_names.left_out(emoji_names.with_characters(_URL.sub(" ", text)))
-    return _PLACEHOLDERS.sub(" ", _AT_NAME.sub(" ", undisguised(text)))
+    return PLACEHOLDERS.sub(" ", _AT_NAME.sub(" ", undisguised(text)))
 
 
 def has_words(text: str) -> bool:
     """Whether the text has any letter outside of emoji, links and mentions."""
     return any(character.isalpha() for character in said(text))
+
+
+def without_faces(text: str) -> str:
+    """Return the text without faces that are made of signs and of letters of other scripts than Latin."""
+    return text if text.isascii() else _NO_LATIN.sub(lambda piece: " " if _is_face(piece[0]) else piece[0], text)
+
+
+def _is_face(piece: str) -> bool:
+    """Whether there are more signs than letters, and never three letters of one script in a row."""
+    signs = sum(unicodedata.category(sign)[0] in "PS" and sign not in _PUNCTUATION for sign in piece) + piece.count("_")
+    letters, scripts = 0, ["", ""]
+    for character in piece:
+        script = unicodedata.name(character, "").partition(" ")[0] if character.isalpha() else ""
+        letters += bool(script)
+        if script and scripts == [script, script]:
+            return False
+        scripts = [scripts[1], script]
+    return letters > 0 and signs >= max(2, letters / 2)
 
 
 def markdown(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -18,8 +17,10 @@ Outcome = Literal["toxic", "maybe_toxic", "fine", "cannot_judge"]
 _HEADS = {
     "toxic": ":warning: *Likely toxic*",
     "maybe_toxic": ":large_orange_diamond: *May be toxic*",
-    "fine": ":white_check_mark: *Probably fine*",
+    "fine": ":white_circle: *No clear sign of toxicity*",
 }
+
+_VERDICTS = {"toxic": "likely toxic", "maybe_toxic": "may be toxic", "fine": "no clear sign of toxicity"}
 
 _NO_WORDS = "there are no words in it, only emoji, links, mentions, code or files."
 _CODE = "I did not judge the code in it."
@@ -56,6 +57,8 @@ class Verdict:
     """What was not judged."""
     language: str = ""
     """ISO 639 code: en for a text that was judged; empty where there are no words."""
+    rest: float | None = None
+    """The score without `words`, if it was measured."""
 
     def reply(self, author: str = "your") -> str:
         """Return the answer in Slack's mrkdwn; quoted words are escaped. `author` says whose the own words are."""
@@ -65,13 +68,15 @@ class Verdict:
             lines = [f":grey_question: *I can't judge {about}:* {self.reason}"]
         else:
             be = "are" if self.subject == "own" else "is"
-            lines = [f"{_HEADS[self.outcome]} \u2013 the chance that {subject} {be} toxic is {_percent(self.score)}."]
+            lines = [
+                f"{_HEADS[self.outcome]} \u2013 the chance that {subject} {be} toxic is {self._chance(self.score)}."
+            ]
             # The owner chooses the thresholds, so a chance under a half may be called likely, and one over a half not.
             if (self.outcome == "toxic") != (self.score >= 0.5):
                 lines[0] += f" Likely means {100 * self.thresholds.toxic:g} % or more here."
         if self.words:
             quoted = ", ".join(f"\u201c{_quotable(word)}\u201d" for word in self.words)
-            lines.append(f"What weighed most: {quoted}.")
+            lines.append(f"What weighed most: {quoted}.{self._without_them()}")
         they_are, them = ("They are", "them") if self.subject == "own" else ("It is", "it")
         if self.share < 1:
             parts = (
@@ -90,13 +95,32 @@ class Verdict:
             lines.append("_A model's estimate of the words, not a judgement of the person._")
         return "\n".join(lines)
 
+    def _without_them(self) -> str:
+        """Say what the verdict would be without the words that weighed most."""
+        if self.rest is None:
+            return ""
+        them = "it" if len(self.words) == 1 else "them"
+        outcome = decide(self.rest, self.thresholds).outcome
+        if outcome == self.outcome:
+            return f" The verdict does not depend on {them} alone."
+        return f" Without {them} the verdict would be \u201c{_VERDICTS[outcome]}\u201d."
+
+    def _chance(self, score: float) -> str:
+        """Return a percentage that is on the same side of the thresholds as the score: rounded, if need be less so."""
+        for digits in range(6):
+            shown = round(100 * score, digits)
+            if all((shown >= round(100 * one, 6)) == (score >= one) for one in self.thresholds):
+                break
+        return _percent(score, digits)
+
     def _about_the_quoted(self, quoted: Verdict, author: str) -> str:
         part = f" I read {_percent(quoted.share)} of it." if quoted.share < 1 else ""
         if quoted.score is None:
             return f"I can't judge the quoted message: {quoted.reason}{part}"
-        words = {"toxic": "is likely toxic", "maybe_toxic": "may be toxic", "fine": "is probably fine"}[quoted.outcome]
-        apart = f"; {author} own words are not" if self.outcome == "fine" != quoted.outcome else ""
-        return f"The quoted message {words}{apart}. The chance is {_percent(quoted.score)}.{part}"
+        verb = {"toxic": "is ", "maybe_toxic": "", "fine": "shows "}[quoted.outcome]
+        apart = f"; {author} own words show no clear sign of it" if self.outcome == "fine" != quoted.outcome else ""
+        chance = quoted._chance(quoted.score)
+        return f"The quoted message {verb}{_VERDICTS[quoted.outcome]}{apart}. The chance is {chance}.{part}"
 
     def figures(self) -> dict[str, str | float]:
         """Return the outcome, the thresholds, the score and the share that was read, if they say anything."""
@@ -109,7 +133,7 @@ class Verdict:
 
     def without_words(self) -> Verdict:
         """Return the same verdict without quoted words, for readers who may not see the message."""
-        return replace(self, words=())
+        return replace(self, words=(), rest=None)
 
 
 def apart(own: Verdict, quoted: Verdict, *, code: bool = False, whole: bool = True) -> Verdict:
@@ -162,13 +186,12 @@ def hint(channel: str, code: str, scope: str | None) -> str:
     return f":wave: I can't read {where}: I am not a member. Invite me with `/invite` there, then react again."
 
 
-def _percent(probability: float) -> str:
+def _percent(probability: float, digits: int = 0) -> str:
     if probability > 0.99:
         return "over 99 %"
     if probability < 0.01:
         return "under 1 %"
-    # Rounded down, so that a score under a threshold is not shown as reaching it; 0.29 is 28.999999999999996 %.
-    return f"{math.floor(round(100 * probability, 6))} %"
+    return f"{100 * probability:.{digits}f} %"
 
 
 def _quotable(word: str) -> str:

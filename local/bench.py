@@ -127,7 +127,12 @@ def normalising_times() -> None:
     from toxicity_bot.message_text import fold
 
     classifier = Classifier(threads=1)
-    kinds = {"prose": f"{FINE[0]} ", "look-alikes": "p\u0430yp\u0430l \uff49\uff44 ", "marks": "\u0301\u0323"}
+    kinds = {
+        "prose": f"{FINE[0]} ",
+        "look-alikes": "p\u0430yp\u0430l \uff49\uff44 ",
+        "marks": "\u0301\u0323",
+        "ligatures": "\ufdfa",
+    }
     print("\nmilliseconds to normalise a text of so many characters, and to judge the prose")
     print("".join(f"{heading:>13}" for heading in ("characters", *kinds, "verdict", "read")))
     for characters in LENGTHS:

@@ -82,4 +82,9 @@ FAILURES = {
     82: "Ctrl-C, a wrong setting, a full disk, a closed pipe in a command of ours: one sentence and the right status",
     83: "A proxy in the environment: calls on this machine go past it",
     84: "A record or a field that is not as it always is: one line in the log, an end",
+    85: "What weighed most: whole words, all that back each other; no function words, groups, places or persons",
+    86: "Letters with any sign between, small capitals, stars in a word, faces of signs: read, not refused, no alarm",
+    87: "A percentage at a threshold: on the side of the verdict's word",
+    88: "An emoji that insults without words, or that is newer than the table: read",
+    89: "A character that becomes many when normalised: no more time than another",
 }

@@ -14,7 +14,13 @@ def test_it_shows_the_conversation_with_one_answer_to_each_message() -> None:
     shown = run_module("local.demo")
     assert (shown.returncode, shown.stderr) == (0, "")
     assert shown.stdout.count("toxicity: ") == 6
-    for words in ("Likely toxic", "Probably fine", "I can't judge", "What weighed most", "7 reactions to 6 messages"):
+    for words in (
+        "Likely toxic",
+        "No clear sign of toxicity",
+        "I can't judge",
+        "What weighed most",
+        "7 reactions to 6 messages",
+    ):
         assert words in shown.stdout
 
 

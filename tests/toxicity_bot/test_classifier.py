@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ import toxicity_bot
 from tests import ROOT
 from toxicity_bot.classifier import Classifier
 from toxicity_bot.errors import ModelError, NotEnglishWarning
+from toxicity_bot.heaviest_words import left_out
 from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:
@@ -210,6 +212,59 @@ def test_a_text_without_words_cannot_be_judged(classifier: Classifier, text: str
     if ":" not in text:
         with pytest.raises(ValueError, match="no text to judge"):
             classifier.assess(text)
+
+
+@pytest.mark.failure(86, 88)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\U0001f595\U0001f595\U0001f595",
+        ":clown_face:",
+        "\u00af\\_(\u30c4)_/\u00af",
+        "(\u256f\u00b0\u25a1\u00b0)\u256f\ufe35 \u253b\u2501\u253b",
+        "(^_^)",
+    ],
+)
+def test_an_emoji_that_insults_and_a_face_of_signs_are_judged(classifier: Classifier, text: str) -> None:
+    assert classifier.verdict(text).score is not None
+    assert "clown_face" in text or (classifier.verdict(text).words == ("\U0001f595",)) == ("\U0001f595" in text)
+
+
+@pytest.mark.failure(85)
+@pytest.mark.parametrize(
+    ("text", "words", "others"),
+    [
+        ("You stupid idiot, get lost", {"stupid", "idiot"}, {"You", "get"}),
+        ('os.die("stupid", $(HOME)); <b>idiot</b>', {"stupid", "idiot"}, {"HOME", "b", 'die("stupid'}),
+        ("All Mexicans are lazy idiots", {"idiots"}, {"Mexicans"}),
+        ("Gay people and Muslims are disgusting scum", {"scum"}, {"Gay", "people", "Muslims"}),
+        ("Karen from Nigeria is a fucking moron", {"fucking", "moron"}, {"Karen", "Nigeria"}),
+        ("go away, Mr Tolliver, you worthless clown", {"worthless", "clown"}, {"Tolliver", "Mr"}),
+    ],
+)
+def test_quoted_words_are_what_the_verdict_depends_on(
+    classifier: Classifier, text: str, words: set[str], others: set[str]
+) -> None:
+    verdict = classifier.verdict(text)
+    assert words <= set(verdict.words), verdict.words
+    assert not others & set(verdict.words)
+    assert verdict.rest is not None
+    assert verdict.rest < (verdict.score or 0)
+
+
+@pytest.mark.failure(85)
+def test_without_the_quoted_words_the_score_is_as_low_as_the_reply_says(classifier: Classifier) -> None:
+    rows = [json.loads(line)["text"] for line in (ROOT / "data" / "test.jsonl").read_text("utf-8").splitlines()[:100]]
+    verdicts = {row: classifier.verdict(row) for row in rows}
+    explained = {row: verdict for row, verdict in verdicts.items() if verdict.words}
+    assert len(explained) > 10
+    for row, verdict in explained.items():
+        without_emoji = reduce(
+            lambda text, word: text if word.isascii() else text.replace(word, " "), verdict.words, row
+        )
+        found = classifier.assess(left_out(fold(without_emoji), verdict.words) or "-").toxicity
+        assert found == pytest.approx(verdict.rest, abs=0.01), row
+        assert found < (verdict.score or 0), row
 
 
 @pytest.mark.parametrize("text", [None, 7, 0.5, b"bytes", ["a list"]])

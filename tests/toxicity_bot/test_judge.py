@@ -100,7 +100,7 @@ def fail(_: object) -> None:
     ("message", "outcome", "words"),
     [
         ({"text": INSULT}, "toxic", "*Likely toxic*"),
-        ({"text": PRAISE}, "fine", "*Probably fine*"),
+        ({"text": PRAISE}, "fine", "*No clear sign of toxicity*"),
         pytest.param({"text": "Weekly report", "by": DEPLOYBOT, "blocks": [INSULTING]}, "toxic", "*Likely toxic*",
                      marks=pytest.mark.failure(36)),
         pytest.param({"text": f"<!date^1731000000^{INSULT} {{date_num}}|hello>"}, "toxic", "*Likely toxic*",
@@ -164,7 +164,7 @@ def test_thresholds_in_the_settings_override_the_models_and_toxic_words_are_quot
 
 
 def test_toxic_emoji_are_quoted_and_fine_words_never_weighed(room: Judging, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room.classifier, "words", lambda _: ("finger", "garbage", "middle", "elsewhere"))
+    monkeypatch.setattr(room.classifier, "words", lambda *_, **__: ("finger", "garbage", "middle", "elsewhere"))
     room.judge(room.say("you write garbage :middle_finger:"), TOXIC_THRESHOLD="0")
     (post,) = room.verdicts()
     assert "What weighed most: \u201c\U0001f595\u201d, \u201cgarbage\u201d." in post["text"]
@@ -183,10 +183,11 @@ def shared(text: str) -> dict[str, Any]:
     ("message", "outcome", "line"),
     [
         ({"text": "HR, please look at this message.", "attachments": [shared(INSULT)]}, "fine",
-         "The quoted message is likely toxic; your own words are not."),
+         "The quoted message is likely toxic; your own words show no clear sign of it."),
         ({"text": f"&gt; {INSULT}\nThat was not nice, please stop."}, "fine",
-         "The quoted message is likely toxic; your own words are not."),
-        ({"text": INSULT, "attachments": [shared(PRAISE)]}, "toxic", "The quoted message is probably fine."),
+         "The quoted message is likely toxic; your own words show no clear sign of it."),
+        ({"text": INSULT, "attachments": [shared(PRAISE)]}, "toxic",
+         "The quoted message shows no clear sign of toxicity."),
         ({"text": "", "attachments": [shared(INSULT)]}, "toxic", "The author added no words of their own."),
     ],
 )  # fmt: skip
@@ -220,7 +221,9 @@ def test_an_edit_of_quoted_words_only_gets_a_new_verdict(room: Judging) -> None:
 
 
 @pytest.mark.failure(63, 72)
-@pytest.mark.parametrize(("place", "line"), [(10_000, "is probably fine."), (-1, "your own words are not.")])
+@pytest.mark.parametrize(
+    ("place", "line"), [(10_000, "shows no clear sign of toxicity."), (-1, "your own words show no clear sign of it.")]
+)
 def test_a_quoted_insult_counts_only_within_the_share_that_the_reply_tells(
     place: int, line: str, room: Judging
 ) -> None:

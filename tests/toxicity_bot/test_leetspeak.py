@@ -19,12 +19,13 @@ p@ss for x@ss.com or ada@b1tch.com
 s3://sh1t and /d1ck/ in d1ck.txt where sh1t=1 and fuck-1
 A B C D E and x y z w, i d i d it, 1 2 3 4, 4 5 5 3 5
 a.s.s.e.t in the U.S.A., i.e. all
-!important a|b|c
+!important a|b|c, x | y | z | w, 1/2/3/4, c/l/a/s/s
+2 * x, **kwargs, *args, char* s, foo* and ba**, ***
 an idiot spelt as it is
 """
 
 
-@pytest.mark.failure(41)
+@pytest.mark.failure(41, 86)
 @pytest.mark.parametrize(
     ("written", "read"),
     [
@@ -41,6 +42,11 @@ an idiot spelt as it is
         ("you are a s t u p i d fool", "you are a stupid fool"),
         ("S.T.U.P.I.D, f-u-c-k, i*d*i*o*t*s", "stupid, fuck, idiots"),
         ("i d 1 0 t", "idiot"),
+        ("i/d/i/o/t i|d|i|o|t i\u00b7d\u00b7i\u00b7o\u00b7t i_d_i_o_t", "idiot idiot idiot idiot"),
+        ("i/d|i.o-t, i - d - i - o - t, i, d, i, o, t", "idiot, idiot, idiot"),
+        ("Y o u   a r e  a   s t u p i d  f o o l .", "You are a stupid fool ."),
+        ("y o u i d i o t l o l", "y o u idiot l o l"),
+        ("f*ck this sh*t, id**ts, b****: f***", "f*ck this sh*t, idiots, bitch: f***"),
     ],
 )
 def test_a_disguised_insult_is_read(written: str, read: str) -> None:
@@ -51,6 +57,11 @@ def test_a_disguised_insult_is_read(written: str, read: str) -> None:
 @pytest.mark.parametrize("written", WORK.strip().splitlines())
 def test_versions_hashes_times_code_and_names_stay_as_they_are(written: str) -> None:
     assert undisguised(written) == written
+
+
+@pytest.mark.failure(86)
+def test_a_star_that_masks_no_insult_is_dropped() -> None:
+    assert undisguised("p*thon and c*rl: use a*b instead of a**b") == "pthon and crl: use ab instead of ab"
 
 
 def test_a_disguised_insult_counts_as_a_word_and_a_mention_does_not() -> None:

@@ -141,3 +141,16 @@ def test_no_malicious_text_is_slow(piece: str) -> None:
 def test_emoji_links_mentions_digits_and_signs_are_not_words(signs: str, words: str) -> None:
     assert not has_words(signs)
     assert has_words(f"{signs} {words}")
+
+
+@pytest.mark.failure(89)
+@pytest.mark.parametrize("ligature", ["\ufdfa", "\ufdfb"])
+def test_a_ligature_of_many_letters_stays_one_character(ligature: str) -> None:
+    assert fold(f"{ligature * 100} \uff41bc") == f"{ligature * 100} abc"
+    assert has_words(ligature)
+
+
+@pytest.mark.failure(86)
+def test_small_capitals_and_blanks_that_count_as_letters_are_read_as_they_look() -> None:
+    assert fold("\u026a\u1d05\u026a\u1d0f\u1d1b \ua731\u1d1b\u1d1c\u1d18\u026a\u1d05") == "idiot stupid"
+    assert fold("i\u3164d\uffa0i\u115fo\u2800t") == "idiot"

@@ -32,9 +32,10 @@ def test_a_toxic_verdict_gives_the_chance_and_the_words_and_a_fine_one_quotes_no
         "What weighed most: \u201cstupid\u201d, \u201cidiot\u201d.\n"
         "_A model's estimate of the words, not a judgement of the person._"
     )
-    assert decide(0.04, TWO, ["stupid"]).reply() == f":white_check_mark: *Probably fine* \u2013 {CHANCE} 4 %."
+    assert decide(0.04, TWO, ["stupid"]).reply() == f":white_circle: *No clear sign of toxicity* \u2013 {CHANCE} 4 %."
 
 
+@pytest.mark.failure(87)
 @pytest.mark.parametrize(
     ("score", "thresholds", "line"),
     [
@@ -42,10 +43,19 @@ def test_a_toxic_verdict_gives_the_chance_and_the_words_and_a_fine_one_quotes_no
         (0.5, Thresholds(0.35, 0.1), f"*Likely toxic* \u2013 {CHANCE} 50 %."),
         (0.2, Thresholds(0.35, 0.1), f"*May be toxic* \u2013 {CHANCE} 20 %."),
         (0.7, Thresholds(0.82, 0.3), f"*May be toxic* \u2013 {CHANCE} 70 %. Likely means 82 % or more here."),
-        (0.8199, Thresholds(0.82, 0.3), f"*May be toxic* \u2013 {CHANCE} 81 %. Likely means 82 % or more here."),
+        (0.8149, Thresholds(0.82, 0.3), f"*May be toxic* \u2013 {CHANCE} 81 %. Likely means 82 % or more here."),
+        (0.8199, Thresholds(0.82, 0.3), f"*May be toxic* \u2013 {CHANCE} 81.99 %. Likely means 82 % or more here."),
+        (0.7496, Thresholds(0.75, 0.3), f"*May be toxic* \u2013 {CHANCE} 74.96 %. Likely means 75 % or more here."),
+        (0.2996, Thresholds(0.75, 0.3), f"*No clear sign of toxicity* \u2013 {CHANCE} 29.96 %."),
+        (0.3541, Thresholds(0.354, 0.3), f"*Likely toxic* \u2013 {CHANCE} 35.4 %. Likely means 35.4 % or more here."),
+        (0.7081, Thresholds(0.75, 0.3), f"*May be toxic* \u2013 {CHANCE} 71 %. Likely means 75 % or more here."),
         (0.82, Thresholds(0.82, 0.3), f"*Likely toxic* \u2013 {CHANCE} 82 %."),
-        (0.6, Thresholds(0.825, 0.7), f"*Probably fine* \u2013 {CHANCE} 60 %. Likely means 82.5 % or more here."),
-        (0.4, Thresholds(0.82, 0.7), f"*Probably fine* \u2013 {CHANCE} 40 %."),
+        (
+            0.6,
+            Thresholds(0.825, 0.7),
+            f"*No clear sign of toxicity* \u2013 {CHANCE} 60 %. Likely means 82.5 % or more here.",
+        ),
+        (0.4, Thresholds(0.82, 0.7), f"*No clear sign of toxicity* \u2013 {CHANCE} 40 %."),
     ],
     ids=str,
 )
@@ -75,20 +85,21 @@ ESTIMATE = "_A model's estimate of the words, not a judgement of the person._"
 @pytest.mark.parametrize(
     ("own", "quoted", "outcome", "lines"),
     [
-        (FINE, NOTHING, "fine", [f":white_check_mark: *Probably fine* \u2013 {CHANCE} 4 %."]),
+        (FINE, NOTHING, "fine", [f":white_circle: *No clear sign of toxicity* \u2013 {CHANCE} 4 %."]),
         (FINE, TOXIC, "fine",
-         [":white_check_mark: *Probably fine* \u2013 the chance that your own words are toxic is 4 %.",
-          "The quoted message is likely toxic; your own words are not. The chance is 97 %.", ESTIMATE]),
+         [":white_circle: *No clear sign of toxicity* \u2013 the chance that your own words are toxic is 4 %.",
+          "The quoted message is likely toxic; your own words show no clear sign of it. The chance is 97 %.",
+          ESTIMATE]),
         (FINE, MAYBE, "fine",
-         [":white_check_mark: *Probably fine* \u2013 the chance that your own words are toxic is 4 %.",
-          "The quoted message may be toxic; your own words are not. The chance is 45 %.", ESTIMATE]),
+         [":white_circle: *No clear sign of toxicity* \u2013 the chance that your own words are toxic is 4 %.",
+          "The quoted message may be toxic; your own words show no clear sign of it. The chance is 45 %.", ESTIMATE]),
         (FINE, FINE, "fine",
-         [":white_check_mark: *Probably fine* \u2013 the chance that your own words are toxic is 4 %.",
-          "The quoted message is probably fine. The chance is 4 %."]),
+         [":white_circle: *No clear sign of toxicity* \u2013 the chance that your own words are toxic is 4 %.",
+          "The quoted message shows no clear sign of toxicity. The chance is 4 %."]),
         (TOXIC, FINE, "toxic",
          [":warning: *Likely toxic* \u2013 the chance that your own words are toxic is 97 %.",
           "What weighed most: \u201cidiot\u201d.",
-          "The quoted message is probably fine. The chance is 4 %.", ESTIMATE]),
+          "The quoted message shows no clear sign of toxicity. The chance is 4 %.", ESTIMATE]),
         (MAYBE, TOXIC, "maybe_toxic",
          [":large_orange_diamond: *May be toxic* \u2013 the chance that your own words are toxic is 45 %.",
           "What weighed most: \u201cidiot\u201d.",
@@ -103,7 +114,7 @@ ESTIMATE = "_A model's estimate of the words, not a judgement of the person._"
          [f":grey_question: *I can't judge your own words:* {GERMAN.reason}",
           "The quoted message is likely toxic. The chance is 97 %.", ESTIMATE]),
         (FINE, GERMAN, "fine",
-         [":white_check_mark: *Probably fine* \u2013 the chance that your own words are toxic is 4 %.",
+         [":white_circle: *No clear sign of toxicity* \u2013 the chance that your own words are toxic is 4 %.",
           f"I can't judge the quoted message: {GERMAN.reason}"]),
         (NOTHING, NOTHING, "cannot_judge", [NOTHING.reply()]),
     ],
@@ -122,7 +133,7 @@ def test_the_reply_says_of_own_and_of_quoted_words_what_share_was_read() -> None
     own, quoted = decide(0.04, TWO, windows=90, share=0.3), decide(0.97, TWO, windows=90, share=0.4)
     _, of_own, of_quoted, _ = apart(own, quoted).reply().splitlines()
     assert of_own.startswith("They are too long to read whole: I read 30 %, the beginning, the end")
-    assert of_quoted.endswith("your own words are not. The chance is 97 %. I read 40 % of it.")
+    assert of_quoted.endswith("your own words show no clear sign of it. The chance is 97 %. I read 40 % of it.")
     assert apart(own, quoted).figures().items() >= {"read": 0.3, "quoted_read": 0.4}.items()
     foreign = replace(GERMAN, share=0.4)
     assert apart(FINE, foreign).reply().endswith(f"{GERMAN.reason} I read 40 % of it.")
@@ -139,6 +150,29 @@ def test_a_verdict_says_what_was_not_judged() -> None:
     assert "I did not judge the code in it." in apart(FINE, NOTHING, code=True).reply().splitlines()
     assert "nested too deep or too large" in apart(NOTHING, TOXIC, whole=False).reply().splitlines()[-2]
     assert len(apart(FINE, NOTHING).reply().splitlines()) == 1
+
+
+@pytest.mark.failure(85)
+@pytest.mark.parametrize(
+    ("score", "words", "rest", "line"),
+    [
+        (
+            0.9,
+            ["fool"],
+            0.04,
+            "\u201cfool\u201d. Without it the verdict would be \u201cno clear sign of toxicity\u201d.",
+        ),
+        (0.9, ["fool", "ass"], 0.4, "\u201cass\u201d. Without them the verdict would be \u201cmay be toxic\u201d."),
+        (0.9, ["fool"], 0.85, "\u201cfool\u201d. The verdict does not depend on it alone."),
+        (0.9, ["fool"], None, "\u201cfool\u201d."),
+    ],
+)
+def test_the_reply_says_what_the_verdict_would_be_without_the_words(
+    score: float, words: list[str], rest: float | None, line: str
+) -> None:
+    verdict = replace(decide(score, TWO, words), rest=rest)
+    assert verdict.reply().splitlines()[1].endswith(line)
+    assert "Without" not in verdict.without_words().reply()
 
 
 def test_a_verdict_on_a_long_message_says_that_it_was_read_in_parts() -> None:

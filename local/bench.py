@@ -19,11 +19,12 @@ import boto3
 
 from local.aws import EmbeddedAws
 from local.bot import ROOT, bot_environ
-from local.events import api_gateway_event, encoded, event_callback, signed, sqs_event
+from local.events import encoded, event_callback, signed, sqs_event
 from local.functions import LocalContext, load
 from local.situations import EMOJI, FINE, REACTOR, TOXIC
 from local.slack_server import SlackServer
 from local.workspace import Workspace
+from toxicity_bot.gateway import api_gateway_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable

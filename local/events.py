@@ -10,7 +10,7 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from base64 import b32encode, b64encode, urlsafe_b64encode
+from base64 import b32encode, urlsafe_b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -150,46 +150,6 @@ def _connection_failure(error: OSError) -> str:
     if isinstance(cause, TimeoutError):
         return "http_timeout"
     return "ssl_error" if isinstance(cause, ssl.SSLError) else "connection_failed"
-
-
-def api_gateway_event(
-    body: bytes,
-    headers: Mapping[str, str],
-    *,
-    source_ip: str = "203.0.113.7",
-    base64_encoded: bool = False,
-    clock: Callable[[], float] = time.time,
-    path: str = "/slack/events",
-) -> dict[str, Any]:
-    """Return the HTTP API's event, payload format 2.0; API Gateway encodes bodies that are not text in Base64."""
-    now = clock()
-    try:
-        text = None if base64_encoded else body.decode()
-    except UnicodeDecodeError:
-        text = None
-    names = {name.lower(): value for name, value in headers.items()}
-    http = {"method": "POST", "path": path, "protocol": "HTTP/1.1", "sourceIp": source_ip}
-    return {
-        "version": "2.0",
-        "routeKey": f"POST {path}",
-        "rawPath": path,
-        "rawQueryString": "",
-        "headers": names | {"content-length": str(len(body))},
-        "requestContext": {
-            "accountId": "000000000000",
-            "apiId": "local",
-            "domainName": "local.execute-api.eu-central-1.amazonaws.com",
-            "domainPrefix": "local",
-            "http": http | {"userAgent": names.get("user-agent", "")},
-            "requestId": hashlib.sha256(body + str(now).encode()).hexdigest()[:16],
-            "routeKey": f"POST {path}",
-            "stage": "$default",
-            "time": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now)),
-            "timeEpoch": int(now * 1000),
-        },
-        "body": b64encode(body).decode() if text is None else text,
-        "isBase64Encoded": text is None,
-    }
 
 
 def sqs_event(messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -8,7 +8,6 @@ the queue after the visibility time-out. Both read the environment. They start w
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib
 import os
 import signal
@@ -16,18 +15,18 @@ import sys
 import time
 import uuid
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, ClassVar
+from http.server import ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from local.events import api_gateway_event, sqs_event
+from local.events import sqs_event
+from toxicity_bot.gateway import Gateway
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-LARGEST_PAYLOAD = 10 * 1024 * 1024  # bytes, the limit of an HTTP API
 BATCH_SIZE = 1  # so that no verdict waits for another one
 TIMEOUT_SECONDS = 30  # of the worker
 
@@ -55,42 +54,9 @@ class LocalContext:
         return max(0, round((self.timeout_seconds - (time.monotonic() - self._started)) * 1000))
 
 
-class Gateway(BaseHTTPRequestHandler):
-    """One connection to API Gateway; `receiver` is the function's module."""
-
-    protocol_version = "HTTP/1.1"
-    receiver: ClassVar[Any]
-
-    def handle(self) -> None:
-        """Handle the connection; a client that has disconnected needs no answer."""
-        with contextlib.suppress(ConnectionError):
-            super().handle()
-
-    def do_POST(self) -> None:
-        length = self.headers.get("Content-Length", "")
-        if not length.isdigit() or int(length) > LARGEST_PAYLOAD:
-            self.close_connection = True
-            return self._answer(413 if length.isdigit() else 411, {}, "")
-        body = self.rfile.read(int(length))
-        event = api_gateway_event(body, dict(self.headers.items()), source_ip=self.client_address[0], path=self.path)
-        response = self.receiver.handler(event, LocalContext("receiver", timeout_seconds=10))
-        return self._answer(response["statusCode"], response["headers"], response["body"])
-
-    def _answer(self, status: int, headers: dict[str, str], body: str) -> None:
-        content = body.encode()
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(content))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name for it
-        """Log nothing: the receiver logs its requests."""
-
-
 def serve_receiver(ready_fd: int) -> None:
     """Serve until stopped; write a line with the port to `ready_fd` once requests are accepted."""
-    Gateway.receiver = load("receiver")
+    Gateway.function = load("receiver")
     with ThreadingHTTPServer(("127.0.0.1", 0), Gateway) as server:
         os.write(ready_fd, f"{server.server_port}\n".encode())
         server.serve_forever()

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local.events import (
-    api_gateway_event,
     app_rate_limited,
     encoded,
     event_callback,
@@ -23,6 +22,7 @@ from local.events import (
     url_verification,
 )
 from local.workspace import Workspace
+from toxicity_bot.gateway import api_gateway_event
 from toxicity_bot.reactions import job_or_reason
 from toxicity_bot.settings import Settings
 

@@ -13,7 +13,6 @@ from slack_sdk.signature import Clock, SignatureVerifier
 from local.events import (
     USER_AGENT,
     Deliveries,
-    api_gateway_event,
     app_rate_limited,
     deliver,
     encoded,
@@ -23,6 +22,7 @@ from local.events import (
     url_verification,
 )
 from local.workspace import Identity, Workspace
+from toxicity_bot.gateway import api_gateway_event
 
 if TYPE_CHECKING:
     from local.aws import EmbeddedAws

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local.aws import Turns
-from local.functions import Gateway
 from local.web_api import WebApi
 from tests.toxicity_bot.bot import Bot, workspace
 from tests.toxicity_bot.record import Record, note_hosts
+from toxicity_bot.gateway import Gateway
 from toxicity_bot.ledger import Ledger
 from toxicity_bot.observability import logger
 
@@ -92,7 +92,7 @@ def bot(
     _gateway: str,
 ) -> Iterator[Bot]:
     """Both functions between the local Slack and embedded AWS, with an empty queue and an empty ledger."""
-    monkeypatch.setattr(Gateway, "receiver", receiver, raising=False)
+    monkeypatch.setattr(Gateway, "function", receiver, raising=False)
     worker.judge_for.cache_clear()
     record.requests.clear()
     yield Bot(slack, aws, receiver, worker, record, monkeypatch, _gateway)

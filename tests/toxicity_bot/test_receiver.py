@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local.events import Deliveries, api_gateway_event, app_rate_limited, encoded, signed, url_verification
+from local.events import Deliveries, app_rate_limited, encoded, signed, url_verification
 from local.workspace import Identity
 from tests import ROOT
 from tests.toxicity_bot.bot import OWN, Bot, imported_anew
 from toxicity_bot.credentials import SECONDS_BETWEEN_READS, Credentials
+from toxicity_bot.gateway import api_gateway_event
 from toxicity_bot.jobs import Job
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 # docs/development.md has the others.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help demo deploy secret doctor test test-all test-build test-slow test-failures test-rie test-sam fuzz check \
+.PHONY: help demo deploy secret doctor test test-all test-build test-slow test-clients test-failures test-rie test-sam fuzz check \
   format image base events local-services model build-tools lock clean bench bench-image benchmark evaluate soak load audit
 
 PYTHON ?= python3
@@ -17,8 +17,9 @@ UV_COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate
 BOT = pyproject.toml --extra bot
 # What ships, and what shares an environment with the tests, has the versions that are tested.
 AS_TESTED = --constraints requirements/test.txt
-# Tests that `make test` leaves to `make test-slow`.
+# Tests that `make test` leaves to `make test-slow` and `make test-clients`.
 SLOW = tests/package tests/local/test_fuzz.py
+CLIENTS = tests/clients
 # The doctor's calls go where AWS's own settings say, unless REGION names a region.
 IN_REGION = $(if $(REGION),AWS_DEFAULT_REGION="$(REGION)")
 SOURCE ?= mrm8488/distilroberta-finetuned-tweets-hate-speech
@@ -48,8 +49,9 @@ deploy: base .venv-sam/sam  ## Build the image and deploy the bot into your AWS 
 	  "  Deploy this changeset?" ""
 	$(SAM) deploy --guided
 
-secret: .venv/local  ## Ask for the Slack app's credentials and store them in AWS. STACK=, REGION=
-	@$(IN_REGION) .venv/bin/python -m doctor.secret --stack "$(or $(STACK),slack-toxicity-bot)"
+secret: .venv/local  ## Ask for the Slack app's credentials and store them in AWS. STACK=, REGION=; API keys: NEW_KEY=, REVOKE_KEY=.
+	@$(IN_REGION) .venv/bin/python -m doctor.secret --stack "$(or $(STACK),slack-toxicity-bot)" \
+	  $(if $(NEW_KEY),--new-key "$(NEW_KEY)") $(if $(REVOKE_KEY),--revoke-key "$(REVOKE_KEY)")
 
 doctor: .venv/local  ## Check a deployed bot with real calls: STACK=slack-toxicity-bot [REGION=], or what the environment names.
 	@$(IN_REGION) .venv/bin/python -m doctor $(if $(STACK),--stack "$(STACK)") \
@@ -58,9 +60,9 @@ doctor: .venv/local  ## Check a deployed bot with real calls: STACK=slack-toxici
 ##@ Develop
 
 test: .venv/test  ## Run the unit tests and the whole path over real sockets. Needs no torch.
-	.venv/bin/python -m pytest --ignore=tests/model_build --ignore=tests/rie --ignore=tests/sam $(foreach test,$(SLOW),--ignore=$(test))
+	.venv/bin/python -m pytest --ignore=tests/model_build --ignore=tests/rie --ignore=tests/sam $(foreach test,$(SLOW) $(CLIENTS),--ignore=$(test))
 
-test-all: test test-slow test-failures test-rie test-build test-sam  ## Run all tests: also those that need torch, QEMU or a container engine.
+test-all: test test-slow test-clients test-failures test-rie test-build test-sam  ## Run all tests: also those that need torch, QEMU or a container engine.
 
 # An installation by pip, and the fuzzer on a planted bug.
 test-slow: .venv/test
@@ -69,6 +71,10 @@ test-slow: .venv/test
 # Needs QEMU's user mode emulation (qemu-user-static); CPUS_OPTIONAL=1 skips the test that uses it.
 test-build: .venv-build/scale
 	.venv-build/bin/python -m pytest tests/model_build
+
+# Clients of the Perspective API against `toxicity-bot serve`. Needs npm; NODE_OPTIONAL=1 skips the client of Node.js.
+test-clients: .venv/clients
+	.venv/bin/python -m pytest $(CLIENTS)
 
 test-failures: .venv/test
 	.venv/bin/python -m tests.failures
@@ -121,7 +127,7 @@ lock:  ## Resolve the dependencies in pyproject.toml anew into requirements/. Ne
 	$(UV_COMPILE) $(BOT) --group test --output-file requirements/test.txt
 	$(UV_COMPILE) $(BOT) $(AS_TESTED) --output-file requirements/runtime.txt
 	$(UV_COMPILE) $(BOT) $(AS_TESTED) --group local --output-file requirements/local.txt
-	for group in emulator audit; do \
+	for group in emulator audit clients; do \
 	  $(UV_COMPILE) $(AS_TESTED) --group $$group --output-file requirements/$$group.txt || exit 1; done
 	for group in build scale benchmark; do \
 	  $(UV_COMPILE) $(BOT) --group $$group --output-file requirements/$$group.txt || exit 1; done
@@ -171,6 +177,9 @@ audit: .venv/audit
 
 .venv/test: requirements/test.txt .venv/local
 	@echo "Installing what the tests need into .venv ..."
+	@.venv/bin/python $(PIP_INSTALL_LOCKED) $< && touch $@
+
+.venv/clients: requirements/clients.txt .venv/test
 	@.venv/bin/python $(PIP_INSTALL_LOCKED) $< && touch $@
 
 .venv/audit: requirements/audit.txt .venv/test

@@ -14,6 +14,7 @@ import typer
 
 from doctor.findings import AWS_ERRORS, Check, asking, client, ok, refusal, refused, unknown, wrong
 from doctor.installation import outputs_of
+from toxicity_bot import api_keys
 from toxicity_bot.command_line import STOPPED
 from toxicity_bot.credentials import PLACEHOLDER, Credentials
 from toxicity_bot.errors import SecretStoreError, SettingError
@@ -83,12 +84,49 @@ def _check(settings: Settings, remedy: str) -> Check[Keys]:
 
 def store(stack: str, ask: Ask) -> int:
     """Ask for the credentials, store them in the stack's secret, and return the exit status."""
+
+    def change(present: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        secret = _renewed(present, *_asked(ask))
+        number = len(secret["signing_secrets"])
+        return secret, f"Stored: {number} signing secret(s) and the token. The bot reads them by itself."
+
+    return _change(stack, change)
+
+
+def add_key(stack: str, name: str) -> int:
+    """Store the hash of a new API key by this name, show the key once, and return the exit status."""
+
+    def change(present: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        if name in (keys := present.get("api_keys", {})):
+            raise RefusedInputError(f"there is a key {name} already: revoke it first, or choose another name.")
+        key = api_keys.new_key()
+        keys |= {name: api_keys.hashed(key)}
+        return present | {"api_keys": keys}, f"{key}\nThis key of {name} is not shown again."
+
+    return _change(stack, change)
+
+
+def revoke(stack: str, name: str) -> int:
+    """Remove an API key, which is refused a minute later, and return the exit status."""
+
+    def change(present: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        keys = present.get("api_keys", {})
+        if name not in keys:
+            raise RefusedInputError(f"there is no key {name}, only: {', '.join(sorted(keys)) or 'none'}.")
+        left = {other: digest for other, digest in keys.items() if other != name}
+        return present | {"api_keys": left}, f"Revoked: {name}. Left: {', '.join(sorted(left)) or 'none'}."
+
+    return _change(stack, change)
+
+
+def _change(stack: str, change: Callable[[dict[str, Any]], tuple[dict[str, Any], str]]) -> int:
+    """Store what `change` makes of the stack's secret, and print what it says."""
     try:
         described = client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
         secret_id = outputs_of(described)["SecretId"]
         secrets = client("secretsmanager")
         present = _parsed(secrets.get_secret_value(SecretId=secret_id)["SecretString"])
-        secret = _renewed(present, *_asked(ask))
+        secret, done = change(present)
         secrets.put_secret_value(SecretId=secret_id, SecretString=json.dumps(secret))
     except AWS_ERRORS as error:
         finding = refused(f"stack {stack}", error, "check its name and its region")
@@ -98,8 +136,7 @@ def store(stack: str, ask: Ask) -> int:
     except RefusedInputError as error:
         problem = str(error)
     else:
-        number = len(secret["signing_secrets"])
-        print(f"Stored: {number} signing secret(s) and the token. The bot reads them by itself.")
+        print(done)
         return 0
     print(f"Nothing was stored: {problem}", file=sys.stderr)
     return 1
@@ -136,9 +173,17 @@ def _parsed(text: str) -> dict[str, Any]:
     return present if isinstance(present, dict) else {}
 
 
-def main(stack: Annotated[str, typer.Option(help="The CloudFormation stack.")]) -> None:
+def main(
+    stack: Annotated[str, typer.Option(help="The CloudFormation stack.")],
+    new_key: Annotated[str, typer.Option(help="Make an API key of this name instead.")] = "",
+    revoke_key: Annotated[str, typer.Option(help="Revoke the API key of this name instead.")] = "",
+) -> None:
     """Ask for the Slack app's credentials and store them in the secret of the stack, in AWS_DEFAULT_REGION."""
     try:
+        if new_key:
+            raise typer.Exit(add_key(stack, new_key))
+        if revoke_key:
+            raise typer.Exit(revoke(stack, revoke_key))
         raise typer.Exit(store(stack, getpass.getpass))
     except (KeyboardInterrupt, EOFError) as stop:
         print("\nNothing was stored.", file=sys.stderr)

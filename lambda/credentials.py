@@ -74,22 +74,26 @@ class Credentials:
         return self._values
 
     def _read(self) -> _Values:
-        # Imported here, so that a start with secrets from the environment does not pay for it.
-        from aws_lambda_powertools.utilities.parameters import SecretsProvider
-        from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
-        from botocore.config import Config
-        from botocore.exceptions import ClientError
-
         self._read_at = self._clock()
-        # Slack waits three seconds: two short tries fit, boto3's default time-outs do not.
-        config = Config(connect_timeout=0.5, read_timeout=0.7, retries={"total_max_attempts": 2})
-        try:
-            text = SecretsProvider(boto_config=config).get(self._secret_id, force_fetch=True)
-        except GetParameterError as error:
-            cause = error.__context__
-            code = cause.response["Error"]["Code"] if isinstance(cause, ClientError) else type(cause).__name__
-            raise SecretStoreError(code) from error
-        return _parsed(text)
+        return _parsed(secret_text(self._secret_id))
+
+
+def secret_text(secret_id: str) -> str:
+    """Return what Secrets Manager holds, or raise SecretStoreError."""
+    # Imported here, so that a start with secrets from the environment does not pay for it.
+    from aws_lambda_powertools.utilities.parameters import SecretsProvider
+    from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
+    from botocore.config import Config
+    from botocore.exceptions import ClientError
+
+    # Slack waits three seconds: two short tries fit, boto3's default time-outs do not.
+    config = Config(connect_timeout=0.5, read_timeout=0.7, retries={"total_max_attempts": 2})
+    try:
+        return str(SecretsProvider(boto_config=config).get(secret_id, force_fetch=True) or "")
+    except GetParameterError as error:
+        cause = error.__context__
+        code = cause.response["Error"]["Code"] if isinstance(cause, ClientError) else type(cause).__name__
+        raise SecretStoreError(code) from error
 
 
 def _parsed(text: Any) -> _Values:

@@ -10,6 +10,7 @@ import copyreg
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -66,6 +67,19 @@ class StaleRequestError(RefusedRequestError):
     def __init__(self, offset: float) -> None:
         super().__init__(401, "stale")
         self.offset = offset
+
+
+class ApiError(BotError):
+    """Raised if a request for scores is refused; `detail` says why in the form of Google's APIs."""
+
+    def __init__(self, code: int, status: str, message: str, detail: Mapping[str, Any] | None = None) -> None:
+        super().__init__(f"{code} {status}")
+        self.code, self.status, self.message, self.detail = code, status, message, detail or {}
+
+    @property
+    def reason(self) -> str:
+        """A metric's dimension, from a short list."""
+        return str(self.detail.get("errorType") or self.detail.get("reason") or self.status)
 
 
 class JobError(BotError):

@@ -14,6 +14,8 @@ from contextlib import suppress
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
+# Powertools' own variable, which `single_metric` does not obey.
+DISABLED = os.environ.get("POWERTOOLS_METRICS_DISABLED") == "true"
 # The stack sets it to its own name, so that two bots in one account have separate metrics.
 NAMESPACE = os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or "ToxicityBot"
 
@@ -31,11 +33,15 @@ def frames(error: BaseException) -> list[str]:
 
 def count(name: str, reason: str) -> None:
     """Count one event; `reason` is its dimension and must come from a short list in the code."""
+    if DISABLED:
+        return
     with suppress(OSError), single_metric(name=name, unit=MetricUnit.Count, value=1, namespace=NAMESPACE) as metric:
         metric.add_dimension(name="reason", value=reason)
 
 
 def measure(name: str, value: float, unit: MetricUnit = MetricUnit.Milliseconds) -> None:
     """Record one measured value."""
+    if DISABLED:
+        return
     with suppress(OSError), single_metric(name=name, unit=unit, value=value, namespace=NAMESPACE) as metric:
         metric.add_dimension(name="service", value="toxicity-bot")

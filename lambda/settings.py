@@ -33,9 +33,14 @@ DEFAULTS: Mapping[str, str] = {
     "JUDGE_AFTER_REMOVAL": "yes",
     "REPLY_IN_SHARED_CHANNELS": "no",
     "MAX_EVENT_AGE_HOURS": "6",
+    "ATTRIBUTE_ALIASES": "",
+    "API_KEY_HASHES": "",
+    "REQUESTS_PER_SECOND_PER_KEY": "10",
 }
 
 # template.yaml has the same patterns; a test compares them. Names of custom emoji may have letters of most scripts.
+_ATTRIBUTE = re.compile(r"[A-Z_]+")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{2,}")
 _USER_ID = re.compile(r"[UW][A-Z0-9]+")
 _SHARE = re.compile(r"0|1(\.0+)?|0?\.[0-9]+")
@@ -79,6 +84,11 @@ class Settings:
     reply_in_shared_channels: bool
     max_event_age: float
     """Seconds."""
+    attribute_aliases: Mapping[str, str]
+    """Attributes of the Perspective API that are answered with the score of TOXICITY."""
+    api_key_hashes: tuple[str, ...]
+    """SHA-256 of each API key, or `none`: no key is needed."""
+    requests_per_second_per_key: float
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], needs: Collection[str] = ()) -> Settings:
@@ -110,6 +120,9 @@ class Settings:
             judge_after_removal=_yes("JUDGE_AFTER_REMOVAL", value),
             reply_in_shared_channels=_yes("REPLY_IN_SHARED_CHANNELS", value),
             max_event_age=_number("MAX_EVENT_AGE_HOURS", value, 0, 24 * 14) * 3600,
+            attribute_aliases=_aliases(value["ATTRIBUTE_ALIASES"]),
+            api_key_hashes=_hashes(value["API_KEY_HASHES"]),
+            requests_per_second_per_key=_number("REQUESTS_PER_SECOND_PER_KEY", value, 0.01, 10_000),
         )
 
     def thresholds(self, model: Thresholds) -> Thresholds:
@@ -175,6 +188,21 @@ def _users(text: str) -> frozenset[str]:
         if not _USER_ID.fullmatch(item):
             raise SettingError("IGNORED_REACTORS", f"has {item!r}: use user ids (U...), which people's profiles show.")
     return frozenset(_items(text))
+
+
+def _aliases(text: str) -> dict[str, str]:
+    aliases = dict(item.partition("=")[::2] for item in _items(text))
+    if not all(_ATTRIBUTE.fullmatch(name) and of == "TOXICITY" for name, of in aliases.items()):
+        reason = "must be such as SEVERE_TOXICITY=TOXICITY, with commas between: there is no other score."
+        raise SettingError("ATTRIBUTE_ALIASES", reason)
+    return aliases
+
+
+def _hashes(text: str) -> tuple[str, ...]:
+    hashes = tuple(_items(text))
+    if hashes != ("none",) and not all(_SHA256.fullmatch(one) for one in hashes):
+        raise SettingError("API_KEY_HASHES", "must be SHA-256 hashes of 64 hexadecimal digits, or none.")
+    return hashes
 
 
 def _number(name: str, value: Mapping[str, str], low: float, high: float) -> float:

@@ -7,6 +7,7 @@ import typer
 from toxicity_bot.command_line import guard
 
 from .score import score
+from .serve import serve
 
 app = typer.Typer(
     help="Score text with the classifier of the Slack toxicity bot.",
@@ -16,6 +17,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(score)
+app.command()(serve)
 
 
 @app.callback()

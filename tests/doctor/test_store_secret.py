@@ -10,6 +10,7 @@ import pytest
 
 from doctor import secret
 from tests.doctor.deployment import SECRET_ID, STACK, Deployment, stack_template
+from toxicity_bot.api_keys import hashed, keys_in
 from toxicity_bot.credentials import Credentials
 from toxicity_bot.settings import Settings
 
@@ -86,3 +87,22 @@ def test_without_the_stack_nothing_changes(store: Store) -> None:
     code, stored, shown = store(OLD, NEW_SECRET, NEW_TOKEN, stack="another")
     assert (code, stored) == (1, OLD)
     assert "another" in shown
+
+
+def test_api_keys_are_made_and_revoked_and_only_their_hashes_are_stored(
+    aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stored() -> str:
+        return str(aws.client("secretsmanager").get_secret_value(SecretId=SECRET_ID)["SecretString"])
+
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    Deployment(aws, stack_template({}, "https://example.com/slack/events"), PLACEHOLDERS)
+    assert [secret.add_key(STACK, name) for name in ("coral", "forum")] == [0, 0]
+    coral, _, forum, _ = capsys.readouterr().out.splitlines()
+    assert keys_in(stored()) == {"coral": hashed(coral), "forum": hashed(forum)}
+    assert coral not in stored()
+    assert secret.add_key(STACK, "coral") == 1
+    assert secret.revoke(STACK, "coral") == 0
+    assert secret.revoke(STACK, "coral") == 1
+    assert "only: forum" in capsys.readouterr().err
+    assert json.loads(stored()) == PLACEHOLDERS | {"api_keys": {"forum": hashed(forum)}}

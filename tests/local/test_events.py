@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2, SQSEvent
+from aws_lambda_powertools.utilities.data_classes import SQSEvent
 from slack_sdk.signature import Clock, SignatureVerifier
 
 from local.events import (
@@ -22,7 +22,6 @@ from local.events import (
     url_verification,
 )
 from local.workspace import Identity, Workspace
-from toxicity_bot.gateway import api_gateway_event
 
 if TYPE_CHECKING:
     from local.aws import EmbeddedAws
@@ -152,24 +151,6 @@ def test_a_closed_port_is_a_failed_connection() -> None:
         url = f"http://127.0.0.1:{unused.server_port}/"
     attempt = deliver(url, b"{}", {})
     assert (attempt.status, attempt.failure) == (0, "connection_failed")
-
-
-def test_api_gateways_event_as_powertools_reads_it(payload: dict[str, Any]) -> None:
-    body = encoded(payload)
-    headers = signed(body, "secret", int(NOW))
-    event = APIGatewayProxyEventV2(api_gateway_event(body, headers, source_ip="198.51.100.4", clock=lambda: NOW))
-    assert event.version == "2.0"
-    assert (event.raw_path, event.http_method) == ("/slack/events", "POST")
-    assert event.request_context.http.source_ip == "198.51.100.4"
-    assert event.request_context.http.user_agent == USER_AGENT
-    assert event.request_context.time_epoch == 1731000000500
-    assert event.request_context.time == "07/Nov/2024:17:20:00 +0000"
-    assert event.json_body == payload
-    assert event["headers"]["x-slack-signature"] == headers["X-Slack-Signature"]
-    assert all(name == name.lower() for name in event["headers"])
-    packed = APIGatewayProxyEventV2(api_gateway_event(b"\xff\x00", {}, base64_encoded=True))
-    assert packed.is_base64_encoded
-    assert packed["body"] == "/wA="
 
 
 def test_an_sqs_event_of_received_messages(aws: EmbeddedAws) -> None:

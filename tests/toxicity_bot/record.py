@@ -23,6 +23,7 @@ CANARIES = {
     "a signing secret": "signing-secret",
     "a verification token": "Jhj5dZrVaK7ZwHHjRyZWjbDl",
     "a signature": "v0=",
+    "an API key": "coelacanth",
 }
 HERE = ("127.0.0.1", "localhost")
 

@@ -28,6 +28,11 @@ VARIABLES: dict[str, tuple[str, Any, str, Any]] = {
     "JUDGE_AFTER_REMOVAL": ("judge_after_removal", True, "No", False),
     "REPLY_IN_SHARED_CHANNELS": ("reply_in_shared_channels", False, "yes", True),
     "MAX_EVENT_AGE_HOURS": ("max_event_age", 6 * 3600, "0.5", 1800),
+    "ATTRIBUTE_ALIASES": (
+        "attribute_aliases", {}, "INSULT=TOXICITY, THREAT=TOXICITY", {"INSULT": "TOXICITY", "THREAT": "TOXICITY"}
+    ),
+    "API_KEY_HASHES": ("api_key_hashes", (), f"{'0' * 64},{'a' * 64}", ("0" * 64, "a" * 64)),
+    "REQUESTS_PER_SECOND_PER_KEY": ("requests_per_second_per_key", 10, "0.5", 0.5),
 }  # fmt: skip
 
 
@@ -62,6 +67,9 @@ def test_every_variable_is_read_and_has_a_default() -> None:
         *((name, value, "yes or no") for name in ("JUDGE_AFTER_REMOVAL", "REPLY_IN_SHARED_CHANNELS")
           for value in ("perhaps", "1")),
         *(("MAX_EVENT_AGE_HOURS", value, "above 0, at most 336") for value in ("inf", "-1", "0")),
+        *(("ATTRIBUTE_ALIASES", value, "SEVERE_TOXICITY=TOXICITY") for value in ("INSULT", "A=B", "a=TOXICITY")),
+        *(("API_KEY_HASHES", value, "64 hexadecimal digits") for value in ("a-key", f"none,{'0' * 64}")),
+        ("REQUESTS_PER_SECOND_PER_KEY", "0", "from 0.01 to 10000"),
     ],
 )  # fmt: skip
 def test_an_invalid_value_is_refused_with_its_name_and_valid_values(name: str, value: str, advice: str) -> None:

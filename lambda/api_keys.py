@@ -1,0 +1,108 @@
+"""API keys of the scoring service: which key a request has, and whether its quota is used up.
+
+Only the SHA-256 of a key is stored, in the secret of the stack beside the Slack credentials:
+`"api_keys": {"a name": "64 hexadecimal digits"}`. A key has 256 random bits, so its hash needs no salt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+import secrets
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from .credentials import SECONDS_BETWEEN_READS, secret_text
+from .errors import ApiError, SecretStoreError, SettingError
+from .settings import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .settings import Settings
+
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+def new_key() -> Secret:
+    """Return a random key."""
+    return Secret(secrets.token_urlsafe(32))
+
+
+def hashed(key: str) -> str:
+    """Return what is stored of a key."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def keys_in(text: str) -> dict[str, str]:
+    """Return the hashes by name in a secret; raises SettingError if they have another form."""
+    try:
+        found: Any = json.loads(text or "{}").get("api_keys", {})
+        if all(_HASH.fullmatch(digest) for digest in found.values()):
+            return dict(found)
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        pass  # raised below: the cause would show the secret
+    raise SettingError("SLACK_SECRET_ID", 'names a secret whose "api_keys" are not {"name": "a SHA-256 hash"}.')
+
+
+class ApiKeys:
+    """The keys that are accepted, from the environment or from Secrets Manager, read again each minute of use."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings, self._clock = settings, clock
+        self._read_at = float("-inf")
+        self._keys: Mapping[str, str] | None = None
+        self._tokens: dict[str, tuple[float, float]] = {}
+        self._lock = threading.Lock()
+
+    def check(self, key: str) -> None:
+        """Take one request from the quota of a key; raises ApiError for an unknown key or one without quota.
+
+        Raises SecretStoreError if the keys cannot be read, and no longer if they were before.
+        """
+        if self._settings.api_key_hashes == ("none",):
+            return
+        if not key:
+            raise ApiError(
+                403, "PERMISSION_DENIED", "The request is missing a valid API key.", _info("API_KEY_MISSING")
+            )
+        digest = hashed(key)
+        with self._lock:
+            # Every hash is compared, so that the time does not tell which one matched.
+            matches = [name for name, known in self._current().items() if hmac.compare_digest(known, digest)]
+            if not matches:
+                raise ApiError(403, "PERMISSION_DENIED", "API key not valid.", _info("API_KEY_INVALID"))
+            self._take(matches[0])
+
+    def _take(self, name: str) -> None:
+        """Take a token from the bucket of a key, which holds those of ten seconds."""
+        rate, now = self._settings.requests_per_second_per_key, self._clock()
+        most = max(1.0, 10 * rate)
+        tokens, before = self._tokens.get(name, (most, now))
+        tokens = min(most, tokens + (now - before) * rate)
+        if tokens < 1:
+            message = f"Quota exceeded: this API key has {rate:g} requests a second."
+            raise ApiError(429, "RESOURCE_EXHAUSTED", message, _info("RATE_LIMIT_EXCEEDED"))
+        self._tokens[name] = tokens - 1, now
+
+    def _current(self) -> Mapping[str, str]:
+        if self._settings.api_key_hashes:
+            return {digest: digest for digest in self._settings.api_key_hashes}
+        if not self._settings.secret_id:
+            return {}
+        now = self._clock()
+        if self._keys is None or now - self._read_at >= SECONDS_BETWEEN_READS:
+            self._read_at = now
+            try:
+                self._keys = keys_in(secret_text(self._settings.secret_id))
+            except SecretStoreError:
+                if self._keys is None:
+                    raise
+        return self._keys
+
+
+def _info(reason: str) -> dict[str, Any]:
+    return {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "domain": "googleapis.com"}

@@ -1,0 +1,72 @@
+"""Requests reach a function as API Gateway's events, and its answers reach the client."""
+
+from __future__ import annotations
+
+import http.client
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
+
+from local.events import USER_AGENT, encoded, signed
+from toxicity_bot.gateway import LARGEST_PAYLOAD, Gateway, api_gateway_event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NOW = 1731000000.5
+
+
+def test_the_event_as_powertools_reads_it() -> None:
+    payload = {"type": "event_callback", "text": "caf\u00e9"}
+    body = encoded(payload)
+    headers = signed(body, "secret", int(NOW))
+    event = APIGatewayProxyEventV2(api_gateway_event(body, headers, source_ip="198.51.100.4", clock=lambda: NOW))
+    assert event.version == "2.0"
+    assert (event.raw_path, event.http_method) == ("/slack/events", "POST")
+    assert event.request_context.http.source_ip == "198.51.100.4"
+    assert event.request_context.http.user_agent == USER_AGENT
+    assert event.request_context.time_epoch == 1731000000500
+    assert event.request_context.time == "07/Nov/2024:17:20:00 +0000"
+    assert event.json_body == payload
+    assert event["headers"]["x-slack-signature"] == headers["X-Slack-Signature"]
+    assert all(name == name.lower() for name in event["headers"])
+    packed = APIGatewayProxyEventV2(api_gateway_event(b"\xff\x00", {}, base64_encoded=True))
+    assert packed.is_base64_encoded
+    assert packed["body"] == "/wA="
+
+
+@pytest.fixture
+def connection(_gateway: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[http.client.HTTPConnection]:
+    """A connection to a function that answers with what it got."""
+
+    def handler(event: dict[str, Any], _: object) -> dict[str, Any]:
+        seen = event["requestContext"]["http"]["method"], event["rawPath"], event["queryStringParameters"]
+        return {"statusCode": 203, "headers": {"x-seen": "yes"}, "body": f"{seen}"}
+
+    monkeypatch.setattr(Gateway, "function", SimpleNamespace(handler=handler), raising=False)
+    connection = http.client.HTTPConnection(urlsplit(_gateway).netloc, timeout=10)
+    yield connection
+    connection.close()
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_every_method_reaches_the_function_with_its_query(connection: http.client.HTTPConnection, method: str) -> None:
+    for _ in range(2):  # over one connection
+        connection.request(method, "/%24a:b?key=x%26y&alt=&a=1", body=b"{}" if method == "POST" else None)
+        answer = connection.getresponse()
+        assert (answer.status, answer.headers["x-seen"]) == (203, "yes")
+        expected = f"{(method, '/$a:b', {'key': 'x&y', 'alt': '', 'a': '1'})}"
+        assert answer.read().decode() == ("" if method == "HEAD" else expected)
+
+
+@pytest.mark.parametrize(("length", "status"), [(str(LARGEST_PAYLOAD + 1), 413), ("many", 411), ("-1", 411)])
+def test_a_body_without_a_usable_length_is_refused(
+    connection: http.client.HTTPConnection, length: str, status: int
+) -> None:
+    connection.putrequest("POST", "/")
+    connection.putheader("Content-Length", length)
+    connection.endheaders()
+    assert connection.getresponse().status == status

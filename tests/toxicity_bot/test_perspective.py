@@ -163,7 +163,8 @@ def test_a_suggested_score_is_accepted_and_not_kept() -> None:
     schema = "SuggestCommentScoreRequest"
     request = perspective.parsed(json.dumps(body | {"clientToken": "t"}), schema)
     assert perspective.suggest_score(request) == {"clientToken": "t"}
-    for lacking in ({"comment": {"text": ""}}, {"attributeScores": {}}):
+    unusable: list[dict[str, Any]] = [{"comment": {"text": ""}}, {"attributeScores": {}}]
+    for lacking in unusable:
         with pytest.raises(ApiError):
             perspective.suggest_score(perspective.parsed(json.dumps(body | lacking), schema))
 

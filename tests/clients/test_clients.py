@@ -1,0 +1,132 @@
+"""Clients of the Perspective API, as their authors wrote them, get scores and errors from `toxicity-bot serve`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from googleapiclient.discovery import build
+from googleapiclient.errors import HttpError
+from perspective import PerspectiveAPI
+
+from local.bot import ROOT, Process
+from toxicity_bot.api_keys import hashed, new_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+INSULT, FINE = "You are a stupid idiot.", "Thank you, that was very kind."
+KEY = new_key()
+# The address is fixed in this client; axios, with which it calls, is told another one.
+NODE_CLIENT = """
+const axios = require('axios'), Perspective = require('perspective-api-client');
+const [server, key, text] = process.argv.slice(1);
+axios.interceptors.request.use(request =>
+  ({...request, url: request.url.replace('https://commentanalyzer.googleapis.com', server)}));
+new Perspective({apiKey: key}).analyze(text, {validate: false})
+  .then(answer => console.log(JSON.stringify(answer)))
+  .catch(error => console.log(JSON.stringify(error.response.data)));
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve on a free port with one key and SEVERE_TOXICITY as an alias; yield the address."""
+    log = tmp_path_factory.mktemp("serve") / "log"
+    environ = os.environ | {"API_KEY_HASHES": hashed(KEY), "ATTRIBUTE_ALIASES": "SEVERE_TOXICITY=TOXICITY"}
+    process = Process(("toxicity_bot.commands", "serve", "--port", "0"), environ, log)
+    yield f"http://127.0.0.1:{process.wait_until_ready()}"
+    process.stop()
+    assert "Traceback" not in log.read_text()
+    assert not any(secret in log.read_text() for secret in (KEY, INSULT))
+
+
+def toxicity(answer: dict[str, Any]) -> float:
+    return float(answer["attributeScores"]["TOXICITY"]["summaryScore"]["value"])
+
+
+def google(server: str, key: str = KEY) -> Any:
+    """Return a client that is to be closed."""
+    address = f"{server}/$discovery/rest?version=v1alpha1"
+    arguments: Any = {"discoveryServiceUrl": address, "static_discovery": False, "developerKey": key}
+    return build("commentanalyzer", "v1alpha1", **arguments)
+
+
+def body(text: str, **attributes: Any) -> dict[str, Any]:
+    return {"comment": {"text": text}, "requestedAttributes": attributes or {"TOXICITY": {}}, "languages": ["en"]}
+
+
+def test_google_api_python_client(server: str) -> None:
+    with google(server) as service:
+        comments = service.comments()
+        assert toxicity(comments.analyze(body=body(INSULT)).execute()) > 0.8
+        assert toxicity(comments.analyze(body=body(FINE)).execute()) < 0.2
+        with pytest.raises(HttpError, match=r"Comment must be non-empty\.") as empty:
+            comments.analyze(body=body("")).execute()
+        suggestion = {"comment": {"text": FINE}, "attributeScores": {"TOXICITY": {"summaryScore": {"value": 0}}}}
+        assert comments.suggestscore(body=suggestion | {"clientToken": "t"}).execute() == {"clientToken": "t"}
+    assert (empty.value.status_code, empty.value.error_details[0]["errorType"]) == (400, "COMMENT_EMPTY")
+    with google(server, "another") as stranger, pytest.raises(HttpError, match="API key not valid"):
+        stranger.comments().analyze(body=body(FINE)).execute()
+
+
+def test_perspective_of_pypi(server: str) -> None:
+    client = PerspectiveAPI(KEY)
+    client.api_client.url = f"{server}/v1alpha1/{{endpoint}}"
+    assert client.score(INSULT)["TOXICITY"] > 0.8
+    answer = client.analyze_comment(INSULT, span_annotations=True, languages=["en"], do_not_store=True, session_id="1")
+    assert toxicity(answer) == client.score(INSULT)["TOXICITY"]
+    with pytest.raises(urllib.error.HTTPError, match="400") as empty:
+        client.analyze_comment("")
+    assert json.load(empty.value)["error"]["message"] == "Comment must be non-empty."
+    empty.value.close()
+
+
+def test_the_request_of_coral_talk(server: str) -> None:
+    """As plugins/talk-plugin-toxic-comments sends it to TALK_PERSPECTIVE_API_ENDPOINT; it asks for two attributes."""
+
+    def scores(text: str) -> dict[str, Any]:
+        content = json.dumps(body(text, TOXICITY={}, SEVERE_TOXICITY={}) | {"doNotStore": True}).encode()
+        endpoint = f"{server}/v1alpha1"
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{endpoint}/comments:analyze?key={KEY}", content, headers)
+        with urllib.request.urlopen(request) as response:
+            answer: dict[str, Any] = json.load(response)
+        attributes: dict[str, Any] = answer["attributeScores"]
+        return attributes
+
+    assert scores(INSULT)["SEVERE_TOXICITY"]["summaryScore"]["value"] > 0.8
+    with pytest.raises(urllib.error.HTTPError, match="400") as empty:
+        scores("")
+    empty.value.close()
+
+
+@pytest.mark.skipif(bool(os.environ.get("NODE_OPTIONAL")), reason="NODE_OPTIONAL is set")
+def test_perspective_api_client_of_npm(server: str, tmp_path: Path) -> None:
+    install = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(tmp_path)]
+    subprocess.run([*install, "perspective-api-client@3.1.0"], check=True, capture_output=True)
+
+    def answer(text: str) -> dict[str, Any]:
+        command = ["node", "-e", NODE_CLIENT, server, KEY, text]
+        ended = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+        answered: dict[str, Any] = json.loads(ended.stdout)
+        return answered
+
+    assert toxicity(answer(INSULT)) > 0.8
+    error = answer("")["error"]
+    assert (error["message"], error["status"]) == ("Comment must be non-empty.", "INVALID_ARGUMENT")
+
+
+def test_an_address_that_others_reach_needs_keys() -> None:
+    command = [sys.executable, "-m", "toxicity_bot.commands", "serve", "--host", "0.0.0.0"]  # noqa: S104 - is refused
+    environ = {name: value for name, value in os.environ.items() if name not in ("API_KEY_HASHES", "SLACK_SECRET_ID")}
+    ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "API_KEY_HASHES is not set" in ended.stderr

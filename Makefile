@@ -44,8 +44,8 @@ demo: .venv/local  ## See the bot answer, on this machine alone. TEXT="..." for 
 deploy: LABEL = --label deployed=$(shell date -u +%Y-%m-%dT%H:%M:%SZ)
 deploy: base .venv-sam/sam  ## Build the image and deploy the bot into your AWS account. Asks for what it needs.
 	$(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
-	@printf '%s\n' "" "docs/configuration.md explains each parameter; Enter keeps its default. Two questions need a y:" \
-	  "  Receiver has no authentication. Is this okay?   (The receiver checks Slack's signature.)" \
+	@printf '%s\n' "" "docs/configuration.md explains each parameter; Enter keeps its default. These questions need a y:" \
+	  "  Receiver has no authentication. Is this okay?   (It checks Slack's signature. Scorer checks API keys, if it is deployed.)" \
 	  "  Deploy this changeset?" ""
 	$(SAM) deploy --guided
 

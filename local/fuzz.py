@@ -1,7 +1,7 @@
-"""`make fuzz`: call the receiver with generated requests and fail if any of them makes it raise.
+"""`make fuzz`: call the receiver and the scorer with generated requests and fail if any of them makes one raise.
 
-Most requests are signed correctly, so that they reach the code behind the signature. Hypothesis reduces a request that
-fails to a small one, prints it, and keeps it in `--findings`: the next run begins with it.
+Most requests are signed correctly or have a key, so that they reach the code behind it. Hypothesis reduces a request
+that fails to a small one, prints it, and keeps it in `--findings`: the next run begins with it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from hypothesis import HealthCheck, given, settings
@@ -28,10 +28,18 @@ from local.aws import EmbeddedAws
 from local.bot import ROOT
 from local.events import app_rate_limited, encoded, event_callback, signed, url_verification
 from local.workspace import Identity
+from toxicity_bot.api_keys import hashed
+from toxicity_bot.gateway import api_gateway_event
+from toxicity_bot.model_directory import embedded
 from toxicity_bot.observability import frames
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
 SECRET = "local-signing-secret"
+KEY = "local-key"
 STATUSES = {200, 400, 401, 413}
+SCORER_STATUSES = {200, 400, 403, 404, 405, 429}
 LARGE = (256 * 1024, 700_000)  # bytes: more than the receiver reads, less than API Gateway accepts
 # Seconds. None is near the receiver's limit of 300 s, where a request would fail at one time and pass at another.
 CLOCK_OFFSETS = (600, -600, 10**9)
@@ -46,6 +54,13 @@ PAYLOADS = [
     url_verification(Identity(), "a challenge"),
     app_rate_limited(Identity()),
 ]
+_TEXT = {"text": "You idiot. \U0001f600 Thanks!", "type": "PLAIN_TEXT"}
+COMMENTS = [
+    {"comment": _TEXT, "requestedAttributes": {"TOXICITY": {"scoreType": "PROBABILITY", "scoreThreshold": 0.5}},
+     "languages": ["en"], "spanAnnotations": True, "doNotStore": True, "clientToken": "a",
+     "context": {"entries": [_TEXT]}},
+    {"comment": _TEXT, "attributeScores": {"TOXICITY": {"summaryScore": {"value": 0.5, "type": "PROBABILITY"}}}},
+]  # fmt: skip
 # Values that often break a parser; the long number has more digits than Python converts.
 _SCALARS = [None, True, 0, -1, 2**63, 1e308, float("nan"), "", "0", "9" * 5000, "\x00", "\ud800", "\u0661", "v0="]
 ODD: st.SearchStrategy[Any] = st.sampled_from([*_SCALARS, [], {}, [[]], [{}], {"": None}]).map(copy.deepcopy)
@@ -59,11 +74,11 @@ def mostly(usual: Any, *others: Any) -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def payloads(draw: st.DrawFn) -> Any:
-    """Draw one of Slack's payloads with up to three values replaced or removed, or any other JSON."""
+def changed(draw: st.DrawFn, usual: Sequence[Any]) -> Any:
+    """Draw one of these payloads with up to three values replaced or removed, or any other JSON."""
     if draw(mostly(False, True)):
         return draw(VALUES)
-    payload = json.loads(json.dumps(draw(st.sampled_from(PAYLOADS))))
+    payload = json.loads(json.dumps(draw(st.sampled_from(usual))))
     for _ in range(draw(st.integers(0, 3))):
         place, key = payload, draw(st.sampled_from(sorted(payload)))
         while isinstance(place[key], dict) and place[key] and draw(st.booleans()):
@@ -78,7 +93,7 @@ def payloads(draw: st.DrawFn) -> Any:
 @st.composite
 def requests(draw: st.DrawFn) -> dict[str, Any]:
     """Draw an API Gateway event of either payload version, its body as text or in Base64."""
-    body = draw(st.binary() if draw(mostly(False, True)) else payloads().map(encoded))
+    body = draw(st.binary() if draw(mostly(False, True)) else changed(PAYLOADS).map(encoded))
     body = draw(mostly(b"", b"[" * 100_000)) + body + b" " * draw(mostly(0, *LARGE))
     headers = signed(body, draw(mostly(SECRET, "another")), int(time.time()) - draw(mostly(0, *CLOCK_OFFSETS)))
     for name in draw(mostly((), sorted(headers))):
@@ -91,6 +106,23 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
     for name in draw(mostly((), *[[name] for name in event])):
         event |= {name: draw(VALUES)}
     return event
+
+
+@st.composite
+def scorer_requests(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw a request as API Gateway passes it on to the scorer."""
+    body = draw(st.binary() if draw(mostly(False, True)) else changed(COMMENTS).map(encoded))
+    body = draw(mostly(b"", b"[" * 100_000)) + body + b" " * draw(mostly(0, 2**20))
+    path = draw(mostly("comments:analyze", "comments:suggestscore", "comments:", "../x", "\ud800"))
+    path = draw(mostly(f"/v1alpha1/{path}", "/$discovery/rest", "/", ""))
+    key = draw(
+        mostly("", *(f"&{name}={value}" for name in ("key", "KEY", "fields") for value in ("", "%F0", "a&key=b")))
+    )
+    headers = draw(st.dictionaries(mostly("x-goog-api-key", "host", "content-type"), st.text(max_size=9), max_size=2))
+    return api_gateway_event(
+        body, headers, path=f"{path}?key={KEY}{query}", method=draw(mostly("POST", "GET", "PUT", "HEAD", "x")),
+        base64_encoded=draw(st.booleans()),
+    )  # fmt: skip
 
 
 def check(receiver: Any, event: dict[str, Any], statuses: set[int]) -> int:
@@ -107,19 +139,42 @@ def fuzz(receiver: Any, seconds: float, findings: Path) -> Counter[int]:
     answers: Counter[int] = Counter()
     present = receiver.settings
     missing = dataclasses.replace(present, jobs_queue_url=f"{present.jobs_queue_url}-missing")
-    database = DirectoryBasedExampleDatabase(findings)
 
-    # In CI, hypothesis draws the same examples at each call unless told otherwise.
-    @settings(derandomize=False, database=database, max_examples=EXAMPLES, deadline=None, suppress_health_check=EVERY)
+    @drawing(findings)
     @given(requests(), mostly(present, missing))
     def call(event: dict[str, Any], chosen: Any) -> None:
         receiver.settings = chosen
         answers[check(receiver, event, STATUSES if chosen is present else STATUSES | {503})] += 1
 
+    repeat(call, seconds)
+    return answers
+
+
+def fuzz_scorer(scorer: Any, seconds: float, findings: Path) -> Counter[int]:
+    """Call the scorer for so many seconds and count the answers; raises what a call raises."""
+    answers: Counter[int] = Counter()
+
+    @drawing(findings)
+    @given(scorer_requests())
+    def call(event: dict[str, Any]) -> None:
+        answers[check(scorer, event, SCORER_STATUSES)] += 1
+
+    repeat(call, seconds)
+    return answers
+
+
+def drawing(findings: Path) -> settings:
+    """In CI, hypothesis draws the same examples at each call unless told otherwise."""
+    database = DirectoryBasedExampleDatabase(findings)
+    return settings(
+        derandomize=False, database=database, max_examples=EXAMPLES, deadline=None, suppress_health_check=EVERY
+    )
+
+
+def repeat(call: Callable[[], None], seconds: float) -> None:
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         call()
-    return answers
 
 
 def _tell(error: Exception) -> None:
@@ -131,22 +186,26 @@ def _tell(error: Exception) -> None:
 
 def main(
     seconds: int = 300,
-    receiver: Annotated[str, typer.Option(help="The module whose handler is called.")] = "toxicity_bot.receiver",
+    receiver: Annotated[str, typer.Option(help="The module with the receiver's handler.")] = "toxicity_bot.receiver",
     findings: Annotated[Path, typer.Option(help="Where requests that failed are kept.")] = ROOT / "build" / "fuzz",
 ) -> None:
-    """Fuzz the receiver; exit with 0 if no request made it raise."""
+    """Fuzz the receiver and, as long, the scorer; exit with 0 if no request made one raise."""
     with EmbeddedAws() as aws, Path(os.devnull).open("w") as log:
-        environ = aws.environ | {"SLACK_SIGNING_SECRET": SECRET}
+        environ = aws.environ | {"SLACK_SIGNING_SECRET": SECRET, "API_KEY_HASHES": hashed(KEY)}
+        environ |= {"MODEL_DIR": str(embedded()), "REQUESTS_PER_SECOND_PER_KEY": "1000"}
         os.environ.clear()  # nothing of the user's own configuration
         os.environ.update(environ)
         with contextlib.redirect_stdout(log):  # the receiver's logger keeps the stream it finds at import
             module = importlib.import_module(receiver)
             try:
-                answers = fuzz(module, seconds, findings)
+                answers = fuzz(module, seconds / 2, findings)
+                scorer = importlib.import_module("toxicity_bot.scorer")
+                scores = fuzz_scorer(scorer, seconds / 2, findings)
             except Exception as error:
                 _tell(error)
                 raise typer.Exit(1) from error
-    print(f"{answers.total()} requests in {seconds} s, none raised; answers by status: {dict(answers)}")
+    print(f"{answers.total()} requests to the receiver, none raised; answers by status: {dict(answers)}")
+    print(f"{scores.total()} requests to the scorer, none raised; answers by status: {dict(scores)}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import pytest
 
 from local import aws, functions
 from tests.cloudformation import template
+from toxicity_bot import perspective
 from toxicity_bot.errors import SettingError
 from toxicity_bot.settings import DEFAULTS, Settings
 
@@ -44,12 +45,13 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def test_both_functions_are_one_image_with_another_command_and_role() -> None:
-    assert RESOURCES["Receiver"]["Metadata"] == RESOURCES["Worker"]["Metadata"]
+def test_all_functions_are_one_image_with_another_command_and_role() -> None:
+    assert RESOURCES["Receiver"]["Metadata"] == RESOURCES["Worker"]["Metadata"] == RESOURCES["Scorer"]["Metadata"]
     functions = of_type("AWS::Serverless::Function")
     assert {name: (one["ImageConfig"]["Command"], one["Role"]) for name, one in functions.items()} == {
         "Receiver": (["toxicity_bot.receiver.handler"], {"Fn::GetAtt": ["ReceiverRole", "Arn"]}),
         "Worker": (["toxicity_bot.worker.handler"], {"Fn::GetAtt": ["WorkerRole", "Arn"]}),
+        "Scorer": (["toxicity_bot.scorer.handler"], {"Fn::GetAtt": ["ScorerRole", "Arn"]}),
     }
 
 
@@ -86,6 +88,7 @@ def test_each_role_may_do_what_its_function_does_and_nothing_else() -> None:
             for action in ("GetAlias", "UpdateAlias", "GetProvisionedConcurrencyConfig")
         },
         "ReceiverRole": secret | traces | {("sqs:SendMessage", "JobsQueue")} | {(log, "ReceiverLogs") for log in logs},
+        "ScorerRole": secret | traces | {(log, "ScorerLogs") for log in logs},
         "WorkerRole": secret
         | traces
         | {(log, "WorkerLogs") for log in logs}
@@ -131,9 +134,9 @@ def test_data_is_kept_for_a_short_time_and_encrypted() -> None:
     assert table["SSESpecification"] == {"SSEEnabled": True}
     assert all(queue["SqsManagedSseEnabled"] is True for queue in of_type("AWS::SQS::Queue").values())
     logs = {name: one["RetentionInDays"] for name, one in of_type("AWS::Logs::LogGroup").items()}
-    assert logs == {f"{name}Logs": {"Ref": "LogRetentionDays"} for name in ("Api", "Receiver", "Worker")}
+    assert logs == {f"{name}Logs": {"Ref": "LogRetentionDays"} for name in ("Api", "Receiver", "Worker", "Scorer")}
     assert PARAMETERS["LogRetentionDays"]["Default"] <= 30
-    for name in ("Receiver", "Worker"):
+    for name in ("Receiver", "Worker", "Scorer"):
         assert properties(name)["LoggingConfig"] == {"LogGroup": {"Ref": f"{name}Logs"}}
 
 
@@ -176,15 +179,36 @@ def test_tracing_is_off_unless_wanted_and_a_gradual_deployment_excludes_provisio
     rule = TEMPLATE["Rules"]["GradualOrProvisioned"]
     assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "GradualDeployment"}, "yes"]}
     assert rule["Assertions"][0]["Assert"] == {"Fn::Equals": [{"Ref": "ProvisionedConcurrency"}, 0]}
-    for name, one in of_type("AWS::Serverless::Function").items():
+    for name in ("Receiver", "Worker"):
+        one = properties(name)
         minutes = int(re.findall(r"\d+", one["DeploymentPreference"]["Type"])[1])
         periods = [properties(alarm["Ref"])["Period"] for alarm in one["DeploymentPreference"]["Alarms"]]
         assert 60 * minutes >= 2 * max(periods), f"a whole period of each alarm sees the new version of {name}"
 
 
+def test_the_scorer_exists_only_on_demand_and_cannot_take_the_bots_share() -> None:
+    scoring = {name for name, one in RESOURCES.items() if one.get("Condition") == "Scoring"}
+    assert scoring == {name for name in RESOURCES if name.startswith("Scorer")}
+    assert (PARAMETERS["ScoringApi"]["Default"], TEMPLATE["Outputs"]["ScoringUrl"]["Condition"]) == ("no", "Scoring")
+    assert properties("Scorer")["Events"]["Request"]["Properties"] == {"ApiId": {"Ref": "ScorerApi"}}
+    throttling = properties("ScorerApi")["DefaultRouteSettings"]
+    assert set(map(str, throttling.values())) == {"{'Ref': 'ScoringRequestsPerSecond'}"}
+    assert properties("Scorer")["ReservedConcurrentExecutions"]["Fn::If"][:2] == [
+        "Reserved",
+        {"Ref": "ScorerConcurrency"},
+    ]
+    assert 2 * perspective.SECONDS < properties("Scorer")["Timeout"] < 30, "an HTTP API waits 30 s"
+
+
 def test_every_setting_has_a_variable_and_parameters_have_the_codes_defaults() -> None:
     variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
-    elsewhere = {"SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN", "MODEL_DIR"}  # in the secret and in the image
+    variables = variables | properties("Scorer")["Environment"]["Variables"]
+    elsewhere = {
+        "SLACK_SIGNING_SECRET",
+        "SLACK_BOT_TOKEN",
+        "MODEL_DIR",
+        "API_KEY_HASHES",
+    }  # in the secret and the image
     assert variables.keys() - {"AWS_ENDPOINT_URL", "POWERTOOLS_METRICS_NAMESPACE"} == DEFAULTS.keys() - elsewhere
     for name, value in variables.items():
         if isinstance(value, dict) and (parameter := PARAMETERS.get(str(value.get("Ref")))):
@@ -249,6 +273,7 @@ def test_every_parameter_has_a_description_and_limits(name: str) -> None:
             ["slack.com", "https://", "ftp://x"],
         ),
         ("AlarmEmail", ["", "ops@example.com"], ["ops", "a b@example.com"]),
+        ("AttributeAliases", ["", "INSULT=TOXICITY,THREAT=TOXICITY"], ["INSULT", "INSULT=THREAT", "a=TOXICITY"]),
     ],
 )
 def test_parameters_accept_and_refuse_what_the_code_does(name: str, good: list[str], bad: list[str]) -> None:
@@ -256,6 +281,7 @@ def test_parameters_accept_and_refuse_what_the_code_does(name: str, good: list[s
     assert [value for value in good if not re.fullmatch(pattern, value)] == []
     assert [value for value in bad if re.fullmatch(pattern, value)] == []
     variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+    variables = variables | properties("Scorer")["Environment"]["Variables"]
     for variable in (variable for variable, value in variables.items() if value == {"Ref": name}):
         for value in good:
             Settings.from_environ({variable: value})
@@ -277,7 +303,15 @@ def test_the_dashboard_is_json_and_shows_the_bots_metrics() -> None:
 
 
 def test_the_outputs_are_complete_and_the_secret_has_a_placeholder_of_the_right_form() -> None:
-    names = ("RequestUrl", "SecretId", "JobsQueueUrl", "DeadLetterQueueUrl", "LedgerTableName", "DashboardUrl")
+    names = (
+        "RequestUrl",
+        "SecretId",
+        "JobsQueueUrl",
+        "DeadLetterQueueUrl",
+        "LedgerTableName",
+        "ScoringUrl",
+        "DashboardUrl",
+    )
     assert TEMPLATE["Outputs"].keys() == set(names)
     path = properties("Receiver")["Events"]["SlackEvent"]["Properties"]["Path"]
     assert TEMPLATE["Outputs"]["RequestUrl"]["Value"]["Fn::Sub"].endswith(path)

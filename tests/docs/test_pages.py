@@ -54,7 +54,8 @@ def test_settings_and_the_other_parameters_of_the_stack_are_documented_with_thei
     rows = table("docs/configuration.md", "variable")
     assert {row["variable"]: row["default"].replace(EMPTY, "") for row in rows} == dict(DEFAULTS)
     stack = template()
-    variables = stack["Globals"]["Function"]["Environment"]["Variables"].values()
+    functions = [stack["Globals"]["Function"], stack["Resources"]["Scorer"]["Properties"]]
+    variables = [value for one in functions for value in one["Environment"]["Variables"].values()]
     of_the_bot = {value.get("Ref") for value in variables if isinstance(value, dict)}
     others = {name: str(one["Default"]) for name, one in stack["Parameters"].items() if name not in of_the_bot}
     rows = table("docs/configuration.md", "parameter")

@@ -26,11 +26,13 @@ def handler(event, context):
 """
 
 
-def test_the_receiver_survives_and_gives_every_kind_of_answer(tmp_path: Path) -> None:
-    ended = run_module("local.fuzz", "--seconds", "4", "--findings", str(tmp_path))
+def test_both_functions_survive_and_give_every_kind_of_answer(tmp_path: Path) -> None:
+    ended = run_module("local.fuzz", "--seconds", "8", "--findings", str(tmp_path))
     assert ended.returncode == 0, ended.stderr
-    for status in (200, 400, 401, 413):
-        assert f"{status}: " in ended.stdout, f"no request was answered with {status}: {ended.stdout}"
+    receiver, scorer = ended.stdout.splitlines()
+    for answers, statuses in ((receiver, (200, 400, 401, 413)), (scorer, (200, 400, 403, 404, 405))):
+        for status in statuses:
+            assert f"{status}: " in answers, f"no request was answered with {status}: {answers}"
 
 
 def test_a_planted_bug_is_found_and_the_request_kept(tmp_path: Path) -> None:

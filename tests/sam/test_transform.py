@@ -18,7 +18,7 @@ from samtranslator.translator.translator import Translator
 session = boto3.session.Session(region_name="eu-west-1")
 template = yaml_parse(open("template.yaml").read())
 parameters = json.loads(sys.argv[2])
-for name in ("Receiver", "Worker"):
+for name in ("Receiver", "Worker", "Scorer"):
     template["Resources"][name]["Properties"]["ImageUri"] = "000000000000.dkr.ecr.example.com/bot:" + sys.argv[1]
 print(json.dumps(Translator({}, Parser(), boto_session=session).translate(template, parameters)))
 """
@@ -43,9 +43,16 @@ def of_type(resources: dict[str, Any], kind: str) -> dict[str, Any]:
 
 def test_queue_and_api_call_the_versions_behind_the_alias(resources: dict[str, Any]) -> None:
     assert resources["WorkerJob"]["Properties"]["FunctionName"] == {"Ref": "WorkerAliaslive"}
-    (permission,) = of_type(resources, "AWS::Lambda::Permission").values()
-    assert permission["Properties"]["FunctionName"] == {"Ref": "ReceiverAliaslive"}
+    permissions = [one["Properties"]["FunctionName"] for one in of_type(resources, "AWS::Lambda::Permission").values()]
+    assert permissions == [{"Ref": "ReceiverAliaslive"}, {"Ref": "ScorerAliaslive"}]
     assert "ReceiverAliaslive" in json.dumps(resources["Api"])
+    assert "ScorerAliaslive" in json.dumps(resources["ScorerApi"])
+
+
+def test_what_belongs_to_the_scorer_exists_only_with_it(resources: dict[str, Any]) -> None:
+    with_it = {name for name, one in resources.items() if one.get("Condition") == "Scoring"}
+    assert with_it == {name for name in resources if name.startswith("Scorer")}
+    assert resources["ScorerAliaslive"]["Properties"]["ProvisionedConcurrencyConfig"] == {"Ref": "AWS::NoValue"}
 
 
 def test_a_gradual_deployment_watches_alarms_in_a_role_of_this_template(resources: dict[str, Any]) -> None:
@@ -68,16 +75,16 @@ def test_a_gradual_deployment_watches_alarms_in_a_role_of_this_template(resource
 
 def test_another_image_is_another_version(resources: dict[str, Any]) -> None:
     versions = [set(of_type(one, "AWS::Lambda::Version")) for one in (resources, transformed("two"))]
-    assert len(versions[0]) == len(versions[1]) == 2
+    assert len(versions[0]) == len(versions[1]) == 3
     assert not versions[0] & versions[1]
 
 
 def test_sam_adds_no_role_and_no_managed_policy(resources: dict[str, Any]) -> None:
     roles = of_type(resources, "AWS::IAM::Role")
-    assert roles.keys() == {"DeploymentRole", "ReceiverRole", "WorkerRole"}
+    assert roles.keys() == {"DeploymentRole", "ReceiverRole", "ScorerRole", "WorkerRole"}
     assert not any("ManagedPolicyArns" in role["Properties"] for role in roles.values())
 
 
 def test_the_functions_log_where_retention_is_set(resources: dict[str, Any]) -> None:
-    for name in ("Receiver", "Worker"):
+    for name in ("Receiver", "Worker", "Scorer"):
         assert resources[name]["Properties"]["LoggingConfig"] == {"LogGroup": {"Ref": f"{name}Logs"}}

@@ -64,6 +64,7 @@ class Gateway(BaseHTTPRequestHandler):
     """One connection to API Gateway, kept open between requests; `function` is the function's module."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # headers and body are two writes
     timeout = 75  # seconds without a request, after which API Gateway closes a connection
     function: ClassVar[Any]
 

@@ -1,16 +1,21 @@
-"""`make bench`: measure the receiver, the worker, the worker's cold start, and texts of any length on this machine.
+"""`make bench`: measure receiver, worker and its cold start, scores over HTTP, and texts of any length on this machine.
 
 Receiver and worker run in a process of their own; SQS, DynamoDB and Slack are local servers in this one.
 """
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import json
 import os
 import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from local.aws import EmbeddedAws
-from local.bot import ROOT, bot_environ
+from local.bot import ROOT, Process, bot_environ
 from local.events import encoded, event_callback, signed, sqs_event
 from local.functions import LocalContext, load
 from local.situations import EMOJI, FINE, REACTOR, TOXIC
@@ -32,6 +37,8 @@ if TYPE_CHECKING:
 RUNS = 300
 WARM_UP = 10  # runs that are not counted
 COLD_STARTS = 9
+SCORED = 500  # requests for scores, each with another text
+CONNECTIONS = (1, 8)
 LENGTHS = (1_000, 10_000, 100_000, 1_000_000)  # characters
 TEXTS = (FINE[0], TOXIC[0])
 PARTS = {
@@ -122,6 +129,44 @@ def cold_start(environ: dict[str, str]) -> float:
     return (time.perf_counter() - started) * 1000
 
 
+def scoring_rates() -> None:
+    """Print how many requests a second `toxicity-bot serve` answers on the loopback, and how long each takes."""
+    print("\nconnections  requests/s  p50 ms  p99 ms")
+    with tempfile.TemporaryDirectory() as folder:
+        process = Process(("toxicity_bot.commands", "serve", "--port", "0"), os.environ, Path(folder) / "serve.log")
+        try:
+            port = int(process.wait_until_ready())
+            for connections in CONNECTIONS:
+                shares = [range(first, SCORED, connections) for first in range(connections)]
+                started = time.perf_counter()
+                with ThreadPoolExecutor(connections) as clients:
+                    answers = clients.map(lambda share, many=connections: _ask_for_scores(port, share, many), shares)
+                    times = [one for share in answers for one in share]
+                rate = SCORED / (time.perf_counter() - started)
+                cuts = statistics.quantiles(times, n=100)
+                print(f"{connections:11} {rate:11.1f} {cuts[49]:7.1f} {cuts[98]:7.1f}", flush=True)
+        finally:
+            process.stop()
+
+
+def _ask_for_scores(port: int, numbers: range, connections: int) -> list[float]:
+    """Return the milliseconds of each request of one client, which keeps its connection open."""
+    times = []
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as client:
+        for number in numbers:
+            # No text comes twice, since the server remembers scores.
+            text = f"{TEXTS[number % 2]} {connections} {number}"
+            body = json.dumps({"comment": {"text": text}, "requestedAttributes": {"TOXICITY": {}}})
+            started = time.perf_counter()
+            client.request("POST", "/v1alpha1/comments:analyze", body)
+            answer = client.getresponse()
+            answer.read()
+            times.append((time.perf_counter() - started) * 1000)
+            if answer.status != 200:
+                raise RuntimeError(f"the scorer answered {answer.status}")
+    return times
+
+
 def normalising_times() -> None:
     """Print what texts of growing length cost on one thread: to be normalised, and to be judged as far as is read."""
     from toxicity_bot import Classifier
@@ -173,6 +218,7 @@ def main() -> None:
                 process.apply(receiver_times, (signed_events(workspace, 1),))
                 cold.append(cold_start(environ))
     row(f"cold start: python to the first verdict ({COLD_STARTS})", cold)
+    scoring_rates()
     normalising_times()
 
 

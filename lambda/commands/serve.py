@@ -36,6 +36,7 @@ def serve(
         raise BotError(f"{error}: serve needs pip install 'slack-toxicity-bot[serve]'") from error
 
     Gateway.function = scorer
+    ThreadingHTTPServer.request_queue_size = 128  # with its five a burst of connections would be refused
     with ThreadingHTTPServer((host, port), Gateway) as server:
         address = f"http://{host}:{server.server_port}/v1alpha1/comments:analyze"
         typer.echo(f"Scoring at {address}, model {scorer.classifier.name}. Ctrl-C ends it.", err=True)

@@ -1,4 +1,4 @@
-"""Both functions in Lambda's own runtime protocol, under the emulator, with the files of events/ as they are."""
+"""The functions in Lambda's own runtime protocol, under the emulator, with the files of events/ as they are."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from local.services import LocalServices
 from local.situations import receiver_events
 from tests import ROOT
 from tests.rie.emulator import EmulatedFunction, EmulatorError
+from toxicity_bot.gateway import api_gateway_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,6 +122,16 @@ def test_a_reaction_becomes_a_verdict(
     assert receiver.invoke(signed)["statusCode"] == 200
     assert poll(sqs, services.aws.queue_url, lambda batch, _: worker.invoke(batch), wait_seconds=5) == 1
     assert outcomes(services, "new") == ["toxic"]
+
+
+def test_the_scorer_answers_and_says_nothing_of_the_text(environ: dict[str, str], tmp_path: Path) -> None:
+    request = {"comment": {"text": "You stupid idiot."}, "requestedAttributes": {"TOXICITY": {}}}
+    asked = api_gateway_event(json.dumps(request).encode(), {}, path="/v1alpha1/comments:analyze")
+    with EmulatedFunction("scorer", environ | {"API_KEY_HASHES": "none"}, tmp_path / "log") as function:
+        answer = function.invoke(asked)
+        assert answer["statusCode"] == 200
+        assert json.loads(answer["body"])["attributeScores"]["TOXICITY"]["summaryScore"]["value"] > 0.8
+        assert "idiot" not in function.output()
 
 
 def test_the_worker_loads_in_its_init_phase(worker: EmulatedFunction) -> None:

@@ -164,3 +164,15 @@ class CredentialsRefusedError(SlackError):
 
 class WrongCallError(SlackError):
     """Raised if Slack does not accept a call as the bot makes it; no later try can succeed."""
+
+
+class FileError(BotError):
+    """Raised if a file cannot be scored, or cannot take the scores."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name} {reason}")
+        self.name = name
+
+
+class WorkerError(BotError):
+    """Raised if a process that scores texts cannot begin or ends early."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Found = TypeVar("Found")
 
-MOST_TEXTS = 65_536  # a score takes about 400 bytes
+MOST_TEXTS = 32_768  # a score takes about 500 bytes
 
 
 class ScoreCache(Generic[Found]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -31,6 +32,16 @@ def run(python: Path, program: str, folder: Path) -> str:
 def test_it_scores_text_from_any_folder_with_its_own_model(python: Path, tmp_path: Path) -> None:
     program = "from toxicity_bot import Classifier; print(Classifier().toxicity('you are useless'))"
     assert 0.5 < float(run(python, program, tmp_path)) <= 1
+
+
+def test_it_scores_a_file_from_any_folder(python: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("id,body\n1,you are useless\n", encoding="utf-8")
+    (tmp_path / "numpy.py").write_text("raise ImportError", encoding="utf-8")
+    command = [str(python.parent / "toxicity-bot"), "score", "in.csv", "--text-column", "body"]
+    done = subprocess.run(command, cwd=tmp_path, check=True, text=True, capture_output=True)
+    (row,) = csv.DictReader(done.stdout.splitlines())
+    assert 0.5 < float(row["toxicity"]) <= 1
+    assert (row["id"], row["verdict"], row["language"]) == ("1", "toxic", "en")
 
 
 def test_it_installs_only_what_scoring_needs(python: Path, tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .PHONY: help demo deploy secret doctor test test-all test-build test-slow test-clients test-failures test-rie test-sam fuzz check \
-  format image base events local-services model build-tools lock clean bench bench-image benchmark evaluate soak load audit
+  format image base events local-services model build-tools lock clean bench bench-image benchmark throughput score \
+  evaluate soak load audit
 
 PYTHON ?= python3
 PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check
@@ -38,6 +39,11 @@ endif
 demo: .venv/local  ## See the bot answer, on this machine alone. TEXT="..." for one message, FORMAT=json for programs.
 	@.venv/bin/python -m local.demo
 
+# The scores of a file's rows, as `toxicity-bot score` does it once the package is installed.
+score: .venv/local
+	@.venv/bin/python -m toxicity_bot.commands score "$(IN)" --out "$(or $(OUT),-)" \
+	  $(if $(COLUMN),--text-column "$(COLUMN)") $(if $(FORMAT),--format "$(FORMAT)")
+
 ##@ Deploy
 
 # SAM publishes a new version only for a new image, not for a changed parameter, so each deployment labels its image anew.
@@ -64,8 +70,8 @@ test: .venv/test  ## Run the unit tests and the whole path over real sockets. Ne
 
 test-all: test test-slow test-clients test-failures test-rie test-build test-sam  ## Run all tests: also those that need torch, QEMU or a container engine.
 
-# An installation by pip, and the fuzzer on a planted bug.
-test-slow: .venv/test
+# An installation by pip, Ray Data, and the fuzzer on a planted bug.
+test-slow: .venv/ray
 	.venv/bin/python -m pytest $(SLOW)
 
 # Needs QEMU's user mode emulation (qemu-user-static); CPUS_OPTIONAL=1 skips the test that uses it.
@@ -127,7 +133,7 @@ lock:  ## Resolve the dependencies in pyproject.toml anew into requirements/. Ne
 	$(UV_COMPILE) $(BOT) --group test --output-file requirements/test.txt
 	$(UV_COMPILE) $(BOT) $(AS_TESTED) --output-file requirements/runtime.txt
 	$(UV_COMPILE) $(BOT) $(AS_TESTED) --group local --output-file requirements/local.txt
-	for group in emulator audit clients; do \
+	for group in emulator audit clients ray; do \
 	  $(UV_COMPILE) $(AS_TESTED) --group $$group --output-file requirements/$$group.txt || exit 1; done
 	for group in build scale benchmark; do \
 	  $(UV_COMPILE) $(BOT) --group $$group --output-file requirements/$$group.txt || exit 1; done
@@ -148,6 +154,11 @@ bench-image: .venv/test .venv-sam/sam
 
 benchmark: .venv-build/benchmark  ## Time the model beside other runtimes, into docs/benchmark.md. WITHOUT=NAME,.. for fewer.
 	.venv-build/bin/python -m model_build benchmark --out "$(or $(OUT),docs)" $(if $(WITHOUT),--without "$(WITHOUT)")
+
+# Messages a second on lines of MESSAGES=FILE, beside what scores such messages elsewhere. LINES=20000
+throughput: .venv-build/benchmark
+	.venv-build/bin/python -m model_build throughput "$(MESSAGES)" $(if $(LINES),--lines $(LINES)) \
+	  $(if $(WITHOUT),--without "$(WITHOUT)")
 
 evaluate: .venv-build/build  ## Compare models on labelled messages: DATA="FILE .." [CHAT=FILE MODELS="mine=FOLDER shipped=model" SPLIT= OUT=].
 	.venv-build/bin/python -m model_build evaluate $(or $(MODELS),shipped=model) $(foreach file,$(DATA),--data "$(file)") \
@@ -180,6 +191,9 @@ audit: .venv/audit
 	@.venv/bin/python $(PIP_INSTALL_LOCKED) $< && touch $@
 
 .venv/clients: requirements/clients.txt .venv/test
+	@.venv/bin/python $(PIP_INSTALL_LOCKED) $< && touch $@
+
+.venv/ray: requirements/ray.txt .venv/test
 	@.venv/bin/python $(PIP_INSTALL_LOCKED) $< && touch $@
 
 .venv/audit: requirements/audit.txt .venv/test

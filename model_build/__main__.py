@@ -11,6 +11,7 @@ from model_build.benchmark import benchmark
 from model_build.build import build
 from model_build.errors import ModelBuildError
 from model_build.evaluate.cli import calibrate, evaluate
+from model_build.throughput import throughput
 from model_build.train.cli import align, convert, distill, finetune, pretrain
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def verify(
             checks.record_quality(classifier, module, model, quality, sample, skip_bad_rows=skip_bad_rows)
 
 
-for command in (build, verify, pretrain, align, finetune, distill, convert, evaluate, calibrate, benchmark):
+VERBS = (build, verify, pretrain, align, finetune, distill, convert, evaluate, calibrate, benchmark, throughput)
+for command in VERBS:
     app.command()(command)
 
 

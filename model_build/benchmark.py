@@ -73,6 +73,7 @@ class Setup:
     checkpoint: Path
     work: Path  # with a folder for each form of the checkpoint
     references: list[list[int]]  # the build's reference texts
+    threads: int = 1
 
 
 class Runtime:
@@ -122,7 +123,7 @@ class TorchFp32(Runtime):
     def load(self) -> None:
         import torch
 
-        torch.set_num_threads(1)
+        torch.set_num_threads(self.setup.threads)
         torch.set_num_interop_threads(1)
         self.torch: Any = torch
         self.module = load_checkpoint(self.setup.checkpoint)
@@ -158,7 +159,7 @@ class OrtFp32(Runtime):
 
         onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.intra_op_num_threads, options.inter_op_num_threads = self.setup.threads, 1
         options.log_severity_level = 3  # errors
         graph = str(self.setup.work / self.graph)
         self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

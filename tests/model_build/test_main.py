@@ -14,7 +14,19 @@ if TYPE_CHECKING:
 
     from .conftest import Built
 
-VERBS = ("build", "verify", "pretrain", "align", "finetune", "distill", "convert", "evaluate", "calibrate", "benchmark")
+VERBS = (
+    "build",
+    "verify",
+    "pretrain",
+    "align",
+    "finetune",
+    "distill",
+    "convert",
+    "evaluate",
+    "calibrate",
+    "benchmark",
+    "throughput",
+)
 
 
 def status(*arguments: str) -> object:

@@ -1,0 +1,154 @@
+"""Measure messages a second on real ones: `toxicity-bot score` beside what scores such messages elsewhere.
+
+Each scorer reads the same lines, one after the other, in processes of its own that are pinned to the same cores.
+Loading is not measured, tokenizing is. The transformers have random weights, which are as fast as trained ones.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import lzma
+import os
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from model_build.benchmark import ENVIRONMENT, SPAWN, OrtInt8, Runtime, Setup, TorchFp32, ask, describe_machine
+from model_build.errors import ModelBuildError
+from toxicity_bot.bulk import Workers
+from toxicity_bot.model_directory import ModelDirectory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import TypeAlias
+
+    Scorer: TypeAlias = Callable[[Sequence[str]], object]
+
+BATCH = 32
+WARM_UP = 64  # messages
+
+
+def bot(setup: Setup) -> Scorer:
+    """`toxicity-bot score`: one by one in a process for each core, repeated texts from the cache."""
+    thresholds = (setup.model.threshold, setup.model.threshold_maybe)
+    pool = Workers(setup.threads, setup.model.path.absolute(), thresholds)
+    return lambda texts: [list(scores) for _, scores in pool.score(_batches(texts), list)]
+
+
+def torch_fp32(setup: Setup) -> Scorer:
+    """DistilRoBERTa in PyTorch, 32 bits, batches of 32 in order, as detoxify and transformers' pipeline do."""
+    return _in_batches(TorchFp32(setup), BATCH)
+
+
+def ort_int8_stock(setup: Setup) -> Scorer:
+    """The same in ONNX Runtime after Optimum's dynamic quantization to 8 bits, batches of 32."""
+    return _in_batches(OrtInt8(setup), BATCH)
+
+
+def ort_int8_stock_single(setup: Setup) -> Scorer:
+    """The same one by one."""
+    return _in_batches(OrtInt8(setup), 1)
+
+
+def alt_profanity_check(setup: Setup) -> Scorer:  # noqa: ARG001 - it brings its own model
+    """A linear model of words, in batches of 32; it knows nothing of context."""
+    from profanity_check import predict_prob
+
+    return lambda texts: [predict_prob(batch) for batch in _batches(texts)]
+
+
+SCORERS: Mapping[str, Callable[[Setup], Scorer]] = {
+    "ours": bot,
+    "torch_fp32": torch_fp32,
+    "ort_int8_stock": ort_int8_stock,
+    "ort_int8_stock_single": ort_int8_stock_single,
+    "alt_profanity_check": alt_profanity_check,
+}
+
+
+def _batches(texts: Sequence[str], size: int = BATCH) -> list[list[str]]:
+    return [list(texts[at : at + size]) for at in range(0, len(texts), size)]
+
+
+def _in_batches(runtime: Runtime, size: int) -> Scorer:
+    from tokenizers import Tokenizer
+
+    runtime.load()
+    model = runtime.setup.model
+    tokenizer = Tokenizer.from_file(str(model.path / "tokenizer.json"))
+    tokenizer.enable_truncation(model.window)
+
+    def score(texts: Sequence[str]) -> None:
+        for batch in _batches(texts, size):
+            runtime.probabilities([encoding.ids for encoding in tokenizer.encode_batch(batch)])
+
+    return score
+
+
+def _prepare(setup: Setup) -> None:
+    """Write a DistilRoBERTa of random weights, and what the runtimes load."""
+    from transformers import RobertaConfig, RobertaForSequenceClassification
+
+    config = RobertaConfig(vocab_size=50_265, num_hidden_layers=6, max_position_embeddings=514, type_vocab_size=1)
+    RobertaForSequenceClassification(config).save_pretrained(setup.checkpoint)
+    OrtInt8(setup).prepare()
+
+
+def _seconds(name: str, setup: Setup, texts: Sequence[str]) -> float:
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-setup.threads :])
+    score = SCORERS[name](setup)
+    score(texts[:WARM_UP])
+    started = time.perf_counter()
+    score(texts[WARM_UP:])
+    return time.perf_counter() - started
+
+
+def throughput(
+    messages: Annotated[Path, typer.Argument(help="Messages, one a line; .xz too.")],
+    lines: Annotated[int, typer.Option(help="How many of them.", min=2 * WARM_UP)] = 20_000,
+    model: Annotated[Path, typer.Option(help="The model directory.")] = Path("model"),
+    without: Annotated[str, typer.Option(help=f"Scorers to leave out: NAME,.. of {', '.join(SCORERS)}.")] = "",
+) -> None:
+    """Measure messages a second of `toxicity-bot score` and others, on one core and on all."""
+    from tabulate import tabulate
+
+    if unknown := {name for name in without.split(",") if name} - SCORERS.keys():
+        raise ModelBuildError(f"--without takes {', '.join(SCORERS)}, not {', '.join(sorted(unknown))}")
+    opened = lzma.open if messages.suffix == ".xz" else open
+    with opened(messages, "rt", encoding="utf-8") as file:
+        texts = [line.rstrip("\n") for line in itertools.islice(file, lines)]
+    if len(texts) < lines:
+        raise ModelBuildError(f"{messages} has {len(texts):,} lines, fewer than --lines {lines:,}")
+    names = [name for name in SCORERS if name not in without.split(",")]
+    counts = sorted({1, len(os.sched_getaffinity(0))})
+    rates: dict[str, list[float]] = {name: [] for name in names}
+    os.environ |= {name: value for name, value in ENVIRONMENT.items() if not name.endswith("THREADS")}
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    with tempfile.TemporaryDirectory(prefix="throughput-") as work:
+        directory = ModelDirectory.read(model)
+        setups = [Setup(directory, Path(work, "checkpoint"), Path(work), [], count) for count in counts]
+        if {name for name in names if name.startswith(("torch", "ort"))}:
+            with ProcessPoolExecutor(1, SPAWN) as pool:
+                ask(pool, "ort_int8_stock", _prepare, setups[0])
+        for setup in setups:
+            for name in names:
+                print(f"measure: {name}, cores: {setup.threads}", flush=True)
+                with ProcessPoolExecutor(1, SPAWN) as pool:
+                    seconds = ask(pool, name, _seconds, name, setup, texts)
+                rates[name].append((lines - WARM_UP) / seconds)
+    words = sum(len(text.split()) for text in texts) / lines
+    print(f"\n{describe_machine()}; load average {os.getloadavg()[0]:.1f}\n{lines:,} messages of {words:.1f} words\n")
+    rows = []
+    for name, found in rates.items():
+        ratios = [ours / rate for ours, rate in zip(rates.get("ours", found), found, strict=True)]
+        rows.append([f"`{name}`", *(f"{rate:.0f}" for rate in found), *(f"{ratio:.1f}" for ratio in ratios)])
+    cores = [f"cores: {count}" for count in counts]
+    head = ["messages a second", *cores, *(f"ours / it, {count}" for count in cores)]
+    print(tabulate(rows, head, "pipe", disable_numparse=True))
+    settings = {name: SCORERS[name].__doc__ for name in names}
+    print("\n" + json.dumps({"cores": counts, "rates": rates, "settings": settings}))

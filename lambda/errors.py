@@ -169,6 +169,8 @@ class WrongCallError(SlackError):
 class FileError(BotError):
     """Raised if a file cannot be scored, or cannot take the scores."""
 
+    exit_status = 2
+
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"{name} {reason}")
         self.name = name

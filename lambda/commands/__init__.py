@@ -20,11 +20,6 @@ app.command()(score)
 app.command()(serve)
 
 
-@app.callback()
-def _verbs() -> None:
-    """Keep the verb even where there is only one."""
-
-
 def main() -> None:
     """Run the command line; what goes wrong is one sentence, and exit status 2 for wrong input."""
     guard()

@@ -106,7 +106,7 @@ class _Run:
         except KeyboardInterrupt:
             self.output.commit()
             goes_on = ": the same command goes on from there" if self.output.resumes else ""
-            print(f"\nstopped after {self.output.progress.rows:,} rows{goes_on}", file=sys.stderr)
+            print(f"{self.output.progress.rows:,} rows are written{goes_on}", file=sys.stderr)
             raise typer.Exit(130) from None
         finally:
             if bar is not None:

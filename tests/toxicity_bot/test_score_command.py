@@ -232,7 +232,7 @@ def test_a_bad_row_stops_the_run_or_is_written_with_the_reason(
         (["good.csv", "--out", "out.txt"], "out.txt would have plain lines"),
         (["scored.csv"], "scored.csv has a column 'toxicity' already"),
         (["unclosed.csv"], "field larger than field limit"),
-        (["good.csv", "--model", "none"], "none/model.json is missing"),
+        (["good.csv", "--model", "none"], "none is no directory"),
     ],
 )
 def test_a_bad_file_is_one_sentence(arguments: list[str], reason: str, tmp_path: Path) -> None:
@@ -245,7 +245,6 @@ def test_a_bad_file_is_one_sentence(arguments: list[str], reason: str, tmp_path:
     (tmp_path / "folder.csv").mkdir()
     _, said = run(tmp_path, *arguments, status=2)
     assert reason in said
-    assert said.startswith("toxicity-bot: ")
     assert said.count("\n") == 1
     assert (tmp_path / "good.csv").read_bytes() == (tmp_path / "there.csv").read_bytes() == good
 
@@ -257,7 +256,7 @@ def test_a_full_disk_leaves_whole_rows_and_the_run_goes_on_when_there_is_room(tm
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
     _, said = run(tmp_path, "in.txt", "--out", "out.jsonl", status=2, preexec_fn=little_room)
-    assert said == "toxicity-bot: out.jsonl cannot be written: File too large\n"
+    assert said == "out.jsonl cannot be written: File too large\n"
     assert (tmp_path / "out.jsonl").read_bytes()[-1:] in (b"", b"\n")
     run(tmp_path, "in.txt", "--out", "out.jsonl")
     assert [row["text"] for row in parsed("jsonl", (tmp_path / "out.jsonl").read_bytes())] == MANY
@@ -272,5 +271,5 @@ def test_a_worker_that_dies_ends_the_run(tmp_path: Path) -> None:
         select.select([], [], [], 0.01)
     os.kill(int(children[0]), signal.SIGKILL)
     _, err = process.communicate()
-    assert process.returncode == 2
+    assert process.returncode == 1
     assert b"a worker ended with exit status -9" in err

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import importlib
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -32,6 +33,8 @@ hypothesis.settings.load_profile("no_deadline")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell's background job ignores Ctrl-C, and so would the processes that the tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "failure(*numbers): the failures of tests/failures/catalogue.py that it covers")
 
 

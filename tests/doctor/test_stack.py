@@ -31,7 +31,7 @@ PLACEHOLDERS = {"signing_secrets": [PLACEHOLDER], "bot_token": PLACEHOLDER}
 REST_OK = dict.fromkeys(("stack", "receiver", "queue", "ledger", FEED), OK)
 BAD_REPLY_TO = "REPLY_TO is 'everybody'"
 BAD_REGION = {"AWS_DEFAULT_REGION": "the canary region"}  # the error's message holds it, and must not be shown
-NO_MODEL = ("does not start (ModelError: ", "model.json is missing", "aws logs tail /aws/lambda/bot-Worker-")
+NO_MODEL = ("does not start (ModelError: ", "is no directory", "aws logs tail /aws/lambda/bot-Worker-")
 failure = pytest.mark.failure
 
 

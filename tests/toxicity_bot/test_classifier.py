@@ -292,4 +292,4 @@ def test_a_verdict_folds_its_text_once(classifier: Classifier, monkeypatch: pyte
 
     monkeypatch.setattr("toxicity_bot.message_text.fold", counted)
     assert classifier.verdict(INSULT).outcome == "toxic"
-    assert folded == [INSULT]
+    assert folded.count(INSULT) == 1  # once more is what is left without the words that weighed most

@@ -75,7 +75,7 @@ def test_a_long_text_is_read_at_both_ends_and_between_until_the_time_is_over(pla
     assert always < verdict.windows <= always + SECONDS
     assert verdict.outcome == "toxic"
     assert verdict.share == pytest.approx(verdict.windows * tokens / (500 * 17), rel=0.1)
-    assert "I read 2" in verdict.reply()
+    assert f"I read {100 * verdict.share:.0f} %" in verdict.reply()
     assert "the beginning, the end" in verdict.reply()
     assert verdict.figures()["read"] == round(verdict.share, 4)
 

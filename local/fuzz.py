@@ -31,7 +31,6 @@ from local.workspace import Identity
 from toxicity_bot.api_keys import hashed
 from toxicity_bot.gateway import api_gateway_event
 from toxicity_bot.model_directory import embedded
-from toxicity_bot.observability import frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -177,6 +176,8 @@ def repeat(call: Callable[[], None], seconds: float) -> None:
 
 def _tell(error: Exception) -> None:
     """Print where each failure was raised and, from hypothesis, by which request."""
+    from toxicity_bot.observability import frames  # its logger would keep standard output
+
     for one in error.exceptions if isinstance(error, ExceptionGroup) else [error]:
         lines = [f"{type(one).__name__}: {one}", f"  at {frames(one)[-1]}", *getattr(one, "__notes__", ())]
         print("\n".join(lines), file=sys.stderr)

@@ -112,7 +112,8 @@ def test_every_text_is_spelled_differently(data: EvaluationSet) -> None:
     assert found["no punctuation"] == [text.translate(dict.fromkeys(map(ord, ".!'"))) for text in TEXTS]
     for name in CHANGES:
         assert all(before != after for before, after in zip(TEXTS, found[name], strict=True)), found[name]
-    assert all("*" in text for text in found["stars"])
+    # Folding drops the stars of a word that masks no insult.
+    assert all("*" in text or len(text) < len(before) for before, text in zip(TEXTS, found["stars"], strict=True))
     for before, typed, spaced in zip(TEXTS, found["typing errors"], found["spaced letters"], strict=True):
         assert abs(len(before) - len(typed)) <= 3
         assert spaced.replace(" ", "") == before.replace(" ", "")

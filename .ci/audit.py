@@ -13,6 +13,7 @@ import sys
 import tempfile
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 CATALOGUE = "https://www.cisa.gov/sites/default/files/feeds/known_exploited_vulnerabilities.json"
 REQUIREMENTS = ("requirements/runtime.txt", "requirements/build.txt")
@@ -31,10 +32,8 @@ def audit(catalogue: str) -> bool:
         # The lock file leaves torch out, because which build of it fits depends on the machine.
         beside.writelines(re.findall(r"torch==[\d.]+", Path("pyproject.toml").read_text(encoding="utf-8"))[:1])
         beside.flush()
-        files = [option for file in (*REQUIREMENTS, beside.name) for option in ("--requirement", file)]
-        command = [sys.executable, "-m", *PIP_AUDIT.split(), *files]
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=False)  # its errors go to stderr
-    packages = json.loads(done.stdout)["dependencies"]
+        # One file at a time: pip-audit refuses two versions of a package.
+        packages = [package for file in (*REQUIREMENTS, beside.name) for package in _audited(file)]
     found = {
         f"{package['name']} {package['version']}: {vulnerability['id']}, "
         f"fixed in {', '.join(vulnerability['fix_versions']) or 'no version yet'}": vulnerability
@@ -45,8 +44,8 @@ def audit(catalogue: str) -> bool:
     reasons = {sentence: MITIGATED[name] for sentence, ids in names.items() for name in ids & MITIGATED.keys()}
     lines = [sentence + (f"; mitigated: {reasons[sentence]}" if sentence in reasons else "") for sentence in found]
     print("\n  ".join([f"{len(found)} known vulnerabilities in {' and '.join(REQUIREMENTS)}", *lines]), flush=True)
-    if skipped := [package["name"] for package in packages if "skip_reason" in package]:
-        print(f"Not audited, since the database does not know them: {', '.join(skipped)}", flush=True)
+    if skipped := {package["name"] for package in packages if "skip_reason" in package}:
+        print(f"Not audited, since the database does not know them: {', '.join(sorted(skipped))}", flush=True)
     if names.keys() == reasons.keys():
         return False
     with urllib.request.urlopen(catalogue, timeout=30) as answer:
@@ -54,6 +53,13 @@ def audit(catalogue: str) -> bool:
     used = [sentence for sentence, ids in names.items() if sentence not in reasons and exploited & ids]
     print("".join(f"EXPLOITED: {sentence}\n" for sentence in used), end="", file=sys.stderr)
     return bool(used)
+
+
+def _audited(requirements: str) -> list[dict[str, Any]]:
+    """Return what pip-audit says of each package."""
+    command = [sys.executable, "-m", *PIP_AUDIT.split(), "--requirement", requirements]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)  # its errors go to stderr
+    return list(json.loads(done.stdout)["dependencies"])
 
 
 try:

@@ -35,9 +35,10 @@ LONGEST = 900  # seconds: DeepSpeed compiles its communication when it is first 
 
 def command(options: FinetuneOptions, *more: str) -> list[str]:
     """Return the arguments of `python -m model_build` that mean the same."""
-    names = ["data", "base", "out", *BRIEFLY, "save_steps"]
+    names = ["base", "out", *BRIEFLY, "save_steps"]
+    data = [word for path in options.data for word in ("--data", str(path))]
     values = [word for name in names if name != "use_cpu" for word in (_option(name), str(getattr(options, name)))]
-    return ["finetune", *values, "--use-cpu", *more]
+    return ["finetune", *data, *values, "--use-cpu", *more]
 
 
 def _option(name: str) -> str:

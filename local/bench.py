@@ -70,7 +70,8 @@ def signed_events(workspace: Workspace, number: int) -> list[dict[str, Any]]:
     """React to so many new messages; return the receiver's events for the reactions."""
     events = []
     for turn in range(number):
-        message = workspace.post("C0GENERAL", "U0ADA", TEXTS[turn % len(TEXTS)])
+        # No text comes twice, since the worker remembers scores.
+        message = workspace.post("C0GENERAL", "U0ADA", f"{TEXTS[turn % len(TEXTS)]} {turn}")
         event = workspace.react("C0GENERAL", message["ts"], REACTOR, EMOJI)
         body = encoded(event_callback(event, workspace.identity))
         events.append(api_gateway_event(body, signed(body, workspace.signing_secret, int(time.time()))))

@@ -50,7 +50,11 @@ score: .venv/local
 deploy: LABEL = --label deployed=$(shell date -u +%Y-%m-%dT%H:%M:%SZ)
 deploy: base .venv-sam/sam  ## Build the image and deploy the bot into your AWS account. Asks for what it needs.
 	$(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
-	@printf '%s\n' "" "docs/configuration.md explains each parameter; Enter keeps its default. These questions need a y:" \
+	@printf '%s\n' "" "After the stack's name and region, ReplyTo asks who sees a verdict on a message:" \
+	  "  thread      Everybody in the channel: its author is judged in public, by a model that is often wrong." \
+	  "  reactor     Only the person who reacted. The author does not learn of it." \
+	  "  moderators  Only the channel that the next answer, ModeratorsChannel, names: people decide what to do." \
+	  "" "docs/configuration.md explains each parameter; Enter keeps its default. These questions need a y:" \
 	  "  Receiver has no authentication. Is this okay?   (It checks Slack's signature. Scorer checks API keys, if it is deployed.)" \
 	  "  Deploy this changeset?" ""
 	$(SAM) deploy --guided

@@ -50,7 +50,7 @@ class Answers:
         words = {"help": self._help, "settings": self._settings_here}.get(job.detail.get("word", ""))
         if words:
             return self._once(job, lambda: (words(job), {"outcome": f"told_{job.detail['word']}"}))
-        return self._once(job, lambda: self._about_text(given))
+        return self._once(job, lambda: self._about_text(job, given))
 
     def _once(self, job: Job, answer: Callable[[], tuple[str, Figures]]) -> str:
         """Show an answer unless the same click has one; return how the job ended."""
@@ -87,7 +87,7 @@ class Answers:
             return GONE, {"outcome": "message_gone"}
         except (NotPermittedError, ChannelRestrictedError):
             return LOST, {"outcome": "text_lost"}
-        return self._verdict(message.raw, "the author's")
+        return self._verdict(message.raw, "the author's", job.channel)
 
     def _message(self, job: Job, given: Mapping[str, Any]) -> Message:
         """Return the message that came along, or fetch it."""
@@ -97,47 +97,58 @@ class Answers:
         bot_id = raw.get("bot_id")
         return Message(job.channel, job.ts, job.ts, bot_id if isinstance(bot_id, str) else "", raw)
 
-    def _about_text(self, given: Mapping[str, Any]) -> tuple[str, Figures]:
+    def _about_text(self, job: Job, given: Mapping[str, Any]) -> tuple[str, Figures]:
         text = given.get("text")
         if not isinstance(text, str):
             return LOST, {"outcome": "text_lost"}
-        return self._verdict({"text": text}, "your")
+        return self._verdict({"text": text}, "your", job.channel)
 
-    def _verdict(self, raw: Mapping[str, Any], author: str) -> tuple[str, Figures]:
-        verdict = self._judge.verdict(read(raw))
+    def _verdict(self, raw: Mapping[str, Any], author: str, channel: str) -> tuple[str, Figures]:
+        verdict = self._judge.verdict(read(raw), channel)
         return verdict.reply(author), dict(verdict.figures())
 
     def _help(self, job: Job) -> str:
-        command, settings = job.detail.get("command", "/toxicity"), self._settings
-        shortcut = " Or choose *Check for toxicity* in the menu of a message." if settings.shortcuts else ""
+        command, here = job.detail.get("command", "/toxicity"), self._settings.of(job.channel)
+        shortcut = " Or choose *Check for toxicity* in the menu of a message." if here.shortcuts else ""
         return "\n".join(
             (
                 f"`{command} some words`: a verdict on these words, which only you see.{shortcut}",
-                f"React to a message with {self._emoji()}: a verdict on it, {self._seen_by()}.",
+                f"React to a message with {_emoji(here)}: a verdict on it, {_seen_by(here.reply_to)}.",
                 f"`{command} settings`: what holds in this channel.",
                 "I keep no text: not of your command, and not of messages. A verdict is a model's estimate of words.",
             )
         )
 
     def _settings_here(self, job: Job) -> str:
-        toxic, maybe = self._thresholds
-        shared = "answer reactions too" if self._settings.reply_in_shared_channels else "do not answer reactions"
+        here = self._settings.of(job.channel)
+        entry = here.channels.of(job.channel)
+        toxic, maybe = here.thresholds_in(job.channel, self._thresholds)
         between = f", *may be toxic* from {100 * maybe:g} %" if maybe < toxic else ""
-        return "\n".join(
-            (
-                f"In <#{job.channel}>:",
-                f"• A reaction with {self._emoji()} asks for a verdict, {self._seen_by()}.",
-                f"• A message is called *likely toxic* from {100 * toxic:g} %{between}.",
-                f"• In channels shared with other organisations I {shared}.",
-                "• Only you see what this command and the shortcut answer.",
-            )
-        )
+        verdict = f"A reaction with {_emoji(here)} asks for a verdict, {_seen_by(here.reply_to)}."
+        lines = [
+            "I am switched off here: I answer no reactions." if entry.off else verdict,
+            f"A message is called *likely toxic* from {100 * toxic:g} %{between}.",
+            f"In channels shared with other organisations {_where_shared(self._settings, job.channel)}.",
+            "Only you see what this command and the shortcut answer.",
+        ]
+        if job.channel in here.channels.watched():
+            read = "I read every message here that a person writes, and keep none."
+            lines.insert(1, f"{read} The moderators hear of those that I call likely toxic.")
+        return "\n".join([f"In <#{job.channel}>:", *(f"• {line}" for line in lines)])
 
-    def _emoji(self) -> str:
-        return " or ".join(f":{name}:" for name in self._settings.trigger_emoji)
 
-    def _seen_by(self) -> str:
-        to = self._settings.reply_to
-        if to == "thread":
-            return "which everybody in the channel sees"
-        return "which only the person who reacts sees" if to == "reactor" else f"which goes to <#{to}>"
+def _emoji(settings: Settings) -> str:
+    return " or ".join(f":{name}:" for name in settings.trigger_emoji)
+
+
+def _seen_by(reply_to: str) -> str:
+    if reply_to == "thread":
+        return "which everybody in the channel sees"
+    return "which only the person who reacts sees" if reply_to == "reactor" else f"which goes to <#{reply_to}>"
+
+
+def _where_shared(settings: Settings, channel: str) -> str:
+    if settings.is_silent(channel, shared=True):
+        return "I do not answer reactions"
+    to = settings.of(channel, shared=True).reply_to
+    return "only the person who reacts sees a verdict" if to == "reactor" else "it is the same"

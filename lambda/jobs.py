@@ -29,6 +29,8 @@ class Job:
     installation: str = ""
     kind: str = "reaction"
     detail: dict[str, str] = field(default_factory=dict)
+    shared: bool = False
+    """Whether other organisations see the channel too."""
 
     @property
     def owner(self) -> str:
@@ -39,6 +41,8 @@ class Job:
         fields = asdict(self)
         if self.kind == "reaction":  # during a deployment, a worker of the version before may read it
             del fields["kind"], fields["detail"]
+        if not self.shared:
+            del fields["shared"]
         return json.dumps(fields, separators=(",", ":"))
 
     @classmethod
@@ -53,7 +57,7 @@ class Job:
         about = () if job.kind == "command" and job.ts == "" else (job.ts,)
         texts = (job.team, job.channel, *about, job.reactor, job.event_id, job.kind)
         typed = isinstance(job.event_time, int) and isinstance(job.installation, str) and isinstance(job.detail, dict)
-        if not typed or not all(isinstance(text, str) and text for text in texts):
+        if not typed or not isinstance(job.shared, bool) or not all(isinstance(text, str) and text for text in texts):
             raise JobError("a job lacks an id: look at it in the dead-letter queue")
         if not all(isinstance(value, str) for value in job.detail.values()):
             raise JobError("a job's detail is not an id: look at it in the dead-letter queue")

@@ -60,6 +60,10 @@ class Judge:
         except NotPermittedError as error:
             return self._hint(job, error)
 
+    def _here(self, job: Job) -> Settings:
+        """Return what holds in the channel of a job's message."""
+        return self._settings.of(job.channel, shared=job.shared)
+
     def _settled(self, job: Job) -> str:
         """Go on with a search for a verdict that an earlier try could not end; return the key that was looked for.
 
@@ -88,33 +92,32 @@ class Judge:
         message = self._slack.fetch(job.channel, job.ts)
         if self._slack.is_own(message):
             return "own_message"
-        if not self._settings.judge_after_removal and not self._slack.still_reacted(
-            message, self._settings.trigger_emoji
-        ):
+        here = self._here(job)
+        if not here.judge_after_removal and not self._slack.still_reacted(message, here.trigger_emoji):
             return "reaction_removed"
         words = read(message.raw)
         key = key_of(job, words)
         # An answer that only the reactor sees is given once to each reactor.
-        once = f"{key}/{job.reactor}" if self._settings.reply_to == "reactor" else key
+        once = f"{key}/{job.reactor}" if here.reply_to == "reactor" else key
         return str(self._ledger.once("verdict", once, lambda: self._say(job, message, words, key, searched))["outcome"])
 
     def _gone(self, job: Job, retried: bool) -> str:
         """End the job; delete a verdict that was posted after its thread was deleted, if that failed at the time."""
-        if retried and self._settings.reply_to == "thread":
+        if retried and self._here(job).reply_to == "thread":
             self._slack.take_back(job.channel, id_of(job))
         return "message_gone"
 
     def _say(self, job: Job, message: Message, words: Words, key: str, searched: str) -> dict[str, Any]:
         """Post the verdict, unless an earlier try already did without learning of its success."""
-        to = self._settings.reply_to
+        to = self._here(job).reply_to
         channel, thread_ts = (job.channel, message.thread_ts) if to in ("thread", "reactor") else (to, None)
         # A verdict is never older than its message, nor older than what the ledger keeps.
         since = max(message.ts, f"{job.event_time - KEPT_SECONDS}.000000", key=float)
         search = {"channel": channel, "thread_ts": thread_ts, "key": key, "since": since}
         about = id_of(job)
-        if self._may_exist(message, key, searched) and (posted := self._find(about, search)):
+        if self._may_exist(to, message, key, searched) and (posted := self._find(about, search)):
             return {"outcome": "found", "post": posted}
-        verdict = self.verdict(words)
+        verdict = self.verdict(words, job.channel)
         mark = {"key": key, **verdict.figures()}
         if to == "reactor":
             in_thread = message.thread_ts if message.thread_ts != message.ts else None
@@ -128,8 +131,12 @@ class Judge:
             posted = self._slack.post(channel, f"{self._slack.permalink(message)}\n{reply}", mark)
         return {"post": posted, **verdict.figures()}
 
-    def verdict(self, words: Words) -> Verdict:
-        """Judge the author's own words, and those that the message quotes or forwards, apart.
+    def verdict(self, words: Words, channel: str) -> Verdict:
+        """Judge the author's own words, and those that the message quotes or forwards, apart, as set for a channel."""
+        return self.verdict_by(words, self._settings.thresholds_in(channel, self._thresholds))
+
+    def verdict_by(self, words: Words, thresholds: Thresholds) -> Verdict:
+        """Judge with these thresholds.
 
         The shorter ones have half of the time that there is for a message, if they need it, the longer ones the rest.
         """
@@ -137,17 +144,17 @@ class Judge:
         judged: dict[str, Verdict] = {}
         for waiting, text in zip((2, 1), sorted((words.own, words.quoted), key=len), strict=True):
             seconds = (until - self._clock()) / waiting
-            judged[text] = self._classifier.verdict(text, self._thresholds, seconds)
+            judged[text] = self._classifier.verdict(text, thresholds, seconds)
         return verdicts.apart(judged[words.own], judged[words.quoted], code=bool(words.code), whole=words.whole)
 
-    def _may_exist(self, message: Message, key: str, searched: str) -> bool:
+    def _may_exist(self, to: str, message: Message, key: str, searched: str) -> bool:
         """Whether a verdict that the ledger does not know of may have been posted."""
-        if self._settings.reply_to == "reactor":
+        if to == "reactor":
             return False
         if self._ledger.in_doubt:
             return True
         # The ledger of another region may know of it.
-        return self._settings.reply_to == "thread" and key != searched and self._slack.has_replied(message)
+        return to == "thread" and key != searched and self._slack.has_replied(message)
 
     def _hint(self, job: Job, error: NotPermittedError) -> str:
         """Tell the person who reacted, once, why there is no verdict."""

@@ -38,28 +38,31 @@ def job_or_reason(payload: Mapping[str, Any], settings: Settings, now: float) ->
     job = _job(payload, event)
     if job is None:
         return "malformed_event"
-    if canonical(str(event.get("reaction"))) not in map(canonical, settings.trigger_emoji):
-        return "other_emoji"
-    own = _bot_users(payload)
-    if job.reactor in own:
-        return "own_reaction"
-    if str(event.get("item_user")) in own:
-        return "own_message"
-    if job.reactor in settings.ignored_reactors:
-        return "ignored_reactor"
-    if payload.get("is_ext_shared_channel") and not settings.reply_in_shared_channels:
-        return "shared_channel"
-    if now - job.event_time > settings.max_event_age:
-        return "late_event"
-    return job
+    own = bot_users(payload)
+    triggers = map(canonical, settings.of(job.channel).trigger_emoji)
+    reasons = {
+        "other_emoji": canonical(str(event.get("reaction"))) not in triggers,
+        "channel_off": settings.channels.of(job.channel).off,
+        "own_reaction": job.reactor in own,
+        "own_message": str(event.get("item_user")) in own,
+        "ignored_reactor": job.reactor in settings.ignored_reactors,
+        "shared_channel": settings.is_silent(job.channel, shared=job.shared),
+        "late_event": now - job.event_time > settings.max_event_age,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), job)
 
 
 def _job(payload: Mapping[str, Any], event: Mapping[str, Any]) -> Job | None:
     item = event.get("item")
     if not isinstance(item, dict) or item.get("type") != "message":
         return None
-    ids = payload.get("team_id"), item.get("channel"), event.get("user"), payload.get("event_id")
-    ts, event_time = item.get("ts"), payload.get("event_time")
+    return job_of(payload, item.get("channel"), item.get("ts"), event.get("user"))
+
+
+def job_of(payload: Mapping[str, Any], channel: Any, ts: Any, user: Any) -> Job | None:
+    """Return the job of an event about a message, or None if an id is missing."""
+    ids = payload.get("team_id"), channel, user, payload.get("event_id")
+    event_time = payload.get("event_time")
     if not all(isinstance(value, str) and ID.fullmatch(value) for value in ids):
         return None
     if not isinstance(ts, str) or not TS.fullmatch(ts):
@@ -67,8 +70,9 @@ def _job(payload: Mapping[str, Any], event: Mapping[str, Any]) -> Job | None:
     # JSON allows larger numbers, which overflow in arithmetic with floats.
     if not isinstance(event_time, int) or not 0 <= event_time < 10**12:
         return None
-    team, channel, reactor, event_id = map(str, ids)
-    return Job(team, channel, ts, reactor, event_id, event_time, _installation(payload) or team)
+    team, channel, user, event_id = map(str, ids)
+    shared = bool(payload.get("is_ext_shared_channel"))
+    return Job(team, channel, ts, user, event_id, event_time, _installation(payload) or team, shared=shared)
 
 
 def _installation(payload: Mapping[str, Any]) -> str | None:
@@ -79,7 +83,7 @@ def _installation(payload: Mapping[str, Any]) -> str | None:
     return found if isinstance(found, str) and ID.fullmatch(found) else None
 
 
-def _bot_users(payload: Mapping[str, Any]) -> Collection[str]:
+def bot_users(payload: Mapping[str, Any]) -> Collection[str]:
     """Return the app's own bot users, as the event states them."""
     users = [one.get("user_id") for one in _authorizations(payload) if one.get("is_bot")]
     return [user for user in users if isinstance(user, str)]

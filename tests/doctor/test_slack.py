@@ -88,6 +88,25 @@ def test_the_bot_must_be_in_the_channel_of_its_verdicts(
     examine(REPLY_TO=channel).expect({"reply channel": (mark, words)})
 
 
+def test_the_bot_must_be_in_the_moderators_channel_and_in_watched_ones(examine: Examine) -> None:
+    entries = '{"C0GENERAL": {"watch": true}, "C0PRIVATE": {"emoji": ["biohazard"]}}'
+    report = examine(MODERATORS_CHANNEL="C0RANDOM", CHANNEL_SETTINGS=entries, REPLY_TO="moderators")
+    report.expect(
+        {
+            "watched channel": ("ok", "C0GENERAL", "message.channels"),
+            "moderators": ("wrong", "not_in_channel", "correct MODERATORS_CHANNEL"),
+            "trigger emoji": ("unknown", "biohazard is no"),
+        }
+    )
+    assert report.of("reply channel") == []
+
+
+@pytest.mark.failure(120)
+def test_an_entry_of_a_channel_that_can_never_work_is_named(examine: Examine) -> None:
+    report = examine(CHANNEL_SETTINGS='{"C0GENERAL": {"verdicts": "all"}}')
+    report.expect({"settings": ("wrong", 'CHANNEL_SETTINGS has an entry "C0GENERAL" whose verdicts is "all"')})
+
+
 @pytest.mark.failure(10)
 @pytest.mark.parametrize(("offset", "side"), [(600, "ahead of"), (-600, "behind"), (90, "ahead of")])
 def test_a_wrong_clock_is_found_and_its_offset_named(

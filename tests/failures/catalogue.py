@@ -48,7 +48,7 @@ FAILURES = {
     42: "Reclaimed words, identities, negation, friendly swearing: a likelihood, no guilt",
     43: "The token is expired or revoked: stops at once, clearly",
     44: "Signing secret or token rotated: read again, nothing lost",
-    45: "Enterprise Grid, shared channels: the right token; nothing to outsiders",
+    45: "Enterprise Grid, shared channels: the right token; only who asked sees an answer",
     46: "SQS delivers twice: harmless",
     47: "One bad record in a batch: only that one again",
     48: "A poison message: dead-letter queue, alarm, a way back",
@@ -87,4 +87,6 @@ FAILURES = {
     87: "A percentage at a threshold: on the side of the verdict's word",
     88: "An emoji that insults without words, or that is newer than the table: read",
     89: "A character that becomes many when normalised: no more time than another",
+    120: "An entry of CHANNEL_SETTINGS that can never work: refused with the entry, the key and what to write",
+    121: "A channel shared with other organisations: only the person who asked sees a verdict, unless set otherwise",
 }

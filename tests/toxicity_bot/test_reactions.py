@@ -61,7 +61,9 @@ def test_a_job_has_the_ids_of_its_event_and_of_its_installation(authorizations: 
         ({"TRIGGER_EMOJI": "is-this-ok"}, {}, {"reaction": "this-is-ok"}, "other_emoji"),
         ({}, {}, {"user": "U0DEPLOYBOT"}, "job"),
         ({"IGNORED_REACTORS": "U1,U0DEPLOYBOT"}, {}, {"user": "U0DEPLOYBOT"}, "ignored_reactor"),
-        ({}, {"is_ext_shared_channel": True}, {}, "shared_channel"),
+        ({}, {"is_ext_shared_channel": True}, {}, "job"),
+        ({"REPLY_IN_SHARED_CHANNELS": "no"}, {"is_ext_shared_channel": True}, {}, "shared_channel"),
+        ({"CHANNEL_SETTINGS": '{"C0GENERAL": {"off": true}}'}, {}, {}, "channel_off"),
         ({"REPLY_IN_SHARED_CHANNELS": "yes"}, {"is_ext_shared_channel": True}, {}, "job"),
     ],
 )  # fmt: skip

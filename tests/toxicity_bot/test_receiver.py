@@ -92,7 +92,6 @@ def test_only_slack_gets_its_challenge_echoed(challenge: object, echoed: str, re
         ({}, {"item_user": OWN}, "own_message"),
         ({}, {"type": "app_home_opened"}, "unknown_event"),
         ({}, {"item": {"type": "file", "file": "F1"}}, "malformed_event"),
-        ({"is_ext_shared_channel": True}, {}, "shared_channel"),
         ({"event_time": 1731000000}, {}, "late_event"),
         ({"type": "canary"}, {}, "unknown_type"),
         ({"type": "block_actions"}, {}, "unknown_interaction"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from toxicity_bot.channel_settings import ChannelSettings, Entry
 from toxicity_bot.errors import SettingError
 from toxicity_bot.settings import DEFAULTS, Secret, Settings, Thresholds
 
@@ -26,7 +27,11 @@ VARIABLES: dict[str, tuple[str, Any, str, Any]] = {
     "REPLY_TO": ("reply_to", "thread", "C0MODERATION", "C0MODERATION"),
     "IGNORED_REACTORS": ("ignored_reactors", frozenset(), "U1,U2", frozenset({"U1", "U2"})),
     "JUDGE_AFTER_REMOVAL": ("judge_after_removal", True, "No", False),
-    "REPLY_IN_SHARED_CHANNELS": ("reply_in_shared_channels", False, "yes", True),
+    "REPLY_IN_SHARED_CHANNELS": ("reply_in_shared_channels", "reactor", "Yes", "yes"),
+    "CHANNEL_SETTINGS": (
+        "channels", ChannelSettings(), '{"C0123ABC": {"off": true}}', ChannelSettings({"C0123ABC": Entry(off=True)})
+    ),
+    "MODERATORS_CHANNEL": ("moderators_channel", "", "C0MODERATION", "C0MODERATION"),
     "MAX_EVENT_AGE_HOURS": ("max_event_age", 6 * 3600, "0.5", 1800),
     "ATTRIBUTE_ALIASES": (
         "attribute_aliases", {}, "INSULT=TOXICITY, THREAT=TOXICITY", {"INSULT": "TOXICITY", "THREAT": "TOXICITY"}
@@ -66,9 +71,12 @@ def test_every_variable_is_read_and_has_a_default() -> None:
         *(("IGNORED_REACTORS", value, "user ids (U...)") for value in ("@ada", "U0ADA, B0BOT")),
         *((name, value, "from 0 to 1") for name in ("TOXIC_THRESHOLD", "MAYBE_TOXIC_THRESHOLD")
           for value in ("high", "1.01", "-0.01", "nan")),
-        *(("REPLY_TO", value, "thread, reactor or a channel") for value in ("everybody", "#general")),
+        *(("REPLY_TO", value, "thread, reactor, moderators or a channel") for value in ("everybody", "#general")),
         *((name, value, "yes or no") for name in ("JUDGE_AFTER_REMOVAL", "REPLY_IN_SHARED_CHANNELS")
           for value in ("perhaps", "1")),
+        *(("MODERATORS_CHANNEL", value, advice) for value, advice in (
+            ("c0123abc", "write C0123ABC."), ("#moderators", "use the channel's id (C...)"))),
+        ("CHANNEL_SETTINGS", "reactor", 'write such as {"C0123ABC": {"verdicts": "reactor"}}.'),
         *(("MAX_EVENT_AGE_HOURS", value, "above 0, at most 336") for value in ("inf", "-1", "0")),
         *(("ATTRIBUTE_ALIASES", value, "SEVERE_TOXICITY=TOXICITY") for value in ("INSULT", "A=B", "a=TOXICITY")),
         *(("API_KEY_HASHES", value, "64 hexadecimal digits") for value in ("a-key", f"none,{'0' * 64}")),

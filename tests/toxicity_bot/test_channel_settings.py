@@ -1,0 +1,244 @@
+"""CHANNEL_SETTINGS: what holds in a channel, what is refused, and what people see of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.toxicity_bot.bot import ADA, GENERAL, GRACE, INSULT, PRIVATE
+from toxicity_bot.channel_settings import ChannelSettings, Entry
+from toxicity_bot.errors import SettingError
+from toxicity_bot.settings import Settings, Thresholds
+
+if TYPE_CHECKING:
+    from tests.toxicity_bot.bot import Bot
+
+MODEL = Thresholds(toxic=0.6, maybe=0.3)
+
+
+def settings(channels: dict[str, Any] | str, **environ: str) -> Settings:
+    text = channels if isinstance(channels, str) else json.dumps(channels)
+    return Settings.from_environ({"MODERATORS_CHANNEL": PRIVATE, "CHANNEL_SETTINGS": text} | environ)
+
+
+def test_an_entry_of_a_channel_counts_before_that_of_all_and_that_before_the_other_settings() -> None:
+    made = settings(
+        {
+            "*": {"verdicts": "reactor", "emoji": [":eyes:"], "toxic_threshold": 0.9},
+            GENERAL: {"verdicts": "moderators", "maybe_toxic_threshold": 0.5, "off": False},
+        },
+        TRIGGER_EMOJI="tada",
+    )
+    here, elsewhere = made.of(GENERAL), made.of("C0RANDOM")
+    assert (here.reply_to, here.trigger_emoji) == (PRIVATE, ("eyes",))
+    assert (elsewhere.reply_to, elsewhere.trigger_emoji) == ("reactor", ("eyes",))
+    everywhere = made.thresholds(MODEL)
+    assert made.thresholds_in(GENERAL, everywhere) == Thresholds(0.9, 0.5)
+    assert made.thresholds_in("C0RANDOM", everywhere) == Thresholds(0.9, 0.3)
+    assert made.channels.of(GENERAL) == Entry(
+        "moderators", toxic_threshold=0.9, maybe_toxic_threshold=0.5, emoji=("eyes",), off=False
+    )
+
+
+def test_a_channel_without_an_entry_has_the_other_settings() -> None:
+    made = settings("", REPLY_TO="reactor", TRIGGER_EMOJI="tada", TOXIC_THRESHOLD="0.8")
+    assert made.of(GENERAL) == made
+    assert made.thresholds_in(GENERAL, made.thresholds(MODEL)) == Thresholds(0.8, 0.3)
+
+
+def test_a_lower_toxic_threshold_of_a_channel_leaves_nothing_between() -> None:
+    made = settings({GENERAL: {"toxic_threshold": 0.2}}, MAYBE_TOXIC_THRESHOLD="0.4")
+    assert made.thresholds_in(GENERAL, made.thresholds(MODEL)) == Thresholds(0.2, 0.2)
+
+
+@pytest.mark.failure(121)
+@pytest.mark.parametrize(
+    ("environ", "entry", "expected"),
+    [
+        ({}, {}, "reactor"),
+        ({"REPLY_TO": "C0MODERATION"}, {}, "reactor"),
+        ({}, {"*": {"verdicts": "thread"}}, "reactor"),
+        ({}, {GENERAL: {"toxic_threshold": 0.9}}, "reactor"),
+        ({}, {GENERAL: {"verdicts": "thread"}}, "thread"),
+        ({"REPLY_IN_SHARED_CHANNELS": "yes"}, {}, "thread"),
+        ({"REPLY_IN_SHARED_CHANNELS": "yes"}, {"*": {"verdicts": "moderators"}}, PRIVATE),
+        ({"REPLY_IN_SHARED_CHANNELS": "no"}, {}, "silent"),
+        ({"REPLY_IN_SHARED_CHANNELS": "no"}, {GENERAL: {"verdicts": "reactor"}}, "reactor"),
+    ],
+)
+def test_in_a_shared_channel_only_the_person_who_asked_sees_a_verdict(
+    environ: dict[str, str], entry: dict[str, Any], expected: str
+) -> None:
+    made = settings(entry, **environ)
+    silent = made.is_silent(GENERAL, shared=True)
+    assert ("silent" if silent else made.of(GENERAL, shared=True).reply_to) == expected
+    assert not made.is_silent(GENERAL, shared=False)
+
+
+@pytest.mark.failure(120)
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", ["is not JSON", "character 2"]),
+        ("[]", ["is no JSON object"]),
+        ("reactor", ["is not JSON"]),
+        ("[" * 100_000, ["is nested too deep"]),
+        ('{"#general": {}}', ['an entry "#general"', "use a channel's id"]),
+        ('{"c0123abc": {}}', ['an entry "c0123abc"', "write C0123ABC"]),
+        ('{"C0123ABC": []}', ['an entry "C0123ABC"', "is no JSON object"]),
+        ('{"C0123ABC": {}, "C0123ABC": {}}', ['has "C0123ABC" twice']),
+        ('{"C0123ABC": {"off": true, "off": false}}', ['has "off" twice']),
+        ('{"C0123ABC": {"toxic_treshold": 0.9}}', ['"C0123ABC" with "toxic_treshold"', "write toxic_threshold"]),
+        ('{"C0123ABC": {"colour": 1}}', ['"C0123ABC" with "colour"', "there are verdicts, "]),
+        ('{"C0123ABC": {"verdicts": "everybody"}}', ['whose verdicts is "everybody"', "use thread, reactor"]),
+        ('{"C0123ABC": {"verdicts": "Reactor"}}', ['"C0123ABC" whose verdicts is "Reactor"', "write reactor"]),
+        ('{"C0123ABC": {"verdicts": ["thread"]}}', ["whose verdicts is"]),
+        ('{"C0123ABC": {"toxic_threshold": "0.9"}}', ["whose toxic_threshold", "write 0.9 without quotation marks"]),
+        ('{"C0123ABC": {"toxic_threshold": 80}}', ["whose toxic_threshold is 80", "write 0.8."]),
+        ('{"C0123ABC": {"toxic_threshold": true}}', ["whose toxic_threshold is true", "from 0 to 1"]),
+        ('{"C0123ABC": {"watch_threshold": NaN}}', ["has NaN"]),
+        ('{"C0123ABC": {"watch_threshold": -0.1}}', ["whose watch_threshold is -0.1"]),
+        ('{"*": {"toxic_threshold": 0.5, "maybe_toxic_threshold": 0.6}}', ['"*" whose maybe_toxic', "above 0.5"]),
+        ('{"C0123ABC": {"toxic_threshold": 0.5, "watch_threshold": 0.4}}', ["whose watch_threshold", "below 0.5"]),
+        ('{"C0123ABC": {"emoji": "eyes"}}', ["whose emoji", "use a list of names"]),
+        ('{"C0123ABC": {"emoji": []}}', ["whose emoji", "use a list of names"]),
+        ('{"C0123ABC": {"emoji": ["\u2623\ufe0f"]}}', ["whose emoji", "write biohazard_sign"]),
+        ('{"C0123ABC": {"off": "yes"}}', ["whose off", "use true or false"]),
+        ('{"*": {"watch": true}}', ['"*" whose watch', "name each channel to watch"]),
+    ],
+)
+def test_an_error_names_the_entry_and_the_key_and_says_what_to_write(text: str, words: list[str]) -> None:
+    with pytest.raises(SettingError) as refusal:
+        settings(text)
+    told = str(refusal.value)
+    assert refusal.value.name == "CHANNEL_SETTINGS"
+    assert [word for word in ["CHANNEL_SETTINGS ", *words] if word not in told] == [], told
+    assert re.fullmatch(r"[^\n]+\.", told), told
+
+
+@pytest.mark.failure(120)
+@pytest.mark.parametrize(("entry", "key"), [({"watch": True}, "watch"), ({"verdicts": "moderators"}, "verdicts")])
+def test_what_goes_to_the_moderators_needs_their_channel(entry: dict[str, Any], key: str) -> None:
+    with pytest.raises(SettingError, match=f'"{GENERAL}" whose {key} needs .* MODERATORS_CHANNEL'):
+        settings({GENERAL: entry}, MODERATORS_CHANNEL="")
+    with pytest.raises(SettingError, match=r"REPLY_TO is 'moderators', .* MODERATORS_CHANNEL"):
+        settings("", MODERATORS_CHANNEL="", REPLY_TO="moderators")
+    assert settings("", REPLY_TO="moderators").reply_to == PRIVATE
+
+
+@pytest.mark.failure(120)
+@pytest.mark.parametrize(
+    ("entry", "key"), [({"maybe_toxic_threshold": 0.7}, "maybe_toxic"), ({"watch_threshold": 0.5}, "watch")]
+)
+def test_thresholds_on_the_wrong_side_of_the_models_are_refused_when_it_is_known(
+    entry: dict[str, Any], key: str
+) -> None:
+    made = settings({GENERAL: entry})
+    with pytest.raises(SettingError, match=rf'CHANNEL_SETTINGS .*"{GENERAL}" whose {key}_threshold is 0\..*0\.6'):
+        made.thresholds(MODEL)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+    lambda values: st.lists(values) | st.dictionaries(st.text(), values),
+    max_leaves=5,
+)
+KEYS = ["verdicts", "toxic_threshold", "maybe_toxic_threshold", "emoji", "off", "watch", "watch_threshold"]
+
+
+@given(st.dictionaries(st.sampled_from(["*", GENERAL, "c1"]) | st.text(), st.dictionaries(st.sampled_from(KEYS), JSON)))
+def test_anything_is_read_or_refused_with_one_sentence(channels: dict[str, Any]) -> None:
+    try:
+        told, read = "CHANNEL_SETTINGS ", ChannelSettings.from_json(json.dumps(channels)).entries.keys()
+    except SettingError as refusal:
+        told, read = str(refusal), channels.keys()
+    assert told.startswith("CHANNEL_SETTINGS ")
+    assert read == channels.keys()
+
+
+# What people see of it.
+
+
+def channel_settings(bot: Bot, channels: dict[str, Any], **environ: str) -> None:
+    made = settings(channels, **environ)
+    bot.set(
+        channels=made.channels,
+        moderators_channel=made.moderators_channel,
+        reply_in_shared_channels=made.reply_in_shared_channels,
+    )
+
+
+def test_verdicts_go_where_the_channels_entry_says(bot: Bot) -> None:
+    channel_settings(bot, {GENERAL: {"verdicts": "reactor"}, PRIVATE: {"verdicts": "thread"}})
+    bot.react(bot.say())
+    message = bot.say(channel=PRIVATE)
+    bot.react(message, channel=PRIVATE)
+    bot.work()
+    assert [one["user"] for one in bot.slack.workspace.ephemerals] == [GRACE]
+    assert [post["thread_ts"] for post in bot.verdicts(PRIVATE)] == [message["ts"]]
+    assert bot.verdicts() == []
+
+
+def test_verdicts_for_the_moderators_quote_nothing(bot: Bot) -> None:
+    channel_settings(bot, {GENERAL: {"verdicts": "moderators"}})
+    bot.react(bot.say())
+    bot.work()
+    (post,) = bot.verdicts(PRIVATE)
+    assert "*Likely toxic*" in post["text"]
+    assert "idiot" not in post["text"]
+    assert bot.verdicts() == []
+
+
+def test_a_channels_thresholds_decide_its_verdicts(bot: Bot) -> None:
+    channel_settings(bot, {GENERAL: {"toxic_threshold": 1.0, "maybe_toxic_threshold": 1.0}})
+    assert bot.judge(bot.say()) == ["fine"]
+    message = bot.say(channel=PRIVATE)
+    bot.react(message, channel=PRIVATE)
+    bot.work()
+    assert bot.outcomes(message) == ["toxic"]
+
+
+def test_a_channels_emoji_replaces_the_others_and_off_ignores_all(bot: Bot) -> None:
+    channel_settings(bot, {GENERAL: {"emoji": ["eyes"]}, PRIVATE: {"off": True}})
+    bot.react(bot.say())
+    bot.react(bot.say(channel=PRIVATE), channel=PRIVATE)
+    ignored = [reason for name, reason in bot.record.counted() if name == "EventIgnored"]
+    assert ignored == ["other_emoji", "channel_off"]
+    assert bot.queued() == []
+
+
+@pytest.mark.failure(45, 121)
+@pytest.mark.parametrize("choice", ["reactor", "yes", "no"])
+def test_who_sees_a_verdict_in_a_channel_shared_with_other_organisations(bot: Bot, choice: str) -> None:
+    bot.set(reply_in_shared_channels=choice)
+    payload = bot.event(bot.say()) | {"is_ext_shared_channel": True}
+    assert bot.deliver(payload).status == 200
+    bot.work()
+    shown = [one["user"] for one in bot.slack.workspace.ephemerals]
+    assert (shown, len(bot.verdicts())) == {"reactor": ([GRACE], 0), "yes": ([], 1), "no": ([], 0)}[choice]
+
+
+def test_the_command_says_what_holds_in_a_channel(bot: Bot) -> None:
+    entry = {"verdicts": "moderators", "emoji": ["eyes"], "toxic_threshold": 0.9, "watch": True}
+    channel_settings(bot, {GENERAL: entry, PRIVATE: {"off": True}})
+    bot.command("settings")
+    bot.command("settings", by=ADA, channel=PRIVATE)
+    bot.work()
+    ((here,), (there,)) = bot.private(GRACE), bot.private(ADA)
+    for words in (":eyes:", f"<#{PRIVATE}>", "from 90 %", "every message here"):
+        assert words in here
+    assert "switched off here" in there
+    assert "every message" not in there
+
+
+def test_the_command_and_the_shortcut_use_the_channels_thresholds(bot: Bot) -> None:
+    channel_settings(bot, {GENERAL: {"toxic_threshold": 1.0, "maybe_toxic_threshold": 1.0}})
+    bot.command(INSULT)
+    bot.check(bot.say())
+    bot.work()
+    assert ["No clear sign" in text for text in bot.private(GRACE)] == [True, True]

@@ -6,10 +6,11 @@ it fetches the message, where the bot may, or says that the check failed.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from . import response_url
-from .errors import ChannelRestrictedError, MessageGoneError, NotPermittedError, SlackUnavailableError
+from .errors import ChannelRestrictedError, MessageGoneError, NotPermittedError, SlackUnavailableError, WrongCallError
 from .message_words import read
 from .slack_messages import Message
 
@@ -59,13 +60,14 @@ class Answers:
             text, figures = answer()
             return figures | self._show(job, text)
 
-        return str(self._ledger.once("ask", f"{job.owner}/{job.reactor}/{job.event_id}", show)["outcome"])
+        return str(self._ledger.once("ask", key_of(job), show)["outcome"])
 
     def _show(self, job: Job, text: str) -> Figures:
         """Show a text to the person who asked; return what is worth noting about that."""
         try:
             try:
-                response_url.respond(job.detail.get("response_url", ""), text, self._settings.api_url)
+                where = {name: job.detail[name] for name in ("thread_ts",) if name in job.detail}
+                response_url.respond(job.detail["response_url"], text, self._settings.api_url, **where)
             except MessageGoneError:  # half an hour has passed: the person still gets the answer
                 self._slack.tell(job.reactor, text)
                 return {"told": "directly"}
@@ -152,3 +154,20 @@ def _where_shared(settings: Settings, channel: str) -> str:
         return "I do not answer reactions"
     to = settings.of(channel, shared=True).reply_to
     return "only the person who reacts sees a verdict" if to == "reactor" else "it is the same"
+
+
+def key_of(job: Job) -> str:
+    """Return the ledger's key of one click of one person."""
+    return f"{job.owner}/{job.reactor}/{job.event_id}"
+
+
+def give_up(job: Job, ledger: Ledger, api_url: str) -> None:
+    """Tell the person who waits for an answer, if one does, that there will be none; it needs no token."""
+
+    def show() -> Figures:
+        with suppress(MessageGoneError, WrongCallError):
+            response_url.respond(job.detail["response_url"], LOST, api_url)
+        return {"outcome": "gave_up"}
+
+    if "response_url" in job.detail:
+        ledger.once("ask", key_of(job), show)

@@ -103,12 +103,12 @@ class Ledger:
         fields = {"data": json.dumps(facts), "status": "NOTE"}
         expiration = {"expiration": {"N": str(int(time.time()) + KEPT_SECONDS)}}
         item = _note_id(about) | expiration | {name: {"S": value} for name, value in fields.items()}
-        with _table_errors():
+        with table_errors():
             self.client.put_item(TableName=self._table.table_name, Item=item)
 
     def noted(self, about: str) -> dict[str, Any]:
         """Return the facts that were noted last, if any."""
-        with _table_errors():
+        with table_errors():
             answer = self.client.get_item(TableName=self._table.table_name, Key=_note_id(about), ConsistentRead=True)
         return dict(json.loads(answer["Item"]["data"]["S"])) if "Item" in answer else {}
 
@@ -147,7 +147,8 @@ class _Claims(DynamoDBPersistenceLayer):
 
 
 @contextmanager
-def _table_errors() -> Iterator[None]:
+def table_errors() -> Iterator[None]:
+    """Raise a LedgerError for every error of the table."""
     try:
         yield
     except (BotoCoreError, ClientError) as error:

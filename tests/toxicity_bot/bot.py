@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from local.events import Delivery, deliver, encoded, event_callback, signed, sqs_event
+from local.events import FORM, Delivery, as_form, deliver, encoded, event_callback, signed, sqs_event
 from local.functions import LocalContext
 from local.workspace import Identity, Workspace
 from toxicity_bot.credentials import Credentials
@@ -96,6 +96,10 @@ class Room:
         conversation = self.slack.workspace.conversation(self.slack.workspace.open_im(user))
         return [one["text"] for one in conversation if "metadata" not in one]
 
+    def private(self, user: str = GRACE) -> list[str]:
+        """What only this person has seen in channels."""
+        return [one["text"] for one in self.slack.workspace.ephemerals if one["user"] == user]
+
     def rows(self) -> list[dict[str, Any]]:
         return rows(self.aws)
 
@@ -122,7 +126,7 @@ class Bot(Room):
         """Run both functions with other settings, as after a new deployment."""
         for module in (self.receiver, self.worker):
             self.patch.setattr(module, "settings", replace(module.settings, **settings))
-        self.worker.judge_for.cache_clear()
+        self.worker.handlers_for.cache_clear()
 
     def read_stored_secret(self, clock: Callable[[], float]) -> None:
         """Let both functions read their secrets from the store, by this clock."""
@@ -147,6 +151,20 @@ class Bot(Room):
 
     def react(self, message: Message, *, by: str = GRACE, channel: str = GENERAL) -> Delivery:
         return self.deliver(self.event(message, by=by, channel=channel))
+
+    def ask(self, payload: Mapping[str, Any], *, secret: str = "", age: float = 0) -> Delivery:
+        """Send a signed interaction or slash command over HTTP, once."""
+        body = as_form(payload)
+        sender = secret or self.slack.workspace.signing_secret
+        return deliver(self.url, body, signed(body, sender, int(time.time() - age), kind=FORM), timeout=30)
+
+    def check(self, message: Message, *, by: str = GRACE, channel: str = GENERAL) -> Delivery:
+        """Use the shortcut on a message."""
+        return self.ask(self.slack.message_action("check_toxicity", channel, message["ts"], by))
+
+    def command(self, text: str, *, by: str = GRACE, channel: str = GENERAL) -> Delivery:
+        """Type the slash command in a channel."""
+        return self.ask(self.slack.slash_command(text, channel, by))
 
     # Lambda's side, and time.
 

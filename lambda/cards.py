@@ -36,16 +36,16 @@ class Move:
     at: float
 
 
-def blocks(head: str, verdict: str, source: str, note: str = "") -> list[dict[str, Any]]:
+def blocks(head: str, verdict: str, source: str, note: str = "", *, buttons: bool = True) -> list[dict[str, Any]]:
     """Return the blocks of a card that nobody has: where the message is, the verdict, and where the card comes from.
 
     All but the note are mrkdwn; the note is a person's own text.
     """
-    shown = [_section(head), _section(verdict)]
-    if note:
+    shown = [_section(text) for text in (head, verdict) if text]
+    if note.strip():
         quoted = "\n".join(f"> {line}" for line in escape(note).splitlines())
         shown += [_section(piece) for piece in pieces(f"*Note*\n{quoted}")]
-    return [*shown, _context(source), _buttons()]
+    return [*shown, _context(source), *([_buttons()] if buttons else [])]
 
 
 def changed(shown: Sequence[Mapping[str, Any]], move: Move) -> list[dict[str, Any]]:

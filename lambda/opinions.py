@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from .feedback import Opinion
+from . import response_url
+from .errors import SlackError
+from .feedback import AGREED, Opinion
 from .ledger import table_errors
+from .observability import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from .jobs import Job
+    from .settings import Settings
+
 # A year: labelled messages are collected for longer than verdicts are remembered.
 KEPT_SECONDS = 365 * 24 * 3600
+
+
+THANKS = ":pray: Noted: you find this verdict {choice}. The other button changes it."
 
 
 class Opinions:
@@ -67,3 +77,25 @@ def opinion_of(row: Mapping[str, Any]) -> Opinion:
     """Return the opinion in a row of the table."""
     data = json.loads(row["data"]["S"])
     return Opinion(data["key"], data["user"], data["choice"], data["outcome"], data["score"], float(row["at"]["N"]))
+
+
+class Feedback:
+    """Takes what people say of verdicts."""
+
+    def __init__(self, settings: Settings, opinions: Opinions) -> None:
+        self._settings = settings
+        self._opinions = opinions
+
+    def take(self, job: Job, given: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
+        """Keep one person's opinion of a verdict, and say so to that person; return how the job ended."""
+        about = {name: job.detail[name] for name in ("key", "choice", "outcome", "score")}
+        if not self._opinions.keep(Opinion(**about, user=job.reactor, at=float(job.detail["at"]))):
+            return "feedback_known"
+        choice = job.detail["choice"]
+        count("FeedbackGiven", choice)
+        thanks = THANKS.format(choice="right" if choice == AGREED else "wrong")
+        # What counts is kept: it is not worth a second try, nor a direct message, if they do not see the thanks.
+        with suppress(SlackError):
+            more = {"replace_original": False}
+            response_url.respond(job.detail.get("response_url", ""), thanks, self._settings.api_url, **more)
+        return f"feedback_{choice}"

@@ -39,6 +39,9 @@ DEFAULTS: Mapping[str, str] = {
     "WORKER_FUNCTION": "",
     "SHORTCUTS": "yes",
     "SLASH_COMMAND": "yes",
+    "FEEDBACK": "yes",
+    "MODERATORS_CHANNEL": "",
+    "REPORTER_NAMES": "yes",
 }
 
 # template.yaml has the same patterns; a test compares them. Names of custom emoji may have letters of most scripts.
@@ -96,6 +99,12 @@ class Settings:
     """The worker's name or ARN, for which the receiver has texts judged in memory; empty: it does not."""
     shortcuts: bool
     slash_command: bool
+    feedback: bool
+    """Whether verdicts have buttons to say that they are right or wrong."""
+    moderators_channel: str
+    """Where cards go; empty: there are no reports."""
+    reporter_names: bool
+    """Whether the moderators learn who reports."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], needs: Collection[str] = ()) -> Settings:
@@ -133,6 +142,9 @@ class Settings:
             worker_function=value["WORKER_FUNCTION"],
             shortcuts=_yes("SHORTCUTS", value),
             slash_command=_yes("SLASH_COMMAND", value),
+            feedback=_yes("FEEDBACK", value),
+            moderators_channel=_channel("MODERATORS_CHANNEL", value),
+            reporter_names=_yes("REPORTER_NAMES", value),
         )
 
     def thresholds(self, model: Thresholds) -> Thresholds:
@@ -187,10 +199,24 @@ def _name_of(emoji: str) -> str:
 def _place(text: str) -> str:
     if text in ("thread", "reactor") or _CHANNEL_ID.fullmatch(text):
         return text
-    found = re.search(r"\b[CGD][0-9][A-Z0-9]+\b", text.upper())
-    written = text.lower() if text.lower() in ("thread", "reactor") else found and found[0]
+    written = text.lower() if text.lower() in ("thread", "reactor") else _channel_in(text)
     advice = f"write {written}" if written else "use thread, reactor or a channel's id (C...), which its details show"
     raise SettingError("REPLY_TO", f"is {text!r}: {advice}.")
+
+
+def _channel(name: str, value: Mapping[str, str]) -> str:
+    text = value[name]
+    if not text or _CHANNEL_ID.fullmatch(text):
+        return text
+    written = _channel_in(text)
+    advice = f"write {written}" if written else "use the channel's id (C...), which its details show"
+    raise SettingError(name, f"is {text!r}: {advice}.")
+
+
+def _channel_in(text: str) -> str | None:
+    """Return the id of a channel that stands in a link or in other letters."""
+    found = re.search(r"\b[CGD][0-9][A-Z0-9]+\b", text.upper())
+    return found[0] if found else None
 
 
 def _users(text: str) -> frozenset[str]:

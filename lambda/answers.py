@@ -6,6 +6,7 @@ it fetches the message, where the bot may, or says that the check failed.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from . import response_url
@@ -59,13 +60,14 @@ class Answers:
             text, figures = answer()
             return figures | self.show(job, text)
 
-        return str(self._ledger.once("ask", f"{job.owner}/{job.reactor}/{job.event_id}", show)["outcome"])
+        return str(self._ledger.once("ask", key_of(job), show)["outcome"])
 
     def show(self, job: Job, text: str) -> Figures:
         """Show a text to the person who asked; return what is worth noting about that."""
         try:
             try:
-                response_url.respond(job.detail.get("response_url", ""), text, self._settings.api_url)
+                where = {name: job.detail[name] for name in ("thread_ts",) if name in job.detail}
+                response_url.respond(job.detail["response_url"], text, self._settings.api_url, **where)
             except MessageGoneError:  # half an hour has passed: the person still gets the answer
                 self._slack.tell(job.reactor, text)
                 return {"told": "directly"}
@@ -141,3 +143,20 @@ class Answers:
         if to == "thread":
             return "which everybody in the channel sees"
         return "which only the person who reacts sees" if to == "reactor" else f"which goes to <#{to}>"
+
+
+def key_of(job: Job) -> str:
+    """Return the ledger's key of one click of one person."""
+    return f"{job.owner}/{job.reactor}/{job.event_id}"
+
+
+def give_up(job: Job, ledger: Ledger, api_url: str) -> None:
+    """Tell the person who waits for an answer, if one does, that there will be none; it needs no token."""
+
+    def show() -> Figures:
+        with suppress(MessageGoneError):
+            response_url.respond(job.detail["response_url"], LOST, api_url)
+        return {"outcome": "gave_up"}
+
+    if "response_url" in job.detail:
+        ledger.once("ask", key_of(job), show)

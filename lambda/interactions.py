@@ -57,9 +57,12 @@ def _check(payload: Mapping[str, Any], settings: Settings, now: float) -> Ask | 
         return "shortcuts_off"
     message = _object(payload.get("message"))
     job = job_of(payload, now, "check", ts=payload.get("message_ts") or message.get("ts"))
-    if job is None or not may_answer_at(payload.get("response_url"), settings.api_url):
+    url, thread_ts = payload.get("response_url"), message.get("thread_ts")
+    if job is None or not may_answer_at(url, settings.api_url):
         return "malformed_interaction"
-    return Ask(replace(job, detail={"response_url": payload["response_url"]}), {"message": message} if message else {})
+    is_reply = thread_ts != job.ts and isinstance(thread_ts, str) and TS.fullmatch(thread_ts)
+    detail = {"response_url": str(url)} | ({"thread_ts": str(thread_ts)} if is_reply else {})
+    return Ask(replace(job, detail=detail), {"message": message} if message else {})
 
 
 def _command(payload: Mapping[str, Any], settings: Settings, now: float) -> Ask | str:

@@ -74,6 +74,9 @@ def acknowledge(payload: dict[str, Any]) -> Response:
         logger.warning("Slack drops events: this app gets more than 30,000 an hour")
         count("EventIgnored", "app_rate_limited")
         return _response(200)
+    if payload.get("type") == "ssl_check":
+        count("EventIgnored", "ssl_check")
+        return _response(200)
     if payload.get("type") in interactions.TYPES:
         return take(interactions.ask_or_reason(payload, settings, time.time()))
     job = reactions.job_or_reason(payload, settings, time.time())

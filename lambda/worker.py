@@ -19,7 +19,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from .answers import Answers
+from .answers import Answers, give_up
 from .card_rows import CardRows
 from .classifier import Classifier
 from .credentials import Credentials
@@ -190,6 +190,7 @@ def end_of(job: Job, attempt: int = 1, given: Mapping[str, Any] = NOTHING) -> st
         logger.error(
             "Slack refuses the bot's token: install the app again or mend the secret", extra={"why": str(error)}
         )
+        give_up(job, ledger, settings.api_url)
         return error.code
     except SlackUnavailableError:
         raise
@@ -198,6 +199,7 @@ def end_of(job: Job, attempt: int = 1, given: Mapping[str, Any] = NOTHING) -> st
         if not known and attempt < TRIES_WITH_AN_UNKNOWN_CODE:
             raise
         logger.warning("Slack refuses a call, so the job ends", extra={"why": str(error)})
+        give_up(job, ledger, settings.api_url)
         return f"refused_{error.code}" if known else "refused"  # a dimension of a metric comes from a short list
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from local.block_kit import escaped
+from local.workspace import RefusedError
 
 if TYPE_CHECKING:
     from local.response_urls import ResponseUrls
@@ -15,8 +16,7 @@ def message_action(
     workspace: Workspace, responses: ResponseUrls, callback_id: str, channel: str, ts: str, user: str
 ) -> dict[str, Any]:
     """Return the payload of a message shortcut; the person must be in the channel, the app need not."""
-    place, person = workspace.channel(channel), workspace.user(user)
-    me = workspace.identity
+    place, person, me = workspace.channel(channel), workspace.user(user), _app(workspace)
     return {
         "type": "message_action",
         "token": me.verification_token,
@@ -43,7 +43,7 @@ def slash_command(
     workspace: Workspace, responses: ResponseUrls, command: str, text: str, channel: str, user: str
 ) -> dict[str, Any]:
     """Return the fields of a slash command, each a string, and the type that the receiver gives them."""
-    place, me = workspace.channel(channel), workspace.identity
+    place, me = workspace.channel(channel), _app(workspace)
     grid = {"enterprise_id": me.enterprise_id, "enterprise_name": me.team_name} if me.enterprise_id else {}
     return grid | {
         "type": "slash_command",
@@ -61,3 +61,10 @@ def slash_command(
         "response_url": responses.new(channel, user),
         "trigger_id": workspace.views.trigger(user),
     }
+
+
+def _app(workspace: Workspace) -> Identity:
+    """Return the app, which has shortcuts and commands only with the scope `commands`."""
+    if "commands" not in workspace.scopes:
+        raise RefusedError("missing_scope", needed="commands")
+    return workspace.identity

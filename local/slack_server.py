@@ -171,9 +171,7 @@ class SlackServer:
         """Return Slack's payload for a click on a button of a message; an ephemeral `message` must be given."""
         shown = message or self.workspace.message(channel, ts)
         response_url = self.responses.new(channel, user)
-        return clicks.click(
-            self.workspace, shown, channel, user, action_id, value=value, response_url=response_url
-        )
+        return clicks.click(self.workspace, shown, channel, user, action_id, value=value, response_url=response_url)
 
     def send_form(self, user: str, **values: str) -> dict[str, Any]:
         """Return Slack's payload for the modal that a person has before them, sent with what they typed."""

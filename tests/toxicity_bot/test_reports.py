@@ -165,9 +165,8 @@ def test_a_form_that_is_sent_twice_or_replayed_makes_one_card_and_one_answer(bot
 @pytest.mark.parametrize("channel", [GENERAL, RANDOM])
 def test_a_worker_that_fails_costs_the_note_but_not_the_report(bot: Bot, channel: str) -> None:
     message = bot.say(channel=channel)
-    with bot.patch.context() as patch:
-        patch.setattr(bot.worker.Reports, "report", lambda *_, **__: 1 / 0)
-        assert bot.report(message, NOTE, channel=channel).status == 200
+    bot.slack.faults.add("chat.getPermalink", HtmlError(502))
+    assert bot.report(message, NOTE, channel=channel).status == 200
     assert bot.cards() == []
     (job,) = bot.backup()
     assert NOTE not in job["Body"]
@@ -334,7 +333,9 @@ def test_a_moderator_of_another_team_of_the_same_enterprise_is_no_outsider(bot: 
 
 
 @pytest.mark.failure(117)
-@pytest.mark.parametrize("change", [{"private_metadata": "{}"}, {"private_metadata": ""}, {"state": {}}, {"app_id": "A0OTHER"}])
+@pytest.mark.parametrize(
+    "change", [{"private_metadata": "{}"}, {"private_metadata": ""}, {"state": {}}, {"app_id": "A0OTHER"}]
+)
 def test_a_form_that_is_not_as_it_was_shown_is_dropped(bot: Bot, change: dict[str, Any]) -> None:
     bot.ask(bot.slack.message_action("report_message", GENERAL, bot.say()["ts"], GRACE))
     payload = bot.slack.send_form(GRACE, note=NOTE)

@@ -9,6 +9,7 @@ has learnt about a message for its next try. Rows hold keys, timestamps and outc
 
 from __future__ import annotations
 
+import copy
 import hmac
 import json
 import threading
@@ -71,14 +72,16 @@ class Ledger:
 
         Raises ClaimedError while another invocation does the work, LedgerError if the table does not answer, and
         whatever the work raises. After an error of the work the row is free: at once, or when this invocation must
-        have ended if the work may still take effect.
+        have ended if the work may still take effect. The work may do other work once.
         """
 
         def first_time(*, key: str) -> Outcome:  # noqa: ARG001 - idempotent_function reads the key
             return work()
 
+        # Powertools keeps the kind in the store, which the work may use for another one.
+        store = copy.copy(self._table)
         run_once = idempotent_function(
-            first_time, data_keyword_argument="key", persistence_store=self._table, config=self._config, key_prefix=kind
+            first_time, data_keyword_argument="key", persistence_store=store, config=self._config, key_prefix=kind
         )
         try:
             return dict(run_once(key=key))

@@ -218,7 +218,7 @@ class SlackMessages:
         return str(self._call("chat.getPermalink", channel=channel, message_ts=ts)["permalink"])
 
     def _is_marked(self, raw: Mapping[str, Any], wanted: Callable[[str], bool], kind: str = EVENT_TYPE) -> bool:
-        """Whether a message is the bot's own, of this kind and with a wanted key. Other apps can write such metadata."""
+        """Whether a message is the bot's own, of this kind, with a wanted key. Other apps can write such metadata."""
         metadata = _object(raw.get("metadata"))
         key = _object(metadata.get("event_payload")).get("key")
         marked = metadata.get("event_type") == kind and isinstance(key, str) and wanted(key)

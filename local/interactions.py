@@ -9,7 +9,7 @@ from local.workspace import RefusedError
 
 if TYPE_CHECKING:
     from local.response_urls import ResponseUrls
-    from local.workspace import Workspace
+    from local.workspace import Identity, Workspace
 
 
 def message_action(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from .errors import ChannelRestrictedError, NotPermittedError
 from .ledger import table_errors
+from .observability import logger
 from .slack_messages import SUMMARY
 from .tally import DAYS, scan, summary, tallies
 
@@ -37,4 +39,11 @@ def post_summary(
         posted = slack.post(settings.moderators_channel, summary(counted), {"key": week}, kind=SUMMARY)
         return {"outcome": "summary_posted", "post": posted}
 
-    return str(ledger.once("summary", week, post)["outcome"])
+    try:
+        return str(ledger.once("summary", week, post)["outcome"])
+    except (NotPermittedError, ChannelRestrictedError) as error:
+        logger.error(
+            "the weekly summary was not posted: invite the bot to MODERATORS_CHANNEL, or name another channel",
+            extra={"why": str(error)},
+        )
+        return f"summary_{error.code}"

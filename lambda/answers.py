@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from . import response_url
-from .errors import ChannelRestrictedError, MessageGoneError, NotPermittedError, SlackUnavailableError
+from .errors import ChannelRestrictedError, MessageGoneError, NotPermittedError, SlackUnavailableError, WrongCallError
 from .message_words import read
 from .slack_messages import Message
 
@@ -154,7 +154,7 @@ def give_up(job: Job, ledger: Ledger, api_url: str) -> None:
     """Tell the person who waits for an answer, if one does, that there will be none; it needs no token."""
 
     def show() -> Figures:
-        with suppress(MessageGoneError):
+        with suppress(MessageGoneError, WrongCallError):
             response_url.respond(job.detail["response_url"], LOST, api_url)
         return {"outcome": "gave_up"}
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from local.events import FORM, Delivery, as_form, deliver, encoded, event_callback, signed, sqs_event
 from local.functions import LocalContext
 from local.workspace import Identity, Workspace
+from toxicity_bot import invocation
 from toxicity_bot.credentials import Credentials
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import pytest
 
     from local.aws import EmbeddedAws
+    from local.functions import InvokeApi
     from local.slack_server import SlackServer
     from local.workspace import Message
     from tests.toxicity_bot.record import Record
@@ -121,6 +123,7 @@ class Bot(Room):
     record: Record
     patch: pytest.MonkeyPatch
     url: str
+    invoke_api: InvokeApi
     asleep: list[Message] = field(default_factory=list)
 
     @property
@@ -182,6 +185,18 @@ class Bot(Room):
         return self.ask(self.slack.slash_command(text, channel, by))
 
     # Lambda's side, and time.
+
+    def fail_invocations(self) -> None:
+        """From now on invocations fail, as of a worker that runs out of memory; jobs on the queue are handled."""
+
+        def fail(_event: object) -> dict[str, Any]:
+            raise MemoryError
+
+        self.patch.setattr(self.invoke_api, "invoke", fail)
+
+    def send_backups_at_once(self) -> None:
+        """Let the backup of an invocation be on the queue when the invocation ends."""
+        self.patch.setattr(invocation, "BACKUP_SECONDS", 0)
 
     def queued(self) -> list[Message]:
         """Receive every job that is visible on the queue."""

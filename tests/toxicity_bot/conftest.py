@@ -117,7 +117,7 @@ def bot(
     monkeypatch.setattr(_invoke_api, "invoke", lambda event: worker.handler(event, LocalContext("worker")))
     worker.handlers_for.cache_clear()
     record.requests.clear()
-    yield Bot(slack, aws, receiver, worker, record, monkeypatch, _gateway)
+    yield Bot(slack, aws, receiver, worker, record, monkeypatch, _gateway, _invoke_api)
     worker.handlers_for.cache_clear()
 
 

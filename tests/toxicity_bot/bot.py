@@ -205,13 +205,6 @@ class Bot(Room):
             taken += messages
         return taken
 
-    def backup(self) -> list[Message]:
-        """Receive the jobs that wait for an invocation to answer, as if they had waited."""
-        for request in self.record.asked("SendMessage"):
-            if request.get("DelaySeconds"):
-                self.put(request["MessageBody"])
-        return self.queued()
-
     def work(self) -> int:
         """Hand each visible job to the worker, one at a time; return how many ended."""
         return sum(self.handle([message]) for message in self.queued())

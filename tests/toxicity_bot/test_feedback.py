@@ -126,7 +126,7 @@ def test_a_click_by_an_outsider_or_for_another_app_does_not_count(
 ) -> None:
     assert bot.ask(click(bot, verdict, AGREED) | change).status == 200
     assert bot.record.counted()[-1] == ("EventIgnored", reason)
-    assert bot.queued() == opinions(bot) == []
+    assert (bot.queued(), opinions(bot)) == ([], [])
 
 
 @pytest.mark.failure(118)

@@ -58,11 +58,11 @@ class Answers:
 
         def show() -> Figures:
             text, figures = answer()
-            return figures | self._show(job, text)
+            return figures | self.show(job, text)
 
         return str(self._ledger.once("ask", key_of(job), show)["outcome"])
 
-    def _show(self, job: Job, text: str) -> Figures:
+    def show(self, job: Job, text: str) -> Figures:
         """Show a text to the person who asked; return what is worth noting about that."""
         try:
             try:

@@ -16,6 +16,7 @@ from .reactions import ID, TS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from .report_form import Form
     from .settings import Settings
 
 TYPES = ("message_action", "slash_command", "block_actions", "view_submission", "view_closed")
@@ -32,7 +33,7 @@ class Ask:
     given: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
-def ask_or_reason(payload: Mapping[str, Any], settings: Settings, now: float) -> Ask | str:
+def ask_or_reason(payload: Mapping[str, Any], settings: Settings, now: float) -> Ask | Form | str:
     """Return what a person asks for, or the reason to ignore it. `now` is in seconds since 1970."""
     kind = str(payload.get("type"))
     reader = _READERS.get((kind, _name(kind, payload)))
@@ -44,9 +45,7 @@ def _name(kind: str, payload: Mapping[str, Any]) -> str:
     if kind == "slash_command":
         return ""
     if kind == "block_actions":
-        actions = payload.get("actions")
-        first = actions[0] if isinstance(actions, list) and actions else None
-        return str(_object(first).get("action_id"))
+        return str(_first_action(payload).get("action_id"))
     if kind in ("view_submission", "view_closed"):
         return str(_object(payload.get("view")).get("callback_id"))
     return str(payload.get("callback_id"))
@@ -85,9 +84,124 @@ def _command(payload: Mapping[str, Any], settings: Settings, now: float) -> Ask 
     return Ask(replace(job, detail=detail), {"text": text})
 
 
-_READERS: Mapping[tuple[str, str], Callable[[Mapping[str, Any], Settings, float], Ask | str]] = {
+def _report(payload: Mapping[str, Any], settings: Settings, now: float) -> Form | str:
+    """Read the shortcut that opens the form of a report."""
+    from . import report_form  # reads words, which takes time to import
+
+    if not settings.shortcuts:
+        return "shortcuts_off"
+    message = _object(payload.get("message"))
+    url, trigger = payload.get("response_url"), str(payload.get("trigger_id"))
+    job = job_of(payload, now, "report", ts=payload.get("message_ts") or message.get("ts"))
+    if job is None or not may_answer_at(url, settings.api_url):
+        return "malformed_interaction"
+    view = report_form.switched_off()
+    if settings.moderators_channel:
+        view = report_form.view(job.channel, job.ts, str(url), message, names=settings.reporter_names)
+    return report_form.Form(replace(job, detail={"response_url": str(url), "form": "failed"}), trigger, view)
+
+
+def _reported(payload: Mapping[str, Any], settings: Settings, now: float) -> Ask | str:
+    """Read a form that was sent."""
+    from . import report_form
+
+    view = _object(payload.get("view"))
+    if not settings.moderators_channel:
+        return "reports_off"
+    if _is_of_another_app(payload, view):
+        return "other_app"
+    sent = report_form.report(view)
+    if sent is None or not may_answer_at(sent.response_url, settings.api_url):
+        return "malformed_interaction"
+    # The view's id stands for the click: it is the same however often the form arrives.
+    nested = {**payload, "channel": {"id": sent.channel}, "trigger_id": view.get("id")}
+    job = job_of(nested, now, "report", ts=sent.ts)
+    if job is None:
+        return "malformed_interaction"
+    return Ask(replace(job, detail={"response_url": sent.response_url}), {**sent.words, "note": sent.note})
+
+
+def _closed(_payload: Mapping[str, Any], _settings: Settings, _now: float) -> str:
+    return "form_closed"
+
+
+def _card(payload: Mapping[str, Any], settings: Settings, now: float) -> Ask | str:
+    """Read a moderator's click on a card."""
+    click = _click(payload, now, "card", _object(payload.get("channel")).get("id"), _place(payload).get("message_ts"))
+    if isinstance(click, str):
+        return click
+    job, action = click
+    if job.channel != settings.moderators_channel:
+        return "other_channel"
+    return Ask(replace(job, detail=job.detail | {"action": str(action["action_id"])}))
+
+
+def _feedback(payload: Mapping[str, Any], settings: Settings, now: float) -> Ask | str:
+    """Read a click that says that a verdict is right or wrong."""
+    from . import feedback
+
+    if not settings.feedback:
+        return "feedback_off"
+    fields = feedback.read(_first_action(payload).get("value"))
+    if fields is None:
+        return "malformed_interaction"
+    owner, channel, ts, _ = fields["key"].split("/")
+    click = _click(payload, now, "feedback", channel, ts)
+    if isinstance(click, str):
+        return click
+    job, _ = click
+    if job.owner != owner:
+        return "other_installation"
+    url = payload.get("response_url")
+    answer = {"response_url": str(url)} if may_answer_at(url, settings.api_url) else {}
+    return Ask(replace(job, detail=job.detail | fields | answer))
+
+
+def _click(
+    payload: Mapping[str, Any], now: float, kind: str, channel: Any, ts: Any
+) -> tuple[Job, Mapping[str, Any]] | str:
+    """Return the job for a click on a button and the button, or the reason to ignore it."""
+    action = _first_action(payload)
+    if _is_of_another_app(payload, _object(payload.get("message"))):
+        return "other_app"
+    if _is_outsider(payload):
+        return "outsider"
+    job = job_of({**payload, "channel": {"id": channel}}, now, kind, ts=ts)
+    at = action.get("action_ts")
+    if job is None or not isinstance(at, str) or not TS.fullmatch(at):
+        return "malformed_interaction"
+    return replace(job, detail={"at": at}), action
+
+
+def _first_action(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    actions = payload.get("actions")
+    return _object(actions[0]) if isinstance(actions, list) and actions else {}
+
+
+def _place(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _object(payload.get("container"))
+
+
+def _is_of_another_app(payload: Mapping[str, Any], shown: Mapping[str, Any]) -> bool:
+    """Whether what was clicked on says that it is not of the app that the click is for."""
+    app, shown_by = payload.get("api_app_id"), shown.get("app_id")
+    return bool(app and shown_by) and app != shown_by
+
+
+def _is_outsider(payload: Mapping[str, Any]) -> bool:
+    """Whether a person is of another organisation, as in a shared channel; an enterprise is one organisation."""
+    home, team = _object(payload.get("user")).get("team_id"), _object(payload.get("team"))
+    return not payload.get("enterprise") and bool(home) and home != team.get("id")
+
+
+_READERS: Mapping[tuple[str, str], Callable[[Mapping[str, Any], Settings, float], Ask | Form | str]] = {
     ("message_action", "check_toxicity"): _check,
     ("slash_command", ""): _command,
+    ("message_action", "report_message"): _report,
+    ("view_submission", "report"): _reported,
+    ("view_closed", "report"): _closed,
+    ("block_actions", "verdict_feedback"): _feedback,
+    **{("block_actions", f"report_{action}"): _card for action in ("look", "resolved", "no_problem")},
 }
 
 

@@ -21,10 +21,13 @@ from . import interactions, invocation, reactions, slack_request
 from .credentials import Credentials
 from .errors import RefusedRequestError, SecretStoreError, SettingError, StaleRequestError
 from .observability import count, logger, measure
+from .open_view import OUTDATED_TOKEN, open_view
 from .settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from .report_form import Form
 
 Response = dict[str, Any]
 
@@ -85,7 +88,21 @@ def acknowledge(payload: dict[str, Any]) -> Response:
     return _response(200)
 
 
-def take(ask: interactions.Ask | str) -> Response:
+def open_form(form: Form) -> Response:
+    """Show a form to the person who asked for it; if Slack does not, have the worker tell them."""
+    token = credentials.bot_token_of(form.job.installation)
+    failure = open_view(settings.api_url, token, form.trigger_id, form.view)
+    if failure in OUTDATED_TOKEN and credentials.refresh():
+        token = credentials.bot_token_of(form.job.installation)
+        failure = open_view(settings.api_url, token, form.trigger_id, form.view)
+    if failure:
+        logger.warning("a form did not open", extra={"why": failure})
+        queue.send_message(QueueUrl=settings.jobs_queue_url, MessageBody=form.job.to_json())
+    count("FormOpened", "failed" if failure else form.job.kind)
+    return _response(200)
+
+
+def take(ask: interactions.Ask | Form | str) -> Response:
     """Put what a person asks for on the queue; have a text that came with it judged at once, in memory.
 
     The job on the queue then is a backup: it waits, and ends at once if the invocation has answered.
@@ -94,6 +111,8 @@ def take(ask: interactions.Ask | str) -> Response:
         count("EventIgnored", ask)
         switched_off = {"response_type": "ephemeral", "text": "This command is switched off here."}
         return _response(200, json.dumps(switched_off) if ask == "command_off" else "")
+    if not isinstance(ask, interactions.Ask):
+        return open_form(ask)
     in_memory = bool(ask.given and settings.worker_function)
     delay = invocation.BACKUP_SECONDS if in_memory else 0
     queue.send_message(QueueUrl=settings.jobs_queue_url, MessageBody=ask.job.to_json(), DelaySeconds=delay)

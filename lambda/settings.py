@@ -35,7 +35,6 @@ DEFAULTS: Mapping[str, str] = {
     "JUDGE_AFTER_REMOVAL": "yes",
     "REPLY_IN_SHARED_CHANNELS": "reactor",
     "CHANNEL_SETTINGS": "",
-    "MODERATORS_CHANNEL": "",
     "MAX_EVENT_AGE_HOURS": "6",
     "ATTRIBUTE_ALIASES": "",
     "API_KEY_HASHES": "",
@@ -43,6 +42,9 @@ DEFAULTS: Mapping[str, str] = {
     "WORKER_FUNCTION": "",
     "SHORTCUTS": "yes",
     "SLASH_COMMAND": "yes",
+    "FEEDBACK": "yes",
+    "MODERATORS_CHANNEL": "",
+    "REPORTER_NAMES": "yes",
 }
 
 # template.yaml has the same patterns; a test compares them.
@@ -88,8 +90,6 @@ class Settings:
     reply_in_shared_channels: str
     """`reactor`: only the person who asked sees a verdict there; `yes`: as elsewhere; `no`: there are none."""
     channels: ChannelSettings
-    moderators_channel: str
-    """Where cards go; empty: there are no reports."""
     max_event_age: float
     """Seconds."""
     attribute_aliases: Mapping[str, str]
@@ -101,6 +101,12 @@ class Settings:
     """The worker's name or ARN, for which the receiver has texts judged in memory; empty: it does not."""
     shortcuts: bool
     slash_command: bool
+    feedback: bool
+    """Whether verdicts have buttons to say that they are right or wrong."""
+    moderators_channel: str
+    """Where cards go; empty: there are no reports."""
+    reporter_names: bool
+    """Whether the moderators learn who reports."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], needs: Collection[str] = ()) -> Settings:
@@ -137,7 +143,6 @@ class Settings:
             judge_after_removal=_yes("JUDGE_AFTER_REMOVAL", value),
             reply_in_shared_channels=_one_of("REPLY_IN_SHARED_CHANNELS", value, ("reactor", "yes", "no")),
             channels=channels,
-            moderators_channel=moderators,
             max_event_age=_number("MAX_EVENT_AGE_HOURS", value, 0, 24 * 14) * 3600,
             attribute_aliases=_aliases(value["ATTRIBUTE_ALIASES"]),
             api_key_hashes=_hashes(value["API_KEY_HASHES"]),
@@ -145,6 +150,9 @@ class Settings:
             worker_function=value["WORKER_FUNCTION"],
             shortcuts=_yes("SHORTCUTS", value),
             slash_command=_yes("SLASH_COMMAND", value),
+            feedback=_yes("FEEDBACK", value),
+            moderators_channel=moderators,
+            reporter_names=_yes("REPORTER_NAMES", value),
         )
 
     def of(self, channel: str, *, shared: bool = False) -> Settings:

@@ -20,6 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from .answers import Answers, give_up
+from .card_rows import CardRows
 from .classifier import Classifier
 from .credentials import Credentials
 from .errors import (
@@ -38,9 +39,12 @@ from .jobs import LONGEST_DELAY, Job, retry_delay
 from .judge import Judge
 from .ledger import Ledger
 from .observability import count, frames, logger, measure
+from .opinions import Feedback, Opinions
+from .reports import Reports
 from .settings import Settings, Thresholds
 from .slack_messages import SlackMessages
 from .turns import Turns
+from .weekly_summary import post_summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,11 +76,15 @@ processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failu
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Judge a batch of jobs; return the ids of those to retry. An event without records only loads the model.
 
-    An event with `ask` is the receiver's: a job with the text that came with it.
+    An event with `ask` is the receiver's: a job with the text that came with it. One with `summary` is the schedule's.
     """
     if "ask" in event:
         ledger.lease_until_end_of(context)
         return {"ended": answer_at_once(event["ask"])}
+    if "summary" in event:
+        ledger.lease_until_end_of(context)
+        slack = SlackMessages(settings.api_url, lambda: credentials.bot_token)
+        return {"ended": post_summary(settings, slack, ledger)}
     records = [record for record in event.get("Records") or () if _is_readable(record)]
     if not records:
         return {"batchItemFailures": []}
@@ -145,10 +153,15 @@ def handlers_for(installation: str) -> Mapping[str, Handler]:
     slack = SlackMessages(settings.api_url, lambda: credentials.bot_token_of(installation))
     judge = Judge(settings, thresholds, slack, classifier, ledger)
     answers = Answers(settings, thresholds, slack, judge, ledger)
+    reports = Reports(settings, slack, judge, answers, ledger, CardRows(settings.ledger_table, ledger.client))
+    feedback = Feedback(settings, Opinions(settings.ledger_table, ledger.client))
     return {
         "reaction": lambda job, given, *, retried: judge.judge(job, retried=retried),  # noqa: ARG005
         "check": answers.check,
         "command": answers.command,
+        "report": reports.report,
+        "card": reports.card,
+        "feedback": feedback.take,
     }
 
 

@@ -166,10 +166,11 @@ def bot_environ(aws: EmbeddedAws, workspace: Workspace) -> dict[str, str]:
 
 
 def verdicts(workspace: Workspace) -> dict[str, list[Message]]:
-    """Return the bot's marked posts by the ts of the message that they are about."""
+    """Return the bot's verdicts by the ts of the message that they are about."""
     posts: dict[str, list[Message]] = defaultdict(list)
     for channel in workspace.channels:
         for post in workspace.conversation(channel.id):
-            if mark := post.get("metadata"):
+            mark = post.get("metadata", {})
+            if mark.get("event_type") == "toxicity_verdict":
                 posts[mark["event_payload"]["key"].split("/")[2]].append(post)
     return posts

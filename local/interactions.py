@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 from typing import TYPE_CHECKING, Any
 
 from local.block_kit import escaped
@@ -12,8 +10,6 @@ from local.workspace import RefusedError
 if TYPE_CHECKING:
     from local.response_urls import ResponseUrls
     from local.workspace import Identity, Workspace
-
-_numbers = itertools.count(1)
 
 
 def message_action(
@@ -36,7 +32,7 @@ def message_action(
         "is_enterprise_install": False,
         "enterprise": {"id": me.enterprise_id, "name": me.team_name} if me.enterprise_id else None,
         "callback_id": callback_id,
-        "trigger_id": trigger_id(me),
+        "trigger_id": workspace.views.trigger(user),
         "response_url": responses.new(channel, user),
         "message_ts": ts,
         "message": workspace.message(channel, ts),
@@ -63,7 +59,7 @@ def slash_command(
         "api_app_id": me.app_id,
         "is_enterprise_install": "false",
         "response_url": responses.new(channel, user),
-        "trigger_id": trigger_id(me),
+        "trigger_id": workspace.views.trigger(user),
     }
 
 
@@ -72,10 +68,3 @@ def _app(workspace: Workspace) -> Identity:
     if "commands" not in workspace.scopes:
         raise RefusedError("missing_scope", needed="commands")
     return workspace.identity
-
-
-def trigger_id(identity: Identity) -> str:
-    """Return an id of Slack's form, a new one for each click."""
-    number = next(_numbers)
-    digest = hashlib.md5(f"{identity.team_id}{number}".encode(), usedforsecurity=False).hexdigest()
-    return f"{number}.{len(identity.team_id)}.{digest}"

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
-from local import interactions
+from local import clicks, interactions
 from local.block_kit import escaped
 from local.events import event_callback
 from local.faults import DROPPED, LIMITS, Faults, RateLimits, Reply
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from local.events import Deliveries, Delivery
+    from local.workspace import Message
 
 log = logging.getLogger(__name__)
 
@@ -164,6 +165,29 @@ class SlackServer:
         """Return Slack's payload for a command that a person types in a channel."""
         return interactions.slash_command(self.workspace, self.responses, command, text, channel, user)
 
+    def click(
+        self, channel: str, ts: str, user: str, action_id: str, *, value: str = "", message: Message | None = None
+    ) -> dict[str, Any]:
+        """Return Slack's payload for a click on a button of a message; an ephemeral `message` must be given."""
+        shown = message or self.workspace.message(channel, ts)
+        response_url = self.responses.new(channel, user)
+        return clicks.click(self.workspace, shown, channel, user, action_id, value=value, response_url=response_url)
+
+    def send_form(self, user: str, **values: str) -> dict[str, Any]:
+        """Return Slack's payload for the modal that a person has before them, sent with what they typed."""
+        return clicks.submission(self.workspace, self._form_of(user), values)
+
+    def close_form(self, user: str) -> dict[str, Any] | None:
+        """Close the modal that a person has before them; return Slack's payload, if the app asked for one."""
+        shown = self.workspace.views.close(self._form_of(user))
+        return clicks.closing(self.workspace, shown) if shown.view.get("notify_on_close") else None
+
+    def _form_of(self, user: str) -> str:
+        for view_id, shown in self.workspace.views.open.items():
+            if shown.user == user:
+                return view_id
+        raise RefusedError("not_found")
+
     def _act(self, request: Request) -> Reply:
         """Do what a person asks for; 400 names the wrong field, 404 the paths that exist."""
         actions = {
@@ -171,6 +195,8 @@ class SlackServer:
             "POST /local/react": self._react,
             "POST /local/shortcut": self._shortcut,
             "POST /local/command": self._command,
+            "POST /local/click": self._click,
+            "POST /local/form": self._form,
             "GET /local/conversation": self._conversation,
             "GET /local/private": self._private,
             "GET /local/workspace": self._members,
@@ -206,6 +232,15 @@ class SlackServer:
     def _command(self, request: Request) -> dict[str, Any]:
         fields = _fields(request, "channel user text", "command")
         return self._ask(self.slash_command(**fields))
+
+    def _click(self, request: Request) -> dict[str, Any]:
+        fields = _fields(request, "channel ts user action_id", "value")
+        return self._ask(self.click(**fields))
+
+    def _form(self, request: Request) -> dict[str, Any]:
+        """Send the form that a person has before them."""
+        fields = _fields(request, "user", "note")
+        return self._ask(self.send_form(**fields))
 
     def _ask(self, payload: dict[str, Any]) -> dict[str, Any]:
         return {"payload": payload} | ({"delivery": _shown(self._deliveries.ask(payload))} if self._deliveries else {})

@@ -84,9 +84,14 @@ class Room:
     def say(self, text: str = INSULT, *, by: str = ADA, channel: str = GENERAL, **fields: Any) -> Message:
         return self.slack.workspace.post(channel, by, text, **fields)
 
-    def verdicts(self, channel: str = GENERAL) -> list[Message]:
-        """The bot's marked posts in a channel, oldest first."""
-        return [one for one in self.slack.workspace.conversation(channel) if "metadata" in one]
+    def verdicts(self, channel: str = GENERAL, kind: str = "toxicity_verdict") -> list[Message]:
+        """The bot's posts that are marked as of this kind in a channel, oldest first."""
+        posts = self.slack.workspace.conversation(channel)
+        return [one for one in posts if one.get("metadata", {}).get("event_type") == kind]
+
+    def cards(self, channel: str = PRIVATE) -> list[Message]:
+        """The cards in a channel of moderators."""
+        return self.verdicts(channel, "toxicity_card")
 
     def outcomes(self, message: Message) -> list[str]:
         """The outcomes of the verdicts on a message, in any channel."""
@@ -164,6 +169,16 @@ class Bot(Room):
     def check(self, message: Message, *, by: str = GRACE, channel: str = GENERAL) -> Delivery:
         """Use the shortcut on a message."""
         return self.ask(self.slack.message_action("check_toxicity", channel, message["ts"], by))
+
+    def report(self, message: Message, note: str = "", *, by: str = GRACE, channel: str = GENERAL) -> Delivery:
+        """Use the shortcut that reports a message, and send its form."""
+        opened = self.ask(self.slack.message_action("report_message", channel, message["ts"], by))
+        assert opened.status == 200, f"Slack expected 200, got {opened}"
+        return self.ask(self.slack.send_form(by, note=note))
+
+    def click(self, message: Message, action: str, *, by: str = GRACE, channel: str = GENERAL, **more: Any) -> Delivery:
+        """Click on a button of a message."""
+        return self.ask(self.slack.click(channel, message["ts"], by, action, **more))
 
     def command(self, text: str, *, by: str = GRACE, channel: str = GENERAL) -> Delivery:
         """Type the slash command in a channel."""

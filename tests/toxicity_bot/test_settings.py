@@ -31,7 +31,6 @@ VARIABLES: dict[str, tuple[str, Any, str, Any]] = {
     "CHANNEL_SETTINGS": (
         "channels", ChannelSettings(), '{"C0123ABC": {"off": true}}', ChannelSettings({"C0123ABC": Entry(off=True)})
     ),
-    "MODERATORS_CHANNEL": ("moderators_channel", "", "C0MODERATION", "C0MODERATION"),
     "MAX_EVENT_AGE_HOURS": ("max_event_age", 6 * 3600, "0.5", 1800),
     "ATTRIBUTE_ALIASES": (
         "attribute_aliases", {}, "INSULT=TOXICITY, THREAT=TOXICITY", {"INSULT": "TOXICITY", "THREAT": "TOXICITY"}
@@ -40,6 +39,9 @@ VARIABLES: dict[str, tuple[str, Any, str, Any]] = {
     "REQUESTS_PER_SECOND_PER_KEY": ("requests_per_second_per_key", 10, "0.5", 0.5),
     "WORKER_FUNCTION": ("worker_function", "", "bot-Worker:live", "bot-Worker:live"),
     "SHORTCUTS": ("shortcuts", True, "no", False),
+    "FEEDBACK": ("feedback", True, "no", False),
+    "MODERATORS_CHANNEL": ("moderators_channel", "", "C0MODERATION", "C0MODERATION"),
+    "REPORTER_NAMES": ("reporter_names", True, "no", False),
     "SLASH_COMMAND": ("slash_command", True, "no", False),
 }  # fmt: skip
 
@@ -71,11 +73,11 @@ def test_every_variable_is_read_and_has_a_default() -> None:
         *(("IGNORED_REACTORS", value, "user ids (U...)") for value in ("@ada", "U0ADA, B0BOT")),
         *((name, value, "from 0 to 1") for name in ("TOXIC_THRESHOLD", "MAYBE_TOXIC_THRESHOLD")
           for value in ("high", "1.01", "-0.01", "nan")),
+        ("MODERATORS_CHANNEL", "https://example.slack.com/archives/C0123ABC", "write C0123ABC."),
+        ("MODERATORS_CHANNEL", "#moderators", "the channel's id (C...)"),
         *(("REPLY_TO", value, "thread, reactor, moderators or a channel") for value in ("everybody", "#general")),
         *((name, value, "yes or no") for name in ("JUDGE_AFTER_REMOVAL", "REPLY_IN_SHARED_CHANNELS")
           for value in ("perhaps", "1")),
-        *(("MODERATORS_CHANNEL", value, advice) for value, advice in (
-            ("c0123abc", "write C0123ABC."), ("#moderators", "use the channel's id (C...)"))),
         ("CHANNEL_SETTINGS", "reactor", 'write such as {"C0123ABC": {"verdicts": "reactor"}}.'),
         *(("MAX_EVENT_AGE_HOURS", value, "above 0, at most 336") for value in ("inf", "-1", "0")),
         *(("ATTRIBUTE_ALIASES", value, "SEVERE_TOXICITY=TOXICITY") for value in ("INSULT", "A=B", "a=TOXICITY")),

@@ -24,7 +24,9 @@ _SAID = {
     "resolved": ":white_check_mark: <@{by}> resolved it, {at}.",
     "no_problem": ":ok_hand: <@{by}> says it is not a problem, {at}.",
 }
-_STATE = "state"  # begins the id of the block that says it
+DELETED = ":wastebasket: The message was deleted, {at}."
+EDITED = ":pencil2: The message was edited, {{at}}. Now: {verdict}"
+_STATE, _FATE = "state", "fate"  # begin the ids of the blocks that say who has the card, and what became of the message
 
 
 @dataclass(frozen=True)
@@ -50,15 +52,17 @@ def blocks(head: str, verdict: str, source: str, note: str = "", *, buttons: boo
 
 def changed(shown: Sequence[Mapping[str, Any]], move: Move) -> list[dict[str, Any]]:
     """Return the blocks of a card, as Slack gives them, after a move."""
-    kept = [
-        # Slack asks for new ids in a message that changes, and makes them.
-        {name: value for name, value in block.items() if name != "block_id"}
-        for block in shown
-        if block.get("type") != "actions" and not str(block.get("block_id")).startswith(_STATE)
-    ]
-    at = f"<!date^{int(move.at)}^{{date_short_pretty}} {{time}}|{time.strftime('%F %H:%M', time.gmtime(move.at))} UTC>"
-    said = _context(_SAID[move.state].format(by=move.by, at=at)) | {"block_id": f"{_STATE}-{move.at:.6f}"}
+    kept = [_renewed(block, move.at) for block in shown if block.get("type") != "actions" and not _is(block, _STATE)]
+    said = _context(_SAID[move.state].format(by=move.by, at=_date(move.at))) | {"block_id": f"{_STATE}-{move.at:.6f}"}
     return [*kept, said, *([_buttons()] if move.state == "looking" else [])]
+
+
+def with_fate(shown: Sequence[Mapping[str, Any]], line: str, at: float) -> list[dict[str, Any]]:
+    """Return the blocks of a card with a line on what became of its message, in place of an earlier one."""
+    kept = [_renewed(block, at) for block in shown if not _is(block, _FATE)]
+    buttons = [block for block in kept if block.get("type") == "actions"]
+    said = _context(line.format(at=_date(at))) | {"block_id": f"{_FATE}-{at:.6f}"}
+    return [*(block for block in kept if block not in buttons), said, *buttons]
 
 
 def taken(move: Move) -> str:
@@ -75,6 +79,21 @@ def pieces(text: str, most: int = MOST_SECTION_CHARACTERS) -> list[str]:
         found.append(text[:end])
         text = text[end:].removeprefix("\n")
     return [*found, text] if text else found
+
+
+def _is(block: Mapping[str, Any], name: str) -> bool:
+    return str(block.get("block_id")).startswith(f"{name}-")
+
+
+def _renewed(block: Mapping[str, Any], at: float) -> dict[str, Any]:
+    """Return a block with a new id, which Slack asks for in a message that changes, and makes if there is none."""
+    names = [name for name in (_STATE, _FATE) if _is(block, name)]
+    kept = {name: value for name, value in block.items() if name != "block_id"}
+    return kept | ({"block_id": f"{names[0]}-{at:.6f}"} if names else {})
+
+
+def _date(at: float) -> str:
+    return f"<!date^{int(at)}^{{date_short_pretty}} {{time}}|{time.strftime('%F %H:%M', time.gmtime(at))} UTC>"
 
 
 def _buttons() -> dict[str, Any]:

@@ -101,6 +101,17 @@ class Ledger:
         with suppress(_NotDoneError):
             self.once(kind, key, work)
 
+    def found(self, kind: str, key: str) -> Outcome | None:
+        """Return the outcome of work that is done, or None; raises as `once` does."""
+
+        def work() -> Outcome:
+            raise _NotDoneError
+
+        try:
+            return self.once(kind, key, work)
+        except _NotDoneError:
+            return None
+
     def note(self, about: str, facts: Mapping[str, Any]) -> None:
         """Keep facts for the next try, in place of those noted before."""
         fields = {"data": json.dumps(facts), "status": "NOTE"}

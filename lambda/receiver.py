@@ -17,7 +17,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from . import interactions, invocation, reactions, slack_request
+from . import interactions, invocation, message_events, reactions, slack_request
 from .credentials import Credentials
 from .errors import RefusedRequestError, SecretStoreError, SettingError, StaleRequestError
 from .observability import count, logger, measure
@@ -79,11 +79,13 @@ def acknowledge(payload: dict[str, Any]) -> Response:
         return _response(200)
     if payload.get("type") in interactions.TYPES:
         return take(interactions.ask_or_reason(payload, settings, time.time()))
-    job = reactions.job_or_reason(payload, settings, time.time())
+    of_message = message_events.is_of_message(payload)
+    job = (message_events if of_message else reactions).job_or_reason(payload, settings, time.time())
     if isinstance(job, str):
         count("EventIgnored", job)
         return _response(200)
-    queue.send_message(QueueUrl=settings.jobs_queue_url, MessageBody=job.to_json())
+    delay = message_events.DELAY_SECONDS if of_message else 0
+    queue.send_message(QueueUrl=settings.jobs_queue_url, MessageBody=job.to_json(), DelaySeconds=delay)
     count("JobQueued", job.kind)
     return _response(200)
 

@@ -28,7 +28,7 @@ from .errors import (
     SlackUnavailableError,
     WrongCallError,
 )
-from .reactions import canonical
+from .reactions import TS, canonical
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -108,9 +108,23 @@ class SlackMessages:
             arguments = bounds if method.endswith("history") else {**bounds, "ts": ts}
             for raw in _objects(self._call(method, **arguments).get("messages")):
                 if raw.get("ts") == ts and raw.get("subtype") != "tombstone":
-                    thread_ts, bot_id = _text(raw.get("thread_ts")) or ts, _text(raw.get("bot_id"))
-                    return Message(channel, ts, thread_ts, bot_id, raw)
+                    return _message(channel, raw)
         raise MessageGoneError("conversations.replies", "message_not_found")
+
+    def from_on(self, channel: str, ts: str, seconds: int, thread_ts: str | None = None) -> list[Message]:
+        """Return the message with this ts and those that came after it, oldest first, of the channel or of a thread.
+
+        It makes one call in most cases, and reads at most a page. Raises MessageGoneError if there is no such message.
+        """
+        method = "conversations.replies" if thread_ts else "conversations.history"
+        latest = f"{float(ts) + seconds:.6f}"
+        page = self._call(method, channel=channel, ts=thread_ts, oldest=ts, latest=latest, inclusive=True, limit=PAGE)
+        raws = [raw for raw in _objects(page.get("messages")) if raw.get("subtype") != "tombstone"]
+        found = {one: raw for raw in raws if TS.fullmatch(one := _text(raw.get("ts")))}
+        later = [_message(channel, found[one]) for one in sorted(found, key=float) if float(one) > float(ts)]
+        # Where there are more messages than a page has, it may be that the page does not begin with the first one.
+        own = _message(channel, found[ts]) if ts in found else self.fetch(channel, ts)
+        return [own, *later]
 
     def is_own(self, message: Message) -> bool:
         """Whether the bot wrote the message itself."""
@@ -272,6 +286,11 @@ def _deep_recursion() -> Iterator[None]:
         yield
     finally:
         sys.setrecursionlimit(limit)
+
+
+def _message(channel: str, raw: Mapping[str, Any]) -> Message:
+    ts = _text(raw.get("ts"))
+    return Message(channel, ts, _text(raw.get("thread_ts")) or ts, _text(raw.get("bot_id")), raw)
 
 
 def _object(value: Any) -> Mapping[str, Any]:

@@ -40,10 +40,12 @@ from .judge import Judge
 from .ledger import Ledger
 from .observability import count, frames, logger, measure
 from .opinions import Feedback, Opinions
+from .reading_lease import ReadingLease
 from .reports import Reports
 from .settings import Settings, Thresholds
 from .slack_messages import SlackMessages
 from .turns import Turns
+from .watching import Watching
 from .weekly_summary import post_summary
 
 if TYPE_CHECKING:
@@ -154,6 +156,8 @@ def handlers_for(installation: str) -> Mapping[str, Handler]:
     judge = Judge(settings, thresholds, slack, classifier, ledger)
     answers = Answers(settings, thresholds, slack, judge, ledger)
     reports = Reports(settings, slack, judge, answers, ledger, CardRows(settings.ledger_table, ledger.client))
+    lease = ReadingLease(settings.ledger_table, ledger.client)
+    watching = Watching(settings, thresholds, slack, judge, ledger, lease)
     feedback = Feedback(settings, Opinions(settings.ledger_table, ledger.client))
     return {
         "reaction": lambda job, given, *, retried: judge.judge(job, retried=retried),  # noqa: ARG005
@@ -162,6 +166,7 @@ def handlers_for(installation: str) -> Mapping[str, Handler]:
         "report": reports.report,
         "card": reports.card,
         "feedback": feedback.take,
+        "watch": watching.watch,
     }
 
 

@@ -54,6 +54,29 @@ def event_callback(event: Event, identity: Identity, clock: Callable[[], float] 
     }
 
 
+def message_event(channel: str, message: Mapping[str, Any]) -> Event:
+    """Return the event of a new message in a public channel, with all of its text."""
+    return {**message, "channel": channel, "channel_type": "channel", "event_ts": message["ts"]}
+
+
+def message_changed(channel: str, message: Mapping[str, Any], before: Mapping[str, Any], event_ts: str) -> Event:
+    """Return the event of a message that was edited, or that Slack changed, as for a preview."""
+    change = {"message": dict(message), "previous_message": dict(before)}
+    return _hidden("message_changed", channel, event_ts) | change
+
+
+def message_deleted(channel: str, before: Mapping[str, Any], event_ts: str) -> Event:
+    return _hidden("message_deleted", channel, event_ts) | {
+        "deleted_ts": before["ts"],
+        "previous_message": dict(before),
+    }
+
+
+def _hidden(subtype: str, channel: str, event_ts: str) -> Event:
+    kind = {"type": "message", "subtype": subtype, "hidden": True}
+    return kind | {"channel": channel, "ts": event_ts, "channel_type": "channel", "event_ts": event_ts}
+
+
 def url_verification(identity: Identity, challenge: str) -> dict[str, Any]:
     return {"token": identity.verification_token, "challenge": challenge, "type": "url_verification"}
 

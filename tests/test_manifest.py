@@ -102,6 +102,14 @@ def test_the_settings_are_those_that_the_bot_needs() -> None:
     assert at("features.app_home.messages_tab_enabled") is True, "Slack would refuse hints: messages_tab_disabled"
 
 
+def test_events_for_watching_are_there_and_switched_off() -> None:
+    text = (ROOT / "slack" / "manifest.yaml").read_text(encoding="utf-8")
+    switched_on = yaml.safe_load(re.sub(r"^( +)# (- message\.)", r"\1\2", text, flags=re.MULTILINE))
+    events = switched_on["settings"]["event_subscriptions"]["bot_events"]
+    assert events == ["reaction_added", "message.channels", "message.groups"]
+    assert {"channels:history", "groups:history"} <= set(switched_on["oauth_config"]["scopes"]["bot"])
+
+
 def test_its_scopes_are_those_that_the_local_slack_grants_and_each_opens_a_method_and_has_a_use() -> None:
     """The tests of the bot run with the scopes of the local Slack, which checks them: they suffice."""
     assert set(at("oauth_config.scopes.bot")) == BOT_SCOPES

@@ -109,4 +109,10 @@ FAILURES = {
     119: "The weekly summary fails half-way or has no channel: never twice, and a line for the owner",
     120: "An entry of CHANNEL_SETTINGS that can never work: refused with the entry, the key and what to write",
     121: "A channel shared with other organisations: only the person who asked sees a verdict, unless set otherwise",
+    122: "A message in a watched channel: only the moderators hear of it, above its threshold, if so set",
+    123: "A watched channel with bots, joins and its own messages: not watched",
+    124: "A watched message that is edited or deleted: judged again, and its card says so",
+    125: "Many messages in a watched channel: read in few calls, and each is judged",
+    126: "Slack or a worker fails at a watched channel: no message is lost, no card is double",
+    127: "A watched channel or a moderators' channel without the bot: the owner is told, the author is not",
 }

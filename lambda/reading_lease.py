@@ -1,0 +1,78 @@
+"""One worker at a time reads a watched channel, for itself and for the jobs that wait.
+
+A DynamoDB row for each channel says who reads it and until when at most.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from .errors import ClaimedError, SlackUnavailableError
+from .ledger import table_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SECONDS = 30  # the worker's time-out
+
+
+class ReadingLease:
+    """The leases of one table; `client` is boto3's for DynamoDB, `clock` is in seconds since 1970."""
+
+    def __init__(self, table: str, client: Any, clock: Callable[[], float] = time.time) -> None:
+        self._table = table
+        self._client = client
+        self._clock = clock
+
+    @contextmanager
+    def held(self, channel: str, reader: str) -> Iterator[None]:
+        """Hold the lease of a channel. Raises ClaimedError if another reader has it, LedgerError.
+
+        If Slack is not available the lease stays until it ends, since nobody else would fare better; the same reader
+        can take it again.
+        """
+        if not self._taken(channel, reader):
+            raise ClaimedError("channel")
+        try:
+            yield
+        except SlackUnavailableError:
+            raise
+        except BaseException:
+            self._give_back(channel)
+            raise
+        self._give_back(channel)
+
+    def _taken(self, channel: str, reader: str) -> bool:
+        now = self._clock()
+        item = _id(channel) | {
+            "status": {"S": "READING"},
+            "reader": {"S": reader},
+            "until": {"N": f"{now + SECONDS:.3f}"},
+            "expiration": {"N": str(int(now + 24 * 3600))},
+        }
+        with table_errors():
+            try:
+                self._client.put_item(
+                    TableName=self._table,
+                    Item=item,
+                    ConditionExpression="attribute_not_exists(id) OR #until < :now OR reader = :reader",
+                    ExpressionAttributeNames={"#until": "until"},
+                    ExpressionAttributeValues={":now": {"N": f"{now:.3f}"}, ":reader": item["reader"]},
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                    raise
+                return False
+        return True
+
+    def _give_back(self, channel: str) -> None:
+        with table_errors():
+            self._client.delete_item(TableName=self._table, Key=_id(channel))
+
+
+def _id(channel: str) -> dict[str, dict[str, str]]:
+    return {"id": {"S": f"reading#{channel}"}}

@@ -1,0 +1,164 @@
+"""Watch channels: judge what people write there, and show the moderators what is likely toxic.
+
+Nobody else sees anything of it. Each message has a job of its own, so that none is lost; the first job reads all
+messages that came after its own in one call, since Slack limits reads, and the jobs of those then end at once.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from . import cards
+from .errors import (
+    ChannelRestrictedError,
+    ClaimedError,
+    LedgerError,
+    MessageGoneError,
+    NotPermittedError,
+    SlackError,
+)
+from .ledger import message_id
+from .message_events import DELETED, EDITED, by_person
+from .message_words import read
+from .observability import logger
+from .settings import Thresholds
+from .slack_messages import CARD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .jobs import Job
+    from .judge import Judge
+    from .ledger import Ledger
+    from .reading_lease import ReadingLease
+    from .settings import Settings
+    from .slack_messages import Message, SlackMessages
+    from .verdicts import Verdict
+
+# Seconds of the channel that one call reads. Without an end, a call would find the newest messages of a long queue.
+SPAN = 300
+# Seconds after which no further message is begun; one may take ten, of the thirty that the worker has.
+MOST_SECONDS = 10.0
+SOURCE = "This channel is watched. Nobody but you sees this."
+
+
+class Watching:
+    """Takes the messages of watched channels to their ends."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        thresholds: Thresholds,
+        slack: SlackMessages,
+        judge: Judge,
+        ledger: Ledger,
+        lease: ReadingLease,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._thresholds = thresholds
+        self._slack = slack
+        self._judge = judge
+        self._ledger = ledger
+        self._lease = lease
+        self._clock = clock
+
+    def watch(self, job: Job, given: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
+        """Judge a message of a watched channel as it is now; return how the job ended."""
+        if job.channel not in self._settings.channels.watched():
+            return "not_watched"
+        follow = {DELETED: self._deleted, EDITED: self._edited}.get(job.detail.get("change", ""), self._new)
+        try:
+            return follow(job)
+        except MessageGoneError:
+            return "message_gone"
+        except (NotPermittedError, ChannelRestrictedError) as error:
+            logger.error(
+                "a watched channel cannot be read, or the moderators cannot be told: invite the bot to both channels",
+                extra={"why": str(error)},
+            )
+            return f"watch_{error.code}"
+
+    def _new(self, job: Job) -> str:
+        """Judge a new message, and those that came after it."""
+        place = f"{job.owner}/{job.channel}/{job.detail.get('thread_ts', '')}"
+        if self._ledger.noted(_mark(job, job.ts)):
+            return "watched_with_others"
+        with self._lease.held(place, job.ts):
+            own, *others = self._slack.from_on(job.channel, job.ts, SPAN, job.detail.get("thread_ts"))
+            ended, until = self._judged(job, own), self._clock() + MOST_SECONDS
+            for message in others:
+                if self._clock() > until:
+                    break
+                try:
+                    self._judged(job, message)
+                    self._ledger.note(_mark(job, message.ts), {"with": job.ts})
+                except (SlackError, LedgerError, ClaimedError):  # its own job tries again
+                    break
+        return ended
+
+    def _judged(self, job: Job, message: Message) -> str:
+        if not by_person(message.raw):
+            return "not_by_a_person"
+        verdict = self._verdict(job, message)
+        if verdict.outcome == "toxic":
+            self._card(job, message, verdict)
+        return f"watched_{verdict.outcome}"
+
+    def _verdict(self, job: Job, message: Message) -> Verdict:
+        toxic = self._settings.thresholds_in(job.channel, self._thresholds).toxic
+        watch = self._settings.channels.of(job.channel).watch_threshold or toxic
+        return self._judge.verdict_by(read(message.raw), Thresholds(watch, watch))
+
+    def _card(self, job: Job, message: Message, verdict: Verdict) -> dict[str, Any]:
+        """Return the card of a message, which gets one if it has none; a report may have made it."""
+        about = message_id(job.owner, message.channel, message.ts)
+        return self._ledger.once("card", about, lambda: self._post(job, message, verdict, about))
+
+    def _post(self, job: Job, message: Message, verdict: Verdict, about: str) -> dict[str, Any]:
+        channel = self._settings.moderators_channel
+        done = {"report": job.event_id, "by": "watch"}
+        if self._ledger.in_doubt and (posted := self._slack.find_verdict(channel, None, about, message.ts, kind=CARD)):
+            return done | {"post": posted}
+        link = self._slack.permalink(message)
+        head = f":eyes: *Message in a watched channel* {link}"
+        shown = cards.blocks(head, verdict.without_words().reply("the author's"), SOURCE)
+        text = f"A message in a watched channel is likely toxic: {link}"
+        return done | {"post": self._slack.post(channel, text, {"key": about}, None, shown, CARD)}
+
+    def _edited(self, job: Job) -> str:
+        """Judge an edited message anew: the card says what it reads as now, or there is one now."""
+        message = self._slack.fetch(job.channel, job.ts)
+        if not by_person(message.raw):
+            return "not_by_a_person"
+        verdict = self._verdict(job, message)
+        if verdict.outcome == "toxic":
+            card = self._card(job, message, verdict)
+            if card["report"] == job.event_id:
+                return "watched_toxic"
+        elif (found := self._ledger.found("card", message_id(job.owner, job.channel, job.ts))) is not None:
+            card = found
+        else:
+            return f"watched_{verdict.outcome}"
+        now, *_ = verdict.without_words().reply("the author's").splitlines()
+        return self._tell(card, cards.EDITED.format(verdict=now), job)
+
+    def _deleted(self, job: Job) -> str:
+        """Let the card of a message say that the message was deleted."""
+        card = self._ledger.found("card", message_id(job.owner, job.channel, job.ts))
+        return self._tell(card, cards.DELETED, job) if card else "message_gone"
+
+    def _tell(self, card: Mapping[str, Any], line: str, job: Job) -> str:
+        """Add to a card what became of its message."""
+        with suppress(MessageGoneError):
+            shown = self._slack.fetch(self._settings.moderators_channel, card["post"])
+            blocks = cards.with_fate(shown.raw.get("blocks", []), line, job.event_time)
+            self._slack.update(shown, str(shown.raw.get("text", "")), blocks)
+            return "card_followed"
+        return "card_gone"
+
+
+def _mark(job: Job, ts: str) -> str:
+    return f"{message_id(job.owner, job.channel, ts)}watched"

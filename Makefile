@@ -172,9 +172,9 @@ soak: .venv/local  ## Kill, double, delay: one verdict whatever fails? DELIVERIE
 	.venv/bin/python -m local.soak $(if $(SEED),--seed $(SEED)) $(if $(DELIVERIES),--deliveries $(DELIVERIES)) \
 	  $(if $(REACTIONS),--reactions $(REACTIONS)) $(if $(MINUTES),--minutes $(MINUTES))
 
-# How many reactions one receiver and one worker hold. JSON=FILE writes the figures.
+# How many reactions one receiver and one worker hold, or WATCHED=2000 messages in watched channels. JSON=FILE writes the figures.
 load: .venv/local
-	.venv/bin/python -m local.load $(if $(JSON),--json "$(JSON)")
+	.venv/bin/python -m local.load $(if $(WATCHED),--watched $(WATCHED)) $(if $(JSON),--json "$(JSON)")
 
 # Known vulnerabilities of the packages in the image and of the build.
 audit: .venv/audit

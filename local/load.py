@@ -1,5 +1,7 @@
 """`make load`: acknowledgements at rising rates, jobs a second, and ten times as many reactions as one worker handles.
 
+`WATCHED=2000` measures watched channels instead: messages a second that one worker judges, and four times as many.
+
 Everything shares this machine: the receiver, one worker, and in this process the embedded queue and table and the local
 Slack, which take most of the time. Exits with 1 if an acknowledged reaction ends without a verdict or with two.
 
@@ -26,15 +28,20 @@ from urllib.parse import urlsplit
 import typer
 
 from local.bot import BotError, LocalBot, verdicts
-from local.events import ANSWER_SECONDS, encoded, event_callback, signed
+from local.events import ANSWER_SECONDS, encoded, event_callback, message_event, signed
 from local.situations import EMOJI, FINE, TOXIC
 from local.workspace import Workspace
+from toxicity_bot.message_events import DELAY_SECONDS
+from toxicity_bot.slack_messages import CARD
 
 CHANNELS = 100  # the local Slack reads a whole channel for one message
 CONNECTIONS = 32
 ROUNDS = 3
 QUEUEING_RATE = 25.0  # requests a second that fill the queue
 OVERLOAD = 10  # times the rate of one worker
+WATCHED_CHANNELS = 10
+ONE_TOXIC_IN = 50  # of the messages in watched channels, more than in a workplace
+WATCHED_OVERLOAD = 4  # times the rate of one worker; the receiver does not hold ten times on this machine
 LONGEST_DRAIN = 1800.0  # seconds
 PAUSE = 0.5  # seconds between two looks at the queue, which cost the queue time
 
@@ -161,6 +168,87 @@ class Load:
         return asdict(latencies(rate, requests)) | counts | lost_and_doubled(accepted, answers)
 
 
+class WatchedLoad(Load):
+    """A local bot that watches channels, measured with messages that all differ, since the worker remembers scores."""
+
+    def __init__(self, bot: LocalBot) -> None:
+        super().__init__(bot)
+        members = {"U0ADA", "U0GRACE", self.workspace.identity.bot_user_id}
+        self._watched = [self.workspace.add_channel(name, members=members) for name in _watched_names()]
+        self._moderators = self.workspace.add_channel("moderators", members=members)
+        self._toxic: list[str] = []
+        self._written = 0
+
+    @staticmethod
+    def environ() -> dict[str, str]:
+        """Return the settings of the bot."""
+        entries = {f"C0{name.upper()}": {"watch": True} for name in _watched_names()}
+        return {"CHANNEL_SETTINGS": json.dumps(entries), "MODERATORS_CHANNEL": "C0MODERATORS"}
+
+    def write(self, number: int) -> list[bytes]:
+        """Write messages; return the bodies of their events."""
+        bodies = []
+        for _ in range(number):
+            self._written += 1
+            toxic = self._written % ONE_TOXIC_IN == 0
+            channel = self._watched[self._written % len(self._watched)]
+            text = f"{TOXIC[0] if toxic else FINE[self._written % 2]} That is number {self._written}."
+            message = self.workspace.post(channel, "U0ADA", text)
+            if toxic:
+                self._toxic.append(message["ts"])
+            bodies.append(encoded(event_callback(message_event(channel, message), self.workspace.identity)))
+        return bodies
+
+    def messages_a_second(self, messages: int) -> tuple[float, float]:
+        """Fill the queue, start the worker and time it; return also its milliseconds of processor time a message."""
+        statuses = Counter(request.status for request in self.offer(self.write(messages), QUEUEING_RATE))
+        if statuses[200] != messages:
+            raise BotError(f"{messages - statuses[200]} of {messages} messages got no job: {dict(statuses)}")
+        time.sleep(DELAY_SECONDS)
+        self.bot.restart_worker()
+        before = self.bot.worker.processor_seconds()
+        held = messages / self.drain()
+        return held, 1000 * (self.bot.worker.processor_seconds() - before) / messages
+
+    def overload(self, rate: float, seconds: float) -> dict[str, Any]:
+        """Write more than the worker judges, wait until the queue is empty, and look for the cards."""
+        requests = self.offer(self.write(round(rate * seconds)), rate)
+        time.sleep(DELAY_SECONDS)
+        drained = self.drain()
+        calls = sum(len(self.bot.slack.calls_of(f"conversations.{name}")) for name in ("history", "replies"))
+        counts = {"drained_after_seconds": round(DELAY_SECONDS + drained, 1), "messages": self._written, "reads": calls}
+        accepted = {"requests": len(requests), "accepted": sum(request.status == 200 for request in requests)}
+        posts = self.workspace.conversation(self._moderators)
+        marks = [post["metadata"] for post in posts if post.get("metadata", {}).get("event_type") == CARD]
+        cards = Counter(mark["event_payload"]["key"].split("/")[2] for mark in marks)
+        return asdict(latencies(rate, requests)) | accepted | counts | lost_and_doubled(self._toxic, cards)
+
+
+def _watched_names() -> list[str]:
+    return [f"watched{number}" for number in range(WATCHED_CHANNELS)]
+
+
+def measure_watching(bot: LocalBot, messages: int, seconds: float) -> dict[str, Any]:
+    """Measure watched channels and print the figures."""
+    load = WatchedLoad(bot)
+    bot.worker.stop()
+    print(f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {os.cpu_count()} cores")
+    held, milliseconds = load.messages_a_second(messages)
+    print(
+        f"one worker watches {held:.1f} messages a second ({messages} in {WATCHED_CHANNELS} channels), "
+        f"with {milliseconds:.1f} ms of processor time for each",
+        flush=True,
+    )
+    spike = load.overload(WATCHED_OVERLOAD * held, seconds)
+    print(
+        f"{WATCHED_OVERLOAD} times as many: {spike['requests']} messages at {spike['offered']:.0f} a second, "
+        f"{spike['accepted']} acknowledged (p50 {spike['p50']} ms, p99 {spike['p99']} ms), the last one judged after "
+        f"{spike['drained_after_seconds']} s; {spike['messages']} messages in {spike['reads']} reads; "
+        f"{spike['lost']} toxic ones without a card, {spike['doubled']} with two"
+    )
+    return {"messages_a_second": round(held, 1), "milliseconds": round(milliseconds, 1), "overload": spike}
+
+
 def measure(bot: LocalBot, rates: list[float], seconds: float, jobs: int) -> dict[str, Any]:
     """Run all three measurements and print each as it ends."""
     load = Load(bot)
@@ -187,11 +275,13 @@ def main(
     rates: Annotated[list[float], typer.Option(help="Requests a second; repeat for more.")] = [10, 25, 50, 100, 200],  # noqa: B006 - typer's default
     seconds: Annotated[float, typer.Option(help="The length of each round.")] = 5,
     jobs: Annotated[int, typer.Option(help="Jobs for one worker.")] = 1000,
+    watched: Annotated[int, typer.Option(help="Messages in watched channels, measured instead.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Where to write the figures for programs.")] = None,
 ) -> None:
     """Measure the load that receiver and worker handle on this machine."""
+    os.environ.update(WatchedLoad.environ() if watched else {})
     with LocalBot(Workspace()) as bot:
-        figures = measure(bot, rates, seconds, jobs)
+        figures = measure_watching(bot, watched, seconds) if watched else measure(bot, rates, seconds, jobs)
     if json_file:
         json_file.write_text(json.dumps(figures, indent=1) + "\n")
     spike = figures["overload"]

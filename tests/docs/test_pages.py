@@ -105,9 +105,10 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(target), link
 
 
-def test_the_costs_add_up() -> None:
-    *rows, total = table("docs/cost.md", "a reaction needs")
-    assert len(rows) == 7
+@pytest.mark.parametrize(("needs", "lines"), [("a reaction needs", 7), ("a watched message needs", 8)])
+def test_the_costs_add_up(needs: str, lines: int) -> None:
+    *rows, total = table("docs/cost.md", needs)
+    assert len(rows) == lines
     for row in rows:
         arithmetic, thousand, million = list(row.values())[1:]
         factors = [float(factor.split()[0]) for factor in arithmetic.split("×")]  # noqa: RUF001

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 
 from werkzeug import wrappers
 
-from local.load import Request, latencies, lost_and_doubled, offer
+from local.bot import LocalBot
+from local.load import ONE_TOXIC_IN, Request, WatchedLoad, latencies, lost_and_doubled, offer
+from local.workspace import Workspace
 from tests import run_module
 from tests.serving import serving
+from toxicity_bot.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +58,18 @@ def test_the_held_rate_counts_acknowledged_requests_only() -> None:
 def test_lost_and_doubled_verdicts_are_counted() -> None:
     verdicts = Counter({"1.1": 1, "1.2": 2, "1.3": 1})
     assert lost_and_doubled(["1.1", "1.2", "1.3", "1.4"], verdicts) == {"lost": 1, "doubled": 1}
+
+
+def test_the_channels_that_are_measured_are_those_that_the_bot_watches() -> None:
+    settings = Settings.from_environ(WatchedLoad.environ())
+    workspace = Workspace()
+    load = WatchedLoad(LocalBot(workspace))
+    assert settings.channels.watched() == load._watched
+    assert settings.moderators_channel == load._moderators
+    events = [json.loads(body)["event"] for body in load.write(2 * ONE_TOXIC_IN)]
+    assert {event["channel"] for event in events} == set(load._watched)
+    assert len({event["text"] for event in events}) == len(events), "the worker remembers scores"
+    assert len(load._toxic) == 2
 
 
 def test_a_small_measurement(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ _APP = "https://api.slack.com/apps > the app >"
 _LOOK = "look at the network, at a proxy between, and at SLACK_API_URL"
 _REINSTALL = f"{_APP} Install App: install it, and put the Bot User OAuth Token that it shows into the bot's secret"
 _URL = "request url"
-_TRIGGER, _REPLIES = "trigger emoji", "reply channel"
+_TRIGGER, _REPLIES, _MODERATORS = "trigger emoji", "reply channel", "moderators channel"
 # By the status of the receiver's answer.
 _URL_REMEDIES = {
     0: "check that the receiver runs, and that this machine can reach it",
@@ -79,11 +79,13 @@ def needed_scopes() -> dict[str, str]:
 
 
 def _check_names(settings: Settings, token: Secret) -> Check[None]:
-    """Check the names that only the workspace knows: an emoji of its own, and the channel that verdicts go to."""
+    """Check the names that only the workspace knows: an emoji of its own, and the channels of verdicts and cards."""
     if own := [name for name in settings.trigger_emoji if canonical(name) not in emoji_short_names]:
         yield from _check_emoji(own, _ask(settings.api_url, token, "emoji.list"))
     if settings.reply_to not in ("thread", "reactor"):
-        yield _channel(settings.reply_to, _ask(settings.api_url, token, "conversations.history", settings.reply_to))
+        yield _channel(_REPLIES, "REPLY_TO", settings.reply_to, settings, token)
+    if settings.moderators_channel:
+        yield _channel(_MODERATORS, "MODERATORS_CHANNEL", settings.moderators_channel, settings, token)
 
 
 def _check_emoji(own: list[str], answer: Answer) -> Check[None]:
@@ -99,13 +101,14 @@ def _check_emoji(own: list[str], answer: Answer) -> Check[None]:
             yield ok(_TRIGGER, f"{name} is one of the workspace's own")
 
 
-def _channel(channel: str, answer: Answer) -> Finding:
+def _channel(subject: str, variable: str, channel: str, settings: Settings, token: Secret) -> Finding:
+    answer = _ask(settings.api_url, token, "conversations.history", channel)
     if not answer.error:
-        return ok(_REPLIES, f"the bot is a member of {channel}")
+        return ok(subject, f"the bot is a member of {channel}")
     if answer.error in ("not_in_channel", "channel_not_found"):
         sentence = f"the bot is no member of {channel}, or there is no such channel ({answer.error})"
-        return wrong(_REPLIES, sentence, "invite the bot there with /invite, or correct REPLY_TO")
-    return unknown(_REPLIES, f"Slack does not say whether the bot is a member of {channel} ({answer.error})", _LOOK)
+        return wrong(subject, sentence, f"invite the bot there with /invite, or correct {variable}")
+    return unknown(subject, f"Slack does not say whether the bot is a member of {channel} ({answer.error})", _LOOK)
 
 
 def _ask(api_url: str, token: Secret, method: str, channel: str = "") -> Answer:

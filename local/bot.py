@@ -125,6 +125,16 @@ class LocalBot:
                 raise BotError(f"{jobs} jobs are left on the queue; the end of the worker's log:\n{log}")
             time.sleep(pause)
 
+    def wait_for_private(self, before: int, timeout: float = 10, pause: float = 0.002) -> list[Message]:
+        """Wait until somebody has seen more than the first `before` private answers; return the new ones."""
+        deadline = time.monotonic() + timeout
+        while len(self.workspace.ephemerals) == before:
+            if time.monotonic() > deadline:
+                log = self.worker.last_lines()
+                raise BotError(f"no private answer within {timeout:.0f} s; the end of the worker's log:\n{log}")
+            time.sleep(pause)
+        return self.workspace.ephemerals[before:]
+
     def _start(self, command: Sequence[str], stack: contextlib.ExitStack) -> Process:
         environ = bot_environ(self.aws, self.workspace) | {"SLACK_API_URL": self.slack.url}
         environ |= {"WORKER_FUNCTION": "worker", "AWS_ENDPOINT_URL_LAMBDA": address(self._invocations)}

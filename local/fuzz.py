@@ -64,8 +64,10 @@ IDS = {
     "response_url": "https://hooks.slack.com/app/T0LOCAL/1/a",
 }
 MESSAGE = {"ts": ITEM["ts"], "thread_ts": ITEM["ts"], "text": "You idiot.", "blocks": [{"type": "section"}]}
-KEPT = {"channel": "C0GENERAL", "ts": ITEM["ts"], "response_url": IDS["response_url"], "own": "You idiot.", "quoted": "",
-        "code": False, "whole": True}  # fmt: skip
+KEPT = {
+    "channel": "C0GENERAL", "ts": ITEM["ts"], "response_url": IDS["response_url"],
+    "own": "You idiot.", "quoted": "", "code": False, "whole": True,
+}  # fmt: skip
 FORM_VIEW = {
     "id": "V0LOCAL", "callback_id": "report", "private_metadata": json.dumps(KEPT), "app_id": "A0TOXICITY",
     "state": {"values": {"note": {"note": {"type": "plain_text_input", "value": "Again."}}}},

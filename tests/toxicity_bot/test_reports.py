@@ -12,7 +12,7 @@ from local.views import TRIGGER_SECONDS
 from tests.toxicity_bot.bot import ADA, GENERAL, GRACE, INSULT, PRIVATE, RANDOM
 from tests.toxicity_bot.record import CANARIES
 from toxicity_bot.cards import LOOK, NO_PROBLEM, RESOLVED, STATES
-from toxicity_bot.interactions import _READERS
+from toxicity_bot.interactions import _READERS, ask_or_reason
 from toxicity_bot.report_form import MOST_METADATA_CHARACTERS
 
 if TYPE_CHECKING:
@@ -207,6 +207,27 @@ def test_a_moderators_channel_that_takes_no_card_is_told_to_the_person_and_the_o
     (line,) = [line for line in bot.record.lines() if line.get("level") == "ERROR"]
     assert "MODERATORS_CHANNEL" in line["message"]
     assert bot.ends() == ["report_is_archived" if state == "archived" else "report_channel_not_found"]
+
+
+@pytest.mark.failure(118)
+def test_who_writes_a_note_for_half_an_hour_is_told_in_a_direct_message(bot: Bot) -> None:
+    bot.ask(bot.slack.message_action("report_message", GENERAL, bot.say()["ts"], GRACE))
+    payload = bot.slack.send_form(GRACE, note=NOTE)
+    now = bot.slack.workspace.clock()
+    bot.slack.workspace.clock = lambda: now + 31 * 60
+    assert bot.ask(payload).status == 200
+    assert len(bot.cards()) == 1
+    assert (bot.private(GRACE), len(bot.hints(GRACE))) == ([], 1)
+
+
+@pytest.mark.failure(57)
+def test_what_the_receiver_reads_of_a_form_hides_its_texts(bot: Bot) -> None:
+    payload = bot.slack.message_action("report_message", GENERAL, bot.say()["ts"], GRACE)
+    read = [ask_or_reason(payload, bot.receiver.settings, 1731000000.0)]
+    bot.ask(payload)
+    read.append(ask_or_reason(bot.slack.send_form(GRACE, note=NOTE), bot.receiver.settings, 1731000000.0))
+    assert "quetzalcoatlus" not in repr(read)
+    assert [type(one).__name__ for one in read] == ["Form", "Ask"]
 
 
 # The card.

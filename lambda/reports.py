@@ -33,7 +33,7 @@ AGAIN = ":incoming_envelope: The moderators have your report of this message alr
 NOT_PASSED_ON = ":warning: I could not reach the moderators' channel. Please write to your moderators yourself."
 NO_FORM = ":hourglass: The form did not open. Please choose *Report to moderators* again."
 FLAG = ":triangular_flag_on_post:"
-LOST = " _The note, if there was one, was lost on its way: please ask the person who reported._"
+LOST = " _The note, if there was one, was lost on its way._"
 UNREAD = ":grey_question: I can't judge this message: I may not read it there."
 
 
@@ -77,12 +77,12 @@ class Reports:
             return PASSED_ON
         if card["by"] == job.reactor:
             return AGAIN
-        key = f"{about}{job.reactor}"
-        added = self._ledger.once("card", key, lambda: self._add(job, given, key, card["post"]))
+        added = self._ledger.once("card", f"{about}{job.reactor}", lambda: self._add(job, given, about, card["post"]))
         return PASSED_ON if added["report"] == job.event_id else AGAIN
 
-    def _add(self, job: Job, given: Mapping[str, Any], key: str, card: str) -> dict[str, Any]:
+    def _add(self, job: Job, given: Mapping[str, Any], about: str, card: str) -> dict[str, Any]:
         """Add a further person's report to the thread of a card; a card that was deleted gets a successor."""
+        key = f"{about}{job.event_id}"  # of the post, which does not tell who reports
         try:
             return self._post(job, given, key, card)
         except MessageGoneError:

@@ -68,8 +68,8 @@ class Answers:
 
         An answer that only one person sees cannot be looked for later, so that it is begun once: rather none than two.
         """
-        about = f"ask/{key_of(job)}"
-        if self._ledger.in_doubt and self._ledger.noted(about):
+        about = _note_of(job)
+        if _may_have_answer(job, self._ledger):
             return {"outcome": UNCONFIRMED}
         self._ledger.note(about, {"begun": True})
         where = {name: job.detail[name] for name in ("thread_ts",) if name in job.detail}
@@ -158,10 +158,21 @@ def key_of(job: Job) -> str:
     return f"{job.owner}/{job.reactor}/{job.event_id}"
 
 
+def _note_of(job: Job) -> str:
+    return f"ask/{key_of(job)}"
+
+
+def _may_have_answer(job: Job, ledger: Ledger) -> bool:
+    """Whether an earlier try, whose end nobody knows, had begun to answer."""
+    return ledger.in_doubt and bool(ledger.noted(_note_of(job)))
+
+
 def give_up(job: Job, ledger: Ledger, api_url: str) -> None:
     """Tell the person who waits for an answer, if one does, that there will be none; it needs no token."""
 
     def show() -> Figures:
+        if _may_have_answer(job, ledger):
+            return {"outcome": UNCONFIRMED}
         with suppress(MessageGoneError, WrongCallError):
             response_url.respond(job.detail["response_url"], LOST, api_url)
         return {"outcome": "gave_up"}

@@ -11,6 +11,7 @@ from local.faults import ErrorBody, HtmlError, Reset, ResetEarly
 from local.views import TRIGGER_SECONDS
 from tests.toxicity_bot.bot import ADA, GENERAL, GRACE, INSULT, PRIVATE, RANDOM
 from tests.toxicity_bot.record import CANARIES
+from toxicity_bot import response_url
 from toxicity_bot.cards import LOOK, NO_PROBLEM, RESOLVED, STATES
 from toxicity_bot.interactions import _READERS, ask_or_reason
 from toxicity_bot.report_form import MOST_METADATA_CHARACTERS
@@ -191,6 +192,18 @@ def test_a_card_whose_post_got_no_answer_is_looked_for_before_it_is_posted_again
     assert bot.report(bot.say(), NOTE).status == 200
     (job,) = bot.queued()
     assert bot.handle([job]) == 0, "the first post may yet appear"
+    bot.end_claims()
+    assert bot.handle([job]) == 1
+    assert len(bot.cards()) == 1
+    assert len(bot.private(GRACE)) == 1
+
+
+@pytest.mark.failure(113)
+def test_a_worker_that_dies_once_the_person_is_told_does_not_tell_them_again(bot: Bot) -> None:
+    with bot.killed_at(response_url, "respond", after=True):
+        assert bot.report(bot.say(), NOTE).status == 200
+    (job,) = bot.queued()
+    assert bot.handle([job]) == 0, "the invocation may still be at it"
     bot.end_claims()
     assert bot.handle([job]) == 1
     assert len(bot.cards()) == 1

@@ -45,7 +45,7 @@ def check(installation: Installation, clock: Callable[[], float]) -> Iterator[Fi
     yield from check_request_url(installation.request_url, keys.signing_secret, clock() - ahead)
     worker = installation.worker
     queue_arn = yield from check_queues(settings.jobs_queue_url, worker.timeout if worker else None)
-    yield from check_table(settings.ledger_table)
+    yield from check_table(settings.ledger_table, clock())
     yield from check_worker(installation, settings, queue_arn)
 
 

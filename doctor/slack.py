@@ -35,7 +35,7 @@ _APP = "https://api.slack.com/apps > the app >"
 _LOOK = "look at the network, at a proxy between, and at SLACK_API_URL"
 _REINSTALL = f"{_APP} Install App: install it, and put the Bot User OAuth Token that it shows into the bot's secret"
 _URL = "request url"
-_TRIGGER, _REPLIES, _MODERATORS, _WATCHED = "trigger emoji", "reply channel", "moderators", "watched channel"
+_TRIGGER, _REPLIES, _MODERATORS, _WATCHED = "trigger emoji", "reply channel", "moderators channel", "watched channel"
 # By the status of the receiver's answer.
 _URL_REMEDIES = {
     0: "check that the receiver runs, and that this machine can reach it",

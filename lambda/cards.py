@@ -53,7 +53,7 @@ def blocks(head: str, verdict: str, source: str, note: str = "", *, buttons: boo
 def changed(shown: Sequence[Mapping[str, Any]], move: Move) -> list[dict[str, Any]]:
     """Return the blocks of a card, as Slack gives them, after a move."""
     kept = [_renewed(block, move.at) for block in shown if block.get("type") != "actions" and not _is(block, _STATE)]
-    said = _context(_SAID[move.state].format(by=move.by, at=_date(move.at))) | {"block_id": f"{_STATE}-{move.at:.6f}"}
+    said = _context(said_of(move)) | {"block_id": f"{_STATE}-{move.at:.6f}"}
     return [*kept, said, *([_buttons()] if move.state == "looking" else [])]
 
 
@@ -65,9 +65,9 @@ def with_fate(shown: Sequence[Mapping[str, Any]], line: str, at: float) -> list[
     return [*(block for block in kept if block not in buttons), said, *buttons]
 
 
-def taken(move: Move) -> str:
-    """Return what a moderator is told whose click came too late."""
-    return _SAID[move.state].format(by=move.by, at=f"<!date^{int(move.at)}^{{time}}|before you>")
+def said_of(move: Move) -> str:
+    """Return who did what with a card, and when."""
+    return _SAID[move.state].format(by=move.by, at=_date(move.at))
 
 
 def pieces(text: str, most: int = MOST_SECTION_CHARACTERS) -> list[str]:
@@ -93,7 +93,8 @@ def _renewed(block: Mapping[str, Any], at: float) -> dict[str, Any]:
 
 
 def _date(at: float) -> str:
-    return f"<!date^{int(at)}^{{date_short_pretty}} {{time}}|{time.strftime('%F %H:%M', time.gmtime(at))} UTC>"
+    fallback = time.strftime("%F %H:%M UTC", time.gmtime(at))
+    return f"<!date^{int(at)}^{{date_short_pretty}} {{time}}|{fallback}>"
 
 
 def _buttons() -> dict[str, Any]:

@@ -100,7 +100,8 @@ def test_each_role_may_do_what_its_function_does_and_nothing_else() -> None:
         | {(log, "WorkerLogs") for log in logs}
         | {(f"sqs:{action}", "JobsQueue") for action in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility")}
         | {("sqs:GetQueueAttributes", "JobsQueue")}
-        | {(f"dynamodb:{action}Item", "LedgerTable") for action in ("Get", "Put", "Update", "Delete")},
+        | {(f"dynamodb:{action}Item", "LedgerTable") for action in ("Get", "Put", "Update", "Delete")}
+        | {("dynamodb:Scan", "LedgerTable")},  # if the owner wants a weekly summary
     }, "nothing but the receiver may invoke a function, and the worker may not send to its queue"
 
 
@@ -191,6 +192,16 @@ def test_tracing_is_off_unless_wanted_and_a_gradual_deployment_excludes_provisio
         minutes = int(re.findall(r"\d+", one["DeploymentPreference"]["Type"])[1])
         periods = [properties(alarm["Ref"])["Period"] for alarm in one["DeploymentPreference"]["Alarms"]]
         assert 60 * minutes >= 2 * max(periods), f"a whole period of each alarm sees the new version of {name}"
+
+
+def test_the_weekly_summary_is_off_unless_wanted_and_needs_a_channel() -> None:
+    schedule = properties("Worker")["Events"]["WeeklySummary"]
+    assert (schedule["Type"], PARAMETERS["WeeklySummary"]["Default"]) == ("Schedule", "no")
+    assert schedule["Properties"]["State"] == {"Fn::If": ["Weekly", "ENABLED", "DISABLED"]}
+    assert json.loads(schedule["Properties"]["Input"]) == {"summary": {}}, "what the worker's handler asks for"
+    rule = TEMPLATE["Rules"]["SummaryHasChannel"]
+    assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "WeeklySummary"}, "yes"]}
+    assert rule["Assertions"][0]["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "ModeratorsChannel"}, ""]}]}
 
 
 def test_the_scorer_exists_only_on_demand_and_cannot_take_the_bots_share() -> None:
@@ -310,6 +321,7 @@ def test_every_parameter_has_a_description_and_limits(name: str) -> None:
             ["https://slack-gov.com/api/", "http://127.0.0.1:8090/api/"],
             ["slack.com", "https://", "ftp://x"],
         ),
+        ("ModeratorsChannel", ["", "C0123ABC", "G0123ABC"], ["#moderators", "c0123abc", "moderators", "U0ADA"]),
         ("AlarmEmail", ["", "ops@example.com"], ["ops", "a b@example.com"]),
         ("AttributeAliases", ["", "INSULT=TOXICITY,THREAT=TOXICITY"], ["INSULT", "INSULT=THREAT", "a=TOXICITY"]),
     ],

@@ -82,6 +82,9 @@ def test_names_that_only_the_workspace_knows_are_looked_up(examine: Examine, sla
 
 
 @pytest.mark.parametrize(
+    ("variable", "subject"), [("REPLY_TO", "reply channel"), ("MODERATORS_CHANNEL", "moderators channel")]
+)
+@pytest.mark.parametrize(
     ("channel", "mark", "words"),
     [
         ("C0GENERAL", "ok", "a member of C0GENERAL"),
@@ -90,11 +93,11 @@ def test_names_that_only_the_workspace_knows_are_looked_up(examine: Examine, sla
         ("C0PRIVATE", "unknown", "missing_scope"),
     ],
 )
-def test_the_bot_must_be_in_the_channel_of_its_verdicts(
-    examine: Examine, slack: SlackServer, channel: str, mark: str, words: str
+def test_the_bot_must_be_in_the_channels_of_its_verdicts_and_cards(
+    examine: Examine, slack: SlackServer, variable: str, subject: str, channel: str, mark: str, words: str
 ) -> None:
     slack.workspace.revoke("groups:history")
-    examine(REPLY_TO=channel).expect({"reply channel": (mark, words)})
+    examine(**{variable: channel}).expect({subject: (mark, words)})
 
 
 def test_the_bot_must_be_in_the_moderators_channel_and_in_watched_ones(examine: Examine) -> None:
@@ -103,7 +106,7 @@ def test_the_bot_must_be_in_the_moderators_channel_and_in_watched_ones(examine: 
     report.expect(
         {
             "watched channel": ("ok", "C0GENERAL", "message.channels"),
-            "moderators": ("wrong", "not_in_channel", "correct MODERATORS_CHANNEL"),
+            "moderators channel": ("wrong", "not_in_channel", "correct MODERATORS_CHANNEL"),
             "trigger emoji": ("unknown", "biohazard is no"),
         }
     )

@@ -72,7 +72,7 @@ def test_a_complete_installation_passes(deploy: Deploy, examine: Examine) -> Non
     assert (report.code, report.ok) == (0, True)
     assert [finding["subject"] for finding in report.findings] == [
         "stack", "receiver settings", "worker settings", "receiver", "worker", PRIVATE, "secret", "slack", "scopes",
-        "clock", "request url", "queue", "dead-letter queue", "ledger", "ledger expiry", FEED, "model",
+        "clock", "request url", "queue", "dead-letter queue", "ledger", "ledger expiry", "last 7 days", FEED, "model",
     ]  # fmt: skip
 
 

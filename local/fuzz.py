@@ -27,7 +27,18 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 
 from local.aws import EmbeddedAws
 from local.bot import ROOT
-from local.events import FORM, JSON, app_rate_limited, encoded, event_callback, signed, url_verification
+from local.events import (
+    FORM,
+    JSON,
+    app_rate_limited,
+    encoded,
+    event_callback,
+    message_changed,
+    message_deleted,
+    message_event,
+    signed,
+    url_verification,
+)
 from local.workspace import Identity
 from toxicity_bot.api_keys import hashed
 from toxicity_bot.gateway import api_gateway_event
@@ -48,7 +59,14 @@ EVERY = list(HealthCheck)
 
 ITEM = {"type": "message", "channel": "C0GENERAL", "ts": "1731000000.000100"}
 REACTION = {"type": "reaction_added", "user": "U0GRACE", "reaction": "biohazard_sign", "item": ITEM}
+WRITTEN = {"type": "message", "user": "U0ADA", "ts": ITEM["ts"], "thread_ts": "1731000000.000050", "text": "You idiot."}
+WATCHED = [
+    message_event("C0GENERAL", WRITTEN),
+    message_changed("C0GENERAL", WRITTEN | {"edited": {"ts": "1731000001.000000"}}, WRITTEN, "1731000001.000100"),
+    message_deleted("C0GENERAL", WRITTEN, "1731000002.000100"),
+]
 PAYLOADS = [
+    *(event_callback(event, Identity()) for event in WATCHED),
     event_callback(REACTION | {"item_user": "U0ADA", "event_ts": "1731000000.000200"}, Identity()),
     event_callback(REACTION | {"reaction": "wave::skin-tone-2"}, Identity()),
     url_verification(Identity(), "a challenge"),
@@ -247,6 +265,7 @@ def main(
         environ = aws.environ | {"SLACK_SIGNING_SECRET": SECRET, "API_KEY_HASHES": hashed(KEY)}
         environ |= {"MODEL_DIR": str(embedded()), "REQUESTS_PER_SECOND_PER_KEY": "1000"}
         environ |= {"MODERATORS_CHANNEL": "C0GENERAL"}
+        environ |= {"CHANNEL_SETTINGS": '{"C0GENERAL": {"watch": true}}', "MODERATORS_CHANNEL": "C0MODERATORS"}
         os.environ.clear()  # nothing of the user's own configuration
         os.environ.update(environ)
         with contextlib.redirect_stdout(log):  # the receiver's logger keeps the stream it finds at import

@@ -87,10 +87,11 @@ class JobError(BotError):
 
 
 class ClaimedError(BotError):
-    """Raised if another invocation is doing the same work; the job is retried later."""
+    """Raised if another invocation is doing the same work; the job is retried later, once `seconds` have passed."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, seconds: int = 0) -> None:
         super().__init__(f"another invocation is at this {kind}")
+        self.seconds = seconds
 
 
 class LedgerError(BotError):

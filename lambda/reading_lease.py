@@ -5,13 +5,14 @@ A DynamoDB row for each channel says who reads it and until when at most.
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from .errors import ClaimedError, SlackUnavailableError
+from .errors import ClaimedError, RateLimitedError, SlackUnavailableError
 from .ledger import table_errors
 
 if TYPE_CHECKING:
@@ -32,13 +33,15 @@ class ReadingLease:
     def held(self, channel: str, reader: str) -> Iterator[None]:
         """Hold the lease of a channel. Raises ClaimedError if another reader has it, LedgerError.
 
-        If Slack is not available the lease stays until it ends, since nobody else would fare better; the same reader
-        can take it again.
+        If Slack is not available the lease stays, since nobody else would fare better; the same reader takes it again.
         """
-        if not self._taken(channel, reader):
-            raise ClaimedError("channel")
+        if wait := self._taken(channel, reader):
+            raise ClaimedError("channel", math.ceil(wait))
         try:
             yield
+        except RateLimitedError as error:
+            self._taken(channel, reader, 2 * error.retry_after)  # this reader's turn comes later than Slack asks
+            raise
         except SlackUnavailableError:
             raise
         except BaseException:
@@ -46,12 +49,13 @@ class ReadingLease:
             raise
         self._give_back(channel)
 
-    def _taken(self, channel: str, reader: str) -> bool:
+    def _taken(self, channel: str, reader: str, seconds: float = SECONDS) -> float:
+        """Take the lease for so long; return the seconds for which another reader has it, or 0."""
         now = self._clock()
         item = _id(channel) | {
             "status": {"S": "READING"},
             "reader": {"S": reader},
-            "until": {"N": f"{now + SECONDS:.3f}"},
+            "until": {"N": f"{now + seconds:.3f}"},
             "expiration": {"N": str(int(now + 24 * 3600))},
         }
         with table_errors():
@@ -59,15 +63,16 @@ class ReadingLease:
                 self._client.put_item(
                     TableName=self._table,
                     Item=item,
-                    ConditionExpression="attribute_not_exists(id) OR #until < :now OR reader = :reader",
+                    ConditionExpression="attribute_not_exists(id) OR #until <= :now OR reader = :reader",
                     ExpressionAttributeNames={"#until": "until"},
                     ExpressionAttributeValues={":now": {"N": f"{now:.3f}"}, ":reader": item["reader"]},
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
             except ClientError as error:
                 if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                     raise
-                return False
-        return True
+                return max(0.001, float(error.response["Item"]["until"]["N"]) - now)  # type: ignore[typeddict-item]
+        return 0
 
     def _give_back(self, channel: str) -> None:
         with table_errors():

@@ -112,20 +112,16 @@ class SlackMessages:
                     return _message(channel, raw)
         raise MessageGoneError("conversations.replies", "message_not_found")
 
-    def from_on(self, channel: str, ts: str, seconds: int, thread_ts: str | None = None) -> list[Message]:
-        """Return the message with this ts and those that came after it, oldest first, of the channel or of a thread.
+    def between(self, channel: str, ts: str, latest: str, thread_ts: str | None = None) -> list[Message]:
+        """Return messages of the channel or of a thread from one ts to another, oldest first.
 
-        It makes one call in most cases, and reads at most a page. Raises MessageGoneError if there is no such message.
+        It makes one call and reads one page; of more messages it returns the newest, or the oldest.
         """
         method = "conversations.replies" if thread_ts else "conversations.history"
-        latest = f"{float(ts) + seconds:.6f}"
         page = self._call(method, channel=channel, ts=thread_ts, oldest=ts, latest=latest, inclusive=True, limit=PAGE)
         raws = [raw for raw in _objects(page.get("messages")) if raw.get("subtype") != "tombstone"]
         found = {one: raw for raw in raws if TS.fullmatch(one := _text(raw.get("ts")))}
-        later = [_message(channel, found[one]) for one in sorted(found, key=float) if float(one) > float(ts)]
-        # Where there are more messages than a page has, it may be that the page does not begin with the first one.
-        own = _message(channel, found[ts]) if ts in found else self.fetch(channel, ts)
-        return [own, *later]
+        return [_message(channel, found[one]) for one in sorted(found, key=float) if float(one) >= float(ts)]
 
     def is_own(self, message: Message) -> bool:
         """Whether the bot wrote the message itself."""

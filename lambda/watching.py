@@ -27,7 +27,7 @@ from .settings import Thresholds
 from .slack_messages import CARD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from .jobs import Job
     from .judge import Judge
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from .slack_messages import Message, SlackMessages
     from .verdicts import Verdict
 
-# Seconds of the channel that one call reads. Without an end, a call would find the newest messages of a long queue.
+# Seconds of the channel that a job reads. Without an end, it would find the newest messages of a long queue.
 SPAN = 300
-# Seconds after which no further message is begun; one may take ten, of the thirty that the worker has.
+# Seconds after which no further message of another job is begun; one may take ten, of the thirty that the worker has.
 MOST_SECONDS = 10.0
 SOURCE = "This channel is watched. Nobody but you sees this."
 
@@ -83,21 +83,37 @@ class Watching:
 
     def _new(self, job: Job) -> str:
         """Judge a new message, and those that came after it."""
-        place = f"{job.owner}/{job.channel}/{job.detail.get('thread_ts', '')}"
-        if self._ledger.noted(_mark(job, job.ts)):
+        noted = self._ledger.noted(_mark(job, job.ts))
+        if "with" in noted:
             return "watched_with_others"
-        with self._lease.held(place, job.ts):
-            own, *others = self._slack.from_on(job.channel, job.ts, SPAN, job.detail.get("thread_ts"))
-            ended, until = self._judged(job, own), self._clock() + MOST_SECONDS
-            for message in others:
-                if self._clock() > until:
-                    break
-                try:
-                    self._judged(job, message)
-                    self._ledger.note(_mark(job, message.ts), {"with": job.ts})
-                except (SlackError, LedgerError, ClaimedError):  # its own job tries again
-                    break
-        return ended
+        thread_ts = job.detail.get("thread_ts")
+        latest = str(noted.get("before") or f"{float(job.ts) + SPAN:.6f}")
+        until = self._clock() + MOST_SECONDS
+        with self._lease.held(f"{job.owner}/{job.channel}/{thread_ts or ''}", job.ts):
+            while True:
+                messages = self._slack.between(job.channel, job.ts, latest, thread_ts)
+                own = next((one for one in messages if one.ts == job.ts), None)
+                if not own and (not messages or messages[0].ts == latest):
+                    own = self._slack.fetch(job.channel, job.ts)
+                if own:
+                    ended = self._judged(job, own)
+                self._judge_others(job, [one for one in messages if one.ts != job.ts], until)
+                if own:
+                    return ended
+                # It is on an earlier page, with which the next try begins if this one fails.
+                latest = messages[0].ts
+                self._ledger.note(_mark(job, job.ts), {"before": latest})
+
+    def _judge_others(self, job: Job, messages: Sequence[Message], until: float) -> None:
+        """Judge messages whose jobs wait, as far as there is time."""
+        for message in messages:
+            if self._clock() > until:
+                break
+            try:
+                self._judged(job, message)
+                self._ledger.note(_mark(job, message.ts), {"with": job.ts})
+            except (SlackError, LedgerError, ClaimedError):  # its own job tries again
+                break
 
     def _judged(self, job: Job, message: Message) -> str:
         if not by_person(message.raw):

@@ -222,6 +222,8 @@ def pause(error: Exception, attempt: int, job: Job, record: str) -> int:
         return min(LONGEST_DELAY, error.retry_after + retry_delay(attempt))
     if isinstance(error, SlackUnavailableError) and error.may_yet_happen:
         return max(LONGEST_CLAIM, retry_delay(attempt))
+    if isinstance(error, ClaimedError):
+        return min(LONGEST_DELAY, error.seconds + retry_delay(attempt))
     return retry_delay(attempt)
 
 

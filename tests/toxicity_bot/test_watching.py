@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from local.aws import MAX_RECEIVE_COUNT
 from local.events import event_callback, message_changed, message_deleted, message_event
 from local.faults import Call, ErrorBody, RateLimited, Reset
 from tests.toxicity_bot.bot import ADA, DEPLOYBOT, GENERAL, GRACE, INSULT, OWN, PRIVATE
 from tests.toxicity_bot.record import CANARIES
+from tests.toxicity_bot.test_turns import Clock, limit
 from toxicity_bot import message_events
 from toxicity_bot.cards import LOOK
 from toxicity_bot.channel_settings import ChannelSettings
+from toxicity_bot.errors import ClaimedError, RateLimitedError, SlackUnavailableError
 from toxicity_bot.jobs import Job
 from toxicity_bot.message_events import DELAY_SECONDS
 from toxicity_bot.reading_lease import SECONDS, ReadingLease
@@ -284,11 +289,22 @@ def test_two_workers_do_not_read_one_channel_at_once(bot: Bot) -> None:
 def test_the_lease_of_a_worker_that_died_ends(bot: Bot) -> None:
     now = [1000.0]
     lease = ReadingLease(bot.aws.table, bot.aws.client("dynamodb"), lambda: now[0])
-    assert lease._taken(GENERAL, "1.1")
-    assert not lease._taken(GENERAL, "1.2")
-    assert lease._taken(GENERAL, "1.1"), "the same job may try again"
-    now[0] += SECONDS + 1
-    assert lease._taken(GENERAL, "1.2")
+    with pytest.raises(KeyboardInterrupt), lease.held(GENERAL, "1.0"):
+        raise KeyboardInterrupt
+    with pytest.raises(SlackUnavailableError), lease.held(GENERAL, "1.1"):
+        raise SlackUnavailableError("conversations.history", "fatal_error")
+    with pytest.raises(ClaimedError) as refused, lease.held(GENERAL, "1.2"):
+        pass
+    assert refused.value.seconds == SECONDS
+    with pytest.raises(RateLimitedError), lease.held(GENERAL, "1.1"):  # the same job may try again
+        raise RateLimitedError("conversations.history", 60)
+    now[0] += 119
+    with pytest.raises(ClaimedError) as refused, lease.held(GENERAL, "1.2"):
+        pass
+    assert refused.value.seconds == 1, "nobody asks Slack before it allows that"
+    now[0] += 1
+    with lease.held(GENERAL, "1.2"):
+        pass
 
 
 @pytest.mark.failure(127)
@@ -384,3 +400,52 @@ def test_an_odd_event_is_dropped_with_its_reason(bot: Bot, change: dict[str, Any
 def test_a_late_event_is_dropped(bot: Bot) -> None:
     tell(bot, message_event(GENERAL, bot.say()), event_time=1731000000)
     assert ignored(bot) == ["late_event"]
+
+
+def drain(bot: Bot, clock: Clock) -> int:
+    """Hand each job to the worker when its time has come, by the clock; return the most tries of one.
+
+    Jobs that wait a second or two would become visible on a real queue while the test runs.
+    """
+    slept: list[int] = []
+    bot.patch.setattr(bot.worker, "_come_back", lambda _, seconds: slept.append(seconds))
+    due = [(clock.now, number, 1, job) for number, job in enumerate(bot.queued())]
+    most = 0
+    while due:
+        at, number, tries, job = heapq.heappop(due)
+        clock.now = max(at, clock.now) + 0.05
+        job["Attributes"]["ApproximateReceiveCount"] = str(tries)
+        most = max(most, tries)
+        if not bot.handle([job]):
+            assert tries < MAX_RECEIVE_COUNT, "the job is given up"
+            heapq.heappush(due, (clock.now + slept[-1], number, tries + 1, job))
+    return most
+
+
+@pytest.mark.failure(125, 126)
+@pytest.mark.parametrize(
+    ("limits", "channels", "in_each", "minutes"), [("tier_3", 70, 3, 3), ("one_a_minute", 2, 20, 30)]
+)
+def test_more_channels_than_slack_lets_the_bot_read_wait_and_none_is_given_up(
+    limits: str, channels: int, in_each: int, minutes: float, bot: Bot
+) -> None:
+    clock, workspace = Clock(), bot.slack.workspace
+    limit(bot, limits, clock)
+    bot.patch.setattr(bot.worker, "ReadingLease", partial(ReadingLease, clock=clock))
+    names = [workspace.add_channel(f"watched{number}", members={ADA, OWN}) for number in range(channels)]
+    entries = {name: {"watch": True} for name in names}
+    bot.set(channels=ChannelSettings.from_json(json.dumps(entries)))
+    toxic = []
+    for number in range(in_each):
+        for name in names:
+            insults = number == in_each - 1 and name in names[:2]
+            message = bot.say(INSULT if insults else f"{PRAISE} {number}", channel=name)
+            toxic += [message["ts"]] if insults else []
+            tell(bot, message_event(name, message))
+    started = clock.now
+    tries = drain(bot, clock)
+    assert set(bot.ends()) <= {"watched_fine", "watched_toxic", "watched_with_others"}
+    assert len(bot.ends()) == channels * in_each
+    assert sorted(card["metadata"]["event_payload"]["key"].split("/")[2] for card in bot.cards()) == sorted(toxic)
+    assert clock.now - started < 60 * minutes
+    print(f"{limits}: {channels * in_each} messages in {(clock.now - started) / 60:.1f} minutes, at most {tries} tries")

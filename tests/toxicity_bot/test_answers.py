@@ -71,9 +71,11 @@ def test_a_command_is_judged_as_it_was_typed(bot: Bot) -> None:
     [
         ("", {}, ["`/toxicity some words`", "`/toxicity settings`", ":biohazard_sign:", "*Check for toxicity*"]),
         (" HELP ", {"reply_to": "reactor"}, ["only the person who reacts"]),
-        ("settings", {}, [f"<#{RANDOM}>", ":biohazard_sign:", "everybody in the channel", "do not answer reactions"]),
+        ("settings", {}, [f"<#{RANDOM}>", ":biohazard_sign:", "everybody in the channel", "shared with other"]),
+        ("settings", {"reply_in_shared_channels": "reactor"}, ["organisations only the person who reacts sees"]),
+        ("settings", {"reply_in_shared_channels": "no"}, ["organisations I do not answer reactions"]),
         ("settings", {"reply_to": "C0MODERATION"}, ["<#C0MODERATION>"]),
-        ("settings", {"reply_in_shared_channels": True}, ["I answer reactions too"]),
+        ("settings", {"reply_in_shared_channels": "yes"}, ["organisations it is the same"]),
         ("settings", {"toxic_threshold": 0.95, "maybe_toxic_threshold": 0.25}, ["from 95 %", "from 25 %"]),
         ("settings", {"toxic_threshold": 0.5, "maybe_toxic_threshold": 0.5}, ["from 50 %."]),
     ],

@@ -97,7 +97,7 @@ class Watching:
                     own = self._slack.fetch(job.channel, job.ts)
                 if own:
                     ended = self._judged(job, own)
-                self._judge_others(job, [one for one in messages if one.ts != job.ts], until)
+                self._judge_others(job, [one for one in messages if one.ts != job.ts and by_person(one.raw)], until)
                 if own:
                     return ended
                 # It is on an earlier page, with which the next try begins if this one fails.

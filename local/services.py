@@ -27,6 +27,7 @@ from toxicity_bot.command_line import past_proxies
 ENV_FILE = ROOT / "build" / "local-env.json"
 SIGNED_EVERY = 60.0  # seconds; signatures are valid for 300
 SLACK_PORT, AWS_PORT = 8090, 5055
+MODERATORS = "C0PRIVATE"  # plays the moderators' channel where one is watched
 REQUEST_URL = "http://127.0.0.1:3000/slack/events"  # sam local start-api
 
 
@@ -41,8 +42,10 @@ class LocalServices:
         aws_port: int = 0,
         request_url: str = "",
         limits: str = "",
+        watch: str = "",
     ) -> None:
         self.situations = Situations()
+        self._watch = watch
         self._host, self._slack_port, self._aws_port, self._request_url = host, slack_port, aws_port, request_url
         self._limits = limits
 
@@ -52,7 +55,12 @@ class LocalServices:
         with contextlib.ExitStack() as stack:
             self.aws = stack.enter_context(EmbeddedAws(self._aws_port, self._host))
             slack = SlackServer(
-                workspace, host=self._host, port=self._slack_port, deliveries=deliveries, limits=self._limits
+                workspace,
+                host=self._host,
+                port=self._slack_port,
+                deliveries=deliveries,
+                tells_messages=bool(self._watch),
+                limits=self._limits,
             )
             self.slack = stack.enter_context(slack)
             secret = {"signing_secrets": [workspace.signing_secret], "bot_token": workspace.token}
@@ -72,6 +80,9 @@ class LocalServices:
             "JOBS_QUEUE_URL": self.aws.queue_url,
             "LEDGER_TABLE": self.aws.table,
         }
+        if self._watch:
+            entry = {self._watch: {"watch": True}}
+            values |= {"CHANNEL_SETTINGS": json.dumps(entry), "MODERATORS_CHANNEL": MODERATORS}
         return {
             name: value.replace(f"//{self._host}:", f"//{seen_as or self._host}:") for name, value in values.items()
         }
@@ -97,6 +108,7 @@ def addresses() -> tuple[str, str]:
 def main(
     host: Annotated[str, typer.Option(help="Listen here instead of where containers reach it.")] = "",
     limits: Annotated[Literal["", "tier_3", "one_a_minute"], typer.Option(help="Slack's limits on reads.")] = "",
+    watch: Annotated[str, typer.Option(help=f"A channel to watch, such as C0GENERAL; cards go to {MODERATORS}.")] = "",
 ) -> None:
     """Serve a local Slack and embedded AWS until Ctrl-C."""
     stop = threading.Event()
@@ -104,7 +116,7 @@ def main(
     host, seen_as = (host, "") if host else addresses()
     past_proxies(host)
     with LocalServices(
-        host, slack_port=SLACK_PORT, aws_port=AWS_PORT, request_url=REQUEST_URL, limits=limits
+        host, slack_port=SLACK_PORT, aws_port=AWS_PORT, request_url=REQUEST_URL, limits=limits, watch=watch
     ) as services:
         ENV_FILE.parent.mkdir(exist_ok=True)
         ENV_FILE.write_text(json.dumps({"Parameters": services.environ(seen_as)}, indent=2) + "\n")

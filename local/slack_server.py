@@ -22,7 +22,7 @@ from werkzeug.wrappers import Request, Response
 
 from local import clicks, interactions
 from local.block_kit import escaped
-from local.events import event_callback
+from local.events import event_callback, message_event
 from local.faults import DROPPED, LIMITS, Faults, RateLimits, Reply
 from local.response_urls import ResponseUrls
 from local.web_api import METHODS, WebApi
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from local.events import Deliveries, Delivery
-    from local.workspace import Message
+    from local.workspace import Event, Message
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,8 @@ class RecordedCall:
 class SlackServer:
     """Slack for tests, the demo and local runs; `url` is the `base_url` of slack_sdk's client.
 
-    Reactions of people at /local/react are sent by `deliveries`, if there are any. `limits` is a key of
+    Reactions of people at /local/react are sent by `deliveries`, if there are any; with `tells_messages` also what they
+    write at /local/post, as to an app with the event `message.channels`. `limits` is a key of
     `faults.LIMITS`: Slack's limits on reading messages are enforced, or not.
     """
 
@@ -66,6 +67,7 @@ class SlackServer:
         host: str = "127.0.0.1",
         port: int = 0,
         deliveries: Deliveries | None = None,
+        tells_messages: bool = False,
         limits: str = "",
     ) -> None:
         self.workspace = workspace or Workspace.example()
@@ -75,6 +77,7 @@ class SlackServer:
         self.calls: list[RecordedCall] = []
         self.closing = threading.Event()
         self._deliveries = deliveries
+        self._tells_messages = tells_messages
         self._http = make_server(host, port, self._serve, threaded=True, request_handler=_QuietHandler)
         self._http.daemon_threads = False  # type: ignore[attr-defined]  # close() waits for calls under way
         self.address = f"http://{host}:{self._http.port}"
@@ -215,11 +218,17 @@ class SlackServer:
         """Post a message as a person who types it: nothing in it is markup."""
         fields = _fields(request, "channel user text", "thread_ts blocks attachments")
         channel, user, text = fields.pop("channel"), fields.pop("user"), fields.pop("text")
-        return {"message": self.workspace.post(channel, user, escaped(text), **fields)}
+        message = self.workspace.post(channel, user, escaped(text), **fields)
+        if not self._tells_messages:
+            return {"message": message}
+        return {"message": message} | self._delivered(message_event(channel, message))
 
     def _react(self, request: Request) -> dict[str, Any]:
         fields = _fields(request, "channel ts user emoji")
         event = self.workspace.react(fields["channel"], fields["ts"], fields["user"], fields["emoji"].strip(":"))
+        return self._delivered(event)
+
+    def _delivered(self, event: Event) -> dict[str, Any]:
         if self._deliveries is None:
             return {"event": event}
         attempts = self._deliveries.send(event_callback(event, self.workspace.identity))

@@ -54,6 +54,16 @@ def test_a_reaction_is_delivered_where_a_request_url_is_known(workspace: Workspa
     assert delivered["authorizations"][0]["user_id"] == workspace.identity.bot_user_id
 
 
+def test_what_people_write_is_told_to_an_app_that_watches(workspace: Workspace, receiver: Receiver) -> None:
+    deliveries = Deliveries(receiver.url, "secret", delays=())
+    message = {"channel": "C0GENERAL", "user": "U0ADA", "text": "Good morning."}
+    with SlackServer(workspace, deliveries=deliveries, tells_messages=True) as slack:
+        _, answer = ask(f"{slack.address}/local/post", message)
+    assert [(one["status"], one["failure"]) for one in answer["deliveries"]] == [(200, "")]
+    event = answer["event"]
+    assert (event["type"], event["channel"], event["ts"]) == ("message", "C0GENERAL", answer["message"]["ts"])
+
+
 @pytest.mark.parametrize(
     ("path", "fields", "status", "message"),
     [

@@ -66,7 +66,7 @@ doctor: .venv/local  ## Check a deployed bot with real calls: STACK=slack-toxici
 ##@ Develop
 
 test: .venv/test  ## Run the unit tests and the whole path over real sockets. Needs no torch.
-	.venv/bin/python -m pytest --ignore=tests/model_build --ignore=tests/rie --ignore=tests/sam $(foreach test,$(SLOW) $(CLIENTS),--ignore=$(test))
+	.venv/bin/python -m pytest --numprocesses=auto --dist=worksteal --ignore=tests/model_build --ignore=tests/rie --ignore=tests/sam $(foreach test,$(SLOW) $(CLIENTS),--ignore=$(test))
 
 test-all: test test-slow test-clients test-failures test-rie test-build test-sam  ## Run all tests: also those that need torch, QEMU or a container engine.
 

@@ -129,4 +129,4 @@ def test_a_proxy_and_an_encoding_of_the_environment_change_nothing() -> None:
     proxies = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"), "http://proxy.example:3128")
     shown = run_module("local.demo", environ={**proxies, "PYTHONIOENCODING": "ascii", "TEXT": "You stupid idiot."})
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert "Likely toxic \\u2013 the chance" in shown.stdout
+    assert "Likely toxic \\u2013 it scores" in shown.stdout

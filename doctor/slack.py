@@ -157,6 +157,10 @@ def _check_scopes(answer: Answer, settings: Settings) -> Check[None]:
     missing = {scope: use for scope, use in needed.items() if scope not in granted.replace(" ", "").split(",")}
     for scope, use in missing.items():
         remedy = f"{_APP} OAuth & Permissions: add it to the Bot Token Scopes, then reinstall"
+        if scope == "commands":  # the shortcut, the command and their address are missing as well
+            remedy = (
+                f"{_APP} App Manifest: paste slack/manifest.yaml, then reinstall; or set SHORTCUTS, SLASH_COMMAND to no"
+            )
         yield wrong("scopes", f"{scope} is missing: with it the bot {use}", remedy)
     if not missing:
         yield ok("scopes", f"all {len(needed)} are granted")

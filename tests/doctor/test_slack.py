@@ -44,7 +44,7 @@ def test_the_scope_of_shortcuts_and_commands_is_needed_only_with_them(
 ) -> None:
     slack.workspace.revoke("commands")
     report = examine(SHORTCUTS="no", SLASH_COMMAND=on)
-    report.expect({"scopes": (mark, "commands is missing" if mark == "wrong" else "are granted")})
+    report.expect({"scopes": (mark, "App Manifest: paste slack/manifest.yaml" if mark == "wrong" else "are granted")})
 
 
 def test_without_a_connection_to_slack_the_rest_is_examined(examine: Examine, closed_port: int) -> None:

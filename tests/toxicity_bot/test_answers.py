@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.faults import ErrorBody, HtmlError, RateLimited, Reset
+from local.functions import LocalContext
 from tests.toxicity_bot.bot import ADA, DEPLOYBOT, GENERAL, GRACE, INSULT, RANDOM
 from toxicity_bot import answers, response_url
 from toxicity_bot.invocation import BACKUP_SECONDS
@@ -216,6 +217,34 @@ def test_a_request_that_is_sent_again_is_answered_once(bot: Bot) -> None:
         assert [bot.ask(payload).status for _ in range(3)] == [200] * 3
     assert bot.work() == 6
     assert len(bot.private()) == 2, "one for each of the two"
+
+
+@pytest.mark.failure(102, 106)
+@pytest.mark.parametrize(("channel", "expected"), [(GENERAL, TOXIC), (RANDOM, answers.LOST)])
+def test_an_invocation_that_comes_after_its_backup_gives_no_second_answer(
+    bot: Bot, channel: str, expected: str
+) -> None:
+    late: list[dict[str, Any]] = []
+
+    def keep(event: dict[str, Any]) -> dict[str, Any]:
+        late.append(event)
+        return {}
+
+    bot.send_backups_at_once()
+    bot.patch.setattr(bot.invoke_api, "invoke", keep)
+    bot.check(bot.say(channel=channel), channel=channel)
+    assert bot.work() == 1
+    bot.worker.handler(late[0], LocalContext("worker"))
+    (answer,) = bot.private()
+    assert answer.startswith(expected)
+
+
+@pytest.mark.failure(7)
+def test_what_another_app_signed_is_refused(bot: Bot) -> None:
+    payload = bot.slack.slash_command(INSULT, GENERAL, GRACE)
+    assert bot.ask(payload, secret="another app's signing-secret").status == 401
+    assert bot.ask(payload, age=400).status == 401
+    assert (bot.queued(), bot.private()) == ([], [])
 
 
 def test_each_click_and_each_person_gets_an_answer(bot: Bot) -> None:

@@ -1,0 +1,116 @@
+"""A queue of jobs and a dead-letter queue in a SQLite file, with the calls of boto3's SQS client that the bot makes."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import uuid
+from threading import Condition
+from typing import TYPE_CHECKING, Any
+
+from toxicity_bot.observability import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from sqlite3 import Row
+
+    from local.sqlite_file import SqliteFile
+
+MAX_RECEIVE_COUNT = 10  # as in template.yaml
+# Seconds until a job is delivered again whose worker has died: later than its time-out, 30 s, after which its claims in
+# the ledger end.
+VISIBILITY_SECONDS = 31.0
+POLL_INTERVAL = 0.2  # seconds between looks for jobs whose time has come
+
+
+class SqliteQueue:
+    """The queue in a file; `clock` is in seconds, and goes on after a restart."""
+
+    def __init__(self, file: SqliteFile, clock: Callable[[], float] = time.time) -> None:
+        self._file = file
+        self._clock = clock
+        self._sent = Condition()
+
+    def send_message(self, *, MessageBody: str, DelaySeconds: int = 0, **_: object) -> dict[str, Any]:  # noqa: N803
+        """Put a job on the queue; it is on the disk when this returns."""
+        now = self._clock()
+        message = str(uuid.uuid4())
+        with self._file.change() as connection:
+            job = (message, MessageBody, now, now + DelaySeconds)
+            connection.execute("INSERT INTO jobs (id, body, sent, visible) VALUES (?, ?, ?, ?)", job)
+        with self._sent:
+            self._sent.notify_all()
+        return {"MessageId": message}
+
+    def receive_message(
+        self,
+        *,
+        MaxNumberOfMessages: int = 1,  # noqa: N803
+        WaitTimeSeconds: float = 0,  # noqa: N803
+        **_: object,
+    ) -> dict[str, Any]:
+        """Return the jobs that are due, oldest first; wait for one if there is none."""
+        ends = time.monotonic() + WaitTimeSeconds
+        with self._sent:
+            while not (messages := self._receive(MaxNumberOfMessages)):
+                left = ends - time.monotonic()
+                if left <= 0:
+                    return {}
+                self._sent.wait(min(left, POLL_INTERVAL))
+        return {"Messages": messages}
+
+    def delete_message(self, *, ReceiptHandle: str, **_: object) -> None:  # noqa: N803
+        """Remove a job, unless it was received again since."""
+        with self._file.change() as connection:
+            connection.execute("DELETE FROM jobs WHERE receipt = ?", [ReceiptHandle])
+
+    def change_message_visibility(self, *, ReceiptHandle: str, VisibilityTimeout: float, **_: object) -> None:  # noqa: N803
+        """Let a job come back after so many seconds."""
+        with self._file.change() as connection:
+            visible = self._clock() + VisibilityTimeout
+            connection.execute("UPDATE jobs SET visible = ? WHERE receipt = ?", [visible, ReceiptHandle])
+
+    def waiting(self) -> int:
+        """Return the number of jobs that have not ended."""
+        return self._count(dead=0)
+
+    def dead(self) -> int:
+        """Return the number of dead letters."""
+        return self._count(dead=1)
+
+    def redrive(self) -> None:
+        """Give every dead letter ten tries more."""
+        with self._file.change() as connection:
+            connection.execute("UPDATE jobs SET dead = 0, received = 0, visible = ? WHERE dead", [self._clock()])
+
+    def _count(self, dead: int) -> int:
+        with self._file.change() as connection:
+            return int(connection.execute("SELECT count(*) FROM jobs WHERE dead = ?", [dead]).fetchone()[0])
+
+    def _receive(self, most: int) -> list[dict[str, Any]]:
+        now = self._clock()
+        with self._file.change() as connection:
+            dead = connection.execute(
+                "UPDATE jobs SET dead = 1, receipt = NULL WHERE NOT dead AND visible <= ? AND received >= ?",
+                [now, MAX_RECEIVE_COUNT],
+            ).rowcount
+            found = connection.execute(
+                "SELECT * FROM jobs WHERE NOT dead AND visible <= ? ORDER BY visible LIMIT ?", [now, most]
+            )
+            messages = [_message(job) for job in found.fetchall()]
+            for message in messages:
+                connection.execute(
+                    "UPDATE jobs SET received = received + 1, receipt = ?, visible = ? WHERE id = ?",
+                    [message["ReceiptHandle"], now + VISIBILITY_SECONDS, message["MessageId"]],
+                )
+        if dead:
+            logger.error("jobs have failed ten times and are dead letters now", extra={"jobs": dead})
+        return messages
+
+
+def _message(job: Row) -> dict[str, Any]:
+    """Return a job that is received now as SQS would."""
+    count = {"ApproximateReceiveCount": str(job["received"] + 1), "SentTimestamp": str(round(1000 * job["sent"]))}
+    digest = hashlib.md5(job["body"].encode(), usedforsecurity=False).hexdigest()
+    names = {"MessageId": job["id"], "ReceiptHandle": str(uuid.uuid4()), "MD5OfBody": digest}
+    return names | {"Body": job["body"], "Attributes": count}

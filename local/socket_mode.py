@@ -193,7 +193,7 @@ def functions(place: str) -> tuple[Any, Any]:
 def run(
     path: Path, ready_fd: int | None = None, *, redrive: bool = False, speed: float = 1, drain: bool = False
 ) -> None:
-    """Connect and work until SIGTERM. For the soak, `speed` divides all delays, and `drain` ends when no job is left."""
+    """Connect and work until SIGTERM. For the soak `speed` divides all delays, and `drain` ends when no job is left."""
     app_token, bot_token = (token(name, os.environ) for name in TOKENS)
     settings = Settings.from_environ(os.environ)
     file = SqliteFile(path)

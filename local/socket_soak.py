@@ -125,15 +125,15 @@ class SocketSoak:
             *options,
             *([] if self._faults else ["--speed", "1"]),
         ]
-        log = self._logs / f"bot{self.counts['killed']}.log"
+        log = self._logs / f"bot{len([*self._logs.glob('*.log')])}.log"
         return Process(command, environ | slack | {"SLACK_API_URL": self._slack.url}, log)
 
     def _wait(self, condition: Callable[[], bool]) -> None:
         """Wait for a condition; start the bot again if it was killed. Raises BotError if it ends or stands still."""
         before, since = 0, time.monotonic()
         while not condition():
-            if self._bot.ended and self._killed.is_set():
-                self.counts["killed"] += 1
+            if self._bot.ended and (self._killed.is_set() or self._bot.last_lines(1).startswith("Slack")):
+                self.counts["killed" if self._killed.is_set() else "ended at the start, since a call failed"] += 1
                 self._bot = self._started()
             done = len(self._slack.calls) + self._slack.deliveries.total()
             if done != before:

@@ -211,7 +211,8 @@ def run(
     emoji = settings.trigger_emoji[0]
     print(f"Connected to {me['team']}: /invite @{me['user']} in a channel and react with :{emoji}:. Ctrl-C stops.")
     left, dead = bot.queue.waiting(), bot.queue.dead()
-    print(f"{path}: {left} unfinished jobs go on; {dead} dead letters, which REDRIVE=yes tries again.", flush=True)
+    dead_letters = f"; {dead} dead letters, which REDRIVE=yes tries again" if dead else ""
+    print(f"{path}: {left} unfinished jobs go on{dead_letters}.", flush=True)
     if ready_fd is not None:
         os.write(ready_fd, b"ready\n")
     bot.work(socket, lambda: bool(stopping) or (drain and not bot.queue.waiting()), TIMEOUT_SECONDS / speed)

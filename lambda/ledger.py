@@ -1,11 +1,10 @@
-"""The ledger makes each verdict happen once: a row for each content of a message that is or was judged.
+"""The ledger makes each verdict happen once: a DynamoDB row for each content of a message that is or was judged.
 
 Powertools' idempotency does the work. A conditional write claims the row for as long as this invocation may run. The
 result completes the row, an exception deletes it, and an expired row does not count. A post that timed out keeps its
 claim, because it may still appear; until the claim ends nobody looks for it. Whoever claims the row next is in doubt
 whether a post exists, and leaves it in doubt if it fails as well, until somebody settles it. A note keeps what a job
-has learnt about a message for its next try. Rows hold keys, timestamps and outcomes, never text. They are in a DynamoDB
-table, or wherever a subclass of `Claims` keeps them.
+has learnt about a message for its next try. Rows hold keys, timestamps and outcomes, never text.
 """
 
 from __future__ import annotations
@@ -14,12 +13,10 @@ import hmac
 import json
 import threading
 import time
-from abc import abstractmethod
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.idempotency import (
-    BasePersistenceLayer,
     DynamoDBPersistenceLayer,
     IdempotencyConfig,
     idempotent_function,
@@ -46,10 +43,11 @@ Outcome = dict[str, Any]
 
 
 class Ledger:
-    """Runs work once per key; `claims` are where its rows are, or the name of a DynamoDB table."""
+    """Runs work once per key."""
 
-    def __init__(self, claims: str | Claims) -> None:
-        self._claims = DynamoDBClaims(claims) if isinstance(claims, str) else claims
+    def __init__(self, table: str) -> None:
+        config = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 3})
+        self._table = _Claims(table_name=table, boto_config=config)
         self._config = IdempotencyConfig(
             expires_after_seconds=KEPT_SECONDS, hash_function="sha256", raise_on_no_idempotency_key=True
         )
@@ -61,12 +59,12 @@ class Ledger:
     @property
     def client(self) -> Any:
         """boto3's client of the table."""
-        return self._claims.client
+        return self._table.client
 
     @property
     def in_doubt(self) -> bool:
         """Whether the row that this thread claimed last had a claim before, whose work may have been done."""
-        return self._claims.in_doubt
+        return self._table.in_doubt
 
     def once(self, kind: str, key: str, work: Callable[[], Outcome]) -> Outcome:
         """Do the work unless its row says that it is done; return its outcome, or that of the first time.
@@ -80,11 +78,7 @@ class Ledger:
             return work()
 
         run_once = idempotent_function(
-            first_time,
-            data_keyword_argument="key",
-            persistence_store=self._claims,
-            config=self._config,
-            key_prefix=kind,
+            first_time, data_keyword_argument="key", persistence_store=self._table, config=self._config, key_prefix=kind
         )
         try:
             return dict(run_once(key=key))
@@ -106,35 +100,34 @@ class Ledger:
 
     def note(self, about: str, facts: Mapping[str, Any]) -> None:
         """Keep facts for the next try, in place of those noted before."""
+        fields = {"data": json.dumps(facts), "status": "NOTE"}
+        expiration = {"expiration": {"N": str(int(time.time()) + KEPT_SECONDS)}}
+        item = _note_id(about) | expiration | {name: {"S": value} for name, value in fields.items()}
         with _table_errors():
-            self._claims.write_note(f"note#{about}", json.dumps(facts), int(time.time()) + KEPT_SECONDS)
+            self.client.put_item(TableName=self._table.table_name, Item=item)
 
     def noted(self, about: str) -> dict[str, Any]:
         """Return the facts that were noted last, if any."""
         with _table_errors():
-            return dict(json.loads(self._claims.read_note(f"note#{about}") or "{}"))
+            answer = self.client.get_item(TableName=self._table.table_name, Key=_note_id(about), ConsistentRead=True)
+        return dict(json.loads(answer["Item"]["data"]["S"])) if "Item" in answer else {}
 
 
 class _NotDoneError(Exception):
     """Raised by work that frees its row."""
 
 
-class Claims(BasePersistenceLayer):
-    """The rows of a ledger, in a store of Powertools' idempotency; `client` is the store's own, if it has one."""
-
-    client: Any = None
-
+class _Claims(DynamoDBPersistenceLayer):
     def __init__(self, **arguments: Any) -> None:
-        super().__init__(**arguments)  # type: ignore[no-untyped-call]  # of the store that a subclass also has as base
+        super().__init__(**arguments)
         self._replaced = threading.local()
+        self.return_value_on_condition |= {"ReturnValues": "ALL_OLD"}
+        # Powertools does not tell which row a claim replaced.
+        self.client.meta.events.register("after-call.dynamodb.PutItem", self._note_replaced)
 
     @property
     def in_doubt(self) -> bool:
         return getattr(self._replaced, "status", None) == "INPROGRESS"
-
-    def claimed(self, before: str | None) -> None:
-        """Remember that this thread claimed a row, and the status of the row that its claim replaced."""
-        self._replaced.status = before
 
     def delete_record(self, data: dict[str, Any], exception: Exception) -> None:
         if isinstance(exception, SlackUnavailableError) and exception.may_yet_happen:
@@ -142,47 +135,15 @@ class Claims(BasePersistenceLayer):
         if not self.in_doubt or isinstance(exception, _NotDoneError):
             super().delete_record(data, exception)
             return
-        self.end_claim(str(self._get_hashed_idempotency_key(data)))
-
-    @abstractmethod
-    def end_claim(self, key: str) -> None:
-        """Let the claim on a row end now, and leave the row in doubt."""
-
-    @abstractmethod
-    def write_note(self, key: str, facts: str, expires: int) -> None: ...
-
-    @abstractmethod
-    def read_note(self, key: str) -> str | None: ...
-
-
-class DynamoDBClaims(Claims, DynamoDBPersistenceLayer):
-    """Rows of a DynamoDB table."""
-
-    def __init__(self, table: str) -> None:
-        config = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 3})
-        super().__init__(table_name=table, boto_config=config)
-        self.return_value_on_condition |= {"ReturnValues": "ALL_OLD"}
-        # Powertools does not tell which row a claim replaced.
-        self.client.meta.events.register("after-call.dynamodb.PutItem", self._note_replaced)
-
-    def end_claim(self, key: str) -> None:
         self.client.update_item(
             TableName=self.table_name,
-            Key=self._get_key(key),
+            Key=self._get_key(str(self._get_hashed_idempotency_key(data))),
             UpdateExpression="SET in_progress_expiration = :past",
             ExpressionAttributeValues={":past": {"N": "0"}},
         )
 
-    def write_note(self, key: str, facts: str, expires: int) -> None:
-        fields = {"data": {"S": facts}, "status": {"S": "NOTE"}, "expiration": {"N": str(expires)}}
-        self.client.put_item(TableName=self.table_name, Item=self._get_key(key) | fields)
-
-    def read_note(self, key: str) -> str | None:
-        answer = self.client.get_item(TableName=self.table_name, Key=self._get_key(key), ConsistentRead=True)
-        return str(answer["Item"]["data"]["S"]) if "Item" in answer else None
-
     def _note_replaced(self, parsed: dict[str, Any], **_: object) -> None:
-        self.claimed(parsed.get("Attributes", {}).get("status", {}).get("S"))
+        self._replaced.status = parsed.get("Attributes", {}).get("status", {}).get("S")
 
 
 @contextmanager
@@ -191,6 +152,10 @@ def _table_errors() -> Iterator[None]:
         yield
     except (BotoCoreError, ClientError) as error:
         raise LedgerError(type(error).__name__) from error
+
+
+def _note_id(about: str) -> dict[str, Any]:
+    return {"id": {"S": f"note#{about}"}}
 
 
 def message_id(team: str, channel: str, ts: str) -> str:

@@ -26,12 +26,12 @@ from slack_sdk.socket_mode.builtin import SocketModeClient
 from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.web.client import WebClient
 
+from local.answered_calls import answer_here
 from local.functions import TIMEOUT_SECONDS, poll
 from local.sqlite_file import SqliteFile
-from local.sqlite_ledger import SqliteClaims, SqliteTurns
 from local.sqlite_queue import SqliteQueue
+from local.sqlite_table import SqliteTable
 from toxicity_bot.errors import BotError, SettingError
-from toxicity_bot.ledger import Ledger
 from toxicity_bot.model_directory import embedded
 from toxicity_bot.settings import Secret, Settings
 
@@ -154,10 +154,12 @@ class SocketBot:
     """The functions of the bot, with queue and ledger in a file."""
 
     def __init__(self, file: SqliteFile, clock: Callable[[], float] = time.time) -> None:
+        self.path = file.path
         self.queue = SqliteQueue(file, clock)
-        self.receiver, self.worker = functions(str(file.path))
-        self.receiver.queue = self.worker.queue = self.queue
-        self.worker.ledger, self.worker.turns = Ledger(SqliteClaims(file)), SqliteTurns(file, clock)
+        self.receiver, self.worker = functions(file.path)
+        for client in (self.receiver.queue, self.worker.queue):
+            answer_here(client, self.queue.operations)
+        answer_here(self.worker.ledger.client, SqliteTable(file).operations)
 
     def work(self, socket: SlackSocket, ends: Callable[[], bool], timeout: float = TIMEOUT_SECONDS) -> None:
         """Judge jobs, one at a time, until `ends` says so. One suffices, since Slack allows 50 reads a minute."""
@@ -166,16 +168,16 @@ class SocketBot:
             if socket.failure:
                 raise socket.failure
             with suppress(_TimedOutError):
-                poll(self.queue, "", self.worker.handler, 1, timeout)
+                poll(self.worker.queue, str(self.path), self.worker.handler, 1, timeout)
 
 
-def functions(place: str) -> tuple[Any, Any]:
-    """Import receiver and worker, which read the environment and make clients of AWS; those are never used."""
+def functions(path: Path) -> tuple[Any, Any]:
+    """Import receiver and worker, which read the environment and make clients of AWS, with which nobody is called."""
     os.environ.pop("SLACK_SECRET_ID", None)
     os.environ |= {
         "SLACK_SIGNING_SECRET": secrets.token_hex(),  # no request is signed
-        "JOBS_QUEUE_URL": place,
-        "LEDGER_TABLE": place,
+        "JOBS_QUEUE_URL": str(path),
+        "LEDGER_TABLE": "rows",
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
         "AWS_DEFAULT_REGION": "local",
         "AWS_ACCESS_KEY_ID": "none",

@@ -13,16 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# Each table is used by one module: jobs by sqlite_queue, the rows of the ledger by sqlite_ledger.
+# Each table is used by one module: jobs by sqlite_queue, the rows of the ledger by sqlite_table.
 _TABLES = """
     CREATE TABLE IF NOT EXISTS jobs (
       id TEXT PRIMARY KEY, body TEXT NOT NULL, sent REAL NOT NULL, visible REAL NOT NULL,
       received INTEGER NOT NULL DEFAULT 0, receipt TEXT, dead INTEGER NOT NULL DEFAULT 0
     ) STRICT;
     CREATE INDEX IF NOT EXISTS due ON jobs (dead, visible);
-    CREATE TABLE IF NOT EXISTS rows (
-      id TEXT PRIMARY KEY, status TEXT NOT NULL, data TEXT, expiration INTEGER NOT NULL, in_progress_expiration INTEGER
-    ) STRICT;
+    CREATE TABLE IF NOT EXISTS rows (id TEXT PRIMARY KEY, item TEXT NOT NULL, expiration INTEGER) STRICT;
 """
 
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from toxicity_bot.observability import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from sqlite3 import Row
 
+    from local.answered_calls import Operations
     from local.sqlite_file import SqliteFile
 
 MAX_RECEIVE_COUNT = 10  # as in template.yaml
@@ -31,44 +32,49 @@ class SqliteQueue:
         self._clock = clock
         self._sent = Condition()
 
-    def send_message(self, *, MessageBody: str, DelaySeconds: int = 0, **_: object) -> dict[str, Any]:  # noqa: N803
+    @property
+    def operations(self) -> Operations:
+        return {
+            "SendMessage": self.send_message,
+            "ReceiveMessage": self.receive_message,
+            "DeleteMessage": self.delete_message,
+            "ChangeMessageVisibility": self.change_message_visibility,
+        }
+
+    def send_message(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Put a job on the queue; it is on the disk when this returns."""
         now = self._clock()
         message = str(uuid.uuid4())
         with self._file.change() as connection:
-            job = (message, MessageBody, now, now + DelaySeconds)
+            job = (message, asked["MessageBody"], now, now + asked.get("DelaySeconds", 0))
             connection.execute("INSERT INTO jobs (id, body, sent, visible) VALUES (?, ?, ?, ?)", job)
         with self._sent:
             self._sent.notify_all()
         return {"MessageId": message}
 
-    def receive_message(
-        self,
-        *,
-        MaxNumberOfMessages: int = 1,  # noqa: N803
-        WaitTimeSeconds: float = 0,  # noqa: N803
-        **_: object,
-    ) -> dict[str, Any]:
+    def receive_message(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Return the jobs that are due, oldest first; wait for one if there is none."""
-        ends = time.monotonic() + WaitTimeSeconds
+        ends = time.monotonic() + asked.get("WaitTimeSeconds", 0)
         with self._sent:
-            while not (messages := self._receive(MaxNumberOfMessages)):
+            while not (messages := self._receive(asked.get("MaxNumberOfMessages", 1))):
                 left = ends - time.monotonic()
                 if left <= 0:
                     return {}
                 self._sent.wait(min(left, POLL_INTERVAL))
         return {"Messages": messages}
 
-    def delete_message(self, *, ReceiptHandle: str, **_: object) -> None:  # noqa: N803
+    def delete_message(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Remove a job, unless it was received again since."""
         with self._file.change() as connection:
-            connection.execute("DELETE FROM jobs WHERE receipt = ?", [ReceiptHandle])
+            connection.execute("DELETE FROM jobs WHERE receipt = ?", [asked["ReceiptHandle"]])
+        return {}
 
-    def change_message_visibility(self, *, ReceiptHandle: str, VisibilityTimeout: float, **_: object) -> None:  # noqa: N803
+    def change_message_visibility(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Let a job come back after so many seconds."""
         with self._file.change() as connection:
-            visible = self._clock() + VisibilityTimeout
-            connection.execute("UPDATE jobs SET visible = ? WHERE receipt = ?", [visible, ReceiptHandle])
+            visible = self._clock() + asked["VisibilityTimeout"]
+            connection.execute("UPDATE jobs SET visible = ? WHERE receipt = ?", [visible, asked["ReceiptHandle"]])
+        return {}
 
     def waiting(self) -> int:
         """Return the number of jobs that have not ended."""

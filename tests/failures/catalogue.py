@@ -87,4 +87,9 @@ FAILURES = {
     87: "A percentage at a threshold: on the side of the verdict's word",
     88: "An emoji that insults without words, or that is newer than the table: read",
     89: "A character that becomes many when normalised: no more time than another",
+    130: "Socket Mode, a crash before a job is on the disk: not acknowledged, so Slack sends again",
+    131: "Socket Mode, envelopes twice, connections refreshed or lost: one verdict each",
+    132: "Socket Mode, the bot is killed: its jobs go on after a restart, and are dead letters after ten tries",
+    133: "Socket Mode, a wrong token, no network, a second bot on the file: one sentence and the right status",
+    134: "Socket Mode, a file that is full or cannot be written: one sentence, nothing acknowledged",
 }

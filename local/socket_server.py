@@ -20,6 +20,7 @@ from urllib.parse import urlencode
 
 import simple_websocket
 from werkzeug.wrappers import Request
+from wsproto.utilities import LocalProtocolError
 
 from local.faults import Reply
 from local.slack_server import SlackServer
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from local.workspace import Workspace
 
 PATH = "/link"
+# What a WebSocket raises that has ended or is about to.
+ENDED = (OSError, simple_websocket.ConnectionClosed, LocalProtocolError)
 Reason = Literal["warning", "refresh_requested", "link_disabled"]
 Kind = Literal["events_api", "interactive", "slash_commands"]
 
@@ -46,14 +49,14 @@ class Link:
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message; one that a dead connection cannot carry is lost."""
-        with self._turn, contextlib.suppress(OSError, simple_websocket.ConnectionClosed):
+        with self._turn, contextlib.suppressENDED:
             self._web_socket.send(json.dumps(message))
 
     def receive(self) -> dict[str, Any] | None:
         """Return the next message of the app, or None once the connection has ended."""
         try:
             return dict(json.loads(self._web_socket.receive()))
-        except (OSError, simple_websocket.ConnectionClosed):
+        except ENDED:
             return None
 
     def disconnect(self, reason: Reason) -> None:
@@ -62,7 +65,7 @@ class Link:
 
     def close(self) -> None:
         """Close the connection as WebSocket demands it."""
-        with self._turn, contextlib.suppress(OSError, simple_websocket.ConnectionClosed):
+        with self._turn, contextlib.suppressENDED:
             self._web_socket.close()
 
     def drop(self, *, reset: bool = False) -> None:

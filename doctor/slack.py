@@ -17,7 +17,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.client import WebClient
 
 from doctor.findings import Check, Finding, ok, unknown, wrong
-from local.events import ANSWER_SECONDS, Delivery, deliver, encoded, signed
+from local.events import ANSWER_SECONDS, FORM, Delivery, deliver, encoded, signed
 from toxicity_bot.reactions import canonical
 from toxicity_bot.slack_request import MAX_AGE_SECONDS
 
@@ -67,7 +67,7 @@ def check_slack(settings: Settings, token: Secret, clock: Callable[[], float]) -
             yield unknown(subject, "not checked: Slack does not answer")
         return 0
     yield from _check_identity(answer, token)
-    yield from _check_scopes(answer)
+    yield from _check_scopes(answer, settings)
     if token and not answer.error:
         yield from _check_names(settings, token)
     return (yield from _check_clock(answer, clock()))
@@ -75,7 +75,7 @@ def check_slack(settings: Settings, token: Secret, clock: Callable[[], float]) -
 
 def needed_scopes() -> dict[str, str]:
     """Return the scopes in the app's manifest, each with the use that its comment gives."""
-    return dict(re.findall(r"^ +- ([a-z]+:[a-z]+) +# (.+)$", MANIFEST.read_text(encoding="utf-8"), re.MULTILINE))
+    return dict(re.findall(r"^ +- ([a-z]+(?::[a-z]+)?) +# (.+)$", MANIFEST.read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def _check_names(settings: Settings, token: Secret) -> Check[None]:
@@ -143,17 +143,20 @@ def _check_identity(answer: Answer, token: Secret) -> Check[None]:
         yield ok("slack", f"it knows the bot as {who}. {_CEILING}")
 
 
-def _check_scopes(answer: Answer) -> Check[None]:
+def _check_scopes(answer: Answer, settings: Settings) -> Check[None]:
     granted = answer.headers.get("x-oauth-scopes")
     if answer.error or granted is None:
         yield unknown("scopes", "not checked: Slack tells them only to a token that it accepts")
         return
-    missing = {scope: use for scope, use in needed_scopes().items() if scope not in granted.replace(" ", "").split(",")}
+    needed = needed_scopes()
+    if not (settings.shortcuts or settings.slash_command):
+        del needed["commands"]
+    missing = {scope: use for scope, use in needed.items() if scope not in granted.replace(" ", "").split(",")}
     for scope, use in missing.items():
         remedy = f"{_APP} OAuth & Permissions: add it to the Bot Token Scopes, then reinstall"
         yield wrong("scopes", f"{scope} is missing: with it the bot {use}", remedy)
     if not missing:
-        yield ok("scopes", f"all {len(needed_scopes())} are granted")
+        yield ok("scopes", f"all {len(needed)} are granted")
 
 
 def _check_clock(answer: Answer, now: float) -> Check[float]:
@@ -190,11 +193,17 @@ def check_request_url(url: str, signing_secret: Secret, slack_time: float) -> Ch
     challenge = secrets.token_urlsafe()
     body = encoded({"type": "url_verification", "challenge": challenge})
     challenged = deliver(url, body, signed(body, signing_secret, int(slack_time)))
-    if challenged.status == 200 and not challenged.failure and _challenge(challenged.body) == challenge:
-        answered = f"answers a signed challenge within {challenged.seconds:.2f} s"
-        yield ok(_URL, f"it refuses an unsigned request, and {answered}")
-    else:
+    if challenged.status != 200 or challenged.failure or _challenge(challenged.body) != challenge:
         yield _unexpected("Slack's signed challenge got {} where its echo is right", challenged)
+        return
+    # Slack sends such a form to check the certificate of a command's address; shortcuts and commands are forms too.
+    body = b"ssl_check=1"
+    form = deliver(url, body, signed(body, signing_secret, int(slack_time), kind=FORM))
+    if form.status == 200 and not form.failure:
+        answered = f"answers a signed challenge within {challenged.seconds:.2f} s, and takes the forms of shortcuts"
+        yield ok(_URL, f"it refuses an unsigned request, {answered}")
+    else:
+        yield _unexpected("a signed form, as of a shortcut or a command, got {} where 200 is right", form)
 
 
 def _unexpected(sentence: str, delivery: Delivery) -> Finding:

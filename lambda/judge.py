@@ -114,7 +114,7 @@ class Judge:
         about = id_of(job)
         if self._may_exist(message, key, searched) and (posted := self._find(about, search)):
             return {"outcome": "found", "post": posted}
-        verdict = self._verdict(words)
+        verdict = self.verdict(words)
         mark = {"key": key, **verdict.figures()}
         if to == "reactor":
             in_thread = message.thread_ts if message.thread_ts != message.ts else None
@@ -128,7 +128,7 @@ class Judge:
             posted = self._slack.post(channel, f"{self._slack.permalink(message)}\n{reply}", mark)
         return {"post": posted, **verdict.figures()}
 
-    def _verdict(self, words: Words) -> Verdict:
+    def verdict(self, words: Words) -> Verdict:
         """Judge the author's own words, and those that the message quotes or forwards, apart.
 
         The shorter ones have half of the time that there is for a message, if they need it, the longer ones the rest.

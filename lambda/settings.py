@@ -36,6 +36,9 @@ DEFAULTS: Mapping[str, str] = {
     "ATTRIBUTE_ALIASES": "",
     "API_KEY_HASHES": "",
     "REQUESTS_PER_SECOND_PER_KEY": "10",
+    "WORKER_FUNCTION": "",
+    "SHORTCUTS": "yes",
+    "SLASH_COMMAND": "yes",
 }
 
 # template.yaml has the same patterns; a test compares them. Names of custom emoji may have letters of most scripts.
@@ -89,6 +92,10 @@ class Settings:
     api_key_hashes: tuple[str, ...]
     """SHA-256 of each API key, or `none`: no key is needed."""
     requests_per_second_per_key: float
+    worker_function: str
+    """The worker's name or ARN, for which the receiver has texts judged in memory; empty: it does not."""
+    shortcuts: bool
+    slash_command: bool
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], needs: Collection[str] = ()) -> Settings:
@@ -123,6 +130,9 @@ class Settings:
             attribute_aliases=_aliases(value["ATTRIBUTE_ALIASES"]),
             api_key_hashes=_hashes(value["API_KEY_HASHES"]),
             requests_per_second_per_key=_number("REQUESTS_PER_SECOND_PER_KEY", value, 0.01, 10_000),
+            worker_function=value["WORKER_FUNCTION"],
+            shortcuts=_yes("SHORTCUTS", value),
+            slash_command=_yes("SLASH_COMMAND", value),
         )
 
     def thresholds(self, model: Thresholds) -> Thresholds:

@@ -1,4 +1,4 @@
-"""Fetch a message, and find or post a verdict. This is the only module that talks to Slack's Web API.
+"""Fetch a message, and find or post a verdict. This is the worker's only module that talks to Slack's Web API.
 
 Every failure raises a SlackError. slack_sdk's retries are off: its handler for lost connections repeats a post whose
 reply was lost, and its handler for rate limits sleeps while the function is billed. Jobs wait in the queue instead.
@@ -255,7 +255,7 @@ def _from_answer(method: str, error: SlackApiError, channel: str) -> SlackError:
     data = answer.data if isinstance(answer.data, dict) else {}
     code = str(data.get("error", ""))
     if answer.status_code == 429 or code in ("ratelimited", "rate_limited"):
-        return RateLimitedError(method, _seconds(answer.headers))
+        return RateLimitedError(method, retry_after(answer.headers))
     if code in _NOT_PERMITTED:
         return NotPermittedError(method, code, channel, data.get("needed"))
     for codes, kind in (
@@ -274,7 +274,7 @@ def _from_answer(method: str, error: SlackApiError, channel: str) -> SlackError:
     return SlackError(method, code)
 
 
-def _seconds(headers: Mapping[str, Any]) -> int:
+def retry_after(headers: Mapping[str, Any]) -> int:
     """Read Retry-After: seconds or, from proxies, an HTTP date; between one second and a quarter of an hour."""
     value = str(next((value for name, value in headers.items() if name.lower() == "retry-after"), "30"))
     if value.isascii() and value.isdigit():

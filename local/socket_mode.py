@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,7 +28,7 @@ from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.web.client import WebClient
 
 from local.answered_calls import answer_here
-from local.functions import TIMEOUT_SECONDS, poll
+from local.functions import TIMEOUT_SECONDS, LocalContext, poll
 from local.sqlite_file import SqliteFile
 from local.sqlite_queue import SqliteQueue
 from local.sqlite_table import SqliteTable
@@ -160,6 +161,9 @@ class SocketBot:
         for client in (self.receiver.queue, self.worker.queue):
             answer_here(client, self.queue.operations)
         answer_here(self.worker.ledger.client, SqliteTable(file).operations)
+        self.receiver.invocation.hand_over = self._hand_over
+        self._turn = threading.Lock()
+        self._pool = ThreadPoolExecutor(1, "answers")
 
     def work(self, socket: SlackSocket, ends: Callable[[], bool], timeout: float = TIMEOUT_SECONDS) -> None:
         """Judge jobs, one at a time, until `ends` says so. One suffices, since Slack allows 50 reads a minute."""
@@ -168,7 +172,16 @@ class SocketBot:
             if socket.failure:
                 raise socket.failure
             with suppress(_TimedOutError):
-                poll(self.worker.queue, str(self.path), self.worker.handler, 1, timeout)
+                poll(self.worker.queue, str(self.path), self.worker.handler, 1, timeout, self._turn)
+
+    def _hand_over(self, _function: str, ask: Any) -> str:
+        """Let the worker answer with the text that came along, which stays in memory; a backup job comes later."""
+        self._pool.submit(self._answer, {"ask": {"job": ask.job.to_json(), "given": ask.given}})
+        return "answered"
+
+    def _answer(self, event: dict[str, Any]) -> None:
+        with self._turn:
+            self.worker.handler(event, LocalContext("worker"))
 
 
 def functions(path: Path) -> tuple[Any, Any]:
@@ -178,6 +191,7 @@ def functions(path: Path) -> tuple[Any, Any]:
         "SLACK_SIGNING_SECRET": secrets.token_hex(),  # no request is signed
         "JOBS_QUEUE_URL": str(path),
         "LEDGER_TABLE": "rows",
+        "WORKER_FUNCTION": "worker",
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
         "AWS_DEFAULT_REGION": "local",
         "AWS_ACCESS_KEY_ID": "none",

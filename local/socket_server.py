@@ -49,7 +49,7 @@ class Link:
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message; one that a dead connection cannot carry is lost."""
-        with self._turn, contextlib.suppressENDED:
+        with self._turn, contextlib.suppress(*ENDED):
             self._web_socket.send(json.dumps(message))
 
     def receive(self) -> dict[str, Any] | None:
@@ -65,7 +65,7 @@ class Link:
 
     def close(self) -> None:
         """Close the connection as WebSocket demands it."""
-        with self._turn, contextlib.suppressENDED:
+        with self._turn, contextlib.suppress(*ENDED):
             self._web_socket.close()
 
     def drop(self, *, reset: bool = False) -> None:

@@ -23,7 +23,7 @@ __all__ = ["BOT_SCOPES", "Channel", "Event", "Identity", "Message", "RefusedErro
 
 Event = dict[str, Any]
 BOT_SCOPES = frozenset(
-    {"reactions:read", "channels:history", "groups:history", "im:history", "mpim:history", "chat:write"}
+    {"reactions:read", "channels:history", "groups:history", "im:history", "mpim:history", "chat:write", "commands"}
 )
 
 

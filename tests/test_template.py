@@ -87,7 +87,11 @@ def test_each_role_may_do_what_its_function_does_and_nothing_else() -> None:
             for alias in aliases
             for action in ("GetAlias", "UpdateAlias", "GetProvisionedConcurrencyConfig")
         },
-        "ReceiverRole": secret | traces | {("sqs:SendMessage", "JobsQueue")} | {(log, "ReceiverLogs") for log in logs},
+        "ReceiverRole": secret
+        | traces
+        | {("sqs:SendMessage", "JobsQueue")}
+        | {("lambda:InvokeFunction", "${Worker.Arn}:live")}
+        | {(log, "ReceiverLogs") for log in logs},
         "ScorerRole": secret | traces | {(log, "ScorerLogs") for log in logs},
         "WorkerRole": secret
         | traces
@@ -95,7 +99,7 @@ def test_each_role_may_do_what_its_function_does_and_nothing_else() -> None:
         | {(f"sqs:{action}", "JobsQueue") for action in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility")}
         | {("sqs:GetQueueAttributes", "JobsQueue")}
         | {(f"dynamodb:{action}Item", "LedgerTable") for action in ("Get", "Put", "Update", "Delete")},
-    }, "nothing may invoke a function, and the worker may not send to its queue"
+    }, "nothing but the receiver may invoke a function, and the worker may not send to its queue"
 
 
 @pytest.mark.failure(48)
@@ -203,7 +207,8 @@ def test_the_scorer_exists_only_on_demand_and_cannot_take_the_bots_share() -> No
 
 def test_every_setting_has_a_variable_and_parameters_have_the_codes_defaults() -> None:
     variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
-    variables = variables | properties("Scorer")["Environment"]["Variables"]
+    for name in ("Receiver", "Scorer"):
+        variables = variables | properties(name)["Environment"]["Variables"]
     elsewhere = {
         "SLACK_SIGNING_SECRET",
         "SLACK_BOT_TOKEN",
@@ -282,7 +287,8 @@ def test_parameters_accept_and_refuse_what_the_code_does(name: str, good: list[s
     assert [value for value in good if not re.fullmatch(pattern, value)] == []
     assert [value for value in bad if re.fullmatch(pattern, value)] == []
     variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
-    variables = variables | properties("Scorer")["Environment"]["Variables"]
+    for name in ("Receiver", "Scorer"):
+        variables = variables | properties(name)["Environment"]["Variables"]
     for variable in (variable for variable, value in variables.items() if value == {"Ref": name}):
         for value in good:
             Settings.from_environ({variable: value})

@@ -38,6 +38,15 @@ def test_each_missing_scope_is_named_with_its_use(examine: Examine, slack: Slack
     assert report.mark("slack") == "ok"
 
 
+@pytest.mark.parametrize(("on", "mark"), [("yes", "wrong"), ("no", "ok")])
+def test_the_scope_of_shortcuts_and_commands_is_needed_only_with_them(
+    examine: Examine, slack: SlackServer, on: str, mark: str
+) -> None:
+    slack.workspace.revoke("commands")
+    report = examine(SHORTCUTS="no", SLASH_COMMAND=on)
+    report.expect({"scopes": (mark, "commands is missing" if mark == "wrong" else "are granted")})
+
+
 def test_without_a_connection_to_slack_the_rest_is_examined(examine: Examine, closed_port: int) -> None:
     report = examine(SLACK_API_URL=f"http://127.0.0.1:{closed_port}/api/")
     report.expect({"slack": ("wrong",), "scopes": UNKNOWN, "clock": UNKNOWN, "queue": OK, "ledger": OK})

@@ -187,6 +187,24 @@ def test_an_envelope_whose_job_does_not_fit_on_the_disk_is_not_acknowledged(
     assert acknowledged(slack, envelope)
 
 
+def test_who_asks_in_private_is_answered_from_memory(
+    slack: SocketModeSlack, start: Callable[..., Running], tmp_path: Path
+) -> None:
+    """The bot is not in the channel of the shortcut, and a command's text is nowhere else."""
+    start()
+    message = slack.workspace.post("C0RANDOM", "U0GRACE", INSULT)
+    shortcut = slack.message_action("check_toxicity", "C0RANDOM", message["ts"], "U0ADA")
+    command = slack.slash_command(INSULT, "C0GENERAL", "U0GRACE")
+    command.pop("type", None)  # Slack's has none
+    answers = threading.Semaphore(0)
+    slack.faults.add("response_url", Call(answers.release, before_work=False), times=2)
+    assert acknowledged(slack, slack.send(shortcut, "interactive"), slack.send(command, "slash_commands"))
+    assert all(answers.acquire(timeout=SECONDS) for _ in range(2))
+    assert {one["user"] for one in slack.workspace.ephemerals} == {"U0ADA", "U0GRACE"}
+    assert all("Likely toxic" in one["text"] for one in slack.workspace.ephemerals)
+    assert all(INSULT.encode() not in file.read_bytes() for file in tmp_path.glob("bot.sqlite3*"))
+
+
 def test_calls_that_slack_limits_come_back(slack: SocketModeSlack, start: Callable[..., Running]) -> None:
     start()
     slack.faults.add("conversations.history", RateLimited("3"), times=2)

@@ -33,6 +33,9 @@ VARIABLES: dict[str, tuple[str, Any, str, Any]] = {
     ),
     "API_KEY_HASHES": ("api_key_hashes", (), f"{'0' * 64},{'a' * 64}", ("0" * 64, "a" * 64)),
     "REQUESTS_PER_SECOND_PER_KEY": ("requests_per_second_per_key", 10, "0.5", 0.5),
+    "WORKER_FUNCTION": ("worker_function", "", "bot-Worker:live", "bot-Worker:live"),
+    "SHORTCUTS": ("shortcuts", True, "no", False),
+    "SLASH_COMMAND": ("slash_command", True, "no", False),
 }  # fmt: skip
 
 

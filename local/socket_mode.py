@@ -156,7 +156,7 @@ class SocketBot:
 
     def __init__(self, file: SqliteFile, clock: Callable[[], float] = time.time) -> None:
         self.path = file.path
-        self.queue = SqliteQueue(file, clock)
+        self.queue = SqliteQueue(file, clock, _say_dead)
         self.receiver, self.worker = functions(file.path)
         for client in (self.receiver.queue, self.worker.queue):
             answer_here(client, self.queue.operations)
@@ -249,6 +249,12 @@ def _quiet() -> logging.Logger:
     quiet = logging.getLogger("slack_sdk.quiet")
     quiet.setLevel(logging.CRITICAL)
     return quiet
+
+
+def _say_dead(number: int) -> None:
+    print(
+        f"{number} more failed ten times, now dead letters: REDRIVE=yes tries them again.", file=sys.stderr, flush=True
+    )
 
 
 def _time_out(*_: object) -> None:

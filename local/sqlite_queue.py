@@ -8,8 +8,6 @@ import uuid
 from threading import Condition
 from typing import TYPE_CHECKING, Any
 
-from toxicity_bot.observability import logger
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from sqlite3 import Row
@@ -25,11 +23,17 @@ POLL_INTERVAL = 0.2  # seconds between looks for jobs whose time has come
 
 
 class SqliteQueue:
-    """The queue in a file; `clock` is in seconds, and goes on after a restart."""
+    """The queue in a file; `clock` is in seconds, and goes on after a restart. `buried` hears of new dead letters."""
 
-    def __init__(self, file: SqliteFile, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        file: SqliteFile,
+        clock: Callable[[], float] = time.time,
+        buried: Callable[[int], object] = lambda number: None,  # noqa: ARG005
+    ) -> None:
         self._file = file
         self._clock = clock
+        self._buried = buried
         self._sent = Condition()
 
     @property
@@ -110,7 +114,7 @@ class SqliteQueue:
                     [message["ReceiptHandle"], now + VISIBILITY_SECONDS, message["MessageId"]],
                 )
         if dead:
-            logger.error("jobs have failed ten times and are dead letters now", extra={"jobs": dead})
+            self._buried(dead)
         return messages
 
 

@@ -16,7 +16,9 @@ import pytest
 from local.bot import verdicts
 from local.events import event_callback
 from local.faults import DROPPED, Call, ErrorBody, Fault, RateLimited, Reply, Reset
+from local.functions import TIMEOUT_SECONDS
 from local.socket_server import SocketModeSlack
+from local.socket_soak import SPEED
 from local.sqlite_file import SqliteFile
 from local.sqlite_queue import SqliteQueue
 from local.workspace import Workspace
@@ -214,6 +216,21 @@ def test_calls_that_slack_limits_come_back(slack: SocketModeSlack, start: Callab
     assert posted.wait(SECONDS)
     assert outcomes(slack) == ["toxic"]
     assert [call.status for call in slack.calls_of("conversations.history")] == [429, 429, 200]
+
+
+@pytest.mark.failure(132)
+def test_a_job_that_takes_too_long_is_cut_off_and_comes_back(
+    slack: SocketModeSlack, start: Callable[..., Running]
+) -> None:
+    bot, read = start(), threading.Event()
+    slack.faults.add("conversations.history", Fault(seconds=1.2 * TIMEOUT_SECONDS / SPEED, function=read.set))
+    slack.send(reaction(slack))
+    assert read.wait(SECONDS)
+    bot.stop()
+    assert bot.process.returncode == 0
+    drained(start)
+    assert outcomes(slack) == ["toxic"]
+    assert len(slack.calls_of("conversations.history")) == 2
 
 
 @pytest.mark.failure(133)

@@ -124,14 +124,17 @@ def test_a_job_is_hidden_while_it_is_judged_and_comes_back_until_it_is_deleted(
 
 @pytest.mark.failure(132)
 def test_a_job_is_a_dead_letter_after_ten_tries_and_can_be_tried_again(
-    sqs: Any, queue: SqliteQueue, clock: Clock
+    aws: EmbeddedAws, file: SqliteFile, clock: Clock
 ) -> None:
+    buried: list[int] = []
+    queue, sqs = SqliteQueue(file, clock, buried.append), boto3.client("sqs")
+    answer_here(sqs, queue.operations)
     send(sqs, "a")
     tries = 0
     while queue.waiting():
         tries += len(received(sqs))
         clock.now += sqlite_queue.VISIBILITY_SECONDS
-    assert (tries, queue.dead()) == (embedded.MAX_RECEIVE_COUNT, 1)
+    assert (tries, queue.dead(), buried) == (embedded.MAX_RECEIVE_COUNT, 1, [1])
     queue.redrive()
     assert queue.dead() == 0
     assert bodies(received(sqs)) == ["a"]

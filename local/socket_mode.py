@@ -80,13 +80,17 @@ def answer(name: str, call: Callable[[], Any]) -> Any:
     try:
         return call()
     except SlackApiError as error:
-        code = str(error.response.get("error"))
-        if error.response.status_code >= 429 or code in TRANSIENT:
+        data, status = error.response.data, error.response.status_code
+        code = str(data.get("error")) if isinstance(data, dict) else ""
+        if not code.replace("_", "").isalnum():  # a page, of a proxy say
+            raise SocketError(f"Slack answers with status {status} and no reason: try again later.") from None
+        if status >= 429 or code in TRANSIENT:
             raise SocketError(f"Slack answers {code} for the moment: try again later.") from None
         raise SettingError(name, f"is refused by Slack ({code}): copy it from {TOKENS[name][1]}.") from None
     except (OSError, SlackClientError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise SocketError(f"Slack cannot be reached ({type(reason).__name__}): is there a network?") from error
+        said = getattr(reason, "strerror", None) or type(reason).__name__
+        raise SocketError(f"Slack cannot be reached ({said}): is there a network?") from error
 
 
 class SlackSocket(SocketModeClient):
@@ -105,6 +109,7 @@ class SlackSocket(SocketModeClient):
         self.failure: BaseException | None = None
         self.ready = threading.Event()
         self._acknowledge = acknowledge
+        self._trying = False
         super().__init__(
             app_token,
             _quiet(),
@@ -123,7 +128,8 @@ class SlackSocket(SocketModeClient):
             self.failure = error
             raise
         except SocketError as error:
-            if self.ready.is_set():
+            if self.ready.is_set() and not self._trying:
+                self._trying = True
                 print(f"{error} The bot goes on trying.", file=sys.stderr, flush=True)
             raise
 
@@ -133,6 +139,9 @@ class SlackSocket(SocketModeClient):
             message = json.loads(raw)
             if message.get("type") == "hello":
                 self.ready.set()
+                if self._trying:
+                    self._trying = False
+                    print("Connected again.", file=sys.stderr, flush=True)
             if message.get("type") == "disconnect" and message.get("reason") == "link_disabled":
                 self.failure = SocketError("Socket Mode is off for this app: switch it on at api.slack.com/apps.")
 

@@ -15,7 +15,7 @@ import pytest
 
 from local.bot import verdicts
 from local.events import event_callback
-from local.faults import DROPPED, Call, ErrorBody, Fault, RateLimited, Reply, Reset
+from local.faults import DROPPED, Call, ErrorBody, Fault, HtmlError, RateLimited, Reply, Reset
 from local.functions import TIMEOUT_SECONDS
 from local.socket_server import SocketModeSlack
 from local.socket_soak import SPEED
@@ -51,9 +51,11 @@ class Running:
         _, errors = self.process.communicate(timeout=SECONDS)
         return self.process.returncode, errors.splitlines()[-1]
 
-    def stop(self) -> None:
+    def stop(self) -> str:
+        """Stop it; return what it said of errors."""
         self.process.terminate()
-        self.process.communicate(timeout=SECONDS)
+        _, errors = self.process.communicate(timeout=SECONDS)
+        return errors
 
     def close(self) -> None:
         with self.process:
@@ -136,7 +138,7 @@ def test_a_connection_that_ends_is_replaced_and_nothing_is_lost(
     slack: SocketModeSlack, start: Callable[..., Running]
 ) -> None:
     """Slack announces the end of a connection, or closes it, or it is lost with a reset or in silence."""
-    start()
+    bot = start()
     ends: list[Callable[[Link], object]] = [
         lambda link: link.disconnect("warning"),
         lambda link: link.disconnect("refresh_requested"),
@@ -156,6 +158,9 @@ def test_a_connection_that_ends_is_replaced_and_nothing_is_lost(
         link.drop()
         assert slack.wait_until(lambda link=link: bool(slack.links) and link not in slack.links, SECONDS)  # type: ignore[misc]
     assert slack.faults.left() == 0
+    said = bot.stop().splitlines()
+    assert all(line.endswith("The bot goes on trying.") for line in said[::2])
+    assert said[1::2] == ["Connected again."] * len(ends)
 
 
 @pytest.mark.failure(130, 132)
@@ -252,7 +257,7 @@ def test_a_second_bot_on_the_same_file_says_so(
         ({"SLACK_BOT_TOKEN": "xapp-1"}, 2, "SLACK_BOT_TOKEN must begin with xoxb-: copy it from OAuth & Permissions"),
         ({"SLACK_APP_TOKEN": "xapp-no"}, 2, "SLACK_APP_TOKEN is refused by Slack (invalid_auth): copy it from Basic"),
         ({"SLACK_BOT_TOKEN": "xoxb-no"}, 2, "SLACK_BOT_TOKEN is refused by Slack (invalid_auth): copy it from OAuth"),
-        ({"SLACK_API_URL": NOWHERE}, 1, "Slack cannot be reached (ConnectionRefusedError): is there a network?"),
+        ({"SLACK_API_URL": NOWHERE}, 1, "Slack cannot be reached (Connection refused): is there a network?"),
         ({"TRIGGER_EMOJI": "☣️"}, 2, "TRIGGER_EMOJI has '☣️', which is no emoji's name: write biohazard_sign."),
     ],
 )
@@ -271,6 +276,7 @@ def test_what_a_person_can_mend_is_said_in_one_sentence(
     ("answer", "sentence"),
     [
         (ErrorBody("internal_error"), "Slack answers internal_error for the moment: try again later."),
+        (HtmlError(502), "Slack answers with status 502 and no reason: try again later."),
         (
             Fault(Reply.of({"ok": True, "url": "ws://127.0.0.1:9/"})),
             "Slack's WebSocket cannot be opened: is there a network without a filter?",

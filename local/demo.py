@@ -199,8 +199,8 @@ def questions_for(settings: Settings) -> Iterator[Question]:
     if settings.slash_command:
         yield Question(
             "In private: some words, before they are sent",
-            (f"[grace typed: /toxicity {FINE[0]}]",),
-            lambda slack: slack.slash_command(FINE[0], "C0GENERAL", "U0GRACE"),
+            (f"[grace typed: /toxicity {TOXIC[1]}]",),
+            lambda slack: slack.slash_command(TOXIC[1], "C0GENERAL", "U0GRACE"),
         )
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from local.bot import BotError, Process, verdicts
-from local.faults import Faults
+from local.faults import Fault, Faults, Slow
 from local.soak.checks import Results, check_logs, check_threads
 from local.soak.users import TEXTS, Size, Users
 from local.soak.workers import RandomFaults
@@ -51,16 +51,28 @@ LONGEST_STANDSTILL = 120.0  # seconds
 MOST_PROBLEMS = 10  # shown
 
 
+class SlowSlack(Faults):
+    """Makes each call to Slack take so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    def take(self, _method: str) -> Fault:
+        return Slow(self._seconds)
+
+
 class SocketSoak:
     """A bot in Socket Mode under test; call `run` once."""
 
-    def __init__(self, seed: int, envelopes: int, folder: Path, *, faults: bool) -> None:
+    def __init__(self, seed: int, envelopes: int, folder: Path, *, faults: bool, call_seconds: float = 0) -> None:
         self.counts: Counter[str] = Counter()
         self.seconds = 0.0
         self._random = Random(seed)  # noqa: S311 - reproducible, not secret
         self._seed, self._envelopes, self._faults = seed, envelopes, faults
         self._users = Users(seed, Size(envelopes, envelopes))
         self._slack = SocketModeSlack(self._users.workspace, resend_seconds=RESEND_SECONDS, ignores=self._lose_ack)
+        self._slack.faults = SlowSlack(call_seconds)
         self._file, self._logs = folder / "bot.sqlite3", folder
         self._killed = threading.Event()
 
@@ -163,6 +175,7 @@ def main(
     envelopes: Annotated[int, typer.Option(min=1, help="Messages, each with one reaction.")] = 1000,
     seed: Annotated[int | None, typer.Option(help="Chooses the faults; by default the time.")] = None,
     work: Annotated[Path | None, typer.Option(hidden=True, help="Be the bot, with this file.")] = None,
+    call_seconds: Annotated[float, typer.Option(help="Without faults, what each call to Slack takes.")] = 0,
     ready_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
     speed: Annotated[float, typer.Option(hidden=True)] = SPEED,
     *,
@@ -174,7 +187,7 @@ def main(
         return run(work, ready_fd, speed=speed, drain=drain)
     seed = int(time.time()) if seed is None else seed
     with tempfile.TemporaryDirectory(prefix="socket-soak-") as folder:
-        soak = SocketSoak(seed, envelopes, Path(folder), faults=faults)
+        soak = SocketSoak(seed, envelopes, Path(folder), faults=faults, call_seconds=call_seconds)
         results = soak.run()
     rate = 60 * envelopes / soak.seconds
     print(f"seed {seed}: {envelopes} envelopes, {results.outcomes.total()} verdicts in {soak.seconds:.0f} s", end="")

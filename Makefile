@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .PHONY: help demo deploy secret doctor test test-all test-build test-slow test-clients test-failures test-rie test-sam fuzz check \
   format image base events local-services model build-tools lock clean bench bench-image benchmark throughput score \
-  evaluate soak load audit
+  evaluate soak load audit socket
 
 PYTHON ?= python3
 PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check
@@ -38,6 +38,10 @@ override export TEXT := $(value TEXT)
 endif
 demo: .venv/local  ## See the bot answer, on this machine alone. TEXT="..." for one message, FORMAT=json for programs.
 	@.venv/bin/python -m local.demo
+
+# The bot for a real workspace on this machine, without AWS. FILE= names the file of jobs and verdicts.
+socket: .venv/local
+	@.venv/bin/python -m local.socket_mode $(if $(FILE),--file "$(FILE)") $(if $(filter yes,$(REDRIVE)),--redrive)
 
 # The scores of a file's rows, as `toxicity-bot score` does it once the package is installed.
 score: .venv/local

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from local.aws import EmbeddedAws
+from local.functions import TIMEOUT_SECONDS
 from local.slack_server import SlackServer
 from toxicity_bot import errors
 from toxicity_bot.model_directory import ModelDirectory
@@ -85,16 +86,32 @@ class Process:
 
 
 class LocalBot:
-    """A running bot for one workspace; Slack sends its events to `request_url`."""
+    """A running bot for one workspace; Slack sends its events to `request_url`.
 
-    def __init__(self, workspace: Workspace) -> None:
+    `slack` and `aws` are servers that are not started yet. `compression` divides the worker's time-out and the delays
+    before a job comes again.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        slack: SlackServer | None = None,
+        aws: EmbeddedAws | None = None,
+        compression: int = 1,
+    ) -> None:
         self.workspace = workspace
+        self._servers = slack, aws
+        self._compression = compression
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
             self.logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="toxicity-bot-")))
-            self.aws = stack.enter_context(EmbeddedAws())
-            self.slack = stack.enter_context(SlackServer(self.workspace))
+            slack, aws = self._servers
+            self.aws = stack.enter_context(aws or EmbeddedAws())
+            self.slack = stack.enter_context(slack or SlackServer(self.workspace))
+            if self._compression > 1:
+                self.aws.let_jobs_return_after(TIMEOUT_SECONDS // self._compression + 1)
             # Both load at the same time, which takes most of a second for each.
             receiver = self._start(RECEIVER, stack)
             self.worker = self._start(WORKER, stack)
@@ -122,7 +139,8 @@ class LocalBot:
 
     def _start(self, command: Sequence[str], stack: contextlib.ExitStack) -> Process:
         environ = bot_environ(self.aws, self.workspace) | {"SLACK_API_URL": self.slack.url}
-        process = Process(command, environ, self.logs / f"{command[-1]}.log")
+        options = ("--compression", str(self._compression)) if command == WORKER else ()
+        process = Process([*command, *options], environ, self.logs / f"{command[-1]}.log")
         stack.callback(process.stop)
         return process
 

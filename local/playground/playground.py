@@ -73,7 +73,7 @@ class Playground:
         """Return all that the page shows and that may change."""
         trail = self.trails.as_json()
         if trail:
-            trail |= {"answers": self._answers(), "row": self._row()}
+            trail |= {"answers": self._answers(), "row": self._row(), "sign": view.emoji(trail["emoji"])}
         return {"channels": view.channels(self.workspace), "trail": trail, "trouble": sorted(self.trouble.on)}
 
     def _answers(self) -> int:

@@ -63,6 +63,7 @@ class Trail:
     reactor: str
     emoji: str
     removed: bool = False
+    number: int = 0
     started: float = field(default_factory=time.perf_counter)
     hops: list[Hop] = field(default_factory=list)
     deliveries: int = 0
@@ -95,7 +96,18 @@ class Trail:
             for hop in sorted(self.hops, key=lambda hop: hop.at)
         ]
         job = json.loads(self.job) if self.job else None
-        counted = ("deliveries", "jobs", "attempts", "posts", "waiting", "figures", "words", "removed", "answered_at")
+        counted = (
+            "deliveries",
+            "jobs",
+            "attempts",
+            "posts",
+            "waiting",
+            "figures",
+            "words",
+            "removed",
+            "answered_at",
+            "number",
+        )
         about = {"channel": self.channel, "ts": self.ts, "reactor": self.reactor, "emoji": self.emoji}
         return about | {"hops": hops, "job": job} | {name: getattr(self, name) for name in counted}
 
@@ -118,12 +130,15 @@ class Trails:
         self._changed = changed
         self._lock = threading.Lock()
         self._trails: OrderedDict[str, Trail] = OrderedDict()
+        self._begun = 0
         self._queued: dict[str, float] = {}
         self._handles: dict[str, _Try] = {}
         self._now: _Try | None = None
 
     def begin(self, event_id: str, trail: Trail) -> None:
         with self._lock:
+            self._begun += 1
+            trail.number = self._begun
             self._trails[event_id] = trail
             while len(self._trails) > MOST_TRAILS:
                 self._trails.popitem(last=False)

@@ -1,5 +1,5 @@
 import { act } from "./api.js";
-import { byId, el, reconcile } from "./dom.js";
+import { byId, el, reconcile, titled } from "./dom.js";
 
 const { trigger, triggerEmoji, bot, botName } = document.body.dataset;
 const emojiButtons = [...byId("reactions").content.querySelectorAll("button")];
@@ -10,7 +10,7 @@ let replyingTo = "";
 const known = new Set();
 
 const me = () => document.querySelector('[name="person"]:checked');
-const nameOf = (id) => document.querySelector(`[name="person"][value="${CSS.escape(id)}"]`)?.dataset.name ?? botName;
+const nameOf = (id) => titled(document.querySelector(`[name="person"][value="${CSS.escape(id)}"]`)?.dataset.name ?? botName);
 
 /** Show the channels as the server has them now. */
 export function showChannels(now) {
@@ -28,7 +28,7 @@ function render() {
   byId("channel-title").dataset.kind = channel.kind;
   byId("channel-about").textContent = about(channel);
   byId("composer").hidden = channel.kind === "im";
-  byId("composer-label").textContent = `Message to ${channel.name} as ${me().dataset.name}`;
+  byId("composer-label").textContent = `Message to ${channel.name} as ${titled(me().dataset.name)}`;
   const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 80;
   reconcile(list, itemsOf(channel), itemElement);
   announce(atEnd);
@@ -116,7 +116,7 @@ function reactionsOf(item) {
 
 /** What can be done with a message. Arrow keys move within it, so that each message is one stop of the Tab key. */
 function toolbar(item, own, element) {
-  const whose = `${item.name}'s message`;
+  const whose = `${titled(item.name)}'s message`;
   const buttons = emojiButtons.map((template) => {
     const { emoji } = template.dataset;
     return el("button", {
@@ -147,7 +147,7 @@ const react = (item, emoji) => act("react", { channel: item.channel, ts: item.ts
 
 function replyForm({ channel, form: root, to }) {
   const close = () => { replyingTo = ""; render(); };
-  const text = el("textarea", { rows: "1", "aria-label": `Reply to ${to} as ${me().dataset.name}`, required: true });
+  const text = el("textarea", { rows: "1", "aria-label": `Reply to ${titled(to)} as ${titled(me().dataset.name)}`, required: true });
   const send = async () => {
     if (await act("post", { channel, user: me().value, text: text.value, thread_ts: root })) close();
   };
@@ -205,7 +205,7 @@ function announce(atEnd) {
       known.add(key);
       const element = channel.id === current ? list.querySelector(`[data-key="${CSS.escape(one.ts)}"]`) : null;
       if (first) continue;
-      if (one.is_bot) byId("news").textContent = `${one.name} in ${channel.name}: ${element?.querySelector(".line")?.textContent ?? "a new message"}`;
+      if (one.is_bot) byId("news").textContent = `${titled(one.name)} in ${channel.name}: ${element?.querySelector(".line")?.textContent ?? "a new message"}`;
       element?.scrollIntoView({ block: "nearest" });
     }
   }

@@ -12,6 +12,9 @@ export function el(tag, properties = {}, ...children) {
   return element;
 }
 
+/** Return a name with a capital letter, as the page shows names. */
+export const titled = (name) => name.charAt(0).toUpperCase() + name.slice(1);
+
 export const byId = (id) => document.getElementById(id);
 
 /** Give `parent` one child for each item, in order; children whose item has not changed stay as they are. */

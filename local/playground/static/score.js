@@ -18,8 +18,8 @@ function later() {
 function showThresholds() {
   byId("toxic-value").textContent = Number(toxic.value).toFixed(2);
   byId("maybe-value").textContent = Number(maybe.value).toFixed(2);
-  byId("verdict").style.setProperty("--toxic", toxic.value);
-  byId("verdict").style.setProperty("--maybe", maybe.value);
+  byId("verdict").style.setProperty("--from-toxic", toxic.value);
+  byId("verdict").style.setProperty("--from-maybe", maybe.value);
 }
 
 async function score() {
@@ -40,12 +40,18 @@ function show(found) {
   byId("verdict-words").textContent = judged ? WORDS[found.outcome] : found.outcome ? "cannot be judged" : "Nothing to score yet";
   byId("verdict-why").textContent = why(found, judged);
   byId("score-news").textContent = judged ? `${(100 * found.score).toFixed(0)} percent, ${WORDS[found.outcome]}` : found.reason;
-  byId("folded").textContent = found.folded;
+  byId("folded").replaceChildren(...marked(found.folded));
   const worst = Math.max(...found.windows.map((one) => one.toxicity));
   byId("windows-about").textContent = found.windows.length > 1
     ? `${found.windows.length} overlapping windows were read. The most toxic one counts.`
     : "A long text is read in overlapping windows. The most toxic one counts.";
   byId("windows").replaceChildren(...found.windows.map((one) => windowItem(one, one.toxicity === worst)));
+}
+
+/** Mark the words that are not spelt so in what was typed. */
+function marked(folded) {
+  const typed = new Set(text.value.split(/\s+/));
+  return folded.split(/(\s+)/).map((word) => (word.trim() && !typed.has(word) ? el("mark", {}, word) : word));
 }
 
 function why(found, judged) {

@@ -24,7 +24,7 @@ function parts(trail, channels) {
   return [
     el("p", { class: "trail-about" }, sentence(trail, channels)),
     counters(trail),
-    el("p", { class: "muted", id: "trail-state" }, trail.jobs ? answered + left : ignored(trail)),
+    el("p", { class: "muted", id: "trail-state", "data-number": trail.number }, trail.jobs ? answered + left : ignored(trail)),
     trail.figures.outcome ? figures(trail) : "",
     el("h3", {}, "Its way"),
     hops(trail.hops),
@@ -33,15 +33,15 @@ function parts(trail, channels) {
   ].filter(Boolean);
 }
 
-function ignored({ deliveries, removed, emoji }) {
+function ignored({ deliveries, removed, sign }) {
   if (!deliveries) return "On its way.";
-  return removed ? "The bot does nothing when a reaction is removed." : `The bot does nothing about :${emoji}:, so there is no job.`;
+  return removed ? "The bot does nothing when a reaction is removed." : `The bot does nothing about ${sign}, so there is no job.`;
 }
 
 function sentence(trail, channels) {
   const person = document.querySelector(`[name="person"][value="${CSS.escape(trail.reactor)}"]`)?.dataset.name;
   const channel = channels.find((one) => one.id === trail.channel);
-  return `${person} ${trail.removed ? "removed" : "reacted with"} :${trail.emoji}: in ${channel?.name}`;
+  return `${person} ${trail.removed ? "removed" : "reacted with"} ${trail.sign} in ${channel?.name}`;
 }
 
 function counters(trail) {

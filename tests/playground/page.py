@@ -1,0 +1,84 @@
+"""The page as people use it: what they do, and what they see."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from playwright.sync_api import expect
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+LONGEST_WAIT = 60_000  # ms; the job of a killed worker comes again after 11 s
+LIGHT, DARK = {"color_scheme": "light"}, {"color_scheme": "dark"}
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+
+class Playground:
+    """One browser window at the playground; nothing may fail in its console."""
+
+    def __init__(self, browser: Browser, address: str, **options: object) -> None:
+        given = {
+            "viewport": {"width": 1400, "height": 900},
+            "locale": "en-GB",
+            "timezone_id": "Europe/London",
+        } | options
+        self.page: Page = browser.new_page(**given)
+        self.problems: list[str] = []
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on("console", lambda line: line.type in ("error", "warning") and self.problems.append(line.text))
+        self.page.goto(address)
+        expect(self.page.get_by_text("Live", exact=True)).to_be_attached()
+        expect(self.messages()).not_to_have_count(0)
+
+    def be(self, person: str) -> None:
+        self.page.get_by_role("radio", name=person).check(force=True)
+
+    def messages(self) -> Locator:
+        return self.page.get_by_role("list", name="Messages").locator("> li")
+
+    def message(self, text: str) -> Locator:
+        return self.messages().filter(has_text=text)
+
+    def answers(self) -> Locator:
+        """The bot's verdicts in the channel."""
+        return self.page.locator(".from-bot[data-outcome]:not([data-outcome=''])")
+
+    def write(self, text: str) -> Locator:
+        """Write a message and return it."""
+        box = self.page.get_by_label("Message to")
+        box.fill(text)
+        box.press("Enter")
+        expect(self.message(text)).to_have_count(1)
+        return self.message(text)
+
+    def do(self, message: Locator, action: str) -> None:
+        """Press a button of a message's toolbar."""
+        message.hover()
+        message.get_by_role("toolbar").get_by_role("button", name=action).click()
+
+    def react(self, message: Locator) -> None:
+        """React with the trigger, and wait until the bot has nothing left to do."""
+        before = self.page.locator("#trail-state").all()
+        number = int(before[0].get_attribute("data-number") or 0) if before else 0
+        self.do(message, "React with ☣️")
+        self.wait_until_done(number + 1)
+
+    def wait_until_done(self, number: int = 1) -> None:
+        """Wait until nothing is left to do for a request, counted from the first one."""
+        state = self.page.locator(f'#trail-state[data-number="{number}"]')
+        expect(state).to_contain_text("Nothing is left", timeout=LONGEST_WAIT)
+
+    def trouble(self, label: str, *, on: bool = True) -> None:
+        switch = self.page.get_by_role("switch", name=label)
+        switch.set_checked(on)
+        expect(switch).to_be_checked(checked=on)
+
+    def counted(self) -> dict[str, int]:
+        """The figures of the last request."""
+        boxes = self.page.locator(".counters > div").all()
+        return {box.locator("dt").inner_text(): int(box.locator("dd").inner_text()) for box in boxes}
+
+    def hops(self) -> list[str]:
+        """The way of the last request."""
+        return self.page.locator(".hop").all_inner_texts()

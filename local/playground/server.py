@@ -125,7 +125,8 @@ class PageServer:
         if not isinstance(given, dict) or given.keys() != fields.keys():
             raise WrongRequestError(f"The body must be an object with {', '.join(fields)}.")
         for field, kind in fields.items():
-            if not isinstance(given[field], kind):
+            items = given[field] if kind is list and isinstance(given[field], list) else []
+            if not isinstance(given[field], kind) or not all(isinstance(item, str) for item in items):
                 raise WrongRequestError(f"{field} has the wrong type.")
         done = action(self._playground, **given)
         self._playground.feed.changed()

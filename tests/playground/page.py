@@ -18,11 +18,8 @@ class Playground:
     """One browser window at the playground; nothing may fail in its console."""
 
     def __init__(self, browser: Browser, address: str, **options: object) -> None:
-        given = {
-            "viewport": {"width": 1400, "height": 900},
-            "locale": "en-GB",
-            "timezone_id": "Europe/London",
-        } | options
+        # What is moving has other colours than it will have.
+        given = {"viewport": {"width": 1400, "height": 900}, "locale": "en-GB", "reduced_motion": "reduce"} | options
         self.page: Page = browser.new_page(**given)
         self.problems: list[str] = []
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))

@@ -108,7 +108,7 @@ function reactionsOf(item) {
     const mine = one.users.includes(item.me);
     const who = one.users.map(nameOf).join(", ");
     return el("button", {
-      type: "button", class: "reaction", "aria-pressed": mine, title: who, "data-focus": `chip-${one.name}`,
+      type: "button", class: "reaction", "aria-pressed": String(mine), title: who, "data-focus": `chip-${one.name}`,
       "aria-label": `${one.emoji} ${one.users.length}, by ${who}`, click: () => react(item, one.name),
     }, el("span", { "aria-hidden": "true" }, `${one.emoji} ${one.users.length}`));
   }));

@@ -20,6 +20,8 @@ export const byId = (id) => document.getElementById(id);
 /** Give `parent` one child for each item, in order; children whose item has not changed stay as they are. */
 export function reconcile(parent, items, make) {
   const before = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+  // What is shown for the first time, such as another channel, has not just arrived.
+  const goesOn = items.some(({ key }) => before.has(key));
   items.forEach(({ key, item }, place) => {
     const json = JSON.stringify(item);
     let child = before.get(key);
@@ -32,7 +34,7 @@ export function reconcile(parent, items, make) {
         const focused = child.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
         child.replaceWith(made);
         if (focused) made.querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus();
-      } else {
+      } else if (goesOn) {
         made.classList.add("is-new");
       }
       child = made;

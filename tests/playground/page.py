@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Locator, Page
 
 LONGEST_WAIT = 60_000  # ms; the job of a killed worker comes again after 11 s
-LIGHT, DARK = {"color_scheme": "light"}, {"color_scheme": "dark"}
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+LIGHT: dict[str, Any] = {"color_scheme": "light"}
+DARK: dict[str, Any] = {"color_scheme": "dark"}
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 
 class Playground:
     """One browser window at the playground; nothing may fail in its console."""
 
-    def __init__(self, browser: Browser, address: str, **options: object) -> None:
+    def __init__(self, browser: Browser, address: str, **options: Any) -> None:
         # What is moving has other colours than it will have.
         given = {"viewport": {"width": 1400, "height": 900}, "locale": "en-GB", "reduced_motion": "reduce"} | options
         self.page: Page = browser.new_page(**given)
         self.problems: list[str] = []
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
-        self.page.on("console", lambda line: line.type in ("error", "warning") and self.problems.append(line.text))
+        self.page.on("console", self._heard)
         self.page.goto(address)
         expect(self.page.get_by_text("Live", exact=True)).to_be_attached()
         expect(self.messages()).not_to_have_count(0)
+
+    def _heard(self, line: ConsoleMessage) -> None:
+        if line.type in ("error", "warning"):
+            self.problems.append(line.text)
 
     def be(self, person: str) -> None:
         self.page.get_by_role("radio", name=person).check(force=True)
@@ -78,4 +83,5 @@ class Playground:
 
     def hops(self) -> list[str]:
         """The way of the last request."""
-        return self.page.locator(".hop").all_inner_texts()
+        hops: list[str] = self.page.locator(".hop").all_inner_texts()
+        return hops

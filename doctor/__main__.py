@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import typer
 
 from doctor.findings import Mark, unknown
-from doctor.functions import check_function, check_settings, check_worker
+from doctor.functions import check_function, check_private_answers, check_settings, check_worker
 from doctor.installation import Installation, read_stack
 from doctor.queue_and_ledger import check_queues, check_table
 from doctor.secret import check_secret
@@ -39,12 +39,13 @@ def check(installation: Installation, clock: Callable[[], float]) -> Iterator[Fi
     settings = yield from check_settings(installation)
     for function in installation.functions:
         yield from check_function(function)
+    yield from check_private_answers(installation, settings)
     keys = yield from check_secret(settings, installation.stack)
     ahead = yield from check_slack(settings, keys.bot_token, clock)
     yield from check_request_url(installation.request_url, keys.signing_secret, clock() - ahead)
     worker = installation.worker
     queue_arn = yield from check_queues(settings.jobs_queue_url, worker.timeout if worker else None)
-    yield from check_table(settings.ledger_table)
+    yield from check_table(settings.ledger_table, clock())
     yield from check_worker(installation, settings, queue_arn)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # Longer than Lambda lets the worker start and handle one batch.
 START_SECONDS = 90
 FEED = "jobs to worker"
+PRIVATE = "private answers"
 
 
 def check_settings(installation: Installation) -> Check[Settings]:
@@ -58,6 +59,22 @@ def check_function(function: Function) -> Check[None]:
     else:
         size = f"{function.configuration['MemorySize']} MB, {function.timeout:.0f} s"
         yield ok(function.role, f"{function.name} may run ({size})")
+
+
+def check_private_answers(installation: Installation, settings: Settings) -> Check[None]:
+    """Check that the receiver knows the worker, which judges the texts that come with shortcuts and commands."""
+    worker = installation.worker
+    name = settings.worker_function.rpartition(":function:")[2].partition(":")[0]
+    if not (settings.shortcuts or settings.slash_command):
+        yield ok(PRIVATE, "off: SHORTCUTS and SLASH_COMMAND are no")
+    elif not name:
+        fails = "a command with words fails, and so does the shortcut where the bot is no member"
+        yield wrong(PRIVATE, f"the receiver does not know the worker, WORKER_FUNCTION: {fails}", installation.remedy)
+    elif worker and worker.name != name:
+        yield wrong(PRIVATE, f"the receiver asks {name}, and the stack's worker is {worker.name}", DEPLOY)
+    else:
+        on = {"the shortcut": settings.shortcuts, "the command": settings.slash_command}
+        yield ok(PRIVATE, f"{' and '.join(name for name, is_on in on.items() if is_on)}: the receiver asks {name}")
 
 
 def check_worker(installation: Installation, settings: Settings, queue_arn: str | None) -> Check[None]:

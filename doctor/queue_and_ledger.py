@@ -1,10 +1,11 @@
-"""Check the job queue, its dead-letter queue and the ledger's table: their settings, and the jobs in the queues."""
+"""Check the job queue, its dead-letter queue and the ledger's table: their settings, and what is in them."""
 
 from __future__ import annotations
 
 import json
 
 from doctor.findings import Check, asking, client, ok, unknown, wrong
+from toxicity_bot.tally import DAYS, MOST_CHANNELS, scan, tallies, total
 
 # AWS's own advice for a queue that feeds a function:
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
@@ -12,6 +13,7 @@ TIMEOUTS_IN_VISIBILITY = 6
 LEAST_RECEIVES = 5
 # Powertools' default names, which the ledger uses.
 KEY, EXPIRY = "id", "expiration"
+NUMBERS = f"last {DAYS} days"
 
 _RESTORE = "make deploy restores what template.yaml says"
 
@@ -67,14 +69,15 @@ def _jobs(attributes: dict[str, str]) -> str:
     return f"{number} job{'s' if number != '1' else ''}"
 
 
-def check_table(name: str) -> Check[None]:
-    """Check the table and its expiry."""
+def check_table(name: str, now: float) -> Check[None]:
+    """Check the table and its expiry, and tell how many verdicts, opinions of them and reports it has had lately."""
     if not name:
         yield unknown("ledger", "not checked: LEDGER_TABLE is not set")
         return
     set_name = "set LEDGER_TABLE to the stack's output LedgerTableName"
     if (yield from asking("ledger", set_name, _check_table(name))):
         yield from asking("ledger expiry", set_name, _check_expiry(name))
+        yield from asking(NUMBERS, set_name, _count(name, now))
     else:
         yield unknown("ledger expiry", "not checked: the table does not answer")
 
@@ -99,3 +102,9 @@ def _check_expiry(name: str) -> Check[None]:
         specification = f"Enabled=true,AttributeName={EXPIRY}"
         command = f"aws dynamodb update-time-to-live --table-name {name} --time-to-live-specification {specification}"
         yield wrong("ledger expiry", f"rows never expire: the time to live is not on {EXPIRY}", command)
+
+
+def _count(name: str, now: float) -> Check[None]:
+    found = tallies(scan(client("dynamodb"), name), now - DAYS * 24 * 3600)
+    named = [f"{channel}: {tally}" for channel, tally in found.items() if channel][:MOST_CHANNELS]
+    yield ok(NUMBERS, "; ".join([str(total(found)), *named]))

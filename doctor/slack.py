@@ -17,7 +17,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.client import WebClient
 
 from doctor.findings import Check, Finding, ok, unknown, wrong
-from local.events import ANSWER_SECONDS, Delivery, deliver, encoded, signed
+from local.events import ANSWER_SECONDS, FORM, Delivery, deliver, encoded, signed
 from toxicity_bot.reactions import canonical
 from toxicity_bot.slack_request import MAX_AGE_SECONDS
 
@@ -35,7 +35,7 @@ _APP = "https://api.slack.com/apps > the app >"
 _LOOK = "look at the network, at a proxy between, and at SLACK_API_URL"
 _REINSTALL = f"{_APP} Install App: install it, and put the Bot User OAuth Token that it shows into the bot's secret"
 _URL = "request url"
-_TRIGGER, _REPLIES = "trigger emoji", "reply channel"
+_TRIGGER, _REPLIES, _MODERATORS = "trigger emoji", "reply channel", "moderators channel"
 # By the status of the receiver's answer.
 _URL_REMEDIES = {
     0: "check that the receiver runs, and that this machine can reach it",
@@ -67,7 +67,7 @@ def check_slack(settings: Settings, token: Secret, clock: Callable[[], float]) -
             yield unknown(subject, "not checked: Slack does not answer")
         return 0
     yield from _check_identity(answer, token)
-    yield from _check_scopes(answer)
+    yield from _check_scopes(answer, settings)
     if token and not answer.error:
         yield from _check_names(settings, token)
     return (yield from _check_clock(answer, clock()))
@@ -75,15 +75,17 @@ def check_slack(settings: Settings, token: Secret, clock: Callable[[], float]) -
 
 def needed_scopes() -> dict[str, str]:
     """Return the scopes in the app's manifest, each with the use that its comment gives."""
-    return dict(re.findall(r"^ +- ([a-z]+:[a-z]+) +# (.+)$", MANIFEST.read_text(encoding="utf-8"), re.MULTILINE))
+    return dict(re.findall(r"^ +- ([a-z]+(?::[a-z]+)?) +# (.+)$", MANIFEST.read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def _check_names(settings: Settings, token: Secret) -> Check[None]:
-    """Check the names that only the workspace knows: an emoji of its own, and the channel that verdicts go to."""
+    """Check the names that only the workspace knows: an emoji of its own, and the channels of verdicts and cards."""
     if own := [name for name in settings.trigger_emoji if canonical(name) not in emoji_short_names]:
         yield from _check_emoji(own, _ask(settings.api_url, token, "emoji.list"))
     if settings.reply_to not in ("thread", "reactor"):
-        yield _channel(settings.reply_to, _ask(settings.api_url, token, "conversations.history", settings.reply_to))
+        yield _channel(_REPLIES, "REPLY_TO", settings.reply_to, settings, token)
+    if settings.moderators_channel:
+        yield _channel(_MODERATORS, "MODERATORS_CHANNEL", settings.moderators_channel, settings, token)
 
 
 def _check_emoji(own: list[str], answer: Answer) -> Check[None]:
@@ -99,13 +101,14 @@ def _check_emoji(own: list[str], answer: Answer) -> Check[None]:
             yield ok(_TRIGGER, f"{name} is one of the workspace's own")
 
 
-def _channel(channel: str, answer: Answer) -> Finding:
+def _channel(subject: str, variable: str, channel: str, settings: Settings, token: Secret) -> Finding:
+    answer = _ask(settings.api_url, token, "conversations.history", channel)
     if not answer.error:
-        return ok(_REPLIES, f"the bot is a member of {channel}")
+        return ok(subject, f"the bot is a member of {channel}")
     if answer.error in ("not_in_channel", "channel_not_found"):
         sentence = f"the bot is no member of {channel}, or there is no such channel ({answer.error})"
-        return wrong(_REPLIES, sentence, "invite the bot there with /invite, or correct REPLY_TO")
-    return unknown(_REPLIES, f"Slack does not say whether the bot is a member of {channel} ({answer.error})", _LOOK)
+        return wrong(subject, sentence, f"invite the bot there with /invite, or correct {variable}")
+    return unknown(subject, f"Slack does not say whether the bot is a member of {channel} ({answer.error})", _LOOK)
 
 
 def _ask(api_url: str, token: Secret, method: str, channel: str = "") -> Answer:
@@ -143,17 +146,20 @@ def _check_identity(answer: Answer, token: Secret) -> Check[None]:
         yield ok("slack", f"it knows the bot as {who}. {_CEILING}")
 
 
-def _check_scopes(answer: Answer) -> Check[None]:
+def _check_scopes(answer: Answer, settings: Settings) -> Check[None]:
     granted = answer.headers.get("x-oauth-scopes")
     if answer.error or granted is None:
         yield unknown("scopes", "not checked: Slack tells them only to a token that it accepts")
         return
-    missing = {scope: use for scope, use in needed_scopes().items() if scope not in granted.replace(" ", "").split(",")}
+    needed = needed_scopes()
+    if not (settings.shortcuts or settings.slash_command):
+        del needed["commands"]
+    missing = {scope: use for scope, use in needed.items() if scope not in granted.replace(" ", "").split(",")}
     for scope, use in missing.items():
         remedy = f"{_APP} OAuth & Permissions: add it to the Bot Token Scopes, then reinstall"
         yield wrong("scopes", f"{scope} is missing: with it the bot {use}", remedy)
     if not missing:
-        yield ok("scopes", f"all {len(needed_scopes())} are granted")
+        yield ok("scopes", f"all {len(needed)} are granted")
 
 
 def _check_clock(answer: Answer, now: float) -> Check[float]:
@@ -190,11 +196,17 @@ def check_request_url(url: str, signing_secret: Secret, slack_time: float) -> Ch
     challenge = secrets.token_urlsafe()
     body = encoded({"type": "url_verification", "challenge": challenge})
     challenged = deliver(url, body, signed(body, signing_secret, int(slack_time)))
-    if challenged.status == 200 and not challenged.failure and _challenge(challenged.body) == challenge:
-        answered = f"answers a signed challenge within {challenged.seconds:.2f} s"
-        yield ok(_URL, f"it refuses an unsigned request, and {answered}")
-    else:
+    if challenged.status != 200 or challenged.failure or _challenge(challenged.body) != challenge:
         yield _unexpected("Slack's signed challenge got {} where its echo is right", challenged)
+        return
+    # Slack sends such a form to check the certificate of a command's address; shortcuts and commands are forms too.
+    body = b"ssl_check=1"
+    form = deliver(url, body, signed(body, signing_secret, int(slack_time), kind=FORM))
+    if form.status == 200 and not form.failure:
+        answered = f"answers a signed challenge within {challenged.seconds:.2f} s, and takes the forms of shortcuts"
+        yield ok(_URL, f"it refuses an unsigned request, {answered}")
+    else:
+        yield _unexpected("a signed form, as of a shortcut or a command, got {} where 200 is right", form)
 
 
 def _unexpected(sentence: str, delivery: Delivery) -> Finding:

@@ -129,6 +129,8 @@ class SlackUnavailableError(SlackError):
     @property
     def may_yet_happen(self) -> bool:
         """Whether a post may still appear, because it was sent and Slack did not answer."""
+        if self.method == "response_url":
+            return self.code in _UNANSWERED
         unanswered = self.code in _UNANSWERED or self.code.startswith("http_5")
         return self.method.startswith("chat.post") and unanswered
 

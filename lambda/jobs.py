@@ -1,10 +1,10 @@
-"""A job holds the ids of one reaction. It travels through the queue and never holds text."""
+"""A job holds ids: of a reaction, or of what else a person asked for. It travels through the queue, without text."""
 
 from __future__ import annotations
 
 import json
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from .errors import JobError
 
@@ -14,9 +14,10 @@ LONGEST_DELAY = 900
 
 @dataclass(frozen=True)
 class Job:
-    """Who reacted to which message, and when. `event_time` is in seconds since 1970.
+    """Who reacted to which message, or asked for what, and when. `event_time` is in seconds since 1970.
 
-    `installation` is the team or enterprise that installed the app; the bot uses its token.
+    `installation` is the team or enterprise that installed the app; the bot uses its token. `kind` says what is to be
+    done, and `detail` has the ids that only this kind needs.
     """
 
     team: str
@@ -26,6 +27,8 @@ class Job:
     event_id: str
     event_time: int
     installation: str = ""
+    kind: str = "reaction"
+    detail: dict[str, str] = field(default_factory=dict)
 
     @property
     def owner(self) -> str:
@@ -33,7 +36,10 @@ class Job:
         return self.installation or self.team
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), separators=(",", ":"))
+        fields = asdict(self)
+        if self.kind == "reaction":  # during a deployment, a worker of the version before may read it
+            del fields["kind"], fields["detail"]
+        return json.dumps(fields, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, body: str) -> Job:
@@ -43,10 +49,14 @@ class Job:
             job = cls(**fields)
         except (ValueError, TypeError, RecursionError):
             raise JobError("a queue message is not a job: look at it in the dead-letter queue") from None
-        texts = (job.team, job.channel, job.ts, job.reactor, job.event_id)
-        typed = isinstance(job.event_time, int) and isinstance(job.installation, str)
+        # A command is about no message.
+        about = () if job.kind == "command" and job.ts == "" else (job.ts,)
+        texts = (job.team, job.channel, *about, job.reactor, job.event_id, job.kind)
+        typed = isinstance(job.event_time, int) and isinstance(job.installation, str) and isinstance(job.detail, dict)
         if not typed or not all(isinstance(text, str) and text for text in texts):
             raise JobError("a job lacks an id: look at it in the dead-letter queue")
+        if not all(isinstance(value, str) for value in job.detail.values()):
+            raise JobError("a job's detail is not an id: look at it in the dead-letter queue")
         return job
 
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from . import verdicts
 from .errors import ChannelRestrictedError, MessageGoneError, NotPermittedError, SlackUnavailableError
+from .feedback import verdict_blocks
 from .ledger import KEPT_SECONDS, message_id, message_key
 from .message_words import read
 from .reading_budget import SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from .classifier import Classifier
     from .jobs import Job
@@ -71,7 +72,8 @@ class Judge:
         key = str(search.get("key", ""))
         if "since" in search:
             posted = self._find(about, search)
-            self._ledger.settle("verdict", key, {"outcome": "found", "post": posted} if posted else None)
+            found = {"outcome": "found", "post": posted, "channel": job.channel}
+            self._ledger.settle("verdict", key, found if posted else None)
             self._ledger.note(about, {"key": key})
         return key
 
@@ -113,22 +115,30 @@ class Judge:
         search = {"channel": channel, "thread_ts": thread_ts, "key": key, "since": since}
         about = id_of(job)
         if self._may_exist(message, key, searched) and (posted := self._find(about, search)):
-            return {"outcome": "found", "post": posted}
-        verdict = self._verdict(words)
-        mark = {"key": key, **verdict.figures()}
+            return {"outcome": "found", "post": posted, "channel": job.channel}
+        verdict = self.verdict(words)
+        figures = verdict.figures()
+        mark = {"key": key, **figures}
         if to == "reactor":
             in_thread = message.thread_ts if message.thread_ts != message.ts else None
-            self._slack.whisper(job.channel, job.reactor, verdict.reply("the author's"), in_thread)
+            text = verdict.reply("the author's")
+            self._slack.whisper(job.channel, job.reactor, text, in_thread, self._blocks(text, key, figures))
             posted = ""
         elif thread_ts:
-            posted = self._slack.post(channel, verdict.reply(), mark, thread_ts)
+            text = verdict.reply()
+            posted = self._slack.post(channel, text, mark, thread_ts, self._blocks(text, key, figures))
         else:
             # Readers of another channel may not be allowed to see the message, so no word is quoted.
             reply = verdict.without_words().reply("the author's")
-            posted = self._slack.post(channel, f"{self._slack.permalink(message)}\n{reply}", mark)
-        return {"post": posted, **verdict.figures()}
+            text = f"{self._slack.permalink(message)}\n{reply}"
+            posted = self._slack.post(channel, text, mark, blocks=self._blocks(text, key, figures))
+        return {"post": posted, "channel": job.channel, **figures}
 
-    def _verdict(self, words: Words) -> Verdict:
+    def _blocks(self, text: str, key: str, figures: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+        """Return the verdict with buttons to say that it is right or wrong, if the owner wants them."""
+        return verdict_blocks(text, key, figures) if self._settings.feedback else None
+
+    def verdict(self, words: Words) -> Verdict:
         """Judge the author's own words, and those that the message quotes or forwards, apart.
 
         The shorter ones have half of the time that there is for a message, if they need it, the longer ones the rest.

@@ -9,6 +9,7 @@ has learnt about a message for its next try. Rows hold keys, timestamps and outc
 
 from __future__ import annotations
 
+import copy
 import hmac
 import json
 import threading
@@ -71,14 +72,16 @@ class Ledger:
 
         Raises ClaimedError while another invocation does the work, LedgerError if the table does not answer, and
         whatever the work raises. After an error of the work the row is free: at once, or when this invocation must
-        have ended if the work may still take effect.
+        have ended if the work may still take effect. The work may do other work once.
         """
 
         def first_time(*, key: str) -> Outcome:  # noqa: ARG001 - idempotent_function reads the key
             return work()
 
+        # Powertools keeps the kind in the store, which the work may use for another one.
+        store = copy.copy(self._table)
         run_once = idempotent_function(
-            first_time, data_keyword_argument="key", persistence_store=self._table, config=self._config, key_prefix=kind
+            first_time, data_keyword_argument="key", persistence_store=store, config=self._config, key_prefix=kind
         )
         try:
             return dict(run_once(key=key))
@@ -103,12 +106,12 @@ class Ledger:
         fields = {"data": json.dumps(facts), "status": "NOTE"}
         expiration = {"expiration": {"N": str(int(time.time()) + KEPT_SECONDS)}}
         item = _note_id(about) | expiration | {name: {"S": value} for name, value in fields.items()}
-        with _table_errors():
+        with table_errors():
             self.client.put_item(TableName=self._table.table_name, Item=item)
 
     def noted(self, about: str) -> dict[str, Any]:
         """Return the facts that were noted last, if any."""
-        with _table_errors():
+        with table_errors():
             answer = self.client.get_item(TableName=self._table.table_name, Key=_note_id(about), ConsistentRead=True)
         return dict(json.loads(answer["Item"]["data"]["S"])) if "Item" in answer else {}
 
@@ -147,7 +150,8 @@ class _Claims(DynamoDBPersistenceLayer):
 
 
 @contextmanager
-def _table_errors() -> Iterator[None]:
+def table_errors() -> Iterator[None]:
+    """Raise a LedgerError for every error of the table."""
     try:
         yield
     except (BotoCoreError, ClientError) as error:

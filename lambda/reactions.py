@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from .settings import Settings
 
-_ID = re.compile(r"[A-Za-z0-9]{2,32}")
-_TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}")
+ID = re.compile(r"[A-Za-z0-9]{2,32}")
+TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}")
 
 
 def canonical(emoji: str) -> str:
@@ -60,9 +60,9 @@ def _job(payload: Mapping[str, Any], event: Mapping[str, Any]) -> Job | None:
         return None
     ids = payload.get("team_id"), item.get("channel"), event.get("user"), payload.get("event_id")
     ts, event_time = item.get("ts"), payload.get("event_time")
-    if not all(isinstance(value, str) and _ID.fullmatch(value) for value in ids):
+    if not all(isinstance(value, str) and ID.fullmatch(value) for value in ids):
         return None
-    if not isinstance(ts, str) or not _TS.fullmatch(ts):
+    if not isinstance(ts, str) or not TS.fullmatch(ts):
         return None
     # JSON allows larger numbers, which overflow in arithmetic with floats.
     if not isinstance(event_time, int) or not 0 <= event_time < 10**12:
@@ -76,7 +76,7 @@ def _installation(payload: Mapping[str, Any]) -> str | None:
     authorization = next(_authorizations(payload), {})
     installed_by = "enterprise_id" if authorization.get("is_enterprise_install") else "team_id"
     found = authorization.get(installed_by)
-    return found if isinstance(found, str) and _ID.fullmatch(found) else None
+    return found if isinstance(found, str) and ID.fullmatch(found) else None
 
 
 def _bot_users(payload: Mapping[str, Any]) -> Collection[str]:

@@ -1,7 +1,8 @@
 """The Lambda function behind the HTTP API: verify Slack's request, put a job on the queue, acknowledge.
 
-It imports neither onnxruntime nor numpy nor slack_sdk, and sees no text of a message. It answers 200, 400, 401, 413, or
-503 if the queue or the secret store fails, so that Slack sends the event again.
+It imports neither onnxruntime nor numpy nor slack_sdk. A text that comes with a shortcut or a command goes to the
+worker in memory and nowhere else. It answers 200, 400, 401, 413, or 503 if the queue or the secret store fails, so that
+Slack sends the event again.
 """
 
 from __future__ import annotations
@@ -16,14 +17,17 @@ from aws_lambda_powertools.metrics import MetricUnit
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from . import reactions, slack_request
+from . import interactions, invocation, reactions, slack_request
 from .credentials import Credentials
 from .errors import RefusedRequestError, SecretStoreError, SettingError, StaleRequestError
 from .observability import count, logger, measure
+from .open_view import OUTDATED_TOKEN, open_view
 from .settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from .report_form import Form
 
 Response = dict[str, Any]
 
@@ -70,12 +74,51 @@ def acknowledge(payload: dict[str, Any]) -> Response:
         logger.warning("Slack drops events: this app gets more than 30,000 an hour")
         count("EventIgnored", "app_rate_limited")
         return _response(200)
+    if payload.get("type") == "ssl_check":
+        count("EventIgnored", "ssl_check")
+        return _response(200)
+    if payload.get("type") in interactions.TYPES:
+        return take(interactions.ask_or_reason(payload, settings, time.time()))
     job = reactions.job_or_reason(payload, settings, time.time())
     if isinstance(job, str):
         count("EventIgnored", job)
         return _response(200)
     queue.send_message(QueueUrl=settings.jobs_queue_url, MessageBody=job.to_json())
-    count("JobQueued", "reaction")
+    count("JobQueued", job.kind)
+    return _response(200)
+
+
+def open_form(form: Form) -> Response:
+    """Show a form to the person who asked for it; if Slack does not, have the worker tell them."""
+    token = credentials.bot_token_of(form.job.installation)
+    failure = open_view(settings.api_url, token, form.trigger_id, form.view)
+    if failure in OUTDATED_TOKEN and credentials.refresh():
+        token = credentials.bot_token_of(form.job.installation)
+        failure = open_view(settings.api_url, token, form.trigger_id, form.view)
+    if failure:
+        logger.warning("a form did not open", extra={"why": failure})
+        queue.send_message(QueueUrl=settings.jobs_queue_url, MessageBody=form.job.to_json())
+    count("FormOpened", "failed" if failure else form.job.kind)
+    return _response(200)
+
+
+def take(ask: interactions.Ask | Form | str) -> Response:
+    """Put what a person asks for on the queue; have a text that came with it judged at once, in memory.
+
+    The job on the queue then is a backup: it waits, and ends at once if the invocation has answered.
+    """
+    if isinstance(ask, str):
+        count("EventIgnored", ask)
+        switched_off = {"response_type": "ephemeral", "text": "This command is switched off here."}
+        return _response(200, json.dumps(switched_off) if ask == "command_off" else "")
+    if not isinstance(ask, interactions.Ask):
+        return open_form(ask)
+    in_memory = bool(ask.given and settings.worker_function)
+    delay = invocation.BACKUP_SECONDS if in_memory else 0
+    queue.send_message(QueueUrl=settings.jobs_queue_url, MessageBody=ask.job.to_json(), DelaySeconds=delay)
+    count("JobQueued", ask.job.kind)
+    if in_memory:
+        count("WorkerInvoked", invocation.hand_over(settings.worker_function, ask))
     return _response(200)
 
 

@@ -36,6 +36,12 @@ DEFAULTS: Mapping[str, str] = {
     "ATTRIBUTE_ALIASES": "",
     "API_KEY_HASHES": "",
     "REQUESTS_PER_SECOND_PER_KEY": "10",
+    "WORKER_FUNCTION": "",
+    "SHORTCUTS": "yes",
+    "SLASH_COMMAND": "yes",
+    "FEEDBACK": "yes",
+    "MODERATORS_CHANNEL": "",
+    "REPORTER_NAMES": "yes",
 }
 
 # template.yaml has the same patterns; a test compares them. Names of custom emoji may have letters of most scripts.
@@ -89,6 +95,16 @@ class Settings:
     api_key_hashes: tuple[str, ...]
     """SHA-256 of each API key, or `none`: no key is needed."""
     requests_per_second_per_key: float
+    worker_function: str
+    """The worker's name or ARN, for which the receiver has texts judged in memory; empty: it does not."""
+    shortcuts: bool
+    slash_command: bool
+    feedback: bool
+    """Whether verdicts have buttons to say that they are right or wrong."""
+    moderators_channel: str
+    """Where cards go; empty: there are no reports."""
+    reporter_names: bool
+    """Whether the moderators learn who reports."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], needs: Collection[str] = ()) -> Settings:
@@ -123,6 +139,12 @@ class Settings:
             attribute_aliases=_aliases(value["ATTRIBUTE_ALIASES"]),
             api_key_hashes=_hashes(value["API_KEY_HASHES"]),
             requests_per_second_per_key=_number("REQUESTS_PER_SECOND_PER_KEY", value, 0.01, 10_000),
+            worker_function=value["WORKER_FUNCTION"],
+            shortcuts=_yes("SHORTCUTS", value),
+            slash_command=_yes("SLASH_COMMAND", value),
+            feedback=_yes("FEEDBACK", value),
+            moderators_channel=_channel("MODERATORS_CHANNEL", value),
+            reporter_names=_yes("REPORTER_NAMES", value),
         )
 
     def thresholds(self, model: Thresholds) -> Thresholds:
@@ -177,10 +199,24 @@ def _name_of(emoji: str) -> str:
 def _place(text: str) -> str:
     if text in ("thread", "reactor") or _CHANNEL_ID.fullmatch(text):
         return text
-    found = re.search(r"\b[CGD][0-9][A-Z0-9]+\b", text.upper())
-    written = text.lower() if text.lower() in ("thread", "reactor") else found and found[0]
+    written = text.lower() if text.lower() in ("thread", "reactor") else _channel_in(text)
     advice = f"write {written}" if written else "use thread, reactor or a channel's id (C...), which its details show"
     raise SettingError("REPLY_TO", f"is {text!r}: {advice}.")
+
+
+def _channel(name: str, value: Mapping[str, str]) -> str:
+    text = value[name]
+    if not text or _CHANNEL_ID.fullmatch(text):
+        return text
+    written = _channel_in(text)
+    advice = f"write {written}" if written else "use the channel's id (C...), which its details show"
+    raise SettingError(name, f"is {text!r}: {advice}.")
+
+
+def _channel_in(text: str) -> str | None:
+    """Return the id of a channel that stands in a link or in other letters."""
+    found = re.search(r"\b[CGD][0-9][A-Z0-9]+\b", text.upper())
+    return found[0] if found else None
 
 
 def _users(text: str) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Fetch a message, and find or post a verdict. This is the only module that talks to Slack's Web API.
+"""Fetch a message, and find or post a verdict. This is the worker's only module that talks to Slack's Web API.
 
 Every failure raises a SlackError. slack_sdk's retries are off: its handler for lost connections repeats a post whose
 reply was lost, and its handler for rate limits sleeps while the function is billed. Jobs wait in the queue instead.
@@ -31,9 +31,12 @@ from .errors import (
 from .reactions import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+    Blocks = Sequence[Mapping[str, Any]]
 
 EVENT_TYPE = "toxicity_verdict"
+CARD, SUMMARY = "toxicity_card", "toxicity_summary"  # the same for what moderators get
 TIMEOUT_SECONDS = 10
 PAGE = 200
 # The standard library's JSON parser refuses answers that are nested deeper. 8 MB of stack suffice for eight times that.
@@ -41,7 +44,9 @@ MOST_JSON_LEVELS = 5000
 
 # Slack's error codes by what would help: time, a person, or nothing. tests/toxicity_bot/slack_errors.json has all that
 # Slack documents for the methods called here.
-_GONE = {"message_not_found", "thread_not_found", "cannot_reply_to_message", "cant_delete_message"}
+_GONE = {
+    "message_not_found", "thread_not_found", "cannot_reply_to_message", "cant_delete_message", "cant_update_message",
+}  # fmt: skip
 _NOT_PERMITTED = {"not_in_channel", "channel_not_found", "missing_scope", "no_permission", "access_denied"}
 _RESTRICTED = {
     "is_archived", "restricted_action", "restricted_action_read_only_channel", "restricted_action_thread_only_channel",
@@ -50,7 +55,7 @@ _RESTRICTED = {
     "team_access_not_granted", "team_not_found", "ekm_access_denied", "enterprise_is_restricted", "accesslimited",
     "channel_is_limited_access", "message_limit_exceeded", "method_not_supported_for_channel_type",
     "slack_connect_canvas_sharing_blocked", "slack_connect_file_link_sharing_blocked",
-    "slack_connect_lists_sharing_blocked",
+    "slack_connect_lists_sharing_blocked", "is_inactive", "edit_window_closed",
 }  # fmt: skip
 _REFUSED = {
     "invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive", "two_factor_setup_required",
@@ -58,7 +63,8 @@ _REFUSED = {
 }  # fmt: skip
 _TRANSIENT = {
     "fatal_error", "internal_error", "service_unavailable", "request_timeout", "team_added_to_org",
-    "org_login_required", "list_record_comment_fetch_failed", "invalid_cursor",
+    "org_login_required", "list_record_comment_fetch_failed", "invalid_cursor", "update_failed",
+    "external_channel_migrating", "streaming_state_conflict",
 }  # fmt: skip
 _WRONG_CALL = {
     "as_user_not_supported", "attachment_payload_limit_exceeded", "bad_timestamp", "deprecated_endpoint",
@@ -68,7 +74,8 @@ _WRONG_CALL = {
     "invalid_metadata_format", "invalid_metadata_schema", "invalid_post_type", "invalid_ts_latest", "invalid_ts_oldest",
     "markdown_text_conflict", "metadata_must_be_sent_from_app", "metadata_too_large", "method_deprecated",
     "missing_file_data", "missing_post_type", "msg_blocks_too_long", "msg_too_long", "no_item_specified", "no_text",
-    "too_many_attachments", "too_many_contact_cards",
+    "too_many_attachments", "too_many_contact_cards", "block_mismatch", "cant_broadcast_message",
+    "no_dual_broadcast_content_update",
 }  # fmt: skip
 
 
@@ -92,7 +99,7 @@ class SlackMessages:
         quiet.setLevel(logging.CRITICAL)  # its log lines quote Slack's answers
         self._client = WebClient(base_url=api_url, timeout=TIMEOUT_SECONDS, retry_handlers=[], logger=quiet)
         self._token = token
-        self._own: dict[str, tuple[str, str]] = {}
+        self._own: dict[str, dict[str, str]] = {}
 
     def fetch(self, channel: str, ts: str) -> Message:
         """Return the message or thread reply with exactly this ts; raises MessageGoneError if there is none."""
@@ -121,10 +128,13 @@ class SlackMessages:
         reactions = _objects(_object(answer.get("message")).get("reactions"))
         return any(canonical(_text(reaction.get("name"))) in wanted for reaction in reactions)
 
-    def find_verdict(self, channel: str, thread_ts: str | None, key: str, since: str, cursor: str = "") -> str | None:
+    def find_verdict(
+        self, channel: str, thread_ts: str | None, key: str, since: str, cursor: str = "", kind: str = EVENT_TYPE
+    ) -> str | None:
         """Return the ts of the bot's own post with this key in the thread, or in the channel since `since`.
 
-        The search begins at `cursor`. A SlackUnavailableError says in `reached` where a later one can go on.
+        The search begins at `cursor`. A SlackUnavailableError says in `reached` where a later one can go on. `kind` is
+        the post's: a verdict, or CARD or SUMMARY.
         """
         arguments: dict[str, Any] = {"channel": channel, "limit": PAGE, "include_all_metadata": True, "oldest": since}
         if thread_ts:
@@ -137,14 +147,22 @@ class SlackMessages:
                 error.reached = "" if error.code == "invalid_cursor" else cursor
                 raise
             for raw in _objects(page.get("messages")):
-                if self._is_marked(raw, key.__eq__):
+                if self._is_marked(raw, key.__eq__, kind):
                     return str(raw["ts"])
             cursor = _text(_object(page.get("response_metadata")).get("next_cursor"))
             if not cursor:
                 return None
 
-    def post(self, channel: str, text: str, mark: Mapping[str, Any], thread_ts: str | None = None) -> str:
-        """Post a verdict with `mark` as its metadata; return its ts.
+    def post(
+        self,
+        channel: str,
+        text: str,
+        mark: Mapping[str, Any],
+        thread_ts: str | None = None,
+        blocks: Blocks | None = None,
+        kind: str = EVENT_TYPE,
+    ) -> str:
+        """Post a verdict, CARD or SUMMARY with `mark` as its metadata; return its ts. `blocks` are shown for the text.
 
         Raises SlackUnavailableError if the reply is lost, and MessageGoneError if the thread was deleted meanwhile:
         Slack then posts to the channel itself, and that post is deleted.
@@ -153,10 +171,11 @@ class SlackMessages:
             "chat.postMessage",
             channel=channel,
             text=text,
+            blocks=blocks,
             thread_ts=thread_ts,
             unfurl_links=False,
             unfurl_media=False,
-            metadata={"event_type": EVENT_TYPE, "event_payload": dict(mark)},
+            metadata={"event_type": kind, "event_payload": dict(mark)},
         )
         posted = str(answer["ts"])
         message = _object(answer.get("message")) or {"thread_ts": thread_ts}
@@ -176,9 +195,15 @@ class SlackMessages:
                 with contextlib.suppress(MessageGoneError):  # another try has deleted it
                     self._call("chat.delete", channel=channel, ts=raw["ts"])
 
-    def whisper(self, channel: str, user: str, text: str, thread_ts: str | None = None) -> None:
+    def update(self, message: Message, text: str, blocks: Blocks) -> None:
+        """Change one of the bot's own messages; raises MessageGoneError if it is none, or was deleted."""
+        self._call("chat.update", channel=message.channel, ts=message.ts, text=text, blocks=blocks)
+
+    def whisper(
+        self, channel: str, user: str, text: str, thread_ts: str | None = None, blocks: Blocks | None = None
+    ) -> None:
         """Show a text to one person only; Slack does not guarantee the delivery."""
-        self._call("chat.postEphemeral", channel=channel, user=user, text=text, thread_ts=thread_ts)
+        self._call("chat.postEphemeral", channel=channel, user=user, text=text, blocks=blocks, thread_ts=thread_ts)
 
     def tell(self, user: str, text: str) -> None:
         """Send a direct message to one person."""
@@ -186,27 +211,39 @@ class SlackMessages:
 
     def permalink(self, message: Message) -> str:
         """Return the address of a message."""
-        return str(self._call("chat.getPermalink", channel=message.channel, message_ts=message.ts)["permalink"])
+        return self.link(message.channel, message.ts)
 
-    def _is_marked(self, raw: Mapping[str, Any], wanted: Callable[[str], bool]) -> bool:
-        """Whether a message is the bot's own verdict with a wanted key. Other apps can write the same metadata."""
+    def link(self, channel: str, ts: str) -> str:
+        """Return the address of the message with this ts."""
+        return str(self._call("chat.getPermalink", channel=channel, message_ts=ts)["permalink"])
+
+    def _is_marked(self, raw: Mapping[str, Any], wanted: Callable[[str], bool], kind: str = EVENT_TYPE) -> bool:
+        """Whether a message is the bot's own, of this kind, with a wanted key. Other apps can write such metadata."""
         metadata = _object(raw.get("metadata"))
         key = _object(metadata.get("event_payload")).get("key")
-        marked = metadata.get("event_type") == EVENT_TYPE and isinstance(key, str) and wanted(key)
+        marked = metadata.get("event_type") == kind and isinstance(key, str) and wanted(key)
         return marked and raw.get("bot_id") == self._own_ids()[0]
+
+    def workspace_url(self) -> str:
+        """Return the address of the workspace, with a slash at its end."""
+        return self._identity()["url"]
 
     def _own_ids(self) -> tuple[str, str]:
         """Return the bot's id and its user's id."""
+        me = self._identity()
+        return me["bot_id"], me["user_id"]
+
+    def _identity(self) -> dict[str, str]:
         token = self._token()
         if token not in self._own:
             answer = self._call("auth.test")
-            self._own = {token: (str(answer.get("bot_id", "")), str(answer.get("user_id", "")))}
+            self._own = {token: {name: _text(answer.get(name)) for name in ("bot_id", "user_id", "url")}}
         return self._own[token]
 
     def _call(self, method: str, **arguments: Any) -> dict[str, Any]:
         given = {name: value for name, value in arguments.items() if value is not None}
         # A JSON body for posts, a form for reads: Slack's read methods take no JSON.
-        posts = method.startswith("chat.post")
+        posts = method.startswith(("chat.post", "chat.update"))
         try:
             with _deep_recursion():
                 answer = self._client.api_call(
@@ -255,7 +292,7 @@ def _from_answer(method: str, error: SlackApiError, channel: str) -> SlackError:
     data = answer.data if isinstance(answer.data, dict) else {}
     code = str(data.get("error", ""))
     if answer.status_code == 429 or code in ("ratelimited", "rate_limited"):
-        return RateLimitedError(method, _seconds(answer.headers))
+        return RateLimitedError(method, retry_after(answer.headers))
     if code in _NOT_PERMITTED:
         return NotPermittedError(method, code, channel, data.get("needed"))
     for codes, kind in (
@@ -274,7 +311,7 @@ def _from_answer(method: str, error: SlackApiError, channel: str) -> SlackError:
     return SlackError(method, code)
 
 
-def _seconds(headers: Mapping[str, Any]) -> int:
+def retry_after(headers: Mapping[str, Any]) -> int:
     """Read Retry-After: seconds or, from proxies, an HTTP date; between one second and a quarter of an hour."""
     value = str(next((value for name, value in headers.items() if name.lower() == "retry-after"), "30"))
     if value.isascii() and value.isdigit():

@@ -1,7 +1,7 @@
 """Verify an HTTP request and return the payload that Slack signed.
 
 The request is an API Gateway event (payload v2; v1 and function URLs have the same fields). The checks are, in this
-order: size, signature over the raw bytes, clock, JSON. No input raises anything but RefusedRequestError.
+order: size, signature over the raw bytes, clock, JSON or form. No input raises anything but RefusedRequestError.
 https://docs.slack.dev/authentication/verifying-requests-from-slack
 """
 
@@ -14,6 +14,7 @@ import hmac
 import json
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 from .errors import RefusedRequestError, StaleRequestError
 
@@ -22,13 +23,18 @@ if TYPE_CHECKING:
 
 MAX_BODY_BYTES = 256 * 1024  # a reaction event has about 1 KiB, the largest events some tens of KiB
 MAX_AGE_SECONDS = 300
+MOST_FIELDS = 100  # a slash command has about 15
+FORM = "application/x-www-form-urlencoded"
 
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})+|(?:[A-Za-z0-9+/]{4})*[A-Za-z0-9+/]{2,3}={1,2}")
 
 
 def read(event: Mapping[str, Any], signing_secrets: Iterable[str], now: float) -> dict[str, Any]:
-    """Return the JSON object that Slack sent, verified. `now` is in seconds since 1970."""
+    """Return what Slack sent, verified: the JSON object of an event or an interaction, or the fields of a command.
+
+    The fields of a form without `payload` get the type `slash_command`, or `ssl_check`. `now` is in seconds since 1970.
+    """
     body = _raw_body(event)
     headers = _headers(event)
     timestamp = headers.get("x-slack-request-timestamp", "")
@@ -41,13 +47,30 @@ def read(event: Mapping[str, Any], signing_secrets: Iterable[str], now: float) -
         raise RefusedRequestError(401, "bad_signature")
     if abs(now - int(timestamp)) > MAX_AGE_SECONDS:
         raise StaleRequestError(now - int(timestamp))
+    is_form = headers.get("content-type", "").partition(";")[0].strip().lower() == FORM
     try:
-        payload = json.loads(body.decode("utf-8"))
+        payload = _form(body) if is_form else json.loads(body.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise RefusedRequestError(400, "malformed") from error
     if not isinstance(payload, dict):
         raise RefusedRequestError(400, "malformed")
     return payload
+
+
+def _form(body: bytes) -> Any:
+    """Return the JSON of an interaction, or the fields of a command; raises ValueError for any other form."""
+    text = body.decode("ascii")
+    pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=MOST_FIELDS)
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("a field is given twice")
+    if "payload" in fields:
+        return json.loads(fields["payload"])
+    if "command" in fields:
+        return fields | {"type": "slash_command"}
+    if "ssl_check" in fields:
+        return fields | {"type": "ssl_check"}
+    raise ValueError("neither an interaction nor a command")
 
 
 def signature(secret: str, timestamp: str, body: bytes) -> bytes:
@@ -69,7 +92,7 @@ def _raw_body(event: Mapping[str, Any]) -> bytes:
         raise RefusedRequestError(413, "too_large")
     encoded = event.get("isBase64Encoded")
     if encoded is None:
-        # Not every gateway sets the flag. A JSON object never consists of base64's alphabet alone.
+        # Not every gateway sets the flag. Neither a JSON object nor Slack's forms consist of base64's alphabet alone.
         encoded = _BASE64.fullmatch(body)
     try:
         raw = base64.b64decode(body, validate=True) if encoded else body.encode("utf-8")

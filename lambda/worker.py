@@ -1,4 +1,4 @@
-"""Lambda handler of the queue: take each job to its verdict.
+"""Lambda handler of the queue, and of the receiver's invocations: take each job to its end.
 
 The tokenizer and the session load here, once per process. A job that is done, or can never be done, ends. A job that
 Slack or the ledger delays goes back to the queue for as long as they ask.
@@ -19,12 +19,15 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from .answers import Answers, give_up
+from .card_rows import CardRows
 from .classifier import Classifier
 from .credentials import Credentials
 from .errors import (
     BotError,
     ClaimedError,
     CredentialsRefusedError,
+    JobError,
     LedgerError,
     RateLimitedError,
     SecretStoreError,
@@ -36,14 +39,23 @@ from .jobs import LONGEST_DELAY, Job, retry_delay
 from .judge import Judge
 from .ledger import Ledger
 from .observability import count, frames, logger, measure
+from .opinions import Feedback, Opinions
+from .reports import Reports
 from .settings import Settings, Thresholds
 from .slack_messages import SlackMessages
 from .turns import Turns
+from .weekly_summary import post_summary
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    # (job, given, *, retried) -> how it ended, as a value for a metric
+    Handler = Callable[..., str]
+
+NOTHING: Mapping[str, Any] = {}
 # Seconds, the function's time-out. After a post without an answer, the job looks for it once its claim has ended.
 LONGEST_CLAIM = 30
 # Nobody knows whether time helps against an error code that is not known: a few tries, and no alarm.
@@ -62,7 +74,17 @@ processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failu
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Judge a batch of jobs; return the ids of those to retry. An event without records only loads the model."""
+    """Judge a batch of jobs; return the ids of those to retry. An event without records only loads the model.
+
+    An event with `ask` is the receiver's: a job with the text that came with it. One with `summary` is the schedule's.
+    """
+    if "ask" in event:
+        ledger.lease_until_end_of(context)
+        return {"ended": answer_at_once(event["ask"])}
+    if "summary" in event:
+        ledger.lease_until_end_of(context)
+        slack = SlackMessages(settings.api_url, lambda: credentials.bot_token)
+        return {"ended": post_summary(settings, slack, ledger)}
     records = [record for record in event.get("Records") or () if _is_readable(record)]
     if not records:
         return {"batchItemFailures": []}
@@ -110,28 +132,65 @@ def judge_record(record: SQSRecord) -> None:
         measure("ScoresReused", reused, MetricUnit.Count)
 
 
+def answer_at_once(ask: Mapping[str, Any]) -> str:
+    """Take a job to its end with the text that came with it; it never raises, since the backup job comes later."""
+    started = time.perf_counter()
+    try:
+        ended = end_of(Job.from_json(ask["job"]), given=ask["given"])
+    except Exception as error:  # Lambda would log its text, which may quote the message
+        why = str(error) if isinstance(error, BotError) else type(error).__name__
+        logger.warning("not answered at once", extra={"why": why, "frames": frames(error)})
+        count("AnswerPostponed", type(error).__name__)
+        return "postponed"
+    count("JobEnded", ended)
+    measure("AnswerDuration", (time.perf_counter() - started) * 1000)
+    return ended
+
+
 @functools.cache
-def judge_for(installation: str) -> Judge:
-    """Return the judge that uses the token of one installation; most bots have one."""
+def handlers_for(installation: str) -> Mapping[str, Handler]:
+    """Return what takes a job of each kind to its end, with the token of one installation; most bots have one."""
     slack = SlackMessages(settings.api_url, lambda: credentials.bot_token_of(installation))
-    return Judge(settings, thresholds, slack, classifier, ledger)
+    judge = Judge(settings, thresholds, slack, classifier, ledger)
+    answers = Answers(settings, thresholds, slack, judge, ledger)
+    reports = Reports(settings, slack, judge, answers, ledger, CardRows(settings.ledger_table, ledger.client))
+    feedback = Feedback(settings, Opinions(settings.ledger_table, ledger.client))
+    return {
+        "reaction": lambda job, given, *, retried: judge.judge(job, retried=retried),  # noqa: ARG005
+        "check": answers.check,
+        "command": answers.command,
+        "report": reports.report,
+        "card": reports.card,
+        "feedback": feedback.take,
+    }
 
 
-def end_of(job: Job, attempt: int) -> str:
-    """Judge a job, again with a fresh token if Slack refuses the old one; what Slack refuses for good ends the job."""
+def end_of(job: Job, attempt: int = 1, given: Mapping[str, Any] = NOTHING) -> str:
+    """Take a job to its end, again with a fresh token if Slack refuses the old one.
+
+    What Slack refuses for good ends the job. `given` is what travels in memory only.
+    """
+
+    def handle() -> str:
+        handlers = handlers_for(job.installation)
+        if job.kind not in handlers:
+            raise JobError("a job is of a kind that this version does not know: look at it in the dead-letter queue")
+        return handlers[job.kind](job, given, retried=attempt > 1)
+
     try:
         try:
-            return judge_for(job.installation).judge(job, retried=attempt > 1)
+            return handle()
         except CredentialsRefusedError as error:
             if credentials.may_be_outdated and attempt <= TRIES_WITH_AN_OLD_TOKEN:
                 raise SlackUnavailableError(error.method, error.code) from error  # the retry reads the secret again
             if not credentials.refresh():
                 raise
-            return judge_for(job.installation).judge(job, retried=attempt > 1)
+            return handle()
     except CredentialsRefusedError as error:
         logger.error(
             "Slack refuses the bot's token: install the app again or mend the secret", extra={"why": str(error)}
         )
+        give_up(job, ledger, settings.api_url)
         return error.code
     except SlackUnavailableError:
         raise
@@ -140,6 +199,7 @@ def end_of(job: Job, attempt: int) -> str:
         if not known and attempt < TRIES_WITH_AN_UNKNOWN_CODE:
             raise
         logger.warning("Slack refuses a call, so the job ends", extra={"why": str(error)})
+        give_up(job, ledger, settings.api_url)
         return f"refused_{error.code}" if known else "refused"  # a dimension of a metric comes from a short list
 
 

@@ -86,7 +86,7 @@ class EmbeddedAws:
         )
 
     def waiting(self) -> int:
-        """Return the number of jobs on the queue: waiting, delayed and in flight."""
+        """Return the number of jobs on the queue: waiting, postponed and in flight, but no backups that are not due."""
         # A job that becomes visible between the two counts is in neither: an empty queue is counted twice.
         return self._counted() or self._counted()
 

@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from slack_sdk.errors import SlackObjectFormationError
-from slack_sdk.models.blocks import Block
+from slack_sdk.models.blocks import Block, block_elements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,10 @@ MOST_FIELD_CHARACTERS = 2000
 MOST_CONTEXT_ELEMENTS = 10
 # All texts of a message together: undocumented, confirmed in slackapi/bolt-js#2509 on GitHub.
 MOST_CHARACTERS = 12_000
+MOST_LABEL_CHARACTERS = 75
+MOST_INPUT_CHARACTERS = 3000
 _MODELS = {str(vars(model)["type"]): model for model in Block.__subclasses__()}
+_ELEMENTS = {vars(one).get("type") for one in vars(block_elements).values() if isinstance(one, type)}
 # Slack has these too (https://docs.slack.dev/reference/block-kit/blocks), and slack_sdk 3.47 has no models of them.
 _WITHOUT_MODEL = frozenset({"data_table", "data_visualization"})
 # https://docs.slack.dev/messaging/formatting-message-text: mentions, channels, commands, links.
@@ -37,12 +40,12 @@ _STYLES = {"*": "bold", "_": "italic", "~": "strike", "`": "code"}
 _EMOJI = re.compile(r":(?P<name>[a-z0-9_+'\-]+(?:::skin-tone-[2-6])?):")
 
 
-def complaints(blocks: Any) -> list[str]:
+def complaints(blocks: Any, most: int = MOST_BLOCKS, pointer: str = "/blocks") -> list[str]:
     """Return Slack's error messages for `blocks`, each with a JSON pointer."""
     if not isinstance(blocks, list):
-        return ["must be an array [json-pointer:/blocks]"]
-    found = [f"no more than {MOST_BLOCKS} items allowed [json-pointer:/blocks]"] if len(blocks) > MOST_BLOCKS else []
-    return found + [one for number, block in enumerate(blocks) for one in _block(block, f"/blocks/{number}")]
+        return [f"must be an array [json-pointer:{pointer}]"]
+    found = [f"no more than {most} items allowed [json-pointer:{pointer}]"] if len(blocks) > most else []
+    return found + [one for number, block in enumerate(blocks) for one in _block(block, f"{pointer}/{number}")]
 
 
 def characters(blocks: Any) -> int:
@@ -100,18 +103,39 @@ def _block(block: Any, pointer: str) -> list[str]:
         return _items(block.get("elements"), f"{pointer}/elements", MOST_CONTEXT_ELEMENTS)
     if block["type"] == "rich_text" and not isinstance(block.get("elements"), list):
         return [f"missing required field: elements [json-pointer:{pointer}]"]
-    return [] if block["type"] in _WITHOUT_MODEL else _model(block, pointer)
+    return [] if block["type"] in _WITHOUT_MODEL else _model(block, pointer) + _elements(block, pointer)
 
 
 def _model(block: dict[str, Any], pointer: str) -> list[str]:
     """Return what slack_sdk's own model of the block finds wrong."""
     try:
-        _MODELS[block["type"]](**block).validate_json()
+        _MODELS[block["type"]](**block).to_dict()  # which checks the elements too
     except SlackObjectFormationError as error:
         return [f"{error} [json-pointer:{pointer}]"]
     except (TypeError, ValueError, AttributeError) as error:  # a field is missing, or has another type
         return [f"failed to match all allowed schemas ({error}) [json-pointer:{pointer}]"]
     return []
+
+
+def _elements(block: dict[str, Any], pointer: str) -> list[str]:
+    """Return what is wrong with what people click on or type into, as far as slack_sdk's models let it pass."""
+    if block["type"] not in ("actions", "context_actions", "input"):
+        return []
+    found = []
+    for element in block.get("elements") or [block.get("element")]:
+        if not isinstance(element, dict) or element.get("type") not in _ELEMENTS:
+            found.append(f"unsupported type [json-pointer:{pointer}/elements]")
+            continue
+        named = [element[name] for name in ("positive_button", "negative_button") if name in element]
+        if not all(button.get("value") for button in named):
+            found.append(f"must be more than 0 characters [json-pointer:{pointer}/value]")
+        labels = [button.get("accessibility_label") or "" for button in named or [element]]
+        if max(map(len, labels)) > MOST_LABEL_CHARACTERS:
+            most = MOST_LABEL_CHARACTERS + 1
+            found.append(f"must be less than {most} characters [json-pointer:{pointer}/accessibility_label]")
+        if not 1 <= element.get("max_length", 1) <= MOST_INPUT_CHARACTERS:
+            found.append(f"must be from 1 to {MOST_INPUT_CHARACTERS} [json-pointer:{pointer}/max_length]")
+    return found
 
 
 def _section(block: dict[str, Any], pointer: str) -> list[str]:

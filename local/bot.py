@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -41,13 +42,15 @@ class WrongInputError(BotError):
 class Process:
     """A Python module with its arguments; it writes a line to the descriptor `--ready-fd` once it is ready."""
 
-    def __init__(self, command: Sequence[str], environ: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, command: Sequence[str], environ: Mapping[str, str], log: Path, pass_fds: Sequence[int] = ()
+    ) -> None:
         self.command, self.log = " ".join(command), log
         read_end, write_end = os.pipe()
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", *command, "--ready-fd", str(write_end)],
-                cwd=ROOT, env=dict(environ), stdout=output, stderr=subprocess.STDOUT, pass_fds=(write_end,),
+                cwd=ROOT, env=dict(environ), stdout=output, stderr=subprocess.STDOUT, pass_fds=(write_end, *pass_fds),
                 process_group=0,  # Ctrl-C is for this process, which stops that one
             )  # fmt: skip
         os.close(write_end)
@@ -112,6 +115,8 @@ class LocalBot:
             self.slack = stack.enter_context(slack or SlackServer(self.workspace))
             if self._compression > 1:
                 self.aws.let_jobs_return_after(TIMEOUT_SECONDS // self._compression + 1)
+            # Made here, so that an invocation waits while no worker runs, as it does in Lambda.
+            self._invocations = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
             # Both load at the same time, which takes most of a second for each.
             receiver = self._start(RECEIVER, stack)
             self.worker = self._start(WORKER, stack)
@@ -137,12 +142,32 @@ class LocalBot:
                 raise BotError(f"{jobs} jobs are left on the queue; the end of the worker's log:\n{log}")
             time.sleep(pause)
 
+    def wait_for_private(self, before: int, timeout: float = 10, pause: float = 0.002) -> list[Message]:
+        """Wait until somebody has seen more than the first `before` private answers; return the new ones."""
+        deadline = time.monotonic() + timeout
+        while len(self.workspace.ephemerals) == before:
+            if time.monotonic() > deadline:
+                log = self.worker.last_lines()
+                raise BotError(f"no private answer within {timeout:.0f} s; the end of the worker's log:\n{log}")
+            time.sleep(pause)
+        return self.workspace.ephemerals[before:]
+
     def _start(self, command: Sequence[str], stack: contextlib.ExitStack) -> Process:
         environ = bot_environ(self.aws, self.workspace) | {"SLACK_API_URL": self.slack.url}
-        options = ("--compression", str(self._compression)) if command == WORKER else ()
-        process = Process([*command, *options], environ, self.logs / f"{command[-1]}.log")
+        environ |= {"WORKER_FUNCTION": "worker", "AWS_ENDPOINT_URL_LAMBDA": address(self._invocations)}
+        log, listening = self.logs / f"{command[-1]}.log", self._invocations.fileno()
+        if command == WORKER:
+            options = ("--listen-fd", str(listening), "--compression", str(self._compression))
+            process = Process([*command, *options], environ, log, [listening])
+        else:
+            process = Process(command, environ, log)
         stack.callback(process.stop)
         return process
+
+
+def address(listener: socket.socket) -> str:
+    """Return the address of a socket that listens for HTTP on this machine."""
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 def bot_environ(aws: EmbeddedAws, workspace: Workspace) -> dict[str, str]:
@@ -159,10 +184,11 @@ def bot_environ(aws: EmbeddedAws, workspace: Workspace) -> dict[str, str]:
 
 
 def verdicts(workspace: Workspace) -> dict[str, list[Message]]:
-    """Return the bot's marked posts by the ts of the message that they are about."""
+    """Return the bot's verdicts by the ts of the message that they are about."""
     posts: dict[str, list[Message]] = defaultdict(list)
     for channel in workspace.channels:
         for post in workspace.conversation(channel.id):
-            if mark := post.get("metadata"):
+            mark = post.get("metadata", {})
+            if mark.get("event_type") == "toxicity_verdict":
                 posts[mark["event_payload"]["key"].split("/")[2]].append(post)
     return posts

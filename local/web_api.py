@@ -29,6 +29,7 @@ Answer = dict[str, Any]
 
 HISTORY_SCOPES = {"public": "channels:history", "private": "groups:history", "im": "im:history"}
 MOST_TEXT_CHARACTERS = 40_000
+MOST_UPDATED_CHARACTERS = 4_000
 MOST_METADATA_BYTES = 8_000  # Slack's limit is not published
 _TS = re.compile(r"(\d{1,10})(?:\.(\d{1,6}))?")
 _TRUE, _FALSE = (True, "1", "true"), (False, None, "", "0", "false")
@@ -144,6 +145,25 @@ class WebApi:
         shown = {"channel": channel.id, "user": arguments["user"], "thread_ts": thread_ts}
         return {"message_ts": self.workspace.show(shown | content)["ts"]}
 
+    def chat_update(self, arguments: Arguments) -> Answer:
+        """Change a message of the app; blocks and metadata that are not given stay."""
+        channel = self._visible(arguments["channel"])
+        message = self.workspace.message(channel.id, arguments["ts"])
+        if message.get("bot_id") != self.workspace.identity.bot_id:
+            raise RefusedError("cant_update_message")
+        if channel.archived:
+            raise RefusedError("is_inactive")
+        content = self._content(arguments)
+        if len(content["text"]) > MOST_UPDATED_CHARACTERS:
+            raise RefusedError("msg_too_long")
+        blocks = content["blocks"] or message.get("blocks")
+        changed = self.workspace.edit(channel.id, message["ts"], content["text"], blocks=blocks)
+        return {"channel": channel.id, "ts": changed["ts"], "text": changed["text"], "message": changed}
+
+    def views_open(self, arguments: Arguments) -> Answer:
+        view = _parsed(arguments["view"], "invalid_arguments")
+        return {"view": self.workspace.views.show(arguments.get("trigger_id"), view)}
+
     def _missing_scope(self, needed: str) -> RefusedError:
         return RefusedError("missing_scope", needed=needed, provided=",".join(sorted(self.workspace.scopes)))
 
@@ -210,10 +230,12 @@ METHODS = {
     "chat.getPermalink": Method(WebApi.chat_get_permalink),
     "chat.postEphemeral": Method(WebApi.chat_post_ephemeral, _WRITE, takes_json=True),
     "chat.postMessage": Method(WebApi.chat_post_message, _WRITE, takes_json=True),
+    "chat.update": Method(WebApi.chat_update, _WRITE, takes_json=True),
     "conversations.history": Method(WebApi.conversations_history, _READ),
     "conversations.replies": Method(WebApi.conversations_replies, _READ),
     "emoji.list": Method(WebApi.emoji_list, ("emoji:read",)),
     "reactions.get": Method(WebApi.reactions_get, ("reactions:read",)),
+    "views.open": Method(WebApi.views_open, takes_json=True),
 }
 
 

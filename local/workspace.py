@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from local.block_kit import rich_text, stored
 from local.channel import Channel, Kind, Message, RefusedError
+from local.views import Views
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,7 +24,7 @@ __all__ = ["BOT_SCOPES", "Channel", "Event", "Identity", "Message", "RefusedErro
 
 Event = dict[str, Any]
 BOT_SCOPES = frozenset(
-    {"reactions:read", "channels:history", "groups:history", "im:history", "mpim:history", "chat:write"}
+    {"reactions:read", "channels:history", "groups:history", "im:history", "mpim:history", "chat:write", "commands"}
 )
 
 
@@ -75,6 +76,9 @@ class Workspace:
         self.ephemerals: list[Message] = []
         self.emoji: dict[str, str] = {}
         self.clock = clock
+        me = self.identity
+        own = {"team_id": me.team_id, "app_id": me.app_id, "app_installed_team_id": me.team_id, "bot_id": me.bot_id}
+        self.views = Views(own, lambda: self.clock())
         self._lock = threading.RLock()
         self._last_ts = 0
         self._token_number = 0
@@ -209,7 +213,7 @@ class Workspace:
         """
         with self._lock:
             place, author = self.channel(channel), self.user(user)
-            message = author.signature(self.identity.team_id) | {"text": stored(text), "ts": self._new_ts()}
+            message = author.signature(self.identity.team_id) | {"text": stored(text), "ts": self.new_ts()}
             if subtype:
                 message["subtype"] = subtype
             if blocks or (text and not author.is_webhook):
@@ -228,7 +232,7 @@ class Workspace:
     def show(self, shown: Message) -> Message:
         """Record an ephemeral message, which no method of the Web API returns."""
         with self._lock:
-            self.ephemerals.append(shown | {"ts": self._new_ts()})
+            self.ephemerals.append(shown | {"ts": self.new_ts()})
             return self.ephemerals[-1]
 
     def edit(self, channel: str, ts: str, text: str, *, blocks: list[dict[str, Any]] | None = None) -> Message:
@@ -302,12 +306,13 @@ class Workspace:
     def _reaction_event(self, kind: str, channel: str, message: Message, user: str, emoji: str) -> Event:
         item = {"type": "message", "channel": channel, "ts": message["ts"]}
         author = {"item_user": message["user"]} if "user" in message else {}  # a webhook's message has no user
-        return {"type": kind, "user": user, "reaction": emoji, "item": item} | author | {"event_ts": self._new_ts()}
+        return {"type": kind, "user": user, "reaction": emoji, "item": item} | author | {"event_ts": self.new_ts()}
 
-    def _new_ts(self) -> str:
+    def new_ts(self) -> str:
         """Return the clock in microseconds, unique in the workspace: at one instant they are 100 apart."""
-        self._last_ts = max(int(self.clock() * 1_000_000), self._last_ts + 100)
-        return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
+        with self._lock:
+            self._last_ts = max(int(self.clock() * 1_000_000), self._last_ts + 100)
+            return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
 
 
 def _id(prefix: str, name: str) -> str:

@@ -48,7 +48,7 @@ def _slack_server() -> Iterator[SlackServer]:
 def _aws_server(_slack_server: SlackServer) -> Iterator[EmbeddedAws]:
     """Embedded AWS, and the environment variables that both functions read when they are imported."""
     with EmbeddedAws() as aws, pytest.MonkeyPatch.context() as patch:
-        addresses = {"SLACK_API_URL": _slack_server.url, "MODEL_DIR": str(ROOT / "model")}
+        addresses = {"SLACK_API_URL": _slack_server.url, "MODEL_DIR": str(ROOT / "model"), "WORKER_FUNCTION": "worker"}
         wanted = bot_environ(aws, Workspace()) | addresses
         for name in os.environ.keys() - wanted.keys():
             patch.delenv(name)

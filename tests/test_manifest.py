@@ -16,6 +16,7 @@ from local.web_api import METHODS
 from local.workspace import BOT_SCOPES
 from tests import ROOT
 from tests.cloudformation import template
+from toxicity_bot import interactions
 from toxicity_bot.settings import DEFAULTS
 
 MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "slack" / "manifest.yaml").read_text(encoding="utf-8"))
@@ -71,6 +72,20 @@ def test_texts_are_within_slacks_limits(path: str) -> None:
     assert least <= length <= most, f"{path} has {length} characters, Slack takes {least} to {most}"
 
 
+def test_shortcuts_and_commands_are_within_slacks_limits_and_have_no_other_names() -> None:
+    for shortcut in at("features.shortcuts"):
+        assert shortcut.keys() == {"name", "type", "callback_id", "description"}
+        assert shortcut["type"] == "message"
+        assert len(shortcut["name"]) <= 24
+        assert len(shortcut["description"]) <= 150
+        assert len(shortcut["callback_id"]) <= 255
+    for command in at("features.slash_commands"):
+        assert command.keys() == {"command", "url", "description", "usage_hint", "should_escape"}
+        assert re.fullmatch(r"/[a-z]{1,31}", command["command"])
+        assert len(command["description"]) <= 2000
+        assert len(command["usage_hint"]) <= 1000
+
+
 def test_the_settings_are_those_that_the_bot_needs() -> None:
     assert re.fullmatch(r"#[0-9a-fA-F]{3}([0-9a-fA-F]{3})?", at("display_information.background_color"))
     path = template()["Resources"]["Receiver"]["Properties"]["Events"]["SlackEvent"]["Properties"]["Path"]
@@ -79,14 +94,18 @@ def test_the_settings_are_those_that_the_bot_needs() -> None:
     assert f":{DEFAULTS['TRIGGER_EMOJI']}:" in at("display_information.long_description")
     switches = ("org_deploy_enabled", "socket_mode_enabled", "token_rotation_enabled")
     assert {name: at("settings")[name] for name in switches} == dict.fromkeys(switches, False)
-    assert at("settings.interactivity") == {"is_enabled": False}, "the bot posts nothing to click on"
+    address = subscribed["request_url"]
+    assert at("settings.interactivity") == {"is_enabled": True, "request_url": address}
+    assert {one["url"] for one in at("features.slash_commands")} == {address}
+    read = {callback_id for kind, callback_id in interactions._READERS if kind == "message_action"}
+    assert {one["callback_id"] for one in at("features.shortcuts")} == read
     assert at("features.app_home.messages_tab_enabled") is True, "Slack would refuse hints: messages_tab_disabled"
 
 
 def test_its_scopes_are_those_that_the_local_slack_grants_and_each_opens_a_method_and_has_a_use() -> None:
     """The tests of the bot run with the scopes of the local Slack, which checks them: they suffice."""
     assert set(at("oauth_config.scopes.bot")) == BOT_SCOPES
-    assert {scope for method in METHODS.values() for scope in method.scopes} >= BOT_SCOPES
+    assert {"commands"} | {scope for method in METHODS.values() for scope in method.scopes} >= BOT_SCOPES
     assert set(at("oauth_config.scopes")) == {"bot"}, "the bot acts for nobody else"
     assert list(needed_scopes()) == at("oauth_config.scopes.bot")
     assert all(len(use.split()) >= 5 for use in needed_scopes().values()), "a comment gives the use of each scope"

@@ -87,15 +87,20 @@ def test_each_role_may_do_what_its_function_does_and_nothing_else() -> None:
             for alias in aliases
             for action in ("GetAlias", "UpdateAlias", "GetProvisionedConcurrencyConfig")
         },
-        "ReceiverRole": secret | traces | {("sqs:SendMessage", "JobsQueue")} | {(log, "ReceiverLogs") for log in logs},
+        "ReceiverRole": secret
+        | traces
+        | {("sqs:SendMessage", "JobsQueue")}
+        | {("lambda:InvokeFunction", "${Worker.Arn}:live")}
+        | {(log, "ReceiverLogs") for log in logs},
         "ScorerRole": secret | traces | {(log, "ScorerLogs") for log in logs},
         "WorkerRole": secret
         | traces
         | {(log, "WorkerLogs") for log in logs}
         | {(f"sqs:{action}", "JobsQueue") for action in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility")}
         | {("sqs:GetQueueAttributes", "JobsQueue")}
-        | {(f"dynamodb:{action}Item", "LedgerTable") for action in ("Get", "Put", "Update", "Delete")},
-    }, "nothing may invoke a function, and the worker may not send to its queue"
+        | {(f"dynamodb:{action}Item", "LedgerTable") for action in ("Get", "Put", "Update", "Delete")}
+        | {("dynamodb:Scan", "LedgerTable")},  # if the owner wants a weekly summary
+    }, "nothing but the receiver may invoke a function, and the worker may not send to its queue"
 
 
 @pytest.mark.failure(48)
@@ -187,6 +192,16 @@ def test_tracing_is_off_unless_wanted_and_a_gradual_deployment_excludes_provisio
         assert 60 * minutes >= 2 * max(periods), f"a whole period of each alarm sees the new version of {name}"
 
 
+def test_the_weekly_summary_is_off_unless_wanted_and_needs_a_channel() -> None:
+    schedule = properties("Worker")["Events"]["WeeklySummary"]
+    assert (schedule["Type"], PARAMETERS["WeeklySummary"]["Default"]) == ("Schedule", "no")
+    assert schedule["Properties"]["State"] == {"Fn::If": ["Weekly", "ENABLED", "DISABLED"]}
+    assert json.loads(schedule["Properties"]["Input"]) == {"summary": {}}, "what the worker's handler asks for"
+    rule = TEMPLATE["Rules"]["SummaryHasChannel"]
+    assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "WeeklySummary"}, "yes"]}
+    assert rule["Assertions"][0]["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "ModeratorsChannel"}, ""]}]}
+
+
 def test_the_scorer_exists_only_on_demand_and_cannot_take_the_bots_share() -> None:
     scoring = {name for name, one in RESOURCES.items() if one.get("Condition") == "Scoring"}
     assert scoring == {name for name in RESOURCES if name.startswith("Scorer")}
@@ -203,7 +218,8 @@ def test_the_scorer_exists_only_on_demand_and_cannot_take_the_bots_share() -> No
 
 def test_every_setting_has_a_variable_and_parameters_have_the_codes_defaults() -> None:
     variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
-    variables = variables | properties("Scorer")["Environment"]["Variables"]
+    for name in ("Receiver", "Scorer"):
+        variables = variables | properties(name)["Environment"]["Variables"]
     elsewhere = {
         "SLACK_SIGNING_SECRET",
         "SLACK_BOT_TOKEN",
@@ -273,6 +289,7 @@ def test_every_parameter_has_a_description_and_limits(name: str) -> None:
             ["https://slack-gov.com/api/", "http://127.0.0.1:8090/api/"],
             ["slack.com", "https://", "ftp://x"],
         ),
+        ("ModeratorsChannel", ["", "C0123ABC", "G0123ABC"], ["#moderators", "c0123abc", "moderators", "U0ADA"]),
         ("AlarmEmail", ["", "ops@example.com"], ["ops", "a b@example.com"]),
         ("AttributeAliases", ["", "INSULT=TOXICITY,THREAT=TOXICITY"], ["INSULT", "INSULT=THREAT", "a=TOXICITY"]),
     ],
@@ -282,7 +299,8 @@ def test_parameters_accept_and_refuse_what_the_code_does(name: str, good: list[s
     assert [value for value in good if not re.fullmatch(pattern, value)] == []
     assert [value for value in bad if re.fullmatch(pattern, value)] == []
     variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
-    variables = variables | properties("Scorer")["Environment"]["Variables"]
+    for name in ("Receiver", "Scorer"):
+        variables = variables | properties(name)["Environment"]["Variables"]
     for variable in (variable for variable, value in variables.items() if value == {"Ref": name}):
         for value in good:
             Settings.from_environ({variable: value})

@@ -6,6 +6,7 @@ import typer
 
 from toxicity_bot.command_line import guard
 
+from . import feedback
 from .score import score
 from .serve import serve
 
@@ -18,6 +19,7 @@ app = typer.Typer(
 )
 app.command()(score)
 app.command()(serve)
+app.add_typer(feedback.app, name="feedback")
 
 
 def main() -> None:

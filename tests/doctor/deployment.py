@@ -60,14 +60,16 @@ def stack_template(
         "LedgerTable": ("DynamoDB::Table", table),
     }
     for logical_id, variables in functions.items():
-        own = {"JOBS_QUEUE_URL": {"Ref": "JobsQueue"}, "LEDGER_TABLE": {"Ref": "LedgerTable"}, **variables}
+        own: dict[str, Any] = {"JOBS_QUEUE_URL": {"Ref": "JobsQueue"}, "LEDGER_TABLE": {"Ref": "LedgerTable"}}
+        if logical_id == "Receiver":
+            own["WORKER_FUNCTION"] = {"Fn::Sub": "${Worker}:live"}
         properties = {
             "PackageType": "Image",
             "Code": {"ImageUri": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/bot:latest"},
             "Role": arn_of["Role"],
             "MemorySize": 1769,
             "Timeout": 30,
-            "Environment": {"Variables": own},
+            "Environment": {"Variables": own | dict(variables)},
         }
         resources[logical_id] = ("Lambda::Function", properties)
     outputs = {

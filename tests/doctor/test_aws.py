@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from doctor.findings import refusal
+from local.functions import LocalContext
 from tests.doctor.conftest import OK, UNKNOWN
+from toxicity_bot.feedback import AGREED, Opinion
+from toxicity_bot.ledger import Ledger
+from toxicity_bot.opinions import Opinions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,6 +87,18 @@ def test_jobs_in_the_dead_letter_queue_are_counted(examine: Examine, aws: Embedd
         aws.client("sqs").send_message(QueueUrl=url, MessageBody="{}")
     commands = f"aws sqs receive-message --queue-url {url}", "aws sqs start-message-move-task --source-arn arn:aws:sqs:"
     examine().expect({"dead-letter queue": ("wrong", "3 jobs in it", *commands)})
+
+
+def test_verdicts_feedback_and_reports_of_a_week_are_counted(examine: Examine, aws: EmbeddedAws) -> None:
+    opinion = Opinion("T0LOCAL/C0GENERAL/1731000000.000100/0a1b2c3d", "U0ADA", AGREED, "toxic", "0.9000", time.time())
+    Opinions(aws.table, aws.client("dynamodb")).keep(opinion)
+    ledger = Ledger(aws.table)
+    ledger.lease_until_end_of(LocalContext("worker"))  # type: ignore[arg-type]
+    ledger.once("verdict", "key", lambda: {"outcome": "toxic", "channel": "C0GENERAL"})
+    counted = "1 verdict (1 likely toxic), 1 agreed, 0 disagreed, 0 reports"
+    examine().expect({"last 7 days": ("ok", f"{counted}; C0GENERAL: {counted}")})
+    examine.seconds_ahead = 8 * 24 * 3600
+    examine().expect({"last 7 days": ("ok", "0 verdicts, 0 agreed")})
 
 
 def test_without_a_connection_each_service_has_its_finding(examine: Examine, closed_port: int) -> None:

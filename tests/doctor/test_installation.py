@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from doctor.functions import PRIVATE
 from tests import ROOT, run_module
 from tests.doctor.conftest import OK
 
@@ -18,7 +19,7 @@ def test_a_complete_installation_passes(examine: Examine, request_url: str) -> N
     report = examine("--request-url", request_url, MODEL_DIR=str(ROOT / "model"))
     assert report.subjects("wrong") | report.subjects("unknown") == set(), report.findings
     assert (report.code, report.ok) == (0, True)
-    checked = ["settings", "secret", "slack", "scopes", "clock", "request url", "queue", "dead-letter queue"]
+    checked = ["settings", PRIVATE, "secret", "slack", "scopes", "clock", "request url", "queue", "dead-letter queue"]
     assert [finding["subject"] for finding in report.findings] == [*checked, "ledger", "ledger expiry", "model"]
     assert "toxicity (B0TOXICITY) in the workspace local (T0LOCAL)" in report.told("slack")
 
@@ -49,7 +50,7 @@ def test_people_read_a_line_for_each_finding_and_a_summary(examine: Examine, aws
     assert "\nok       queue              0 jobs in it" in shown.stdout
     assert "\nwrong    model              " in shown.stdout
     assert "\n                            -> set MODEL_DIR to that of a model" in shown.stdout
-    assert shown.stdout.endswith("\n\n9 ok, 1 wrong, 1 unknown\n")
+    assert shown.stdout.endswith("\n\n10 ok, 1 wrong, 1 unknown\n")
 
 
 @pytest.mark.parametrize(

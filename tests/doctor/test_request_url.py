@@ -36,6 +36,19 @@ def test_a_wrong_answer_to_the_challenge_is_found(examine: Examine, status: int,
         examine("--request-url", f"{address}/slack/events").expect({"request url": ("wrong", words)})
 
 
+def test_a_receiver_that_takes_no_forms_is_found(examine: Examine) -> None:
+    @Request.application
+    def older(request: Request) -> Response:
+        """A receiver of the version before shortcuts and commands."""
+        if "X-Slack-Signature" not in request.headers:
+            return Response(status=401)
+        return Response(request.data, 200) if request.is_json else Response(status=400)
+
+    with serving(older) as address:
+        report = examine("--request-url", f"{address}/slack/events")
+    report.expect({"request url": ("wrong", "a signed form, as of a shortcut or a command, got 400")})
+
+
 def test_an_address_where_nothing_listens_is_found(examine: Examine, closed_port: int) -> None:
     report = examine("--request-url", f"http://127.0.0.1:{closed_port}/slack/events")
     report.expect({"request url": ("wrong", "no answer (connection_failed)")})

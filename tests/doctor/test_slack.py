@@ -38,6 +38,15 @@ def test_each_missing_scope_is_named_with_its_use(examine: Examine, slack: Slack
     assert report.mark("slack") == "ok"
 
 
+@pytest.mark.parametrize(("on", "mark"), [("yes", "wrong"), ("no", "ok")])
+def test_the_scope_of_shortcuts_and_commands_is_needed_only_with_them(
+    examine: Examine, slack: SlackServer, on: str, mark: str
+) -> None:
+    slack.workspace.revoke("commands")
+    report = examine(SHORTCUTS="no", SLASH_COMMAND=on)
+    report.expect({"scopes": (mark, "commands is missing" if mark == "wrong" else "are granted")})
+
+
 def test_without_a_connection_to_slack_the_rest_is_examined(examine: Examine, closed_port: int) -> None:
     report = examine(SLACK_API_URL=f"http://127.0.0.1:{closed_port}/api/")
     report.expect({"slack": ("wrong",), "scopes": UNKNOWN, "clock": UNKNOWN, "queue": OK, "ledger": OK})
@@ -73,6 +82,9 @@ def test_names_that_only_the_workspace_knows_are_looked_up(examine: Examine, sla
 
 
 @pytest.mark.parametrize(
+    ("variable", "subject"), [("REPLY_TO", "reply channel"), ("MODERATORS_CHANNEL", "moderators channel")]
+)
+@pytest.mark.parametrize(
     ("channel", "mark", "words"),
     [
         ("C0GENERAL", "ok", "a member of C0GENERAL"),
@@ -81,11 +93,11 @@ def test_names_that_only_the_workspace_knows_are_looked_up(examine: Examine, sla
         ("C0PRIVATE", "unknown", "missing_scope"),
     ],
 )
-def test_the_bot_must_be_in_the_channel_of_its_verdicts(
-    examine: Examine, slack: SlackServer, channel: str, mark: str, words: str
+def test_the_bot_must_be_in_the_channels_of_its_verdicts_and_cards(
+    examine: Examine, slack: SlackServer, variable: str, subject: str, channel: str, mark: str, words: str
 ) -> None:
     slack.workspace.revoke("groups:history")
-    examine(REPLY_TO=channel).expect({"reply channel": (mark, words)})
+    examine(**{variable: channel}).expect({subject: (mark, words)})
 
 
 @pytest.mark.failure(10)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from doctor.functions import FEED, check_function
+from doctor.functions import FEED, PRIVATE, check_function
 from doctor.installation import ALIAS, FUNCTIONS, VARIABLES, Function, check_status
 from tests import ROOT
 from tests.cloudformation import template
@@ -47,11 +47,12 @@ def deploy(
 
     def make(
         worker: dict[str, str] | None = None,
+        receiver: dict[str, str] | None = None,
         secret: dict[str, Any] = right,
         visibility: int = 180,
         responses: tuple[str, ...] | None = (REPORTS,),
     ) -> Deployment:
-        functions = {"Receiver": variables, "Worker": variables | (worker or {})}
+        functions = {"Receiver": variables | (receiver or {}), "Worker": variables | (worker or {})}
         deployment = Deployment(aws, stack_template(functions, request_url, visibility), secret)
         if responses is not None:
             deployment.feed_worker(responses)
@@ -70,8 +71,8 @@ def test_a_complete_installation_passes(deploy: Deploy, examine: Examine) -> Non
     assert report.subjects("wrong") | report.subjects("unknown") == set(), report.findings
     assert (report.code, report.ok) == (0, True)
     assert [finding["subject"] for finding in report.findings] == [
-        "stack", "receiver settings", "worker settings", "receiver", "worker", "secret", "slack", "scopes", "clock",
-        "request url", "queue", "dead-letter queue", "ledger", "ledger expiry", FEED, "model",
+        "stack", "receiver settings", "worker settings", "receiver", "worker", PRIVATE, "secret", "slack", "scopes",
+        "clock", "request url", "queue", "dead-letter queue", "ledger", "ledger expiry", "last 7 days", FEED, "model",
     ]  # fmt: skip
 
 
@@ -81,6 +82,9 @@ def test_a_complete_installation_passes(deploy: Deploy, examine: Examine) -> Non
         ({"secret": PLACEHOLDERS}, {"secret": ("wrong", "placeholder still", f"make secret STACK={STACK}")} | REST_OK),
         ({"worker": {"REPLY_TO": "everybody"}}, {"receiver settings": OK, "worker settings": ("wrong", BAD_REPLY_TO)}),
         ({"visibility": 60}, {"queue": ("wrong", "time-out is 60 s, less than 6 times the worker's 30 s")}),
+        ({"receiver": {"WORKER_FUNCTION": ""}}, {PRIVATE: ("wrong", "does not know the worker", "make deploy")}),
+        ({"receiver": {"WORKER_FUNCTION": "other:live"}}, {PRIVATE: ("wrong", "the receiver asks other, and the")}),
+        ({"receiver": {"SHORTCUTS": "no"}}, {PRIVATE: ("ok", "the command: the receiver asks bot-Worker-")}),
         ({"responses": None}, {FEED: ("wrong", "the worker gets no jobs")}),
         pytest.param({"responses": ()}, {FEED: ("wrong", "they are lost")}, marks=failure(47)),
         pytest.param({"worker": {}}, {"model": ("wrong", *NO_MODEL)}, marks=failure(50)),

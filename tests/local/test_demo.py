@@ -10,16 +10,19 @@ import pytest
 from tests import ROOT, run_module
 
 
-def test_it_shows_the_conversation_with_one_answer_to_each_message() -> None:
+def test_it_shows_the_conversation_with_one_answer_to_each_message_and_question() -> None:
     shown = run_module("local.demo")
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert shown.stdout.count("toxicity: ") == 6
+    assert shown.stdout.count("toxicity: ") == 8
+    assert shown.stdout.count("[Only visible to grace]") == 2
     for words in (
         "Likely toxic",
         "No clear sign of toxicity",
         "I can't judge",
         "What weighed most",
         "7 reactions to 6 messages",
+        "grace chose \u201cCheck for toxicity\u201d",
+        "[grace typed: /toxicity ",
     ):
         assert words in shown.stdout
 
@@ -51,6 +54,12 @@ def test_an_answer_that_one_person_sees_is_shown(reply_to: str, shown_to: str, w
     assert (shown.returncode, shown.stderr) == (0, "")
     assert shown_to in shown.stdout
     assert words in shown.stdout
+
+
+def test_what_is_switched_off_is_not_asked() -> None:
+    shown = run_module("local.demo", environ={"SHORTCUTS": "no", "SLASH_COMMAND": "no"})
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "In private" not in shown.stdout
 
 
 def test_settings_that_give_no_answer_are_named() -> None:

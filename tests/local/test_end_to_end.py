@@ -64,3 +64,33 @@ def test_a_job_waits_until_a_worker_runs(bot: LocalBot) -> None:
     bot.restart_worker()
     bot.wait_until_idle()
     assert len(bot.workspace.thread("C0GENERAL", message["ts"])) == 2
+
+
+@pytest.mark.failure(100, 101)
+@pytest.mark.parametrize("asked", ["shortcut", "command", "help"])
+def test_a_shortcut_and_a_command_are_answered_in_private(bot: LocalBot, asked: str) -> None:
+    message = bot.workspace.post("C0RANDOM", "U0ADA", INSULT)
+    payload = {
+        "shortcut": bot.slack.message_action("check_toxicity", "C0RANDOM", message["ts"], "U0GRACE"),
+        "command": bot.slack.slash_command(INSULT, "C0RANDOM", "U0GRACE"),
+        "help": bot.slack.slash_command("help", "C0RANDOM", "U0GRACE"),
+    }[asked]
+    before, posted = len(bot.workspace.ephemerals), len(bot.workspace.conversation("C0RANDOM"))
+    assert Deliveries(bot.request_url, bot.workspace.signing_secret, timeout=30).ask(payload).status == 200
+    (answer,) = bot.wait_for_private(before, timeout=60)
+    assert answer["user"] == "U0GRACE"
+    assert ("I keep no text" if asked == "help" else "Likely toxic") in answer["text"]
+    assert len(bot.workspace.conversation("C0RANDOM")) == posted
+
+
+@pytest.mark.failure(102)
+def test_who_asks_while_no_worker_runs_is_answered_by_the_next_one(bot: LocalBot) -> None:
+    before = len(bot.workspace.ephemerals)
+    bot.worker.kill()
+    slack = Deliveries(bot.request_url, bot.workspace.signing_secret, timeout=30)
+    accepted = slack.ask(bot.slack.slash_command(INSULT, "C0GENERAL", "U0GRACE"))
+    assert (accepted.status, accepted.failure) == (200, "")
+    assert len(bot.workspace.ephemerals) == before
+    bot.restart_worker()
+    (answer,) = bot.wait_for_private(before, timeout=60)
+    assert "Likely toxic" in answer["text"]

@@ -44,7 +44,11 @@ def of_type(resources: dict[str, Any], kind: str) -> dict[str, Any]:
 def test_queue_and_api_call_the_versions_behind_the_alias(resources: dict[str, Any]) -> None:
     assert resources["WorkerJob"]["Properties"]["FunctionName"] == {"Ref": "WorkerAliaslive"}
     permissions = [one["Properties"]["FunctionName"] for one in of_type(resources, "AWS::Lambda::Permission").values()]
-    assert permissions == [{"Ref": "ReceiverAliaslive"}, {"Ref": "ScorerAliaslive"}]
+    called = ("ReceiverAliaslive", "WorkerAliaslive", "ScorerAliaslive")
+    assert permissions == [{"Ref": name} for name in called], "the worker by its schedule"
+    (schedule,) = of_type(resources, "AWS::Events::Rule").values()
+    assert schedule["Properties"]["State"] == {"Fn::If": ["Weekly", "ENABLED", "DISABLED"]}
+    assert [target["Arn"] for target in schedule["Properties"]["Targets"]] == [{"Ref": "WorkerAliaslive"}]
     assert "ReceiverAliaslive" in json.dumps(resources["Api"])
     assert "ScorerAliaslive" in json.dumps(resources["ScorerApi"])
 

@@ -13,9 +13,10 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from local.events import Delivery, deliver, encoded, event_callback, signed, sqs_event
+from local.events import FORM, Delivery, as_form, deliver, encoded, event_callback, signed, sqs_event
 from local.functions import LocalContext
 from local.workspace import Identity, Workspace
+from toxicity_bot import invocation
 from toxicity_bot.credentials import Credentials
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import pytest
 
     from local.aws import EmbeddedAws
+    from local.functions import InvokeApi
     from local.slack_server import SlackServer
     from local.workspace import Message
     from tests.toxicity_bot.record import Record
@@ -82,9 +84,14 @@ class Room:
     def say(self, text: str = INSULT, *, by: str = ADA, channel: str = GENERAL, **fields: Any) -> Message:
         return self.slack.workspace.post(channel, by, text, **fields)
 
-    def verdicts(self, channel: str = GENERAL) -> list[Message]:
-        """The bot's marked posts in a channel, oldest first."""
-        return [one for one in self.slack.workspace.conversation(channel) if "metadata" in one]
+    def verdicts(self, channel: str = GENERAL, kind: str = "toxicity_verdict") -> list[Message]:
+        """The bot's posts that are marked as of this kind in a channel, oldest first."""
+        posts = self.slack.workspace.conversation(channel)
+        return [one for one in posts if one.get("metadata", {}).get("event_type") == kind]
+
+    def cards(self, channel: str = PRIVATE) -> list[Message]:
+        """The cards in a channel of moderators."""
+        return self.verdicts(channel, "toxicity_card")
 
     def outcomes(self, message: Message) -> list[str]:
         """The outcomes of the verdicts on a message, in any channel."""
@@ -95,6 +102,10 @@ class Room:
     def hints(self, user: str = GRACE) -> list[str]:
         conversation = self.slack.workspace.conversation(self.slack.workspace.open_im(user))
         return [one["text"] for one in conversation if "metadata" not in one]
+
+    def private(self, user: str = GRACE) -> list[str]:
+        """What only this person has seen in channels."""
+        return [one["text"] for one in self.slack.workspace.ephemerals if one["user"] == user]
 
     def rows(self) -> list[dict[str, Any]]:
         return rows(self.aws)
@@ -112,6 +123,7 @@ class Bot(Room):
     record: Record
     patch: pytest.MonkeyPatch
     url: str
+    invoke_api: InvokeApi
     asleep: list[Message] = field(default_factory=list)
 
     @property
@@ -122,7 +134,7 @@ class Bot(Room):
         """Run both functions with other settings, as after a new deployment."""
         for module in (self.receiver, self.worker):
             self.patch.setattr(module, "settings", replace(module.settings, **settings))
-        self.worker.judge_for.cache_clear()
+        self.worker.handlers_for.cache_clear()
 
     def read_stored_secret(self, clock: Callable[[], float]) -> None:
         """Let both functions read their secrets from the store, by this clock."""
@@ -148,7 +160,43 @@ class Bot(Room):
     def react(self, message: Message, *, by: str = GRACE, channel: str = GENERAL) -> Delivery:
         return self.deliver(self.event(message, by=by, channel=channel))
 
+    def ask(self, payload: Mapping[str, Any], *, secret: str = "", age: float = 0) -> Delivery:
+        """Send a signed interaction or slash command over HTTP, once."""
+        body = as_form(payload)
+        sender = secret or self.slack.workspace.signing_secret
+        return deliver(self.url, body, signed(body, sender, int(time.time() - age), kind=FORM), timeout=30)
+
+    def check(self, message: Message, *, by: str = GRACE, channel: str = GENERAL) -> Delivery:
+        """Use the shortcut on a message."""
+        return self.ask(self.slack.message_action("check_toxicity", channel, message["ts"], by))
+
+    def report(self, message: Message, note: str = "", *, by: str = GRACE, channel: str = GENERAL) -> Delivery:
+        """Use the shortcut that reports a message, and send its form."""
+        opened = self.ask(self.slack.message_action("report_message", channel, message["ts"], by))
+        assert opened.status == 200, f"Slack expected 200, got {opened}"
+        return self.ask(self.slack.send_form(by, note=note))
+
+    def click(self, message: Message, action: str, *, by: str = GRACE, channel: str = GENERAL, **more: Any) -> Delivery:
+        """Click on a button of a message."""
+        return self.ask(self.slack.click(channel, message["ts"], by, action, **more))
+
+    def command(self, text: str, *, by: str = GRACE, channel: str = GENERAL) -> Delivery:
+        """Type the slash command in a channel."""
+        return self.ask(self.slack.slash_command(text, channel, by))
+
     # Lambda's side, and time.
+
+    def fail_invocations(self) -> None:
+        """From now on invocations fail, as of a worker that runs out of memory; jobs on the queue are handled."""
+
+        def fail(_event: object) -> dict[str, Any]:
+            raise MemoryError
+
+        self.patch.setattr(self.invoke_api, "invoke", fail)
+
+    def send_backups_at_once(self) -> None:
+        """Let the backup of an invocation be on the queue when the invocation ends."""
+        self.patch.setattr(invocation, "BACKUP_SECONDS", 0)
 
     def queued(self) -> list[Message]:
         """Receive every job that is visible on the queue."""

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
+from contextlib import nullcontext
 from http.server import ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
 
 from local.aws import Turns
+from local.bot import address
+from local.functions import InvokeApi, LocalContext
 from local.web_api import WebApi
 from tests.toxicity_bot.bot import Bot, workspace
 from tests.toxicity_bot.record import Record, note_hosts
+from toxicity_bot import invocation
 from toxicity_bot.gateway import Gateway
 from toxicity_bot.ledger import Ledger
 from toxicity_bot.observability import logger
@@ -81,6 +86,21 @@ def _gateway() -> Iterator[str]:
         thread.join()
 
 
+@pytest.fixture(scope="session")
+def _invoke_api(_aws_server: EmbeddedAws) -> Iterator[InvokeApi]:
+    """Lambda's API to invoke this process's worker. The receiver waits for it, however busy the machine is."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL_LAMBDA", address(listener))
+        patch.setattr(invocation, "READ_SECONDS", 60)
+        invocation._client()  # reads both
+        api = InvokeApi(listener, lambda *_: {}, 0, nullcontext())
+        thread = threading.Thread(target=api.serve_forever, args=(0.02,))
+        thread.start()
+        yield api
+        api.shutdown()
+        thread.join()
+
+
 @pytest.fixture
 def bot(
     receiver: ModuleType,
@@ -90,13 +110,15 @@ def bot(
     record: Record,
     monkeypatch: pytest.MonkeyPatch,
     _gateway: str,
+    _invoke_api: InvokeApi,
 ) -> Iterator[Bot]:
     """Both functions between the local Slack and embedded AWS, with an empty queue and an empty ledger."""
     monkeypatch.setattr(Gateway, "function", receiver, raising=False)
-    worker.judge_for.cache_clear()
+    monkeypatch.setattr(_invoke_api, "invoke", lambda event: worker.handler(event, LocalContext("worker")))
+    worker.handlers_for.cache_clear()
     record.requests.clear()
-    yield Bot(slack, aws, receiver, worker, record, monkeypatch, _gateway)
-    worker.judge_for.cache_clear()
+    yield Bot(slack, aws, receiver, worker, record, monkeypatch, _gateway, _invoke_api)
+    worker.handlers_for.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
@@ -23,12 +23,24 @@ def test_a_job_of_ids_and_times_survives_its_json_form_also_without_an_installat
 
 
 @pytest.mark.parametrize(
+    "job",
+    [
+        replace(JOB, kind="check", detail={"response_url": "https://hooks.slack.com/app/T1/2/3"}),
+        replace(JOB, kind="command", ts="", detail={"word": "help"}),
+    ],
+)
+def test_a_job_of_another_kind_survives_its_json_form(job: Job) -> None:
+    assert Job.from_json(job.to_json()) == job
+
+
+@pytest.mark.parametrize(
     "body",
     [
         *("", "canary", "null", "[]", '"canary"', "{}", "[" * 100_000),
         *(json.dumps(asdict(JOB) | change) for change in (
             {"text": "canary"}, {"team": ""}, {"ts": 1731000000.0001}, {"channel": None}, {"event_time": "canary"},
-            {"installation": ["canary"]})),
+            {"installation": ["canary"]}, {"kind": 1}, {"kind": ""}, {"kind": "check", "ts": ""},
+            {"detail": ["canary"]}, {"detail": {"canary": 1}}, {"detail": "canary"})),
         json.dumps({name: value for name, value in asdict(JOB).items() if name != "reactor"}),
     ],
     ids=lambda body: str(body)[:40],

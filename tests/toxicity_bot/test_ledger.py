@@ -58,6 +58,18 @@ def test_work_is_done_once_and_keeps_its_first_outcome(aws: EmbeddedAws, once: O
     assert seconds_left > 14 * 24 * 3600, "a row outlives the dead-letter queue"
 
 
+def test_work_may_do_other_work_once_and_both_are_kept(aws: EmbeddedAws, once: Once) -> None:
+    inner, outer = Work(), Work()
+
+    def work() -> Outcome:
+        return outer() | {"inner": once(inner, "card")["run"]}
+
+    assert [once(work, "report")["inner"] for _ in range(2)] == [1, 1]
+    assert (inner.runs, outer.runs) == (1, 1)
+    assert sorted(row["id"]["S"].partition("#")[0] for row in rows(aws)) == ["card", "report"]
+    assert {row["status"]["S"] for row in rows(aws)} == {"COMPLETED"}
+
+
 def test_each_kind_and_key_is_separate_work(once: Once) -> None:
     work = Work()
     edited = message_key(*MESSAGE, "Good evening.")

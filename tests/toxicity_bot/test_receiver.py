@@ -94,7 +94,8 @@ def test_only_slack_gets_its_challenge_echoed(challenge: object, echoed: str, re
         ({}, {"item": {"type": "file", "file": "F1"}}, "malformed_event"),
         ({"is_ext_shared_channel": True}, {}, "shared_channel"),
         ({"event_time": 1731000000}, {}, "late_event"),
-        ({"type": "block_actions"}, {}, "unknown_type"),
+        ({"type": "canary"}, {}, "unknown_type"),
+        ({"type": "block_actions"}, {}, "unknown_interaction"),
         (app_rate_limited(Identity()), {}, "app_rate_limited"),
     ],
 )

@@ -33,6 +33,12 @@ VARIABLES: dict[str, tuple[str, Any, str, Any]] = {
     ),
     "API_KEY_HASHES": ("api_key_hashes", (), f"{'0' * 64},{'a' * 64}", ("0" * 64, "a" * 64)),
     "REQUESTS_PER_SECOND_PER_KEY": ("requests_per_second_per_key", 10, "0.5", 0.5),
+    "WORKER_FUNCTION": ("worker_function", "", "bot-Worker:live", "bot-Worker:live"),
+    "SHORTCUTS": ("shortcuts", True, "no", False),
+    "FEEDBACK": ("feedback", True, "no", False),
+    "MODERATORS_CHANNEL": ("moderators_channel", "", "C0MODERATION", "C0MODERATION"),
+    "REPORTER_NAMES": ("reporter_names", True, "no", False),
+    "SLASH_COMMAND": ("slash_command", True, "no", False),
 }  # fmt: skip
 
 
@@ -63,6 +69,8 @@ def test_every_variable_is_read_and_has_a_default() -> None:
         *(("IGNORED_REACTORS", value, "user ids (U...)") for value in ("@ada", "U0ADA, B0BOT")),
         *((name, value, "from 0 to 1") for name in ("TOXIC_THRESHOLD", "MAYBE_TOXIC_THRESHOLD")
           for value in ("high", "1.01", "-0.01", "nan")),
+        ("MODERATORS_CHANNEL", "https://example.slack.com/archives/C0123ABC", "write C0123ABC."),
+        ("MODERATORS_CHANNEL", "#moderators", "the channel's id (C...)"),
         *(("REPLY_TO", value, "thread, reactor or a channel") for value in ("everybody", "#general")),
         *((name, value, "yes or no") for name in ("JUDGE_AFTER_REMOVAL", "REPLY_IN_SHARED_CHANNELS")
           for value in ("perhaps", "1")),

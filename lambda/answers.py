@@ -1,0 +1,162 @@
+"""Answer the person who asked, and nobody else: a message that a shortcut was used on, or a slash command.
+
+A text comes with an invocation only. The backup job on the queue has ids: it ends if the invocation has answered, else
+it fetches the message, where the bot may, or says that the check failed.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from . import response_url
+from .errors import ChannelRestrictedError, MessageGoneError, NotPermittedError, SlackUnavailableError, WrongCallError
+from .message_words import read
+from .slack_messages import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .jobs import Job
+    from .judge import Judge
+    from .ledger import Ledger
+    from .settings import Settings, Thresholds
+    from .slack_messages import SlackMessages
+
+Figures = dict[str, Any]
+
+LOST = ":hourglass: The check failed on my side, and I kept no copy of the text. Please ask again."
+GONE = ":ghost: The message is gone: I can't check it."
+OWN = ":wave: That is a message of mine. I don't judge those."
+
+
+class Answers:
+    """Gives each person who asks one answer, whatever fails."""
+
+    def __init__(
+        self, settings: Settings, thresholds: Thresholds, slack: SlackMessages, judge: Judge, ledger: Ledger
+    ) -> None:
+        self._settings = settings
+        self._thresholds = thresholds
+        self._slack = slack
+        self._judge = judge
+        self._ledger = ledger
+
+    def check(self, job: Job, given: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
+        """Judge the message that a shortcut was used on; return how the job ended."""
+        return self._once(job, lambda: self._about_message(job, given))
+
+    def command(self, job: Job, given: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
+        """Answer a slash command: what it can do, the settings of the channel, or a verdict on a sentence."""
+        words = {"help": self._help, "settings": self._settings_here}.get(job.detail.get("word", ""))
+        if words:
+            return self._once(job, lambda: (words(job), {"outcome": f"told_{job.detail['word']}"}))
+        return self._once(job, lambda: self._about_text(given))
+
+    def _once(self, job: Job, answer: Callable[[], tuple[str, Figures]]) -> str:
+        """Show an answer unless the same click has one; return how the job ended."""
+
+        def show() -> Figures:
+            text, figures = answer()
+            return figures | self.show(job, text)
+
+        return str(self._ledger.once("ask", key_of(job), show)["outcome"])
+
+    def show(self, job: Job, text: str) -> Figures:
+        """Show a text to the person who asked; return what is worth noting about that."""
+        try:
+            try:
+                where = {name: job.detail[name] for name in ("thread_ts",) if name in job.detail}
+                response_url.respond(job.detail["response_url"], text, self._settings.api_url, **where)
+            except MessageGoneError:  # half an hour has passed: the person still gets the answer
+                self._slack.tell(job.reactor, text)
+                return {"told": "directly"}
+        except SlackUnavailableError as unanswered:
+            # An answer that only one person sees cannot be looked for later: rather none than two.
+            if unanswered.may_yet_happen:
+                return {"outcome": "answer_unconfirmed"}
+            raise
+        except (NotPermittedError, ChannelRestrictedError) as untold:
+            return {"outcome": f"untold_{untold.code}"}
+        return {}
+
+    def _about_message(self, job: Job, given: Mapping[str, Any]) -> tuple[str, Figures]:
+        try:
+            message = self._message(job, given)
+            if self._slack.is_own(message):
+                return OWN, {"outcome": "own_message"}
+        except MessageGoneError:
+            return GONE, {"outcome": "message_gone"}
+        except (NotPermittedError, ChannelRestrictedError):
+            return LOST, {"outcome": "text_lost"}
+        return self._verdict(message.raw, "the author's")
+
+    def _message(self, job: Job, given: Mapping[str, Any]) -> Message:
+        """Return the message that came along, or fetch it."""
+        raw = given.get("message")
+        if not isinstance(raw, dict):
+            return self._slack.fetch(job.channel, job.ts)
+        bot_id = raw.get("bot_id")
+        return Message(job.channel, job.ts, job.ts, bot_id if isinstance(bot_id, str) else "", raw)
+
+    def _about_text(self, given: Mapping[str, Any]) -> tuple[str, Figures]:
+        text = given.get("text")
+        if not isinstance(text, str):
+            return LOST, {"outcome": "text_lost"}
+        return self._verdict({"text": text}, "your")
+
+    def _verdict(self, raw: Mapping[str, Any], author: str) -> tuple[str, Figures]:
+        verdict = self._judge.verdict(read(raw))
+        return verdict.reply(author), dict(verdict.figures())
+
+    def _help(self, job: Job) -> str:
+        command, settings = job.detail.get("command", "/toxicity"), self._settings
+        shortcut = " Or choose *Check for toxicity* in the menu of a message." if settings.shortcuts else ""
+        return "\n".join(
+            (
+                f"`{command} some words`: a verdict on these words, which only you see.{shortcut}",
+                f"React to a message with {self._emoji()}: a verdict on it, {self._seen_by()}.",
+                f"`{command} settings`: what holds in this channel.",
+                "I keep no text: not of your command, and not of messages. A verdict is a model's estimate of words.",
+            )
+        )
+
+    def _settings_here(self, job: Job) -> str:
+        toxic, maybe = self._thresholds
+        shared = "answer reactions too" if self._settings.reply_in_shared_channels else "do not answer reactions"
+        between = f", *may be toxic* from {100 * maybe:g} %" if maybe < toxic else ""
+        return "\n".join(
+            (
+                f"In <#{job.channel}>:",
+                f"• A reaction with {self._emoji()} asks for a verdict, {self._seen_by()}.",
+                f"• A message is called *likely toxic* from {100 * toxic:g} %{between}.",
+                f"• In channels shared with other organisations I {shared}.",
+                "• Only you see what this command and the shortcut answer.",
+            )
+        )
+
+    def _emoji(self) -> str:
+        return " or ".join(f":{name}:" for name in self._settings.trigger_emoji)
+
+    def _seen_by(self) -> str:
+        to = self._settings.reply_to
+        if to == "thread":
+            return "which everybody in the channel sees"
+        return "which only the person who reacts sees" if to == "reactor" else f"which goes to <#{to}>"
+
+
+def key_of(job: Job) -> str:
+    """Return the ledger's key of one click of one person."""
+    return f"{job.owner}/{job.reactor}/{job.event_id}"
+
+
+def give_up(job: Job, ledger: Ledger, api_url: str) -> None:
+    """Tell the person who waits for an answer, if one does, that there will be none; it needs no token."""
+
+    def show() -> Figures:
+        with suppress(MessageGoneError, WrongCallError):
+            response_url.respond(job.detail["response_url"], LOST, api_url)
+        return {"outcome": "gave_up"}
+
+    if "response_url" in job.detail:
+        ledger.once("ask", key_of(job), show)

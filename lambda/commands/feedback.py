@@ -1,0 +1,137 @@
+"""`toxicity-bot feedback export`: what people said of verdicts, as CSV for labelling and training."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import logging
+import os
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from toxicity_bot.errors import BotError, FileError, LedgerError, SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from slack_sdk.http_retry.handler import RetryHandler
+
+    from toxicity_bot.feedback import Opinion
+
+app = typer.Typer(help="What people said of verdicts.", no_args_is_help=True)
+STANDARD = "-"
+COLUMNS = ("permalink", "label", "feedback", "verdict", "score", "user", "team", "channel", "ts", "at")
+
+
+@app.callback()
+def feedback() -> None:
+    """Keep `export` a verb of its own: a typer of one command would have none."""
+
+
+@app.command()
+def export(
+    table: Annotated[
+        str, typer.Option(envvar="LEDGER_TABLE", help="The table of verdicts: the stack's output LedgerTableName.")
+    ] = "",
+    region: Annotated[str, typer.Option(help="The AWS region; by default that of AWS's own settings.")] = "",
+    out: Annotated[str, typer.Option(help="The file to write; - is standard output.")] = STANDARD,
+    *,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what --out has.")] = False,
+) -> None:
+    """Write a row for each person and verdict, oldest first, with the address of the message and no text.
+
+    With a token in SLACK_BOT_TOKEN, Slack says the addresses; else they are made of the ids.
+    """
+    if not table:
+        raise SettingError("LEDGER_TABLE", "is not set: give --table, the stack's output LedgerTableName.")
+    try:
+        import boto3
+
+        from toxicity_bot.opinions import Opinions
+    except ModuleNotFoundError as error:
+        raise BotError(f"{error}: feedback needs pip install 'slack-toxicity-bot[bot]'") from error
+    opinions = Opinions(table, _client(boto3, region))
+    try:
+        found = sorted(opinions.all(), key=lambda one: one.at)
+    except LedgerError as error:
+        where = region or "the region of AWS's settings"
+        raise BotError(
+            f"{table} cannot be read in {where} ({error.code}): check the name, --region and who you are."
+        ) from error
+    permalink = _permalinks()
+    with _opened(out, overwrite=overwrite) as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(COLUMNS)
+        for one in found:
+            at = datetime.datetime.fromtimestamp(one.at, datetime.UTC).isoformat(timespec="seconds")
+            rest = (one.choice, one.outcome, one.score, one.user, one.team, one.channel, one.ts, at)
+            rows.writerow((permalink(one), label(one), *rest))
+    print(f"{len(found):,} rows", file=sys.stderr)
+
+
+def label(opinion: Opinion) -> str:
+    """Return 1 or 0 for toxic or not, as training takes it, where the person said which; else nothing."""
+    says = {"toxic": True, "fine": False}.get(opinion.outcome)
+    if says is None:
+        return ""
+    return str(int(says == (opinion.choice == "agreed")))
+
+
+def _client(boto3: Any, region: str) -> Any:
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        return boto3.client("dynamodb", region_name=region or None)
+    except BotoCoreError as error:
+        name = type(error).__name__
+        raise BotError(
+            f"AWS's settings do not say where the table is ({name}): give --region eu-central-1, say."
+        ) from error
+
+
+def _permalinks() -> Callable[[Opinion], str]:
+    """Return what tells the address of a message."""
+    token = os.environ.get("SLACK_BOT_TOKEN", "")
+    if not token:
+        return _link_of_ids
+    from slack_sdk.errors import SlackClientError
+    from slack_sdk.http_retry.builtin_handlers import RateLimitErrorRetryHandler
+    from slack_sdk.web.client import WebClient
+
+    from toxicity_bot.settings import Settings
+
+    quiet = logging.getLogger("slack_sdk.quiet")
+    quiet.setLevel(logging.CRITICAL)
+    retries: list[RetryHandler] = [RateLimitErrorRetryHandler(max_retry_count=5)]
+    api_url = Settings.from_environ(os.environ).api_url
+    slack = WebClient(token, base_url=api_url, retry_handlers=retries, logger=quiet)
+
+    def link(opinion: Opinion) -> str:
+        try:
+            return str(slack.chat_getPermalink(channel=opinion.channel, message_ts=opinion.ts)["permalink"])
+        except (SlackClientError, OSError):  # the message is gone, or the bot is no longer in the channel
+            return _link_of_ids(opinion)
+
+    return link
+
+
+def _link_of_ids(opinion: Opinion) -> str:
+    """Return an address that opens the channel for whoever is signed in: docs.slack.dev/interactivity/deep-linking."""
+    ids = f"team={opinion.team}&channel={opinion.channel}&message_ts={opinion.ts}"
+    return f"https://slack.com/app_redirect?{ids}"
+
+
+def _opened(out: str, *, overwrite: bool) -> AbstractContextManager[TextIO]:
+    if out == STANDARD:
+        return nullcontext(sys.stdout)
+    try:
+        return Path(out).open("w" if overwrite else "x", encoding="utf-8", newline="")
+    except FileExistsError as error:
+        raise FileError(out, "is there already: choose another --out, or --overwrite it") from error
+    except OSError as error:
+        raise FileError(out, f"cannot be written: {error.strerror}") from error

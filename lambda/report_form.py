@@ -1,0 +1,112 @@
+"""The form of the shortcut "Report to moderators": what it asks, and what it keeps until it is sent.
+
+Slack keeps the ids and the beginning of the message in the form itself, so that they lie nowhere else, and gives them
+back with the note. The functions are pure. https://docs.slack.dev/reference/views/modal-views
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .message_words import Words, read
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .jobs import Job
+
+CALLBACK_ID = "report"
+MOST_NOTE_CHARACTERS = 1000
+MOST_TEXT_CHARACTERS = 2500
+MOST_METADATA_CHARACTERS = 3000  # Slack's limit
+_NOTE = "note"
+_TITLE = "Report to moderators"
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form to show to the person with this trigger; `job` tells them if that fails."""
+
+    job: Job
+    trigger_id: str
+    view: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Report:
+    """A form that was sent, with the ids of the message that it is about."""
+
+    channel: str
+    ts: str
+    response_url: str
+    words: Mapping[str, Any] = field(repr=False)
+    note: str = field(repr=False)
+
+
+def view(channel: str, ts: str, response_url: str, message: Mapping[str, Any], *, names: bool) -> dict[str, Any]:
+    """Return the form about a message; `names` says whether the moderators learn who reports."""
+    who = "They see your name." if names else "They are not told who you are."
+    told = f"The moderators get a link to this message, a model's verdict on it, and your note. {who}"
+    element = {
+        "type": "plain_text_input",
+        "action_id": _NOTE,
+        "multiline": True,
+        "max_length": MOST_NOTE_CHARACTERS,
+        "placeholder": _plain("What should they know?"),
+    }
+    note = {"type": "input", "block_id": _NOTE, "optional": True, "label": _plain("Note"), "element": element}
+    ids = {"channel": channel, "ts": ts, "response_url": response_url}
+    form = _modal(f"{told} The author and the channel see nothing of it.", note)
+    kept = {"private_metadata": _kept(ids, read(message))}
+    return form | kept | {"submit": _plain("Report"), "close": _plain("Cancel")}
+
+
+def switched_off() -> dict[str, Any]:
+    """Return what is shown in place of the form where no channel of moderators is set."""
+    return _modal("Reports are not set up here. Please write to your moderators yourself.") | {"close": _plain("Close")}
+
+
+def report(view: Mapping[str, Any]) -> Report | None:
+    """Return what was sent with the form; None if it is not as it was shown."""
+    try:
+        kept = json.loads(view["private_metadata"])
+        value = view["state"]["values"][_NOTE][_NOTE].get("value")
+        channel, ts, response_url = ids = [kept[name] for name in ("channel", "ts", "response_url")]
+        words = {name: kept[name] for name in ("own", "quoted", "code", "whole")}
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
+        return None
+    if not all(isinstance(one, str) for one in (*ids, words["own"], words["quoted"])):
+        return None
+    note = value[:MOST_NOTE_CHARACTERS] if isinstance(value, str) else ""
+    return Report(channel, ts, response_url, words, note)
+
+
+def words_of(kept: Mapping[str, Any]) -> Words:
+    """Return the words of the message that a form has kept."""
+    return Words(str(kept["own"]), str(kept["quoted"]), "code" if kept.get("code") else "", bool(kept.get("whole")))
+
+
+def _kept(ids: Mapping[str, str], words: Words) -> str:
+    """Return the ids, and as much of the beginning of the words as Slack keeps."""
+    room = MOST_TEXT_CHARACTERS
+    while True:
+        own = words.own[:room]
+        quoted = words.quoted[: room - len(own)]
+        whole = words.whole and (own, quoted) == (words.own, words.quoted)
+        kept = {**ids, "own": own, "quoted": quoted, "code": bool(words.code), "whole": whole}
+        text = json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
+        # UTF-16, in which an emoji counts twice: which one Slack counts is not documented.
+        if len(text.encode("utf-16-le", "surrogatepass")) // 2 <= MOST_METADATA_CHARACTERS:
+            return text
+        room = room * 3 // 4
+
+
+def _modal(text: str, *blocks: dict[str, Any]) -> dict[str, Any]:
+    section = {"type": "section", "text": _plain(text)}
+    return {"type": "modal", "callback_id": CALLBACK_ID, "title": _plain(_TITLE), "blocks": [section, *blocks]}
+
+
+def _plain(text: str) -> dict[str, Any]:
+    return {"type": "plain_text", "text": text}

@@ -1,0 +1,143 @@
+"""Reports: pass a reported message on to the moderators as a card, and let them take cards.
+
+The text and the note come with an invocation only. If that failed, the backup job fetches the message, where the bot
+may, and the card says that the note was lost.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import cards
+from .errors import ChannelRestrictedError, MessageGoneError, NotPermittedError
+from .ledger import message_id
+from .message_words import read
+from .observability import logger
+from .report_form import words_of
+from .slack_messages import CARD
+from .tally import REPORTED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .answers import Answers
+    from .card_rows import CardRows
+    from .jobs import Job
+    from .judge import Judge
+    from .ledger import Ledger
+    from .settings import Settings
+    from .slack_messages import SlackMessages
+
+PASSED_ON = ":incoming_envelope: Thank you. The moderators have your report, and nobody else sees it."
+AGAIN = ":incoming_envelope: The moderators have your report of this message already."
+NOT_PASSED_ON = ":warning: I could not reach the moderators' channel. Please write to your moderators yourself."
+NO_FORM = ":hourglass: The form did not open. Please choose *Report to moderators* again."
+LOST = " _The note, if there was one, was lost on its way: please ask the person who reported._"
+UNREAD = ":grey_question: I can't judge this message: I may not read it there."
+
+
+class Reports:
+    """Takes what people report, and what moderators do with it."""
+
+    def __init__(
+        self, settings: Settings, slack: SlackMessages, judge: Judge, answers: Answers, ledger: Ledger, rows: CardRows
+    ) -> None:
+        self._settings = settings
+        self._slack = slack
+        self._judge = judge
+        self._answers = answers
+        self._ledger = ledger
+        self._rows = rows
+
+    def report(self, job: Job, given: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
+        """Post a card about a message, and tell the person who reported it; return how the job ended."""
+        key = f"{job.owner}/{job.reactor}/{job.event_id}"
+        return str(self._ledger.once("report", key, lambda: self._pass_on(job, given))["outcome"])
+
+    def _pass_on(self, job: Job, given: Mapping[str, Any]) -> dict[str, Any]:
+        if job.detail.get("form") == "failed":
+            return {"outcome": "form_failed"} | self._answers.show(job, NO_FORM)
+        try:
+            told = self._card(job, given)
+        except (NotPermittedError, ChannelRestrictedError) as error:
+            logger.error(
+                "a report did not reach the moderators: invite the bot to MODERATORS_CHANNEL, or name another channel",
+                extra={"why": str(error)},
+            )
+            return {"outcome": f"report_{error.code}"} | self._answers.show(job, NOT_PASSED_ON)
+        outcome = REPORTED if told == PASSED_ON else "reported_before"
+        return self._answers.show(job, told) | {"outcome": outcome, "channel": job.channel}
+
+    def _card(self, job: Job, given: Mapping[str, Any]) -> str:
+        """Post the card of a message, or add to the one that it has; return what to tell the person."""
+        about = message_id(job.owner, job.channel, job.ts)
+        card = self._ledger.once("card", about, lambda: self._post(job, given, about))
+        if card["report"] == job.event_id:
+            return PASSED_ON
+        if card["by"] == job.reactor:
+            return AGAIN
+        key = f"{about}{job.reactor}"
+        added = self._ledger.once("card", key, lambda: self._add(job, given, key, card["post"]))
+        return PASSED_ON if added["report"] == job.event_id else AGAIN
+
+    def _add(self, job: Job, given: Mapping[str, Any], key: str, card: str) -> dict[str, Any]:
+        """Add a further person's report to the thread of a card; a card that was deleted gets a successor."""
+        try:
+            return self._post(job, given, key, card)
+        except MessageGoneError:
+            return self._post(job, given, key)
+
+    def _post(self, job: Job, given: Mapping[str, Any], key: str, thread_ts: str | None = None) -> dict[str, Any]:
+        """Post a card, or a further report in its thread; an earlier try may have done so without learning of it."""
+        channel = self._settings.moderators_channel
+        done = {"report": job.event_id, "by": job.reactor}
+        if self._ledger.in_doubt:
+            since = f"{job.event_time}.000000"
+            if posted := self._slack.find_verdict(channel, thread_ts, key, since, kind=CARD):
+                return done | {"post": posted}
+        names = self._settings.reporter_names
+        source = f"Reported by {f'<@{job.reactor}>' if names else 'somebody'}.{'' if given else LOST}"
+        note = str(given.get("note", ""))
+        if thread_ts:
+            text, shown = "Reported again", cards.blocks("*Reported again*", "", source, note, buttons=False)
+        else:
+            link = self._link(job)
+            text, head = f"A message was reported: {link}", f":triangular_flag_on_post: *Reported message* {link}"
+            shown = cards.blocks(head, self._verdict(job, given), source, note)
+        return done | {"post": self._slack.post(channel, text, {"key": key}, thread_ts, shown, CARD)}
+
+    def _verdict(self, job: Job, given: Mapping[str, Any]) -> str:
+        """Judge what the form kept of the message, or what the message says now; no word of it is quoted."""
+        try:
+            words = words_of(given) if given else read(self._slack.fetch(job.channel, job.ts).raw)
+        except MessageGoneError:
+            return ":ghost: The message is gone."
+        except (NotPermittedError, ChannelRestrictedError):
+            return UNREAD
+        return self._judge.verdict(words).without_words().reply("the author's")
+
+    def _link(self, job: Job) -> str:
+        """Return the address of the message; Slack gives none of a conversation that the bot is not in."""
+        try:
+            return self._slack.link(job.channel, job.ts)
+        except (NotPermittedError, ChannelRestrictedError, MessageGoneError):
+            return f"{self._slack.workspace_url()}archives/{job.channel}/p{job.ts.replace('.', '')}"
+
+    def card(self, job: Job, given: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
+        """Do what a moderator clicked on a card, unless another one was faster; return how the job ended."""
+        wanted = cards.Move(cards.STATES[job.detail["action"]], job.reactor, float(job.detail["at"]))
+        holds = self._rows.make(f"{job.owner}/{job.channel}/{job.ts}", wanted)
+        try:
+            if holds != wanted:
+                if holds.by == job.reactor:
+                    return "card_unchanged"
+                self._slack.whisper(job.channel, job.reactor, cards.taken(holds))
+                return "card_taken"
+            card = self._slack.fetch(job.channel, job.ts)
+            self._slack.update(card, str(card.raw.get("text", "")), cards.changed(card.raw.get("blocks", []), holds))
+        except MessageGoneError:
+            return "card_gone"
+        except (NotPermittedError, ChannelRestrictedError) as error:
+            logger.warning("a card could not be changed", extra={"why": str(error)})
+            return f"card_{error.code}"
+        return f"card_{holds.state}"

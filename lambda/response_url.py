@@ -1,0 +1,41 @@
+"""Answer at the address that Slack gives with a shortcut or a command: for 30 minutes, and without a token."""
+
+from __future__ import annotations
+
+import http.client
+import logging
+from typing import Any
+
+from slack_sdk.errors import SlackClientError
+from slack_sdk.webhook.client import WebhookClient
+
+from .errors import MessageGoneError, RateLimitedError, SlackUnavailableError, WrongCallError
+from .interactions import may_answer_at
+from .slack_messages import retry_after
+
+METHOD = "response_url"
+TIMEOUT_SECONDS = 10
+
+
+def respond(url: str, text: str, api_url: str, **fields: Any) -> None:
+    """Show a text to the person who asked alone; raises SlackError.
+
+    MessageGoneError: the address is no longer valid. SlackUnavailableError: `may_yet_happen` says whether the answer
+    may have been shown although Slack did not confirm it.
+    """
+    if not may_answer_at(url, api_url):
+        raise WrongCallError(METHOD, "not_slacks_address")
+    quiet = logging.getLogger("slack_sdk.quiet")
+    quiet.setLevel(logging.CRITICAL)  # its log lines quote the answer
+    body = {"response_type": "ephemeral", "text": text, **fields}
+    try:
+        answer = WebhookClient(url, timeout=TIMEOUT_SECONDS, retry_handlers=[], logger=quiet).send_dict(body)
+    except (OSError, http.client.HTTPException, SlackClientError, ValueError) as error:
+        reason = getattr(error, "reason", error)  # urllib's URLError hides the cause
+        raise SlackUnavailableError(METHOD, type(reason).__name__) from None
+    if answer.status_code == 429:
+        raise RateLimitedError(METHOD, retry_after(answer.headers))
+    if 400 <= answer.status_code < 500:
+        raise MessageGoneError(METHOD, f"http_{answer.status_code}")
+    if answer.status_code != 200:
+        raise SlackUnavailableError(METHOD, f"http_{answer.status_code}")

@@ -1,0 +1,89 @@
+"""Count verdicts, feedback and reports by channel, from the rows of the ledger's table."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .feedback import AGREED, DISAGREED
+from .ledger import KEPT_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+DAYS = 7
+REPORTED = "reported"
+MOST_CHANNELS = 20  # that are named one by one
+
+
+@dataclass
+class Tally:
+    """Numbers of one channel, or of all."""
+
+    verdicts: int = 0
+    toxic: int = 0
+    """Of the verdicts, those that said likely toxic."""
+    agreed: int = 0
+    disagreed: int = 0
+    reports: int = 0
+
+    def __str__(self) -> str:
+        toxic = f" ({self.toxic} likely toxic)" if self.toxic else ""
+        opinions = f"{self.agreed} agreed, {self.disagreed} disagreed"
+        return f"{_number(self.verdicts, 'verdict')}{toxic}, {opinions}, {_number(self.reports, 'report')}"
+
+
+def tallies(rows: Iterable[Mapping[str, Any]], since: float) -> dict[str, Tally]:
+    """Return the numbers since a time, in seconds since 1970, by channel, those with most first.
+
+    Rows that an older version wrote do not say which channel they are about: theirs is empty.
+    """
+    found: defaultdict[str, Tally] = defaultdict(Tally)
+    for row in rows:
+        kind = row["id"]["S"].partition("#")[0]
+        data = json.loads(row.get("data", {}).get("S") or "{}")
+        if kind == "feedback" and float(row["at"]["N"]) >= since:
+            tally = found[data["key"].split("/")[1]]
+            tally.agreed += data["choice"] == AGREED
+            tally.disagreed += data["choice"] == DISAGREED
+        # What a reaction led to expires after a fixed time.
+        elif row["status"]["S"] == "COMPLETED" and int(row["expiration"]["N"]) - KEPT_SECONDS >= since:
+            tally = found[str(data.get("channel", ""))]
+            tally.verdicts += kind == "verdict"
+            tally.toxic += kind == "verdict" and data.get("outcome") == "toxic"
+            tally.reports += kind == "report" and data.get("outcome") == REPORTED
+    return dict(sorted(found.items(), key=lambda one: -(one[1].verdicts + one[1].reports)))
+
+
+def total(tallies: Mapping[str, Tally]) -> Tally:
+    """Return the sum of all channels."""
+    names = tuple(vars(Tally()))
+    return Tally(*(sum(getattr(tally, name) for tally in tallies.values()) for name in names))
+
+
+def scan(client: Any, table: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows that count; raises boto3's errors."""
+    kinds = {f":{kind}": {"S": f"{kind}#"} for kind in ("verdict", "report", "feedback")}
+    pages = client.get_paginator("scan").paginate(
+        TableName=table,
+        FilterExpression=" OR ".join(f"begins_with(id, {kind})" for kind in kinds),
+        ExpressionAttributeValues=kinds,
+    )
+    for page in pages:
+        yield from page["Items"]
+
+
+def summary(tallies: Mapping[str, Tally]) -> str:
+    """Return the summary of a week in Slack's mrkdwn."""
+    lines = [f":bar_chart: *The last {DAYS} days:* {total(tallies)}."]
+    named = [(channel, tally) for channel, tally in tallies.items() if channel]
+    lines += [f"• <#{channel}>: {tally}" for channel, tally in named[:MOST_CHANNELS]]
+    if rest := dict(named[MOST_CHANNELS:]):
+        lines.append(f"• {_number(len(rest), 'other channel')}: {total(rest)}")
+    return "\n".join(lines)
+
+
+def _number(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,49 @@
+"""Post the numbers of the last week to the moderators' channel, once a week, whatever fails."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from .errors import ChannelRestrictedError, NotPermittedError
+from .ledger import table_errors
+from .observability import logger
+from .slack_messages import SUMMARY
+from .tally import DAYS, scan, summary, tallies
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .ledger import Ledger
+    from .settings import Settings
+    from .slack_messages import SlackMessages
+
+
+def post_summary(
+    settings: Settings, slack: SlackMessages, ledger: Ledger, clock: Callable[[], float] = time.time
+) -> str:
+    """Post it unless this week has one; return how that ended, as a value for a metric. Raises BotError."""
+    if not settings.moderators_channel:
+        return "no_channel"
+    now = clock()
+    week = time.strftime("%G-W%V", time.gmtime(now))
+
+    def post() -> dict[str, Any]:
+        since = f"{now - DAYS * 24 * 3600:.6f}"
+        if ledger.in_doubt and (
+            posted := slack.find_verdict(settings.moderators_channel, None, week, since, kind=SUMMARY)
+        ):
+            return {"outcome": "summary_found", "post": posted}
+        with table_errors():
+            counted = tallies(scan(ledger.client, settings.ledger_table), float(since))
+        posted = slack.post(settings.moderators_channel, summary(counted), {"key": week}, kind=SUMMARY)
+        return {"outcome": "summary_posted", "post": posted}
+
+    try:
+        return str(ledger.once("summary", week, post)["outcome"])
+    except (NotPermittedError, ChannelRestrictedError) as error:
+        logger.error(
+            "the weekly summary was not posted: invite the bot to MODERATORS_CHANNEL, or name another channel",
+            extra={"why": str(error)},
+        )
+        return f"summary_{error.code}"

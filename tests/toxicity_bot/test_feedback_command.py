@@ -1,0 +1,103 @@
+"""`toxicity-bot feedback export`, as a program."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local.faults import ErrorBody, RateLimited
+from tests import run_module
+from toxicity_bot.commands.feedback import COLUMNS, label
+from toxicity_bot.feedback import AGREED, DISAGREED, Opinion
+from toxicity_bot.opinions import Opinions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from subprocess import CompletedProcess
+
+    from local.aws import EmbeddedAws
+    from local.slack_server import SlackServer
+
+
+def opinion(ts: str, choice: str = AGREED, outcome: str = "toxic", at: float = 1731000100) -> Opinion:
+    return Opinion(f"T0LOCAL/C0GENERAL/{ts}/0a1b2c3d", "U0ADA", choice, outcome, "0.9000", at)
+
+
+def export(*arguments: str, **environ: str) -> CompletedProcess[str]:
+    return run_module("toxicity_bot.commands", "feedback", "export", *arguments, environ=environ)
+
+
+@pytest.fixture
+def opinions(aws: EmbeddedAws) -> Opinions:
+    return Opinions(aws.table, aws.client("dynamodb"))
+
+
+def test_each_row_has_a_permalink_and_a_label_and_the_oldest_comes_first(
+    aws: EmbeddedAws, slack: SlackServer, opinions: Opinions, tmp_path: Path
+) -> None:
+    there = slack.workspace.post("C0GENERAL", "U0GRACE", "hello")["ts"]
+    for one in (opinion("1731000000.000200", DISAGREED, at=1731000200), opinion(there)):
+        opinions.keep(one)
+    out = tmp_path / "feedback.csv"
+    slack.faults.add("chat.getPermalink", RateLimited("0"))
+    done = export("--table", aws.table, "--out", str(out))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "2 rows\n")
+    first, second = csv.DictReader(io.StringIO(out.read_text()))
+    assert tuple(first) == COLUMNS
+    name = slack.workspace.identity.team_name
+    assert first["permalink"] == f"https://{name}.slack.com/archives/C0GENERAL/p{there.replace('.', '')}"
+    assert (first["label"], first["feedback"], first["score"], first["at"]) == (
+        "1", "agreed", "0.9000", "2024-11-07T17:21:40+00:00",
+    )  # fmt: skip
+    # That message is gone.
+    assert second["permalink"] == (
+        "https://slack.com/app_redirect?team=T0LOCAL&channel=C0GENERAL&message_ts=1731000000.000200"
+    )
+    again = export("--table", aws.table, "--out", str(out))
+    assert (again.returncode, "--overwrite" in again.stderr) == (2, True)
+
+
+def test_without_a_token_addresses_are_made_of_ids_and_slack_is_not_asked(
+    aws: EmbeddedAws, slack: SlackServer, opinions: Opinions
+) -> None:
+    opinions.keep(opinion("1731000000.000200"))
+    slack.faults.add("chat.getPermalink", ErrorBody("fatal_error"))
+    done = export(LEDGER_TABLE=aws.table, SLACK_BOT_TOKEN="")
+    assert done.returncode == 0
+    assert "slack.com/app_redirect?team=T0LOCAL&channel=C0GENERAL" in done.stdout
+    assert slack.calls == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "choice", "expected"),
+    [
+        ("toxic", AGREED, "1"), ("toxic", DISAGREED, "0"), ("fine", AGREED, "0"), ("fine", DISAGREED, "1"),
+        ("maybe_toxic", AGREED, ""), ("maybe_toxic", DISAGREED, ""), ("cannot_judge", DISAGREED, ""),
+    ],
+)  # fmt: skip
+def test_a_label_says_what_the_person_said_and_nothing_where_they_did_not(
+    outcome: str, choice: str, expected: str
+) -> None:
+    assert label(opinion("1.2", choice, outcome)) == expected
+
+
+@pytest.mark.failure(82)
+@pytest.mark.parametrize(
+    ("arguments", "environ", "status", "words"),
+    [
+        ((), {"LEDGER_TABLE": ""}, 2, "give --table"),
+        (("--table", "nobodys"), {}, 1, "nobodys cannot be read in the region of AWS's settings (ResourceNotFound"),
+        (("--table", "nobodys"), {"AWS_PROFILE": "nobodys"}, 1, "give --region eu-central-1"),
+        (("--out", "no/such/folder/x.csv"), {}, 2, "cannot be written"),
+    ],
+)
+def test_what_goes_wrong_is_one_sentence_and_its_status(
+    aws: EmbeddedAws, arguments: tuple[str, ...], environ: dict[str, str], status: int, words: str
+) -> None:
+    done = export(*arguments, **environ)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1

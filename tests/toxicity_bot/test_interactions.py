@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from local import interactions as slack
+from local.response_urls import ResponseUrls
+from local.workspace import Identity, Workspace
+from toxicity_bot import interactions
+from toxicity_bot.interactions import Ask, ask_or_reason, may_answer_at
+from toxicity_bot.settings import Settings
+
+NOW = 1731000000
+HOOKS = "https://hooks.slack.com"
+SETTINGS = Settings.from_environ({})
+
+
+def shortcut(**changes: Any) -> dict[str, Any]:
+    """What Slack sends for the shortcut on a message in #general."""
+    workspace = Workspace.example(lambda: NOW)
+    ts = workspace.post("C0GENERAL", "U0ADA", "Hello")["ts"]
+    responses = ResponseUrls(lambda: workspace, HOOKS)
+    return slack.message_action(workspace, responses, "check_toxicity", "C0GENERAL", ts, "U0GRACE") | changes
+
+
+def command(text: str = "Hello", **changes: Any) -> dict[str, Any]:
+    workspace = Workspace.example(lambda: NOW)
+    responses = ResponseUrls(lambda: workspace, HOOKS)
+    return slack.slash_command(workspace, responses, "/toxicity", text, "C0GENERAL", "U0GRACE") | changes
+
+
+def asked(payload: dict[str, Any]) -> Ask:
+    ask = ask_or_reason(payload, SETTINGS, NOW)
+    assert isinstance(ask, Ask), ask
+    return ask
+
+
+def test_a_shortcut_is_a_job_of_ids_and_the_message_apart() -> None:
+    payload = shortcut()
+    ask = asked(payload)
+    assert ask.given == {"message": payload["message"]}
+    assert "Hello" not in ask.job.to_json()
+    assert "Hello" not in repr(ask)
+    job = ask.job
+    assert (job.kind, job.team, job.channel, job.ts) == ("check", "T0LOCAL", "C0GENERAL", payload["message_ts"])
+    assert (job.reactor, job.event_id, job.event_time) == ("U0GRACE", payload["trigger_id"], NOW)
+    assert job.detail == {"response_url": payload["response_url"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "given"),
+    [
+        ("", "help", {}),
+        ("  ", "help", {}),
+        ("Help ", "help", {}),
+        ("settings", "settings", {}),
+        ("help me", None, {"text": "help me"}),
+        (" Hello ", None, {"text": " Hello "}),
+    ],
+)
+def test_a_command_is_a_word_of_its_own_or_a_sentence(text: str, word: str | None, given: dict[str, str]) -> None:
+    ask = asked(command(text))
+    assert (ask.job.kind, ask.job.ts, ask.job.detail.get("word"), ask.given) == ("command", "", word, given)
+
+
+def test_a_command_may_have_the_name_that_the_owner_gave_it() -> None:
+    assert asked(command(command="/is-this-ok")).job.detail["command"] == "/is-this-ok"
+
+
+@pytest.mark.failure(45)
+@pytest.mark.parametrize(
+    ("changes", "installation"),
+    [
+        ({"enterprise": {"id": "E0GRID"}, "is_enterprise_install": True}, "E0GRID"),
+        ({"enterprise": {"id": "E0GRID"}, "is_enterprise_install": True, "team": None}, "E0GRID"),
+        ({"enterprise": {"id": "E0GRID"}, "is_enterprise_install": False}, "T0LOCAL"),
+        ({"enterprise": None, "is_enterprise_install": True}, "T0LOCAL"),
+    ],
+)
+def test_the_installation_is_the_organisations_or_the_workspaces(changes: dict[str, Any], installation: str) -> None:
+    assert asked(shortcut(**changes)).job.installation == installation
+    install = str(changes["is_enterprise_install"]).lower()
+    grid: dict[str, Any] = {"enterprise_id": (changes["enterprise"] or {}).get("id"), "is_enterprise_install": install}
+    assert asked(command(**grid)).job.installation == installation
+
+
+def test_in_an_organisation_the_local_slack_names_it() -> None:
+    workspace = Workspace(Identity(enterprise_id="E0GRID"))
+    workspace.add_channel("general", members={workspace.add_user("grace")})
+    responses = ResponseUrls(lambda: workspace, HOOKS)
+    sent = slack.slash_command(workspace, responses, "/toxicity", "Hello", "C0GENERAL", "U0GRACE")
+    assert asked(sent).job.installation == "T0LOCAL"
+
+
+# What is changed in a payload, a shortcut's and a command's.
+BAD_SHORTCUTS: list[dict[str, Any]] = [
+    {"team": {"id": "T/1"}}, {"channel": None}, {"channel": {"id": ["C1"]}}, {"user": "U0GRACE"}, {"user": {}},
+    {"trigger_id": None}, {"trigger_id": "a b"}, {"trigger_id": "1" * 101}, {"message_ts": "yesterday"},
+    {"message_ts": 1.5}, {"response_url": None}, {"response_url": "https://example.com/"},
+]  # fmt: skip
+BAD_COMMANDS: list[dict[str, Any]] = [
+    {"team_id": ""}, {"channel_id": "c/1"}, {"user_id": None}, {"trigger_id": ""}, {"command": "toxicity"},
+    {"command": "/a b"}, {"command": "/<!here>"}, {"response_url": ""},
+]  # fmt: skip
+NAMELESS: list[dict[str, Any]] = [
+    {"type": "block_actions"}, {"type": "block_actions", "actions": []}, {"type": "block_actions", "actions": ["a"]},
+    {"type": "view_submission", "view": None}, {"type": "view_closed", "view": {"callback_id": "a"}},
+    {"type": "message_action"},
+]  # fmt: skip
+
+
+@pytest.mark.failure(12, 108)
+@pytest.mark.parametrize(
+    ("reason", "payload"),
+    [
+        *(("unknown_interaction", shortcut(callback_id=name)) for name in ("another", None, ["check_toxicity"])),
+        *(("unknown_interaction", payload) for payload in NAMELESS),
+        *(("malformed_interaction", shortcut(**change)) for change in BAD_SHORTCUTS),
+        *(("malformed_interaction", command(**change)) for change in BAD_COMMANDS),
+    ],
+)
+def test_what_is_unknown_or_malformed_is_dropped_with_its_reason(reason: str, payload: dict[str, Any]) -> None:
+    assert ask_or_reason(payload, SETTINGS, NOW) == reason
+
+
+def test_a_message_that_did_not_come_along_is_fetched() -> None:
+    ask = asked(shortcut(message=None))
+    assert (ask.given, ask.job.ts) == ({}, shortcut()["message_ts"])
+
+
+@pytest.mark.failure(104)
+@pytest.mark.parametrize(
+    ("url", "api", "may"),
+    [
+        ("https://hooks.slack.com/app/T1/2/3", "https://slack.com/api/", True),
+        ("https://hooks.slack-gov.com/app/T1/2/3", "https://slack-gov.com/api/", True),
+        ("http://127.0.0.1:8090/responses/1", "http://127.0.0.1:8090/api/", True),
+        ("http://hooks.slack.com/app", "https://slack.com/api/", False),
+        ("https://hooks.slack.com.example.com/app", "https://slack.com/api/", False),
+        ("https://hooks.slack.com@example.com/app", "https://slack.com/api/", False),
+        ("https://example.com\\@hooks.slack.com/app", "https://slack.com/api/", False),
+        ("https://example.com/#hooks.slack.com", "https://slack.com/api/", False),
+        ("https://hooks.slack.com:8443/app", "https://slack.com/api/", False),
+        ("https://hooks.slack.com/ app", "https://slack.com/api/", False),
+        ("https://[hooks.slack.com/app", "https://slack.com/api/", False),
+        ("https://hooks.sl\u0430ck.com/app", "https://slack.com/api/", False),
+        ("https://hooks.slack.com/" + "a" * 500, "https://slack.com/api/", False),
+        ("file:///etc/passwd", "https://slack.com/api/", False),
+        ("http://127.0.0.1:8091/responses/1", "http://127.0.0.1:8090/api/", False),
+        (None, "https://slack.com/api/", False),
+        (7, "https://slack.com/api/", False),
+    ],
+)
+def test_answers_go_to_slacks_own_hosts_only(url: Any, api: str, may: bool) -> None:
+    assert may_answer_at(url, api) is may
+
+
+def test_every_type_of_interaction_is_read_here_and_no_event() -> None:
+    assert {kind for kind, _ in interactions._READERS} <= set(interactions.TYPES)
+    assert "event_callback" not in interactions.TYPES

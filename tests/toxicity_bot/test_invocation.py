@@ -1,0 +1,71 @@
+"""The receiver's call of the worker, against sockets that answer, refuse or stay silent."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+from werkzeug.wrappers import Request, Response
+
+from tests.serving import serving
+from toxicity_bot import invocation
+from toxicity_bot.interactions import Ask
+from toxicity_bot.jobs import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from local.aws import EmbeddedAws
+
+ASK = Ask(Job("T1", "C1", "1.1", "U1", "1.2.a", 1731000000, "T1", "check"), {"message": {"text": "quetzalcoatlus"}})
+
+
+@pytest.fixture
+def patch(aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """The client is made anew for each test, and for the tests after it."""
+    invocation._client.cache_clear()
+    yield monkeypatch
+    invocation._client.cache_clear()
+
+
+@pytest.mark.failure(102)
+def test_a_worker_that_is_slow_is_not_waited_for(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(invocation, "READ_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        patch.setenv("AWS_ENDPOINT_URL_LAMBDA", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        assert invocation.hand_over("worker", ASK) == "ReadTimeoutError"
+        asked, _ = silent.accept()
+        with asked:
+            assert b"/functions/worker/invocations" in asked.recv(65536), "it was asked, and goes on without a listener"
+        silent.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            silent.accept()  # a second try would be a second invocation
+
+
+@pytest.mark.failure(54, 102)
+def test_a_worker_that_is_throttled_or_cannot_be_reached_is_no_error_of_the_receiver(patch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        closed = taken.getsockname()[1]
+    patch.setenv("AWS_ENDPOINT_URL_LAMBDA", f"http://127.0.0.1:{closed}")
+    assert invocation.hand_over("worker", ASK) == "EndpointConnectionError"
+    invocation._client.cache_clear()
+    throttled: list[str] = []
+
+    @Request.application
+    def answer(request: Request) -> Response:
+        throttled.append(request.path)
+        reason = '{"Reason": "ReservedFunctionConcurrentInvocationLimitExceeded"}'
+        return Response(reason, 429, {"x-amzn-ErrorType": "TooManyRequestsException"})
+
+    with serving(answer) as url:
+        patch.setenv("AWS_ENDPOINT_URL_LAMBDA", url)
+        assert invocation.hand_over("bot-Worker:live", ASK) == "TooManyRequestsException"
+    assert len(throttled) == 1, "the backup job is the second try"
+
+
+def test_a_message_nested_too_deep_for_json_is_left_to_the_backup(patch: pytest.MonkeyPatch) -> None:
+    nested: list[object] = []
+    for _ in range(200_000):
+        nested = [nested]
+    assert invocation.hand_over("worker", Ask(ASK.job, {"message": {"blocks": nested}})) == "RecursionError"

@@ -1,0 +1,104 @@
+"""The weekly summary, as the schedule calls the worker, and the numbers that it tells."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from local.faults import Reset
+from local.functions import LocalContext
+from tests.toxicity_bot.bot import ADA, GENERAL, GRACE, PRIVATE
+from toxicity_bot.errors import SlackUnavailableError
+from toxicity_bot.feedback import ACTION_ID
+from toxicity_bot.ledger import KEPT_SECONDS
+from toxicity_bot.tally import MOST_CHANNELS, Tally, summary, tallies, total
+
+if TYPE_CHECKING:
+    from tests.toxicity_bot.bot import Bot
+
+
+@pytest.fixture
+def bot(bot: Bot) -> Bot:
+    bot.set(moderators_channel=PRIVATE)
+    return bot
+
+
+def summarise(bot: Bot) -> str:
+    return str(bot.worker.handler({"summary": {}}, LocalContext("worker"))["ended"])
+
+
+def summaries(bot: Bot) -> list[str]:
+    return [one["text"] for one in bot.verdicts(PRIVATE, "toxicity_summary")]
+
+
+def test_it_counts_verdicts_feedback_and_reports_by_channel_once_a_week(bot: Bot) -> None:
+    message = bot.say()
+    bot.judge(message)
+    bot.judge(bot.say("Good morning, the build is green again."))
+    bot.react(bot.say("Good morning.", channel=PRIVATE), channel=PRIVATE)
+    bot.work()
+    (verdict, *_) = bot.verdicts()
+    for by in (ADA, GRACE):
+        bot.click(verdict, ACTION_ID, by=by)
+    bot.report(message)
+    bot.work()
+    assert [summarise(bot) for _ in range(2)] == ["summary_posted"] * 2
+    assert summaries(bot) == [
+        (
+            ":bar_chart: *The last 7 days:* 3 verdicts (1 likely toxic), 2 agreed, 0 disagreed, 1 report.\n"
+            f"\u2022 <#{GENERAL}>: 2 verdicts (1 likely toxic), 2 agreed, 0 disagreed, 1 report\n"
+            f"\u2022 <#{PRIVATE}>: 1 verdict, 0 agreed, 0 disagreed, 0 reports"
+        )
+    ]
+
+
+@pytest.mark.failure(119)
+@pytest.mark.parametrize("posted", [True, False])
+def test_a_summary_whose_post_got_no_answer_is_looked_for_when_the_schedule_tries_again(bot: Bot, posted: bool) -> None:
+    bot.slack.faults.add("chat.postMessage", Reset(before_work=not posted))
+    with pytest.raises(SlackUnavailableError):
+        summarise(bot)
+    bot.end_claims()
+    assert summarise(bot) == ("summary_found" if posted else "summary_posted")
+    assert len(summaries(bot)) == 1
+
+
+@pytest.mark.failure(119)
+@pytest.mark.parametrize("state", ["archived", "left", "unset"])
+def test_a_summary_that_nobody_can_get_ends_with_a_line_for_the_owner(bot: Bot, state: str) -> None:
+    if state == "archived":
+        bot.slack.workspace.archive(PRIVATE)
+    elif state == "left":
+        bot.slack.workspace.kick(PRIVATE)
+    else:
+        bot.set(moderators_channel="")
+    expected = {"archived": "summary_is_archived", "left": "summary_channel_not_found", "unset": "no_channel"}
+    assert summarise(bot) == expected[state]
+    errors = [line["message"] for line in bot.record.lines() if line.get("level") == "ERROR"]
+    assert ["MODERATORS_CHANNEL" in message for message in errors] == ([] if state == "unset" else [True])
+
+
+def row(key: str, at: float, **data: Any) -> dict[str, Any]:
+    return {
+        "id": {"S": key}, "status": {"S": "COMPLETED"}, "data": {"S": json.dumps(data)},
+        "at": {"N": str(at)}, "expiration": {"N": str(int(at) + KEPT_SECONDS)},
+    }  # fmt: skip
+
+
+def test_only_what_happened_since_counts_and_unfinished_work_and_hints_do_not() -> None:
+    old = row("verdict#1", 99, outcome="toxic", channel="C0A")
+    new = row("verdict#2", 100, outcome="fine", channel="C0A")
+    claimed = new | {"id": {"S": "verdict#3"}, "status": {"S": "INPROGRESS"}}
+    unlabelled = row("verdict#4", 200, outcome="fine")
+    again = row("report#5", 200, outcome="reported_before", channel="C0A")
+    found = tallies([old, new, claimed, unlabelled, again], since=100)
+    assert found == {"C0A": Tally(verdicts=1), "": Tally(verdicts=1)}
+    assert total(found) == Tally(verdicts=2)
+
+
+def test_many_channels_are_summed_up() -> None:
+    text = summary({f"C{number}": Tally(verdicts=1, reports=1) for number in range(MOST_CHANNELS + 2)})
+    assert text.splitlines()[-1] == "\u2022 2 other channels: 2 verdicts, 0 agreed, 0 disagreed, 2 reports"
+    assert len(text.splitlines()) == MOST_CHANNELS + 2

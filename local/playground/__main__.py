@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from local.bot import BotError
-from local.playground.playground import Playground
+from local.playground.playground import MODERATORS, Playground
 from local.playground.server import PageServer
 
 HOST = "127.0.0.1"
@@ -28,6 +28,7 @@ def main(
     """Serve the page until Ctrl-C."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    os.environ["MODERATORS_CHANNEL"] = MODERATORS  # for the functions: the owner's is not here
     with listening(port) as listener:
         print("Starting a local Slack, SQS, DynamoDB, the receiver and the worker ...", flush=True)
         with Playground() as playground, PageServer(playground, listener) as server:

@@ -11,7 +11,7 @@ from typing import Any, Self
 from local.aws import EmbeddedAws
 from local.block_kit import escaped
 from local.bot import BotError, LocalBot, bot_environ, verdicts
-from local.events import deliver, encoded, event_callback, signed
+from local.events import FORM, JSON, as_form, deliver, encoded, event_callback, signed
 from local.playground import view
 from local.playground.feed import Feed
 from local.playground.scoring import score
@@ -28,6 +28,9 @@ from toxicity_bot.settings import Settings, Thresholds
 
 # Of the worker's time-out and delays: the job of a killed worker comes again after 11 s, in an account after 180 s.
 COMPRESSION = 3
+MODERATORS = "C0MODERATORS"
+# As in slack/manifest.yaml.
+SHORTCUTS = {"check_toxicity": "Check for toxicity", "report_message": "Report to moderators"}
 
 
 class WrongRequestError(Exception):
@@ -73,26 +76,29 @@ class Playground:
         """Return all that the page shows and that may change."""
         trail = self.trails.as_json()
         if trail:
-            trail |= {"answers": self._answers(), "row": self._row(), "sign": view.emoji(trail["emoji"])}
-        return {"channels": view.channels(self.workspace), "trail": trail, "trouble": sorted(self.trouble.on)}
+            trail |= {"answers": self._answers(), "row": self._row()}
+        shown = {"channels": view.channels(self.workspace), "forms": view.forms(self.workspace)}
+        return shown | {"trail": trail, "trouble": sorted(self.trouble.on)}
 
     def _answers(self) -> int:
         """Return how many answers there are to the words that the message of the latest reaction has now."""
-        trail = self.trails.latest()
+        trail = self.trails.latest
         if trail is None:
             return 0
+        if trail.private:
+            return trail.whispers
         try:
             message = self.workspace.message(trail.channel, trail.ts)
         except RefusedError:
             return trail.whispers
-        job = Job(self.workspace.identity.team_id, trail.channel, trail.ts, trail.reactor, "Ev0", 0)
+        job = Job(self.workspace.identity.team_id, trail.channel, trail.ts, trail.person, "Ev0", 0)
         key = key_of(job, read(message))
         keys = [post["metadata"]["event_payload"]["key"] for post in verdicts(self.workspace)[trail.ts]]
         return keys.count(key) + trail.whispers
 
     def _row(self) -> dict[str, str]:
         """Return the ledger's row of the latest reaction as the table has it, without its type letters."""
-        trail = self.trails.latest()
+        trail = self.trails.latest
         if trail is None or not trail.row:
             return {}
         item = self._table.get_item(TableName=self.bot.aws.table, Key={"id": {"S": trail.row}}).get("Item", {})
@@ -126,7 +132,35 @@ class Playground:
         member = self.workspace.identity.bot_user_id in self.workspace.channel(channel).members
         # Slack tells an app of what happens in public channels, even of those that it has not joined.
         if member or self.workspace.channel(channel).kind == "public":
-            self._send(event, Trail(channel, ts, user, emoji, removed=there))
+            did = "took back" if there else "reacted with"
+            self._send(event, Trail(channel, ts, user, f"{did} {view.emoji(emoji)}"))
+
+    def shortcut(self, channel: str, ts: str, user: str, callback_id: str) -> None:
+        """Choose a shortcut in the menu of a message."""
+        payload = self._slack.message_action(callback_id, channel, ts, user)
+        label = SHORTCUTS.get(callback_id, callback_id)
+        self._ask(payload, Trail(channel, ts, user, f"chose \u201c{label}\u201d", private=True))
+
+    def command(self, channel: str, user: str, text: str) -> None:
+        """Type /toxicity with some words, which nobody else sees."""
+        payload = self._slack.slash_command(text, channel, user)
+        self._ask(payload, Trail(channel, "", user, "typed /toxicity", private=True))
+
+    def click(self, channel: str, ts: str, user: str, action_id: str, value: str) -> None:
+        """Click on a button of one of the bot's messages."""
+        private = next((one for one in self.workspace.ephemerals if one["ts"] == ts), None)
+        payload = self._slack.click(channel, ts, user, action_id, value=value, message=private)
+        label = payload["actions"][0]["text"]["text"]
+        self._ask(payload, Trail(channel, ts, user, f"clicked on \u201c{label}\u201d", private=True))
+
+    def send_form(self, user: str, note: str) -> None:
+        """Send the form that a person has before them."""
+        payload = self._slack.send_form(user, note=note)
+        self._ask(payload, Trail("", "", user, "sent the form", private=True))
+
+    def close_form(self, user: str) -> None:
+        if payload := self._slack.close_form(user):
+            self._ask(payload, Trail("", "", user, "closed the form", private=True))
 
     def switch(self, kinds: list[str]) -> None:
         """Switch on what goes wrong from the next reaction on."""
@@ -146,20 +180,29 @@ class Playground:
             raise RefusedError(refusal)
 
     def _send(self, event: dict[str, Any], trail: Trail) -> None:
-        """Send an event to the receiver as Slack does; its trail begins now."""
-        payload = event_callback(event, self.workspace.identity)
-        event_id, body = payload["event_id"], encoded(payload)
+        """Send an event to the receiver as Slack does, with the trouble that is switched on."""
+        body = encoded(event_callback(event, self.workspace.identity))
         with self._one_at_a_time:
-            self.trouble.arm()
-            self.trails.begin(event_id, trail)
-            for number in range(2 if "deliver_twice" in self.trouble.on else 1):
-                reason = "http_timeout" if number else ""
-                headers = signed(
-                    body, self.workspace.signing_secret, int(time.time()), retry_num=number, retry_reason=reason
-                )
-                started = time.perf_counter()
-                delivery = deliver(self.bot.request_url, body, headers, stopwatch=time.perf_counter)
-                self.trails.delivered(event_id, started, delivery, " once more" if number else "")
+            self.trouble.arm(self.trouble.on)
+            self.trails.begin(trail)
+            self._deliver(body, JSON, trail)
+            if "deliver_twice" in self.trouble.on:
+                self._deliver(body, JSON, trail, again=1)
+
+    def _ask(self, payload: dict[str, Any], trail: Trail) -> None:
+        """Send what a person asked for to the receiver as Slack does: once."""
+        with self._one_at_a_time:
+            self.trouble.arm(())
+            self.trails.begin(trail)
+            self._deliver(as_form(payload), FORM, trail)
+
+    def _deliver(self, body: bytes, kind: str, trail: Trail, again: int = 0) -> None:
+        reason = "http_timeout" if again else ""
+        secret = self.workspace.signing_secret
+        headers = signed(body, secret, int(time.time()), retry_num=again, retry_reason=reason, kind=kind)
+        started = time.perf_counter()
+        delivery = deliver(self.bot.request_url, body, headers, stopwatch=time.perf_counter)
+        self.trails.delivered(trail, started, delivery, " once more" if again else "")
 
     def _kill_worker(self) -> None:
         self.bot.worker.kill()
@@ -179,6 +222,7 @@ def _write_examples(workspace: Workspace) -> None:
     workspace.add_user("katherine")
     for channel in workspace.channels:
         channel.members.add("U0KATHERINE")
+    workspace.add_channel("moderators", "private", {"U0GRACE", workspace.identity.bot_user_id})
     root = workspace.post("C0GENERAL", "U0ADA", FINE[0])
     workspace.post("C0GENERAL", "U0KATHERINE", "It is the flaky test again. I have a fix.", thread_ts=root["ts"])
     workspace.post("C0GENERAL", "U0GRACE", TOXIC[0])

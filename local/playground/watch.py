@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.test import run_wsgi_app
 
+from local.response_urls import ResponseUrls
 from local.slack_server import SlackServer
 
 if TYPE_CHECKING:
@@ -45,11 +46,23 @@ class WatchedSlack(SlackServer):
     def __init__(self, workspace: Workspace, seen: Seen) -> None:
         super().__init__(workspace)
         self._seen = seen
+        self.responses = _WatchedResponses(lambda: self.workspace, self.address)
+        self.responses.seen = seen
 
     def answer(self, method: str, token: str | None, arguments: dict[str, Any]) -> Reply:
         started = time.perf_counter()
         reply = super().answer(method, token, arguments)
         self._seen(Call(method, started, time.perf_counter(), reply.error or "", arguments))
+        return reply
+
+
+class _WatchedResponses(ResponseUrls):
+    seen: Seen
+
+    def take(self, path: str, body: bytes) -> Reply:
+        started = time.perf_counter()
+        reply = super().take(path, body)
+        self.seen(Call("response_url", started, time.perf_counter(), reply.error or "", json.loads(body)))
         return reply
 
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local.playground.playground import Playground
+from local.playground.playground import MODERATORS, Playground
 from local.playground.scoring import Card
-from local.playground.server import LARGEST_BODY, PageServer
+from local.playground.server import ACTIONS, LARGEST_BODY, PageServer
 from local.playground.trouble import KINDS
 from tests import ROOT, run_module
 
@@ -76,6 +76,7 @@ def client() -> Iterator[Client]:
     # Other tests set the variables of a bot of their own.
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MODEL_DIR", str(ROOT / "model"))
+        patch.setenv("MODERATORS_CHANNEL", MODERATORS)
         listener = socket.create_server(("127.0.0.1", 0))
         with listener, Playground() as playground, PageServer(playground, listener):
             yield Client(listener.getsockname()[1])
@@ -148,7 +149,7 @@ def test_another_page_changes_nothing(client: Client, headers: dict[str, str], s
         ("switch", {"kinds": [[]]}, 400, "kinds has the wrong type."),
         ("score", {"text": "x", "toxic": 0.2, "maybe": 0.5}, 400, NOT_IN_ORDER),
         ("score", {"text": "x", "toxic": float("nan"), "maybe": 0.5}, 400, NOT_IN_ORDER),
-        ("nothing", {}, 404, "There is no /do/nothing here; /do/ has post, edit, delete, react, switch, score."),
+        ("nothing", {}, 404, f"There is no /do/nothing here; /do/ has {', '.join(ACTIONS)}."),
     ],
 )  # fmt: skip
 def test_a_wrong_request_is_told_what_is_wrong(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
@@ -71,6 +72,11 @@ class Playground:
         state = self.page.locator(f'#trail-state[data-number="{number}"]')
         expect(state).to_contain_text("Nothing is left", timeout=LONGEST_WAIT)
 
+    def shortcut(self, message: Locator, label: str) -> None:
+        """Choose a shortcut in the menu of a message."""
+        self.do(message, "More")
+        message.get_by_role("button", name=label).click()
+
     def trouble(self, label: str, *, on: bool = True) -> None:
         switch = self.page.get_by_role("switch", name=label)
         switch.set_checked(on)
@@ -85,3 +91,14 @@ class Playground:
         """The way of the last request."""
         hops: list[str] = self.page.locator(".hop").all_inner_texts()
         return hops
+
+
+def serious_faults(playground: Playground) -> list[str]:
+    """Return what axe-core finds wrong with what is shown now."""
+    found = Axe().run(playground.page).response["violations"]
+    return [
+        f"{fault['id']}: {node['html']}: {node['failureSummary']}"
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.playground.page import DARK, LIGHT, PHONE, Playground
+from tests.playground.page import DARK, LIGHT, PHONE, Playground, serious_faults
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -19,19 +18,9 @@ LARGEST_PICTURE = 300_000  # bytes
 VIEWS = {"light": LIGHT, "dark": DARK, "phone": LIGHT | PHONE, "phone-dark": DARK | PHONE}
 
 
-def serious_faults(playground: Playground) -> list[str]:
-    found = Axe().run(playground.page).response["violations"]
-    return [
-        f"{fault['id']}: {node['html']}: {node['failureSummary']}"
-        for fault in found
-        if fault["impact"] in ("serious", "critical")
-        for node in fault["nodes"]
-    ]
-
-
 def picture(playground: Playground, name: str) -> None:
     """Keep a picture of the window, if pictures are wanted."""
-    if folder := os.environ.get("SCREENSHOTS"):
+    if (folder := os.environ.get("SCREENSHOTS")) and not name.startswith("phone-dark"):
         path = Path(folder) / f"playground-{name}.png"
         playground.page.screenshot(path=path, animations="disabled")
         assert path.stat().st_size < LARGEST_PICTURE

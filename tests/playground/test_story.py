@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
 
-from tests.playground.page import Playground
+from tests.playground.page import Playground, serious_faults
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -47,7 +47,7 @@ def test_the_whole_story(browser: Browser, address: str) -> None:
     reply = ada.message("You are all worthless idiots.")
     expect(reply).to_have_class("message reply is-new")
     ada.do(reply, "React with 👍")
-    expect(ada.page.locator("#trail-state")).to_have_text("The bot does nothing about 👍, so there is no job.")
+    expect(ada.page.locator("#trail-state")).to_have_text("The bot does nothing about it, so there is no job.")
     ada.react(reply)
     expect(ada.answers()).to_have_count(3)
 
@@ -56,6 +56,57 @@ def test_the_whole_story(browser: Browser, address: str) -> None:
     ada.do(reply, "Delete")
     expect(grace.message("You are all worthless")).to_have_count(0)
     assert (ada.problems, grace.problems) == ([], [])
+
+
+def test_shortcuts_reports_and_feedback(browser: Browser, address: str) -> None:
+    ada, grace = Playground(browser, address), Playground(browser, address)
+    grace.be("grace")
+    message = ada.message("You broke it")
+
+    # What Ada asks in private, only she sees.
+    ada.shortcut(message, "Check for toxicity")
+    private = ada.messages().filter(has_text="Only visible to Ada")
+    expect(private).to_contain_text("Likely toxic")
+    expect(grace.messages()).not_to_contain_text(["Only visible to Ada"])
+    assert ada.counted()["answers"] == 1
+    box = ada.page.get_by_label("Message to")
+    box.fill("/toxicity Thanks, that fixed it.")
+    box.press("Enter")
+    expect(private.filter(has_text="No clear sign of toxicity")).to_have_count(1)
+
+    # A report reaches the moderators, of whom Grace is one.
+    ada.shortcut(message, "Report to moderators")
+    form = ada.page.get_by_role("dialog", name="Report to moderators")
+    assert serious_faults(ada) == []
+    form.get_by_label("Note").fill("The third one this week.")
+    form.get_by_role("button", name="Report").click()
+    expect(private.filter(has_text="The moderators have your report")).to_have_count(1)
+    expect(form).to_have_count(0)
+    grace.page.get_by_role("button", name="moderators").click()
+    card = grace.messages().filter(has_text="Reported message")
+    expect(card).to_contain_text("The third one this week.")
+    card.get_by_role("button", name="I'll look").click()
+    expect(card).to_contain_text("@grace")
+    card.get_by_role("button", name="Resolved").click()
+    expect(card.get_by_role("group", name="The bot's buttons")).to_have_count(0)
+
+    # A verdict in the thread has two buttons.
+    ada.react(message)
+    ada.answers().get_by_role("group", name="The bot's buttons").get_by_role("button").last.click()
+    expect(private.filter(has_text="Noted: you find this verdict wrong")).to_have_count(1)
+    assert (ada.problems, grace.problems) == ([], [])
+
+
+def test_a_form_that_is_closed_reports_nothing(browser: Browser, address: str) -> None:
+    playground = Playground(browser, address)
+    playground.shortcut(playground.message("You broke it"), "Report to moderators")
+    form = playground.page.get_by_role("dialog", name="Report to moderators")
+    expect(form).to_be_visible()
+    playground.page.keyboard.press("Escape")
+    expect(form).to_have_count(0)
+    playground.be("grace")
+    playground.page.get_by_role("button", name="moderators").click()
+    expect(playground.messages()).to_have_count(0)
 
 
 def test_there_is_one_answer_whatever_fails(browser: Browser, address: str) -> None:

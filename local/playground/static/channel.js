@@ -3,6 +3,7 @@ import { byId, el, reconcile, titled } from "./dom.js";
 
 const { trigger, triggerEmoji, bot, botName } = document.body.dataset;
 const emojiButtons = [...byId("reactions").content.querySelectorAll("button")];
+const shortcuts = [...byId("shortcuts").content.querySelectorAll("button")];
 const list = byId("messages");
 let channels = [];
 let current = "";
@@ -80,7 +81,7 @@ function itemElement(item) {
     avatar(item),
     el("div", { class: "message-body" },
       item.shown_to ? el("p", { class: "only-you muted" }, `Only visible to ${nameOf(item.shown_to)}`) : "",
-      title, ...item.lines.map(lineElement), reactionsOf(item)));
+      title, ...item.lines.map(lineElement), buttonsOf(item), reactionsOf(item)));
   if (!item.gone && !item.shown_to) element.append(toolbar(item, own, element));
   return element;
 }
@@ -99,7 +100,16 @@ function lineElement({ kind, pieces }) {
       : style.includes("strike") ? "s" : "span";
     return el(tag, style.includes("mention") ? { class: "mention" } : {}, text);
   });
-  return el(kind === "code" ? "pre" : kind === "quote" ? "blockquote" : "p", { class: "line" }, ...inline);
+  return el(kind === "code" ? "pre" : kind === "quote" ? "blockquote" : "p", { class: kind === "note" ? "line muted" : "line" }, ...inline);
+}
+
+/** The buttons that the bot put below its message. */
+function buttonsOf(item) {
+  if (!item.buttons.length) return "";
+  return el("div", { class: "app-buttons", role: "group", "aria-label": "The bot's buttons" }, ...item.buttons.map((one) => el("button", {
+    type: "button", class: "quiet", "aria-label": one.label, "data-focus": `${one.action_id} ${one.text}`,
+    click: () => act("click", { channel: item.channel, ts: item.ts, user: me().value, action_id: one.action_id, value: one.value }),
+  }, one.text)));
 }
 
 function reactionsOf(item) {
@@ -132,15 +142,39 @@ function toolbar(item, own, element) {
     word("Edit", () => startEditing(item, element));
     word("Delete", () => act("delete", { channel: item.channel, ts: item.ts, user: item.me }));
   }
+  const menu = menuOf(item, whose);
+  word("More", ({ currentTarget }) => {
+    menu.hidden = !menu.hidden;
+    currentTarget.setAttribute("aria-expanded", String(!menu.hidden));
+    if (!menu.hidden) menu.querySelector("button").focus();
+  });
+  buttons.at(-1).setAttribute("aria-expanded", "false");
+  menu.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") buttons.at(-1).click();
+    if (event.key === "Escape") buttons.at(-1).focus();
+  });
   buttons.forEach((button, place) => { button.tabIndex = place ? -1 : 0; });
-  return el("div", {
-    class: "toolbar", role: "toolbar", "aria-label": `Actions for ${whose}`,
+  const bar = el("div", {
+    class: "toolbar-row", role: "toolbar", "aria-label": `Actions for ${whose}`,
     keydown: (event) => {
       const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
       const place = buttons.indexOf(document.activeElement);
       if (step && place >= 0) buttons[(place + step + buttons.length) % buttons.length].focus();
     },
   }, ...buttons);
+  return el("div", { class: "toolbar" }, bar, menu);
+}
+
+/** The app's shortcuts, as in the menu of a message in Slack. */
+function menuOf(item, whose) {
+  return el("div", { class: "menu", role: "group", "aria-label": `Shortcuts for ${whose}`, hidden: true },
+    ...shortcuts.map((template) => el("button", {
+      type: "button", "data-focus": template.dataset.shortcut,
+      click: ({ currentTarget }) => {
+        currentTarget.parentElement.parentElement.querySelector("[aria-expanded]").click();
+        act("shortcut", { channel: item.channel, ts: item.ts, user: me().value, callback_id: template.dataset.shortcut });
+      },
+    }, template.textContent)));
 }
 
 const react = (item, emoji) => act("react", { channel: item.channel, ts: item.ts, user: me().value, emoji });
@@ -219,6 +253,9 @@ composer.addEventListener("submit", async (event) => {
   event.preventDefault();
   const text = composerText.value;
   composerText.value = "";
-  if (!(await act("post", { channel: current, user: me().value, text, thread_ts: "" }))) composerText.value = text;
+  const command = text.match(/^\/toxicity(?:\s+|$)(.*)$/s);
+  const fields = { channel: current, user: me().value };
+  const sent = command ? act("command", { ...fields, text: command[1] }) : act("post", { ...fields, text, thread_ts: "" });
+  if (!(await sent)) composerText.value = text;
 });
 byId("people").addEventListener("change", () => { replyingTo = ""; render(); });

@@ -1,5 +1,6 @@
 import { byId } from "./dom.js";
 import { showChannels } from "./channel.js";
+import { showForms } from "./form.js";
 import { showTrail } from "./trail.js";
 import "./score.js";
 
@@ -29,6 +30,7 @@ const events = new EventSource("/events");
 events.addEventListener("message", (event) => {
   const state = JSON.parse(event.data);
   showChannels(state.channels);
+  showForms(state.forms);
   showTrail(state.trail, state.channels);
   for (const box of document.querySelectorAll('[name="trouble"]')) box.checked = state.trouble.includes(box.value);
   connected(true);

@@ -1,5 +1,5 @@
 import { act } from "./api.js";
-import { byId, el } from "./dom.js";
+import { byId, el, titled } from "./dom.js";
 
 const panel = byId("trail");
 const open = byId("show-trail");
@@ -20,11 +20,14 @@ export function showTrail(trail, channels) {
 
 function parts(trail, channels) {
   const answered = trail.answered_at === null ? "" : `Answered after ${duration(trail.answered_at)}. `;
-  const left = trail.waiting ? `${count(trail.waiting, "job")} still on the way.` : trail.jobs ? "Nothing is left on the queue." : "";
+  const waiting = trail.private
+    ? "The words went to the worker in memory. A job of ids stays on the queue for a while, in case that failed."
+    : `${count(trail.waiting, "job")} still on the way.`;
+  const left = trail.waiting ? waiting : "Nothing is left on the queue.";
   return [
     el("p", { class: "trail-about" }, sentence(trail, channels)),
     counters(trail),
-    el("p", { class: "muted", id: "trail-state", "data-number": trail.number }, trail.jobs ? answered + left : ignored(trail)),
+    el("p", { class: "muted", id: "trail-state", "data-number": trail.number }, trail.jobs ? answered + left : withoutJob(trail)),
     trail.figures.outcome ? figures(trail) : "",
     el("h3", {}, "Its way"),
     hops(trail.hops),
@@ -33,15 +36,15 @@ function parts(trail, channels) {
   ].filter(Boolean);
 }
 
-function ignored({ deliveries, removed, sign }) {
+function withoutJob({ deliveries, hops: all }) {
   if (!deliveries) return "On its way.";
-  return removed ? "The bot does nothing when a reaction is removed." : `The bot does nothing about ${sign}, so there is no job.`;
+  return all.length > deliveries ? "Done without a job." : "The bot does nothing about it, so there is no job.";
 }
 
 function sentence(trail, channels) {
-  const person = document.querySelector(`[name="person"][value="${CSS.escape(trail.reactor)}"]`)?.dataset.name;
+  const person = document.querySelector(`[name="person"][value="${CSS.escape(trail.person)}"]`)?.dataset.name;
   const channel = channels.find((one) => one.id === trail.channel);
-  return `${person} ${trail.removed ? "removed" : "reacted with"} ${trail.sign} in ${channel?.name}`;
+  return `${titled(person)} ${trail.what}${channel ? ` in ${channel.name}` : ""}`;
 }
 
 function counters(trail) {

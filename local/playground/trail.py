@@ -28,7 +28,7 @@ MOST_TRAILS = 50  # by their jobs
 _HOPS = {
     "SendMessage": ("Receiver → queue", "puts the job on it"),
     "DeleteMessage": ("Worker → queue", "the job is done"),
-    "PutItem": ("Worker → ledger", "claims the row of this verdict"),
+    "PutItem": ("Worker → ledger", "claims the row, so that it is done once"),
     "UpdateItem": ("Worker → ledger", "writes the outcome into the row"),
     "DeleteItem": ("Worker → ledger", "frees the row"),
     "GetItem": ("Worker → ledger", "reads what an earlier try noted"),

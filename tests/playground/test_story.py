@@ -82,9 +82,13 @@ def test_shortcuts_reports_and_feedback(browser: Browser, address: str) -> None:
     form.get_by_role("button", name="Report").click()
     expect(private.filter(has_text="The moderators have your report")).to_have_count(1)
     expect(form).to_have_count(0)
-    grace.page.get_by_role("button", name="moderators").click()
+    moderators = {
+        one: one.page.get_by_role("navigation").get_by_role("button", name="moderators") for one in (ada, grace)
+    }
+    expect(moderators[ada]).to_have_count(0)
+    moderators[grace].click()
     card = grace.messages().filter(has_text="Reported message")
-    expect(card).to_contain_text("The third one this week.")
+    expect(card.get_by_role("blockquote")).to_have_text("The third one this week.")
     card.get_by_role("button", name="I'll look").click()
     expect(card).to_contain_text("@grace")
     card.get_by_role("button", name="Resolved").click()

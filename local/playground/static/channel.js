@@ -21,7 +21,7 @@ export function showChannels(now) {
 }
 
 function render() {
-  const visible = channels.filter((one) => one.kind !== "im" || one.members.includes(me().value));
+  const visible = channels.filter((one) => one.kind === "public" || one.members.includes(me().value));
   const channel = visible.find((one) => one.id === current) ?? visible[0];
   current = channel.id;
   reconcile(byId("channels"), visible.map((one) => ({ key: one.id, item: tabOf(one, channel) })), channelItem);
@@ -77,7 +77,7 @@ function itemElement(item) {
     el("time", { datetime: new Date(item.ts * 1000).toISOString() }, clock(item.ts)),
     item.edited ? el("span", { class: "muted" }, "(edited)") : "");
   const classes = ["message", item.reply ? "reply" : "", item.is_bot && item.author === bot ? "from-bot" : ""];
-  const element = el("li", { class: classes.join(" ").trim(), "data-outcome": item.outcome },
+  const element = el("li", { class: classes.join(" ").trim(), "data-outcome": item.outcome || null },
     avatar(item),
     el("div", { class: "message-body" },
       item.shown_to ? el("p", { class: "only-you muted" }, `Only visible to ${nameOf(item.shown_to)}`) : "",

@@ -27,6 +27,7 @@ Figures = dict[str, Any]
 
 LOST = ":hourglass: The check failed on my side, and I kept no copy of the text. Please ask again."
 GONE = ":ghost: The message is gone: I can't check it."
+UNCONFIRMED = "answer_unconfirmed"
 OWN = ":wave: That is a message of mine. I don't judge those."
 
 
@@ -63,18 +64,25 @@ class Answers:
         return str(self._ledger.once("ask", key_of(job), show)["outcome"])
 
     def show(self, job: Job, text: str) -> Figures:
-        """Show a text to the person who asked; return what is worth noting about that."""
+        """Show a text to the person who asked; return what is worth noting about that.
+
+        An answer that only one person sees cannot be looked for later, so that it is begun once: rather none than two.
+        """
+        about = _note_of(job)
+        if _may_have_answer(job, self._ledger):
+            return {"outcome": UNCONFIRMED}
+        self._ledger.note(about, {"begun": True})
+        where = {name: job.detail[name] for name in ("thread_ts",) if name in job.detail}
         try:
             try:
-                where = {name: job.detail[name] for name in ("thread_ts",) if name in job.detail}
                 response_url.respond(job.detail["response_url"], text, self._settings.api_url, **where)
             except MessageGoneError:  # half an hour has passed: the person still gets the answer
                 self._slack.tell(job.reactor, text)
                 return {"told": "directly"}
         except SlackUnavailableError as unanswered:
-            # An answer that only one person sees cannot be looked for later: rather none than two.
             if unanswered.may_yet_happen:
-                return {"outcome": "answer_unconfirmed"}
+                return {"outcome": UNCONFIRMED}
+            self._ledger.note(about, {})
             raise
         except (NotPermittedError, ChannelRestrictedError) as untold:
             return {"outcome": f"untold_{untold.code}"}
@@ -150,10 +158,21 @@ def key_of(job: Job) -> str:
     return f"{job.owner}/{job.reactor}/{job.event_id}"
 
 
+def _note_of(job: Job) -> str:
+    return f"ask/{key_of(job)}"
+
+
+def _may_have_answer(job: Job, ledger: Ledger) -> bool:
+    """Whether an earlier try, whose end nobody knows, had begun to answer."""
+    return ledger.in_doubt and bool(ledger.noted(_note_of(job)))
+
+
 def give_up(job: Job, ledger: Ledger, api_url: str) -> None:
     """Tell the person who waits for an answer, if one does, that there will be none; it needs no token."""
 
     def show() -> Figures:
+        if _may_have_answer(job, ledger):
+            return {"outcome": UNCONFIRMED}
         with suppress(MessageGoneError, WrongCallError):
             response_url.respond(job.detail["response_url"], LOST, api_url)
         return {"outcome": "gave_up"}

@@ -56,14 +56,15 @@ def changed(shown: Sequence[Mapping[str, Any]], move: Move) -> list[dict[str, An
         for block in shown
         if block.get("type") != "actions" and not str(block.get("block_id")).startswith(_STATE)
     ]
-    at = f"<!date^{int(move.at)}^{{date_short_pretty}} {{time}}|{time.strftime('%F %H:%M', time.gmtime(move.at))} UTC>"
-    said = _context(_SAID[move.state].format(by=move.by, at=at)) | {"block_id": f"{_STATE}-{move.at:.6f}"}
+    said = _context(said_of(move)) | {"block_id": f"{_STATE}-{move.at:.6f}"}
     return [*kept, said, *([_buttons()] if move.state == "looking" else [])]
 
 
-def taken(move: Move) -> str:
-    """Return what a moderator is told whose click came too late."""
-    return _SAID[move.state].format(by=move.by, at=f"<!date^{int(move.at)}^{{time}}|before you>")
+def said_of(move: Move) -> str:
+    """Return who did what with a card, and when."""
+    fallback = time.strftime("%F %H:%M UTC", time.gmtime(move.at))
+    at = f"<!date^{int(move.at)}^{{date_short_pretty}} {{time}}|{fallback}>"
+    return _SAID[move.state].format(by=move.by, at=at)
 
 
 def pieces(text: str, most: int = MOST_SECTION_CHARACTERS) -> list[str]:

@@ -64,7 +64,7 @@ class Ledger:
 
     @property
     def in_doubt(self) -> bool:
-        """Whether the row that this thread claimed last had a claim before, whose work may have been done."""
+        """Whether the row whose work this thread does had a claim before, whose work may have been done."""
         return self._table.in_doubt
 
     def once(self, kind: str, key: str, work: Callable[[], Outcome]) -> Outcome:
@@ -83,12 +83,15 @@ class Ledger:
         run_once = idempotent_function(
             first_time, data_keyword_argument="key", persistence_store=store, config=self._config, key_prefix=kind
         )
+        around = self._table.replaced
         try:
             return dict(run_once(key=key))
         except (IdempotencyAlreadyInProgressError, IdempotencyInconsistentStateError) as error:
             raise ClaimedError(kind) from error
         except IdempotencyPersistenceLayerError as error:
             raise LedgerError(type(error.__cause__).__name__) from error
+        finally:
+            self._table.replaced = around
 
     def settle(self, kind: str, key: str, found: Outcome | None) -> None:
         """End the doubt about a row: its work was found done, or not; raises as `once` does."""
@@ -129,8 +132,17 @@ class _Claims(DynamoDBPersistenceLayer):
         self.client.meta.events.register("after-call.dynamodb.PutItem", self._note_replaced)
 
     @property
+    def replaced(self) -> str | None:
+        """The status of the row that this thread's last claim replaced."""
+        return getattr(self._replaced, "status", None)
+
+    @replaced.setter
+    def replaced(self, status: str | None) -> None:
+        self._replaced.status = status
+
+    @property
     def in_doubt(self) -> bool:
-        return getattr(self._replaced, "status", None) == "INPROGRESS"
+        return self.replaced == "INPROGRESS"
 
     def delete_record(self, data: dict[str, Any], exception: Exception) -> None:
         if isinstance(exception, SlackUnavailableError) and exception.may_yet_happen:
@@ -146,7 +158,7 @@ class _Claims(DynamoDBPersistenceLayer):
         )
 
     def _note_replaced(self, parsed: dict[str, Any], **_: object) -> None:
-        self._replaced.status = parsed.get("Attributes", {}).get("status", {}).get("S")
+        self.replaced = parsed.get("Attributes", {}).get("status", {}).get("S")
 
 
 @contextmanager

@@ -32,7 +32,8 @@ PASSED_ON = ":incoming_envelope: Thank you. The moderators have your report, and
 AGAIN = ":incoming_envelope: The moderators have your report of this message already."
 NOT_PASSED_ON = ":warning: I could not reach the moderators' channel. Please write to your moderators yourself."
 NO_FORM = ":hourglass: The form did not open. Please choose *Report to moderators* again."
-LOST = " _The note, if there was one, was lost on its way: please ask the person who reported._"
+FLAG = ":triangular_flag_on_post:"
+LOST = " _The note, if there was one, was lost on its way._"
 UNREAD = ":grey_question: I can't judge this message: I may not read it there."
 
 
@@ -76,12 +77,12 @@ class Reports:
             return PASSED_ON
         if card["by"] == job.reactor:
             return AGAIN
-        key = f"{about}{job.reactor}"
-        added = self._ledger.once("card", key, lambda: self._add(job, given, key, card["post"]))
+        added = self._ledger.once("card", f"{about}{job.reactor}", lambda: self._add(job, given, about, card["post"]))
         return PASSED_ON if added["report"] == job.event_id else AGAIN
 
-    def _add(self, job: Job, given: Mapping[str, Any], key: str, card: str) -> dict[str, Any]:
+    def _add(self, job: Job, given: Mapping[str, Any], about: str, card: str) -> dict[str, Any]:
         """Add a further person's report to the thread of a card; a card that was deleted gets a successor."""
+        key = f"{about}{job.event_id}"  # of the post, which does not tell who reports
         try:
             return self._post(job, given, key, card)
         except MessageGoneError:
@@ -102,7 +103,7 @@ class Reports:
             text, shown = "Reported again", cards.blocks("*Reported again*", "", source, note, buttons=False)
         else:
             link = self._link(job)
-            text, head = f"A message was reported: {link}", f":triangular_flag_on_post: *Reported message* {link}"
+            text, head = f"A message was reported: {link}", f"{FLAG} *Reported message* in <#{job.channel}>: {link}"
             shown = cards.blocks(head, self._verdict(job, given), source, note)
         return done | {"post": self._slack.post(channel, text, {"key": key}, thread_ts, shown, CARD)}
 
@@ -131,7 +132,7 @@ class Reports:
             if holds != wanted:
                 if holds.by == job.reactor:
                     return "card_unchanged"
-                self._slack.whisper(job.channel, job.reactor, cards.taken(holds))
+                self._slack.whisper(job.channel, job.reactor, cards.said_of(holds))
                 return "card_taken"
             card = self._slack.fetch(job.channel, job.ts)
             self._slack.update(card, str(card.raw.get("text", "")), cards.changed(card.raw.get("blocks", []), holds))

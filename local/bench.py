@@ -1,4 +1,4 @@
-"""`make bench`: measure receiver, worker and its cold start, scores over HTTP, and texts of any length on this machine.
+"""`make bench`: measure receiver, worker, cold starts, private answers, scores over HTTP and texts of any length.
 
 Receiver and worker run in a process of their own; SQS, DynamoDB and Slack are local servers in this one.
 """
@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from local.aws import EmbeddedAws
-from local.bot import ROOT, Process, bot_environ
-from local.events import encoded, event_callback, signed, sqs_event
+from local.bot import RECEIVER, ROOT, WORKER, LocalBot, Process, bot_environ
+from local.events import Deliveries, encoded, event_callback, signed, sqs_event
 from local.functions import LocalContext, load
 from local.situations import EMOJI, FINE, REACTOR, TOXIC
 from local.slack_server import SlackServer
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 RUNS = 300
 WARM_UP = 10  # runs that are not counted
 COLD_STARTS = 9
+ASKED = 100  # private answers
 SCORED = 500  # requests for scores, each with another text
 CONNECTIONS = (1, 8)
 LENGTHS = (1_000, 10_000, 100_000, 1_000_000)  # characters
@@ -130,6 +131,40 @@ def cold_start(environ: dict[str, str]) -> float:
     return (time.perf_counter() - started) * 1000
 
 
+def private_answers() -> None:
+    """Print how long the person waits who has a message checked: from Slack's request to the answer that it shows."""
+    with LocalBot(Workspace.example()) as bot:
+        warm = [_asked(bot, turn) for turn in range(ASKED + WARM_UP)][WARM_UP:]
+        row(f"shortcut to private answer, warm ({ASKED})", warm)
+        cold, both = [], []
+        for turn in range(COLD_STARTS):
+            bot.worker.kill()
+            started = time.perf_counter()
+            bot.worker = bot.start(WORKER)
+            answered = _asked(bot, ASKED + WARM_UP + turn)
+            cold.append((time.perf_counter() - started) * 1000)
+            bot.worker.wait_until_ready()
+            started = time.perf_counter()
+            receiver = bot.start(RECEIVER)
+            receiver.wait_until_ready()
+            both.append((time.perf_counter() - started) * 1000 + answered)
+            receiver.stop()
+    row(f"  the same, the worker starts with the request ({COLD_STARTS})", cold)
+    row(f"  the same, the receiver starts before it ({COLD_STARTS})", both)
+
+
+def _asked(bot: LocalBot, turn: int) -> float:
+    """Return the milliseconds from the request to the answer to one question about a new text."""
+    message = bot.workspace.post("C0RANDOM", "U0ADA", f"{TEXTS[turn % len(TEXTS)]} {turn}")
+    payload = bot.slack.message_action("check_toxicity", "C0RANDOM", message["ts"], REACTOR)
+    before, started = len(bot.workspace.ephemerals), time.perf_counter()
+    delivery = Deliveries(bot.request_url, bot.workspace.signing_secret).ask(payload)
+    if delivery.failure:
+        raise RuntimeError(f"the receiver answered {delivery.status} ({delivery.failure})")
+    bot.wait_for_private(before)
+    return (time.perf_counter() - started) * 1000
+
+
 def scoring_rates() -> None:
     """Print how many requests a second `toxicity-bot serve` answers on the loopback, and how long each takes."""
     print("\nconnections  requests/s  p50 ms  p99 ms")
@@ -219,6 +254,7 @@ def main() -> None:
                 process.apply(receiver_times, (signed_events(workspace, 1),))
                 cold.append(cold_start(environ))
     row(f"cold start: python to the first verdict ({COLD_STARTS})", cold)
+    private_answers()
     scoring_rates()
     normalising_times()
 

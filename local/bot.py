@@ -118,8 +118,8 @@ class LocalBot:
             # Made here, so that an invocation waits while no worker runs, as it does in Lambda.
             self._invocations = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
             # Both load at the same time, which takes most of a second for each.
-            receiver = self._start(RECEIVER, stack)
-            self.worker = self._start(WORKER, stack)
+            self._stack = stack
+            receiver, self.worker = self.start(RECEIVER), self.start(WORKER)
             self.request_url = f"http://127.0.0.1:{receiver.wait_until_ready()}/slack/events"
             self.worker.wait_until_ready()
             self._stack = stack.pop_all()
@@ -130,7 +130,7 @@ class LocalBot:
 
     def restart_worker(self) -> None:
         """Start a worker to replace one that ended."""
-        self.worker = self._start(WORKER, self._stack)
+        self.worker = self.start(WORKER)
         self.worker.wait_until_ready()
 
     def wait_until_idle(self, timeout: float = 10, pause: float = 0.02) -> None:
@@ -152,7 +152,8 @@ class LocalBot:
             time.sleep(pause)
         return self.workspace.ephemerals[before:]
 
-    def _start(self, command: Sequence[str], stack: contextlib.ExitStack) -> Process:
+    def start(self, command: Sequence[str]) -> Process:
+        """Start a receiver or a worker, and do not wait until it is ready."""
         environ = bot_environ(self.aws, self.workspace) | {"SLACK_API_URL": self.slack.url}
         environ |= {"WORKER_FUNCTION": "worker", "AWS_ENDPOINT_URL_LAMBDA": address(self._invocations)}
         log, listening = self.logs / f"{command[-1]}.log", self._invocations.fileno()
@@ -161,7 +162,7 @@ class LocalBot:
             process = Process([*command, *options], environ, log, [listening])
         else:
             process = Process(command, environ, log)
-        stack.callback(process.stop)
+        self._stack.callback(process.stop)
         return process
 
 

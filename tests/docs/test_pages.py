@@ -20,7 +20,17 @@ if TYPE_CHECKING:
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 # Pages that tell people what to run. The others record what was measured, with the commands of that time.
-SUBJECTS = ("installing", "configuration", "cost", "operating", "performance", "development", "training", "scoring")
+SUBJECTS = (
+    "installing",
+    "configuration",
+    "cost",
+    "operating",
+    "performance",
+    "development",
+    "training",
+    "scoring",
+    "moderating",
+)
 GUIDES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", *(f"docs/{subject}.md" for subject in SUBJECTS)]
 EMPTY = "–"  # noqa: RUF001  # what tables show for "nothing"
 

@@ -13,8 +13,8 @@ from tests import ROOT, run_module
 def test_it_shows_the_conversation_with_one_answer_to_each_message_and_question() -> None:
     shown = run_module("local.demo")
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert shown.stdout.count("toxicity: ") == 8
-    assert shown.stdout.count("[Only visible to grace]") == 2
+    assert shown.stdout.count("toxicity: ") == 13
+    assert [shown.stdout.count(f"[Only visible to {name}]") for name in ("grace", "ada")] == [2, 2]
     for words in (
         "Likely toxic",
         "No clear sign of toxicity",
@@ -23,6 +23,11 @@ def test_it_shows_the_conversation_with_one_answer_to_each_message_and_question(
         "7 reactions to 6 messages",
         "grace chose \u201cCheck for toxicity\u201d",
         "[grace typed: /toxicity ",
+        "Reported by @ada.",
+        "[I'll look]  [Resolved]  [Not a problem]",
+        "is looking at it",
+        "resolved it",
+        "Noted: you find this verdict right.",
     ):
         assert words in shown.stdout
 
@@ -57,9 +62,9 @@ def test_an_answer_that_one_person_sees_is_shown(reply_to: str, shown_to: str, w
 
 
 def test_what_is_switched_off_is_not_asked() -> None:
-    shown = run_module("local.demo", environ={"SHORTCUTS": "no", "SLASH_COMMAND": "no"})
+    shown = run_module("local.demo", environ={"SHORTCUTS": "no", "SLASH_COMMAND": "no", "FEEDBACK": "no"})
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert "In private" not in shown.stdout
+    assert [title for title in ("In private", "A report", "Right or wrong") if title in shown.stdout] == []
 
 
 def test_settings_that_give_no_answer_are_named() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from slack_sdk.errors import SlackApiError
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 
     from slack_sdk import WebClient
 
+    from local.slack_server import SlackServer
     from local.workspace import Workspace
 
 GENERAL, ADA, GRACE = "C0GENERAL", "U0ADA", "U0GRACE"
@@ -135,3 +139,21 @@ def test_only_the_apps_own_messages_are_changed_and_their_metadata_stays(
     assert code(lambda: client.chat_update(channel=GENERAL, ts="1.2", text="x")) == "message_not_found"
     workspace.archive(GENERAL)
     assert code(lambda: client.chat_update(channel=GENERAL, ts=ts, text="x")) == "is_inactive"
+
+
+def test_people_click_and_send_forms_over_http(client: WebClient, slack: SlackServer, workspace: Workspace) -> None:
+    def call(path: str, fields: dict[str, str]) -> dict[str, Any]:
+        body = json.dumps(fields).encode()
+        with urlopen(Request(f"{slack.address}/local/{path}", data=body), timeout=5) as given:
+            payload: dict[str, Any] = json.load(given)["payload"]
+        return payload
+
+    ts = client.chat_postMessage(channel=GENERAL, text="card", blocks=BLOCKS)["ts"]
+    clicked = call("click", {"channel": GENERAL, "ts": ts, "user": GRACE, "action_id": "feedback", "value": "no"})
+    assert (clicked["type"], clicked["actions"][0]["value"]) == ("block_actions", "no")
+    assert clicked["response_url"].startswith(slack.address)
+    client.views_open(trigger_id=clicked["trigger_id"], view=MODAL)
+    sent = call("form", {"user": GRACE, "note": "help"})
+    assert sent["view"]["state"]["values"]["note"]["note"]["value"] == "help"
+    with pytest.raises(HTTPError):
+        call("form", {"user": GRACE})

@@ -82,10 +82,9 @@ class Playground:
         switch.set_checked(on)
         expect(switch).to_be_checked(checked=on)
 
-    def counted(self) -> dict[str, int]:
-        """The figures of the last request."""
-        boxes = self.page.locator(".counters > div").all()
-        return {box.locator("dt").inner_text(): int(box.locator("dd").inner_text()) for box in boxes}
+    def expect_counted(self, *numbers: int) -> None:
+        """Wait for the figures of the last request: deliveries, jobs, attempts, posts that were tried, answers."""
+        expect(self.page.locator(".counters dd")).to_have_text([str(number) for number in numbers])
 
     def hops(self) -> list[str]:
         """The way of the last request."""

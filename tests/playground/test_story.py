@@ -26,7 +26,7 @@ def test_the_whole_story(browser: Browser, address: str) -> None:
     expect(ada.answers()).to_have_count(1)
     expect(ada.answers()).to_contain_text("Likely toxic")
     expect(ada.page.locator("#news")).to_contain_text("Likely toxic")
-    assert grace.counted() == {"deliveries": 1, "jobs": 1, "attempts": 1, "posts tried": 1, "answers": 1}
+    grace.expect_counted(1, 1, 1, 1, 1)
 
     # An edit allows another verdict.
     ada.do(ada.message(TOXIC), "Edit")
@@ -68,7 +68,7 @@ def test_shortcuts_reports_and_feedback(browser: Browser, address: str) -> None:
     private = ada.messages().filter(has_text="Only visible to Ada")
     expect(private).to_contain_text("Likely toxic")
     expect(grace.messages()).not_to_contain_text(["Only visible to Ada"])
-    assert ada.counted()["answers"] == 1
+    ada.expect_counted(1, 1, 0, 1, 1)
     box = ada.page.get_by_label("Message to")
     box.fill("/toxicity Thanks, that fixed it.")
     box.press("Enter")
@@ -115,19 +115,19 @@ def test_a_form_that_is_closed_reports_nothing(browser: Browser, address: str) -
 
 def test_there_is_one_answer_whatever_fails(browser: Browser, address: str) -> None:
     playground = Playground(browser, address)
-    counts = {}
-    for label in ("Deliver twice", "Answer 429", "Lose the reply", "Kill the worker"):
+    # Deliveries, jobs, attempts, posts that were tried, answers.
+    expected = {
+        "Deliver twice": (2, 2, 2, 1, 1),
+        "Answer 429": (1, 1, 2, 2, 1),
+        "Lose the reply": (1, 1, 2, 1, 1),
+        "Kill the worker": (1, 1, 2, 1, 1),
+    }
+    for label, counts in expected.items():
         message = playground.write(f"{label}, you stupid idiot.")
         playground.trouble(label)
         playground.react(message)
-        counts[label] = playground.counted()
+        playground.expect_counted(*counts)
         playground.trouble(label, on=False)
-    assert counts == {
-        "Deliver twice": {"deliveries": 2, "jobs": 2, "attempts": 2, "posts tried": 1, "answers": 1},
-        "Answer 429": {"deliveries": 1, "jobs": 1, "attempts": 2, "posts tried": 2, "answers": 1},
-        "Lose the reply": {"deliveries": 1, "jobs": 1, "attempts": 2, "posts tried": 1, "answers": 1},
-        "Kill the worker": {"deliveries": 1, "jobs": 1, "attempts": 2, "posts tried": 1, "answers": 1},
-    }
     expect(playground.answers()).to_have_count(4)
     assert any("was killed" in hop for hop in playground.hops())
     assert playground.problems == []

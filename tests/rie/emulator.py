@@ -52,6 +52,8 @@ class EmulatedFunction:
             "--runtime-api-address", f"127.0.0.1:{runtime_api}",
             sys.executable, "-m", "awslambdaric", f"toxicity_bot.{module}.handler",
         ]  # fmt: skip
+        self.url = f"http://127.0.0.1:{self._port}"
+        """Lambda's API, for a function named `function`."""
         settings = {
             "AWS_LAMBDA_FUNCTION_NAME": module,
             "AWS_LAMBDA_FUNCTION_TIMEOUT": str(timeout_seconds),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.aws import aws_environ
+from local.events import FORM, as_form, signed
 from local.faults import Slow
 from local.functions import poll
 from local.services import LocalServices
@@ -118,10 +119,28 @@ def test_a_reaction_becomes_a_verdict(
     message = services.situations.workspace.post("C0PRIVATE", "U0ADA", "You stupid idiot.")
     reaction = services.situations.workspace.react("C0PRIVATE", message["ts"], "U0GRACE", "biohazard_sign")
     services.situations.events["new"] = reaction
-    signed = receiver_events(services.situations, time.time(), about="new")["receiver-reaction"]
-    assert receiver.invoke(signed)["statusCode"] == 200
+    request = receiver_events(services.situations, time.time(), about="new")["receiver-reaction"]
+    assert receiver.invoke(request)["statusCode"] == 200
     assert poll(sqs, services.aws.queue_url, lambda batch, _: worker.invoke(batch), wait_seconds=5) == 1
     assert outcomes(services, "new") == ["toxic"]
+
+
+@pytest.mark.failure(101)
+def test_the_receiver_invokes_the_worker_and_neither_says_anything_of_the_text(
+    services: LocalServices, environ: dict[str, str], worker: EmulatedFunction, tmp_path: Path
+) -> None:
+    body = as_form(services.slack.slash_command("You stupid idiot, quetzalcoatlus.", "C0RANDOM", "U0GRACE"))
+    headers = signed(body, services.situations.workspace.signing_secret, int(time.time()), kind=FORM)
+    invoking = environ | {"WORKER_FUNCTION": "function", "AWS_ENDPOINT_URL_LAMBDA": worker.url}
+    with EmulatedFunction("receiver", invoking, tmp_path / "log") as receiver:
+        assert receiver.invoke(api_gateway_event(body, headers))["statusCode"] == 200
+        deadline = time.monotonic() + 30
+        while not (shown := services.situations.workspace.ephemerals) and time.monotonic() < deadline:
+            time.sleep(0.02)  # on a busy machine the receiver does not wait as long as the worker takes
+        output = receiver.output() + worker.output()
+    assert [(one["user"], "Likely toxic" in one["text"]) for one in shown] == [("U0GRACE", True)]
+    assert "WorkerInvoked" in output
+    assert "quetzalcoatlus" not in output
 
 
 def test_the_scorer_answers_and_says_nothing_of_the_text(environ: dict[str, str], tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import importlib
 import json
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from toxicity_bot import invocation
 from toxicity_bot.credentials import Credentials
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import ModuleType
 
     import pytest
@@ -72,6 +73,10 @@ def imported_anew(module: str, patch: pytest.MonkeyPatch, **environ: str) -> Any
             context.setenv(name, value)
         context.delitem(sys.modules, f"toxicity_bot.{module}", raising=False)
         return importlib.import_module(f"toxicity_bot.{module}")
+
+
+class _KilledError(BaseException):
+    """Stands for the end of a process: no code of the bot's catches it."""
 
 
 @dataclass
@@ -193,6 +198,27 @@ class Bot(Room):
             raise MemoryError
 
         self.patch.setattr(self.invoke_api, "invoke", fail)
+
+    @contextmanager
+    def killed_at(self, owner: object, name: str, *, after: bool = False) -> Iterator[None]:
+        """Let invocations be killed when they call this, or when it returns: nothing is caught, and claims stay."""
+        work, invoke = getattr(owner, name), self.invoke_api.invoke
+
+        def die(*arguments: Any, **named: Any) -> None:
+            if after:
+                work(*arguments, **named)
+            raise _KilledError
+
+        def end(event: dict[str, Any]) -> dict[str, Any]:
+            try:
+                return invoke(event)
+            except _KilledError:
+                raise MemoryError from None  # what Lambda tells the caller
+
+        with self.patch.context() as patch:
+            patch.setattr(owner, name, die)
+            patch.setattr(self.invoke_api, "invoke", end)
+            yield
 
     def send_backups_at_once(self) -> None:
         """Let the backup of an invocation be on the queue when the invocation ends."""

@@ -11,7 +11,7 @@ import pytest
 
 from local.faults import ErrorBody, HtmlError, RateLimited, Reset
 from tests.toxicity_bot.bot import ADA, DEPLOYBOT, GENERAL, GRACE, INSULT, RANDOM
-from toxicity_bot import answers
+from toxicity_bot import answers, response_url
 from toxicity_bot.invocation import BACKUP_SECONDS
 from toxicity_bot.jobs import Job
 
@@ -40,8 +40,8 @@ def test_a_shortcut_is_answered_at_once_to_one_person_also_where_the_bot_is_no_m
     assert (job.kind, job.channel, job.ts, job.reactor) == ("check", channel, message["ts"], GRACE)
     assert job.detail.keys() == {"response_url"}
     assert bot.record.counted()[-1] == ("WorkerInvoked", "answered")
-    (row,) = bot.rows()
-    assert json.loads(row["data"]["S"])["outcome"] == "toxic"
+    kept = [json.loads(row["data"]["S"]) for row in bot.rows() if row["status"]["S"] == "COMPLETED"]
+    assert [row["outcome"] for row in kept] == ["toxic"]
 
 
 @pytest.mark.failure(100, 101)
@@ -152,30 +152,14 @@ def test_the_backup_ends_at_once_if_the_invocation_has_answered(bot: Bot) -> Non
 
 @pytest.mark.failure(102)
 def test_a_claim_of_an_invocation_that_died_ends_and_the_backup_answers(bot: Bot) -> None:
-    def die(event: dict[str, Any]) -> dict[str, Any]:
-        """Claim the row, as an invocation does that is killed then."""
-        job = Job.from_json(event["ask"]["job"])
-        claim = {"id": {"S": _row_id(bot, job)}, "status": {"S": "INPROGRESS"}}
-        times = {"expiration": time.time() + 900, "in_progress_expiration": (time.time() + 30) * 1000}
-        item = claim | {name: {"N": str(int(value))} for name, value in times.items()}
-        bot.aws.client("dynamodb").put_item(TableName=bot.aws.table, Item=item)
-        raise MemoryError
-
     bot.send_backups_at_once()
-    bot.patch.setattr(bot.invoke_api, "invoke", die)
-    bot.check(bot.say())
+    with bot.killed_at(bot.worker.classifier, "verdict"):
+        bot.check(bot.say())
     assert bot.work() == 0, "the claim may be that of a worker that is about to answer"
     bot.end_claims()
     bot.wake()
     assert bot.work() == 1
     assert len(bot.private()) == 1
-
-
-def _row_id(bot: Bot, job: Job) -> str:
-    """Return the id of the row that claims a job, as an invocation leaves it."""
-    bot.worker.ledger.once("ask", answers.key_of(job), dict)
-    (row,) = bot.rows()
-    return str(row["id"]["S"])
 
 
 @pytest.mark.failure(103)
@@ -292,6 +276,34 @@ def test_an_answer_that_slack_does_not_confirm_is_not_given_twice(bot: Bot) -> N
     assert bot.work() == 1
     assert len(bot.private()) == 1
     assert bot.ends() == ["answer_unconfirmed"] * 2
+
+
+@pytest.mark.failure(102, 109)
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_worker_that_dies_after_it_has_answered_leaves_one_answer(bot: Bot, shown: bool) -> None:
+    bot.send_backups_at_once()
+    place = (response_url, "respond") if shown else (bot.worker.classifier, "verdict")
+    with bot.killed_at(*place, after=shown):
+        bot.check(bot.say())
+    assert len(bot.private()) == shown
+    bot.end_claims()
+    assert bot.work() == 1
+    assert len(bot.private()) == 1
+    assert bot.ends() == ["answer_unconfirmed" if shown else "toxic"]
+
+
+@pytest.mark.failure(109)
+def test_an_answer_that_slack_refused_before_a_worker_died_is_given_later(bot: Bot) -> None:
+    bot.send_backups_at_once()
+    payload = bot.slack.message_action("check_toxicity", GENERAL, bot.say()["ts"], GRACE)
+    bot.slack.faults.add("response_url", HtmlError(502))
+    bot.ask(payload)
+    with bot.killed_at(bot.worker.classifier, "verdict"):
+        bot.ask(payload)
+    assert bot.private() == []
+    bot.end_claims()
+    assert bot.work() == 2
+    assert len(bot.private()) == 1
 
 
 @pytest.mark.failure(109)

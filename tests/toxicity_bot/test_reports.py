@@ -11,8 +11,9 @@ from local.faults import ErrorBody, HtmlError, Reset, ResetEarly
 from local.views import TRIGGER_SECONDS
 from tests.toxicity_bot.bot import ADA, GENERAL, GRACE, INSULT, PRIVATE, RANDOM
 from tests.toxicity_bot.record import CANARIES
+from toxicity_bot import response_url
 from toxicity_bot.cards import LOOK, NO_PROBLEM, RESOLVED, STATES
-from toxicity_bot.interactions import _READERS
+from toxicity_bot.interactions import _READERS, ask_or_reason
 from toxicity_bot.report_form import MOST_METADATA_CHARACTERS
 
 if TYPE_CHECKING:
@@ -68,9 +69,13 @@ def test_a_report_becomes_a_card_and_the_author_and_the_channel_see_nothing(bot:
 
 def test_by_setting_the_moderators_do_not_learn_who_reports(bot: Bot) -> None:
     bot.set(reporter_names=False)
-    card = reported(bot)
-    assert "Reported by somebody." in text_of(card)
-    assert GRACE not in json.dumps(card)
+    message = bot.say(by="U0HOOK")
+    for by in (ADA, GRACE):
+        bot.report(message, by=by)
+    cards = bot.cards()
+    assert ["Reported by somebody." in text_of(card) for card in cards] == [True, True]
+    assert ADA not in json.dumps(cards)
+    assert GRACE not in json.dumps(cards)
 
 
 def test_a_message_that_is_reported_again_has_one_card_and_a_person_counts_once(bot: Bot) -> None:
@@ -193,6 +198,18 @@ def test_a_card_whose_post_got_no_answer_is_looked_for_before_it_is_posted_again
     assert len(bot.private(GRACE)) == 1
 
 
+@pytest.mark.failure(113)
+def test_a_worker_that_dies_once_the_person_is_told_does_not_tell_them_again(bot: Bot) -> None:
+    with bot.killed_at(response_url, "respond", after=True):
+        assert bot.report(bot.say(), NOTE).status == 200
+    (job,) = bot.queued()
+    assert bot.handle([job]) == 0, "the invocation may still be at it"
+    bot.end_claims()
+    assert bot.handle([job]) == 1
+    assert len(bot.cards()) == 1
+    assert len(bot.private(GRACE)) == 1
+
+
 @pytest.mark.failure(114)
 @pytest.mark.parametrize("state", ["archived", "left"])
 def test_a_moderators_channel_that_takes_no_card_is_told_to_the_person_and_the_owner(bot: Bot, state: str) -> None:
@@ -207,6 +224,27 @@ def test_a_moderators_channel_that_takes_no_card_is_told_to_the_person_and_the_o
     (line,) = [line for line in bot.record.lines() if line.get("level") == "ERROR"]
     assert "MODERATORS_CHANNEL" in line["message"]
     assert bot.ends() == ["report_is_archived" if state == "archived" else "report_channel_not_found"]
+
+
+@pytest.mark.failure(118)
+def test_who_writes_a_note_for_half_an_hour_is_told_in_a_direct_message(bot: Bot) -> None:
+    bot.ask(bot.slack.message_action("report_message", GENERAL, bot.say()["ts"], GRACE))
+    payload = bot.slack.send_form(GRACE, note=NOTE)
+    now = bot.slack.workspace.clock()
+    bot.slack.workspace.clock = lambda: now + 31 * 60
+    assert bot.ask(payload).status == 200
+    assert len(bot.cards()) == 1
+    assert (bot.private(GRACE), len(bot.hints(GRACE))) == ([], 1)
+
+
+@pytest.mark.failure(57)
+def test_what_the_receiver_reads_of_a_form_hides_its_texts(bot: Bot) -> None:
+    payload = bot.slack.message_action("report_message", GENERAL, bot.say()["ts"], GRACE)
+    read = [ask_or_reason(payload, bot.receiver.settings, 1731000000.0)]
+    bot.ask(payload)
+    read.append(ask_or_reason(bot.slack.send_form(GRACE, note=NOTE), bot.receiver.settings, 1731000000.0))
+    assert "quetzalcoatlus" not in repr(read)
+    assert [type(one).__name__ for one in read] == ["Form", "Ask"]
 
 
 # The card.

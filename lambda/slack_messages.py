@@ -28,6 +28,7 @@ from .errors import (
     SlackUnavailableError,
     WrongCallError,
 )
+from .observability import logger
 from .reactions import canonical
 
 if TYPE_CHECKING:
@@ -167,11 +168,11 @@ class SlackMessages:
         Raises SlackUnavailableError if the reply is lost, and MessageGoneError if the thread was deleted meanwhile:
         Slack then posts to the channel itself, and that post is deleted.
         """
-        answer = self._call(
+        answer = self._show(
             "chat.postMessage",
+            blocks,
             channel=channel,
             text=text,
-            blocks=blocks,
             thread_ts=thread_ts,
             unfurl_links=False,
             unfurl_media=False,
@@ -203,7 +204,7 @@ class SlackMessages:
         self, channel: str, user: str, text: str, thread_ts: str | None = None, blocks: Blocks | None = None
     ) -> None:
         """Show a text to one person only; Slack does not guarantee the delivery."""
-        self._call("chat.postEphemeral", channel=channel, user=user, text=text, blocks=blocks, thread_ts=thread_ts)
+        self._show("chat.postEphemeral", blocks, channel=channel, user=user, text=text, thread_ts=thread_ts)
 
     def tell(self, user: str, text: str) -> None:
         """Send a direct message to one person."""
@@ -239,6 +240,16 @@ class SlackMessages:
             answer = self._call("auth.test")
             self._own = {token: {name: _text(answer.get(name)) for name in ("bot_id", "user_id", "url")}}
         return self._own[token]
+
+    def _show(self, method: str, blocks: Blocks | None, **arguments: Any) -> dict[str, Any]:
+        """Show blocks, or their text alone where Slack does not take them: buttons must not cost a verdict."""
+        try:
+            return self._call(method, blocks=blocks, **arguments)
+        except WrongCallError as error:
+            if not (blocks and error.code in ("invalid_blocks", "invalid_blocks_format")):
+                raise
+            logger.warning("Slack does not take the blocks, so the text is shown without", extra={"why": str(error)})
+            return self._call(method, **arguments)
 
     def _call(self, method: str, **arguments: Any) -> dict[str, Any]:
         given = {name: value for name, value in arguments.items() if value is not None}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local.faults import HtmlError
+from local.faults import ErrorBody, HtmlError
 from tests.toxicity_bot.bot import ADA, GENERAL, GRACE, PRIVATE, Bot
 from toxicity_bot.feedback import ACTION_ID, AGREED, DISAGREED, read, verdict_blocks
 from toxicity_bot.opinions import Opinions
@@ -96,6 +96,21 @@ def test_verdicts_that_go_elsewhere_have_buttons_too(bot: Bot, to: str) -> None:
 
 def with_ids(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"block_id": str(number), **block} for number, block in enumerate(blocks)]
+
+
+@pytest.mark.failure(80)
+@pytest.mark.parametrize("to", ["thread", "reactor"])
+def test_a_slack_that_does_not_take_the_buttons_gets_the_verdict_without(bot: Bot, to: str) -> None:
+    bot.set(reply_to=to)
+    method = "chat.postMessage" if to == "thread" else "chat.postEphemeral"
+    bot.slack.faults.add(method, ErrorBody("invalid_blocks"))
+    bot.react(bot.say())
+    assert bot.work() == 1
+    assert bot.ends() == ["toxic"]
+    shown = bot.verdicts() if to == "thread" else bot.slack.workspace.ephemerals
+    assert ["Likely toxic" in one["text"] for one in shown] == [True]
+    assert "context_actions" not in str(shown)
+    assert "without" in next(line["message"] for line in bot.record.lines() if line.get("level") == "WARNING")
 
 
 @pytest.mark.failure(115)

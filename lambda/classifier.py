@@ -186,9 +186,7 @@ class Classifier:
         """Return the windows that are read of a text, in order; raises as `assess` does."""
         folded = FoldedText.of(text).folded
         _, scored = self._score_windows(folded, self._clock() + seconds)
-        return [
-            Window(folded[slice(*characters)], float(self._toxicities(rows)[0])) for _, characters, rows in scored
-        ]
+        return [Window(folded[slice(*characters)], float(self._toxicities(rows)[0])) for _, characters, rows in scored]
 
     def _read(self, folded: str, until: float = math.inf) -> _Reading:
         tokens, scored = self._score_windows(folded, until)

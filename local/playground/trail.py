@@ -42,6 +42,7 @@ _HOPS = {
     "response_url": ("Worker → Slack", "answers one person only"),
     "views.open": ("Receiver → Slack", "opens the form"),
 }
+TAKEN = "ConditionalCheckFailedException"
 ANSWERING = (*POSTING, "response_url")
 _AWS_WORKER = ("PutItem", "UpdateItem", "DeleteItem", "GetItem")
 _HEAVIEST = re.compile(r"^What weighed most: (.+?”)\.", re.MULTILINE)
@@ -219,12 +220,15 @@ class Trails:
             return
         trail = at_work.trail
         way, what = _HOPS.get(call.operation, ("Worker → Slack", call.operation))
+        error = call.error
+        if error == TAKEN:
+            what, error = "finds the row taken: it is done already, or being done", ""
         if call.operation == "PutItem":
             trail.row = str(call.asked["Item"]["id"]["S"])
         if call.operation in ANSWERING:
             self._posted(trail, call)
             trail.add("Worker", "scores the words", at_work.idle_since, call.started, attempt=at_work.attempt)
-        trail.add(way, what, call.started, call.ended, attempt=at_work.attempt, error=call.error)
+        trail.add(way, what, call.started, call.ended, attempt=at_work.attempt, error=error)
         at_work.idle_since = call.ended
 
     def _posted(self, trail: Trail, call: Call) -> None:

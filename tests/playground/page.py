@@ -58,7 +58,10 @@ class Playground:
     def do(self, message: Locator, action: str) -> None:
         """Press a button of a message's toolbar."""
         message.hover()
-        message.get_by_role("toolbar").get_by_role("button", name=action).click()
+        button = message.get_by_role("toolbar").get_by_role("button", name=action)
+        # An answer that arrives meanwhile may move the message from under the mouse.
+        button.focus()
+        button.click()
 
     def react(self, message: Locator) -> None:
         """React with the trigger, and wait until the bot has nothing left to do."""

@@ -43,6 +43,7 @@ demo: .venv/local  ## See the bot answer, on this machine alone. TEXT="..." for 
 # The bot for a real workspace on this machine, without AWS. FILE= names the file of jobs and verdicts.
 socket: .venv/local
 	@.venv/bin/python -m local.socket_mode $(if $(FILE),--file "$(FILE)") $(if $(filter yes,$(REDRIVE)),--redrive)
+
 playground: .venv/local  ## Try it in a page on this machine: write, react, see each step. PORT=8765
 	@.venv/bin/python -m local.playground $(if $(PORT),--port "$(PORT)")
 

@@ -36,10 +36,10 @@ function show(found) {
   byId("verdict").dataset.outcome = found.outcome;
   byId("verdict").style.setProperty("--score", share ?? 0);
   byId("needle").hidden = share === undefined || share === null;
-  byId("verdict-score").textContent = judged ? `${(100 * found.score).toFixed(1)} %` : "–";
+  byId("verdict-score").textContent = judged ? (100 * found.score).toFixed(1) : "–";
   byId("verdict-words").textContent = judged ? WORDS[found.outcome] : found.outcome ? "cannot be judged" : "Nothing to score yet";
   byId("verdict-why").textContent = why(found, judged);
-  byId("score-news").textContent = judged ? `${(100 * found.score).toFixed(0)} percent, ${WORDS[found.outcome]}` : found.reason;
+  byId("score-news").textContent = judged ? `${(100 * found.score).toFixed(0)} of 100, ${WORDS[found.outcome]}` : found.reason;
   byId("folded").replaceChildren(...marked(found.folded));
   const worst = Math.max(...found.windows.map((one) => one.toxicity));
   byId("windows-about").textContent = found.windows.length > 1
@@ -57,7 +57,7 @@ function marked(folded) {
 function why(found, judged) {
   if (!judged) return found.reason ? `The bot does not judge it: ${found.reason}` : "";
   const heavy = found.words.length ? `Weighed most: ${found.words.map((word) => `“${word}”`).join(", ")}. ` : "";
-  const rest = found.rest === null ? "" : `Without: ${(100 * found.rest).toFixed(0)} %. `;
+  const rest = found.rest === null ? "" : `Without: ${(100 * found.rest).toFixed(0)}. `;
   const read = found.share < 1 ? `${(100 * found.share).toFixed(0)} % of the text was read. ` : "";
   return `${heavy}${rest}${read}${found.milliseconds.toFixed(0)} ms.`;
 }

@@ -57,11 +57,11 @@ function counters(trail) {
 }
 
 function figures({ figures: { outcome, score }, words }) {
-  const chance = score === undefined ? "" : ` – ${percent(score)}`;
+  const points = score === undefined ? "" : ` – ${Math.round(100 * score)} of 100`;
   const bar = el("div", { class: "bar", "aria-hidden": "true" }, el("div", { class: "bar-filled" }));
   bar.style.setProperty("--share", score ?? 0);
   return el("div", { class: "figures-box", "data-outcome": outcome },
-    el("p", { class: "outcome" }, `${OUTCOMES[outcome]}${chance}`), bar,
+    el("p", { class: "outcome" }, `${OUTCOMES[outcome]}${points}`), bar,
     words ? el("p", {}, "Weighed most: ", el("strong", {}, words)) : "");
 }
 
@@ -85,7 +85,6 @@ function fold(name, title, fields) {
 }
 
 const count = (number, word) => `${number} ${word}${number === 1 ? " is" : "s are"}`;
-const percent = (share) => `${Math.round(100 * share)} %`;
 const duration = (ms) => ms >= 1000 ? `${(ms / 1000).toFixed(1)} s` : `${ms.toFixed(ms < 10 ? 1 : 0)} ms`;
 
 for (const box of document.querySelectorAll('[name="trouble"]')) {

@@ -133,11 +133,11 @@ class Answers:
         here = self._settings.of(job.channel)
         entry = here.channels.of(job.channel)
         toxic, maybe = here.thresholds_in(job.channel, self._thresholds)
-        between = f", *may be toxic* from {100 * maybe:g} %" if maybe < toxic else ""
+        between = f", *may be toxic* from {100 * maybe:g}" if maybe < toxic else ""
         verdict = f"A reaction with {_emoji(here)} asks for a verdict, {_seen_by(here.reply_to)}."
         lines = [
             "I am switched off here: I answer no reactions." if entry.off else verdict,
-            f"A message is called *likely toxic* from {100 * toxic:g} %{between}.",
+            f"A message is called *likely toxic* from a score of {100 * toxic:g} of 100{between}.",
             f"In channels shared with other organisations {_where_shared(self._settings, job.channel)}.",
             "Only you see what this command and the shortcut answer.",
         ]

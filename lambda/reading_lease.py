@@ -63,8 +63,8 @@ class ReadingLease:
                 self._client.put_item(
                     TableName=self._table,
                     Item=item,
-                    ConditionExpression="attribute_not_exists(id) OR #until <= :now OR reader = :reader",
-                    ExpressionAttributeNames={"#until": "until"},
+                    ConditionExpression="attribute_not_exists(id) OR #until <= :now OR #reader = :reader",
+                    ExpressionAttributeNames={"#until": "until", "#reader": "reader"},
                     ExpressionAttributeValues={":now": {"N": f"{now:.3f}"}, ":reader": item["reader"]},
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )

@@ -67,13 +67,11 @@ class Verdict:
             about = "this message" if self.subject == "message" else subject
             lines = [f":grey_question: *I can't judge {about}:* {self.reason}"]
         else:
-            be = "are" if self.subject == "own" else "is"
-            lines = [
-                f"{_HEADS[self.outcome]} \u2013 the chance that {subject} {be} toxic is {self._chance(self.score)}."
-            ]
-            # The owner chooses the thresholds, so a chance under a half may be called likely, and one over a half not.
+            verb = "score" if self.subject == "own" else "scores"
+            lines = [f"{_HEADS[self.outcome]} \u2013 {subject} {verb} {self._points(self.score)}."]
+            # The owner chooses the thresholds, so less than a half may be called likely, and more than a half not.
             if (self.outcome == "toxic") != (self.score >= 0.5):
-                lines[0] += f" Likely means {100 * self.thresholds.toxic:g} % or more here."
+                lines[0] += f" Likely means {100 * self.thresholds.toxic:g} or more here."
         if self.words:
             quoted = ", ".join(f"\u201c{_quotable(word)}\u201d" for word in self.words)
             lines.append(f"What weighed most: {quoted}.{self._without_them()}")
@@ -82,7 +80,7 @@ class Verdict:
             parts = (
                 "." if self.score is None else ", the beginning, the end and parts between. The most toxic part counts."
             )
-            lines.append(f"{they_are} too long to read whole: I read {_percent(self.share)}{parts}")
+            lines.append(f"{they_are} too long to read whole: I read {_hundredths(self.share)} %{parts}")
         elif self.windows > 1:
             read = f"I read {them} in {self.windows} overlapping parts, and the most toxic one counts."
             lines.append(f"{they_are} long: {read}")
@@ -105,22 +103,25 @@ class Verdict:
             return f" The verdict does not depend on {them} alone."
         return f" Without {them} the verdict would be \u201c{_VERDICTS[outcome]}\u201d."
 
-    def _chance(self, score: float) -> str:
-        """Return a percentage that is on the same side of the thresholds as the score: rounded, if need be less so."""
+    def _points(self, score: float) -> str:
+        """Return points of 100 that are on the same side of the thresholds as the score: rounded, if need be less so.
+
+        They are no percentage: where toxicity is rare, fewer than 80 of 100 messages with 80 points are toxic.
+        """
         for digits in range(6):
             shown = round(100 * score, digits)
             if all((shown >= round(100 * one, 6)) == (score >= one) for one in self.thresholds):
                 break
-        return _percent(score, digits)
+        return f"{_hundredths(score, digits)} of 100"
 
     def _about_the_quoted(self, quoted: Verdict, author: str) -> str:
-        part = f" I read {_percent(quoted.share)} of it." if quoted.share < 1 else ""
+        part = f" I read {_hundredths(quoted.share)} % of it." if quoted.share < 1 else ""
         if quoted.score is None:
             return f"I can't judge the quoted message: {quoted.reason}{part}"
         verb = {"toxic": "is ", "maybe_toxic": "", "fine": "shows "}[quoted.outcome]
         apart = f"; {author} own words show no clear sign of it" if self.outcome == "fine" != quoted.outcome else ""
-        chance = quoted._chance(quoted.score)
-        return f"The quoted message {verb}{_VERDICTS[quoted.outcome]}{apart}. The chance is {chance}.{part}"
+        points = quoted._points(quoted.score)
+        return f"The quoted message {verb}{_VERDICTS[quoted.outcome]}{apart}. It scores {points}.{part}"
 
     def figures(self) -> dict[str, str | float]:
         """Return the outcome, the thresholds, the score and the share that was read, if they say anything."""
@@ -186,12 +187,10 @@ def hint(channel: str, code: str, scope: str | None) -> str:
     return f":wave: I can't read {where}: I am not a member. Invite me with `/invite` there, then react again."
 
 
-def _percent(probability: float, digits: int = 0) -> str:
-    if probability > 0.99:
-        return "over 99 %"
-    if probability < 0.01:
-        return "under 1 %"
-    return f"{100 * probability:.{digits}f} %"
+def _hundredths(share: float, digits: int = 0) -> str:
+    if share > 0.99:
+        return "over 99"
+    return "under 1" if share < 0.01 else f"{100 * share:.{digits}f}"
 
 
 def _quotable(word: str) -> str:

@@ -110,6 +110,11 @@ def checksum(*paths: Path) -> str:
     return each[0] if len(each) == 1 else hashlib.sha256("\n".join(each).encode()).hexdigest()
 
 
+def text_checksum(text: str) -> str:
+    """Return what stands as `text_sha256` in place of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
     """Raises ModelBuildError in place of what decoding and decompressing raise."""
@@ -129,7 +134,7 @@ def _texts(path: Path, checksums: set[str], chat: Path | None) -> dict[str, str]
         raise ModelBuildError(
             f"{path} has text_sha256 in place of {len(checksums)} texts: pass the file with these messages as --chat"
         )
-    each = ((hashlib.sha256(message.encode()).hexdigest(), message) for message in chat_messages(chat))
+    each = ((text_checksum(message), message) for message in chat_messages(chat))
     found = {key: message for key, message in each if key in checksums}
     if missing := len(checksums - found.keys()):
         raise ModelBuildError(

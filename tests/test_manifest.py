@@ -102,8 +102,9 @@ def test_the_settings_are_those_that_the_bot_needs() -> None:
     assert at("features.app_home.messages_tab_enabled") is True, "Slack would refuse hints: messages_tab_disabled"
 
 
-def test_events_for_watching_are_there_and_switched_off() -> None:
-    text = (ROOT / "slack" / "manifest.yaml").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["manifest.yaml", "socket_mode.yaml"])
+def test_events_for_watching_are_there_and_switched_off(name: str) -> None:
+    text = (ROOT / "slack" / name).read_text(encoding="utf-8")
     switched_on = yaml.safe_load(re.sub(r"^( +)# (- message\.)", r"\1\2", text, flags=re.MULTILINE))
     events = switched_on["settings"]["event_subscriptions"]["bot_events"]
     assert events == ["reaction_added", "message.channels", "message.groups"]

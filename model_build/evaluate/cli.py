@@ -14,7 +14,6 @@ from model_build.errors import ModelBuildError
 
 # The commands import scikit-learn and onnxruntime, which takes seconds, so they import where they run.
 
-CALIBRATION_SEED = 2
 REPORT, CACHE = Path("docs/evaluation"), Path("build/evaluate")
 Data = typer.Option(help="Labelled messages: JSON lines or CSV, plain or .xz. May be given several times.")
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -126,8 +125,7 @@ def calibrate(
     from model_build.evaluate import calibration, evaluation_set
 
     sources = [source.strip() for source in work_sources.split(",") if source.strip()]
-    # Another sample of the chat than the one that `evaluate` counts alarms in.
-    texts = evaluation_set.load(data, split, seed=CALIBRATION_SEED, chat=chat)
+    texts = evaluation_set.load(data, split, chat=chat)
     calibration.calibrate(model, texts, sources, false_positive_rate, threads, chat_rate)
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from model_build.augmentation import Augmentation
-from model_build.data import Row, chat_messages, checksum, read_split
+from model_build.data import Row, chat_messages, checksum, read_split, text_checksum
 from model_build.errors import ModelBuildError
 from model_build.source import sha256
 from toxicity_bot import emoji_names, leetspeak, message_text
@@ -145,7 +145,7 @@ def load(
         labels=labels,
         sources=np.array([row.source for _, row in folded]),
         details=[row.detail for _, row in folded],
-        chat=_sampled_chat(chat, seed) if chat else [],
+        chat=_sampled_chat(chat, split) if chat else [],
     )
 
 
@@ -199,11 +199,13 @@ def _sampled(rows: Sequence[Row], per_source: int, seed: int) -> list[Row]:
     return [row for _, group in groupby(ranked, attrgetter("source")) for row in islice(group, per_source)]
 
 
-def _sampled_chat(path: Path, seed: int) -> list[str]:
-    """Return a sample that has what is said often as often as it is said."""
-    chance = random.Random(seed)  # noqa: S311 - a sample, not a secret
-    drawn = heapq.nsmallest(CHAT_MESSAGES, ((chance.random(), message) for message in chat_messages(path)))
-    return [text for _, message in drawn if (text := fold(message))]
+def _sampled_chat(path: Path, split: str) -> list[str]:
+    """Return the messages with the lowest checksums for split `test`, those with the highest for any other.
+
+    So each split has a sample of its own, and training can leave both out. A message that is said often counts once.
+    """
+    take = heapq.nsmallest if split == "test" else heapq.nlargest
+    return list(filter(None, map(fold, take(CHAT_MESSAGES, set(chat_messages(path)), key=text_checksum))))
 
 
 def _having_one_of(words: Sequence[str], texts: Sequence[str]) -> npt.NDArray[np.bool_]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,6 +31,7 @@ SUBJECTS = (
     "training",
     "scoring",
     "moderating",
+    "socket_mode",
 )
 GUIDES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", *(f"docs/{subject}.md" for subject in SUBJECTS)]
 EMPTY = "–"  # noqa: RUF001  # what tables show for "nothing"
@@ -149,3 +151,29 @@ def test_the_mistakes_in_the_readme_are_those_of_the_model_that_ships() -> None:
     scored = {message: classifier.toxicity(message) for message in documented}
     tolerance = json.loads(read("model/model.json"))["reference"]["tolerance"]
     assert scored == pytest.approx(documented, abs=tolerance)
+
+
+def test_the_data_sheet_counts_what_the_data_have() -> None:
+    counted = {}
+    for file in sorted((ROOT / "data").glob("*.jsonl")):
+        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        pairs = Counter(row["detail"]["pair"] for row in rows if "pair" in row.get("detail", {}))
+        whole = sum(messages == 2 for messages in pairs.values())  # a doubtful message leaves its partner alone
+        counted[file.name] = [len(rows), sum(row["label"] for row in rows), whole]
+    sheet = {row["file"]: list(row.values())[1:4] for row in table("data/README.md", "file")}
+    assert {name: [int(cell.replace(",", "").replace(EMPTY, "0")) for cell in row] for name, row in sheet.items()} == (
+        counted
+    )
+
+
+def test_no_message_of_the_tests_is_trained_on() -> None:
+    rows = {
+        name: [json.loads(line) for line in read(f"data/{name}.jsonl").splitlines()]
+        for name in ("train", "dev", "test", "identity", "chat")
+    }
+    words = {name: {" ".join(re.findall(r"\w+", row.get("text", "").lower())) for row in rows[name]} for name in rows}
+    assert not words["train"] & (words["dev"] | words["test"] | words["identity"])
+    assert not words["dev"] & words["test"]
+    trained = [row["text_sha256"] for row in rows["chat"] if row["split"] == "train"]
+    assert all("0e" <= checksum < "f2" for checksum in trained), "evaluate and calibrate count alarms in the others"
+    assert len({row["text_sha256"] for row in rows["chat"]}) == len(rows["chat"])

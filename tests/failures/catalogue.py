@@ -115,4 +115,9 @@ FAILURES = {
     125: "Many messages in a watched channel: read in few calls, and each is judged",
     126: "Slack or a worker fails at a watched channel: no message is lost, no card is double",
     127: "A watched channel or a moderators' channel without the bot: the owner is told, the author is not",
+    130: "Socket Mode, a crash before a job is on the disk: not acknowledged, so Slack sends again",
+    131: "Socket Mode, envelopes twice, connections refreshed or lost: one verdict each",
+    132: "Socket Mode, the bot is killed: its jobs go on after a restart, and are dead letters after ten tries",
+    133: "Socket Mode, a wrong token, no network, a second bot on the file: one sentence and the right status",
+    134: "Socket Mode, a file that is full or cannot be written: one sentence, nothing acknowledged",
 }

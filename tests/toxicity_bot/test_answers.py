@@ -76,8 +76,12 @@ def test_a_command_is_judged_as_it_was_typed(bot: Bot) -> None:
         ("settings", {"reply_in_shared_channels": "no"}, ["organisations I do not answer reactions"]),
         ("settings", {"reply_to": "C0MODERATION"}, ["<#C0MODERATION>"]),
         ("settings", {"reply_in_shared_channels": "yes"}, ["organisations it is the same"]),
-        ("settings", {"toxic_threshold": 0.95, "maybe_toxic_threshold": 0.25}, ["from 95 %", "from 25 %"]),
-        ("settings", {"toxic_threshold": 0.5, "maybe_toxic_threshold": 0.5}, ["from 50 %."]),
+        (
+            "settings",
+            {"toxic_threshold": 0.95, "maybe_toxic_threshold": 0.25},
+            ["from a score of 95 of 100", "from 25."],
+        ),
+        ("settings", {"toxic_threshold": 0.5, "maybe_toxic_threshold": 0.5}, ["from a score of 50 of 100."]),
     ],
 )
 def test_a_command_tells_what_it_can_do_and_what_holds_here(

@@ -230,7 +230,7 @@ def test_the_command_says_what_holds_in_a_channel(bot: Bot) -> None:
     bot.command("settings", by=ADA, channel=PRIVATE)
     bot.work()
     ((here,), (there,)) = bot.private(GRACE), bot.private(ADA)
-    for words in (":eyes:", f"<#{PRIVATE}>", "from 90 %", "every message here"):
+    for words in (":eyes:", f"<#{PRIVATE}>", "a score of 90 of 100", "every message here"):
         assert words in here
     assert "switched off here" in there
     assert "every message" not in there

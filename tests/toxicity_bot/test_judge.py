@@ -128,7 +128,7 @@ def test_hard_texts_are_judged_as_measured_and_the_verdict_is_a_likelihood(name:
     number = outcomes.count("toxic")
     assert abs(number - toxic) <= 1, f"of {len(outcomes)} {name}, {toxic} were toxic when measured, now {number}"
     for post, outcome in zip(room.verdicts(), outcomes, strict=True):
-        assert "the chance that it is toxic is " in post["text"]
+        assert "it scores " in post["text"]
         assert ("not a judgement of the person" in post["text"]) == (outcome != "fine")
 
 
@@ -232,7 +232,9 @@ def test_a_quoted_insult_counts_only_within_the_share_that_the_reply_tells(
     quoted = f"{long[:place]} {INSULT} {long[place:] if place > 0 else ''}"
     assert room.judge(room.say("Please read this.", attachments=[shared(quoted)])) == "fine"
     (post,) = room.verdicts()
-    assert re.search(rf"The quoted message .*{re.escape(line)} The chance is .* %\. I read \d+ % of it\.", post["text"])
+    assert re.search(
+        rf"The quoted message .*{re.escape(line)} It scores .* of 100\. I read \d+ % of it\.", post["text"]
+    )
     payload = post["metadata"]["event_payload"]
     assert "read" not in payload, "own words were read whole"
     assert 0 < payload["quoted_read"] < 0.25

@@ -9,7 +9,7 @@ from toxicity_bot.verdicts import Verdict, apart, decide, hint, not_english, not
 
 ONE = Thresholds(toxic=0.5, maybe=0.5)
 TWO = Thresholds(toxic=0.8, maybe=0.3)
-CHANCE = "the chance that it is toxic is"
+POINTS = "it scores"
 
 
 @pytest.mark.parametrize(
@@ -26,36 +26,42 @@ def test_a_score_at_a_threshold_has_the_outcome_above_it(thresholds: Thresholds,
 @pytest.mark.parametrize(
     ("score", "head"), [(0.953, ":warning: *Likely toxic*"), (0.45, ":large_orange_diamond: *May be toxic*")]
 )
-def test_a_toxic_verdict_gives_the_chance_and_the_words_and_a_fine_one_quotes_nothing(score: float, head: str) -> None:
+def test_a_toxic_verdict_gives_the_score_and_the_words_and_a_fine_one_quotes_nothing(score: float, head: str) -> None:
     assert decide(score, TWO, ["stupid", "idiot"]).reply() == (
-        f"{head} \u2013 {CHANCE} {int(100 * score)} %.\n"
+        f"{head} \u2013 {POINTS} {int(100 * score)} of 100.\n"
         "What weighed most: \u201cstupid\u201d, \u201cidiot\u201d.\n"
         "_A model's estimate of the words, not a judgement of the person._"
     )
-    assert decide(0.04, TWO, ["stupid"]).reply() == f":white_circle: *No clear sign of toxicity* \u2013 {CHANCE} 4 %."
+    assert (
+        decide(0.04, TWO, ["stupid"]).reply() == f":white_circle: *No clear sign of toxicity* \u2013 {POINTS} 4 of 100."
+    )
 
 
 @pytest.mark.failure(87)
 @pytest.mark.parametrize(
     ("score", "thresholds", "line"),
     [
-        (0.36, Thresholds(0.35, 0.1), f"*Likely toxic* \u2013 {CHANCE} 36 %. Likely means 35 % or more here."),
-        (0.5, Thresholds(0.35, 0.1), f"*Likely toxic* \u2013 {CHANCE} 50 %."),
-        (0.2, Thresholds(0.35, 0.1), f"*May be toxic* \u2013 {CHANCE} 20 %."),
-        (0.7, Thresholds(0.82, 0.3), f"*May be toxic* \u2013 {CHANCE} 70 %. Likely means 82 % or more here."),
-        (0.8149, Thresholds(0.82, 0.3), f"*May be toxic* \u2013 {CHANCE} 81 %. Likely means 82 % or more here."),
-        (0.8199, Thresholds(0.82, 0.3), f"*May be toxic* \u2013 {CHANCE} 81.99 %. Likely means 82 % or more here."),
-        (0.7496, Thresholds(0.75, 0.3), f"*May be toxic* \u2013 {CHANCE} 74.96 %. Likely means 75 % or more here."),
-        (0.2996, Thresholds(0.75, 0.3), f"*No clear sign of toxicity* \u2013 {CHANCE} 29.96 %."),
-        (0.3541, Thresholds(0.354, 0.3), f"*Likely toxic* \u2013 {CHANCE} 35.4 %. Likely means 35.4 % or more here."),
-        (0.7081, Thresholds(0.75, 0.3), f"*May be toxic* \u2013 {CHANCE} 71 %. Likely means 75 % or more here."),
-        (0.82, Thresholds(0.82, 0.3), f"*Likely toxic* \u2013 {CHANCE} 82 %."),
+        (0.36, Thresholds(0.35, 0.1), f"*Likely toxic* \u2013 {POINTS} 36 of 100. Likely means 35 or more here."),
+        (0.5, Thresholds(0.35, 0.1), f"*Likely toxic* \u2013 {POINTS} 50 of 100."),
+        (0.2, Thresholds(0.35, 0.1), f"*May be toxic* \u2013 {POINTS} 20 of 100."),
+        (0.7, Thresholds(0.82, 0.3), f"*May be toxic* \u2013 {POINTS} 70 of 100. Likely means 82 or more here."),
+        (0.8149, Thresholds(0.82, 0.3), f"*May be toxic* \u2013 {POINTS} 81 of 100. Likely means 82 or more here."),
+        (0.8199, Thresholds(0.82, 0.3), f"*May be toxic* \u2013 {POINTS} 81.99 of 100. Likely means 82 or more here."),
+        (0.7496, Thresholds(0.75, 0.3), f"*May be toxic* \u2013 {POINTS} 74.96 of 100. Likely means 75 or more here."),
+        (0.2996, Thresholds(0.75, 0.3), f"*No clear sign of toxicity* \u2013 {POINTS} 29.96 of 100."),
+        (
+            0.3541,
+            Thresholds(0.354, 0.3),
+            f"*Likely toxic* \u2013 {POINTS} 35.4 of 100. Likely means 35.4 or more here.",
+        ),
+        (0.7081, Thresholds(0.75, 0.3), f"*May be toxic* \u2013 {POINTS} 71 of 100. Likely means 75 or more here."),
+        (0.82, Thresholds(0.82, 0.3), f"*Likely toxic* \u2013 {POINTS} 82 of 100."),
         (
             0.6,
             Thresholds(0.825, 0.7),
-            f"*No clear sign of toxicity* \u2013 {CHANCE} 60 %. Likely means 82.5 % or more here.",
+            f"*No clear sign of toxicity* \u2013 {POINTS} 60 of 100. Likely means 82.5 or more here.",
         ),
-        (0.4, Thresholds(0.82, 0.7), f"*No clear sign of toxicity* \u2013 {CHANCE} 40 %."),
+        (0.4, Thresholds(0.82, 0.7), f"*No clear sign of toxicity* \u2013 {POINTS} 40 of 100."),
     ],
     ids=str,
 )
@@ -66,14 +72,14 @@ def test_the_threshold_is_given_where_needed(score: float, thresholds: Threshold
 @pytest.mark.parametrize(
     ("score", "words"),
     [
-        *((score, "under 1 %") for score in (0.0, 0.0099)),
-        *((percents / 100, f"{percents} %") for percents in (1, 29, 57, 58, 82, 99)),
-        *((score, "over 99 %") for score in (0.991, 1.0)),
+        *((score, "under 1 of 100") for score in (0.0, 0.0099)),
+        *((points / 100, f"{points} of 100") for points in (1, 29, 57, 58, 82, 99)),
+        *((score, "over 99 of 100") for score in (0.991, 1.0)),
     ],
 )
-def test_whole_percentages_are_not_rounded_down_and_no_score_is_given_as_certain(score: float, words: str) -> None:
+def test_whole_points_are_not_rounded_down_and_no_score_is_given_as_certain(score: float, words: str) -> None:
     assert f" {words}" in decide(score, ONE).reply()
-    assert "100 %" not in decide(score, ONE).reply()
+    assert "100 of 100" not in decide(score, ONE).reply()
 
 
 TOXIC, MAYBE, FINE = (decide(score, TWO, ["idiot"]) for score in (0.97, 0.45, 0.04))
@@ -85,36 +91,36 @@ ESTIMATE = "_A model's estimate of the words, not a judgement of the person._"
 @pytest.mark.parametrize(
     ("own", "quoted", "outcome", "lines"),
     [
-        (FINE, NOTHING, "fine", [f":white_circle: *No clear sign of toxicity* \u2013 {CHANCE} 4 %."]),
+        (FINE, NOTHING, "fine", [f":white_circle: *No clear sign of toxicity* \u2013 {POINTS} 4 of 100."]),
         (FINE, TOXIC, "fine",
-         [":white_circle: *No clear sign of toxicity* \u2013 the chance that your own words are toxic is 4 %.",
-          "The quoted message is likely toxic; your own words show no clear sign of it. The chance is 97 %.",
+         [":white_circle: *No clear sign of toxicity* \u2013 your own words score 4 of 100.",
+          "The quoted message is likely toxic; your own words show no clear sign of it. It scores 97 of 100.",
           ESTIMATE]),
         (FINE, MAYBE, "fine",
-         [":white_circle: *No clear sign of toxicity* \u2013 the chance that your own words are toxic is 4 %.",
-          "The quoted message may be toxic; your own words show no clear sign of it. The chance is 45 %.", ESTIMATE]),
+         [":white_circle: *No clear sign of toxicity* \u2013 your own words score 4 of 100.",
+          "The quoted message may be toxic; your own words show no clear sign of it. It scores 45 of 100.", ESTIMATE]),
         (FINE, FINE, "fine",
-         [":white_circle: *No clear sign of toxicity* \u2013 the chance that your own words are toxic is 4 %.",
-          "The quoted message shows no clear sign of toxicity. The chance is 4 %."]),
+         [":white_circle: *No clear sign of toxicity* \u2013 your own words score 4 of 100.",
+          "The quoted message shows no clear sign of toxicity. It scores 4 of 100."]),
         (TOXIC, FINE, "toxic",
-         [":warning: *Likely toxic* \u2013 the chance that your own words are toxic is 97 %.",
+         [":warning: *Likely toxic* \u2013 your own words score 97 of 100.",
           "What weighed most: \u201cidiot\u201d.",
-          "The quoted message shows no clear sign of toxicity. The chance is 4 %.", ESTIMATE]),
+          "The quoted message shows no clear sign of toxicity. It scores 4 of 100.", ESTIMATE]),
         (MAYBE, TOXIC, "maybe_toxic",
-         [":large_orange_diamond: *May be toxic* \u2013 the chance that your own words are toxic is 45 %.",
+         [":large_orange_diamond: *May be toxic* \u2013 your own words score 45 of 100.",
           "What weighed most: \u201cidiot\u201d.",
-          "The quoted message is likely toxic. The chance is 97 %.", ESTIMATE]),
+          "The quoted message is likely toxic. It scores 97 of 100.", ESTIMATE]),
         (NOTHING, TOXIC, "toxic",
-         [":warning: *Likely toxic* \u2013 the chance that the quoted message is toxic is 97 %.",
+         [":warning: *Likely toxic* \u2013 the quoted message scores 97 of 100.",
           "What weighed most: \u201cidiot\u201d.", "The author added no words of their own.", ESTIMATE]),
         (NOTHING, GERMAN, "cannot_judge",
          [f":grey_question: *I can't judge the quoted message:* {GERMAN.reason}",
           "The author added no words of their own."]),
         (GERMAN, TOXIC, "cannot_judge",
          [f":grey_question: *I can't judge your own words:* {GERMAN.reason}",
-          "The quoted message is likely toxic. The chance is 97 %.", ESTIMATE]),
+          "The quoted message is likely toxic. It scores 97 of 100.", ESTIMATE]),
         (FINE, GERMAN, "fine",
-         [":white_circle: *No clear sign of toxicity* \u2013 the chance that your own words are toxic is 4 %.",
+         [":white_circle: *No clear sign of toxicity* \u2013 your own words score 4 of 100.",
           f"I can't judge the quoted message: {GERMAN.reason}"]),
         (NOTHING, NOTHING, "cannot_judge", [NOTHING.reply()]),
     ],
@@ -133,7 +139,7 @@ def test_the_reply_says_of_own_and_of_quoted_words_what_share_was_read() -> None
     own, quoted = decide(0.04, TWO, windows=90, share=0.3), decide(0.97, TWO, windows=90, share=0.4)
     _, of_own, of_quoted, _ = apart(own, quoted).reply().splitlines()
     assert of_own.startswith("They are too long to read whole: I read 30 %, the beginning, the end")
-    assert of_quoted.endswith("your own words show no clear sign of it. The chance is 97 %. I read 40 % of it.")
+    assert of_quoted.endswith("your own words show no clear sign of it. It scores 97 of 100. I read 40 % of it.")
     assert apart(own, quoted).figures().items() >= {"read": 0.3, "quoted_read": 0.4}.items()
     foreign = replace(GERMAN, share=0.4)
     assert apart(FINE, foreign).reply().endswith(f"{GERMAN.reason} I read 40 % of it.")

@@ -60,18 +60,15 @@ def test_several_files_are_one_set_with_their_details(tmp_path: Path) -> None:
     assert load([first, second], "test").sha256 != found.sha256
 
 
-def test_a_sample_of_chat_has_common_messages_as_often_as_they_are_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_split_has_a_sample_of_chat_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation_set, "CHAT_MESSAGES", 100)
-    path = written(tmp_path, ("a", 0, "x", "test"), ("b", 1, "x", "test"))
+    path = written(tmp_path, ("a", 0, "x", "test"), ("b", 1, "x", "test"), ("c", 0, "x", "dev"), ("d", 1, "x", "dev"))
     chat = tmp_path / "chat.txt"
     chat.write_text("".join(f"ok &amp; fine\n\n  message {number}\n" for number in range(500)), encoding="utf-8")
-    found, again, other = (load([path], "test", seed=seed, chat=chat).chat for seed in (1, 1, 2))
-    assert len(found) == 100
-    assert 30 < found.count("ok & fine") < 70
-    assert all(text == text.strip() for text in found)
-    assert found == again != other
+    test, again, dev = (load([path], split, chat=chat).chat for split in ("test", "test", "dev"))
+    assert test == again
+    assert len({*test, *dev}) == len(test) + len(dev) == 200, "no message twice"
+    assert all(text == text.strip() for text in test)
     assert load([path], "test").chat == []
 
 

@@ -56,8 +56,17 @@ def changed(shown: Sequence[Mapping[str, Any]], move: Move) -> list[dict[str, An
         for block in shown
         if block.get("type") != "actions" and not str(block.get("block_id")).startswith(_STATE)
     ]
-    said = _context(said_of(move)) | {"block_id": f"{_STATE}-{move.at:.6f}"}
+    said = _context(said_of(move)) | {"block_id": _id_of(move)}
     return [*kept, said, *([_buttons()] if move.state == "looking" else [])]
+
+
+def shows(shown: Sequence[Mapping[str, Any]], move: Move) -> bool:
+    """Whether a card, whose blocks are as Slack gives them, says who made this move."""
+    return any(block.get("block_id") == _id_of(move) for block in shown)
+
+
+def _id_of(move: Move) -> str:
+    return f"{_STATE}-{move.at:.6f}"
 
 
 def said_of(move: Move) -> str:

@@ -127,18 +127,27 @@ class Reports:
     def card(self, job: Job, given: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
         """Do what a moderator clicked on a card, unless another one was faster; return how the job ended."""
         wanted = cards.Move(cards.STATES[job.detail["action"]], job.reactor, float(job.detail["at"]))
-        holds = self._rows.make(f"{job.owner}/{job.channel}/{job.ts}", wanted)
         try:
-            if holds != wanted:
-                if holds.by == job.reactor:
-                    return "card_unchanged"
+            holds = self._bring_up_to_date(job, wanted)
+            if holds.by != job.reactor:
                 self._slack.whisper(job.channel, job.reactor, cards.said_of(holds))
                 return "card_taken"
-            card = self._slack.fetch(job.channel, job.ts)
-            self._slack.update(card, str(card.raw.get("text", "")), cards.changed(card.raw.get("blocks", []), holds))
         except MessageGoneError:
             return "card_gone"
         except (NotPermittedError, ChannelRestrictedError) as error:
             logger.warning("a card could not be changed", extra={"why": str(error)})
             return f"card_{error.code}"
-        return f"card_{holds.state}"
+        return f"card_{holds.state}" if holds == wanted else "card_unchanged"
+
+    def _bring_up_to_date(self, job: Job, wanted: cards.Move) -> cards.Move:
+        """Make a move if the card allows it, and let the card show the one that holds; return that."""
+        row = f"{job.owner}/{job.channel}/{job.ts}"
+        holds, shown = self._rows.make(row, wanted), None
+        while holds != shown:
+            card = self._slack.fetch(job.channel, job.ts)
+            if not cards.shows(card.raw.get("blocks", []), holds):
+                blocks = cards.changed(card.raw.get("blocks", []), holds)
+                self._slack.update(card, str(card.raw.get("text", "")), blocks)
+            # A move that another click made meanwhile may have been shown before this one.
+            holds, shown = self._rows.make(row, holds), holds
+        return holds

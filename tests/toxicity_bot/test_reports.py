@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local.faults import ErrorBody, HtmlError, Reset, ResetEarly
+from local.faults import Call, ErrorBody, HtmlError, Reset, ResetEarly
 from local.views import TRIGGER_SECONDS
 from tests.toxicity_bot.bot import ADA, GENERAL, GRACE, INSULT, PRIVATE, RANDOM
 from tests.toxicity_bot.record import CANARIES
 from toxicity_bot import response_url
 from toxicity_bot.cards import LOOK, NO_PROBLEM, RESOLVED, STATES
 from toxicity_bot.interactions import _READERS, ask_or_reason
+from toxicity_bot.jobs import Job
 from toxicity_bot.report_form import MOST_METADATA_CHARACTERS
 
 if TYPE_CHECKING:
@@ -303,6 +304,21 @@ def test_a_click_twice_replayed_or_out_of_order_leaves_the_card_as_it_is(bot: Bo
     assert [end for end in bot.ends() if end != "reported"] == ["card_resolved", "card_unchanged"] * 2
     assert bot.private(ADA) == []
     assert bot.ask(look, age=301).status == 401
+
+
+@pytest.mark.failure(115)
+@pytest.mark.parametrize("by", [ADA, GRACE])
+def test_a_card_shows_what_holds_though_an_earlier_click_is_shown_later(bot: Bot, by: str) -> None:
+    card = reported(bot)
+    bot.click(card, LOOK, by=ADA, channel=PRIVATE)
+    bot.click(card, RESOLVED, by=ADA, channel=PRIVATE)
+    bot.click(card, NO_PROBLEM, by=by, channel=PRIVATE)
+    jobs = bot.queued()
+    look, *later = sorted((Job.from_json(job["Body"]) for job in jobs), key=lambda job: job.detail["at"])
+    bot.slack.faults.add("chat.update", Call(lambda: [bot.worker.end_of(job) for job in later]))
+    bot.worker.end_of(look)
+    assert f"<@{ADA}> resolved it" in text_of(bot.cards()[0])
+    assert labels(bot.cards()[0]) == []
 
 
 @pytest.mark.failure(116)

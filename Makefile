@@ -2,9 +2,9 @@
 # docs/development.md has the others.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help demo deploy secret doctor test test-all test-build test-slow test-clients test-failures test-rie test-sam fuzz check \
+.PHONY: help demo playground deploy secret doctor test test-all test-build test-slow test-clients test-failures test-playground test-rie test-sam fuzz check \
   format image base events local-services model build-tools lock clean bench bench-image benchmark throughput score \
-  evaluate soak load audit
+  evaluate soak load audit socket
 
 PYTHON ?= python3
 PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check
@@ -18,9 +18,10 @@ UV_COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate
 BOT = pyproject.toml --extra bot
 # What ships, and what shares an environment with the tests, has the versions that are tested.
 AS_TESTED = --constraints requirements/test.txt
-# Tests that `make test` leaves to `make test-slow` and `make test-clients`.
+# Tests that `make test` leaves to `make test-slow`, `make test-clients` and `make test-playground`.
 SLOW = tests/package tests/local/test_fuzz.py
 CLIENTS = tests/clients
+PLAYGROUND = tests/playground
 # The doctor's calls go where AWS's own settings say, unless REGION names a region.
 IN_REGION = $(if $(REGION),AWS_DEFAULT_REGION="$(REGION)")
 SOURCE ?= mrm8488/distilroberta-finetuned-tweets-hate-speech
@@ -38,6 +39,13 @@ override export TEXT := $(value TEXT)
 endif
 demo: .venv/local  ## See the bot answer, on this machine alone. TEXT="..." for one message, FORMAT=json for programs.
 	@.venv/bin/python -m local.demo
+
+# The bot for a real workspace on this machine, without AWS. FILE= names the file of jobs and verdicts.
+socket: .venv/local
+	@.venv/bin/python -m local.socket_mode $(if $(FILE),--file "$(FILE)") $(if $(filter yes,$(REDRIVE)),--redrive)
+
+playground: .venv/local  ## Try it in a page on this machine: write, react, see each step. PORT=8765
+	@.venv/bin/python -m local.playground $(if $(PORT),--port "$(PORT)")
 
 # The scores of a file's rows, as `toxicity-bot score` does it once the package is installed.
 score: .venv/local
@@ -66,9 +74,9 @@ doctor: .venv/local  ## Check a deployed bot with real calls: STACK=slack-toxici
 ##@ Develop
 
 test: .venv/test  ## Run the unit tests and the whole path over real sockets. Needs no torch.
-	.venv/bin/python -m pytest --numprocesses=auto --dist=worksteal --ignore=tests/model_build --ignore=tests/rie --ignore=tests/sam $(foreach test,$(SLOW) $(CLIENTS),--ignore=$(test))
+	.venv/bin/python -m pytest --numprocesses=auto --dist=worksteal --ignore=tests/model_build --ignore=tests/rie --ignore=tests/sam $(foreach test,$(SLOW) $(CLIENTS) $(PLAYGROUND),--ignore=$(test))
 
-test-all: test test-slow test-clients test-failures test-rie test-build test-sam  ## Run all tests: also those that need torch, QEMU or a container engine.
+test-all: test test-slow test-clients test-playground test-failures test-rie test-build test-sam  ## Run all tests: also those that need torch, QEMU or a container engine.
 
 # An installation by pip, Ray Data, and the fuzzer on a planted bug.
 test-slow: .venv/ray
@@ -81,6 +89,10 @@ test-build: .venv-build/scale
 # Clients of the Perspective API against `toxicity-bot serve`. Needs npm; NODE_OPTIONAL=1 skips the client of Node.js.
 test-clients: .venv/clients
 	.venv/bin/python -m pytest $(CLIENTS)
+
+# The playground in a browser. Needs Debian's chromium, or CHROMIUM=path; SCREENSHOTS=docs takes its pictures anew.
+test-playground: .venv/browser
+	.venv/bin/python -m pytest $(PLAYGROUND)
 
 test-failures: .venv/test
 	.venv/bin/python -m tests.failures
@@ -128,12 +140,13 @@ model: .venv-build/build  ## Build the model directory OUT=model from SOURCE=, a
 build-tools: .venv-build/build  ## Install what training and building models need, and list the commands.
 	@.venv-build/bin/python -m model_build --help
 
-lock:  ## Resolve the dependencies in pyproject.toml anew into requirements/. Needs uv.
+# Resolve the dependencies in pyproject.toml anew into requirements/. Needs uv.
+lock:
 	@command -v uv >/dev/null || { echo "uv is missing: python3 -m pip install uv"; exit 1; }
 	$(UV_COMPILE) $(BOT) --group test --output-file requirements/test.txt
 	$(UV_COMPILE) $(BOT) $(AS_TESTED) --output-file requirements/runtime.txt
 	$(UV_COMPILE) $(BOT) $(AS_TESTED) --group local --output-file requirements/local.txt
-	for group in emulator audit clients ray; do \
+	for group in emulator audit clients browser ray; do \
 	  $(UV_COMPILE) $(AS_TESTED) --group $$group --output-file requirements/$$group.txt || exit 1; done
 	for group in build scale benchmark; do \
 	  $(UV_COMPILE) $(BOT) --group $$group --output-file requirements/$$group.txt || exit 1; done
@@ -191,6 +204,9 @@ audit: .venv/audit
 	@.venv/bin/python $(PIP_INSTALL_LOCKED) $< && touch $@
 
 .venv/clients: requirements/clients.txt .venv/test
+	@.venv/bin/python $(PIP_INSTALL_LOCKED) $< && touch $@
+
+.venv/browser: requirements/browser.txt .venv/test
 	@.venv/bin/python $(PIP_INSTALL_LOCKED) $< && touch $@
 
 .venv/ray: requirements/ray.txt .venv/test

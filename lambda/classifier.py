@@ -54,6 +54,21 @@ class Assessment:
     """The folded text of that window."""
 
 
+@dataclass(frozen=True)
+class Window:
+    """A part of a folded text that the model reads at once, and its toxicity."""
+
+    text: str = field(repr=False)
+    toxicity: float
+
+
+class _ScoredWindow(NamedTuple):
+    tokens: tuple[int, int]
+    characters: tuple[int, int]
+    probabilities: npt.NDArray[np.float64]
+    """One row."""
+
+
 class _Reading(NamedTuple):
     """What the model found in a folded text, without any of its words."""
 
@@ -167,32 +182,42 @@ class Classifier:
         worst_window = folded[reading.start : reading.end]
         return Assessment(reading.toxicity, labels, reading.windows, text.share * reading.share, worst_window)
 
+    def windows(self, text: str | FoldedText, seconds: float = reading_budget.SECONDS) -> list[Window]:
+        """Return the windows that are read of a text, in order; raises as `assess` does."""
+        folded = FoldedText.of(text).folded
+        _, scored = self._score_windows(folded, self._clock() + seconds)
+        return [Window(folded[slice(*characters)], float(self._toxicities(rows)[0])) for _, characters, rows in scored]
+
     def _read(self, folded: str, until: float = math.inf) -> _Reading:
+        tokens, scored = self._score_windows(folded, until)
+        toxicities = self._toxicities(np.concatenate([rows for _, _, rows in scored]))
+        worst = int(toxicities.argmax())
+        _, (start, end), (labels,) = scored[worst]
+        return _Reading(
+            labels=tuple(labels.tolist()),
+            toxicity=float(toxicities[worst]),
+            windows=len(scored),
+            share=_covered([span for span, _, _ in scored]) / tokens,
+            start=start,
+            end=end,
+        )
+
+    def _score_windows(self, folded: str, until: float) -> tuple[int, list[_ScoredWindow]]:
+        """Return the number of tokens, and the windows that were read, in order."""
         ids, offsets = self._session.encode(folded)
         if not ids:
             raise ValueError("there is no text to judge: the model has no tokens for it")
         spans = self._windows(len(ids))
-        scored: dict[tuple[int, int], npt.NDArray[np.float64]] = {}
+        scored: list[_ScoredWindow] = []
         tokens = 0
         for start, end in map(spans.__getitem__, reading_budget.spread(len(spans))):
             if tokens >= reading_budget.TOKENS_ALWAYS_READ and self._clock() >= until:
                 break
             # One at a time: int8 scales span a batch, and a window's score must not depend on its neighbours.
-            scored[start, end] = self._session.probabilities([ids[start:end]])
+            probabilities = self._session.probabilities([ids[start:end]])
+            scored.append(_ScoredWindow((start, end), (offsets[start][0], offsets[end - 1][1]), probabilities))
             tokens += end - start
-        read = sorted(scored)
-        rows = np.concatenate([scored[span] for span in read])
-        toxicities = self._toxicities(rows)
-        worst = int(toxicities.argmax())
-        start, end = read[worst]
-        return _Reading(
-            labels=tuple(rows[worst].tolist()),
-            toxicity=float(toxicities[worst]),
-            windows=len(read),
-            share=_covered(read) / len(ids),
-            start=offsets[start][0],
-            end=offsets[end - 1][1],
-        )
+        return len(ids), sorted(scored, key=lambda window: window.tokens)
 
     def words(self, assessment: Assessment, limit: int = 3, enough: float | None = None) -> tuple[str, ...]:
         """Return the words that weighed most in the most toxic window, heaviest first; none if no word stands out.

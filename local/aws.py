@@ -20,7 +20,7 @@ from werkzeug.serving import make_server
 from werkzeug.test import run_wsgi_app
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 REGION = "eu-west-1"
@@ -30,11 +30,20 @@ POLL_INTERVAL = 0.2  # seconds between short polls: a delayed message becomes vi
 
 
 class EmbeddedAws:
-    """A queue and a table for the length of the `with` block; `environ` has their addresses and names."""
+    """A queue and a table for the length of the `with` block; `environ` has their addresses and names.
 
-    def __init__(self, port: int = 0, host: str = "127.0.0.1") -> None:
+    `around` may put another WSGI application around that of the services.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        *,
+        around: Callable[[WSGIApplication], WSGIApplication] = lambda application: application,
+    ) -> None:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
-        application = Turns(DomainDispatcherApplication(create_backend_app))
+        application = around(Turns(DomainDispatcherApplication(create_backend_app)))
         self._server = make_server(host, port, application, threaded=True, request_handler=MotoRequestHandler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="aws", daemon=True)
         self.url = f"http://{host}:{self._server.port}"
@@ -80,6 +89,10 @@ class EmbeddedAws:
         """Return the number of jobs on the queue: waiting, postponed and in flight, but no backups that are not due."""
         # A job that becomes visible between the two counts is in neither: an empty queue is counted twice.
         return self._counted() or self._counted()
+
+    def let_jobs_return_after(self, seconds: int) -> None:
+        """Set after how many seconds the queue gives the job of a killed worker to another one."""
+        self._sqs.set_queue_attributes(QueueUrl=self.queue_url, Attributes={"VisibilityTimeout": str(seconds)})
 
     def _counted(self) -> int:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from local.aws import EmbeddedAws
+from local.functions import TIMEOUT_SECONDS
 from local.slack_server import SlackServer
 from toxicity_bot import errors
 from toxicity_bot.model_directory import ModelDirectory
@@ -88,16 +89,32 @@ class Process:
 
 
 class LocalBot:
-    """A running bot for one workspace; Slack sends its events to `request_url`."""
+    """A running bot for one workspace; Slack sends its events to `request_url`.
 
-    def __init__(self, workspace: Workspace) -> None:
+    `slack` and `aws` are servers that are not started yet. `compression` divides the worker's time-out and the delays
+    before a job comes again.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        slack: SlackServer | None = None,
+        aws: EmbeddedAws | None = None,
+        compression: int = 1,
+    ) -> None:
         self.workspace = workspace
+        self._servers = slack, aws
+        self._compression = compression
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
             self.logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="toxicity-bot-")))
-            self.aws = stack.enter_context(EmbeddedAws())
-            self.slack = stack.enter_context(SlackServer(self.workspace))
+            slack, aws = self._servers
+            self.aws = stack.enter_context(aws or EmbeddedAws())
+            self.slack = stack.enter_context(slack or SlackServer(self.workspace))
+            if self._compression > 1:
+                self.aws.let_jobs_return_after(TIMEOUT_SECONDS // self._compression + 1)
             # Made here, so that an invocation waits while no worker runs, as it does in Lambda.
             self._invocations = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
             # Both load at the same time, which takes most of a second for each.
@@ -141,7 +158,8 @@ class LocalBot:
         environ |= {"WORKER_FUNCTION": "worker", "AWS_ENDPOINT_URL_LAMBDA": address(self._invocations)}
         log, listening = self.logs / f"{command[-1]}.log", self._invocations.fileno()
         if command == WORKER:
-            process = Process([*command, "--listen-fd", str(listening)], environ, log, [listening])
+            options = ("--listen-fd", str(listening), "--compression", str(self._compression))
+            process = Process([*command, *options], environ, log, [listening])
         else:
             process = Process(command, environ, log)
         self._stack.callback(process.stop)

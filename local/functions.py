@@ -146,6 +146,15 @@ def poll(
     return len(messages)
 
 
+def compress(worker: ModuleType, factor: int) -> None:
+    """Divide the delays that a worker sets on its jobs; SQS counts whole seconds, so the shortest become 0."""
+
+    def shorten(params: dict[str, Any], **_: object) -> None:
+        params["VisibilityTimeout"] //= factor
+
+    worker.queue.meta.events.register("provide-client-params.sqs.ChangeMessageVisibility", shorten)
+
+
 def feed_worker(
     ready_fd: int,
     sqs: Any,
@@ -173,12 +182,16 @@ def main() -> None:
     parser.add_argument("--ready-fd", type=int, default=sys.stdout.fileno())
     parser.add_argument("--jobs", type=float, default=float("inf"), help="how many the worker handles")
     parser.add_argument("--listen-fd", type=int, help="a socket that listens, at which the worker is invoked")
+    parser.add_argument("--compression", type=int, default=1, help="divides the worker's time-out and delays")
     given = parser.parse_args()
     if given.function == "receiver":
         serve_receiver(given.ready_fd)
     else:
+        if given.compression > 1:
+            compress(load("worker"), given.compression)
         listener = None if given.listen_fd is None else socket.socket(fileno=given.listen_fd)
-        feed_worker(given.ready_fd, boto3.client("sqs"), jobs=given.jobs, listener=listener)
+        timeout = TIMEOUT_SECONDS / given.compression
+        feed_worker(given.ready_fd, boto3.client("sqs"), jobs=given.jobs, timeout=timeout, listener=listener)
 
 
 if __name__ == "__main__":

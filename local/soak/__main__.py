@@ -93,7 +93,7 @@ class Soak:
             self.logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-")))
             self._aws = stack.enter_context(EmbeddedAws())
             self._sqs = self._aws.client("sqs")
-            self._let_jobs_return_after(VISIBILITY_SECONDS)
+            self._aws.let_jobs_return_after(VISIBILITY_SECONDS)
             environ = bot_environ(self._aws, self.users.workspace)
             receiver = Process(RECEIVER, environ, self.logs / "receiver.log")
             stack.callback(receiver.stop)
@@ -123,7 +123,7 @@ class Soak:
         progress("everything is sent; calls keep failing")
         self._until(self._only_poison_is_left, "not every valid job ended")
         # The poisoned jobs fail as often as the queue allows, now without delays.
-        self._let_jobs_return_after(0)
+        self._aws.let_jobs_return_after(0)
         self._until(lambda: not self._aws.waiting(), "the poisoned jobs did not become dead letters")
         self._collect_dead_letters()
         results = Results()
@@ -185,10 +185,6 @@ class Soak:
             for message in messages:
                 self.dead_letters.append(message["Body"])
                 self._sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-
-    def _let_jobs_return_after(self, seconds: int) -> None:
-        attributes = {"VisibilityTimeout": str(seconds)}
-        self._sqs.set_queue_attributes(QueueUrl=self._aws.queue_url, Attributes=attributes)
 
 
 def report(soak: Soak, results: Results, seconds: float) -> Iterator[str]:

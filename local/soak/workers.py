@@ -18,7 +18,7 @@ import boto3
 
 from local.bot import Process
 from local.faults import DROPPED, ErrorBody, Fault, Faults, HtmlError, Postponed, RateLimited, Reset, ResetEarly, Slow
-from local.functions import TIMEOUT_SECONDS, feed_worker, load
+from local.functions import TIMEOUT_SECONDS, compress, feed_worker, load
 from local.slack_server import SlackServer
 from toxicity_bot import slack_messages
 
@@ -149,11 +149,6 @@ class RedeliveringQueue:
             self._sqs.delete_message(**arguments)
 
 
-def compress(params: dict[str, Any], **_: object) -> None:
-    """Shorten the delay that the worker sets; SQS counts whole seconds, so the shortest become 0."""
-    params["VisibilityTimeout"] = int(params["VisibilityTimeout"] / COMPRESSION)
-
-
 def main() -> None:
     """Work until SIGTERM, in a process that `Worker` starts."""
     parser = argparse.ArgumentParser(prog="python -m local.soak.workers")
@@ -162,7 +157,7 @@ def main() -> None:
     given = parser.parse_args()
     compressed: Any = slack_messages
     compressed.TIMEOUT_SECONDS = SLACK_TIMEOUT_SECONDS
-    load("worker").queue.meta.events.register("provide-client-params.sqs.ChangeMessageVisibility", compress)
+    compress(load("worker"), COMPRESSION)
     feed_worker(given.ready_fd, RedeliveringQueue(boto3.client("sqs"), given.seed), timeout=INVOCATION_SECONDS)
 
 

@@ -31,6 +31,7 @@ SUBJECTS = (
     "training",
     "scoring",
     "moderating",
+    "socket_mode",
 )
 GUIDES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", *(f"docs/{subject}.md" for subject in SUBJECTS)]
 EMPTY = "–"  # noqa: RUF001  # what tables show for "nothing"

@@ -13,7 +13,10 @@ import pytest
 from tests import ROOT
 from tests.failures.catalogue import FAILURES
 
-TESTS = [str(ROOT / "tests" / name) for name in ("toxicity_bot", "test_template.py")]
+TESTS = [
+    str(ROOT / "tests" / name)
+    for name in ("toxicity_bot", "test_template.py", "local/test_socket_mode.py", "local/test_sqlite.py")
+]
 
 
 @dataclass

@@ -107,4 +107,9 @@ FAILURES = {
     117: "A click by an outsider, elsewhere or for another app, a form that was changed: counted, dropped",
     118: "A click whose response_url is expired or strange: counts, no answer elsewhere",
     119: "The weekly summary fails half-way or has no channel: never twice, and a line for the owner",
+    130: "Socket Mode, a crash before a job is on the disk: not acknowledged, so Slack sends again",
+    131: "Socket Mode, envelopes twice, connections refreshed or lost: one verdict each",
+    132: "Socket Mode, the bot is killed: its jobs go on after a restart, and are dead letters after ten tries",
+    133: "Socket Mode, a wrong token, no network, a second bot on the file: one sentence and the right status",
+    134: "Socket Mode, a file that is full or cannot be written: one sentence, nothing acknowledged",
 }

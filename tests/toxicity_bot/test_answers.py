@@ -74,7 +74,11 @@ def test_a_command_is_judged_as_it_was_typed(bot: Bot) -> None:
         ("settings", {}, [f"<#{RANDOM}>", ":biohazard_sign:", "everybody in the channel", "do not answer reactions"]),
         ("settings", {"reply_to": "C0MODERATION"}, ["<#C0MODERATION>"]),
         ("settings", {"reply_in_shared_channels": True}, ["I answer reactions too"]),
-        ("settings", {"toxic_threshold": 0.95, "maybe_toxic_threshold": 0.25}, ["from a score of 95 of 100", "from 25."]),
+        (
+            "settings",
+            {"toxic_threshold": 0.95, "maybe_toxic_threshold": 0.25},
+            ["from a score of 95 of 100", "from 25."],
+        ),
         ("settings", {"toxic_threshold": 0.5, "maybe_toxic_threshold": 0.5}, ["from a score of 50 of 100."]),
     ],
 )

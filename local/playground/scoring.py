@@ -1,0 +1,93 @@
+"""What the page's second tab shows: a text's score with all that led to it, and figures of the model's card."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from toxicity_bot.message_text import FoldedText
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from toxicity_bot import Classifier
+    from toxicity_bot.settings import Thresholds
+
+# Of the card, for a reader who wants to know what to expect: a label, and where model.json has its figure.
+_FIGURES = (
+    ("A toxic message scores above a harmless one (ROC AUC, mean of the collections)", ("mean_source_auc",), "{:.3f}"),
+    ("The same, all messages together", ("all", "auc"), "{:.3f}"),
+    ("Toxic messages found where 1 harmless one in 100 is called toxic", ("all", "tpr_at_1_percent"), "{:.0%}"),
+    ("Work-like messages: toxic ones called likely toxic", ("slices", "work chat", "sensitivity"), "{:.0%}"),
+    ("Work-like messages: harmless ones called likely toxic", ("slices", "work chat", "false_positive_rate"), "{:.1%}"),
+    ("Calibration error", ("all", "calibration_error"), "{:.3f}"),
+)
+
+
+@dataclass(frozen=True)
+class Card:
+    """What model.json says about the model; figures and examples are empty where it was not measured."""
+
+    name: str
+    licence: str
+    parameters: int
+    measured: str
+    """On what, and when."""
+    figures: list[tuple[str, str]]
+    goals: tuple[int, int]
+    """How many are met, and how many there are."""
+    wrong: list[dict[str, Any]]
+    """Messages written to find failures, which the model gets wrong."""
+    examples: int
+    not_for: list[str]
+
+    @classmethod
+    def read(cls, directory: Path) -> Card:
+        fields = json.loads((directory / "model.json").read_text(encoding="utf-8"))
+        measured = fields.get("measured", {})
+        evaluation = measured.get("evaluation", {})
+        data, goals, examples = evaluation.get("data", {}), evaluation.get("goals", []), measured.get("examples", [])
+        figures = [(label, _figure(evaluation.get("model", {}), path, form)) for label, path, form in _FIGURES]
+        return cls(
+            name=fields.get("source", directory.name),
+            licence=fields.get("licence", ""),
+            parameters=fields.get("parameters", 0),
+            measured=f"{data['rows']:,} texts, {data['toxic']:,} of them toxic, {evaluation['date']}" if data else "",
+            figures=[(label, figure) for label, figure in figures if figure],
+            goals=(sum(bool(goal["met"]) for goal in goals), len(goals)),
+            wrong=[example for example in examples if not example["right"]],
+            examples=len(examples),
+            not_for=fields.get("about", {}).get("not_for", []),
+        )
+
+
+def _figure(measured: Any, path: tuple[str, ...], form: str) -> str:
+    for name in path:
+        measured = measured.get(name) if isinstance(measured, dict) else None
+    return "" if measured is None else form.format(measured).replace("%", " %")
+
+
+def score(classifier: Classifier, text: str, thresholds: Thresholds) -> dict[str, Any]:
+    """Judge a text as the bot does; windows and folded text are empty where there is nothing to judge."""
+    started = time.perf_counter()
+    verdict = classifier.verdict(text, thresholds)
+    milliseconds = (time.perf_counter() - started) * 1000
+    try:
+        folded = FoldedText.of(text)
+        windows = classifier.windows(folded)
+    except ValueError:
+        return {"outcome": verdict.outcome, "score": None, "reason": verdict.reason, "folded": "", "windows": []}
+    return {
+        "outcome": verdict.outcome,
+        "score": verdict.score,
+        "reason": verdict.reason,
+        "raw_score": max(window.toxicity for window in windows),
+        "words": verdict.words,
+        "rest": verdict.rest,
+        "share": verdict.share,
+        "folded": folded.folded,
+        "windows": [{"text": window.text, "toxicity": window.toxicity} for window in windows],
+        "milliseconds": round(milliseconds, 1),
+    }

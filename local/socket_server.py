@@ -1,0 +1,207 @@
+"""Slack's side of Socket Mode for the local Slack: addresses with a ticket, hello, envelopes, acknowledgements.
+
+https://docs.slack.dev/apis/events-api/using-socket-mode
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import socket
+import struct
+import threading
+import time
+import uuid
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlencode
+
+import simple_websocket
+from werkzeug.wrappers import Request
+from wsproto.utilities import LocalProtocolError
+
+from local.faults import Reply
+from local.slack_server import SlackServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+    from local.workspace import Workspace
+
+PATH = "/link"
+# What a WebSocket raises that has ended or is about to.
+ENDED = (OSError, simple_websocket.ConnectionClosed, LocalProtocolError)
+Reason = Literal["warning", "refresh_requested", "link_disabled"]
+Kind = Literal["events_api", "interactive", "slash_commands"]
+
+
+class Link:
+    """One WebSocket of the app."""
+
+    def __init__(self, environ: WSGIEnvironment) -> None:
+        self._socket: socket.socket = environ["werkzeug.socket"]
+        self._socket.settimeout(None)  # the client pings; WSGI's time-out is for requests
+        self._web_socket = simple_websocket.Server.accept(environ)
+        self._turn = threading.Lock()
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send a message; one that a dead connection cannot carry is lost."""
+        with self._turn, contextlib.suppress(*ENDED):
+            self._web_socket.send(json.dumps(message))
+
+    def receive(self) -> dict[str, Any] | None:
+        """Return the next message of the app, or None once the connection has ended."""
+        try:
+            return dict(json.loads(self._web_socket.receive()))
+        except ENDED:
+            return None
+
+    def disconnect(self, reason: Reason) -> None:
+        """Tell the app to connect again, or that it may not."""
+        self.send({"type": "disconnect", "reason": reason, "debug_info": {"host": "local"}})
+
+    def close(self) -> None:
+        """Close the connection as WebSocket demands it."""
+        with self._turn, contextlib.suppress(*ENDED):
+            self._web_socket.close()
+
+    def drop(self, *, reset: bool = False) -> None:
+        """Lose the connection without a word, or with a reset."""
+        with contextlib.suppress(OSError):
+            if reset:
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            # It wakes the thread that reads, which then closes the socket.
+            self._socket.shutdown(socket.SHUT_RD if reset else socket.SHUT_RDWR)
+
+
+@dataclass
+class _Envelope:
+    """An envelope that waits for its acknowledgement, and the monotonic time at which it is sent again."""
+
+    message: dict[str, Any]
+    due: float = 0
+
+
+class SocketModeSlack(SlackServer):
+    """A local Slack to which the app connects with `app_token`. An envelope is sent until it is acknowledged.
+
+    `ignores` may lose an acknowledgement; `resend_seconds` are between two deliveries of an envelope.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace | None = None,
+        *,
+        resend_seconds: float = 3,
+        ignores: Callable[[], bool] = lambda: False,
+    ) -> None:
+        super().__init__(workspace)
+        self.app_token = "xapp-1-A0TOXICITY-local"
+        self.links: list[Link] = []
+        self.deliveries: Counter[str] = Counter()
+        """How often each envelope was sent, by its id."""
+        self.answers: dict[str, Any] = {}
+        """The payloads with which the app acknowledged envelopes, by their ids."""
+        self._resend_seconds = resend_seconds
+        self._ignores = ignores
+        self._tickets: set[str] = set()
+        self._waiting: dict[str, _Envelope] = {}
+        self._change = threading.Condition()
+        self._sender = threading.Thread(target=self._send_due, name="envelopes")
+
+    def start(self) -> SocketModeSlack:
+        self._sender.start()
+        super().start()
+        return self
+
+    def close(self) -> None:
+        with self._change:
+            self.closing.set()
+            self._change.notify_all()
+        self._sender.join()
+        for link in list(self.links):
+            link.drop()
+        super().close()
+
+    def send(self, payload: dict[str, Any], kind: Kind = "events_api", *, copies: int = 1) -> str:
+        """Put an envelope on its way, as often as `copies` says; return its id."""
+        envelope_id = str(uuid.uuid4())
+        message = {"envelope_id": envelope_id, "type": kind, "payload": payload}
+        envelope = _Envelope({**message, "accepts_response_payload": kind != "events_api"})
+        with self._change:
+            self._waiting[envelope_id] = envelope
+            self._change.notify_all()
+        for _ in range(copies - 1):
+            self._transmit(envelope)
+        return envelope_id
+
+    def wait_until(self, condition: Callable[[], bool], timeout: float = 30) -> bool:
+        """Wait until a condition holds, which is looked at after each connection, envelope and acknowledgement."""
+        with self._change:
+            return self._change.wait_for(condition, timeout)
+
+    @property
+    def unacknowledged(self) -> int:
+        return len(self._waiting)
+
+    def run(self, method: str, token: str | None, arguments: dict[str, Any]) -> Reply:
+        if method != "apps.connections.open":
+            return super().run(method, token, arguments)
+        if token != self.app_token:
+            return Reply.of({"ok": False, "error": "invalid_auth" if token else "not_authed"})
+        ticket = secrets.token_urlsafe()
+        self._tickets.add(ticket)
+        address = self.address.replace("http:", "ws:")
+        return Reply.of({"ok": True, "url": f"{address}{PATH}?{urlencode({'ticket': ticket})}"})
+
+    def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] != PATH:
+            return super()._serve(environ, start_response)
+        try:
+            self._tickets.remove(Request(environ).args["ticket"])
+        except KeyError:
+            start_response("403 Forbidden", [])
+            return []
+        self._converse(Link(environ))
+        raise ConnectionAbortedError("no HTTP answer follows a WebSocket")
+
+    def _converse(self, link: Link) -> None:
+        """Say hello and hear acknowledgements until the connection ends."""
+        with self._change:
+            link.send({"type": "hello", "num_connections": len(self.links) + 1, "connection_info": {"app_id": "A0"}})
+            self.links.append(link)
+            self._change.notify_all()
+        while (message := link.receive()) is not None:
+            with self._change:
+                if not self._ignores():
+                    self._waiting.pop(message["envelope_id"], None)
+                    self.answers[message["envelope_id"]] = message.get("payload")
+                self._change.notify_all()
+        with self._change:
+            self.links.remove(link)
+            self._change.notify_all()
+
+    def _send_due(self) -> None:
+        while not self.closing.is_set():
+            with self._change:
+                now = time.monotonic()
+                due = [one for one in self._waiting.values() if one.due <= now] if self.links else []
+                for envelope in due:
+                    envelope.due = now + self._resend_seconds
+                if not due:
+                    later = [one.due - now for one in self._waiting.values() if one.due > now]
+                    self._change.wait(min([self._resend_seconds, *later]))
+            for envelope in due:
+                self._transmit(envelope)
+
+    def _transmit(self, envelope: _Envelope) -> None:
+        """Send an envelope through the newest connection, if there is one."""
+        with self._change:
+            link = self.links[-1] if self.links else None
+            attempt = self.deliveries[envelope.message["envelope_id"]]
+            self.deliveries[envelope.message["envelope_id"]] += link is not None
+        if link:
+            link.send(envelope.message | {"retry_attempt": attempt, "retry_reason": "timeout" if attempt else ""})

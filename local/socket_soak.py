@@ -1,0 +1,202 @@
+"""`python -m local.socket_soak`: envelopes by the thousand through Socket Mode, while everything fails at random.
+
+The bot is a process as `make socket` starts it. Its envelopes come twice, their acknowledgements are lost, connections
+are refreshed, closed, reset and lost in silence, calls to Slack fail, and the process is killed. Then each message must
+have one verdict, and no job may be left. In the bot every second lasts a part of a second, see `SPEED`. With
+`--no-faults` and without compression it measures how many messages a minute one machine judges.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from local.bot import BotError, Process, verdicts
+from local.faults import Fault, Faults, Slow
+from local.soak.checks import Results, check_logs, check_threads
+from local.soak.users import TEXTS, Size, Users
+from local.soak.workers import RandomFaults
+from local.socket_mode import run
+from local.socket_server import Link, SocketModeSlack
+from local.sqlite_file import SqliteFile
+from local.sqlite_queue import SqliteQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SPEED = 10.0
+RESEND_SECONDS = 3 / SPEED
+SLOW_SECONDS = 0.5  # of a call that is slow on purpose
+SENT_TWICE, ACKS_LOST = 0.1, 0.1  # shares of the envelopes
+LINK_FAULTS = 0.05  # share of the envelopes after which something happens to the connection
+# What may happen to a connection: Slack announces its end, or closes it, or it is lost with a reset or in silence.
+LINK_FAULT: dict[str, Callable[[Link], object]] = {
+    "warning": lambda link: link.disconnect("warning"),
+    "refresh": lambda link: link.disconnect("refresh_requested"),
+    "closed": lambda link: link.close(),
+    "reset": lambda link: link.drop(reset=True),
+    "lost": lambda link: link.drop(),
+}
+ENVELOPES_PER_KILL = 50
+MOST_WAITING = 20  # envelopes on their way
+LONGEST_STANDSTILL = 120.0  # seconds
+MOST_PROBLEMS = 10  # shown
+
+
+class SlowSlack(Faults):
+    """Makes each call to Slack take so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    def take(self, _method: str) -> Fault:
+        return Slow(self._seconds)
+
+
+class SocketSoak:
+    """A bot in Socket Mode under test; call `run` once."""
+
+    def __init__(self, seed: int, envelopes: int, folder: Path, *, faults: bool, call_seconds: float = 0) -> None:
+        self.counts: Counter[str] = Counter()
+        self.seconds = 0.0
+        self._random = Random(seed)  # noqa: S311 - reproducible, not secret
+        self._seed, self._envelopes, self._faults = seed, envelopes, faults
+        self._users = Users(seed, Size(envelopes, envelopes))
+        self._slack = SocketModeSlack(self._users.workspace, resend_seconds=RESEND_SECONDS, ignores=self._lose_ack)
+        self._slack.faults = SlowSlack(call_seconds)
+        self._file, self._logs = folder / "bot.sqlite3", folder
+        self._killed = threading.Event()
+
+    def run(self) -> Results:
+        """Send the envelopes, wait until each message has its verdict, and check all."""
+        with self._slack:
+            self._bot = self._started()
+            self._bot.wait_until_ready()
+            started = time.monotonic()
+            if self._faults:
+                self._slack.faults = RandomFaults(f"socket {self._seed}", self._kill, SLOW_SECONDS)
+            for number in range(self._envelopes):
+                self._wait(lambda: self._slack.unacknowledged < MOST_WAITING)
+                self._send(number)
+            self._wait(lambda: not self._slack.unacknowledged)
+            self._wait(lambda: len(verdicts(self._users.workspace)) == self._envelopes)
+            self.seconds = time.monotonic() - started
+            self._slack.faults = Faults()
+            self._bot.stop()
+            self._bot = self._started("--drain")
+            self._wait(lambda: self._bot.ended)
+        return self._checked()
+
+    def _send(self, number: int) -> None:
+        payload = self._users.react(number, 0)
+        if payload is None:
+            raise BotError(f"message {number} is gone")
+        self._users.acknowledged(number, time.monotonic())
+        twice = self._faults and self._random.random() < SENT_TWICE
+        self.counts["sent twice"] += twice
+        self._slack.send(payload, copies=1 + twice)
+        if self._faults and number % ENVELOPES_PER_KILL == ENVELOPES_PER_KILL // 2:
+            self._kill()
+        if self._faults and self._random.random() < LINK_FAULTS:
+            self._disturb()
+
+    def _disturb(self) -> None:
+        """Let something happen to the newest connection."""
+        name = self._random.choice([*LINK_FAULT])
+        for link in self._slack.links[-1:]:
+            self.counts[f"connection {name}"] += 1
+            LINK_FAULT[name](link)
+
+    def _lose_ack(self) -> bool:
+        """Whether an acknowledgement is lost."""
+        lost = self._faults and self._random.random() < ACKS_LOST
+        self.counts["acknowledgement lost"] += lost
+        return lost
+
+    def _kill(self) -> None:
+        self._killed.set()
+        self._bot.kill()
+
+    def _started(self, *options: str) -> Process:
+        self._killed.clear()
+        slack = {"SLACK_APP_TOKEN": self._slack.app_token, "SLACK_BOT_TOKEN": self._users.workspace.token}
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SLACK_"))}
+        command = [
+            "local.socket_soak",
+            "--work",
+            str(self._file),
+            *options,
+            *([] if self._faults else ["--speed", "1"]),
+        ]
+        log = self._logs / f"bot{len([*self._logs.glob('*.log')])}.log"
+        return Process(command, environ | slack | {"SLACK_API_URL": self._slack.url}, log)
+
+    def _wait(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition; start the bot again if it was killed. Raises BotError if it ends or stands still."""
+        before, since = 0, time.monotonic()
+        while not condition():
+            if self._bot.ended and (self._killed.is_set() or self._bot.last_lines(1).startswith("Slack")):
+                self.counts["killed" if self._killed.is_set() else "ended at the start, since a call failed"] += 1
+                self._bot = self._started()
+            done = len(self._slack.calls) + self._slack.deliveries.total()
+            if done != before:
+                before, since = done, time.monotonic()
+            if self._bot.ended or time.monotonic() - since > LONGEST_STANDSTILL:
+                raise BotError(f"the bot does not go on; the end of its log:\n{self._bot.last_lines()}")
+            time.sleep(0.05)
+
+    def _checked(self) -> Results:
+        results = Results()
+        check_threads(self._users, results)
+        secrets = [*(text for text, _ in TEXTS), self._users.workspace.token, self._slack.app_token]
+        check_logs(self._logs, secrets, results)
+        kept = b"".join(file.read_bytes() for file in self._logs.glob("bot.sqlite3*"))
+        for secret in secrets:
+            if secret.encode() in kept:
+                results.add("leak", f"the file: {secret}")
+        file = SqliteFile(self._file)
+        queue = SqliteQueue(file)
+        if left := queue.waiting() + queue.dead():
+            results.add("dead letter", f"{left} jobs are left")
+        file.close()
+        return results
+
+
+def main(
+    envelopes: Annotated[int, typer.Option(min=1, help="Messages, each with one reaction.")] = 1000,
+    seed: Annotated[int | None, typer.Option(help="Chooses the faults; by default the time.")] = None,
+    work: Annotated[Path | None, typer.Option(hidden=True, help="Be the bot, with this file.")] = None,
+    call_seconds: Annotated[float, typer.Option(help="Without faults, what each call to Slack takes.")] = 0,
+    ready_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
+    speed: Annotated[float, typer.Option(hidden=True)] = SPEED,
+    *,
+    faults: Annotated[bool, typer.Option(help="Let everything fail at random.")] = True,
+    drain: Annotated[bool, typer.Option(hidden=True)] = False,
+) -> None:
+    """Send envelopes to a bot in Socket Mode; exit with 1 if a message has not exactly one verdict."""
+    if work:
+        return run(work, ready_fd, speed=speed, drain=drain)
+    seed = int(time.time()) if seed is None else seed
+    with tempfile.TemporaryDirectory(prefix="socket-soak-") as folder:
+        soak = SocketSoak(seed, envelopes, Path(folder), faults=faults, call_seconds=call_seconds)
+        results = soak.run()
+    rate = 60 * envelopes / soak.seconds
+    print(f"seed {seed}: {envelopes} envelopes, {results.outcomes.total()} verdicts in {soak.seconds:.0f} s", end="")
+    print("" if faults else f", {rate:.0f} a minute")
+    print(f"  {', '.join(f'{name} {number}' for name, number in sorted((+soak.counts).items())) or 'no faults'}")
+    for problem in results.problems[:MOST_PROBLEMS]:
+        print(f"  {problem}")
+    raise typer.Exit(int(bool(results.problems) or results.outcomes.total() != envelopes))
+
+
+if __name__ == "__main__":
+    typer.run(main)

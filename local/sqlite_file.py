@@ -1,0 +1,95 @@
+"""A SQLite file that one process at a time has open. What was written is on the disk, also after a crash."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from toxicity_bot.errors import BotError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# Each table is used by one module: jobs by sqlite_queue, the rows of the ledger by sqlite_table.
+_TABLES = """
+    CREATE TABLE IF NOT EXISTS jobs (
+      id TEXT PRIMARY KEY, body TEXT NOT NULL, sent REAL NOT NULL, visible REAL NOT NULL,
+      received INTEGER NOT NULL DEFAULT 0, receipt TEXT, dead INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE INDEX IF NOT EXISTS due ON jobs (dead, visible);
+    CREATE TABLE IF NOT EXISTS rows (id TEXT PRIMARY KEY, item TEXT NOT NULL, expiration INTEGER) STRICT;
+"""
+
+
+class SqliteFileError(BotError):
+    """Raised if the file cannot be used; the exit status is 2 where another name would help."""
+
+    def __init__(self, path: Path, reason: str, exit_status: int) -> None:
+        super().__init__(f"{path} {reason}")
+        self.path = path
+        self.exit_status = exit_status
+
+
+class SqliteFile:
+    """The open file; threads take turns."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._turn = threading.RLock()
+        with self._explained():
+            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
+        try:
+            with self._explained():
+                self._connection.row_factory = sqlite3.Row
+                # The lock of the first transaction is kept until the process ends, however it ends.
+                self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                self._connection.execute("PRAGMA synchronous = FULL")
+                self._connection.executescript(f"BEGIN EXCLUSIVE; {_TABLES} COMMIT;")
+        except BaseException:
+            self._connection.close()
+            raise
+
+    @contextmanager
+    def change(self) -> Iterator[sqlite3.Connection]:
+        """Lend the connection for one transaction: it is on the disk afterwards, or has not happened after an error."""
+        with self._turn, self._explained():
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Let another process open the file."""
+        with self._turn:
+            self._connection.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorname", "")
+            reason, status = next(
+                (explained for codes, explained in _REASONS.items() if code.startswith(codes)),
+                (f"cannot be read or written ({error}): is its disk in order?", 1),
+            )
+            raise SqliteFileError(self.path, reason, status) from error
+
+
+_REASONS: dict[tuple[str, ...], tuple[str, int]] = {
+    ("SQLITE_BUSY", "SQLITE_LOCKED"): ("is in use: stop the other bot on it, or name another file with FILE=.", 1),
+    ("SQLITE_FULL",): ("does not fit on the disk: make room, then run the same command again.", 1),
+    ("SQLITE_NOTADB",): ("is another kind of file: name a new one with FILE=.", 2),
+    ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM"): (
+        "cannot be written: name a file with FILE= in a folder that you may write to.",
+        2,
+    ),
+}

@@ -1,0 +1,234 @@
+"""The playground's server without a browser: which requests it answers, what it says of wrong ones, how it starts."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from local.playground.playground import MODERATORS, Playground
+from local.playground.scoring import Card
+from local.playground.server import ACTIONS, LARGEST_BODY, PageServer
+from local.playground.trouble import KINDS
+from tests import ROOT, run_module
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+POST = {"channel": "C0GENERAL", "user": "U0ADA", "text": "hello", "thread_ts": ""}
+JSON = "application/json"
+NOT_FOUND = "Slack refuses this: message_not_found."
+NOT_IN_ORDER = "The thresholds must be from 0 to 1, the lower one at most the upper one."
+
+
+@dataclass
+class Client:
+    """Talks to the page's server as a browser does, or as a page of somebody else's would make it."""
+
+    port: int
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Mapping[str, str]]:
+        status, given, _ = self.read(method, path, body, **headers)
+        return status, given
+
+    def read(
+        self, method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, body, {name.replace("_", "-"): one for name, one in headers.items()})
+            answer = connection.getresponse()
+            return answer.status, dict(answer.getheaders()), answer.read()
+        finally:
+            connection.close()
+
+    def do(self, action: str, fields: Any) -> tuple[int, dict[str, Any]]:
+        body = json.dumps(fields).encode()
+        status, _, answer = self.read("POST", f"/do/{action}", body, Origin=self.origin, Content_Type=JSON)
+        return status, json.loads(answer)
+
+    def state(self) -> dict[str, Any]:
+        """Return the first event of the stream."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request("GET", "/events")
+            line = connection.getresponse().readline()
+        finally:
+            connection.close()
+        return dict(json.loads(line.removeprefix(b"data: ")))
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    # Other tests set the variables of a bot of their own.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MODEL_DIR", str(ROOT / "model"))
+        patch.setenv("MODERATORS_CHANNEL", MODERATORS)
+        listener = socket.create_server(("127.0.0.1", 0))
+        with listener, Playground() as playground, PageServer(playground, listener):
+            yield Client(listener.getsockname()[1])
+
+
+def test_the_page_and_its_files_are_there_and_nothing_else(client: Client) -> None:
+    assert client.ask("GET", "/")[0] == 200
+    for name, kind in (("page.js", "text/javascript"), ("page.css", "text/css"), ("icon.svg", "image/svg+xml")):
+        status, headers = client.ask("GET", f"/{name}")
+        assert (status, headers["Content-Type"].split(";")[0]) == (200, kind)
+    assert client.read("GET", "/model-card")[2] == (ROOT / "model" / "MODEL_CARD.md").read_bytes()
+    for path in ("/page.html.j2", "/../server.py", "/static/page.js", "/do/post", "/%2e%2e/server.py"):
+        assert client.ask("GET", path)[0] == 404
+
+
+def test_every_answer_forbids_scripts_of_others(client: Client) -> None:
+    for path in ("/", "/page.js", "/nothing"):
+        policy = client.ask("GET", path)[1]["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "script-src 'self';" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+
+
+def test_the_page_has_no_script_or_style_of_its_own(client: Client) -> None:
+    page = client.read("GET", "/")[2].decode()
+    assert page.count("<script") == page.count('<script type="module" src="/') == 1
+    assert "<style" not in page
+    assert " style=" not in page
+    assert "://" not in page, "nothing comes from another address"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "evil.example:{port}", "[::1]:{port}"])
+def test_a_name_that_others_point_to_this_machine_is_refused(client: Client, host: str) -> None:
+    named = host.format(port=client.port)
+    assert client.ask("GET", "/events", Host=named)[0] == 421
+    assert client.ask("GET", "/", Host=f"localhost:{client.port}")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content_Type": JSON}, 403),
+        ({"Content_Type": JSON, "Origin": "null"}, 403),
+        ({"Content_Type": JSON, "Origin": "https://evil.example"}, 403),
+        ({"Content_Type": JSON, "Origin": "http://127.0.0.1:1"}, 403),
+        ({"Content_Type": JSON, "Origin": "https://127.0.0.1:{port}"}, 403),
+        ({"Content_Type": "text/plain", "Origin": "http://127.0.0.1:{port}"}, 415),
+        ({"Content_Type": "application/x-www-form-urlencoded", "Origin": "http://127.0.0.1:{port}"}, 415),
+    ],
+)
+def test_another_page_changes_nothing(client: Client, headers: dict[str, str], status: int) -> None:
+    before = client.state()
+    sent = {name: value.format(port=client.port) for name, value in headers.items()}
+    assert client.ask("POST", "/do/post", json.dumps(POST).encode(), **sent)[0] == status
+    assert client.ask("GET", "/events", Origin="https://evil.example")[0] == 403
+    assert client.state() == before
+
+
+@pytest.mark.parametrize(
+    ("action", "fields", "status", "sentence"),
+    [
+        ("post", {**POST, "text": " "}, 400, "There is no text in the message."),
+        ("post", {**POST, "text": 1}, 400, "text has the wrong type."),
+        ("post", {**POST, "more": ""}, 400, "The body must be an object with channel, user, text, thread_ts."),
+        ("post", [], 400, "The body must be an object with channel, user, text, thread_ts."),
+        ("post", {**POST, "channel": "C0NONE"}, 409, "Slack refuses this: channel_not_found."),
+        ("edit", {"channel": "C0GENERAL", "ts": "1.0", "user": "U0ADA", "text": "x"}, 409, NOT_FOUND),
+        ("switch", {"kinds": ["flood"]}, 400, f"flood is no trouble: there are {', '.join(KINDS)}."),
+        ("switch", {"kinds": [[]]}, 400, "kinds has the wrong type."),
+        ("score", {"text": "x", "toxic": 0.2, "maybe": 0.5}, 400, NOT_IN_ORDER),
+        ("score", {"text": "x", "toxic": float("nan"), "maybe": 0.5}, 400, NOT_IN_ORDER),
+        ("nothing", {}, 404, f"There is no /do/nothing here; /do/ has {', '.join(ACTIONS)}."),
+    ],
+)  # fmt: skip
+def test_a_wrong_request_is_told_what_is_wrong(
+    client: Client, action: str, fields: Any, status: int, sentence: str
+) -> None:
+    assert client.do(action, fields) == (status, {"error": sentence})
+
+
+def test_a_body_that_is_no_json_or_too_large_is_refused(client: Client) -> None:
+    assert client.ask("POST", "/do/post", b"{", Origin=client.origin, Content_Type=JSON)[0] == 400
+    body = b" " * (LARGEST_BODY + 1)
+    assert client.ask("POST", "/do/post", body, Origin=client.origin, Content_Type=JSON)[0] == 413
+
+
+def test_only_the_author_changes_a_message(client: Client) -> None:
+    client.do("post", POST)
+    (message,) = (one for one in client.state()["channels"][0]["messages"] if one["text"] == "hello")
+    about = {"channel": "C0GENERAL", "ts": message["ts"], "user": "U0GRACE"}
+    refused = {"error": "Slack refuses this: cant_update_message."}
+    assert client.do("edit", about | {"text": "bye"}) == (409, refused)
+    assert client.do("delete", about)[0] == 409
+    assert client.do("delete", about | {"user": "U0ADA"}) == (200, {})
+
+
+def test_a_text_without_words_and_one_that_is_empty_have_no_score(client: Client) -> None:
+    for text in ("", ":tada:", "\u200b"):
+        status, found = client.do("score", {"text": text, "toxic": 0.8, "maybe": 0.3})
+        assert (status, found["outcome"], found["score"]) == (200, "cannot_judge", None)
+
+
+def test_a_card_without_measurements_is_read(tmp_path: Path) -> None:
+    (tmp_path / "model.json").write_text('{"labels": []}')
+    card = Card.read(tmp_path)
+    assert (card.name, card.figures, card.wrong, card.goals) == (tmp_path.name, [], [], (0, 0))
+
+
+def test_a_port_in_use_is_told_with_another_one() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = run_module("local.playground", "--port", str(port), "--no-browser")
+    sentence = f"Port {port} is in use: choose another one, make playground PORT={port + 1}\n"
+    assert (refused.returncode, refused.stdout, refused.stderr) == (1, "", sentence)
+
+
+def test_a_wrong_model_directory_is_told(tmp_path: Path) -> None:
+    refused = run_module("local.playground", "--port", "0", environ={"MODEL_DIR": str(tmp_path / "nowhere")})
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        f"{tmp_path / 'nowhere'} is no directory: set MODEL_DIR to that of a model, such as the project's model/\n"
+    )
+
+
+@pytest.mark.parametrize(("browser", "works"), [("true", True), ("false", False), ("", False)])
+def test_a_browser_that_cannot_be_opened_is_no_failure(
+    browser: str, works: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    # `webbrowser` reads BROWSER once for each process.
+    code = "from local.playground.__main__ import opened; print(opened('http://127.0.0.1:9/'))"
+    command = [sys.executable, "-c", code]
+    shown = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "BROWSER": browser}, capture_output=True, text=True, check=True
+    )
+    assert shown.stdout == f"{works}\n"
+
+
+def test_ctrl_c_ends_it_while_a_page_is_open() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local.playground", "--port", "0"], cwd=ROOT, text=True, process_group=0,
+        env={**os.environ, "BROWSER": "false", "DISPLAY": ""}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(3)]
+    assert "No browser can be opened from here" in lines[2]
+    port = int(lines[1].split()[4].rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)) as page:
+        page.sendall(f"GET /events HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+        assert page.recv(1000).startswith(b"HTTP/1.1 200")
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, "\nStopped.\n")

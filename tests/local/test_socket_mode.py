@@ -1,0 +1,330 @@
+"""`make socket` as a process, and Slack's side of Socket Mode over a real WebSocket."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from local.bot import verdicts
+from local.events import event_callback
+from local.faults import DROPPED, Call, ErrorBody, Fault, HtmlError, RateLimited, Reply, Reset
+from local.functions import TIMEOUT_SECONDS
+from local.socket_server import SocketModeSlack
+from local.socket_soak import SPEED
+from local.sqlite_file import SqliteFile
+from local.sqlite_queue import SqliteQueue
+from local.workspace import Workspace
+from tests import ROOT, run_module
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from local.socket_server import Link
+
+INSULT = "You are a stupid idiot and everybody hates you."
+NOWHERE = "http://127.0.0.1:9/api/"
+SECONDS = 60  # until a test gives up
+
+
+class Running:
+    """A bot that was started as a command, with all of its delays a tenth as long."""
+
+    def __init__(self, slack: SocketModeSlack, file: Path, *options: str) -> None:
+        command = [sys.executable, "-m", "local.socket_soak", "--work", str(file), *options]
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=environ(slack), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout
+        self.said = [self.process.stdout.readline() for _ in range(2)]
+
+    def ended(self) -> tuple[int, str]:
+        """Wait until it ends by itself; return the status and the last line of what it says of errors."""
+        _, errors = self.process.communicate(timeout=SECONDS)
+        return self.process.returncode, errors.splitlines()[-1]
+
+    def stop(self) -> str:
+        """Stop it; return what it said of errors."""
+        self.process.terminate()
+        _, errors = self.process.communicate(timeout=SECONDS)
+        return errors
+
+    def close(self) -> None:
+        with self.process:
+            self.process.kill()
+
+
+def environ(slack: SocketModeSlack, **others: str) -> dict[str, str]:
+    """Return the variables of a bot; other tests set some for the whole session."""
+    foreign = ("AWS_", "SLACK_", "JOBS_", "LEDGER_", "MODEL_DIR")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    tokens = {"SLACK_APP_TOKEN": slack.app_token, "SLACK_BOT_TOKEN": slack.workspace.token}
+    return kept | tokens | {"SLACK_API_URL": slack.url} | others
+
+
+@pytest.fixture
+def slack() -> Iterator[SocketModeSlack]:
+    with SocketModeSlack(Workspace.example(), resend_seconds=0.3) as slack:
+        yield slack
+
+
+@pytest.fixture
+def start(slack: SocketModeSlack, tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    """Start a bot on one file; it is stopped at the end of the test."""
+    with ExitStack() as stack:
+
+        def started(*options: str) -> Running:
+            bot = Running(slack, tmp_path / "bot.sqlite3", *options)
+            stack.callback(bot.close)
+            return bot
+
+        yield started
+
+
+def reaction(slack: SocketModeSlack, text: str = INSULT, by: str = "U0GRACE") -> dict[str, Any]:
+    """Return the event of a reaction to a new message."""
+    ts = slack.workspace.post("C0GENERAL", "U0ADA", text)["ts"]
+    return event_callback(slack.workspace.react("C0GENERAL", ts, by, "biohazard_sign"), slack.workspace.identity)
+
+
+def outcomes(slack: SocketModeSlack) -> list[str]:
+    posts = [post for found in verdicts(slack.workspace).values() for post in found]
+    return [post["metadata"]["event_payload"]["outcome"] for post in posts]
+
+
+def acknowledged(slack: SocketModeSlack, *envelopes: str) -> bool:
+    return slack.wait_until(lambda: slack.answers.keys() >= {*envelopes}, SECONDS)
+
+
+def drained(start: Callable[..., Running]) -> None:
+    """Let a bot end all jobs that are left."""
+    assert start("--drain").process.wait(timeout=SECONDS) == 0
+
+
+@pytest.mark.failure(131)
+def test_an_event_that_comes_twice_gets_one_verdict(slack: SocketModeSlack, start: Callable[..., Running]) -> None:
+    bot = start()
+    assert bot.said[0].startswith("Connected to local: /invite @toxicity in a channel and react with :biohazard_sign:.")
+    payload = reaction(slack)
+    assert acknowledged(slack, slack.send(payload, copies=2), slack.send(payload))
+    bot.stop()
+    assert bot.process.returncode == 0
+    drained(start)
+    assert outcomes(slack) == ["toxic"]
+
+
+@pytest.mark.failure(130)
+def test_what_asks_for_nothing_is_acknowledged(slack: SocketModeSlack, start: Callable[..., Running]) -> None:
+    bot = start()
+    payload = reaction(slack)
+    payload["event"]["reaction"] = "tada"
+    others = [slack.send(payload), slack.send({"type": "unheard_of"}), slack.send({"no": "type"}, "interactive")]
+    assert acknowledged(slack, *others, slack.send({"command": "/unknown", "text": INSULT}, "slash_commands"))
+    bot.stop()
+    assert "0 unfinished jobs" in start().said[1]
+    assert outcomes(slack) == []
+
+
+@pytest.mark.failure(131)
+def test_a_connection_that_ends_is_replaced_and_nothing_is_lost(
+    slack: SocketModeSlack, start: Callable[..., Running]
+) -> None:
+    """Slack announces the end of a connection, or closes it, or it is lost with a reset or in silence."""
+    bot = start()
+    ends: list[Callable[[Link], object]] = [
+        lambda link: link.disconnect("warning"),
+        lambda link: link.disconnect("refresh_requested"),
+        lambda link: link.close(),
+        lambda link: link.drop(reset=True),
+        lambda link: link.drop(),
+    ]
+    for end in ends:
+        assert slack.wait_until(lambda: bool(slack.links), SECONDS)
+        link = slack.links[-1]
+        slack.faults.add("apps.connections.open", Reset())
+        slack.faults.add("apps.connections.open", ErrorBody("internal_error"))
+        end(link)
+        envelope = slack.send(reaction(slack))
+        assert acknowledged(slack, envelope)
+        # Until Slack itself ends it, an announced connection stays, since no new one could be opened.
+        link.drop()
+        assert slack.wait_until(lambda link=link: bool(slack.links) and link not in slack.links, SECONDS)  # type: ignore[misc]
+    assert slack.faults.left() == 0
+    said = bot.stop().splitlines()
+    assert all(line.endswith("The bot goes on trying.") for line in said[::2])
+    assert said[1::2] == ["Connected again."] * len(ends)
+
+
+@pytest.mark.failure(130, 132)
+@pytest.mark.parametrize("posted", [False, True])
+def test_a_job_whose_bot_was_killed_goes_on_after_the_restart(
+    posted: bool, slack: SocketModeSlack, start: Callable[..., Running]
+) -> None:
+    bot = start()
+    slack.faults.add("chat.postMessage", Fault(DROPPED, before_work=not posted, function=bot.process.kill))
+    envelope = slack.send(reaction(slack))
+    assert bot.process.wait(timeout=SECONDS) == -signal.SIGKILL
+    assert envelope in slack.answers, "the job was on the disk before anybody worked on it"
+    again = start("--drain")
+    assert "1 unfinished jobs go on" in again.said[1]
+    assert again.process.wait(timeout=SECONDS) == 0
+    assert outcomes(slack) == ["toxic"]
+
+
+@pytest.mark.failure(130, 134)
+def test_an_envelope_whose_job_does_not_fit_on_the_disk_is_not_acknowledged(
+    slack: SocketModeSlack, start: Callable[..., Running]
+) -> None:
+    bot = start()
+    resource.prlimit(bot.process.pid, resource.RLIMIT_FSIZE, (0, 0))  # from now on no file can grow
+    envelope = slack.send(reaction(slack))
+    status, sentence = bot.ended()
+    assert status == 1
+    assert "bot.sqlite3 cannot be read or written (disk I/O error): is its disk in order?" in sentence
+    assert envelope not in slack.answers
+    start()
+    assert acknowledged(slack, envelope)
+
+
+def test_who_asks_in_private_is_answered_from_memory(
+    slack: SocketModeSlack, start: Callable[..., Running], tmp_path: Path
+) -> None:
+    """The bot is not in the channel of the shortcut, and a command's text is nowhere else."""
+    start()
+    message = slack.workspace.post("C0RANDOM", "U0GRACE", INSULT)
+    shortcut = slack.message_action("check_toxicity", "C0RANDOM", message["ts"], "U0ADA")
+    command = slack.slash_command(INSULT, "C0GENERAL", "U0GRACE")
+    command.pop("type", None)  # Slack's has none
+    answers = threading.Semaphore(0)
+    slack.faults.add("response_url", Call(answers.release, before_work=False), times=2)
+    assert acknowledged(slack, slack.send(shortcut, "interactive"), slack.send(command, "slash_commands"))
+    assert all(answers.acquire(timeout=SECONDS) for _ in range(2))
+    assert {one["user"] for one in slack.workspace.ephemerals} == {"U0ADA", "U0GRACE"}
+    assert all("Likely toxic" in one["text"] for one in slack.workspace.ephemerals)
+    assert all(INSULT.encode() not in file.read_bytes() for file in tmp_path.glob("bot.sqlite3*"))
+
+
+def test_calls_that_slack_limits_come_back(slack: SocketModeSlack, start: Callable[..., Running]) -> None:
+    start()
+    slack.faults.add("conversations.history", RateLimited("3"), times=2)
+    slack.send(reaction(slack))
+    posted = threading.Event()
+    slack.faults.add("chat.postMessage", Call(posted.set, before_work=False))
+    assert posted.wait(SECONDS)
+    assert outcomes(slack) == ["toxic"]
+    assert [call.status for call in slack.calls_of("conversations.history")] == [429, 429, 200]
+
+
+@pytest.mark.failure(132)
+def test_a_job_that_takes_too_long_is_cut_off_and_comes_back(
+    slack: SocketModeSlack, start: Callable[..., Running]
+) -> None:
+    bot, read = start(), threading.Event()
+    slack.faults.add("conversations.history", Fault(seconds=1.2 * TIMEOUT_SECONDS / SPEED, function=read.set))
+    slack.send(reaction(slack))
+    assert read.wait(SECONDS)
+    bot.stop()
+    assert bot.process.returncode == 0
+    drained(start)
+    assert outcomes(slack) == ["toxic"]
+    assert len(slack.calls_of("conversations.history")) == 2
+
+
+@pytest.mark.failure(133)
+def test_a_second_bot_on_the_same_file_says_so(
+    slack: SocketModeSlack, start: Callable[..., Running], tmp_path: Path
+) -> None:
+    start()
+    file = tmp_path / "bot.sqlite3"
+    ended = run_module("local.socket_mode", "--file", str(file), environ=environ(slack))
+    assert ended.returncode == 1
+    assert ended.stderr == f"{file} is in use: stop the other bot on it, or name another file with FILE=.\n"
+
+
+@pytest.mark.failure(133)
+@pytest.mark.parametrize(
+    ("variables", "status", "sentence"),
+    [
+        ({"SLACK_APP_TOKEN": ""}, 2, "SLACK_APP_TOKEN is not set: copy it from Basic Information, App-Level Tokens"),
+        ({"SLACK_BOT_TOKEN": "xapp-1"}, 2, "SLACK_BOT_TOKEN must begin with xoxb-: copy it from OAuth & Permissions"),
+        ({"SLACK_APP_TOKEN": "xapp-no"}, 2, "SLACK_APP_TOKEN is refused by Slack (invalid_auth): copy it from Basic"),
+        ({"SLACK_BOT_TOKEN": "xoxb-no"}, 2, "SLACK_BOT_TOKEN is refused by Slack (invalid_auth): copy it from OAuth"),
+        ({"SLACK_API_URL": NOWHERE}, 1, "Slack cannot be reached (Connection refused): is there a network?"),
+        ({"TRIGGER_EMOJI": "☣️"}, 2, "TRIGGER_EMOJI has '☣️', which is no emoji's name: write biohazard_sign."),
+    ],
+)
+def test_what_a_person_can_mend_is_said_in_one_sentence(
+    variables: dict[str, str], status: int, sentence: str, slack: SocketModeSlack, tmp_path: Path
+) -> None:
+    ended = run_module(
+        "local.socket_mode", "--file", str(tmp_path / "bot.sqlite3"), environ=environ(slack, **variables)
+    )
+    assert (ended.returncode, ended.stderr.count("\n")) == (status, 1), ended.stderr
+    assert ended.stderr.startswith(sentence)
+
+
+@pytest.mark.failure(133)
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (ErrorBody("internal_error"), "Slack answers internal_error for the moment: try again later."),
+        (HtmlError(502), "Slack answers with status 502 and no reason: try again later."),
+        (
+            Fault(Reply.of({"ok": True, "url": "ws://127.0.0.1:9/"})),
+            "Slack's WebSocket cannot be opened: is there a network without a filter?",
+        ),
+    ],
+)
+def test_a_connection_that_slack_does_not_open_is_said_in_one_sentence(
+    answer: Fault, sentence: str, slack: SocketModeSlack, tmp_path: Path
+) -> None:
+    slack.faults.add("apps.connections.open", answer)
+    ended = run_module("local.socket_mode", "--file", str(tmp_path / "bot.sqlite3"), environ=environ(slack))
+    assert (ended.returncode, ended.stderr) == (1, f"{sentence}\n")
+
+
+@pytest.mark.failure(133)
+def test_socket_mode_that_is_off_or_a_token_that_is_revoked_ends_the_bot(
+    slack: SocketModeSlack, start: Callable[..., Running]
+) -> None:
+    for mend in ("link_disabled", "revoked"):
+        bot = start()
+        if mend == "revoked":
+            slack.app_token = "xapp-another"
+        slack.links[-1].disconnect("link_disabled" if mend == "link_disabled" else "refresh_requested")
+        status, sentence = bot.ended()
+        assert (status, sentence.split(":")[0]) == (
+            (1, "Socket Mode is off for this app")
+            if mend == "link_disabled"
+            else (2, "SLACK_APP_TOKEN is refused by Slack (invalid_auth)")
+        )
+
+
+def test_ctrl_c_stops_it_with_a_word_and_the_job_is_kept(
+    slack: SocketModeSlack, start: Callable[..., Running], tmp_path: Path
+) -> None:
+    bot = start()
+    slack.faults.add("conversations.history", Call(lambda: bot.process.send_signal(signal.SIGINT)))
+    slack.send(reaction(slack))
+    assert bot.ended() == (130, "Stopped.")
+    file = SqliteFile(tmp_path / "bot.sqlite3")
+    assert SqliteQueue(file).waiting() == 1
+    file.close()
+    drained(start)
+    assert outcomes(slack) == ["toxic"]
+
+
+@pytest.mark.failure(131)
+def test_envelopes_while_everything_fails_get_one_verdict_each() -> None:
+    """docs/socket_mode.md has the result of a thousand."""
+    soak = run_module("local.socket_soak", "--envelopes", "30", "--seed", "1")
+    assert soak.returncode == 0, soak.stdout + soak.stderr
+    assert "30 envelopes, 30 verdicts" in soak.stdout

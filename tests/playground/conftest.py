@@ -1,0 +1,49 @@
+"""A playground in a process of its own, as `make playground` starts it, and Debian's Chromium to look at it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from tests import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.fail("There is no chromium here: apt-get install chromium, or set CHROMIUM to its path.")
+    with sync_playwright() as playwright:
+        # Its sandbox needs rights that containers lack, and it sees nothing but the playground.
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    """A new playground's address."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local.playground", "--port", "0", "--no-browser"],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    lines = [process.stdout.readline(), process.stdout.readline()]
+    if not lines[1]:
+        pytest.fail(f"The playground did not start: {process.communicate()[1]}")
+    yield lines[1].split()[4]
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")

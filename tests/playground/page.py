@@ -1,0 +1,106 @@
+"""The page as people use it: what they do, and what they see."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Locator, Page
+
+LONGEST_WAIT = 60_000  # ms; the job of a killed worker comes again after 11 s
+LIGHT: dict[str, Any] = {"color_scheme": "light"}
+DARK: dict[str, Any] = {"color_scheme": "dark"}
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+
+class Playground:
+    """One browser window at the playground; nothing may fail in its console."""
+
+    def __init__(self, browser: Browser, address: str, **options: Any) -> None:
+        # What is moving has other colours than it will have.
+        given = {"viewport": {"width": 1400, "height": 900}, "locale": "en-GB", "reduced_motion": "reduce"} | options
+        self.page: Page = browser.new_page(**given)
+        self.problems: list[str] = []
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on("console", self._heard)
+        self.page.goto(address)
+        expect(self.page.get_by_text("Live", exact=True)).to_be_attached()
+        expect(self.messages()).not_to_have_count(0)
+
+    def _heard(self, line: ConsoleMessage) -> None:
+        if line.type in ("error", "warning"):
+            self.problems.append(line.text)
+
+    def be(self, person: str) -> None:
+        self.page.get_by_role("radio", name=person).check(force=True)
+
+    def messages(self) -> Locator:
+        return self.page.get_by_role("list", name="Messages").locator("> li")
+
+    def message(self, text: str) -> Locator:
+        return self.messages().filter(has_text=text)
+
+    def answers(self) -> Locator:
+        """The bot's verdicts in the channel."""
+        return self.page.locator(".from-bot[data-outcome]")
+
+    def write(self, text: str) -> Locator:
+        """Write a message and return it."""
+        box = self.page.get_by_label("Message to")
+        box.fill(text)
+        box.press("Enter")
+        expect(self.message(text)).to_have_count(1)
+        return self.message(text)
+
+    def do(self, message: Locator, action: str) -> None:
+        """Press a button of a message's toolbar."""
+        message.hover()
+        button = message.get_by_role("toolbar").get_by_role("button", name=action)
+        # An answer that arrives meanwhile may move the message from under the mouse.
+        button.focus()
+        button.click()
+
+    def react(self, message: Locator) -> None:
+        """React with the trigger, and wait until the bot has nothing left to do."""
+        before = self.page.locator("#trail-state").all()
+        number = int(before[0].get_attribute("data-number") or 0) if before else 0
+        self.do(message, "React with ☣️")
+        self.wait_until_done(number + 1)
+
+    def wait_until_done(self, number: int = 1) -> None:
+        """Wait until nothing is left to do for a request, counted from the first one."""
+        state = self.page.locator(f'#trail-state[data-number="{number}"]')
+        expect(state).to_contain_text("Nothing is left", timeout=LONGEST_WAIT)
+
+    def shortcut(self, message: Locator, label: str) -> None:
+        """Choose a shortcut in the menu of a message."""
+        self.do(message, "More")
+        message.get_by_role("button", name=label).click()
+
+    def trouble(self, label: str, *, on: bool = True) -> None:
+        switch = self.page.get_by_role("switch", name=label)
+        switch.set_checked(on)
+        expect(switch).to_be_checked(checked=on)
+
+    def expect_counted(self, *numbers: int) -> None:
+        """Wait for the figures of the last request: deliveries, jobs, attempts, posts that were tried, answers."""
+        expect(self.page.locator(".counters dd")).to_have_text([str(number) for number in numbers])
+
+    def hops(self) -> list[str]:
+        """The way of the last request."""
+        hops: list[str] = self.page.locator(".hop").all_inner_texts()
+        return hops
+
+
+def serious_faults(playground: Playground) -> list[str]:
+    """Return what axe-core finds wrong with what is shown now."""
+    found = Axe().run(playground.page).response["violations"]
+    return [
+        f"{fault['id']}: {node['html']}: {node['failureSummary']}"
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]

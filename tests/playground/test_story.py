@@ -1,0 +1,229 @@
+"""The playground in a browser: people write and react, things go wrong, and there is one answer all the same."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from playwright.sync_api import expect
+
+from tests.playground.page import Playground, serious_faults
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+TOXIC = "Shut up, you pathetic loser."
+
+
+def test_the_whole_story(browser: Browser, address: str) -> None:
+    ada = Playground(browser, address)
+    grace = Playground(browser, address)
+    grace.be("grace")
+
+    # Ada writes, Grace reacts, and both see the answer without doing anything.
+    ada.write(TOXIC)
+    grace.react(grace.message(TOXIC))
+    expect(ada.answers()).to_have_count(1)
+    expect(ada.answers()).to_contain_text("Likely toxic")
+    expect(ada.page.locator("#news")).to_contain_text("Likely toxic")
+    grace.expect_counted(1, 1, 1, 1, 1)
+
+    # An edit allows another verdict.
+    ada.do(ada.message(TOXIC), "Edit")
+    editor = ada.page.get_by_label("Edit the message")
+    expect(editor).to_have_value(TOXIC)
+    editor.fill("Sorry, I was rude. Thank you for the fix.")
+    editor.press("Enter")
+    edited = ada.message("Sorry, I was rude.")
+    expect(edited).to_contain_text("(edited)")
+    ada.react(edited)
+    expect(grace.answers()).to_have_count(2)
+    expect(grace.answers().last).to_contain_text("No clear sign of toxicity")
+
+    # A reply in a thread, and an emoji that the bot does not care for.
+    ada.do(edited, "Reply")
+    ada.page.get_by_label("Reply to Ada as Ada").fill("You are all worthless idiots.")
+    ada.page.keyboard.press("Enter")
+    reply = ada.message("You are all worthless idiots.")
+    expect(reply).to_have_class("message reply is-new")
+    ada.do(reply, "React with 👍")
+    expect(ada.page.locator("#trail-state")).to_have_text("The bot does nothing about it, so there is no job.")
+    ada.react(reply)
+    expect(ada.answers()).to_have_count(3)
+
+    # Only the author deletes.
+    expect(grace.message("You are all worthless").get_by_role("button", name="Delete")).to_have_count(0)
+    ada.do(reply, "Delete")
+    expect(grace.message("You are all worthless")).to_have_count(0)
+    assert (ada.problems, grace.problems) == ([], [])
+
+
+def test_shortcuts_reports_and_feedback(browser: Browser, address: str) -> None:
+    ada, grace = Playground(browser, address), Playground(browser, address)
+    grace.be("grace")
+    message = ada.message("You broke it")
+
+    # What Ada asks in private, only she sees.
+    ada.shortcut(message, "Check for toxicity")
+    private = ada.messages().filter(has_text="Only visible to Ada")
+    expect(private).to_contain_text("Likely toxic")
+    expect(grace.messages()).not_to_contain_text(["Only visible to Ada"])
+    ada.expect_counted(1, 1, 0, 1, 1)
+    box = ada.page.get_by_label("Message to")
+    box.fill("/toxicity Thanks, that fixed it.")
+    box.press("Enter")
+    expect(private.filter(has_text="No clear sign of toxicity")).to_have_count(1)
+
+    # A report reaches the moderators, of whom Grace is one.
+    ada.shortcut(message, "Report to moderators")
+    form = ada.page.get_by_role("dialog", name="Report to moderators")
+    assert serious_faults(ada) == []
+    form.get_by_label("Note").fill("The third one this week.")
+    form.get_by_role("button", name="Report").click()
+    expect(private.filter(has_text="The moderators have your report")).to_have_count(1)
+    expect(form).to_have_count(0)
+    moderators = {
+        one: one.page.get_by_role("navigation").get_by_role("button", name="moderators") for one in (ada, grace)
+    }
+    expect(moderators[ada]).to_have_count(0)
+    moderators[grace].click()
+    card = grace.messages().filter(has_text="Reported message")
+    expect(card.get_by_role("blockquote")).to_have_text("The third one this week.")
+    card.get_by_role("button", name="I'll look").click()
+    expect(card).to_contain_text("@grace")
+    card.get_by_role("button", name="Resolved").click()
+    expect(card.get_by_role("group", name="The bot's buttons")).to_have_count(0)
+
+    # A verdict in the thread has two buttons.
+    ada.react(message)
+    ada.answers().get_by_role("group", name="The bot's buttons").get_by_role("button").last.click()
+    expect(private.filter(has_text="Noted: you find this verdict wrong")).to_have_count(1)
+    assert (ada.problems, grace.problems) == ([], [])
+
+
+def test_a_form_that_is_closed_reports_nothing(browser: Browser, address: str) -> None:
+    playground = Playground(browser, address)
+    playground.shortcut(playground.message("You broke it"), "Report to moderators")
+    form = playground.page.get_by_role("dialog", name="Report to moderators")
+    expect(form).to_be_visible()
+    playground.page.keyboard.press("Escape")
+    expect(form).to_have_count(0)
+    playground.be("grace")
+    playground.page.get_by_role("button", name="moderators").click()
+    expect(playground.messages()).to_have_count(0)
+
+
+def test_there_is_one_answer_whatever_fails(browser: Browser, address: str) -> None:
+    playground = Playground(browser, address)
+    # Deliveries, jobs, attempts, posts that were tried, answers.
+    expected = {
+        "Deliver twice": (2, 2, 2, 1, 1),
+        "Answer 429": (1, 1, 2, 2, 1),
+        "Lose the reply": (1, 1, 2, 1, 1),
+        "Kill the worker": (1, 1, 2, 1, 1),
+    }
+    for label, counts in expected.items():
+        message = playground.write(f"{label}, you stupid idiot.")
+        playground.trouble(label)
+        playground.react(message)
+        playground.expect_counted(*counts)
+        playground.trouble(label, on=False)
+    expect(playground.answers()).to_have_count(4)
+    assert any("was killed" in hop for hop in playground.hops())
+    assert playground.problems == []
+
+
+def test_the_panel_shows_the_job_without_any_text_and_the_row_of_the_ledger(browser: Browser, address: str) -> None:
+    playground = Playground(browser, address)
+    playground.react(playground.write(TOXIC))
+    playground.page.get_by_text("The job on the queue").click()
+    job = json.loads(playground.page.locator("[data-name=job] pre").inner_text())
+    assert job.keys() == {"team", "channel", "ts", "reactor", "event_id", "event_time", "installation"}
+    playground.page.get_by_text("The ledger's row").click()
+    row = json.loads(playground.page.locator("[data-name=row] pre").inner_text())
+    assert row["status"] == "COMPLETED"
+    assert json.loads(row["data"])["outcome"] == "toxic"
+    assert not any(word in f"{job} {row}".lower() for word in ("pathetic", "loser"))
+    ways = [hop.split("\n")[0] for hop in playground.hops()]
+    assert ways[:3] == ["Slack → receiver", "Receiver → queue", "Queue → worker"]
+    assert ways[-1] == "Worker → queue"
+
+
+def test_what_people_type_is_text(browser: Browser, address: str) -> None:
+    playground = Playground(browser, address)
+    typed = '<img src=x onerror="document.title=1"> <b>&amp;</b> <script>alert(1)</script> <@U0ADA>'
+    message = playground.write(typed)
+    expect(message.locator(".line")).to_have_text(typed)
+    assert message.locator("img, b, script").count() == 0
+    playground.do(message, "Edit")
+    expect(playground.page.get_by_label("Edit the message")).to_have_value(typed)
+    playground.page.keyboard.press("Escape")
+    playground.page.get_by_role("tab", name="Score a text").click()
+    playground.page.get_by_label("Text", exact=True).fill(typed)
+    expect(playground.page.locator("#folded")).to_contain_text("<img")
+    assert playground.page.title() == "Toxicity bot: playground"
+    assert playground.problems == []
+
+
+def test_a_hint_is_seen_by_the_one_who_reacted_in_a_channel_without_the_bot(browser: Browser, address: str) -> None:
+    playground = Playground(browser, address)
+    playground.page.get_by_role("button", name="random").click()
+    playground.react(playground.message("not a member here"))
+    direct = playground.page.get_by_role("navigation").get_by_role("button", name="toxicity")
+    direct.click()
+    expect(playground.messages()).to_contain_text(["I am not a member"])
+    playground.be("grace")
+    expect(direct).to_have_count(0)
+
+
+def test_all_of_it_goes_by_keyboard(browser: Browser, address: str) -> None:
+    playground = Playground(browser, address)
+    page = playground.page
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to writing a message")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Message to general as Ada")).to_be_focused()
+    page.keyboard.type(TOXIC)
+    page.keyboard.press("Enter")
+    expect(playground.message(TOXIC)).to_have_count(1)
+    # The last message's toolbar is the stop before the text box; arrow keys move within it.
+    page.keyboard.press("Shift+Tab")
+    expect(page.get_by_role("button", name="React with ☣️ to Ada's message").last).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("button", name="React with 👍 to Ada's message").last).to_be_focused()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    playground.wait_until_done()
+    expect(playground.answers()).to_have_count(1)
+    page.get_by_role("tab", name="Channel").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("tabpanel", name="Score a text")).to_be_visible()
+
+
+def test_the_score_follows_the_text_and_the_thresholds(browser: Browser, address: str) -> None:
+    playground = Playground(browser, address)
+    page = playground.page
+    page.get_by_role("tab", name="Score a text").click()
+    text, words = page.get_by_label("Text", exact=True), page.locator("#verdict-words")
+    text.fill("Thanks, that fixed it.")
+    expect(words).to_have_text("no clear sign of toxicity")
+    text.fill("you are such an 1d1ot")
+    expect(words).to_have_text("likely toxic")
+    expect(page.locator("#folded mark")).to_have_text("idiot")
+    page.get_by_label("Likely toxic from").fill("1")
+    expect(words).to_have_text("may be toxic")
+    page.get_by_label("May be toxic from").fill("1")
+    expect(words).to_have_text("no clear sign of toxicity")
+    page.get_by_label("Likely toxic from").fill("0.2")
+    expect(page.locator("#maybe-value")).to_have_text("0.20")
+    page.get_by_role("button", name="Back to the bot's own").click()
+    expect(page.locator("#toxic-value")).to_have_text("0.75")
+    text.fill("Das ist heute leider schon wieder kaputt, ich weiß nicht warum.")
+    expect(page.locator("#verdict-why")).to_contain_text("German")
+    text.fill("The release notes are on the wiki, and the deploy starts at noon. " * 40 + "You stupid idiot.")
+    expect(page.locator("#windows li")).not_to_have_count(1)
+    expect(page.locator("#windows li.worst")).to_contain_text("idiot")
+    text.fill("")
+    expect(words).to_have_text("Nothing to score yet")
+    expect(page.get_by_role("heading", name="Known failures")).to_be_visible()
+    assert playground.problems == []

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import cards
+from .answers import key_of
 from .errors import ChannelRestrictedError, MessageGoneError, NotPermittedError
-from .ledger import message_id
+from .ledger import KEPT_SECONDS, message_id
 from .message_words import read
 from .observability import logger
 from .report_form import words_of
@@ -52,8 +53,7 @@ class Reports:
 
     def report(self, job: Job, given: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
         """Post a card about a message, and tell the person who reported it; return how the job ended."""
-        key = f"{job.owner}/{job.reactor}/{job.event_id}"
-        return str(self._ledger.once("report", key, lambda: self._pass_on(job, given))["outcome"])
+        return str(self._ledger.once("report", key_of(job), lambda: self._pass_on(job, given))["outcome"])
 
     def _pass_on(self, job: Job, given: Mapping[str, Any]) -> dict[str, Any]:
         if job.detail.get("form") == "failed":
@@ -93,7 +93,8 @@ class Reports:
         channel = self._settings.moderators_channel
         done = {"report": job.event_id, "by": job.reactor}
         if self._ledger.in_doubt:
-            since = f"{job.event_time}.000000"
+            # Another person's try may have posted it, and Slack's clock may be behind this one.
+            since = max(job.ts, f"{job.event_time - KEPT_SECONDS}.000000", key=float)
             if posted := self._slack.find_verdict(channel, thread_ts, key, since, kind=CARD):
                 return done | {"post": posted}
         names = self._settings.reporter_names

@@ -16,6 +16,7 @@ from toxicity_bot.cards import LOOK, NO_PROBLEM, RESOLVED, STATES
 from toxicity_bot.interactions import _READERS, ask_or_reason
 from toxicity_bot.jobs import Job
 from toxicity_bot.report_form import MOST_METADATA_CHARACTERS
+from toxicity_bot.slack_messages import SlackMessages
 
 if TYPE_CHECKING:
     from local.workspace import Message
@@ -197,6 +198,21 @@ def test_a_card_whose_post_got_no_answer_is_looked_for_before_it_is_posted_again
     assert bot.handle([job]) == 1
     assert len(bot.cards()) == 1
     assert len(bot.private(GRACE)) == 1
+
+
+@pytest.mark.failure(113)
+@pytest.mark.parametrize("by", [GRACE, ADA])
+def test_a_card_that_was_posted_before_the_worker_died_is_found_whoever_reports_next(bot: Bot, by: str) -> None:
+    now = bot.slack.workspace.clock
+    bot.slack.workspace.clock = lambda: now() - 60  # Slack's clock is behind
+    message = bot.say()
+    with bot.killed_at(SlackMessages, "post", after=True):
+        bot.report(message, NOTE)
+    bot.queued()
+    bot.slack.workspace.clock = now
+    bot.end_claims()
+    assert bot.report(message, "I agree.", by=by).status == 200
+    assert len([card for card in bot.cards() if "thread_ts" not in card]) == 1
 
 
 @pytest.mark.failure(113)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import cards
-from .answers import key_of
+from .answers import NOT_PASSED_ON, key_of
 from .errors import ChannelRestrictedError, MessageGoneError, NotPermittedError
 from .ledger import KEPT_SECONDS, message_id
 from .message_words import read
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 PASSED_ON = ":incoming_envelope: Thank you. The moderators have your report, and nobody else sees it."
 AGAIN = ":incoming_envelope: The moderators have your report of this message already."
-NOT_PASSED_ON = ":warning: I could not reach the moderators' channel. Please write to your moderators yourself."
 NO_FORM = ":hourglass: The form did not open. Please choose *Report to moderators* again."
 FLAG = ":triangular_flag_on_post:"
 LOST = " _The note, if there was one, was lost on its way._"

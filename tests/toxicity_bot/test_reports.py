@@ -12,6 +12,7 @@ from local.views import TRIGGER_SECONDS
 from tests.toxicity_bot.bot import ADA, GENERAL, GRACE, INSULT, PRIVATE, RANDOM
 from tests.toxicity_bot.record import CANARIES
 from toxicity_bot import response_url
+from toxicity_bot.answers import NOT_PASSED_ON
 from toxicity_bot.cards import LOOK, NO_PROBLEM, RESOLVED, STATES
 from toxicity_bot.interactions import _READERS, ask_or_reason
 from toxicity_bot.jobs import Job
@@ -241,6 +242,17 @@ def test_a_moderators_channel_that_takes_no_card_is_told_to_the_person_and_the_o
     (line,) = [line for line in bot.record.lines() if line.get("level") == "ERROR"]
     assert "MODERATORS_CHANNEL" in line["message"]
     assert bot.ends() == ["report_is_archived" if state == "archived" else "report_channel_not_found"]
+
+
+@pytest.mark.failure(114)
+def test_a_report_that_slack_refuses_for_good_is_told_once_as_one(bot: Bot) -> None:
+    bot.ask(bot.slack.message_action("report_message", GENERAL, bot.say()["ts"], GRACE))
+    payload = bot.slack.send_form(GRACE, note=NOTE)
+    bot.slack.workspace.refuse_token("token_revoked")
+    assert bot.ask(payload).status == 200
+    assert bot.work() == 1
+    assert bot.private(GRACE) == [NOT_PASSED_ON]
+    assert bot.ends() == ["token_revoked"] * 2
 
 
 @pytest.mark.failure(118)

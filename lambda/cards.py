@@ -39,12 +39,12 @@ class Move:
 def blocks(head: str, verdict: str, source: str, note: str = "", *, buttons: bool = True) -> list[dict[str, Any]]:
     """Return the blocks of a card that nobody has: where the message is, the verdict, and where the card comes from.
 
-    All but the note are mrkdwn; the note is a person's own text.
+    All but the note are mrkdwn; the note is a person's own text, in which Slack shall not look for mentions and links.
     """
     shown = [_section(text) for text in (head, verdict) if text]
     if note.strip():
         quoted = "\n".join(f"> {line}" for line in escape(note).splitlines())
-        shown += [_section(piece) for piece in pieces(f"*Note*\n{quoted}")]
+        shown += [_section(piece, verbatim=True) for piece in pieces(f"*Note*\n{quoted}")]
     return [*shown, _context(source), *([_buttons()] if buttons else [])]
 
 
@@ -95,8 +95,8 @@ def _buttons() -> dict[str, Any]:
     return {"type": "actions", "elements": buttons}
 
 
-def _section(text: str) -> dict[str, Any]:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+def _section(text: str, *, verbatim: bool = False) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": verbatim}}
 
 
 def _context(text: str) -> dict[str, Any]:

@@ -70,6 +70,15 @@ def test_a_report_becomes_a_card_and_the_author_and_the_channel_see_nothing(bot:
     assert bot.slack.workspace.conversation(channel) == before
 
 
+def test_a_note_mentions_nobody(bot: Bot) -> None:
+    card = reported(bot, note="Look, @channel and <!channel>!\nhttps://example.com")
+    (note,) = [block["text"] for block in card["blocks"] if "*Note*" in str(block)]
+    assert note["verbatim"] is True
+    assert note["text"].splitlines() == [
+        "*Note*", "> Look, @channel and &lt;!channel&gt;!", "> https://example.com",
+    ]  # fmt: skip
+
+
 def test_by_setting_the_moderators_do_not_learn_who_reports(bot: Bot) -> None:
     bot.set(reporter_names=False)
     message = bot.say(by="U0HOOK")

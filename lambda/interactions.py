@@ -189,9 +189,10 @@ def _is_of_another_app(payload: Mapping[str, Any], shown: Mapping[str, Any]) -> 
 
 
 def _is_outsider(payload: Mapping[str, Any]) -> bool:
-    """Whether a person is of another organisation, as in a shared channel; an enterprise is one organisation."""
+    """Whether a person is of another organisation, as in a shared channel; of an enterprise Slack does not say it."""
     home, team = _object(payload.get("user")).get("team_id"), _object(payload.get("team"))
-    return not payload.get("enterprise") and bool(home) and home != team.get("id")
+    in_enterprise = payload.get("enterprise") or team.get("enterprise_id")  # home may then be the enterprise's id
+    return not in_enterprise and bool(home) and home != team.get("id")
 
 
 _READERS: Mapping[tuple[str, str], Callable[[Mapping[str, Any], Settings, float], Ask | Form | str]] = {

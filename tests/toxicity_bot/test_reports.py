@@ -417,11 +417,24 @@ def test_a_click_by_an_outsider_elsewhere_or_for_another_app_does_nothing(
     assert bot.cards() == [card]
 
 
-def test_a_moderator_of_another_team_of_the_same_enterprise_is_no_outsider(bot: Bot) -> None:
+@pytest.mark.parametrize(
+    ("home", "enterprise", "team"),
+    [
+        ("T0TWO", {"id": "E0GRID"}, {"id": "T0LOCAL"}),
+        ("T0TWO", {"id": "E0GRID"}, {"id": "T0TWO"}),
+        ("E0GRID", None, {"id": "T0TWO", "enterprise_id": "E0GRID"}),
+    ],
+)
+def test_a_moderator_of_another_team_of_an_enterprise_is_no_outsider_and_takes_no_card_that_is_taken(
+    bot: Bot, home: str, enterprise: dict[str, str] | None, team: dict[str, str]
+) -> None:
     card = reported(bot)
-    grid = {"user": {"id": GRACE, "team_id": "T0TWO"}, "enterprise": {"id": "E0GRID"}}
+    bot.click(card, LOOK, by=ADA, channel=PRIVATE)
+    bot.work()
+    grid = {"user": {"id": GRACE, "team_id": home}, "enterprise": enterprise, "team": team}
     bot.ask(bot.slack.click(PRIVATE, card["ts"], GRACE, LOOK) | grid)
     assert bot.work() == 1
+    assert bot.ends()[-1] == "card_taken"
 
 
 @pytest.mark.failure(117)

@@ -125,6 +125,16 @@ def test_without_a_channel_of_moderators_the_form_says_so(bot: Bot) -> None:
 # The form.
 
 
+def test_a_form_that_is_sent_after_reports_were_switched_off_says_so(bot: Bot) -> None:
+    bot.ask(bot.slack.message_action("report_message", GENERAL, bot.say()["ts"], GRACE))
+    payload = bot.slack.send_form(GRACE, note=NOTE)
+    bot.set(moderators_channel="")
+    said = json.loads(bot.ask(payload).body)
+    assert said["response_action"] == "errors"
+    assert said["errors"].keys() == {block["block_id"] for block in payload["view"]["blocks"] if "element" in block}
+    assert bot.record.counted()[-1] == ("EventIgnored", "reports_off")
+
+
 @pytest.mark.failure(110)
 def test_a_form_that_is_closed_leaves_nothing(bot: Bot) -> None:
     bot.ask(bot.slack.message_action("report_message", GENERAL, bot.say()["ts"], GRACE))

@@ -2,8 +2,8 @@
 
 The temperature divides the logits so that 80 % of the messages that score 0.8 are toxic. It is the one number that
 minimises the negative log-likelihood (Guo et al. 2017, On Calibration of Modern Neural Networks, section 4.2), and it
-changes no ranking of two texts. It is fitted on chat and what resembles chat, where the bot tells the percentage. The
-texts must be used neither for training nor for a report.
+changes no ranking of two texts. It is fitted on chat and what resembles chat. The texts must be used neither for
+training nor for a report.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     Labels = npt.NDArray[np.int64]
 
 TEMPERATURES = (0.05, 20.0)  # no sensible classifier needs others
+FEWEST_LIKELY = 10  # labelled messages of the chat above a threshold, to say how many of them are toxic
 MAYBE_RATE = 5  # times the false-positive rate of `threshold`
 NEVER_ZERO = 1e-12  # a probability whose logarithm is taken
 ROUNDING_ERROR = 1e-9  # 0.29 * 100 is less than 29
@@ -69,6 +70,7 @@ def calibrate(
     false_positive_rate: float,
     threads: int,
     chat_rate: float = 0.003,
+    likely_precision: float = 0.6,
 ) -> None:
     """Rewrite `model.json` and the card in place; after an error they are unchanged.
 
@@ -76,7 +78,8 @@ def calibrate(
     the lowest that at most `chat_rate` of the unlabelled chat reaches or, without chat, at most `false_positive_rate`
     of the work sources' harmless texts. Collections are chosen to be hard, so that only chat tells how many alarms a
     workplace gets. `threshold_maybe` is the same for five times that rate: its cost is false positives too, so one
-    scale serves both, whatever share of the data is toxic.
+    scale serves both, whatever share of the data is toxic. Where messages of the chat are labelled, `threshold` is
+    raised until at least `likely_precision` of those that reach it are toxic: that is what "likely" promises.
     """
     fields = manifest.read(folder)
     at_work = np.isin(data.sources, work_sources)
@@ -99,6 +102,9 @@ def calibrate(
         mostly_harmless, rate = chat.toxicities(temperature), chat_rate
     threshold = _threshold(mostly_harmless, rate)
     maybe = min(threshold, _threshold(mostly_harmless, min(MAYBE_RATE * rate, 0.5)))
+    said = np.array(["chosen" in detail for detail in data.details])
+    promised = _promised(after[said], data.labels[said], likely_precision) if said.any() else None
+    threshold = max(threshold, promised or 0.0)
     errors = [calibration_error(work, scores[at_work]) for scores in (before, after)]
     found = {
         "date": time.strftime("%Y-%m-%d"),
@@ -108,6 +114,7 @@ def calibrate(
         "sources": data.source_names(),
         "work_sources": sorted(set(work_sources) & set(data.source_names())),
         "chat": {"messages": len(data.chat), "rate": chat_rate} if data.chat else None,
+        "promise": {"messages": int(said.sum()), "precision": likely_precision} if promised == threshold else None,
         "temperature": temperature,
         "negative_log_likelihood": [log_loss(work, scores[at_work]) for scores in (before, after)],
         "calibration_error": errors,
@@ -157,6 +164,15 @@ def _threshold(harmless: Floats, rate: float) -> float:
     """Return the lowest threshold that at most this share of scores reaches, in whole percent as verdicts show it."""
     highest_below = float(np.sort(harmless)[::-1][int(rate * len(harmless))])
     return min(math.floor(highest_below * 100 + ROUNDING_ERROR) + 1, 100) / 100
+
+
+def _promised(scores: Floats, labels: Labels, precision: float) -> float | None:
+    """Return the lowest threshold, in whole percent, such that this share of what reaches it is toxic; None without."""
+    for percent in range(1, 100):
+        likely = labels[scores >= percent / 100]
+        if len(likely) >= FEWEST_LIKELY and likely.mean() >= precision:
+            return percent / 100
+    return None
 
 
 def _rates(labels: Labels, scores: Floats, at_work: npt.NDArray[np.bool_], threshold: float) -> dict[str, Any]:

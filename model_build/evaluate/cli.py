@@ -119,6 +119,10 @@ def calibrate(
     chat_rate: Annotated[
         float, typer.Option(min=0, max=0.5, help="With --chat, instead: share of its messages that reach it.")
     ] = 0.003,
+    likely_precision: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Where messages of the chat are labelled: share of the likely that is toxic."),
+    ] = 0.6,
     threads: Threads = CORES,
 ) -> None:
     """Set the temperature and the thresholds of a model directory."""
@@ -126,7 +130,7 @@ def calibrate(
 
     sources = [source.strip() for source in work_sources.split(",") if source.strip()]
     texts = evaluation_set.load(data, split, chat=chat)
-    calibration.calibrate(model, texts, sources, false_positive_rate, threads, chat_rate)
+    calibration.calibrate(model, texts, sources, false_positive_rate, threads, chat_rate, likely_precision)
 
 
 def _without_folders(argument: str) -> str:

@@ -20,7 +20,13 @@ def test_a_complete_installation_passes(examine: Examine, request_url: str) -> N
     assert report.subjects("wrong") | report.subjects("unknown") == set(), report.findings
     assert (report.code, report.ok) == (0, True)
     checked = ["settings", PRIVATE, "secret", "slack", "scopes", "clock", "request url", "queue", "dead-letter queue"]
-    assert [finding["subject"] for finding in report.findings] == [*checked, "ledger", "ledger expiry", "model"]
+    assert [finding["subject"] for finding in report.findings] == [
+        *checked,
+        "ledger",
+        "ledger expiry",
+        "last 7 days",
+        "model",
+    ]
     assert "toxicity (B0TOXICITY) in the workspace local (T0LOCAL)" in report.told("slack")
 
 
@@ -50,7 +56,7 @@ def test_people_read_a_line_for_each_finding_and_a_summary(examine: Examine, aws
     assert "\nok       queue              0 jobs in it" in shown.stdout
     assert "\nwrong    model              " in shown.stdout
     assert "\n                            -> set MODEL_DIR to that of a model" in shown.stdout
-    assert shown.stdout.endswith("\n\n10 ok, 1 wrong, 1 unknown\n")
+    assert shown.stdout.endswith("\n\n11 ok, 1 wrong, 1 unknown\n")
 
 
 @pytest.mark.parametrize(

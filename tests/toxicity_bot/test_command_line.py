@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import ROOT, run_module
+from toxicity_bot.settings import DEFAULTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,7 +93,7 @@ def test_output_that_cannot_be_written_is_no_traceback(output: str, command: tup
         (("local.demo",), {"MODEL_DIR": "/nonexistent"}, "/nonexistent is no directory: set MODEL_DIR to"),
         (("local.soak",), {"MAYBE_TOXIC_THRESHOLD": "1"}, "use a number from 0 to "),
         (("local.fuzz", "--receiver", "nothing_here"), {}, "The package nothing_here is not installed here"),
-        (("doctor",), {}, "make doctor STACK=slack-toxicity-bot"),
+        (("doctor",), dict.fromkeys(DEFAULTS, ""), "make doctor STACK=slack-toxicity-bot"),
     ],
 )
 def test_wrong_input_is_named_in_one_sentence(command: tuple[str, ...], environ: dict[str, str], sentence: str) -> None:

@@ -53,6 +53,16 @@ def test_equal_scores_do_not_break_the_rate(score: float) -> None:
     assert calibration._threshold(np.array([score] * 50), 0.1) > score
 
 
+def test_likely_is_said_where_most_of_it_is_toxic() -> None:
+    scores, labels = np.linspace(0.01, 1, 100), np.zeros(100, dtype=np.int64)
+    labels[80:] = 1
+    assert calibration._promised(scores, labels, 0.6) == 0.68, "20 of 33"
+    assert calibration._promised(scores, labels, 1.0) == 0.81
+    assert calibration._promised(scores[81:], labels[81:], 1.0) == 0.01
+    assert calibration._promised(scores, 1 - labels, 0.9) is None, "the highest ten are harmless"
+    assert calibration._promised(scores[91:], labels[91:], 0.6) is None, "nine messages say nothing"
+
+
 def test_a_model_is_calibrated_in_place_and_a_second_time_changes_nothing(model: Path, mixed: Path) -> None:
     calibrate([mixed], model, false_positive_rate=RATE, threads=1)
     fields = json.loads((model / "model.json").read_text())
@@ -96,13 +106,13 @@ def test_with_unlabelled_chat_the_thresholds_keep_the_number_of_alarms_there(
     chat.write_text("".join(f"{row['text']}\n" for row in map(json.loads, mixed.read_text().splitlines())))
     calibrate([mixed], model, chat=chat, false_positive_rate=RATE, chat_rate=0.06, threads=1)
     fields = json.loads((model / "model.json").read_text())
-    messages = chat.read_text().splitlines()
+    messages = sorted(set(chat.read_text().splitlines()))
     assert fields["measured"]["calibration"]["chat"] == {"messages": len(messages), "rate": 0.06}
     scores = np.array([Classifier(model, threads=1).assess(text).toxicity for text in messages])
     assert (scores >= fields["threshold"] - 0.02).mean() > 0
     assert (scores >= fields["threshold"]).mean() <= 0.06 < (scores >= fields["threshold_maybe"] - 0.02).mean()
     assert (scores >= fields["threshold_maybe"]).mean() <= 0.3
-    assert f"unlabelled chat: 6.0 % of {len(messages)} messages" in (model / "MODEL_CARD.md").read_text()
+    assert f"unlabelled chat: at most 6.0 % of {len(messages)} messages" in (model / "MODEL_CARD.md").read_text()
 
 
 def test_too_few_harmless_texts_are_refused(model: Path, mixed: Path) -> None:

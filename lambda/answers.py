@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Figures = dict[str, Any]
 
 LOST = ":hourglass: The check failed on my side, and I kept no copy of the text. Please ask again."
+NOT_PASSED_ON = ":warning: I could not reach the moderators' channel. Please write to your moderators yourself."
 GONE = ":ghost: The message is gone: I can't check it."
 UNCONFIRMED = "answer_unconfirmed"
 OWN = ":wave: That is a message of mine. I don't judge those."
@@ -185,7 +186,8 @@ def give_up(job: Job, ledger: Ledger, api_url: str) -> None:
         if _may_have_answer(job, ledger):
             return {"outcome": UNCONFIRMED}
         with suppress(MessageGoneError, WrongCallError):
-            response_url.respond(job.detail["response_url"], LOST, api_url)
+            failed = NOT_PASSED_ON if job.kind == "report" else LOST
+            response_url.respond(job.detail["response_url"], failed, api_url)
         return {"outcome": "gave_up"}
 
     if "response_url" in job.detail:

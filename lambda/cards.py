@@ -41,19 +41,19 @@ class Move:
 def blocks(head: str, verdict: str, source: str, note: str = "", *, buttons: bool = True) -> list[dict[str, Any]]:
     """Return the blocks of a card that nobody has: where the message is, the verdict, and where the card comes from.
 
-    All but the note are mrkdwn; the note is a person's own text.
+    All but the note are mrkdwn; the note is a person's own text, in which Slack shall not look for mentions and links.
     """
     shown = [_section(text) for text in (head, verdict) if text]
     if note.strip():
         quoted = "\n".join(f"> {line}" for line in escape(note).splitlines())
-        shown += [_section(piece) for piece in pieces(f"*Note*\n{quoted}")]
+        shown += [_section(piece, verbatim=True) for piece in pieces(f"*Note*\n{quoted}")]
     return [*shown, _context(source), *([_buttons()] if buttons else [])]
 
 
 def changed(shown: Sequence[Mapping[str, Any]], move: Move) -> list[dict[str, Any]]:
     """Return the blocks of a card, as Slack gives them, after a move."""
     kept = [_renewed(block, move.at) for block in shown if block.get("type") != "actions" and not _is(block, _STATE)]
-    said = _context(said_of(move)) | {"block_id": f"{_STATE}-{move.at:.6f}"}
+    said = _context(said_of(move)) | {"block_id": _id_of(move)}
     return [*kept, said, *([_buttons()] if move.state == "looking" else [])]
 
 
@@ -63,6 +63,15 @@ def with_fate(shown: Sequence[Mapping[str, Any]], line: str, at: float) -> list[
     buttons = [block for block in kept if block.get("type") == "actions"]
     said = _context(line.format(at=_date(at))) | {"block_id": f"{_FATE}-{at:.6f}"}
     return [*(block for block in kept if block not in buttons), said, *buttons]
+
+
+def shows(shown: Sequence[Mapping[str, Any]], move: Move) -> bool:
+    """Whether a card, whose blocks are as Slack gives them, says who made this move."""
+    return any(block.get("block_id") == _id_of(move) for block in shown)
+
+
+def _id_of(move: Move) -> str:
+    return f"{_STATE}-{move.at:.6f}"
 
 
 def said_of(move: Move) -> str:
@@ -105,8 +114,8 @@ def _buttons() -> dict[str, Any]:
     return {"type": "actions", "elements": buttons}
 
 
-def _section(text: str) -> dict[str, Any]:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+def _section(text: str, *, verbatim: bool = False) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": verbatim}}
 
 
 def _context(text: str) -> dict[str, Any]:

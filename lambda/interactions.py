@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .report_form import Form
     from .settings import Settings
 
-TYPES = ("message_action", "slash_command", "block_actions", "view_submission", "view_closed")
+TYPES = ("message_action", "slash_command", "block_actions", "view_submission")
 
 _TRIGGER = re.compile(r"[A-Za-z0-9.]{2,100}")
 _COMMAND = re.compile(r"/[^\s/<>&*`]{1,32}")
@@ -46,7 +46,7 @@ def _name(kind: str, payload: Mapping[str, Any]) -> str:
         return ""
     if kind == "block_actions":
         return str(_first_action(payload).get("action_id"))
-    if kind in ("view_submission", "view_closed"):
+    if kind == "view_submission":
         return str(_object(payload.get("view")).get("callback_id"))
     return str(payload.get("callback_id"))
 
@@ -121,10 +121,6 @@ def _reported(payload: Mapping[str, Any], settings: Settings, now: float) -> Ask
     return Ask(replace(job, detail={"response_url": sent.response_url}), {**sent.words, "note": sent.note})
 
 
-def _closed(_payload: Mapping[str, Any], _settings: Settings, _now: float) -> str:
-    return "form_closed"
-
-
 def _card(payload: Mapping[str, Any], settings: Settings, now: float) -> Ask | str:
     """Read a moderator's click on a card."""
     click = _click(payload, now, "card", _object(payload.get("channel")).get("id"), _place(payload).get("message_ts"))
@@ -189,9 +185,10 @@ def _is_of_another_app(payload: Mapping[str, Any], shown: Mapping[str, Any]) -> 
 
 
 def _is_outsider(payload: Mapping[str, Any]) -> bool:
-    """Whether a person is of another organisation, as in a shared channel; an enterprise is one organisation."""
+    """Whether a person is of another organisation, as in a shared channel; of an enterprise Slack does not say it."""
     home, team = _object(payload.get("user")).get("team_id"), _object(payload.get("team"))
-    return not payload.get("enterprise") and bool(home) and home != team.get("id")
+    in_enterprise = payload.get("enterprise") or team.get("enterprise_id")  # home may then be the enterprise's id
+    return not in_enterprise and bool(home) and home != team.get("id")
 
 
 _READERS: Mapping[tuple[str, str], Callable[[Mapping[str, Any], Settings, float], Ask | Form | str]] = {
@@ -199,7 +196,6 @@ _READERS: Mapping[tuple[str, str], Callable[[Mapping[str, Any], Settings, float]
     ("slash_command", ""): _command,
     ("message_action", "report_message"): _report,
     ("view_submission", "report"): _reported,
-    ("view_closed", "report"): _closed,
     ("block_actions", "verdict_feedback"): _feedback,
     **{("block_actions", f"report_{action}"): _card for action in ("look", "resolved", "no_problem")},
 }

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError
 
 if TYPE_CHECKING:
     from .interactions import Ask
 
-# Seconds, of the three that Slack waits; the queue may have taken some of them. No retries: the backup job is one.
+# Seconds, of the three that Slack waits; the queue may have taken some of them.
 CONNECT_SECONDS, READ_SECONDS = 0.5, 1.5
 # Seconds until the job of ids on the queue looks whether the invocation has answered.
 BACKUP_SECONDS = 15
@@ -27,9 +27,18 @@ def hand_over(function: str, ask: Ask) -> str:
     """Invoke the worker; return `answered`, or how the invocation failed as far as is known, for a metric."""
     try:
         payload = json.dumps({"ask": {"job": ask.job.to_json(), "given": ask.given}})
-        answer = _client().invoke(FunctionName=function, InvocationType="RequestResponse", Payload=payload)
+        try:
+            return _invoke(function, payload)
+        except ConnectionClosedError:
+            # As of a connection that was kept while Lambda froze this process; the ledger answers once all the same.
+            return _invoke(function, payload)
     except (BotoCoreError, ClientError, RecursionError) as error:
         return type(error).__name__
+
+
+def _invoke(function: str, payload: str) -> str:
+    answer = _client().invoke(FunctionName=function, InvocationType="RequestResponse", Payload=payload)
+    answer["Payload"].read()  # else the connection is neither kept nor closed
     return "FunctionError" if "FunctionError" in answer else "answered"
 
 

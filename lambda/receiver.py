@@ -31,6 +31,16 @@ if TYPE_CHECKING:
 
 Response = dict[str, Any]
 
+# What people learn of what they asked for and do not get, by the reason.
+SAID_AT_ONCE: Mapping[str, Response] = {
+    "command_off": {"response_type": "ephemeral", "text": "This command is switched off here."},
+    # Below the field of the form, which else would close as if the report were on its way.
+    "reports_off": {
+        "response_action": "errors",
+        "errors": {"note": "Reports were switched off meanwhile. Please write to your moderators yourself."},
+    },
+}
+
 settings = Settings.from_environ(os.environ, needs=("SLACK_SIGNING_SECRET", "JOBS_QUEUE_URL"))
 credentials = Credentials(settings)
 # Slack waits three seconds: two short tries fit, boto3's default time-outs do not.
@@ -111,8 +121,7 @@ def take(ask: interactions.Ask | Form | str) -> Response:
     """
     if isinstance(ask, str):
         count("EventIgnored", ask)
-        switched_off = {"response_type": "ephemeral", "text": "This command is switched off here."}
-        return _response(200, json.dumps(switched_off) if ask == "command_off" else "")
+        return _response(200, json.dumps(SAID_AT_ONCE[ask]) if ask in SAID_AT_ONCE else "")
     if not isinstance(ask, interactions.Ask):
         return open_form(ask)
     in_memory = bool(ask.given and settings.worker_function)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import cards
+from .answers import NOT_PASSED_ON, key_of
 from .errors import ChannelRestrictedError, MessageGoneError, NotPermittedError
-from .ledger import message_id
+from .ledger import KEPT_SECONDS, message_id
 from .message_words import read
 from .observability import logger
 from .report_form import words_of
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 PASSED_ON = ":incoming_envelope: Thank you. The moderators have your report, and nobody else sees it."
 AGAIN = ":incoming_envelope: The moderators have your report of this message already."
-NOT_PASSED_ON = ":warning: I could not reach the moderators' channel. Please write to your moderators yourself."
 NO_FORM = ":hourglass: The form did not open. Please choose *Report to moderators* again."
 FLAG = ":triangular_flag_on_post:"
 LOST = " _The note, if there was one, was lost on its way._"
@@ -52,8 +52,7 @@ class Reports:
 
     def report(self, job: Job, given: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
         """Post a card about a message, and tell the person who reported it; return how the job ended."""
-        key = f"{job.owner}/{job.reactor}/{job.event_id}"
-        return str(self._ledger.once("report", key, lambda: self._pass_on(job, given))["outcome"])
+        return str(self._ledger.once("report", key_of(job), lambda: self._pass_on(job, given))["outcome"])
 
     def _pass_on(self, job: Job, given: Mapping[str, Any]) -> dict[str, Any]:
         if job.detail.get("form") == "failed":
@@ -93,7 +92,8 @@ class Reports:
         channel = self._settings.moderators_channel
         done = {"report": job.event_id, "by": job.reactor}
         if self._ledger.in_doubt:
-            since = f"{job.event_time}.000000"
+            # Another person's try may have posted it, and Slack's clock may be behind this one.
+            since = max(job.ts, f"{job.event_time - KEPT_SECONDS}.000000", key=float)
             if posted := self._slack.find_verdict(channel, thread_ts, key, since, kind=CARD):
                 return done | {"post": posted}
         names = self._settings.reporter_names
@@ -127,18 +127,28 @@ class Reports:
     def card(self, job: Job, given: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
         """Do what a moderator clicked on a card, unless another one was faster; return how the job ended."""
         wanted = cards.Move(cards.STATES[job.detail["action"]], job.reactor, float(job.detail["at"]))
-        holds = self._rows.make(f"{job.owner}/{job.channel}/{job.ts}", wanted)
         try:
-            if holds != wanted:
-                if holds.by == job.reactor:
-                    return "card_unchanged"
+            holds = self._bring_up_to_date(job, wanted)
+            if holds.by != job.reactor:
                 self._slack.whisper(job.channel, job.reactor, cards.said_of(holds))
                 return "card_taken"
-            card = self._slack.fetch(job.channel, job.ts)
-            self._slack.update(card, str(card.raw.get("text", "")), cards.changed(card.raw.get("blocks", []), holds))
         except MessageGoneError:
             return "card_gone"
         except (NotPermittedError, ChannelRestrictedError) as error:
             logger.warning("a card could not be changed", extra={"why": str(error)})
             return f"card_{error.code}"
-        return f"card_{holds.state}"
+        return f"card_{holds.state}" if holds == wanted else "card_unchanged"
+
+    def _bring_up_to_date(self, job: Job, wanted: cards.Move) -> cards.Move:
+        """Make a move if the card allows it, and let the card show the one that holds; return that."""
+        # Not the owner's: the moderators of an enterprise click in several of its workspaces.
+        row = f"{job.channel}/{job.ts}"
+        holds, shown = self._rows.make(row, wanted), None
+        while holds != shown:
+            card = self._slack.fetch(job.channel, job.ts)
+            if not cards.shows(card.raw.get("blocks", []), holds):
+                blocks = cards.changed(card.raw.get("blocks", []), holds)
+                self._slack.update(card, str(card.raw.get("text", "")), blocks)
+            # A move that another click made meanwhile may have been shown before this one.
+            holds, shown = self._rows.make(row, holds), holds
+        return holds

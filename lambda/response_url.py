@@ -31,8 +31,8 @@ def respond(url: str, text: str, api_url: str, **fields: Any) -> None:
     try:
         answer = WebhookClient(url, timeout=TIMEOUT_SECONDS, retry_handlers=[], logger=quiet).send_dict(body)
     except (OSError, http.client.HTTPException, SlackClientError, ValueError) as error:
-        reason = getattr(error, "reason", error)  # urllib's URLError hides the cause
-        raise SlackUnavailableError(METHOD, type(reason).__name__) from None
+        # A URLError, whatever its cause, means that Slack did not get the answer.
+        raise SlackUnavailableError(METHOD, type(error).__name__) from None
     if answer.status_code == 429:
         raise RateLimitedError(METHOD, retry_after(answer.headers))
     if 400 <= answer.status_code < 500:

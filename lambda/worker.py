@@ -86,7 +86,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if "summary" in event:
         ledger.lease_until_end_of(context)
         slack = SlackMessages(settings.api_url, lambda: credentials.bot_token)
-        return {"ended": post_summary(settings, slack, ledger)}
+        try:
+            return {"ended": post_summary(settings, slack, ledger)}
+        except CredentialsRefusedError:
+            credentials.refresh()  # for the retry, which Lambda makes a minute later
+            raise
     records = [record for record in event.get("Records") or () if _is_readable(record)]
     if not records:
         return {"batchItemFailures": []}

@@ -146,7 +146,7 @@ class WebApi:
         return {"message_ts": self.workspace.show(shown | content)["ts"]}
 
     def chat_update(self, arguments: Arguments) -> Answer:
-        """Change a message of the app; blocks and metadata that are not given stay."""
+        """Change a message of the app; its metadata stays, and without a text its blocks do."""
         channel = self._visible(arguments["channel"])
         message = self.workspace.message(channel.id, arguments["ts"])
         if message.get("bot_id") != self.workspace.identity.bot_id:
@@ -156,7 +156,7 @@ class WebApi:
         content = self._content(arguments)
         if len(content["text"]) > MOST_UPDATED_CHARACTERS:
             raise RefusedError("msg_too_long")
-        blocks = content["blocks"] or message.get("blocks")
+        blocks = content["blocks"] or (None if content["text"] else message.get("blocks"))
         changed = self.workspace.edit(channel.id, message["ts"], content["text"], blocks=blocks)
         return {"channel": channel.id, "ts": changed["ts"], "text": changed["text"], "message": changed}
 

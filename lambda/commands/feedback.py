@@ -99,7 +99,7 @@ def _permalinks() -> Callable[[Opinion], str]:
     token = os.environ.get("SLACK_BOT_TOKEN", "")
     if not token:
         return _link_of_ids
-    from slack_sdk.errors import SlackClientError
+    from slack_sdk.errors import SlackApiError, SlackClientError
     from slack_sdk.http_retry.builtin_handlers import RateLimitErrorRetryHandler
     from slack_sdk.web.client import WebClient
 
@@ -110,6 +110,14 @@ def _permalinks() -> Callable[[Opinion], str]:
     retries: list[RetryHandler] = [RateLimitErrorRetryHandler(max_retry_count=5)]
     api_url = Settings.from_environ(os.environ).api_url
     slack = WebClient(token, base_url=api_url, retry_handlers=retries, logger=quiet)
+    try:
+        slack.auth_test()
+    except SlackApiError as error:
+        code = error.response.get("error")
+        raise BotError(f"Slack refuses SLACK_BOT_TOKEN ({code}): give the app's token, or unset it.") from None
+    except (SlackClientError, OSError) as error:
+        reason = type(error).__name__
+        raise BotError(f"Slack cannot be reached ({reason}): try again, or unset SLACK_BOT_TOKEN.") from None
 
     def link(opinion: Opinion) -> str:
         try:

@@ -135,6 +135,8 @@ def test_only_the_apps_own_messages_are_changed_and_their_metadata_stays(
     client.chat_update(channel=GENERAL, ts=ts, text="done", blocks=[{"type": "section", "text": plain("done")}])
     changed = workspace.message(GENERAL, ts)
     assert (changed["text"], changed["metadata"], len(changed["blocks"])) == ("done", mark, 1)
+    client.chat_update(channel=GENERAL, ts=ts, text="a text takes the place of blocks")
+    assert [block["type"] for block in workspace.message(GENERAL, ts)["blocks"]] == ["rich_text"]
     assert code(lambda: client.chat_update(channel=GENERAL, ts=root, text="x")) == "cant_update_message"
     assert code(lambda: client.chat_update(channel=GENERAL, ts="1.2", text="x")) == "message_not_found"
     workspace.archive(GENERAL)

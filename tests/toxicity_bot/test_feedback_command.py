@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.faults import ErrorBody, RateLimited
+from local.faults import ErrorBody, RateLimited, Reset
 from tests import run_module
 from toxicity_bot.commands.feedback import COLUMNS, label
 from toxicity_bot.feedback import AGREED, DISAGREED, Opinion
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from subprocess import CompletedProcess
 
     from local.aws import EmbeddedAws
+    from local.faults import Fault
     from local.slack_server import SlackServer
 
 
@@ -99,5 +100,22 @@ def test_what_goes_wrong_is_one_sentence_and_its_status(
 ) -> None:
     done = export(*arguments, **environ)
     assert (done.returncode, done.stdout) == (status, "")
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.failure(82)
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [(ErrorBody("invalid_auth"), "(invalid_auth): give the app's token"), (Reset(), "Slack cannot be reached")],
+)
+def test_a_token_that_is_of_no_use_is_named_before_anything_is_written(
+    aws: EmbeddedAws, slack: SlackServer, opinions: Opinions, tmp_path: Path, fault: Fault, words: str
+) -> None:
+    opinions.keep(opinion("1731000000.000200"))
+    slack.faults.add("auth.test", fault)
+    out = tmp_path / "feedback.csv"
+    done = export("--table", aws.table, "--out", str(out))
+    assert (done.returncode, done.stdout, out.exists()) == (1, "", False)
     assert words in done.stderr
     assert len(done.stderr.splitlines()) == 1

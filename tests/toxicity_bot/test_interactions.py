@@ -105,7 +105,7 @@ BAD_COMMANDS: list[dict[str, Any]] = [
 ]  # fmt: skip
 NAMELESS: list[dict[str, Any]] = [
     {"type": "block_actions"}, {"type": "block_actions", "actions": []}, {"type": "block_actions", "actions": ["a"]},
-    {"type": "view_submission", "view": None}, {"type": "view_closed", "view": {"callback_id": "a"}},
+    {"type": "view_submission", "view": None}, {"type": "view_submission", "view": {"callback_id": "a"}},
     {"type": "message_action"},
 ]  # fmt: skip
 

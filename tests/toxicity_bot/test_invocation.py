@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 from werkzeug.wrappers import Request, Response
@@ -62,6 +64,50 @@ def test_a_worker_that_is_throttled_or_cannot_be_reached_is_no_error_of_the_rece
         patch.setenv("AWS_ENDPOINT_URL_LAMBDA", url)
         assert invocation.hand_over("bot-Worker:live", ASK) == "TooManyRequestsException"
     assert len(throttled) == 1, "the backup job is the second try"
+
+
+class _Lambda(BaseHTTPRequestHandler):
+    """Keeps connections, and closes one without an answer where it is told to; notes which one each call came by."""
+
+    protocol_version = "HTTP/1.1"
+    answers: ClassVar[list[bool]]
+    came_by: ClassVar[list[int]]
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.came_by.append(self.client_address[1])
+        if not self.answers.pop(0):
+            self.close_connection = True
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name for it
+        """Log nothing."""
+
+
+@pytest.mark.failure(102)
+@pytest.mark.parametrize(
+    ("answers", "ends", "connections"),
+    [
+        ([True, True], ["answered"] * 2, 1),
+        ([True, False, True], ["answered"] * 2, 2),
+        ([False, False], ["ConnectionClosedError"], 2),
+    ],
+)
+def test_a_connection_is_kept_and_made_anew_once_if_it_was_closed_meanwhile(
+    patch: pytest.MonkeyPatch, answers: list[bool], ends: list[str], connections: int
+) -> None:
+    _Lambda.answers, _Lambda.came_by = list(answers), []
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Lambda) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        patch.setenv("AWS_ENDPOINT_URL_LAMBDA", f"http://127.0.0.1:{server.server_port}")
+        assert [invocation.hand_over("worker", ASK) for _ in ends] == ends
+        invocation._client().close()
+        server.shutdown()
+    assert (len(_Lambda.came_by), len(set(_Lambda.came_by))) == (len(answers), connections)
 
 
 def test_a_message_nested_too_deep_for_json_is_left_to_the_backup(patch: pytest.MonkeyPatch) -> None:

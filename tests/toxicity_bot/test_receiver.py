@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.events import Deliveries, app_rate_limited, encoded, signed, url_verification
-from local.workspace import Identity
+from local.interactions import message_action
+from local.response_urls import ResponseUrls
+from local.workspace import Identity, Workspace
 from tests import ROOT
 from tests.toxicity_bot.bot import OWN, Bot, imported_anew
 from toxicity_bot.credentials import SECONDS_BETWEEN_READS, Credentials
@@ -254,6 +256,9 @@ class TestRotation:
 # In a process of its own.
 
 
+HEAVY = ["numpy", "onnxruntime", "slack_sdk", "slack_bolt", "tokenizers", "fasttext", "confusable_homoglyphs"]
+
+
 def run_receiver(environ: dict[str, str], code: str) -> subprocess.CompletedProcess[str]:
     environ = environ | {"PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": "eu-west-1"}
     command = [sys.executable, "-c", code]
@@ -264,13 +269,29 @@ def run_receiver(environ: dict[str, str], code: str) -> subprocess.CompletedProc
 def test_a_cold_receiver_answers_the_challenge_and_loads_no_model_and_no_slack_client() -> None:
     body = encoded(url_verification(Identity(), "a challenge"))
     event = api_gateway_event(body, signed(body, SECRET, int(time.time())))
-    heavy = ["numpy", "onnxruntime", "slack_sdk", "slack_bolt", "tokenizers", "fasttext", "confusable_homoglyphs"]
     code = (
         f"import sys; from toxicity_bot import receiver; answer = receiver.handler({event!r}, None);"
-        f"print(answer['body'], [name for name in {heavy!r} if name in sys.modules], 'boto3' in sys.modules)"
+        f"print(answer['body'], [name for name in {HEAVY!r} if name in sys.modules], 'boto3' in sys.modules)"
     )
     ended = run_receiver({"SLACK_SIGNING_SECRET": SECRET, "JOBS_QUEUE_URL": "https://sqs/jobs"}, code)
     assert ended.stdout == '{"challenge": "a challenge"} [] True\n', ended.stderr
+
+
+def test_what_a_cold_receiver_reads_of_shortcuts_and_clicks_loads_neither() -> None:
+    workspace = Workspace.example()
+    message = workspace.post("C0GENERAL", "U0ADA", ":tada: *P\u0430y* p@l!")
+    responses = ResponseUrls(lambda: workspace, "https://hooks.slack.com")
+    names = ("check_toxicity", "report_message")
+    shortcuts = [message_action(workspace, responses, name, "C0GENERAL", message["ts"], "U0GRACE") for name in names]
+    click = {"type": "block_actions", "actions": [{"action_id": "verdict_feedback", "value": "{}"}]}
+    code = (
+        "import sys; from toxicity_bot import receiver;"
+        f"asks = [receiver.interactions.ask_or_reason(one, receiver.settings, 0) for one in {[*shortcuts, click]!r}];"
+        f"print([type(ask).__name__ for ask in asks], [name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    environ = {"SLACK_SIGNING_SECRET": SECRET, "JOBS_QUEUE_URL": "https://sqs/jobs", "MODERATORS_CHANNEL": "C0MODS"}
+    ended = run_receiver(environ, code)
+    assert ended.stdout == "['Ask', 'Form', 'str'] []\n", ended.stderr
 
 
 @pytest.mark.parametrize("missing", ["SLACK_SIGNING_SECRET", "JOBS_QUEUE_URL"])

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local.faults import ErrorBody, HtmlError, Reset, ResetEarly
+from local.faults import Call, ErrorBody, HtmlError, Reset, ResetEarly
 from local.views import TRIGGER_SECONDS
 from tests.toxicity_bot.bot import ADA, GENERAL, GRACE, INSULT, PRIVATE, RANDOM
 from tests.toxicity_bot.record import CANARIES
 from toxicity_bot import response_url
+from toxicity_bot.answers import NOT_PASSED_ON
 from toxicity_bot.cards import LOOK, NO_PROBLEM, RESOLVED, STATES
 from toxicity_bot.interactions import _READERS, ask_or_reason
+from toxicity_bot.jobs import Job
 from toxicity_bot.report_form import MOST_METADATA_CHARACTERS
+from toxicity_bot.slack_messages import SlackMessages
 
 if TYPE_CHECKING:
     from local.workspace import Message
@@ -67,6 +70,15 @@ def test_a_report_becomes_a_card_and_the_author_and_the_channel_see_nothing(bot:
     assert bot.slack.workspace.conversation(channel) == before
 
 
+def test_a_note_mentions_nobody(bot: Bot) -> None:
+    card = reported(bot, note="Look, @channel and <!channel>!\nhttps://example.com")
+    (note,) = [block["text"] for block in card["blocks"] if "*Note*" in str(block)]
+    assert note["verbatim"] is True
+    assert note["text"].splitlines() == [
+        "*Note*", "> Look, @channel and &lt;!channel&gt;!", "> https://example.com",
+    ]  # fmt: skip
+
+
 def test_by_setting_the_moderators_do_not_learn_who_reports(bot: Bot) -> None:
     bot.set(reporter_names=False)
     message = bot.say(by="U0HOOK")
@@ -111,6 +123,16 @@ def test_without_a_channel_of_moderators_the_form_says_so(bot: Bot) -> None:
 
 
 # The form.
+
+
+def test_a_form_that_is_sent_after_reports_were_switched_off_says_so(bot: Bot) -> None:
+    bot.ask(bot.slack.message_action("report_message", GENERAL, bot.say()["ts"], GRACE))
+    payload = bot.slack.send_form(GRACE, note=NOTE)
+    bot.set(moderators_channel="")
+    said = json.loads(bot.ask(payload).body)
+    assert said["response_action"] == "errors"
+    assert said["errors"].keys() == {block["block_id"] for block in payload["view"]["blocks"] if "element" in block}
+    assert bot.record.counted()[-1] == ("EventIgnored", "reports_off")
 
 
 @pytest.mark.failure(110)
@@ -199,6 +221,21 @@ def test_a_card_whose_post_got_no_answer_is_looked_for_before_it_is_posted_again
 
 
 @pytest.mark.failure(113)
+@pytest.mark.parametrize("by", [GRACE, ADA])
+def test_a_card_that_was_posted_before_the_worker_died_is_found_whoever_reports_next(bot: Bot, by: str) -> None:
+    now = bot.slack.workspace.clock
+    bot.slack.workspace.clock = lambda: now() - 60  # Slack's clock is behind
+    message = bot.say()
+    with bot.killed_at(SlackMessages, "post", after=True):
+        bot.report(message, NOTE)
+    bot.queued()
+    bot.slack.workspace.clock = now
+    bot.end_claims()
+    assert bot.report(message, "I agree.", by=by).status == 200
+    assert len([card for card in bot.cards() if "thread_ts" not in card]) == 1
+
+
+@pytest.mark.failure(113)
 def test_a_worker_that_dies_once_the_person_is_told_does_not_tell_them_again(bot: Bot) -> None:
     with bot.killed_at(response_url, "respond", after=True):
         assert bot.report(bot.say(), NOTE).status == 200
@@ -224,6 +261,17 @@ def test_a_moderators_channel_that_takes_no_card_is_told_to_the_person_and_the_o
     (line,) = [line for line in bot.record.lines() if line.get("level") == "ERROR"]
     assert "MODERATORS_CHANNEL" in line["message"]
     assert bot.ends() == ["report_is_archived" if state == "archived" else "report_channel_not_found"]
+
+
+@pytest.mark.failure(114)
+def test_a_report_that_slack_refuses_for_good_is_told_once_as_one(bot: Bot) -> None:
+    bot.ask(bot.slack.message_action("report_message", GENERAL, bot.say()["ts"], GRACE))
+    payload = bot.slack.send_form(GRACE, note=NOTE)
+    bot.slack.workspace.refuse_token("token_revoked")
+    assert bot.ask(payload).status == 200
+    assert bot.work() == 1
+    assert bot.private(GRACE) == [NOT_PASSED_ON]
+    assert bot.ends() == ["token_revoked"] * 2
 
 
 @pytest.mark.failure(118)
@@ -305,6 +353,21 @@ def test_a_click_twice_replayed_or_out_of_order_leaves_the_card_as_it_is(bot: Bo
     assert bot.ask(look, age=301).status == 401
 
 
+@pytest.mark.failure(115)
+@pytest.mark.parametrize("by", [ADA, GRACE])
+def test_a_card_shows_what_holds_though_an_earlier_click_is_shown_later(bot: Bot, by: str) -> None:
+    card = reported(bot)
+    bot.click(card, LOOK, by=ADA, channel=PRIVATE)
+    bot.click(card, RESOLVED, by=ADA, channel=PRIVATE)
+    bot.click(card, NO_PROBLEM, by=by, channel=PRIVATE)
+    jobs = bot.queued()
+    look, *later = sorted((Job.from_json(job["Body"]) for job in jobs), key=lambda job: job.detail["at"])
+    bot.slack.faults.add("chat.update", Call(lambda: [bot.worker.end_of(job) for job in later]))
+    bot.worker.end_of(look)
+    assert f"<@{ADA}> resolved it" in text_of(bot.cards()[0])
+    assert labels(bot.cards()[0]) == []
+
+
 @pytest.mark.failure(116)
 def test_a_click_on_a_card_that_was_deleted_ends_quietly(bot: Bot) -> None:
     card = reported(bot)
@@ -364,11 +427,24 @@ def test_a_click_by_an_outsider_elsewhere_or_for_another_app_does_nothing(
     assert bot.cards() == [card]
 
 
-def test_a_moderator_of_another_team_of_the_same_enterprise_is_no_outsider(bot: Bot) -> None:
+@pytest.mark.parametrize(
+    ("home", "enterprise", "team"),
+    [
+        ("T0TWO", {"id": "E0GRID"}, {"id": "T0LOCAL"}),
+        ("T0TWO", {"id": "E0GRID"}, {"id": "T0TWO"}),
+        ("E0GRID", None, {"id": "T0TWO", "enterprise_id": "E0GRID"}),
+    ],
+)
+def test_a_moderator_of_another_team_of_an_enterprise_is_no_outsider_and_takes_no_card_that_is_taken(
+    bot: Bot, home: str, enterprise: dict[str, str] | None, team: dict[str, str]
+) -> None:
     card = reported(bot)
-    grid = {"user": {"id": GRACE, "team_id": "T0TWO"}, "enterprise": {"id": "E0GRID"}}
+    bot.click(card, LOOK, by=ADA, channel=PRIVATE)
+    bot.work()
+    grid = {"user": {"id": GRACE, "team_id": home}, "enterprise": enterprise, "team": team}
     bot.ask(bot.slack.click(PRIVATE, card["ts"], GRACE, LOOK) | grid)
     assert bot.work() == 1
+    assert bot.ends()[-1] == "card_taken"
 
 
 @pytest.mark.failure(117)

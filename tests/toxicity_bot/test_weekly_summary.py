@@ -10,7 +10,7 @@ import pytest
 from local.faults import Reset
 from local.functions import LocalContext
 from tests.toxicity_bot.bot import ADA, GENERAL, GRACE, PRIVATE
-from toxicity_bot.errors import SlackUnavailableError
+from toxicity_bot.errors import CredentialsRefusedError, SlackUnavailableError
 from toxicity_bot.feedback import ACTION_ID
 from toxicity_bot.ledger import KEPT_SECONDS
 from toxicity_bot.tally import MOST_CHANNELS, Tally, summary, tallies, total
@@ -63,6 +63,20 @@ def test_a_summary_whose_post_got_no_answer_is_looked_for_when_the_schedule_trie
     bot.end_claims()
     assert summarise(bot) == ("summary_found" if posted else "summary_posted")
     assert len(summaries(bot)) == 1
+
+
+@pytest.mark.failure(119)
+def test_with_a_token_that_was_replaced_the_second_try_posts_it(bot: Bot) -> None:
+    now = [1000.0]
+    secret = {"signing_secrets": [bot.slack.workspace.signing_secret], "bot_token": bot.slack.workspace.token}
+    bot.store(secret)
+    bot.read_stored_secret(lambda: now[0])
+    assert bot.judge(bot.say()) == ["toxic"]
+    bot.store(secret | {"bot_token": bot.slack.workspace.rotate_token()})
+    now[0] += 60
+    with pytest.raises(CredentialsRefusedError):
+        summarise(bot)
+    assert summarise(bot) == "summary_posted"
 
 
 @pytest.mark.failure(119)

@@ -6,8 +6,6 @@ Every number in the card is in `model.json`; a section whose measurement is miss
 from __future__ import annotations
 
 from functools import partial
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +23,8 @@ def write(folder: Path) -> None:
     fields = manifest.read(folder)
     about = {"summary": "", "data": [], "training": [], "not_for": []} | fields.get("about", {})
     threshold_maybe = fields.get("threshold_maybe", fields["threshold"])
-    measured = {"quality": None, "calibration": None, "evaluation": None, "examples": []} | fields["measured"]
-    by_kind = {kind: list(rows) for kind, rows in groupby(measured["examples"], key=itemgetter("kind"))}
-    computed = {"about": about, "threshold_maybe": threshold_maybe, "examples_by_kind": by_kind}
+    measured = dict.fromkeys(("quality", "calibration", "evaluation", "written")) | fields["measured"]
+    computed = {"about": about, "threshold_maybe": threshold_maybe}
     (folder / FILE_NAME).write_text(render(TEMPLATE, fields | measured | computed), encoding="utf-8")
 
 

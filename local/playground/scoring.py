@@ -28,7 +28,7 @@ _FIGURES = (
 
 @dataclass(frozen=True)
 class Card:
-    """What model.json says about the model; figures and examples are empty where it was not measured."""
+    """What model.json says about the model; figures and failures are empty where it was not measured."""
 
     name: str
     licence: str
@@ -38,9 +38,8 @@ class Card:
     figures: list[tuple[str, str]]
     goals: tuple[int, int]
     """How many are met, and how many there are."""
-    wrong: list[dict[str, Any]]
-    """Messages written to find failures, which the model gets wrong."""
-    examples: int
+    failures: dict[str, list[dict[str, Any]]]
+    """The worst failures on messages that were written for the evaluation, by their label."""
     not_for: list[str]
 
     @classmethod
@@ -48,7 +47,7 @@ class Card:
         fields = json.loads((directory / "model.json").read_text(encoding="utf-8"))
         measured = fields.get("measured", {})
         evaluation = measured.get("evaluation", {})
-        data, goals, examples = evaluation.get("data", {}), evaluation.get("goals", []), measured.get("examples", [])
+        data, goals = evaluation.get("data", {}), evaluation.get("goals", [])
         figures = [(label, _figure(evaluation.get("model", {}), path, form)) for label, path, form in _FIGURES]
         return cls(
             name=fields.get("source", directory.name),
@@ -57,8 +56,7 @@ class Card:
             measured=f"{data['rows']:,} texts, {data['toxic']:,} of them toxic, {evaluation['date']}" if data else "",
             figures=[(label, figure) for label, figure in figures if figure],
             goals=(sum(bool(goal["met"]) for goal in goals), len(goals)),
-            wrong=[example for example in examples if not example["right"]],
-            examples=len(examples),
+            failures=(measured.get("written") or {}).get("failures", {}),
             not_for=fields.get("about", {}).get("not_for", []),
         )
 

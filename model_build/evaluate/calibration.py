@@ -41,7 +41,7 @@ FEWEST_LIKELY = 10  # labelled messages of the chat above a threshold, to say ho
 MAYBE_RATE = 5  # times the false-positive rate of `threshold`
 NEVER_ZERO = 1e-12  # a probability whose logarithm is taken
 ROUNDING_ERROR = 1e-9  # 0.29 * 100 is less than 29
-OUTDATED = ("evaluation", "examples", "quality")  # measured before the scores changed
+OUTDATED = ("evaluation", "written", "quality")  # measured before the scores changed
 
 
 @dataclass(frozen=True)

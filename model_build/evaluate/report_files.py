@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,20 +17,16 @@ from sklearn.metrics import roc_curve
 
 from model_build import manifest, model_card
 from model_build.errors import ModelBuildError
-from model_build.evaluate.models import served_checksum, served_classifier
+from model_build.evaluate.models import served_checksum
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from model_build.evaluate.evaluation import Evaluation
 
 JSON_NAME, PAGE_NAME = "report.json", "report.md"
 PAGE_TEMPLATE = Path(__file__).with_name("report.md.j2")
 GOALS_TEMPLATE = Path(__file__).with_name("goals.md.j2")
-# A few dozen messages prove nothing about rates, which the report measures; they show what a failure looks like.
-WRITTEN_MESSAGES = Path(__file__).with_name("written_messages.toml")
-TOXIC = "toxic"
-
 # Okabe & Ito's colours, which colour-blind people can tell apart; the baseline is grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 BASELINE_COLOUR = "#7f7f7f"
@@ -76,11 +71,12 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def record(model: Path, name: str, report_folder: Path) -> None:
-    """Copy a model's metrics from the report into its `model.json` and card, with its verdicts on written messages.
+    """Copy a model's metrics from the report into its `model.json` and card.
 
     Under `measured.evaluation` are `date`, `machine`, `command`, `data` and `slices` of the report, under `model` and
-    `baseline` all that it has of these two but `reliability`, and under `goals` their values. Raises ModelBuildError if
-    `model` is no complete model directory or has changed since it was evaluated.
+    `baseline` all that it has of these two but `reliability`, and under `goals` their values. Under `measured.written`
+    are the kinds of written messages and the failures, if those in the report are this model's. Raises ModelBuildError
+    if `model` is no complete model directory or has changed since it was evaluated.
     """
     fields, report, path = manifest.read(model), read(report_folder), report_folder / JSON_NAME
     if name not in report["models"]:
@@ -100,20 +96,11 @@ def record(model: Path, name: str, report_folder: Path) -> None:
         for goal in report.get("goals", [])
     ]
     fields["measured"]["evaluation"] = evaluation
-    fields["measured"]["examples"] = list(judge_written_messages(served_classifier(model).toxicity, threshold))
+    written = report.get("written")
+    fields["measured"]["written"] = written if written and written["model"] == name else None
     manifest.write(model, fields)
     model_card.write(model)
     print(f"evaluate: {model / manifest.FILE_NAME} and its card have the metrics of {path}", flush=True)
-
-
-def judge_written_messages(toxicity: Callable[[str], float], threshold: float) -> Iterator[dict[str, Any]]:
-    """Yield each message with its score and whether the verdict is the one that a person would give."""
-    for kind in tomllib.loads(WRITTEN_MESSAGES.read_text(encoding="utf-8"))["kinds"]:
-        for text in kind["messages"]:
-            score = toxicity(text)
-            right = (score >= threshold) == (kind["expected"] == TOXIC)
-            expected = {"kind": kind["name"], "text": text, "expected": kind["expected"]}
-            yield expected | {"toxicity": round(score, 4), "right": right}
 
 
 def _roc(evaluation: Evaluation) -> Any:

@@ -183,7 +183,7 @@ def test_a_text_without_words_and_one_that_is_empty_have_no_score(client: Client
 def test_a_card_without_measurements_is_read(tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text('{"labels": []}')
     card = Card.read(tmp_path)
-    assert (card.name, card.figures, card.wrong, card.goals) == (tmp_path.name, [], [], (0, 0))
+    assert (card.name, card.figures, card.failures, card.goals) == (tmp_path.name, [], {}, (0, 0))
 
 
 def test_a_port_in_use_is_told_with_another_one() -> None:

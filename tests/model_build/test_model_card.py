@@ -130,16 +130,20 @@ def test_calibration_has_both_thresholds(tmp_path: Path, fields: dict[str, Any])
     assert "1.0 % reach the threshold and 5.0 % the lower one" in text
 
 
-def test_known_failures_are_counted_by_kind_and_listed(tmp_path: Path, fields: dict[str, Any]) -> None:
-    fields["measured"]["examples"] = [
-        {"kind": kind, "text": text, "expected": expected, "toxicity": 0.75, "right": expected == "toxic"}
-        for kind, text, expected in (
-            ("insults", "Idiot.", "toxic"),
-            ("insults", "Fool.", "toxic"),
-            ("talk", "A.", "fine"),
-        )
-    ]
+def test_the_worst_kinds_and_failures_are_listed(tmp_path: Path, fields: dict[str, Any]) -> None:
+    fields["measured"]["written"] = {
+        "model": "mine",
+        "kinds": {
+            "toxic": [
+                {"kind": "threat", "messages": 8, "shares": {"other": 1.0, "mine": 0.25}},
+                {"kind": "rare", "messages": 4, "shares": {"other": 0.0, "mine": 0.5}},
+            ],
+            "harmless": [{"kind": "talk", "messages": 10, "shares": {"other": 0.0, "mine": 0.1}}],
+        },
+        "failures": {"toxic": [{"text": "Leave |\nnow.", "toxicity": 0.014}], "harmless": []},
+    }
     lines = card(tmp_path, fields)
-    assert "| insults | toxic | 2 of 2 |" in lines
-    assert "| talk | fine | 0 of 1 |" in lines
-    assert [line for line in lines if line.endswith("| 0.75 |")] == ["| A. | fine | 0.75 |"]
+    assert "| threat | 8 | 25.0 % |" in lines
+    assert "| talk | 10 | 10.0 % |" in lines
+    assert not any("rare" in line for line in lines), "a kind of four messages says nothing"
+    assert "| Leave \\| now. | toxic | 0.01 |" in lines

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 TEMPERATURES = (0.05, 20.0)  # no sensible classifier needs others
 FEWEST_LIKELY = 10  # labelled messages of the chat above a threshold, to say how many of them are toxic
+MAYBE_PRECISION = 1 / 6
 MAYBE_RATE = 5  # times the false-positive rate of `threshold`
 NEVER_ZERO = 1e-12  # a probability whose logarithm is taken
 ROUNDING_ERROR = 1e-9  # 0.29 * 100 is less than 29
@@ -79,7 +80,8 @@ def calibrate(
     of the work sources' harmless texts. Collections are chosen to be hard, so that only chat tells how many alarms a
     workplace gets. `threshold_maybe` is the same for five times that rate: its cost is false positives too, so one
     scale serves both, whatever share of the data is toxic. Where messages of the chat are labelled, `threshold` is
-    raised until at least `likely_precision` of those that reach it are toxic: that is what "likely" promises.
+    raised until at least `likely_precision` of those that reach it are toxic, which is what "likely" promises, and
+    `threshold_maybe` until one in six is.
     """
     fields = manifest.read(folder)
     at_work = np.isin(data.sources, work_sources)
@@ -100,11 +102,14 @@ def calibrate(
     mostly_harmless, rate = after[harmless], false_positive_rate
     if data.chat:
         mostly_harmless, rate = chat.toxicities(temperature), chat_rate
-    threshold = _threshold(mostly_harmless, rate)
-    maybe = min(threshold, _threshold(mostly_harmless, min(MAYBE_RATE * rate, 0.5)))
     said = np.array(["chosen" in detail for detail in data.details])
-    promised = _promised(after[said], data.labels[said], likely_precision) if said.any() else None
-    threshold = max(threshold, promised or 0.0)
+    rare = _threshold(mostly_harmless, rate)
+    threshold = max(rare, _promised(after[said], data.labels[said], likely_precision))
+    maybe = max(
+        _threshold(mostly_harmless, min(MAYBE_RATE * rate, 0.5)),
+        _promised(after[said], data.labels[said], MAYBE_PRECISION),
+    )
+    maybe = min(threshold, maybe)
     errors = [calibration_error(work, scores[at_work]) for scores in (before, after)]
     found = {
         "date": time.strftime("%Y-%m-%d"),
@@ -114,7 +119,7 @@ def calibrate(
         "sources": data.source_names(),
         "work_sources": sorted(set(work_sources) & set(data.source_names())),
         "chat": {"messages": len(data.chat), "rate": chat_rate} if data.chat else None,
-        "promise": {"messages": int(said.sum()), "precision": likely_precision} if promised == threshold else None,
+        "promise": {"messages": int(said.sum()), "precision": likely_precision} if threshold > rare else None,
         "temperature": temperature,
         "negative_log_likelihood": [log_loss(work, scores[at_work]) for scores in (before, after)],
         "calibration_error": errors,
@@ -166,13 +171,13 @@ def _threshold(harmless: Floats, rate: float) -> float:
     return min(math.floor(highest_below * 100 + ROUNDING_ERROR) + 1, 100) / 100
 
 
-def _promised(scores: Floats, labels: Labels, precision: float) -> float | None:
-    """Return the lowest threshold, in whole percent, such that this share of what reaches it is toxic; None without."""
+def _promised(scores: Floats, labels: Labels, precision: float) -> float:
+    """Return the lowest threshold, in whole percent, such that this share of what reaches it is toxic; 0 without."""
     for percent in range(1, 100):
         likely = labels[scores >= percent / 100]
         if len(likely) >= FEWEST_LIKELY and likely.mean() >= precision:
             return percent / 100
-    return None
+    return 0.0
 
 
 def _rates(labels: Labels, scores: Floats, at_work: npt.NDArray[np.bool_], threshold: float) -> dict[str, Any]:

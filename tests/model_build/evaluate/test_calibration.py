@@ -59,8 +59,8 @@ def test_likely_is_said_where_most_of_it_is_toxic() -> None:
     assert calibration._promised(scores, labels, 0.6) == 0.68, "20 of 33"
     assert calibration._promised(scores, labels, 1.0) == 0.81
     assert calibration._promised(scores[81:], labels[81:], 1.0) == 0.01
-    assert calibration._promised(scores, 1 - labels, 0.9) is None, "the highest ten are harmless"
-    assert calibration._promised(scores[91:], labels[91:], 0.6) is None, "nine messages say nothing"
+    assert calibration._promised(scores, 1 - labels, 0.9) == 0, "the highest ten are harmless"
+    assert calibration._promised(scores[91:], labels[91:], 0.6) == 0, "nine messages say nothing"
 
 
 def test_a_model_is_calibrated_in_place_and_a_second_time_changes_nothing(model: Path, mixed: Path) -> None:

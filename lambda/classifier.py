@@ -166,7 +166,10 @@ class Classifier:
         emoji = emoji_names.behind_words(text.raw)
         written = _as_written(words, text, emoji)
         gone = {*written, *(word for word, sign in emoji.items() if sign in written)}
-        return replace(verdict, words=written, rest=self._rest(text, gone, assessment))
+        rest = self._rest(text, gone, assessment)
+        if rest is not None and rest >= assessment.toxicity:
+            return verdict  # words without which the text is no less toxic explain nothing
+        return replace(verdict, words=written, rest=rest)
 
     def assess(self, text: str | FoldedText, seconds: float = reading_budget.SECONDS) -> Assessment:
         """Score the windows of a text, whatever its language; raises TypeError and ValueError as `toxicity` does.

@@ -235,7 +235,7 @@ def test_an_emoji_that_insults_and_a_face_of_signs_are_judged(classifier: Classi
     ("text", "words", "others"),
     [
         ("You stupid idiot, get lost", {"stupid", "idiot"}, {"You", "get"}),
-        ('os.die("stupid", $(HOME)); <b>idiot</b>', {"stupid", "idiot"}, {"HOME", "b", 'die("stupid'}),
+        ('You("stupid", $(HOME)); <b>idiot</b>', {"stupid", "idiot"}, {"HOME", "b", 'You("stupid'}),
         ("All Mexicans are lazy idiots", {"idiots"}, {"Mexicans"}),
         ("Gay people and Muslims are disgusting scum", {"scum"}, {"Gay", "people", "Muslims"}),
         ("Karen from Nigeria is a fucking moron", {"fucking", "moron"}, {"Karen", "Nigeria"}),

@@ -17,10 +17,10 @@ from local.bot import verdicts
 from local.events import event_callback
 from local.faults import DROPPED, Call, ErrorBody, Fault, HtmlError, RateLimited, Reply, Reset
 from local.functions import TIMEOUT_SECONDS
-from local.socket_server import SocketModeSlack
-from local.socket_soak import SPEED
-from local.sqlite_file import SqliteFile
-from local.sqlite_queue import SqliteQueue
+from local.socket_mode.file import SqliteFile
+from local.socket_mode.queue import SqliteQueue
+from local.socket_mode.server import SocketModeSlack
+from local.socket_mode.soak import SPEED
 from local.workspace import Workspace
 from tests import ROOT, run_module
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from local.socket_server import Link
+    from local.socket_mode.server import Link
 
 INSULT = "You are a stupid idiot and everybody hates you."
 NOWHERE = "http://127.0.0.1:9/api/"
@@ -39,7 +39,7 @@ class Running:
     """A bot that was started as a command, with all of its delays a tenth as long."""
 
     def __init__(self, slack: SocketModeSlack, file: Path, *options: str) -> None:
-        command = [sys.executable, "-m", "local.socket_soak", "--work", str(file), *options]
+        command = [sys.executable, "-m", "local.socket_mode.soak", "--work", str(file), *options]
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=environ(slack), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -325,6 +325,6 @@ def test_ctrl_c_stops_it_with_a_word_and_the_job_is_kept(
 @pytest.mark.failure(131)
 def test_envelopes_while_everything_fails_get_one_verdict_each() -> None:
     """docs/socket_mode.md has the result of a thousand."""
-    soak = run_module("local.socket_soak", "--envelopes", "30", "--seed", "1")
+    soak = run_module("local.socket_mode.soak", "--envelopes", "30", "--seed", "1")
     assert soak.returncode == 0, soak.stdout + soak.stderr
     assert "30 envelopes, 30 verdicts" in soak.stdout

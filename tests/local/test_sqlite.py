@@ -19,12 +19,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from local import aws as embedded
-from local import sqlite_queue
-from local.answered_calls import answer_here
 from local.functions import TIMEOUT_SECONDS, LocalContext
-from local.sqlite_file import SqliteFile, SqliteFileError
-from local.sqlite_queue import SqliteQueue
-from local.sqlite_table import SqliteTable
+from local.socket_mode import queue as sqlite_queue
+from local.socket_mode.answered_calls import answer_here
+from local.socket_mode.file import SqliteFile, SqliteFileError
+from local.socket_mode.queue import SqliteQueue
+from local.socket_mode.table import SqliteTable
 from toxicity_bot.errors import ClaimedError, LedgerError, RateLimitedError, SlackUnavailableError
 from toxicity_bot.ledger import KEPT_SECONDS, Ledger
 from toxicity_bot.turns import Turns

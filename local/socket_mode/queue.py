@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from sqlite3 import Row
 
-    from local.answered_calls import Operations
-    from local.sqlite_file import SqliteFile
+    from local.socket_mode.answered_calls import Operations
+    from local.socket_mode.file import SqliteFile
 
 MAX_RECEIVE_COUNT = 10  # as in template.yaml
 # Seconds until a job is delivered again whose worker has died: later than its time-out, 30 s, after which its claims in

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# Each table is used by one module: jobs by sqlite_queue, the rows of the ledger by sqlite_table.
+# Each table is used by one module: jobs by queue, the rows of the ledger by table.
 _TABLES = """
     CREATE TABLE IF NOT EXISTS jobs (
       id TEXT PRIMARY KEY, body TEXT NOT NULL, sent REAL NOT NULL, visible REAL NOT NULL,

@@ -1,4 +1,4 @@
-"""`python -m local.socket_soak`: envelopes by the thousand through Socket Mode, while everything fails at random.
+"""`python -m local.socket_mode.soak`: envelopes by the thousand through Socket Mode, while everything fails at random.
 
 The bot is a process as `make socket` starts it. Its envelopes come twice, their acknowledgements are lost, connections
 are refreshed, closed, reset and lost in silence, calls to Slack fail, and the process is killed. Then each message must
@@ -24,10 +24,10 @@ from local.faults import Fault, Faults, Slow
 from local.soak.checks import Results, check_logs, check_threads
 from local.soak.users import TEXTS, Size, Users
 from local.soak.workers import RandomFaults
-from local.socket_mode import run
-from local.socket_server import Link, SocketModeSlack
-from local.sqlite_file import SqliteFile
-from local.sqlite_queue import SqliteQueue
+from local.socket_mode.bot import run
+from local.socket_mode.file import SqliteFile
+from local.socket_mode.queue import SqliteQueue
+from local.socket_mode.server import Link, SocketModeSlack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,7 +131,7 @@ class SocketSoak:
         slack = {"SLACK_APP_TOKEN": self._slack.app_token, "SLACK_BOT_TOKEN": self._users.workspace.token}
         environ = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SLACK_"))}
         command = [
-            "local.socket_soak",
+            "local.socket_mode.soak",
             "--work",
             str(self._file),
             *options,

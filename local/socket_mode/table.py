@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from moto.dynamodb.comparisons import get_filter_expression
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 
-from local.answered_calls import RefusedCallError
+from local.socket_mode.answered_calls import RefusedCallError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from sqlite3 import Connection
 
-    from local.answered_calls import Operations
-    from local.sqlite_file import SqliteFile
+    from local.socket_mode.answered_calls import Operations
+    from local.socket_mode.file import SqliteFile
 
 Row = dict[str, Any]
 _SET = re.compile(r"SET ([#\w]+ = :\w+(, [#\w]+ = :\w+)*)")

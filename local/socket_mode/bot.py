@@ -1,4 +1,4 @@
-"""`make socket`: run the bot for a real workspace on this machine, without AWS.
+"""Run the bot for a real workspace on this machine, without AWS.
 
 Slack sends events through a WebSocket that this process opens. Receiver and worker are the functions of the cloud, with
 queue and ledger in a SQLite file. An envelope is acknowledged once its job is in that file, so that Slack sends it
@@ -19,19 +19,18 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.socket_mode.builtin import SocketModeClient
 from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.web.client import WebClient
 
-from local.answered_calls import answer_here
 from local.functions import TIMEOUT_SECONDS, LocalContext, poll
-from local.sqlite_file import SqliteFile
-from local.sqlite_queue import SqliteQueue
-from local.sqlite_table import SqliteTable
+from local.socket_mode.answered_calls import answer_here
+from local.socket_mode.file import SqliteFile
+from local.socket_mode.queue import SqliteQueue
+from local.socket_mode.table import SqliteTable
 from toxicity_bot.errors import BotError, SettingError
 from toxicity_bot.model_directory import embedded
 from toxicity_bot.settings import Secret, Settings
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
 
     from slack_sdk.socket_mode.request import SocketModeRequest
 
-FILE = Path("socket-mode.sqlite3")
 # Seconds between pings. After five of them slack_sdk notices that a connection has died in silence.
 PING_INTERVAL = 2.0
 # Bytes that are read at once. slack_sdk calls itself again for each part of a message, and Python allows a thousand.
@@ -243,16 +241,6 @@ def run(
     bot.work(socket, lambda: bool(stopping) or (drain and not bot.queue.waiting()), TIMEOUT_SECONDS / speed)
 
 
-def main(
-    file: Annotated[Path, typer.Option(help="Where jobs and verdicts are remembered.")] = FILE,
-    *,
-    redrive: Annotated[bool, typer.Option(help="Give dead letters ten tries more.")] = False,
-    ready_fd: Annotated[int | None, typer.Option(hidden=True, help="A descriptor that gets a line.")] = None,
-) -> None:
-    """Run the bot for a workspace through Socket Mode; SLACK_APP_TOKEN and SLACK_BOT_TOKEN are its tokens."""
-    run(file, ready_fd, redrive=redrive)
-
-
 def _quiet() -> logging.Logger:
     """Return a logger that says nothing: slack_sdk's lines quote addresses with tickets, and messages."""
     quiet = logging.getLogger("slack_sdk.quiet")
@@ -268,7 +256,3 @@ def _say_dead(number: int) -> None:
 
 def _time_out(*_: object) -> None:
     raise _TimedOutError
-
-
-if __name__ == "__main__":
-    typer.run(main)

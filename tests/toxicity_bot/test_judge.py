@@ -346,7 +346,7 @@ def test_each_content_has_one_verdict_whatever_slack_says_of_edits(room: Judging
     message = room.say("Good morning, everyone.")
     stored = room.slack.workspace.channel(GENERAL).find(message["ts"])
     assert room.judge(message) == "fine"
-    texts = [INSULT, PRAISE, f"{INSULT} {PRAISE}"]
+    texts = [INSULT, PRAISE, f"{INSULT} Get lost."]
     outcomes = []
     for text in texts:
         room.slack.workspace.edit(GENERAL, message["ts"], text)

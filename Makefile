@@ -19,7 +19,9 @@ BOT = pyproject.toml --extra bot
 # What ships, and what shares an environment with the tests, has the versions that are tested.
 AS_TESTED = --constraints requirements/test.txt
 # Tests that `make test` leaves to `make test-slow`, `make test-clients` and `make test-playground`.
-SLOW = tests/package tests/local/test_fuzz.py
+SLOW = tests/package tests/local/test_fuzz.py tests/local/test_socket_mode.py tests/local/test_soak.py::test_a_small_soak \
+  tests/local/test_load.py::test_a_small_measurement \
+  tests/toxicity_bot/test_turns.py::test_a_burst_above_slacks_limit_gets_all_its_verdicts_once
 CLIENTS = tests/clients
 PLAYGROUND = tests/playground
 # The doctor's calls go where AWS's own settings say, unless REGION names a region.
@@ -78,11 +80,12 @@ doctor: .venv/local  ## Check a deployed bot with real calls: STACK=slack-toxici
 ##@ Develop
 
 test: .venv/test  ## Run the unit tests and the whole path over real sockets. Needs no torch.
-	.venv/bin/python -m pytest --numprocesses=auto --dist=worksteal --ignore=tests/model_build --ignore=tests/rie --ignore=tests/sam $(foreach test,$(SLOW) $(CLIENTS) $(PLAYGROUND),--ignore=$(test))
+	.venv/bin/python -m pytest --numprocesses=auto --dist=worksteal --ignore=tests/model_build --ignore=tests/rie --ignore=tests/sam \
+	  $(foreach test,$(SLOW) $(CLIENTS) $(PLAYGROUND),$(if $(findstring ::,$(test)),--deselect,--ignore)=$(test))
 
 test-all: test test-slow test-clients test-playground test-failures test-rie test-build test-sam  ## Run all tests: also those that need torch, QEMU or a container engine.
 
-# An installation by pip, Ray Data, and the fuzzer on a planted bug.
+# An installation by pip, Ray Data, the fuzzer on a planted bug, Socket Mode, and what takes ten seconds or more.
 test-slow: .venv/ray
 	.venv/bin/python -m pytest $(SLOW)
 

@@ -4,5 +4,7 @@
 ARG BASE_IMAGE=slack-toxicity-bot-base
 FROM ${BASE_IMAGE}
 COPY lambda/ ${LAMBDA_TASK_ROOT}/toxicity_bot/
-RUN python3 -m compileall -q --invalidation-mode unchecked-hash "${LAMBDA_TASK_ROOT}" && chmod -R a+rX "${LAMBDA_TASK_ROOT}"
+# A checkout may be readable for its owner alone: a mode with a digit below 4. chmod copies each file into this layer once more.
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash "${LAMBDA_TASK_ROOT}" \
+ && case "$(stat -c %a "${LAMBDA_TASK_ROOT}"/toxicity_bot/*)" in *[0-3]*) chmod -R a+rX "${LAMBDA_TASK_ROOT}" ;; esac
 CMD ["toxicity_bot.worker.handler"]

@@ -20,7 +20,7 @@ MB = 1_000_000
 
 def test_the_layers_are_as_small_as_promised(engine: Engine, lambda_base: str, image: str) -> None:
     below, base, app = (sum(size for size, _ in engine.layers(name)) for name in (lambda_base, f"{IMAGE}-base", image))
-    assert app - base < 2 * MB  # what a deployment of new code sends
+    assert app - base < 1 * MB
     assert app - below < 250 * MB
 
 

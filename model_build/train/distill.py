@@ -53,9 +53,10 @@ def distill(options: DistillOptions) -> bool:
         Row(text=text.strip(), label=UNLABELLED, source="unlabelled", split="train")
         for text in corpus.texts(paths, skip_bad_rows=options.skip_bad_rows)
     ]
-    checksum = labelled.checksum(*options.data) + (labelled.checksum(*paths) if paths else "")
+    checksums = [labelled.checksum(*files) for files in (options.data, paths) if files]
+    scored = trainer.key({"data": checksums, "cap": options.cap, "times": options.times, "seed": options.seed})
     toxic = tuple(name.strip() for name in options.toxic_labels.split(",") if name.strip())
-    files = {name: options.out / f"teacher-{_key(name, toxic, checksum, options)}.npy" for name in options.teacher}
+    files = {name: options.out / f"teacher-{_key(name, toxic, scored)}.npy" for name in options.teacher}
 
     def score(rows: Sequence[Row]) -> None:
         for name, file in files.items():
@@ -137,7 +138,5 @@ def _score(name: str, toxic: Sequence[str], rows: Sequence[Row], file: Path, opt
     scores.flush()
 
 
-def _key(name: str, toxic: Sequence[str], data: str, options: DistillOptions) -> str:
-    if name == NGRAMS:
-        return trainer.key({"teacher": NGRAMS, "data": data, "seed": options.seed})
-    return trainer.key({"teacher": locate(name).revision, "data": data, "toxic": toxic})
+def _key(name: str, toxic: Sequence[str], scored: str) -> str:
+    return trainer.key({"teacher": name if name == NGRAMS else locate(name).revision, "rows": scored, "toxic": toxic})

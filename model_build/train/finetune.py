@@ -72,8 +72,9 @@ class Targets:
 class Teaching:
     """How distillation changes fine-tuning: the targets, and texts that have no label.
 
-    `score` has the teachers score the rows, in one process. `probabilities` then returns, in every process, the
-    probability of toxic for each row, (rows,), or None if time was over before all were known.
+    `score` has the teachers score the rows that an epoch uses, each once, in one process. `probabilities` then
+    returns, in every process, the probability of toxic for each of them, (rows,), or None if time was over before all
+    were known.
     """
 
     score: Callable[[Sequence[Row]], None]
@@ -147,11 +148,14 @@ def finetune(options: FinetuneOptions, teaching: Teaching | None = None) -> bool
     rows, dev = _split(data, options)
     rows += teaching.unlabelled if teaching else []
     arguments = trainer.training_arguments(options, label_names=["labels"])
+    chosen = mixture(rows, options.cap, options.times, options.seed)
+    trainer.say(f"{len(rows):,} rows to train on, {len(chosen):,} of them in an epoch.")
+    different, copies = np.unique(np.array(chosen, dtype=np.int64), return_inverse=True)
     soft = None
     if teaching:
         with arguments.main_process_first(local=False, desc="the teachers' scores"):
             if arguments.process_index == 0:
-                teaching.score(rows)
+                teaching.score([rows[index] for index in different])
         soft = teaching.probabilities()
         if soft is None:
             trainer.say("Stopped before the teachers had scored all rows: the same command resumes.")
@@ -161,8 +165,6 @@ def finetune(options: FinetuneOptions, teaching: Teaching | None = None) -> bool
     initial = load(options.base, options.revision, options.tokenizer, layers)
     initial.check_length(options.max_length)
     freeze(initial.model, options.freeze_layers)
-    used = mixture(rows, options.cap, options.times, options.seed)
-    trainer.say(f"{len(rows):,} rows to train on, {len(used):,} of them in an epoch.")
     harmless = [row.text for row in rows if row.label == 0 and len(row.text) < LONGEST_HARMLESS]
     runner = ClassifierTrainer(
         options,
@@ -170,12 +172,12 @@ def finetune(options: FinetuneOptions, teaching: Teaching | None = None) -> bool
         model=initial.model,
         args=arguments,
         train_dataset=Examples(
-            [rows[index] for index in used],
+            [rows[index] for index in chosen],
             initial.tokenizer,
             options.max_length,
             lower_cased=options.lower_cased,
             augmentation=Augmentation(harmless) if options.augment else None,
-            soft=None if soft is None else soft[used],
+            soft=None if soft is None else soft[copies],
             seed=options.seed,
         ),
         eval_dataset=Examples(dev, initial.tokenizer, options.max_length) if dev else None,
@@ -190,7 +192,7 @@ def finetune(options: FinetuneOptions, teaching: Teaching | None = None) -> bool
         "data": {
             "sha256": labelled.checksum(*options.data),
             "rows": len(rows),
-            "in_an_epoch": len(used),
+            "in_an_epoch": len(chosen),
             "bad_rows": len(data.bad),
         },
         **(teaching.described if teaching else {}),

@@ -98,6 +98,15 @@ def test_texts_without_labels_are_learnt_from_the_teacher_alone(
     torch.testing.assert_close(found, (first + taught) / 2)
 
 
+def test_only_rows_of_an_epoch_are_scored_and_each_once(options: MakeOptions, messages: Path) -> None:
+    sources = {row.source for row in labelled.read(messages).of_split("train")}
+    asked = options(cap=[f"{source}=5" for source in sources], times=[f"{source}=3" for source in sources])
+    assert distill(asked)
+    (scores,) = saved(asked.out)
+    assert len(scores) == 2 * 5 * len(sources)
+    assert json.loads((asked.out / "training.json").read_text())["data"]["in_an_epoch"] == 3 * len(scores)
+
+
 def test_the_ngram_teacher_needs_labels(options: MakeOptions, text_files: list[str]) -> None:
     with pytest.raises(ModelBuildError, match="learns from labels"):
         distill(options(NGRAMS, unlabelled=text_files))

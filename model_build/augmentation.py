@@ -12,6 +12,26 @@ if TYPE_CHECKING:
 
 _WORD = re.compile(r"[A-Za-z]{4,}")
 _PUNCTUATION = re.compile(r"[.,;:!?'\"]+")
+# Groups of people, by kinds of words in which one may stand in place of another.
+_KINDS = {
+    "religions": "muslim jewish christian hindu buddhist sikh catholic protestant mormon atheist",
+    "origins": """african arab asian latino hispanic indigenous romani mexican chinese japanese korean vietnamese indian
+        pakistani filipino nigerian somali turkish iranian russian ukrainian polish irish italian german brazilian""",
+    "orientations": "gay lesbian bisexual queer transgender trans non-binary",
+    "disabilities": "deaf autistic disabled dyslexic",
+    "plurals": """muslims jews christians hindus buddhists sikhs catholics mormons atheists africans arabs asians
+        latinos mexicans indians pakistanis nigerians turks russians germans gays lesbians immigrants refugees
+        foreigners veterans pensioners women men""",
+}
+_ALIKE = {word: words.split() for words in _KINDS.values() for word in words.split()}
+# These too name people before a word for people.
+_AMBIGUOUS = "black white blind old older young elderly poor"
+_ANY = [word for kind, words in (_KINDS | {"": _AMBIGUOUS}).items() if kind != "plurals" for word in words.split()]
+_PEOPLE = (
+    "people|persons?|folks|m[ae]n|wom[ae]n|guys?|girls?|boys?|kids?|child|children|students?|colleagues?|co-?workers?|"
+    "employees?|engineers?|developers?|workers?|friends?|neighbou?rs?|family|families|community|communities|couples?"
+)
+_GROUP = re.compile(rf"\b(?:({'|'.join(_ANY)})(?= (?:{_PEOPLE})\b)|({'|'.join(_ALIKE)}))\b", re.IGNORECASE)
 LONGEST_HARMLESS = 200  # characters of a text that augmentation puts around another
 
 
@@ -29,6 +49,7 @@ class Augmentation:
     no_punctuation: float = 0.08
     capitals: float = 0.06
     surrounded: float = 0.08
+    groups: float = 0.3
 
     def vary(self, text: str, random: Random) -> str:
         """Return the text with those variations that `random` draws."""
@@ -48,6 +69,8 @@ class Augmentation:
             sentences = [random.choice(self.harmless) for _ in range(random.randint(1, 3))]
             sentences.insert(random.randint(0, len(sentences)), text)
             text = random.choice((" ", "\n")).join(sentences)
+        if random.random() < self.groups:
+            text = _with_other_groups(text, random)
         return text
 
 
@@ -70,3 +93,19 @@ def _with_stars(word: str, random: Random) -> str:
     start = random.randrange(1, len(word) - 1)
     end = random.randrange(start + 1, len(word))
     return word[:start] + "*" * (end - start) + word[end:]
+
+
+def _with_other_groups(text: str, random: Random) -> str:
+    """Replace the groups of people that a text names, so that no group becomes a sign of toxicity.
+
+    Counterfactual data augmentation: Lu et al., 2018, https://arxiv.org/abs/1807.11714.
+    """
+    others: dict[str, str] = {}
+
+    def other(named: re.Match[str]) -> str:
+        word = named[0]
+        alike = _ANY if named[1] else _ALIKE[word.lower()]
+        chosen = others.setdefault(word.lower(), random.choice(alike))
+        return chosen.upper() if word.isupper() else chosen.capitalize() if word[0].isupper() else chosen
+
+    return _GROUP.sub(other, text)

@@ -42,7 +42,7 @@ _LOOK_ALIKES = {"a": "4@", "e": "3", "i": "1!", "o": "0", "s": "5$", "t": "7"}
 # Folded text has placeholders for names and links, which stay as they are.
 _WORD = re.compile(r"(?<![@#\w])(?!http\b)[^\W\d_]{4,}")
 DISGUISED_SHARE = 1 / 4  # of the words of four letters or more
-_UNCHANGED = Augmentation(typos=0, stars=0, spaced_letters=0, no_punctuation=0, capitals=0)
+_UNCHANGED = Augmentation(typos=0, stars=0, spaced_letters=0, no_punctuation=0, capitals=0, groups=0)
 
 
 def _always(**variation: Any) -> Callable[[str, int], str]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Scores = npt.NDArray[np.float64]
 
 VERSIONS = ("numpy", "onnxruntime", "scikit-learn", "tokenizers", "torch", "transformers")
-TIMED = 100  # texts, spread evenly over the evaluation set
+TIMED = 200  # texts, spread evenly over the evaluation set
 CONFIDENCE = 0.95
 FALSE_POSITIVE_RATE = 0.01
 KNOWN_SHARE = 0.9  # of the draws: with fewer, the known ones are no fair sample of all

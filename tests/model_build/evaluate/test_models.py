@@ -10,7 +10,7 @@ import pytest
 
 from model_build.errors import ModelBuildError
 from model_build.evaluate import models
-from model_build.evaluate.models import Model, Scorer, cached_scores, model_in
+from model_build.evaluate.models import Model, Scorer, cached_scores, milliseconds, model_in
 from model_build.source import locate
 from model_build.steps import REFERENCE_TEXTS as TEXTS
 from model_build.torch_model import TorchModel
@@ -112,3 +112,16 @@ def test_an_interrupted_run_continues(tmp_path: Path, monkeypatch: pytest.Monkey
     lengths.interrupted_by = ""
     assert cached_scores(lengths.model(), texts, tmp_path).tolist() == [0.04, 0.01, 0.02, 0.03]
     assert lengths.scored == ["a", "bb", "aaa", "cccc"]
+
+
+def test_no_text_is_scored_twice_to_measure_the_time() -> None:
+    seen: list[str] = []
+
+    def scorer(texts: Sequence[str]) -> list[float]:
+        seen.extend(texts)
+        return [0.5] * len(texts)
+
+    texts = [f"text {index}" for index in range(9)]
+    assert milliseconds(scorer, texts) > 0
+    assert sorted(seen) == texts
+    assert seen[:4] == texts[1::2], "the warm-up comes first"

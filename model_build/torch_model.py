@@ -68,7 +68,8 @@ class TorchModel:
         if not as_teacher and not self.tokenizer.is_fast:
             raise ModelBuildError(f"the tokenizer of {source.name} has no fast form, so no tokenizer.json can be made")
         self._as_teacher, self._temperature, self._device = as_teacher, temperature, torch.device(device)
-        self.max_length = window or self._positions()
+        positions = self._positions()
+        self.max_length = min(window or positions, positions)
         # "eager" is the attention whose mask `serving_form` reads; other architectures may not have it.
         attention = {} if as_teacher else {"attn_implementation": "eager"}
         self.module: Any = from_pretrained(

@@ -54,7 +54,8 @@ def distill(options: DistillOptions) -> bool:
         for text in corpus.texts(paths, skip_bad_rows=options.skip_bad_rows)
     ]
     checksums = [labelled.checksum(*files) for files in (options.data, paths) if files]
-    scored = trainer.key({"data": checksums, "cap": options.cap, "times": options.times, "seed": options.seed})
+    drawn = {"cap": options.cap, "times": options.times, "seed": options.seed, "max_length": options.max_length}
+    scored = trainer.key({"data": checksums} | drawn)
     toxic = tuple(name.strip() for name in options.toxic_labels.split(",") if name.strip())
     files = {name: options.out / f"teacher-{_key(name, toxic, scored)}.npy" for name in options.teacher}
 
@@ -132,9 +133,11 @@ def _score(name: str, toxic: Sequence[str], rows: Sequence[Row], file: Path, opt
         scores[:] = out_of_fold([row.text for row in rows], [row.label for row in rows], options.seed)
     else:
         device = "cuda" if torch.cuda.is_available() and not options.use_cpu else "cpu"
-        teacher = TorchModel(locate(name), toxic, as_teacher=True, device=device)
-        with torch.autocast(device, torch.bfloat16, enabled=options.bf16):
-            teacher.fill([row.text for row in rows], scores, options.until, progress="teacher")
+        # The teacher reads what the student reads.
+        teacher = TorchModel(locate(name), toxic, window=options.max_length, as_teacher=True, device=device)
+        if options.bf16:  # autocast would convert the weights again for each batch
+            teacher.module.bfloat16()
+        teacher.fill([row.text for row in rows], scores, options.until, progress="teacher")
     scores.flush()
 
 

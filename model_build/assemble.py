@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from model_build import manifest, model_card
 from model_build.errors import ModelBuildError
-from model_build.steps import FOLDERS, Checkpoint, operators
+from model_build.graph import FOLDERS, operators
+from model_build.manifest import Checkpoint
 from model_build.verify import check_scores, check_weights
 from toxicity_bot.classifier import Classifier
 from toxicity_bot.model_directory import ModelDirectory

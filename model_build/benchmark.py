@@ -34,7 +34,7 @@ import numpy as np
 import typer
 
 from model_build.errors import ModelBuildError
-from model_build.steps import REFERENCE_TEXTS as TEXTS
+from model_build.manifest import REFERENCE_TEXTS as TEXTS
 from toxicity_bot.message_text import fold
 from toxicity_bot.model_directory import ModelDirectory
 

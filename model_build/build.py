@@ -5,16 +5,16 @@ The command line, the tests and other tools call `build`. Its options and their 
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Sequence  # noqa: TC003 - typer reads the types
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from model_build.errors import ModelBuildError
+from model_build.manifest import read_json
 
 
 def _comma_separated(text: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ def build(
         raise ModelBuildError("there is no checkpoint to build from: pass --source")
     if step and not work:
         raise ModelBuildError(f"the step {step} needs the folder of the other steps: pass --work")
-    description = _read_json(about)
+    description = read_json(about, "pass another --about") if about else {}
     # Imported here: torch, transformers and onnx take seconds.
     from model_build.assemble import assemble
     from model_build.export import export
@@ -73,15 +73,3 @@ def build(
         for run in [steps[step]] if step else steps.values():
             run()
     return out
-
-
-def _read_json(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelBuildError(f"{path} cannot be read as JSON ({error}): pass another --about") from error
-    if not isinstance(content, dict):
-        raise ModelBuildError(f"{path} holds no JSON object: pass another --about")
-    return content

@@ -13,8 +13,8 @@ import torch
 from optimum.exporters.onnx import onnx_export_from_model
 
 from model_build.errors import ModelBuildError
+from model_build.manifest import REFERENCE_TEXTS, Checkpoint
 from model_build.serving_form import to_serving_form
-from model_build.steps import REFERENCE_TEXTS, Checkpoint
 from model_build.torch_model import TorchModel
 
 if TYPE_CHECKING:

@@ -7,7 +7,9 @@ has changed, and too little is an error.
 from __future__ import annotations
 
 import logging
+import shutil
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import onnx
@@ -18,11 +20,15 @@ from onnxruntime.transformers.optimizer import optimize_model
 
 from model_build.embeddings import shrink_embeddings
 from model_build.errors import ModelBuildError
-from model_build.steps import PRODUCTS, WEIGHTS, operators, step
+from model_build.manifest import CHECKPOINT_NAME, WEIGHTS, Checkpoint
+from model_build.verify import PRODUCTS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+# In which each step leaves its graph, in order.
+FOLDERS = ("exported", "fused", "quantized", "optimized")
 
 # The optimizer does not know "roberta", whose graph is BERT's.
 MODEL_TYPE = "bert"
@@ -43,6 +49,23 @@ FUSED_KINDS = (*GELU, "LayerNormalization")
 QUANTIZED_KINDS = ("MatMul", "Gemm")
 REDUCE_RANGE = True  # weights have 7 bits, for processors without VNNI: `verify.check_weights` says why
 SMALLEST_OUTSIDE = 1024  # bytes; smaller tensors stay in the graph
+
+
+@contextmanager
+def step(before: Path, after: Path) -> Iterator[Checkpoint]:
+    """Prepare the folder `after` for the graph of the next step; once that is written, copy what goes with it."""
+    checkpoint = Checkpoint.read(before)
+    after.mkdir(parents=True, exist_ok=True)
+    (after / CHECKPOINT_NAME).unlink(missing_ok=True)
+    yield checkpoint
+    shutil.copyfile(before / "tokenizer.json", after / "tokenizer.json")
+    checkpoint.write(after)
+
+
+def operators(folder: Path) -> Counter[str]:
+    """Count the operators of a step's graph by kind."""
+    graph = onnx.load(folder / "model.onnx", load_external_data=False).graph
+    return Counter(node.op_type for node in graph.node)
 
 
 def fuse(exported: Path, folder: Path) -> None:

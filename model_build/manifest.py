@@ -1,26 +1,26 @@
-"""Describe, write and read `model.json`; the bot reads the fields that it needs with `lambda/model_directory.py`.
+"""The JSON files of a build: `checkpoint.json` in the folder of each step and `model.json` in the model directory.
 
-It is written last, since it holds the checksums of the files that the bot loads and everything that was measured.
+The export writes `checkpoint.json` beside its graph and every step hands it on, so that only the export needs torch.
+`model.json` has the checksums of the files that the bot loads and all that was measured, so it is written last. The bot
+reads the fields that it needs with `lambda/model_directory.py`.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from model_build.errors import ModelBuildError
 from model_build.source import sha256
-from model_build.steps import WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from model_build.steps import Checkpoint
-
-FILE_NAME = "model.json"
+FILE_NAME, CHECKPOINT_NAME = "model.json", "checkpoint.json"
+WEIGHTS = "model.onnx.data"  # beside the graph of the last step
 SERVED_FILES = ("model.onnx", WEIGHTS, "tokenizer.json")
 
 # What the build needs to know about the checkpoint and the bot does not, or what is written anew.
@@ -29,6 +29,53 @@ LEFT_OUT = ("layers", "heads", "hidden_size", "reference", "versions")
 # Largest difference of a reference text's toxicity from the recorded one. Another CPU rounds differently, which moves
 # a score by thousandths; another model moves it by tenths.
 REFERENCE_TOLERANCE = 0.02
+
+# PyTorch scores these when a model is built; the served model must score them alike, at build time and later.
+REFERENCE_TEXTS = (
+    "Thanks a lot, the deployment went smoothly.",
+    "Could you look at my pull request before lunch?",
+    "You are an idiot.",
+    "This is the dumbest idea I have ever read, you fool.",
+    "Shut up, nobody wants to hear your stupid opinion.",
+    "I disagree, but let us try it and measure.",
+    "What a load of rubbish, did you even think before writing that?",
+    "The build is broken again and I hate this flaky test.",
+    "You people are pathetic losers.",
+    "Happy birthday! 🎉 See you all at the party tonight.",
+    "Damn, that was a hell of a good talk.",
+    "Get lost, you are useless and everybody knows it.",
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A sequence classifier: its origin, shape and labels, and PyTorch's scores of the reference texts."""
+
+    source: str
+    revision: str
+    licence: str
+    labels: list[str]
+    toxic_labels: list[str]
+    activation: str
+    max_length: int
+    special_token_ids: dict[str, int]
+    input_names: list[str]
+    layers: int
+    heads: int
+    hidden_size: int
+    parameters: int
+    reference: dict[str, float]
+    versions: dict[str, str]
+
+    def write(self, folder: Path) -> None:
+        """Write the file into the folder of a step, last: it says that the step is complete."""
+        write_json(folder / CHECKPOINT_NAME, asdict(self))
+
+    @classmethod
+    def read(cls, folder: Path) -> Checkpoint:
+        """Raises ModelBuildError if the step that writes this folder has not been run."""
+        remedy = "run the steps in order, export, fuse, quantize, optimize, assemble"
+        return cls(**read_json(folder / CHECKPOINT_NAME, remedy))
 
 
 def describe(
@@ -79,18 +126,31 @@ def reference_scores(toxicities: Mapping[str, float]) -> list[dict[str, Any]]:
 
 
 def write(folder: Path, fields: Mapping[str, Any]) -> None:
-    """Replace the file in one step, so that no reader sees a part of it."""
-    beside = folder / f".{FILE_NAME}.new"
-    beside.write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    beside.replace(folder / FILE_NAME)
+    """Write `model.json` into a model directory."""
+    write_json(folder / FILE_NAME, fields)
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Return the fields; raises ModelBuildError if the folder has no readable `model.json`."""
+    """Return the fields of `model.json`; raises ModelBuildError if the folder has none that can be read."""
+    return read_json(folder / FILE_NAME, "build a model into this folder first")
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a file and its folder; no reader sees a part of the file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    beside.replace(path)
+
+
+def read_json(path: Path, remedy: str) -> dict[str, Any]:
+    """Return the object in a file; raises ModelBuildError, which ends with the remedy, if there is none."""
     try:
-        fields: dict[str, Any] = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ModelBuildError(f"{folder} has no {FILE_NAME}: build a model into it first") from error
-    except ValueError as error:
-        raise ModelBuildError(f"{folder / FILE_NAME} is not JSON ({error}): build the model again") from error
-    return fields
+        raise ModelBuildError(f"{path} is missing: {remedy}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelBuildError(f"{path} cannot be read as JSON ({error}): {remedy}") from error
+    if not isinstance(content, dict):
+        raise ModelBuildError(f"{path} holds no JSON object: {remedy}")
+    return content

@@ -7,7 +7,6 @@ weights only safetensors are read. This was compared with the source of transfor
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICA
 from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
 
 from model_build.errors import ModelBuildError
+from model_build.manifest import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,13 +117,7 @@ def _read(file: Path) -> dict[str, Any]:
         raise ModelBuildError(
             f"{file} has more than {LARGEST_CONFIGURATION:,} bytes, so it is no configuration: pass another checkpoint"
         )
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelBuildError(f"{file} cannot be read as JSON ({error}): pass another checkpoint") from error
-    if not isinstance(content, dict):
-        raise ModelBuildError(f"{file} holds no JSON object: pass another checkpoint")
-    return content
+    return read_json(file, "pass another checkpoint")
 
 
 def _entries(value: Any, path: str = "") -> Iterator[tuple[str, str, Any]]:

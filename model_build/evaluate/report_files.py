@@ -60,14 +60,7 @@ def write_page(folder: Path) -> None:
 
 def read(folder: Path) -> dict[str, Any]:
     """Return what report.json says; raises ModelBuildError if there is none."""
-    path = folder / JSON_NAME
-    try:
-        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ModelBuildError(f"{path} is missing: pass models and --data to evaluate them first") from error
-    except ValueError as error:
-        raise ModelBuildError(f"{path} is not JSON ({error}): evaluate the models again") from error
-    return report
+    return manifest.read_json(folder / JSON_NAME, "pass models and --data to evaluate them first")
 
 
 def record(model: Path, name: str, report_folder: Path) -> None:

@@ -43,7 +43,6 @@ from model_build.errors import ModelBuildError
 from model_build.safe_loading import from_pretrained
 from model_build.serving_form import FAMILIES, first_position
 from model_build.source import is_model_directory, locate, sha256, toxic_labels
-from model_build.steps import WEIGHTS
 from toxicity_bot.errors import ModelError
 from toxicity_bot.model_directory import ModelDirectory
 
@@ -138,7 +137,7 @@ def _from_model_directory(folder: Path, tokenizer: str) -> InitialModel:
         raise ModelBuildError(f"{folder} has other labels than {' and '.join(LABELS)}: begin with its checkpoint")
     if tokenizer and words.get_vocab() != read_tokenizer(tokenizer).get_vocab():
         raise ModelBuildError(f"{folder} has another vocabulary than {tokenizer}: leave --tokenizer out")
-    revision = f"sha256:{sha256(folder / WEIGHTS)}"
+    revision = f"sha256:{sha256(folder / manifest.WEIGHTS)}"
     return InitialModel(model, words, {"name": manifest.read(folder)["source"], "revision": revision})
 
 

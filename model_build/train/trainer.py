@@ -25,6 +25,7 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from model_build.errors import ModelBuildError
+from model_build.manifest import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -237,14 +238,6 @@ def _outcome(state: TrainerState) -> dict[str, Any]:
 def key(described: Mapping[str, Any]) -> str:
     """Return a short name for what is made from these values; it changes with each of them."""
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a file as a whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    beside.replace(path)
 
 
 def say(text: str) -> None:

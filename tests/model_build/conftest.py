@@ -11,7 +11,7 @@ import transformers
 from tokenizers import ByteLevelBPETokenizer
 
 from model_build.build import build
-from model_build.steps import REFERENCE_TEXTS
+from model_build.manifest import REFERENCE_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,8 @@ from model_build import graph, manifest
 from model_build.assemble import measure
 from model_build.build import build
 from model_build.errors import ModelBuildError
-from model_build.steps import FOLDERS, REFERENCE_TEXTS, Checkpoint, operators
+from model_build.graph import FOLDERS, operators
+from model_build.manifest import REFERENCE_TEXTS, Checkpoint
 from toxicity_bot.classifier import Classifier
 from toxicity_bot.message_text import fold
 
@@ -133,7 +134,7 @@ def test_a_step_needs_those_before_it(tmp_path: Path, step: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [("{", "cannot be read as JSON"), ("[]", "holds no JSON object"), (None, "No such file")]
+    ("content", "reason"), [("{", "cannot be read as JSON"), ("[]", "holds no JSON object"), (None, "is missing")]
 )
 def test_about_must_be_a_json_object(tmp_path: Path, content: str | None, reason: str) -> None:
     path = tmp_path / "about.json"

@@ -19,7 +19,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from model_build.steps import REFERENCE_TEXTS
+from model_build.manifest import REFERENCE_TEXTS
 from model_build.verify import LARGEST_WEIGHT
 
 ROOT = Path(__file__).parent.parent.parent

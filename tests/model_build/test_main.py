@@ -66,7 +66,7 @@ def test_a_model_is_built_step_by_step(built: Built, tmp_path: Path, capsys: pyt
         (("build", "--step", "fuse"), "pass --work"),
         (("build", "--source", "no-such-folder"), "neither a folder nor the id of a hub model"),
         (("verify", "--quality", "rows.jsonl"), "pass the checkpoint with --source"),
-        (("verify", "--model", "no-such-folder"), "build a model into it first"),
+        (("verify", "--model", "no-such-folder"), "build a model into this folder first"),
     ],
 )
 def test_an_error_is_one_sentence(arguments: tuple[str, ...], reason: str) -> None:

@@ -16,8 +16,8 @@ from transformers import (
 )
 
 from model_build.errors import ModelBuildError
+from model_build.manifest import REFERENCE_TEXTS
 from model_build.source import Source, locate
-from model_build.steps import REFERENCE_TEXTS
 from model_build.torch_model import CPU_BATCH, TorchModel
 from toxicity_bot.message_text import fold
 

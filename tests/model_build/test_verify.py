@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from model_build.errors import ModelBuildError
-from model_build.steps import REFERENCE_TEXTS
+from model_build.manifest import REFERENCE_TEXTS
 from model_build.verify import check_weights, compare_with_pytorch, record_quality, verify
 from toxicity_bot.classifier import Classifier
 

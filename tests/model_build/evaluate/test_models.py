@@ -11,8 +11,8 @@ import pytest
 from model_build.errors import ModelBuildError
 from model_build.evaluate import models
 from model_build.evaluate.models import Model, Scorer, cached_scores, milliseconds, model_in
+from model_build.manifest import REFERENCE_TEXTS as TEXTS
 from model_build.source import locate
-from model_build.steps import REFERENCE_TEXTS as TEXTS
 from model_build.torch_model import TorchModel
 from toxicity_bot.classifier import Classifier
 from toxicity_bot.message_text import fold

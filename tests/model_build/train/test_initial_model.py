@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from model_build.errors import ModelBuildError
-from model_build.steps import REFERENCE_TEXTS
+from model_build.manifest import REFERENCE_TEXTS
 from model_build.train.finetune import finetune
 from model_build.train.initial_model import keep_layers, load, restored, spelling, with_vocabulary
 from model_build.train.pretrain import train_tokenizer

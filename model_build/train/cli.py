@@ -1,11 +1,11 @@
-"""The commands pretrain, finetune, distill and convert, with their options and defaults.
+"""The commands pretrain, align, finetune, distill and convert, with their options and defaults.
 
-Each dataclass holds the options of one command. Typer reads them from the fields, and the training code takes the same
-object, so that a default is stated once. Torch and transformers take seconds to import, so each command imports them
-itself.
+Each dataclass holds the options of one command, and its docstring is the command's help. Typer reads the fields, and
+the training code takes the same object, so that a default is stated once. Torch and transformers take seconds to
+import, so a command imports its module when it is called.
 """
 
-import functools
+import importlib
 import inspect
 import math
 import re
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -24,22 +24,22 @@ from toxicity_bot.command_line import STOPPED
 EXIT_UNFINISHED = 75
 
 
-def _check(meaning: str, fits: Callable[[Any], object]) -> Callable[[Any], Any]:
-    """Return a callback for typer that accepts only values which fit."""
+def _checked(meaning: str, fits: Callable[[Any], object]) -> Callable[[str], Any]:
+    """Return a function that makes an option of its help; the option accepts only values that fit."""
 
-    def callback(value: Any) -> Any:
+    def check(value: Any) -> Any:
         if not all(fits(one) for one in (value if isinstance(value, list) else [value])):
             raise typer.BadParameter(f"{value} is not {meaning}")
         return value
 
-    return callback
+    return lambda text: typer.Option(callback=check, help=text)
 
 
-_share = _check("a number from 0 to 1", lambda value: 0 <= value <= 1)
-_positive = _check("a number above 0", lambda value: 0 < value < math.inf)
-_not_negative = _check("a number from 0 on", lambda value: 0 <= value < math.inf)
-_layer_numbers = _check("a list of numbers such as 0,2,4", lambda value: re.fullmatch(r"(\d+(,\d+)*)?", value))
-_per_source = _check("SOURCE=NUMBER", lambda value: re.fullmatch(r".+=\d+", value))
+_share = _checked("a number from 0 to 1", lambda value: 0 <= value <= 1)
+_positive = _checked("a number above 0", lambda value: 0 < value < math.inf)
+_not_negative = _checked("a number from 0 on", lambda value: 0 <= value < math.inf)
+_layer_numbers = _checked("a list of numbers such as 0,2,4", lambda value: re.fullmatch(r"(\d+(,\d+)*)?", value))
+_per_source = _checked("SOURCE=NUMBER", lambda value: re.fullmatch(r".+=\d+", value))
 
 Schedule = Literal[
     "linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt"
@@ -50,8 +50,8 @@ Texts = Annotated[
     list[str],
     typer.Option(help="A file or pattern, once or more: .txt or .xz with a text per line, or labelled rows."),
 ]
-LearningRate = Annotated[float, typer.Option(callback=_not_negative, help="The highest learning rate.")]
-LowerCased = Annotated[float, typer.Option(callback=_share, help="The share of texts that is read in lower case.")]
+LearningRate = Annotated[float, _not_negative("The highest learning rate.")]
+LowerCased = Annotated[float, _share("The share of texts that is read in lower case.")]
 Revision = Annotated[str | None, typer.Option(help="The commit of a hub model; by default the newest one.")]
 Tokenizer = Annotated[str, typer.Option(help="A tokenizer's folder; a BERT is converted to its vocabulary.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same model on the same machine.")]
@@ -63,29 +63,22 @@ class TrainingOptions:
 
     out: Annotated[Path, typer.Option(help="The folder to write; a run that stopped is resumed from it.")]
     revision: Revision = None
-    num_train_epochs: Annotated[float, typer.Option(callback=_positive, help="Passes over the data.")] = 2.0
+    num_train_epochs: Annotated[float, _positive("Passes over the data.")] = 2.0
     max_steps: Annotated[int, typer.Option(min=-1, help="Optimizer steps; if above 0, instead of the epochs.")] = -1
     per_device_train_batch_size: Annotated[int, typer.Option(min=1, help="Texts at once on each device.")] = 64
     gradient_accumulation_steps: Annotated[int, typer.Option(min=1, help="Batches in one optimizer step.")] = 1
     learning_rate: LearningRate = 5e-5
     lr_scheduler_type: Annotated[Schedule, typer.Option(help="The schedule of the learning rate.")] = "linear"
-    warmup_ratio: Annotated[
-        float, typer.Option(callback=_share, help="The share of steps in which the learning rate rises.")
-    ] = 0.06
-    max_grad_norm: Annotated[
-        float, typer.Option(callback=_not_negative, help="Gradients are clipped to this norm; 0 clips nothing.")
-    ] = 1.0
-    weight_decay: Annotated[float, typer.Option(callback=_not_negative, help="Of matrices only.")] = 0.01
+    warmup_ratio: Annotated[float, _share("The share of steps in which the learning rate rises.")] = 0.06
+    max_grad_norm: Annotated[float, _not_negative("Gradients are clipped to this norm; 0 clips nothing.")] = 1.0
+    weight_decay: Annotated[float, _not_negative("Of matrices only.")] = 0.01
     max_length: Annotated[int, typer.Option(min=3, help="Tokens read of each text.")] = 96
     seed: Seed = 1
     bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16; weights stay in float32.")] = False
     use_cpu: Annotated[bool, typer.Option("--use-cpu", help="Do not use a GPU.")] = False
     max_minutes: Annotated[
         float,
-        typer.Option(
-            callback=_not_negative,
-            help=f"Stop after so many minutes with status {EXIT_UNFINISHED}; the same command resumes. 0: never.",
-        ),
+        _not_negative(f"Stop after so many minutes with status {EXIT_UNFINISHED}; the same command resumes. 0: never."),
     ] = 0.0
     save_steps: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 200
     eval_steps: Annotated[
@@ -108,13 +101,13 @@ class TrainingOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainOptions(TrainingOptions):
-    """Options of masked-language modelling."""
+    """Train an encoder to predict masked words of plain text."""
 
     data: Texts
     base: Base = ""
     learning_rate: LearningRate = 5e-4
     lower_cased: LowerCased = 0.0
-    mlm_probability: Annotated[float, typer.Option(callback=_share, help="The share of tokens that is masked.")] = 0.15
+    mlm_probability: Annotated[float, _share("The share of tokens that is masked.")] = 0.15
     whole_word_mask: Annotated[bool, typer.Option("--whole-word-mask", help="Mask words, not single tokens.")] = False
     tokenizer: Annotated[str, typer.Option(help="Without --base: the folder of a tokenizer.")] = ""
     vocab_size: Annotated[int, typer.Option(min=0, help="Without --base: train a tokenizer of so many tokens.")] = 0
@@ -128,7 +121,7 @@ class PretrainOptions(TrainingOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class AlignOptions(TrainingOptions):
-    """Options of learning hidden states."""
+    """Train a checkpoint to reproduce the hidden states of another, on plain text."""
 
     data: Texts
     base: Base
@@ -139,7 +132,7 @@ class AlignOptions(TrainingOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneOptions(TrainingOptions):
-    """Options of training on labelled messages."""
+    """Train a classifier on labelled messages."""
 
     data: Annotated[
         list[Path],
@@ -150,23 +143,17 @@ class FinetuneOptions(TrainingOptions):
         Path | None, typer.Option(help="Messages, one a line, plain or .xz: the texts of rows that have text_sha256.")
     ] = None
     tokenizer: Tokenizer = ""
-    cap: Annotated[
-        list[str], typer.Option(callback=_per_source, help="SOURCE=N: use at most N rows of each label.")
-    ] = field(default_factory=list)
-    times: Annotated[
-        list[str], typer.Option(callback=_per_source, help="SOURCE=N: read each row N times in an epoch.")
-    ] = field(default_factory=list)
+    cap: Annotated[list[str], _per_source("SOURCE=N: use at most N rows of each label.")] = field(default_factory=list)
+    times: Annotated[list[str], _per_source("SOURCE=N: read each row N times in an epoch.")] = field(
+        default_factory=list
+    )
     lower_cased: LowerCased = 0.5
     augment: Annotated[
         bool, typer.Option("--augment", help="Vary texts as people do: capitals, typing errors, stars, ...")
     ] = False
-    label_smoothing_factor: Annotated[float, typer.Option(callback=_share, help="Label smoothing.")] = 0.0
-    layer_decay: Annotated[
-        float, typer.Option(callback=_share, help="A layer's learning rate as a share of the next higher one's.")
-    ] = 1.0
-    layers: Annotated[
-        str, typer.Option(callback=_layer_numbers, help="Keep only these layers of the base, counted from 0: 0,2,4.")
-    ] = ""
+    label_smoothing_factor: Annotated[float, _share("Label smoothing.")] = 0.0
+    layer_decay: Annotated[float, _share("A layer's learning rate as a share of the next higher one's.")] = 1.0
+    layers: Annotated[str, _layer_numbers("Keep only these layers of the base, counted from 0: 0,2,4.")] = ""
     freeze_layers: Annotated[
         int, typer.Option(min=0, help="Do not train the embeddings and so many of the lowest layers; 0: train all.")
     ] = 0
@@ -174,7 +161,7 @@ class FinetuneOptions(TrainingOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class DistillOptions(FinetuneOptions):
-    """Options of training on labelled messages and on the scores of teachers."""
+    """Train a classifier on labelled messages and on the scores of one teacher or more."""
 
     teacher: Annotated[list[str], typer.Option(help="A classifier's folder or hub id, or `ngrams`; once or more.")]
     unlabelled: Annotated[
@@ -184,15 +171,13 @@ class DistillOptions(FinetuneOptions):
     toxic_labels: Annotated[str, typer.Option(help="NAME,..: a teacher's toxic labels, if their names do not say.")] = (
         ""
     )
-    distill_alpha: Annotated[
-        float, typer.Option(callback=_share, help="The weight of the teachers' scores; the labels have the rest.")
-    ] = 0.5
-    temperature: Annotated[float, typer.Option(callback=_positive, help="Softens student and teacher alike.")] = 2.0
+    distill_alpha: Annotated[float, _share("The weight of the teachers' scores; the labels have the rest.")] = 0.5
+    temperature: Annotated[float, _positive("Softens student and teacher alike.")] = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertOptions:
-    """What to convert, and into which form."""
+    """Write a checkpoint in another form: architecture, vocabulary, precision or size of files."""
 
     source: Annotated[str, typer.Argument(help="A checkpoint's folder, a model directory such as model/, or a hub id.")]
     out: Annotated[Path, typer.Option(help="A new or empty folder for the checkpoint.")]
@@ -206,34 +191,32 @@ class ConvertOptions:
     seed: Seed = 1
 
 
-Options = TypeVar("Options", bound="TrainingOptions | ConvertOptions")
+def _command(name: str, kind: type[TrainingOptions | ConvertOptions]) -> Callable[..., None]:
+    """Return the command that passes options of this kind to the function `name` of the module of that name.
 
+    It has an option for each field. It exits with EXIT_UNFINISHED if the function returns False.
+    """
 
-def _with_options(kind: type[Options]) -> Callable[[Callable[[Options], bool]], Callable[..., None]]:
-    """Turn a function of `kind` into a command with one option per field; it exits with EXIT_UNFINISHED on False."""
+    def command(**given: Any) -> None:
+        try:
+            options = kind(**given)  # whose clock runs while the module is imported
+            done = getattr(importlib.import_module(f"model_build.train.{name}"), name)(options)
+            # A launcher kills processes that are still saving as soon as one of them exits with 75.
+            _processes("barrier")
+        except KeyboardInterrupt:
+            if issubclass(kind, TrainingOptions):
+                print("The same command goes on from the last checkpoint.", file=sys.stderr)
+            raise typer.Exit(STOPPED) from None
+        finally:
+            # Gloo's threads may abort a process that exits without this.
+            _processes("destroy_process_group")
+        if done is False:
+            raise typer.Exit(EXIT_UNFINISHED)
 
-    def decorate(stage: Callable[[Options], bool]) -> Callable[..., None]:
-        @functools.wraps(stage)
-        def command(**given: Any) -> None:
-            try:
-                done = stage(kind(**given))
-                # A launcher kills processes that are still saving as soon as one of them exits with 75.
-                _processes("barrier")
-            except KeyboardInterrupt:
-                if issubclass(kind, TrainingOptions):
-                    print("The same command goes on from the last checkpoint.", file=sys.stderr)
-                raise typer.Exit(STOPPED) from None
-            finally:
-                # Gloo's threads may abort a process that exits without this.
-                _processes("destroy_process_group")
-            if not done:
-                raise typer.Exit(EXIT_UNFINISHED)
-
-        parameters = [_parameter(option) for option in fields(kind) if option.init]
-        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        return command
-
-    return decorate
+    command.__name__, command.__doc__ = name, kind.__doc__
+    parameters = [_parameter(option) for option in fields(kind) if option.init]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return command
 
 
 def _parameter(option: Field[Any]) -> inspect.Parameter:
@@ -249,42 +232,8 @@ def _processes(call: str) -> None:
         getattr(distributed, call)()
 
 
-@_with_options(PretrainOptions)
-def pretrain(options: PretrainOptions) -> bool:
-    """Train an encoder to predict masked words of plain text."""
-    from model_build.train import pretrain as stage
-
-    return stage.pretrain(options)
-
-
-@_with_options(AlignOptions)
-def align(options: AlignOptions) -> bool:
-    """Train a checkpoint to reproduce the hidden states of another, on plain text."""
-    from model_build.train import align as stage
-
-    return stage.align(options)
-
-
-@_with_options(FinetuneOptions)
-def finetune(options: FinetuneOptions) -> bool:
-    """Train a classifier on labelled messages."""
-    from model_build.train import finetune as stage
-
-    return stage.finetune(options)
-
-
-@_with_options(DistillOptions)
-def distill(options: DistillOptions) -> bool:
-    """Train a classifier on labelled messages and on the scores of one teacher or more."""
-    from model_build.train import distill as stage
-
-    return stage.distill(options)
-
-
-@_with_options(ConvertOptions)
-def convert(options: ConvertOptions) -> bool:
-    """Write a checkpoint in another form: architecture, vocabulary, precision or size of files."""
-    from model_build.train import convert as stage
-
-    stage.convert(options)
-    return True
+pretrain = _command("pretrain", PretrainOptions)
+align = _command("align", AlignOptions)
+finetune = _command("finetune", FinetuneOptions)
+distill = _command("distill", DistillOptions)
+convert = _command("convert", ConvertOptions)

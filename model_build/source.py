@@ -77,7 +77,7 @@ def toxic_labels(labels: Sequence[str], given: Sequence[str], activation: str) -
     """
     if unknown := sorted(set(given) - set(labels)):
         raise ModelBuildError(f"--toxic-labels names {', '.join(unknown)}; the checkpoint has {', '.join(labels)}")
-    chosen = tuple(label for label in labels if (label in given if given else _sounds_toxic(label)))
+    chosen = tuple(label for label in labels if (label in given if given else sounds_toxic(label)))
     if not chosen:
         raise ModelBuildError(
             f"none of the labels {', '.join(labels)} says that it is toxic: pass --toxic-labels NAME,.."
@@ -98,7 +98,8 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sounds_toxic(label: str) -> bool:
+def sounds_toxic(label: str) -> bool:
+    """Whether the name of a label says that it is toxic."""
     found = TOXIC_NAME.search(label)
     return found is not None and not found["negation"]
 

@@ -16,7 +16,6 @@ from model_build import data, manifest, metrics, model_card
 from model_build.errors import ModelBuildError
 from model_build.source import locate, sha256
 from toxicity_bot.classifier import Classifier
-from toxicity_bot.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,7 +40,10 @@ SEED = 20260401  # any number will do: two builds must be compared on the same m
 
 
 def verify(folder: Path) -> Classifier:
-    """Check checksums, weights and reference scores; return the classifier. Raises ModelBuildError if one is wrong."""
+    """Check checksums, weights and reference scores; return the classifier.
+
+    Raises ModelBuildError, or ModelError as the bot itself would, if one is wrong.
+    """
     fields = manifest.read(folder)
     for name, facts in fields["files"].items():
         if not (folder / name).is_file():
@@ -53,10 +55,7 @@ def verify(folder: Path) -> Classifier:
             )
     print(f"verify: checksums of {', '.join(fields['files'])} agree", flush=True)
     print(f"verify: {check_weights(folder)} matrices have 7-bit weights", flush=True)
-    try:
-        classifier = Classifier(folder)
-    except ModelError as error:
-        raise ModelBuildError(str(error)) from error
+    classifier = Classifier(folder)
     recorded = {score["text"]: score["toxicity"] for score in fields["reference"]["scores"]}
     scores = {text: classifier.assess(text).toxicity for text in recorded}
     difference = check_scores(scores, recorded, fields["reference"]["tolerance"])

@@ -22,8 +22,9 @@ from sklearn.metrics import log_loss
 
 from model_build import manifest, model_card
 from model_build.errors import ModelBuildError
-from model_build.evaluate.models import progress_bar, served_classifier
+from model_build.evaluate.models import progress_bar
 from model_build.metrics import calibration_error, measure
+from toxicity_bot.classifier import Classifier
 from toxicity_bot.model_session import activate
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def calibrate(
 
 def _logits(folder: Path, fields: dict[str, Any], texts: Sequence[str], threads: int) -> Logits:
     """Undo the activation and temperature of the served scores; a softmax loses one constant for each text."""
-    classifier = served_classifier(folder, threads)
+    classifier = Classifier(folder, threads)
     rows = [list(classifier.scores(text).values()) for text in progress_bar(texts, desc="calibrate", unit="text")]
     probabilities = np.clip(np.array(rows), NEVER_ZERO, None)
     logits = np.log(probabilities)
@@ -199,10 +200,10 @@ def _write(folder: Path, fields: dict[str, Any], threads: int) -> None:
         # The recorded scores belong to the old temperature: until they are replaced, the self-test accepts any.
         reference["tolerance"] = 1.0
         manifest.write(copy, fields)
-        classifier = served_classifier(copy, threads)
+        classifier = Classifier(copy, threads)
         reference["scores"] = manifest.reference_scores({text: classifier.assess(text).toxicity for text in texts})
         reference["tolerance"] = tolerance
         manifest.write(copy, fields)
-        served_classifier(copy, threads)  # runs the bot's self-test
+        Classifier(copy, threads)  # runs the bot's self-test
     manifest.write(folder, fields)
     model_card.write(folder)

@@ -30,7 +30,6 @@ from model_build.evaluate.evaluation_set import folding_checksum
 from model_build.source import is_model_directory, locate, sha256
 from toxicity_bot import classifier, model_session
 from toxicity_bot.classifier import Classifier
-from toxicity_bot.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,17 +85,9 @@ def served_checksum(fields: Mapping[str, Any]) -> str:
     return hashlib.sha256(described.encode()).hexdigest()
 
 
-def served_classifier(folder: Path, threads: int | None = None) -> Classifier:
-    """Return the bot's classifier; raises ModelBuildError for a model that is incomplete, damaged or another one."""
-    try:
-        return Classifier(folder, threads)
-    except ModelError as error:
-        raise ModelBuildError(str(error)) from error
-
-
 def _served(folder: Path, name: str, threads: int) -> Model:
     def load() -> Scorer:
-        served = served_classifier(folder, threads)
+        served = Classifier(folder, threads)
         return lambda texts: [served.assess(text).toxicity for text in texts]
 
     fields = manifest.read(folder)
@@ -139,7 +130,7 @@ def cached_scores(model: Model, texts: Sequence[str], folder: Path) -> npt.NDArr
     """Return the toxicity of each text, read from `folder` if the model scored it before.
 
     A model has a file of its own with checksums of texts, never a text, and their scores. Every chunk is saved, so that
-    a run continues where it was interrupted. Raises ModelBuildError if the model is needed and cannot be loaded.
+    a run continues where it was interrupted. Raises BotError if the model is needed and cannot be loaded.
     """
     keys = [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts]
     folder.mkdir(parents=True, exist_ok=True)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
-from transformers import AutoConfig, PreTrainedModel, RobertaConfig, RobertaForSequenceClassification, set_seed
+from transformers import AutoConfig, PreTrainedModel, RobertaForSequenceClassification, set_seed
 
 from model_build.errors import ModelBuildError
 from model_build.safe_loading import from_pretrained
 from model_build.serving_form import BERT_PARTS, MPNET_PARTS
 from model_build.source import is_model_directory, locate
-from model_build.train.initial_model import load, read_tokenizer, restored
+from model_build.train.initial_model import LABELS, label_names, load, read_tokenizer, restored, roberta_config
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -65,10 +65,9 @@ def without_distance_biases(model: Any) -> RobertaForSequenceClassification:
     """Return an MPNet as a RoBERTa with the same weights but for the bias; raises ModelBuildError if it is no MPNet."""
     if model.config.model_type != "mpnet":
         raise ModelBuildError(f"a {model.config.model_type} has no bias to leave out: pass an MPNet")
-    same = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act")
-    ours = ("layer_norm_eps", "max_position_embeddings", "pad_token_id", "bos_token_id", "eos_token_id", "id2label")
-    described = {name: getattr(model.config, name) for name in (*same, *ours, "label2id")}
-    found = RobertaForSequenceClassification(RobertaConfig(**described, type_vocab_size=1))
+    same = ("vocab_size", "max_position_embeddings", "pad_token_id", "bos_token_id", "eos_token_id")
+    config = roberta_config(model.config, **{name: getattr(model.config, name) for name in same}, **label_names(LABELS))
+    found = RobertaForSequenceClassification(config)
     names = {MPNET_PARTS[part]: BERT_PARTS[part] for part in MPNET_PARTS}
     state = {}
     for name, tensor in model.state_dict().items():

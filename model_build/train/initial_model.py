@@ -42,21 +42,24 @@ from model_build.embeddings import BLOCK
 from model_build.errors import ModelBuildError
 from model_build.safe_loading import from_pretrained
 from model_build.serving_form import FAMILIES, first_position
-from model_build.source import is_model_directory, locate, sha256, toxic_labels
-from toxicity_bot.errors import ModelError
+from model_build.source import is_model_directory, locate, sha256, sounds_toxic
 from toxicity_bot.model_directory import ModelDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
-    from transformers import BertConfig, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
     from model_build.source import Source
 
 LABELS = ("NOT_TOXIC", "TOXIC")
 # Operators on 8-bit weights: the positions of weight, scale and zero point among their inputs.
 QUANTIZED_PRODUCTS = {"DynamicQuantizeMatMul": (1, 2, 3), "MatMulIntegerToFloat": (1, 3, 5)}
+# Of a configuration: what decides the shape of a layer.
+LAYER_FIELDS = (
+    "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act", "layer_norm_eps"
+)  # fmt: skip
 ROBERTA_FIRST_POSITION = 2  # the padding token's id plus one
 # The families that a model directory can be turned back into.
 RESTORABLE: dict[str, tuple[Any, Any]] = {
@@ -118,13 +121,16 @@ def _from_checkpoint(source: Source, tokenizer: str) -> InitialModel:
             f"{source.name} has another vocabulary than {tokenizer}, and only a BERT's can be exchanged: "
             "leave --tokenizer out"
         )
-    if config.num_labels == len(LABELS):
-        _check_order([config.id2label[index] for index in range(len(LABELS))], source)
+    first, *others = (config.id2label[index] for index in range(config.num_labels))
+    if len(others) == 1 and (first in source.toxic_labels or sounds_toxic(first)):
+        raise ModelBuildError(
+            f"{source.name} has the labels {first} and {others[0]}, and training takes the second, not the first, for "
+            "toxic: begin with a base whose labels are in that order, or with an encoder"
+        )
     model = from_pretrained(
         AutoModelForSequenceClassification,
         source.folder,
-        id2label=dict(enumerate(LABELS)),
-        label2id={label: index for index, label in enumerate(LABELS)},
+        **label_names(LABELS),
         problem_type="single_label_classification",
         ignore_mismatched_sizes=True,  # the head of a classifier with other labels is replaced
     )
@@ -139,19 +145,6 @@ def _from_model_directory(folder: Path, tokenizer: str) -> InitialModel:
         raise ModelBuildError(f"{folder} has another vocabulary than {tokenizer}: leave --tokenizer out")
     revision = f"sha256:{sha256(folder / manifest.WEIGHTS)}"
     return InitialModel(model, words, {"name": manifest.read(folder)["source"], "revision": revision})
-
-
-def _check_order(labels: Sequence[str], source: Source) -> None:
-    """Raises ModelBuildError if the first label is toxic by its name: training would begin with inverted scores."""
-    try:
-        toxic = toxic_labels(labels, source.toxic_labels, "sigmoid")
-    except ModelBuildError:
-        return  # names such as LABEL_0 and LABEL_1 say nothing
-    if labels[0] in toxic:
-        raise ModelBuildError(
-            f"{source.name} has the labels {' and '.join(labels)}, and training takes the second, not the first, for "
-            "toxic: begin with a base whose labels are in that order, or with an encoder"
-        )
 
 
 def read_tokenizer(folder: str | Path) -> PreTrainedTokenizerFast:
@@ -197,16 +190,33 @@ def with_vocabulary(folder: Path, tokenizer: PreTrainedTokenizerFast) -> Roberta
     if config.model_type != "bert" or config.position_embedding_type != "absolute":
         raise ModelBuildError(f"{folder} holds no BERT with absolute positions: its vocabulary cannot be exchanged")
     bert = from_pretrained(BertModel, folder, add_pooling_layer=False)
-    model = RobertaForSequenceClassification(_roberta_config(bert.config, tokenizer))
-    with torch.no_grad():
-        ours, theirs = model.roberta.embeddings, bert.embeddings
-        ours.word_embeddings.weight.copy_(_token_vectors(theirs.word_embeddings.weight, pieces, tokenizer))
-        ours.position_embeddings.weight[ROBERTA_FIRST_POSITION:] = theirs.position_embeddings.weight
-        ours.position_embeddings.weight[:ROBERTA_FIRST_POSITION] = 0
-        ours.token_type_embeddings.weight.copy_(theirs.token_type_embeddings.weight[:1])
-        ours.LayerNorm.load_state_dict(theirs.LayerNorm.state_dict())
-    model.roberta.encoder.load_state_dict(bert.encoder.state_dict())
+    state = bert.state_dict()
+    words, positions, segments = (f"embeddings.{name}_embeddings.weight" for name in ("word", "position", "token_type"))
+    state[words] = _token_vectors(state[words], pieces, tokenizer)
+    state[positions] = nn.functional.pad(state[positions], (0, 0, ROBERTA_FIRST_POSITION, 0))
+    state[segments] = state[segments][:1]
+    special = {f"{role}_token_id": getattr(tokenizer, f"{role}_token_id") for role in ("bos", "eos", "pad")}
+    model = RobertaForSequenceClassification(
+        roberta_config(
+            bert.config,
+            vocab_size=len(tokenizer),
+            max_position_embeddings=len(state[positions]),
+            **special,
+            **label_names(LABELS),
+        )
+    )
+    model.roberta.load_state_dict(state)
     return model
+
+
+def roberta_config(other: Any, **fields: Any) -> RobertaConfig:
+    """Return the configuration of a RoBERTa with the layers of a BERT or an MPNet."""
+    return RobertaConfig(**{name: getattr(other, name) for name in LAYER_FIELDS}, type_vocab_size=1, **fields)
+
+
+def label_names(labels: Sequence[str]) -> dict[str, Any]:
+    """Return the fields of a configuration that name the labels."""
+    return {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
 
 
 def spelling(text: str, pieces: PreTrainedTokenizerFast, vocabulary: Mapping[str, int]) -> list[int]:
@@ -241,30 +251,12 @@ def _token_vectors(
     return vectors
 
 
-def _roberta_config(bert: BertConfig, tokenizer: PreTrainedTokenizerFast) -> RobertaConfig:
-    same = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act")
-    return RobertaConfig(
-        vocab_size=len(tokenizer),
-        **{name: getattr(bert, name) for name in (*same, "layer_norm_eps")},
-        max_position_embeddings=bert.max_position_embeddings + ROBERTA_FIRST_POSITION,
-        type_vocab_size=1,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        id2label=dict(enumerate(LABELS)),
-        label2id={label: number for number, label in enumerate(LABELS)},
-    )
-
-
 def restored(folder: Path) -> tuple[Any, PreTrainedTokenizerFast]:
     """Return the classifier of a model directory in float32, and its tokenizer.
 
-    Raises ModelBuildError if the model directory is damaged, or if it was built from neither a RoBERTa nor an MPNet.
+    Raises ModelError for a damaged model directory, ModelBuildError for one built from neither a RoBERTa nor an MPNet.
     """
-    try:
-        model = ModelDirectory.read(folder)
-    except ModelError as error:
-        raise ModelBuildError(str(error)) from error
+    model = ModelDirectory.read(folder)
     graph = onnx.load(folder / "model.onnx").graph
     weights = _graph_weights(graph)
     family = next((name for name in RESTORABLE if f"{name}.encoder.layers.0.query.weight" in weights), "")
@@ -287,8 +279,7 @@ def restored(folder: Path) -> tuple[Any, PreTrainedTokenizerFast]:
         bos_token_id=model.bos_id,
         pad_token_id=model.pad_id,
         eos_token_id=model.eos_id,
-        id2label=dict(enumerate(model.labels)),
-        label2id={label: index for index, label in enumerate(model.labels)},
+        **label_names(model.labels),
     )
     found = build(config)
     found.load_state_dict(_state(weights, family, model.pad_id + 1))

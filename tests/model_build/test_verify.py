@@ -13,6 +13,7 @@ from model_build.errors import ModelBuildError
 from model_build.manifest import REFERENCE_TEXTS
 from model_build.verify import check_weights, compare_with_pytorch, record_quality, verify
 from toxicity_bot.classifier import Classifier
+from toxicity_bot.errors import BotError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +46,7 @@ def test_a_reference_score_that_moved_is_found(model: Path, row: int) -> None:
     fields = json.loads((model / "model.json").read_text())
     fields["reference"]["scores"][row]["toxicity"] += 0.05
     (model / "model.json").write_text(json.dumps(fields))
-    with pytest.raises(ModelBuildError, match="reference text"):
+    with pytest.raises(BotError, match="reference text"):
         verify(model)
 
 

@@ -15,6 +15,7 @@ from model_build.manifest import REFERENCE_TEXTS as TEXTS
 from model_build.source import locate
 from model_build.torch_model import TorchModel
 from toxicity_bot.classifier import Classifier
+from toxicity_bot.errors import ModelError
 from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
 
 def test_a_damaged_model_is_refused(model: Path) -> None:
     (model / "tokenizer.json").unlink()
-    with pytest.raises(ModelBuildError, match=r"tokenizer.json"):
+    with pytest.raises(ModelError, match=r"tokenizer.json"):
         model_in(model, "served", threads=1).load()
 
 

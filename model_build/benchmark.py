@@ -261,6 +261,14 @@ RUNTIMES: dict[str, type[Runtime]] = {
 OTHERS = [name for name in RUNTIMES if name != BOT]
 
 
+def remaining(names: Sequence[str], without: str) -> list[str]:
+    """Return the names that are not in `without`, NAME,..; raises ModelBuildError if it has one that is unknown."""
+    left_out = [name.strip() for name in without.split(",") if name.strip()]
+    if unknown := [name for name in left_out if name not in names]:
+        raise ModelBuildError(f"--without takes {', '.join(names)}, not {', '.join(unknown)}")
+    return [name for name in names if name not in left_out]
+
+
 def load_checkpoint(folder: Path) -> Any:
     """Return the checkpoint in PyTorch at full precision."""
     import torch
@@ -459,9 +467,7 @@ def benchmark(
     rounds: Annotated[int, typer.Option(help="Turns of each runtime at each length.", min=2)] = 60,
 ) -> None:
     """Measure the bot's session beside other runtimes on one core: single texts, and messages a second in bulk."""
-    left_out = [name.strip() for name in without.split(",") if name.strip()]
-    if unknown := [name for name in left_out if name not in OTHERS]:
-        raise ModelBuildError(f"--without takes {', '.join(OTHERS)}, not {', '.join(unknown)}")
+    names = [*remaining(OTHERS, without), BOT]
     os.environ |= ENVIRONMENT
     from tokenizers import Tokenizer
 
@@ -470,7 +476,6 @@ def benchmark(
     from model_build.verify import verify
 
     verify(model)
-    names = [name for name in RUNTIMES if name not in left_out]
     directory, tokenizer = ModelDirectory.read(model), Tokenizer.from_file(str(model / "tokenizer.json"))
     loads = workloads(directory, tokenizer.get_vocab_size())
     texts = [tokenizer.encode(fold(text), add_special_tokens=False).ids for text in TEXTS]
@@ -492,12 +497,11 @@ def benchmark(
     tables = {amx: table(report["rows"], amx) for amx in dict.fromkeys(row["amx"] for row in report["rows"])}
     print(*tables.values(), sep="\n\n", flush=True)
     if out:
-        from jinja2 import Template
+        from model_build.model_card import render
 
         out.mkdir(parents=True, exist_ok=True)
-        template = Path(__file__).with_suffix(".md.j2").read_text(encoding="utf-8")
-        page = Template(template, trim_blocks=True, keep_trailing_newline=True)
-        text = page.render(report, tables=tables, warm_up=WARM_UP_SECONDS, bulk=BULK_MESSAGES, tolerance=TOLERANCE)
-        (out / "benchmark.md").write_text(text, encoding="utf-8")
+        shown = {"tables": tables, "warm_up": WARM_UP_SECONDS, "bulk": BULK_MESSAGES, "tolerance": TOLERANCE}
+        page = render(Path(__file__).with_suffix(".md.j2"), report | shown)
+        (out / "benchmark.md").write_text(page, encoding="utf-8")
         (out / "benchmark.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         draw(report["rows"], out / "benchmark.png")

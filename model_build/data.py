@@ -88,24 +88,26 @@ def read_split(paths: Sequence[Path], split: str, chat: Path | None = None) -> l
 
 def chat_messages(path: Path) -> Iterator[str]:
     """Yield each line that is not blank, stripped; raises ModelBuildError if the file cannot be read."""
-    with opened(path) as file, readable(path):
+    with opened(path) as file:
         yield from filter(None, (line.strip() for line in file))
 
 
-def opened(path: Path) -> TextIO:
-    """Return a UTF-8 file, plain or .xz, to read; raises ModelBuildError if there is none."""
+@contextmanager
+def opened(path: Path) -> Iterator[TextIO]:
+    """Open a UTF-8 file, plain or .xz; raises ModelBuildError if it cannot be read, decoded or decompressed."""
     try:
-        if path.suffix == ".xz":
-            return lzma.open(path, "rt", encoding=ENCODING, newline="")
-        return path.open(encoding=ENCODING, newline="")
+        with (lzma.open if path.suffix == ".xz" else open)(path, "rt", encoding=ENCODING, newline="") as file:
+            yield file
     except OSError as error:
         raise ModelBuildError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ModelBuildError(f"{path} is not UTF-8 (byte {error.start}): convert it first") from error
+    except (lzma.LZMAError, EOFError) as error:
+        raise ModelBuildError(f"{path} is damaged or no xz file: {error}") from error
 
 
 def checksum(*paths: Path) -> str:
-    """Return one checksum of a file or of several, for a record; raises ModelBuildError if one is missing."""
-    for path in paths:
-        opened(path).close()
+    """Return one checksum of a file or of several, for a record."""
     each = [sha256(path) for path in paths]
     return each[0] if len(each) == 1 else hashlib.sha256("\n".join(each).encode()).hexdigest()
 
@@ -113,17 +115,6 @@ def checksum(*paths: Path) -> str:
 def text_checksum(text: str) -> str:
     """Return what stands as `text_sha256` in place of a text."""
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Raises ModelBuildError in place of what decoding and decompressing raise."""
-    try:
-        yield
-    except UnicodeDecodeError as error:
-        raise ModelBuildError(f"{path} is not UTF-8 (byte {error.start}): convert it first") from error
-    except (lzma.LZMAError, EOFError) as error:
-        raise ModelBuildError(f"{path} is damaged or no xz file: {error}") from error
 
 
 def _texts(path: Path, checksums: set[str], chat: Path | None) -> dict[str, str]:
@@ -146,13 +137,12 @@ def _texts(path: Path, checksums: set[str], chat: Path | None) -> dict[str, str]
 
 def _records(path: Path, file: TextIO) -> Iterator[tuple[int, dict[str, Any] | str]]:
     """Yield the number of each line and its fields, or what is wrong with it."""
-    with readable(path):
-        if ".csv" in path.suffixes:
-            yield from _csv_records(path, file)
-            return
-        for line, written in enumerate(file, start=1):
-            if written.strip():
-                yield line, _parsed(written)
+    if ".csv" in path.suffixes:
+        yield from _csv_records(path, file)
+        return
+    for line, written in enumerate(file, start=1):
+        if written.strip():
+            yield line, _parsed(written)
 
 
 def _csv_records(path: Path, file: TextIO) -> Iterator[tuple[int, dict[str, Any] | str]]:

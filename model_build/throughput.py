@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import lzma
 import os
 import tempfile
 import time
@@ -18,7 +17,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from model_build.benchmark import ENVIRONMENT, SPAWN, OrtInt8, Runtime, Setup, TorchFp32, ask, describe_machine
+from model_build.benchmark import (
+    ENVIRONMENT,
+    SPAWN,
+    OrtInt8,
+    Runtime,
+    Setup,
+    TorchFp32,
+    ask,
+    describe_machine,
+    remaining,
+)
+from model_build.data import opened
 from model_build.errors import ModelBuildError
 from toxicity_bot.bulk import Workers
 from toxicity_bot.model_directory import ModelDirectory
@@ -117,14 +127,11 @@ def throughput(
     """Measure messages a second of `toxicity-bot score` and others, on one core and on all."""
     from tabulate import tabulate
 
-    if unknown := {name for name in without.split(",") if name} - SCORERS.keys():
-        raise ModelBuildError(f"--without takes {', '.join(SCORERS)}, not {', '.join(sorted(unknown))}")
-    opened = lzma.open if messages.suffix == ".xz" else open
-    with opened(messages, "rt", encoding="utf-8") as file:
-        texts = [line.rstrip("\n") for line in itertools.islice(file, lines)]
+    names = remaining(list(SCORERS), without)
+    with opened(messages) as file:
+        texts = [line.rstrip("\r\n") for line in itertools.islice(file, lines)]
     if len(texts) < lines:
         raise ModelBuildError(f"{messages} has {len(texts):,} lines, fewer than --lines {lines:,}")
-    names = [name for name in SCORERS if name not in without.split(",")]
     counts = sorted({1, len(os.sched_getaffinity(0))})
     rates: dict[str, list[float]] = {name: [] for name in names}
     os.environ |= {name: value for name, value in ENVIRONMENT.items() if not name.endswith("THREADS")}

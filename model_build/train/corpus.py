@@ -54,7 +54,7 @@ def texts(paths: Sequence[Path], *, skip_bad_rows: bool = False) -> Iterator[str
             rows = labelled.read(path, skip_bad_rows=skip_bad_rows).of_split("train")
             yield from (row.text for row in rows)
             continue
-        with labelled.opened(path) as file, labelled.readable(path):
+        with labelled.opened(path) as file:
             yield from (line for line in file if not line.isspace())
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import SGDClassifier
+from sklearn.pipeline import make_union
 
 from model_build.errors import ModelBuildError
 from model_build.evaluate.evaluation_set import folding_checksum
@@ -38,7 +39,7 @@ VECTORIZERS: tuple[dict[str, Any], ...] = (
 # alpha has the best mean AUC over sources, of 5e-7 to 1e-5; seed and passes hardly matter.
 CLASSIFIER: dict[str, Any] = {"loss": "log_loss", "alpha": 2e-6, "max_iter": 8, "tol": None, "random_state": 1}
 LOWER_CASED = 0.5  # share of the training texts, so that lower case alone is no sign of toxicity
-CHUNK = 4096  # texts whose features are in memory together
+CHUNK = 4096  # texts of training that are turned into features at once
 
 
 def train(rows: Sequence[Row], tested: EvaluationSet, cache: Path) -> Model:
@@ -66,16 +67,16 @@ def train(rows: Sequence[Row], tested: EvaluationSet, cache: Path) -> Model:
         np.savez(new, weights=weights, bias=bias)
         new.replace(file)
     with np.load(file) as arrays:
-        scorer, size = _scorer(arrays["weights"], float(arrays["bias"])), arrays["weights"].nbytes
+        weights, bias = arrays["weights"], float(arrays["bias"])
     kind = "character and word n-grams, a linear classifier"
-    return Model(NAME, kind, checksum, size, THRESHOLD, THRESHOLD, lambda: scorer)
+    return Model(NAME, kind, checksum, weights.nbytes, THRESHOLD, THRESHOLD, lambda: _scorer(weights, bias))
 
 
 def _scorer(weights: npt.NDArray[np.float32], bias: float) -> Scorer:
-    vectorizers = _vectorizers()
+    features = _features()
 
     def score(texts: Sequence[str]) -> Sequence[float]:
-        logits = np.concatenate([features @ weights + bias for features in _features(vectorizers, texts)])
+        logits = features.transform(texts) @ weights + bias
         return [float(toxicity) for toxicity in 1 / (1 + np.exp(-logits.astype(np.float64)))]
 
     return score
@@ -85,19 +86,13 @@ def _fit(examples: Sequence[tuple[str, int]]) -> tuple[npt.NDArray[np.float32], 
     chance = random.Random(CLASSIFIER["random_state"])  # noqa: S311 - which texts lose their case, not a secret
     texts = [fold(text) for text, _ in examples]
     texts = [text.lower() if chance.random() < LOWER_CASED else text for text in texts]
-    features = scipy.sparse.vstack(_features(_vectorizers(), texts))
-    classifier = SGDClassifier(**CLASSIFIER).fit(features, [label for _, label in examples])
+    features = _features()
+    chunks = [features.transform(texts[start : start + CHUNK]) for start in range(0, len(texts), CHUNK)]
+    classifier = SGDClassifier(**CLASSIFIER).fit(scipy.sparse.vstack(chunks), [label for _, label in examples])
     return classifier.coef_[0].astype(np.float32), float(classifier.intercept_[0])
 
 
-def _vectorizers() -> list[Any]:
+def _features() -> Any:
+    """Return what makes of texts their features, (texts, hashes)."""
     shared = {"lowercase": False, "alternate_sign": False, "norm": "l2", "dtype": np.float32}
-    return [HashingVectorizer(**settings, **shared) for settings in VECTORIZERS]
-
-
-def _features(vectorizers: Sequence[Any], texts: Sequence[str]) -> list[Any]:
-    """Return the features, (texts, hashes), of each chunk of texts."""
-    return [
-        scipy.sparse.hstack([each.transform(texts[start : start + CHUNK]) for each in vectorizers], format="csr")
-        for start in range(0, len(texts), CHUNK)
-    ]
+    return make_union(*(HashingVectorizer(**settings, **shared) for settings in VECTORIZERS))

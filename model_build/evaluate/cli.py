@@ -81,7 +81,6 @@ def evaluate(
 
     if data and models:
         # Every argument is checked before anything is scored, which takes minutes.
-        report_files.check_matplotlib()
         names = [model.name for model in models]
         if len({*names, baseline.NAME}) <= len(names):
             raise ModelBuildError(f"the models are named {', '.join(names)}: pass a different name for each")

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import itertools
 import json
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 from sklearn.metrics import roc_curve
 
 from model_build import manifest, model_card
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 JSON_NAME, PAGE_NAME = "report.json", "report.md"
 PAGE_TEMPLATE = Path(__file__).with_name("report.md.j2")
 GOALS_TEMPLATE = Path(__file__).with_name("goals.md.j2")
+PLOT_STYLE = Path(__file__).with_name("plots.mplstyle")
 # Okabe & Ito's colours, which colour-blind people can tell apart; the baseline is grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 BASELINE_COLOUR = "#7f7f7f"
@@ -34,12 +37,8 @@ HARMLESS_COLOUR, TOXIC_COLOUR = "#56B4E9", "#D55E00"
 LOWEST_RATE = 1e-3  # where the axis of false positives begins
 HISTOGRAM_BINS = 40
 DPI = 130
-
-
-def check_matplotlib() -> None:
-    """Raises ModelBuildError if the plots cannot be drawn: better before minutes of scoring than after them."""
-    if find_spec("matplotlib") is None:
-        raise ModelBuildError("the plots need matplotlib, which is not installed here: pip install matplotlib")
+WHOLE_PERCENT = PercentFormatter(1, decimals=0, symbol=" %")
+REFERENCE_LINE: dict[str, Any] = {"color": "#bbbbbb", "linewidth": 1, "linestyle": ":"}
 
 
 def write(evaluation: Evaluation, folder: Path) -> None:
@@ -47,8 +46,9 @@ def write(evaluation: Evaluation, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / JSON_NAME).write_text(json.dumps(evaluation.report, indent=1) + "\n", encoding="utf-8")
     write_page(folder)
-    for name, plot in (("roc.png", _roc), ("reliability.png", _reliability), ("scores.png", _histograms)):
-        plot(evaluation).savefig(folder / name, dpi=DPI)
+    with matplotlib.rc_context(fname=PLOT_STYLE):
+        for name, plot in (("roc.png", _roc), ("reliability.png", _reliability), ("scores.png", _histograms)):
+            plot(evaluation).savefig(folder / name, dpi=DPI)
     print(model_card.render(GOALS_TEMPLATE, evaluation.report), end="")
     print(f"evaluate: {folder / PAGE_NAME}, {JSON_NAME} and three plots are written", flush=True)
 
@@ -96,8 +96,9 @@ def record(model: Path, name: str, report_folder: Path) -> None:
     print(f"evaluate: {model / manifest.FILE_NAME} and its card have the metrics of {path}", flush=True)
 
 
-def _roc(evaluation: Evaluation) -> Any:
-    figure, (axes,) = _figure(1, (7.2, 5.0))
+def _roc(evaluation: Evaluation) -> Figure:
+    figure = Figure(figsize=(7.2, 5.0))
+    axes = figure.subplots()
     for name, model, style in _styled(evaluation):
         false, true, _ = roc_curve(evaluation.labels, evaluation.scores[name])
         axes.plot(false, true, drawstyle="steps-post", label=f"{name}: AUC {model['all']['auc']:.3f}", **style)
@@ -105,34 +106,35 @@ def _roc(evaluation: Evaluation) -> Any:
             dot = {"color": style["color"], "markersize": 7, "markeredgecolor": "white", "zorder": 5}
             axes.plot(rate, model["all"]["sensitivity"], "o", **dot)
     chance = np.geomspace(LOWEST_RATE, 1, 200)
-    axes.plot(chance, chance, color="#bbbbbb", linewidth=1, linestyle=":", label="chance")
+    axes.plot(chance, chance, label="chance", **REFERENCE_LINE)
     axes.set(xscale="log", xlim=(LOWEST_RATE, 1), ylim=(0, 1.01))
     axes.set(xlabel="false-positive rate (logarithmic)", ylabel="true-positive rate")
-    axes.set_title("ROC curves; the dot is the model's own threshold", fontsize=11, loc="left")
+    axes.set_title("ROC curves; the dot is the model's own threshold")
     axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
-    axes.yaxis.set_major_formatter(_whole_percent)
-    axes.legend(frameon=False, loc="upper left")
+    axes.yaxis.set_major_formatter(WHOLE_PERCENT)
+    axes.legend(loc="upper left")
     return figure
 
 
-def _reliability(evaluation: Evaluation) -> Any:
-    figure, (axes,) = _figure(1, (6.0, 5.4))
-    axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=1, linestyle=":", label="perfect calibration")
+def _reliability(evaluation: Evaluation) -> Figure:
+    figure = Figure(figsize=(6.0, 5.4))
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], label="perfect calibration", **REFERENCE_LINE)
     for name, model, style in _styled(evaluation):
         scores, shares = zip(*((part["score"], part["toxic"]) for part in model["reliability"]), strict=True)
         label = f"{name}: calibration error {model['all']['calibration_error']:.3f}"
         axes.plot(scores, shares, marker="o", markersize=5, clip_on=False, zorder=3, label=label, **style)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    axes.set(xlabel="score", ylabel="share of toxic messages among those with this score")
-    axes.set_title("Calibration", fontsize=11, loc="left")
-    axes.xaxis.set_major_formatter(_whole_percent)
-    axes.yaxis.set_major_formatter(_whole_percent)
-    axes.legend(frameon=False, loc="upper left")
+    axes.set(xlabel="score", ylabel="share of toxic messages among those with this score", title="Calibration")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(WHOLE_PERCENT)
+    axes.legend(loc="upper left")
     return figure
 
 
-def _histograms(evaluation: Evaluation) -> Any:
-    figure, panels = _figure(len(evaluation.scores), (7.2, 2.2 * len(evaluation.scores) + 0.6))
+def _histograms(evaluation: Evaluation) -> Figure:
+    figure = Figure(figsize=(7.2, 2.2 * len(evaluation.scores) + 0.6))
+    panels = figure.subplots(len(evaluation.scores), squeeze=False, sharex=True, sharey=True)[:, 0]
     edges = np.linspace(0, 1, HISTOGRAM_BINS + 1)
     for axes, (name, scores) in zip(panels, evaluation.scores.items(), strict=True):
         for label, colour, meaning in ((0, HARMLESS_COLOUR, "harmless"), (1, TOXIC_COLOUR, "toxic")):
@@ -140,26 +142,12 @@ def _histograms(evaluation: Evaluation) -> Any:
             axes.hist(here, edges, weights=np.full(len(here), 1 / len(here)), color=colour, alpha=0.6, label=meaning)
         threshold = evaluation.report["models"][name]["threshold"]
         axes.axvline(threshold, color="#333333", linewidth=1, linestyle="--", label="threshold")
-        axes.set_title(name, fontsize=11, loc="left")
-        axes.set_xlim(0, 1)
-        axes.yaxis.set_major_formatter(_whole_percent)
-    panels[0].legend(frameon=False)
+        axes.set(title=name, xlim=(0, 1))
+        axes.yaxis.set_major_formatter(WHOLE_PERCENT)
+    panels[0].legend()
     figure.supxlabel("score", fontsize=10)
     figure.supylabel("share of the messages with this label", fontsize=10)
     return figure
-
-
-def _figure(panels: int, inches: tuple[float, float]) -> tuple[Any, list[Any]]:
-    # Not pyplot: a Figure needs no display and leaves no global state.
-    from matplotlib.figure import Figure
-
-    figure: Any = Figure(figsize=inches, layout="constrained")
-    column = list(figure.subplots(panels, squeeze=False, sharex=True, sharey=True).flat)
-    for axes in column:
-        axes.grid(visible=True, color="#e6e6e6", linewidth=0.6)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
-    return figure, column
 
 
 def _styled(evaluation: Evaluation) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
@@ -170,7 +158,3 @@ def _styled(evaluation: Evaluation) -> Iterator[tuple[str, dict[str, Any], dict[
             yield name, model, {"color": BASELINE_COLOUR, "linewidth": 1.6, "linestyle": "--"}
         else:
             yield name, model, {"color": next(colours), "linewidth": 2}
-
-
-def _whole_percent(value: float, _: int) -> str:
-    return f"{100 * value:.0f} %"

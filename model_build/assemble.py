@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from model_build import manifest, model_card
 from model_build.errors import ModelBuildError
 from model_build.graph import FOLDERS, operators
-from model_build.manifest import Checkpoint
 from model_build.verify import check_scores, check_weights
 from toxicity_bot.classifier import Classifier
 from toxicity_bot.model_directory import ModelDirectory
@@ -44,10 +43,10 @@ def assemble(
     if out.exists() and any(out.iterdir()) and not (out / manifest.FILE_NAME).is_file():
         raise ModelBuildError(f"{out} holds other things than a model: pass an --out that is empty, new or a model's")
     last = work / FOLDERS[-1]
-    checkpoint = Checkpoint.read(last)
+    checkpoint = manifest.read_checkpoint(last)
     steps = [measure(work / folder) for folder in FOLDERS]
     served = scores(last)
-    difference = check_scores(served, checkpoint.reference)
+    difference = check_scores(served, checkpoint["reference"])
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as beside:
         new = Path(beside) / "new"
@@ -70,17 +69,17 @@ def assemble(
 
 def scores(folder: Path) -> dict[str, float]:
     """Score the reference texts with the bot's own classifier on the graph that a step left in its folder."""
-    checkpoint = Checkpoint.read(folder)
-    fields = manifest.describe(checkpoint, folder, 0.5, checkpoint.reference, {})
+    checkpoint = manifest.read_checkpoint(folder)
+    fields = manifest.describe(checkpoint, folder, 0.5, checkpoint["reference"], {})
     fields["reference"]["tolerance"] = 1.0  # these scores are yet to be checked
     manifest.write(folder, fields)
     classifier = Classifier(folder)
-    return {text: classifier.assess(text).toxicity for text in checkpoint.reference}
+    return {text: classifier.assess(text).toxicity for text in checkpoint["reference"]}
 
 
 def measure(folder: Path) -> dict[str, Any]:
     """Return the size, speed and largest difference from PyTorch of a step's graph, on one thread; print them too."""
-    expected, found = Checkpoint.read(folder).reference, scores(folder)
+    expected, found = manifest.read_checkpoint(folder)["reference"], scores(folder)
     model = ModelDirectory.read(folder)
     session = ModelSession(model, threads=1)
     figures: dict[str, Any] = {

@@ -20,7 +20,7 @@ from model_build.errors import ModelBuildError
 from model_build.source import sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 NO_SOURCE = "all"
@@ -81,11 +81,6 @@ def read(*paths: Path, skip_bad_rows: bool = False, chat: Path | None = None) ->
     return Labelled(rows, bad)
 
 
-def read_split(paths: Sequence[Path], split: str, chat: Path | None = None) -> list[Row]:
-    """Return the rows of a split of several files; raises ModelBuildError as `read` does."""
-    return read(*paths, chat=chat).of_split(split)
-
-
 def chat_messages(path: Path) -> Iterator[str]:
     """Yield each line that is not blank, stripped; raises ModelBuildError if the file cannot be read."""
     with opened(path) as file:
@@ -141,8 +136,14 @@ def _records(path: Path, file: TextIO) -> Iterator[tuple[int, dict[str, Any] | s
         yield from _csv_records(path, file)
         return
     for line, written in enumerate(file, start=1):
-        if written.strip():
-            yield line, _parsed(written)
+        if not written.strip():
+            continue
+        try:
+            fields = json.loads(written)
+        except ValueError as error:
+            yield line, f"not JSON ({error})"
+        else:
+            yield line, fields if isinstance(fields, dict) else "not a JSON object"
 
 
 def _csv_records(path: Path, file: TextIO) -> Iterator[tuple[int, dict[str, Any] | str]]:
@@ -158,14 +159,6 @@ def _csv_records(path: Path, file: TextIO) -> Iterator[tuple[int, dict[str, Any]
             before = reader.line_num
     except csv.Error as error:
         raise ModelBuildError(f"{path}, line {reader.line_num}: no CSV ({error})") from error
-
-
-def _parsed(line: str) -> dict[str, Any] | str:
-    try:
-        fields = json.loads(line)
-    except ValueError as error:
-        return f"not JSON ({error})"
-    return fields if isinstance(fields, dict) else "not a JSON object"
 
 
 def _fault(fields: dict[str, Any]) -> str:

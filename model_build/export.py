@@ -13,7 +13,7 @@ import torch
 from optimum.exporters.onnx import onnx_export_from_model
 
 from model_build.errors import ModelBuildError
-from model_build.manifest import REFERENCE_TEXTS, Checkpoint
+from model_build.manifest import CHECKPOINT_NAME, REFERENCE_TEXTS, write_json
 from model_build.serving_form import to_serving_form
 from model_build.torch_model import TorchModel
 
@@ -45,26 +45,27 @@ def export(source: Source, folder: Path, toxic: Sequence[str] = ()) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     _write_graph(model, folder)
     _write_tokenizer(model, folder)
-    Checkpoint(
-        source=source.name,
-        revision=source.revision,
-        licence=source.licence,
-        labels=model.labels,
-        toxic_labels=model.toxic_labels,
-        activation=model.activation,
-        max_length=model.max_length,
-        special_token_ids={
+    facts = {
+        "source": source.name,
+        "revision": source.revision,
+        "licence": source.licence,
+        "labels": model.labels,
+        "toxic_labels": model.toxic_labels,
+        "activation": model.activation,
+        "max_length": model.max_length,
+        "special_token_ids": {
             name: getattr(model.tokenizer, f"{kind}_token_id")
             for name, kind in (("bos", "cls"), ("eos", "sep"), ("pad", "pad"))
         },
-        input_names=[given.name for given in onnx.load(folder / "model.onnx", load_external_data=False).graph.input],
-        layers=model.config.num_hidden_layers,
-        heads=model.config.num_attention_heads,
-        hidden_size=model.config.hidden_size,
-        parameters=parameters,
-        reference=dict(zip(REFERENCE_TEXTS, expected, strict=True)),
-        versions={name: version(name) for name in PACKAGES},
-    ).write(folder)
+        "input_names": [given.name for given in onnx.load(folder / "model.onnx", load_external_data=False).graph.input],
+        "layers": model.config.num_hidden_layers,
+        "heads": model.config.num_attention_heads,
+        "hidden_size": model.config.hidden_size,
+        "parameters": parameters,
+        "reference": dict(zip(REFERENCE_TEXTS, expected, strict=True)),
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+    write_json(folder / CHECKPOINT_NAME, facts)
     print(
         f"export: {parameters:,} parameters, toxic labels: {', '.join(model.toxic_labels)}, "
         f"scores within {difference:.1e} of the checkpoint",

@@ -10,7 +10,7 @@ import logging
 import shutil
 from collections import Counter
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import onnx
 import onnxruntime
@@ -20,7 +20,7 @@ from onnxruntime.transformers.optimizer import optimize_model
 
 from model_build.embeddings import shrink_embeddings
 from model_build.errors import ModelBuildError
-from model_build.manifest import CHECKPOINT_NAME, WEIGHTS, Checkpoint
+from model_build.manifest import CHECKPOINT_NAME, WEIGHTS, read_checkpoint
 from model_build.verify import PRODUCTS
 
 if TYPE_CHECKING:
@@ -52,14 +52,17 @@ SMALLEST_OUTSIDE = 1024  # bytes; smaller tensors stay in the graph
 
 
 @contextmanager
-def step(before: Path, after: Path) -> Iterator[Checkpoint]:
-    """Prepare the folder `after` for the graph of the next step; once that is written, copy what goes with it."""
-    checkpoint = Checkpoint.read(before)
+def step(before: Path, after: Path) -> Iterator[dict[str, Any]]:
+    """Prepare the folder `after` for the graph of the next step; once that is written, copy what goes with it.
+
+    Yields the facts about the checkpoint. They are copied last: with them a step is complete.
+    """
+    checkpoint = read_checkpoint(before)
     after.mkdir(parents=True, exist_ok=True)
     (after / CHECKPOINT_NAME).unlink(missing_ok=True)
     yield checkpoint
-    shutil.copyfile(before / "tokenizer.json", after / "tokenizer.json")
-    checkpoint.write(after)
+    for name in ("tokenizer.json", CHECKPOINT_NAME):
+        shutil.copyfile(before / name, after / name)
 
 
 def operators(folder: Path) -> Counter[str]:
@@ -77,8 +80,8 @@ def fuse(exported: Path, folder: Path) -> None:
         optimized = optimize_model(
             str(exported / "model.onnx"),
             model_type=MODEL_TYPE,
-            num_heads=checkpoint.heads,
-            hidden_size=checkpoint.hidden_size,
+            num_heads=checkpoint["heads"],
+            hidden_size=checkpoint["hidden_size"],
             optimization_options=options,
             opt_level=0,  # fusions only: step 4 applies onnxruntime's own optimizations
         )
@@ -86,7 +89,7 @@ def fuse(exported: Path, folder: Path) -> None:
         after = Counter(node.op_type for node in optimized.model.graph.node)
         # The optimizer's own statistics also count operators that the exporter wrote.
         fused = {kind: after[kind] - before[kind] for kind in FUSED_KINDS if after[kind] > before[kind]}
-        _check_fused(fused, after, checkpoint.layers)
+        _check_fused(fused, after, checkpoint["layers"])
         optimized.save_model_to_file(str(folder / "model.onnx"))
     _print("fuse", fused)
 

@@ -8,7 +8,6 @@ reads the fields that it needs with `lambda/model_directory.py`.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -47,39 +46,8 @@ REFERENCE_TEXTS = (
 )
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """A sequence classifier: its origin, shape and labels, and PyTorch's scores of the reference texts."""
-
-    source: str
-    revision: str
-    licence: str
-    labels: list[str]
-    toxic_labels: list[str]
-    activation: str
-    max_length: int
-    special_token_ids: dict[str, int]
-    input_names: list[str]
-    layers: int
-    heads: int
-    hidden_size: int
-    parameters: int
-    reference: dict[str, float]
-    versions: dict[str, str]
-
-    def write(self, folder: Path) -> None:
-        """Write the file into the folder of a step, last: it says that the step is complete."""
-        write_json(folder / CHECKPOINT_NAME, asdict(self))
-
-    @classmethod
-    def read(cls, folder: Path) -> Checkpoint:
-        """Raises ModelBuildError if the step that writes this folder has not been run."""
-        remedy = "run the steps in order, export, fuse, quantize, optimize, assemble"
-        return cls(**read_json(folder / CHECKPOINT_NAME, remedy))
-
-
 def describe(
-    checkpoint: Checkpoint,
+    checkpoint: Mapping[str, Any],
     folder: Path,
     threshold: float,
     reference: Mapping[str, float],
@@ -89,8 +57,9 @@ def describe(
 ) -> dict[str, Any]:
     """Return the fields for the model in `folder`; `reference` holds the scores of the model as the bot serves it.
 
-    `threshold_maybe` is the threshold by default: no text "may be toxic" then. `window` is the number of tokens that
-    are read at once, by default all that the model can read. Raises ModelBuildError if the thresholds are out of order.
+    `checkpoint` is what `read_checkpoint` returns. `threshold_maybe` is the threshold by default: no text "may be
+    toxic" then. `window` is the number of tokens that are read at once, by default all that the model can read. Raises
+    ModelBuildError if the thresholds are out of order.
     """
     threshold_maybe = threshold if threshold_maybe is None else threshold_maybe
     if not 0 <= threshold_maybe <= threshold <= 1:
@@ -101,11 +70,11 @@ def describe(
     # A graph whose weights stand beside it was optimized by the build; nothing is left to optimize at start.
     optimized = (folder / WEIGHTS).is_file()
     return {
-        **{name: value for name, value in asdict(checkpoint).items() if name not in LEFT_OUT},
+        **{name: value for name, value in checkpoint.items() if name not in LEFT_OUT},
         "temperature": 1.0,  # divides the logits; 1 keeps the checkpoint's own calibration
         "threshold": threshold,
         "threshold_maybe": threshold_maybe,
-        "window": window or checkpoint.max_length,
+        "window": window or checkpoint["max_length"],
         # Passed to onnxruntime: a name of its GraphOptimizationLevel and entries of its configuration.
         "session": {"graph_optimization": "ORT_DISABLE_ALL" if optimized else "ORT_ENABLE_ALL", "config": {}},
         "files": {
@@ -114,7 +83,7 @@ def describe(
             if (folder / name).is_file()
         },
         "reference": {"tolerance": REFERENCE_TOLERANCE, "scores": reference_scores(reference)},
-        "versions": checkpoint.versions | {name: version(name) for name in ("onnx", "onnxruntime", "numpy")},
+        "versions": checkpoint["versions"] | {name: version(name) for name in ("onnx", "onnxruntime", "numpy")},
         "measured": dict(measured),
     }
 
@@ -133,6 +102,14 @@ def write(folder: Path, fields: Mapping[str, Any]) -> None:
 def read(folder: Path) -> dict[str, Any]:
     """Return the fields of `model.json`; raises ModelBuildError if the folder has none that can be read."""
     return read_json(folder / FILE_NAME, "build a model into this folder first")
+
+
+def read_checkpoint(folder: Path) -> dict[str, Any]:
+    """Return the export's facts about the checkpoint: origin, shape, labels, and PyTorch's scores of the references.
+
+    Raises ModelBuildError if the step that writes into this folder has not been run.
+    """
+    return read_json(folder / CHECKPOINT_NAME, "run the steps in order, export, fuse, quantize, optimize, assemble")
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

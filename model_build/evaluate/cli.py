@@ -75,7 +75,7 @@ def evaluate(
     load = os.getloadavg()[0]
     os.environ["HF_HUB_OFFLINE"] = "1"  # all inputs are local folders: no library needs the hub
 
-    from model_build.data import read_split
+    from model_build.data import read
     from model_build.evaluate import baseline, evaluation, evaluation_set, report_files
     from model_build.evaluate.models import model_in
 
@@ -86,7 +86,7 @@ def evaluate(
             raise ModelBuildError(f"the models are named {', '.join(names)}: pass a different name for each")
         loaded = [model_in(model.folder, model.name, threads) for model in models]
         texts = evaluation_set.load(data, split, per_source, seed, chat)
-        training = read_split([baseline_data] if baseline_data else data, "train", chat)
+        training = read(*([baseline_data] if baseline_data else data), chat=chat).of_split("train")
         ngrams = baseline.train(training, texts, cache)
         found = evaluation.evaluate(texts, [ngrams, *loaded], cache, bootstrap, seed, threads)
         command = " ".join(["python -m model_build", *map(_without_folders, sys.argv[1:])])

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from model_build.augmentation import Augmentation
-from model_build.data import Row, chat_messages, checksum, read_split, text_checksum
+from model_build.data import Row, chat_messages, checksum, read, text_checksum
 from model_build.errors import ModelBuildError
 from model_build.source import sha256
 from toxicity_bot import emoji_names, leetspeak, message_text
@@ -128,7 +128,7 @@ def load(
     `chat` has the texts of rows with a checksum in place of one, and unlabelled messages, of which a sample is taken.
     Texts that are empty after folding are left out. Raises ModelBuildError unless the split has both labels.
     """
-    rows, file = read_split(paths, split, chat), ", ".join(path.name for path in paths)
+    rows, file = read(*paths, chat=chat).of_split(split), ", ".join(path.name for path in paths)
     if per_source is not None:
         rows = _sampled(rows, per_source, seed)
     folded = [(text, row) for row in rows if (text := fold(row.text))]

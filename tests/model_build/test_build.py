@@ -15,7 +15,7 @@ from model_build.assemble import measure
 from model_build.build import build
 from model_build.errors import ModelBuildError
 from model_build.graph import FOLDERS, operators
-from model_build.manifest import REFERENCE_TEXTS, Checkpoint
+from model_build.manifest import REFERENCE_TEXTS
 from toxicity_bot.classifier import Classifier
 from toxicity_bot.message_text import fold
 
@@ -115,9 +115,9 @@ def test_weights_of_8_bits_are_refused(built: Built, tmp_path: Path, monkeypatch
 
 @pytest.mark.parametrize(("threshold", "maybe"), [(0.5, 0.6), (1.1, 0.5), (0.5, -0.1), (float("nan"), 0.1)])
 def test_thresholds_out_of_order_are_refused(built: Built, threshold: float, maybe: float) -> None:
-    checkpoint = Checkpoint.read(built.work / "optimized")
+    checkpoint = manifest.read_checkpoint(built.work / "optimized")
     with pytest.raises(ModelBuildError, match="the second not above the first"):
-        manifest.describe(checkpoint, built.model, threshold, checkpoint.reference, {}, maybe)
+        manifest.describe(checkpoint, built.model, threshold, checkpoint["reference"], {}, maybe)
 
 
 def test_a_folder_with_other_things_is_not_replaced(built: Built, tmp_path: Path) -> None:

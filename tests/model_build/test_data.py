@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from model_build.data import Row, chat_messages, checksum, read, read_split
+from model_build.data import Row, chat_messages, checksum, read
 from model_build.errors import ModelBuildError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def test_texts_of_another_licence_are_found_by_their_checksums(tmp_path: Path, c
         tmp_path, "chat.txt.xz" if compressed else "chat.txt", lzma.compress(content) if compressed else content
     )
     assert read(rows, chat=chat).rows == [Row("well done", 0), Row("you fôol", 1, "irc", "test")]
-    assert read_split([rows, rows], "test", chat) == [Row("you fôol", 1, "irc", "test")] * 2
+    assert read(rows, rows, chat=chat).of_split("test") == [Row("you fôol", 1, "irc", "test")] * 2
     assert list(chat_messages(chat)) == ["hello", "you fôol"]
 
 

@@ -10,15 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding, set_seed
+from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding
 
-from model_build import data as labelled
 from model_build.errors import ModelBuildError
 from model_build.safe_loading import from_pretrained
 from model_build.source import locate
-from model_build.train import corpus, trainer
+from model_build.train import trainer
 from model_build.train.initial_model import load, origin, read_tokenizer
-from model_build.train.pretrain import held_out, tokenized
+from model_build.train.pretrain import train_on_texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,39 +36,18 @@ def align(options: AlignOptions) -> bool:
 
     Raises ModelBuildError if the texts cannot be read, or if the models differ in vocabulary, width or depth.
     """
-    paths = corpus.files(options.data)
-    checksum = labelled.checksum(*paths)
-    arguments = trainer.training_arguments(options)
-    set_seed(options.seed)
     source = locate(options.teacher)
-    with arguments.main_process_first(local=False, desc="tokenizing"):
-        initial = load(options.base, options.revision)
-        initial.check_length(options.max_length)
-        texts = tokenized(options, initial, paths, checksum, is_main=arguments.process_index == 0)
-    if texts is None:
-        return False
-    train, rest = held_out(texts, options.eval_steps)
-    for module in initial.model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0  # noise that the teacher's states do not have
-    runner = HiddenStatesTrainer(
-        options,
-        teacher=_teacher(source, initial).to(arguments.device),
-        model=initial.model,
-        args=arguments,
-        train_dataset=train,
-        eval_dataset=rest if options.eval_steps else None,
-        data_collator=DataCollatorWithPadding(initial.tokenizer),
-        processing_class=initial.tokenizer,
-    )
-    made_of = {
-        "stage": "align",
-        "base": initial.origin,
-        "teacher": origin(source),
-        "tokenizer": initial.tokenizer_sha256(),
-        "data": {"sha256": checksum, "texts": len(train)},
-    }
-    return trainer.train(runner, made_of)
+
+    def make_trainer(initial: InitialModel, **keywords: Any) -> HiddenStatesTrainer:
+        for module in initial.model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0  # noise that the teacher's states do not have
+        teacher = _teacher(source, initial).to(keywords["args"].device)
+        collator = DataCollatorWithPadding(initial.tokenizer)
+        return HiddenStatesTrainer(options, teacher, data_collator=collator, **keywords)
+
+    described = {"stage": "align", "teacher": origin(source)}
+    return train_on_texts(options, lambda *_: load(options.base, options.revision), make_trainer, described)
 
 
 def distance(ours: Sequence[Tensor], theirs: Sequence[Tensor], mask: Tensor) -> Tensor:
@@ -95,7 +73,7 @@ class HiddenStatesTrainer(trainer.ResumableTrainer):
 
     def compute_loss(self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any) -> Any:
         """Return the loss of a batch of input_ids and attention_mask, (batch, tokens)."""
-        given = {"input_ids": inputs["input_ids"], "attention_mask": inputs["attention_mask"]}
+        given = {name: inputs[name] for name in ("input_ids", "attention_mask")}
         with torch.no_grad():
             theirs = self._teacher(**given, output_hidden_states=True).hidden_states
         outputs = model(**given, output_hidden_states=True)

@@ -96,7 +96,6 @@ def tokenize(
     tokenizer: PreTrainedTokenizerFast,
     folder: Path,
     max_length: int,
-    *,
     lower_cased: float = 0.0,
     until: float = float("inf"),
 ) -> None:

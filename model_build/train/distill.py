@@ -49,6 +49,9 @@ def distill(options: DistillOptions) -> bool:
     paths = corpus.files(options.unlabelled)
     if paths and NGRAMS in options.teacher:
         raise ModelBuildError("the n-gram teacher learns from labels: leave it or --unlabelled out")
+    base = options.base or next((name for name in options.teacher if name != NGRAMS), "")
+    if not base:
+        raise ModelBuildError("the n-gram teacher has no layers to begin with: pass --base")
     unlabelled = [
         Row(text=text.strip(), label=UNLABELLED, source="unlabelled", split="train")
         for text in corpus.texts(paths, skip_bad_rows=options.skip_bad_rows)
@@ -59,11 +62,10 @@ def distill(options: DistillOptions) -> bool:
     toxic = tuple(name.strip() for name in options.toxic_labels.split(",") if name.strip())
     files = {name: options.out / f"teacher-{_key(name, toxic, scored)}.npy" for name in options.teacher}
 
-    def score(rows: Sequence[Row]) -> None:
-        for name, file in files.items():
-            _score(name, toxic, rows, file, options)
-
-    def probabilities() -> npt.NDArray[np.float32] | None:
+    def probabilities(rows: Sequence[Row], *, is_main: bool) -> npt.NDArray[np.float32] | None:
+        if is_main:
+            for name, file in files.items():
+                _score(name, toxic, rows, file, options)
         each = [np.load(file) for file in files.values() if file.is_file()]
         complete = len(each) == len(files) and not any(np.isnan(scores).any() for scores in each)
         return averaged(each) if complete else None
@@ -73,8 +75,7 @@ def distill(options: DistillOptions) -> bool:
         "unlabelled": len(unlabelled),
         "teachers": [[name if name == NGRAMS else locate(name).name, file.stem] for name, file in files.items()],
     }
-    options = replace(options, base=options.base or _base(options.teacher))
-    return finetune(options, Teaching(score, probabilities, targets, described, unlabelled))
+    return finetune(replace(options, base=base), Teaching(probabilities, targets, described, unlabelled))
 
 
 def averaged(each: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
@@ -108,14 +109,6 @@ def out_of_fold(texts: Sequence[str], labels: Sequence[int], seed: int) -> npt.N
     folds = GroupKFold(FOLDS, shuffle=True, random_state=seed)
     found = cross_val_predict(model, features, np.asarray(labels), groups=groups, cv=folds, method="predict_proba")
     return found[:, 1].astype(np.float32)  # type: ignore[no-any-return]
-
-
-def _base(teachers: Sequence[str]) -> str:
-    """Return the first teacher that a student can begin with."""
-    models = [name for name in teachers if name != NGRAMS]
-    if not models:
-        raise ModelBuildError("the n-gram teacher has no layers to begin with: pass --base")
-    return models[0]
 
 
 def _score(name: str, toxic: Sequence[str], rows: Sequence[Row], file: Path, options: DistillOptions) -> None:

@@ -72,13 +72,11 @@ class Targets:
 class Teaching:
     """How distillation changes fine-tuning: the targets, and texts that have no label.
 
-    `score` has the teachers score the rows that an epoch uses, each once, in one process. `probabilities` then
-    returns, in every process, the probability of toxic for each of them, (rows,), or None if time was over before all
-    were known.
+    `probabilities` returns the probability of toxic for each of some rows, (rows,), or None if time was over before
+    all were known. It is called in the main process first, with `is_main`, and has the teachers score the rows there.
     """
 
-    score: Callable[[Sequence[Row]], None]
-    probabilities: Callable[[], npt.NDArray[np.float32] | None]
+    probabilities: Callable[..., npt.NDArray[np.float32] | None]
     targets: Targets
     described: Mapping[str, Any]
     unlabelled: Sequence[Row] = ()
@@ -154,9 +152,8 @@ def finetune(options: FinetuneOptions, teaching: Teaching | None = None) -> bool
     soft = None
     if teaching:
         with arguments.main_process_first(local=False, desc="the teachers' scores"):
-            if arguments.process_index == 0:
-                teaching.score([rows[index] for index in different])
-        soft = teaching.probabilities()
+            used_once = [rows[index] for index in different]
+            soft = teaching.probabilities(used_once, is_main=arguments.process_index == 0)
         if soft is None:
             trainer.say("Stopped before the teachers had scored all rows: the same command resumes.")
             return False

@@ -6,6 +6,7 @@ Training continues from a base, or starts from random weights with a tokenizer o
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -28,7 +29,7 @@ from model_build.train.initial_model import InitialModel, origin, read_tokenizer
 from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from transformers import PreTrainedTokenizerFast
@@ -49,75 +50,56 @@ def pretrain(options: PretrainOptions) -> bool:
 
     Raises ModelBuildError if the texts cannot be read, or if base and options do not fit together.
     """
+
+    def make_trainer(initial: InitialModel, **keywords: Any) -> trainer.ResumableTrainer:
+        masking = Masking(initial.tokenizer, options.mlm_probability, options.seed, whole_words=options.whole_word_mask)
+        return trainer.ResumableTrainer(options, data_collator=masking, **keywords)
+
+    return train_on_texts(options, partial(_initial_model, options), make_trainer, {"stage": "pretrain"})
+
+
+def train_on_texts(
+    options: PretrainOptions | AlignOptions,
+    begin: Callable[[Sequence[Path], str], InitialModel],
+    make_trainer: Callable[..., trainer.ResumableTrainer],
+    described: Mapping[str, Any],
+) -> bool:
+    """Tokenize the texts, which the main process keeps in the run's folder, train, and return whether all is done.
+
+    `begin` returns the initial model for the files and their checksum. `make_trainer` takes that model and the
+    arguments of a Trainer. Raises ModelBuildError if the texts cannot be read, or if evaluations have none.
+    """
     paths = corpus.files(options.data)
     checksum = labelled.checksum(*paths)
     arguments = trainer.training_arguments(options)
     set_seed(options.seed)
     with arguments.main_process_first(local=False, desc="tokenizing"):
-        initial = _initial_model(options, paths, checksum)
+        initial = begin(paths, checksum)
         initial.check_length(options.max_length)
-        texts = tokenized(options, initial, paths, checksum, is_main=arguments.process_index == 0)
-    if texts is None:
+        length, lower_cased, tokenizer = options.max_length, options.lower_cased, initial.tokenizer_sha256()
+        key = {"data": checksum, "tokenizer": tokenizer, "max_length": length, "lower_cased": lower_cased}
+        folder = options.out / f"tokens-{trainer.key(key)}"
+        if arguments.process_index == 0:
+            lines = corpus.texts(paths, skip_bad_rows=options.skip_bad_rows)
+            corpus.tokenize(lines, initial.tokenizer, folder, length, lower_cased, options.until)
+    if not corpus.is_tokenized(folder):
+        trainer.say("Stopped before all texts were tokenized: the same command resumes.")
         return False
-    train, rest = held_out(texts, options.eval_steps)
-    runner = trainer.ResumableTrainer(
-        options,
+    texts = corpus.load(folder, initial.tokenizer)
+    train, held_out = texts.split(min(MOST_HELD_OUT, int(HELD_OUT_SHARE * len(texts))))
+    if options.eval_steps and not len(held_out):
+        raise ModelBuildError(f"{len(texts)} texts are too few to hold some out: leave --eval-steps out")
+    trainer.say(f"{len(train):,} texts to train on, {len(held_out):,} held out.")
+    runner = make_trainer(
+        initial,
         model=initial.model,
         args=arguments,
         train_dataset=train,
-        eval_dataset=rest if options.eval_steps else None,
-        data_collator=Masking(
-            initial.tokenizer, options.mlm_probability, options.seed, whole_words=options.whole_word_mask
-        ),
+        eval_dataset=held_out if options.eval_steps else None,
         processing_class=initial.tokenizer,
     )
-    made_of = {
-        "stage": "pretrain",
-        "base": initial.origin or None,
-        "tokenizer": initial.tokenizer_sha256(),
-        "data": {"sha256": checksum, "texts": len(train)},
-    }
-    return trainer.train(runner, made_of)
-
-
-def tokenized(
-    options: PretrainOptions | AlignOptions,
-    initial: InitialModel,
-    paths: Sequence[Path],
-    checksum: str,
-    *,
-    is_main: bool,
-) -> corpus.TokenizedTexts | None:
-    """Return the texts as tokens, which the main process writes into the run's folder; None if time was over before."""
-    described = {
-        "data": checksum,
-        "tokenizer": initial.tokenizer_sha256(),
-        "max_length": options.max_length,
-        "lower_cased": options.lower_cased,
-    }
-    folder = options.out / f"tokens-{trainer.key(described)}"
-    if is_main:
-        corpus.tokenize(
-            corpus.texts(paths, skip_bad_rows=options.skip_bad_rows),
-            initial.tokenizer,
-            folder,
-            options.max_length,
-            lower_cased=options.lower_cased,
-            until=options.until,
-        )
-    if not corpus.is_tokenized(folder):
-        trainer.say("Stopped before all texts were tokenized: the same command resumes.")
-        return None
-    return corpus.load(folder, initial.tokenizer)
-
-
-def held_out(texts: corpus.TokenizedTexts, eval_steps: int) -> tuple[corpus.TokenizedTexts, corpus.TokenizedTexts]:
-    """Return the texts to train on and those held out; raises ModelBuildError if evaluations have none."""
-    train, rest = texts.split(min(MOST_HELD_OUT, int(HELD_OUT_SHARE * len(texts))))
-    if eval_steps and not len(rest):
-        raise ModelBuildError(f"{len(texts)} texts are too few to hold some out: leave --eval-steps out")
-    trainer.say(f"{len(train):,} texts to train on, {len(rest):,} held out.")
-    return train, rest
+    data = {"sha256": checksum, "texts": len(train)}
+    return trainer.train(runner, {**described, "base": initial.origin or None, "tokenizer": tokenizer, "data": data})
 
 
 class Masking(DataCollatorForLanguageModeling):  # type: ignore[misc]  # transformers has no types

@@ -70,6 +70,7 @@ class HiddenStatesTrainer(trainer.ResumableTrainer):
     def __init__(self, options: AlignOptions, teacher: Any, **keywords: Any) -> None:
         super().__init__(options, **keywords)
         self._teacher = teacher.eval()
+        self.label_names = ["input_ids"]  # an evaluation computes the loss of batches that have all of these
 
     def compute_loss(self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any) -> Any:
         """Return the loss of a batch of input_ids and attention_mask, (batch, tokens)."""
@@ -79,14 +80,6 @@ class HiddenStatesTrainer(trainer.ResumableTrainer):
         outputs = model(**given, output_hidden_states=True)
         loss = distance(outputs.hidden_states, theirs, given["attention_mask"])
         return (loss, outputs) if return_outputs else loss
-
-    def prediction_step(
-        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None
-    ) -> tuple[Tensor, None, None]:
-        """Return the loss alone; there are no labels."""
-        del prediction_loss_only, ignore_keys
-        with torch.no_grad():
-            return self.compute_loss(model, self._prepare_inputs(inputs)), None, None
 
 
 def _teacher(source: Source, initial: InitialModel) -> Any:

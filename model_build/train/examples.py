@@ -6,6 +6,7 @@ on the label, so that no variation becomes a sign of toxicity.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -44,46 +45,40 @@ def mixture(rows: Sequence[Row], cap: Sequence[str], times: Sequence[str], seed:
     return used
 
 
+@dataclass
 class Examples(Dataset[dict[str, Any]]):  # type: ignore[misc]  # torch has no types here
     """Token ids of folded texts with their labels and, if there is a teacher, its probability of toxic (`soft`)."""
 
-    def __init__(
-        self,
-        rows: Sequence[Row],
-        tokenizer: PreTrainedTokenizerFast,
-        max_length: int,
-        *,
-        lower_cased: float = 0.0,
-        augmentation: Augmentation | None = None,
-        soft: npt.NDArray[np.float32] | None = None,
-        seed: int = 0,
-    ) -> None:
-        self._rows, self._tokenizer, self._max_length, self._soft = rows, tokenizer, max_length, soft
-        self._lower_cased, self._augmentation, self._seed = lower_cased, augmentation, seed
-        self._folded = [fold(row.text) for row in rows]
+    rows: Sequence[Row]
+    tokenizer: PreTrainedTokenizerFast
+    max_length: int
+    lower_cased: float = 0.0
+    augmentation: Augmentation | None = None
+    soft: npt.NDArray[np.float32] | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self._folded = [fold(row.text) for row in self.rows]
         self._epoch = -1
         self.begin_epoch(0)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.rows)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        example: dict[str, Any] = {"input_ids": self._ids[index], "labels": self._rows[index].label}
-        if self._soft is not None:
-            example["soft"] = float(self._soft[index])
-        return example
+        example: dict[str, Any] = {"input_ids": self._ids[index], "labels": self.rows[index].label}
+        return example if self.soft is None else example | {"soft": float(self.soft[index])}
 
     def begin_epoch(self, epoch: int) -> None:
         """Vary and tokenize the texts for this epoch."""
         if epoch == self._epoch:
             return
         self._epoch = epoch
-        is_lower = np.random.default_rng((self._seed, epoch)).random(len(self)) < self._lower_cased
+        is_lower = np.random.default_rng((self.seed, epoch)).random(len(self)) < self.lower_cased
         varied = (self._varied(index) for index in range(len(self)))
         texts = [text.lower() if lower else text for text, lower in zip(varied, is_lower, strict=True)]
-        self._ids: list[list[int]] = self._tokenizer(
-            texts, truncation=True, max_length=self._max_length, return_attention_mask=False
-        )["input_ids"]
+        cut = {"truncation": True, "max_length": self.max_length, "return_attention_mask": False}
+        self._ids: list[list[int]] = self.tokenizer(texts, **cut)["input_ids"]
 
     def lengths(self) -> list[int]:
         """Return the number of tokens of each text in this epoch."""
@@ -91,9 +86,9 @@ class Examples(Dataset[dict[str, Any]]):  # type: ignore[misc]  # torch has no t
 
     def _varied(self, index: int) -> str:
         """Return a folded text; folding takes longer than tokenizing, so that of an unchanged text is not repeated."""
-        if self._augmentation is None:
+        if self.augmentation is None:
             return self._folded[index]
-        random = Random(f"{self._seed}/{self._epoch}/{index}")  # noqa: S311 - augmentation, not a secret
-        text = self._rows[index].text
-        varied = self._augmentation.vary(text, random)
+        random = Random(f"{self.seed}/{self._epoch}/{index}")  # noqa: S311 - augmentation, not a secret
+        text = self.rows[index].text
+        varied = self.augmentation.vary(text, random)
         return self._folded[index] if varied == text else fold(varied)

@@ -34,7 +34,6 @@ SMALLEST_PROBABILITY = 1e-4  # of a teacher: 0 and 1 have no finite logit
 # With --layer-decay the head, which is usually new, learns faster than the highest layer.
 HEAD_RATE = 4.0
 
-
 UNLABELLED = -100  # the label that PyTorch's cross-entropy leaves out
 
 
@@ -101,11 +100,12 @@ class ClassifierTrainer(trainer.ResumableTrainer):
     def create_optimizer(self) -> Any:
         """Return the Trainer's optimizer, its parameters grouped by learning rate if there is a layer decay."""
         if self.optimizer is None and self._layer_decay < 1:
-            decayed = set(self.get_decay_parameter_names(self.model))
+            decayed, depth = set(self.get_decay_parameter_names(self.model)), self.model.config.num_hidden_layers
             groups: dict[tuple[float, float], dict[str, Any]] = {}
             for name, parameter in self.model.named_parameters():
                 if parameter.requires_grad:
-                    rate = self.args.learning_rate * _relative_rate(self.model, name, self._layer_decay)
+                    below = depth - level(self.model, name)
+                    rate = self.args.learning_rate * (HEAD_RATE if below < 0 else self._layer_decay**below)
                     decay = self.args.weight_decay if name in decayed else 0.0
                     group = groups.setdefault((rate, decay), {"params": [], "lr": rate, "weight_decay": decay})
                     group["params"].append(parameter)
@@ -120,11 +120,6 @@ def level(model: Any, name: str) -> int:
         return int(model.config.num_hidden_layers) + 1
     layer = re.search(r"\.layer\.(\d+)\.", name)
     return int(layer[1]) + 1 if layer else 0
-
-
-def _relative_rate(model: Any, name: str, decay: float) -> float:
-    depth, height = model.config.num_hidden_layers, level(model, name)
-    return float(HEAD_RATE if height > depth else decay ** (depth - height))
 
 
 def freeze(model: Any, layers: int) -> None:

@@ -46,17 +46,8 @@ PROCESS_TIMEOUT = 24 * 3600
 # Options that a resumed run may change, and those that `run.json` describes without a path.
 FREE_TO_CHANGE = {"max_minutes", "save_steps", "eval_steps", "bf16", "use_cpu", "skip_bad_rows"}
 DESCRIBED = {
-    "out",
-    "data",
-    "chat",
-    "base",
-    "revision",
-    "tokenizer",
-    "teacher",
-    "unlabelled",
-    "toxic_labels",
-    "deepspeed",
-}
+    "out", "data", "chat", "base", "revision", "tokenizer", "teacher", "unlabelled", "toxic_labels", "deepspeed"
+}  # fmt: skip
 
 
 def training_arguments(options: TrainingOptions, **more: Any) -> TrainingArguments:
@@ -192,7 +183,12 @@ def train(trainer: ResumableTrainer, described: Mapping[str, Any]) -> bool:
     if trainer.is_world_process_zero():
         (out / "training_args.bin").unlink(missing_ok=True)  # a pickle with paths of this machine
         del config["max_minutes"]
-        write_json(out / RECORD_FILE, config | _outcome(trainer.state))
+        outcome = {
+            "steps": trainer.state.global_step,
+            "log": [entry for entry in trainer.state.log_history if "loss" in entry or "eval_loss" in entry],
+            "versions": {name: version(name) for name in ("torch", "transformers", "accelerate")},
+        }
+        write_json(out / RECORD_FILE, config | outcome)
     return True
 
 
@@ -225,14 +221,6 @@ def _newest_checkpoint(out: Path) -> Path | None:
 def _all_steps_done(checkpoint: Path) -> bool:
     state = json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))
     return bool(state["global_step"] >= state["max_steps"])
-
-
-def _outcome(state: TrainerState) -> dict[str, Any]:
-    return {
-        "steps": state.global_step,
-        "log": [entry for entry in state.log_history if "loss" in entry or "eval_loss" in entry],
-        "versions": {name: version(name) for name in ("torch", "transformers", "accelerate")},
-    }
 
 
 def key(described: Mapping[str, Any]) -> str:

@@ -60,8 +60,7 @@ def assemble(
             "largest_difference_to_pytorch": round(difference, 6),
         }
         fields = manifest.describe(checkpoint, new, threshold, served, measured, threshold_maybe, window)
-        manifest.write(new, fields | ({"about": dict(about)} if about else {}))
-        model_card.write(new)
+        model_card.write(new, fields | ({"about": dict(about)} if about else {}))
         Classifier(new)  # as the bot will load it, self-test included
         _swap(new, out, Path(beside) / "old")
     print(f"assemble: {out} is in place, {measured['bytes']:,} bytes, largest difference {difference:.4f}", flush=True)

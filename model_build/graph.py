@@ -89,22 +89,18 @@ def fuse(exported: Path, folder: Path) -> None:
         after = Counter(node.op_type for node in optimized.model.graph.node)
         # The optimizer's own statistics also count operators that the exporter wrote.
         fused = {kind: after[kind] - before[kind] for kind in FUSED_KINDS if after[kind] > before[kind]}
-        _check_fused(fused, after, checkpoint["layers"])
+        gelus, layers = sum(fused.get(kind, 0) for kind in GELU), checkpoint["layers"]
+        # One normalization after the embeddings and two in every layer; the exporter may have written some of them.
+        normalizations, attentions = after["LayerNormalization"], after[ATTENTION]
+        if gelus < layers or normalizations < 2 * layers + 1 or attentions < layers:
+            raise ModelBuildError(
+                f"asked for model type {MODEL_TYPE}, the optimizer fused {gelus} of {layers} Gelu operators and left "
+                f"{normalizations} of {2 * layers + 1} LayerNormalization and {attentions} of {layers} {ATTENTION}: "
+                "this onnxruntime does not recognise what this exporter writes; install the versions of "
+                "requirements/build.txt"
+            )
         optimized.save_model_to_file(str(folder / "model.onnx"))
     _print("fuse", fused)
-
-
-def _check_fused(fused: Mapping[str, int], after: Mapping[str, int], layers: int) -> None:
-    gelus = sum(fused.get(kind, 0) for kind in GELU)
-    # One normalization after the embeddings and two in every layer; the exporter may have written some of them.
-    normalizations, attentions = after["LayerNormalization"], after[ATTENTION]
-    if gelus < layers or normalizations < 2 * layers + 1 or attentions < layers:
-        raise ModelBuildError(
-            f"asked for model type {MODEL_TYPE}, the optimizer fused {gelus} of {layers} Gelu operators and left "
-            f"{normalizations} of {2 * layers + 1} LayerNormalization and {attentions} of {layers} {ATTENTION}: "
-            "this onnxruntime does not recognise what this exporter writes; install the versions of "
-            "requirements/build.txt"
-        )
 
 
 def quantize(fused: Path, folder: Path) -> None:

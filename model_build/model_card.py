@@ -7,25 +7,28 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 
 from model_build import manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FILE_NAME = "MODEL_CARD.md"
 TEMPLATE = Path(__file__).with_name("model_card.md.j2")
 UNKNOWN = "\u2013"  # an en dash
 
 
-def write(folder: Path) -> None:
-    """Write the card of the model in `folder`."""
-    fields = manifest.read(folder)
+def write(folder: Path, fields: Mapping[str, Any]) -> None:
+    """Write `model.json` and the card that says the same."""
+    manifest.write(folder, fields)
     about = {"summary": "", "data": [], "training": [], "not_for": []} | fields.get("about", {})
     threshold_maybe = fields.get("threshold_maybe", fields["threshold"])
     measured = dict.fromkeys(("quality", "calibration", "evaluation", "written")) | fields["measured"]
-    computed = {"about": about, "threshold_maybe": threshold_maybe}
-    (folder / FILE_NAME).write_text(render(TEMPLATE, fields | measured | computed), encoding="utf-8")
+    shown = {**fields, **measured, "about": about, "threshold_maybe": threshold_maybe}
+    (folder / FILE_NAME).write_text(render(TEMPLATE, shown), encoding="utf-8")
 
 
 def render(template: Path, fields: dict[str, Any]) -> str:

@@ -50,13 +50,8 @@ def locate(source: str, revision: str | None = None, name: str = "", licence: st
     """Return the checkpoint; raises ModelBuildError if it cannot be found or has no weights."""
     folder = Path(source)
     if folder.is_dir():
-        weights = _weights(folder)
-        return Source(
-            folder=folder,
-            name=name or f"local folder {folder.resolve().name}",
-            revision=revision or f"sha256:{sha256(weights[0])}",
-            licence=licence or "not stated",
-        )
+        revision = revision or f"sha256:{sha256(_weights(folder)[0])}"
+        return Source(folder, name or f"local folder {folder.resolve().name}", revision, licence or "not stated")
     if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", source):
         raise ModelBuildError(f"{source} is neither a folder nor the id of a hub model (owner/name)")
     folder = _download(source, revision or KNOWN_REVISIONS.get(source))

@@ -6,7 +6,7 @@ With the checkpoint that it was built from, compare it with PyTorch, and measure
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -18,7 +18,7 @@ from model_build.source import locate, sha256
 from toxicity_bot.classifier import Classifier
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy.typing as npt
@@ -138,22 +138,14 @@ def record_quality(
     if {row.label for row in rows} != {0, 1}:
         raise ModelBuildError(f"{labelled} has no test rows of both labels, 0 and 1: quality cannot be measured on it")
     print(f"verify: scoring {len(rows):,} texts of {labelled.name} twice ...", flush=True)
-    found = {"data": labelled.name} | _quality(classifier, model, rows)
-    fields = manifest.read(folder)
-    fields["measured"]["quality"] = found
-    manifest.write(folder, fields)
-    model_card.write(folder)
-    print(f"verify: {', '.join(f'{name} {value}' for name, value in found.items())}", flush=True)
-
-
-def _quality(classifier: Classifier, model: TorchModel, rows: Sequence[data.Row]) -> dict[str, Any]:
     labels = np.array([row.label for row in rows])
     full = np.array(model.toxicities([row.text for row in rows]))
     served = np.array([classifier.assess(row.text).toxicity for row in rows])
     # Both labels occur, so neither is None.
     auc_full, auc_served = (metrics.auc(labels, scores) or 0.0 for scores in (full, served))
     changed = (full >= classifier.threshold) != (served >= classifier.threshold)
-    return {
+    found = {
+        "data": labelled.name,
         "texts": len(rows),
         "toxic": int(labels.sum()),
         "auc_pytorch": round(auc_full, 5),
@@ -162,3 +154,7 @@ def _quality(classifier: Classifier, model: TorchModel, rows: Sequence[data.Row]
         "largest_difference": round(float(np.abs(full - served).max()), 5),
         "mean_difference": round(float(np.abs(full - served).mean()), 6),
     }
+    fields = manifest.read(folder)
+    fields["measured"]["quality"] = found
+    model_card.write(folder, fields)
+    print(f"verify: {', '.join(f'{name} {value}' for name, value in found.items())}", flush=True)

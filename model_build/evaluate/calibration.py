@@ -205,5 +205,4 @@ def _write(folder: Path, fields: dict[str, Any], threads: int) -> None:
         reference["tolerance"] = tolerance
         manifest.write(copy, fields)
         Classifier(copy, threads)  # runs the bot's self-test
-    manifest.write(folder, fields)
-    model_card.write(folder)
+    model_card.write(folder, fields)

@@ -91,8 +91,7 @@ def record(model: Path, name: str, report_folder: Path) -> None:
     fields["measured"]["evaluation"] = evaluation
     written = report.get("written")
     fields["measured"]["written"] = written if written and written["model"] == name else None
-    manifest.write(model, fields)
-    model_card.write(model)
+    model_card.write(model, fields)
     print(f"evaluate: {model / manifest.FILE_NAME} and its card have the metrics of {path}", flush=True)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from model_build import manifest, model_card
+from model_build import model_card
 
 ROOT = Path(__file__).parent.parent.parent
 METRICS: dict[str, Any] = {
@@ -33,8 +33,7 @@ def fields() -> dict[str, Any]:
 
 
 def card(folder: Path, fields: dict[str, Any]) -> list[str]:
-    manifest.write(folder, fields)
-    model_card.write(folder)
+    model_card.write(folder, fields)
     return (folder / model_card.FILE_NAME).read_text(encoding="utf-8").splitlines()
 
 

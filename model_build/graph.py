@@ -67,7 +67,11 @@ def step(before: Path, after: Path) -> Iterator[dict[str, Any]]:
 
 def operators(folder: Path) -> Counter[str]:
     """Count the operators of a step's graph by kind."""
-    graph = onnx.load(folder / "model.onnx", load_external_data=False).graph
+    return operators_of(onnx.load(folder / "model.onnx", load_external_data=False).graph)
+
+
+def operators_of(graph: onnx.GraphProto) -> Counter[str]:
+    """Count the operators of a graph by kind."""
     return Counter(node.op_type for node in graph.node)
 
 
@@ -86,7 +90,7 @@ def fuse(exported: Path, folder: Path) -> None:
             opt_level=0,  # fusions only: step 4 applies onnxruntime's own optimizations
         )
         before = operators(exported)
-        after = Counter(node.op_type for node in optimized.model.graph.node)
+        after = operators_of(optimized.model.graph)
         # The optimizer's own statistics also count operators that the exporter wrote.
         fused = {kind: after[kind] - before[kind] for kind in FUSED_KINDS if after[kind] > before[kind]}
         gelus, layers = sum(fused.get(kind, 0) for kind in GELU), checkpoint["layers"]
@@ -106,7 +110,7 @@ def fuse(exported: Path, folder: Path) -> None:
 def quantize(fused: Path, folder: Path) -> None:
     """Quantize matrices to 8 bits and word vectors to 4 bits; activations are quantized while the model runs."""
     with step(fused, folder):
-        logging.getLogger().addFilter(_no_preprocessing_hint)
+        logging.disable(logging.WARNING)  # the advice to run shape inference first, which fails on fused operators
         try:
             quantize_dynamic(
                 fused / "model.onnx",
@@ -119,32 +123,21 @@ def quantize(fused: Path, folder: Path) -> None:
                 extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
             )
         finally:
-            logging.getLogger().removeFilter(_no_preprocessing_hint)
+            logging.disable(logging.NOTSET)
         after = onnx.load(folder / "model.onnx")
         words = shrink_embeddings(after)
-        products = _check_quantized(onnx.load(fused / "model.onnx").graph, after.graph)
+        before, products = onnx.load(fused / "model.onnx").graph, operators_of(after.graph)["MatMulInteger"]
+        weights = {tensor.name for tensor in before.initializer}
+        expected = sum(node.op_type in QUANTIZED_KINDS and not weights.isdisjoint(node.input) for node in before.node)
+        floats = (tensor for tensor in after.graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT)
+        left = [tensor.name for tensor in floats if len(tensor.dims) == 2]  # MPNet's table of distances has three
+        if left or products < expected or not products:
+            raise ModelBuildError(
+                f"{products} of {expected} matrix products were quantized, and these weights are still 32-bit: "
+                f"{', '.join(left) or 'none'}; install the versions of requirements/build.txt"
+            )
         onnx.save(after, folder / "model.onnx")
     print(f"quantize: {products} matrix products in 8 bits, {words:,} word vectors in 4 bits", flush=True)
-
-
-def _no_preprocessing_hint(record: logging.LogRecord) -> bool:
-    """Drop the advice to run shape inference first, which fails on fused operators."""
-    return "pre-processing" not in record.getMessage()
-
-
-def _check_quantized(before: onnx.GraphProto, after: onnx.GraphProto) -> int:
-    """Return the number of quantized products."""
-    weights = {tensor.name for tensor in before.initializer}
-    expected = sum(node.op_type in QUANTIZED_KINDS and not weights.isdisjoint(node.input) for node in before.node)
-    products: int = sum(node.op_type == "MatMulInteger" for node in after.node)
-    floats = (tensor for tensor in after.initializer if tensor.data_type == onnx.TensorProto.FLOAT)
-    left = [tensor.name for tensor in floats if len(tensor.dims) == 2]  # MPNet's small table of distances has three
-    if left or products < expected or not products:
-        raise ModelBuildError(
-            f"{products} of {expected} matrix products were quantized, and these weights are still 32-bit: "
-            f"{', '.join(left) or 'none'}; install the versions of requirements/build.txt"
-        )
-    return products
 
 
 def optimize(quantized: Path, folder: Path) -> None:

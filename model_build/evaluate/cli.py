@@ -76,18 +76,18 @@ def evaluate(
     os.environ["HF_HUB_OFFLINE"] = "1"  # all inputs are local folders: no library needs the hub
 
     from model_build.data import read
-    from model_build.evaluate import baseline, evaluation, evaluation_set, report_files
-    from model_build.evaluate.models import model_in
+    from model_build.evaluate import evaluation, evaluation_set, report_files
+    from model_build.evaluate.models import BASELINE, model_in, train_baseline
 
     if data and models:
         # Every argument is checked before anything is scored, which takes minutes.
         names = [model.name for model in models]
-        if len({*names, baseline.NAME}) <= len(names):
+        if len({*names, BASELINE}) <= len(names):
             raise ModelBuildError(f"the models are named {', '.join(names)}: pass a different name for each")
         loaded = [model_in(model.folder, model.name, threads) for model in models]
         texts = evaluation_set.load(data, split, per_source, seed, chat)
         training = read(*([baseline_data] if baseline_data else data), chat=chat).of_split("train")
-        ngrams = baseline.train(training, texts, cache)
+        ngrams = train_baseline(training, texts, cache)
         found = evaluation.evaluate(texts, [ngrams, *loaded], cache, bootstrap, seed, threads)
         command = " ".join(["python -m model_build", *map(_without_folders, sys.argv[1:])])
         found.report.update(load=round(load, 2), command=command)

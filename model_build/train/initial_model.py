@@ -38,8 +38,8 @@ from transformers import (
 from transformers.models.mpnet.modeling_mpnet import MPNetEncoder
 
 from model_build import manifest
-from model_build.embeddings import BLOCK
 from model_build.errors import ModelBuildError
+from model_build.graph import BLOCK
 from model_build.safe_loading import from_pretrained
 from model_build.serving_form import FAMILIES, first_position
 from model_build.source import is_model_directory, locate, sha256, sounds_toxic

@@ -9,8 +9,8 @@ import pytest
 
 from model_build.data import Row, read
 from model_build.errors import ModelBuildError
-from model_build.evaluate.baseline import train
 from model_build.evaluate.evaluation_set import load
+from model_build.evaluate.models import train_baseline as train
 from model_build.metrics import auc
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ import typer
 from typer.testing import CliRunner
 
 from model_build.errors import ModelBuildError
-from model_build.evaluate.baseline import NAME as BASELINE
 from model_build.evaluate.cli import NamedFolder, calibrate, evaluate
 from model_build.evaluate.evaluation_set import CHANGES
 from model_build.evaluate.goals import GOALS
+from model_build.evaluate.models import BASELINE
 
 ROOT = Path(__file__).parent.parent.parent.parent
 

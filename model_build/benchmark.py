@@ -1,7 +1,7 @@
 """Benchmark the bot's session beside other runtimes: one message at a time, and messages a second in bulk.
 
 Every runtime gets the weights of the model directory and must score the build's reference texts as the bot does. It
-runs in a process of its own, pinned to its cores and stopped while another one is measured. A runtime is one adapter
+runs in a process of its own, pinned to its cores and stopped while another one is measured. A runtime is one function
 below; its libraries are imported only where it is used.
 """
 
@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    Batches: TypeAlias = Sequence[Sequence[Sequence[int]]]  # of texts, which are token ids with the special ones
+    Batch: TypeAlias = Sequence[Sequence[int]]  # texts, as token ids with the special ones
+    Scorer: TypeAlias = Callable[[Batch], npt.NDArray[np.float64]]  # (texts, labels)
     Row: TypeAlias = dict[str, Any]
 
 BOT = "ours"  # the bot's own session, in tables and in benchmark.json
@@ -69,194 +70,174 @@ ARCH_PRCTL, ARCH_GET_XCOMP_PERM, ARCH_REQ_XCOMP_PERM, XTILEDATA = 158, 0x1022, 0
 
 @dataclass(frozen=True)
 class Setup:
+    """What a runtime is given."""
+
     model: ModelDirectory
     checkpoint: Path
     work: Path  # with a folder for each form of the checkpoint
     references: list[list[int]]  # the build's reference texts
     threads: int = 1
 
+    def load_checkpoint(self) -> Any:
+        """Return the checkpoint in PyTorch at full precision; called once in a process."""
+        import torch
+        import transformers
 
-class Runtime:
-    """An adapter: one way to run the classifier. Its settings are the docstring of its class."""
+        from model_build.safe_loading import from_pretrained
 
-    def __init__(self, setup: Setup) -> None:
-        self.setup = setup
+        torch.set_num_threads(self.threads)
+        torch.set_num_interop_threads(1)
+        kind = transformers.AutoModelForSequenceClassification
+        return from_pretrained(kind, self.checkpoint, dtype=torch.float32).eval()
 
-    def prepare(self) -> None:
-        """Write what `load` reads; called once, in another process."""
-
-    def load(self) -> None:
-        raise NotImplementedError
-
-    def logits(self, batch: Sequence[Sequence[int]]) -> npt.NDArray[Any]:
-        """Return a row for each text and a column for each label."""
-        raise NotImplementedError
-
-    def probabilities(self, batch: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
-        """Return the same as the bot's session does; this is what is timed."""
-        from toxicity_bot.model_session import activate
-
-        model = self.setup.model
-        return activate(self.logits(batch).astype(np.float64) / model.temperature, model.activation)
-
-    def inputs(self, batch: Sequence[Sequence[int]]) -> dict[str, npt.NDArray[np.int64]]:
-        """Return the batch padded to its longest text, by the names of the exported graph's inputs."""
-        input_ids = np.full((len(batch), max(map(len, batch))), self.setup.model.pad_id, dtype=np.int64)
-        for row, ids in zip(input_ids, batch, strict=True):
-            row[: len(ids)] = ids
-        return {"input_ids": input_ids, "attention_mask": (input_ids != self.setup.model.pad_id).astype(np.int64)}
-
-    def export(self) -> Path:
+    def exported(self) -> Path:
         """Return Optimum's export of the checkpoint, which several runtimes share."""
-        path = self.setup.work / "exported" / "model.onnx"
+        path = self.work / "exported" / "model.onnx"
         if not path.exists():
             from optimum.exporters.onnx import onnx_export_from_model
 
-            module = load_checkpoint(self.setup.checkpoint)
+            module = self.load_checkpoint()
             onnx_export_from_model(module, path.parent, task="text-classification", do_validation=False)
         return path
 
+    def inputs(self, batch: Batch) -> dict[str, npt.NDArray[np.int64]]:
+        """Return the batch padded to its longest text, by the names of the exported graph's inputs."""
+        input_ids = np.full((len(batch), max(map(len, batch))), self.model.pad_id, dtype=np.int64)
+        for row, ids in zip(input_ids, batch, strict=True):
+            row[: len(ids)] = ids
+        return {"input_ids": input_ids, "attention_mask": (input_ids != self.model.pad_id).astype(np.int64)}
 
-class TorchFp32(Runtime):
+    def scorer(self, logits: Callable[[Batch], npt.NDArray[Any]]) -> Scorer:
+        """Return what makes the bot's probabilities of logits, (texts, labels); this is what is timed."""
+        from toxicity_bot.model_session import activate
+
+        model = self.model
+        return lambda batch: activate(logits(batch).astype(np.float64) / model.temperature, model.activation)
+
+
+# The runtimes: each writes the form of the checkpoint that it reads, unless another process has written it, loads it
+# and returns what scores a batch. Its docstring says its settings.
+
+
+def torch_fp32(setup: Setup) -> Scorer:
     """eager, scaled_dot_product_attention, inference_mode."""
-
-    def load(self) -> None:
-        import torch
-
-        torch.set_num_threads(self.setup.threads)
-        torch.set_num_interop_threads(1)
-        self.torch: Any = torch
-        self.module = load_checkpoint(self.setup.checkpoint)
-
-    def logits(self, batch: Sequence[Sequence[int]]) -> npt.NDArray[Any]:
-        inputs = {name: self.torch.from_numpy(value) for name, value in self.inputs(batch).items()}
-        with self.torch.inference_mode():
-            return np.asarray(self.module(**inputs).logits.numpy())
+    return _in_pytorch(setup, setup.load_checkpoint())
 
 
-class TorchInt8(TorchFp32):
+def torch_int8(setup: Setup) -> Scorer:
     """quantize_dynamic of Linear, engine onednn where there is one: 8.8 ms where x86 took 9.6, fbgemm 10.3."""
+    import torch
 
-    def load(self) -> None:
-        super().load()
-        quantized = self.torch.backends.quantized
-        if "onednn" in quantized.supported_engines:
-            quantized.engine = "onednn"
-        linear = {self.torch.nn.Linear}
-        self.module = self.torch.ao.quantization.quantize_dynamic(self.module, linear, dtype=self.torch.qint8)
+    module, quantized = setup.load_checkpoint(), torch.backends.quantized
+    if "onednn" in quantized.supported_engines:
+        quantized.engine = "onednn"
+    return _in_pytorch(setup, torch.ao.quantization.quantize_dynamic(module, {torch.nn.Linear}, dtype=torch.qint8))
 
 
-class OrtFp32(Runtime):
+def _in_pytorch(setup: Setup, module: Any) -> Scorer:
+    import torch
+
+    def logits(batch: Batch) -> npt.NDArray[Any]:
+        inputs = {name: torch.from_numpy(value) for name, value in setup.inputs(batch).items()}
+        with torch.inference_mode():
+            return np.asarray(module(**inputs).logits.numpy())
+
+    return setup.scorer(logits)
+
+
+def ort_fp32(setup: Setup) -> Scorer:
     """Optimum's export at its default opset, all graph optimizations."""
-
-    graph = Path("exported", "model.onnx")
-
-    def prepare(self) -> None:
-        self.export()
-
-    def load(self) -> None:
-        import onnxruntime
-
-        onnxruntime.disable_telemetry_events()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = self.setup.threads, 1
-        options.log_severity_level = 3  # errors
-        graph = str(self.setup.work / self.graph)
-        self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-
-    def logits(self, batch: Sequence[Sequence[int]]) -> npt.NDArray[Any]:
-        return np.asarray(self.session.run(["logits"], self.inputs(batch))[0])
+    return _in_onnxruntime(setup, setup.exported())
 
 
-class OrtInt8(OrtFp32):
+def ort_int8_stock(setup: Setup) -> Scorer:
     """ORTQuantizer, preset avx512_vnni, dynamic, one scale for each matrix, all graph optimizations."""
-
-    graph = Path("stock", "model_quantized.onnx")
-
-    def prepare(self) -> None:
+    graph = setup.work / "stock" / "model_quantized.onnx"
+    if not graph.exists():
         from optimum.onnxruntime import ORTQuantizer
         from optimum.onnxruntime.configuration import AutoQuantizationConfig
 
         preset = AutoQuantizationConfig.avx512_vnni(is_static=False, per_channel=False)
-        quantizer = ORTQuantizer.from_pretrained(self.export().parent, file_name="model.onnx")
-        quantizer.quantize(save_dir=self.setup.work / "stock", quantization_config=preset)
+        quantizer = ORTQuantizer.from_pretrained(setup.exported().parent, file_name="model.onnx")
+        quantizer.quantize(save_dir=graph.parent, quantization_config=preset)
+    return _in_onnxruntime(setup, graph)
 
 
-class OpenVinoInt8(Runtime):
+def _in_onnxruntime(setup: Setup, graph: Path) -> Scorer:
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = setup.threads, 1
+    options.log_severity_level = 3  # errors
+    session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    return setup.scorer(lambda batch: np.asarray(session.run(["logits"], setup.inputs(batch))[0]))
+
+
+def openvino_int8(setup: Setup) -> Scorer:
     """nncf.quantize for transformers, calibrated on the reference texts, latency hint, one stream."""
+    import openvino
 
-    def prepare(self) -> None:
+    model = setup.work / "openvino" / "model.xml"
+    if not model.exists():
         import nncf
-        import openvino
 
         nncf.set_log_level(logging.ERROR)
-        calibration = nncf.Dataset([self.inputs([ids]) for ids in self.setup.references])
-        exported = openvino.convert_model(self.export())
+        calibration = nncf.Dataset([setup.inputs([ids]) for ids in setup.references])
+        exported = openvino.convert_model(setup.exported())
         quantized = nncf.quantize(exported, calibration, model_type=nncf.ModelType.TRANSFORMER)
-        openvino.save_model(quantized, self.setup.work / "openvino" / "model.xml")
+        openvino.save_model(quantized, model)
+    hints = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": 1}
+    request = openvino.Core().compile_model(model, "CPU", hints).create_infer_request()
 
-    def load(self) -> None:
-        import openvino
-
-        hints = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": 1}
-        compiled = openvino.Core().compile_model(self.setup.work / "openvino" / "model.xml", "CPU", hints)
-        self.request: Any = compiled.create_infer_request()
-
-    def logits(self, batch: Sequence[Sequence[int]]) -> npt.NDArray[Any]:
-        outputs = self.request.infer(self.inputs(batch), share_inputs=True, share_outputs=True)
+    def logits(batch: Batch) -> npt.NDArray[Any]:
+        outputs = request.infer(setup.inputs(batch), share_inputs=True, share_outputs=True)
         return np.array(outputs["logits"])  # a copy: the next call overwrites its outputs
 
+    return setup.scorer(logits)
 
-class CTranslate2Int8(Runtime):
+
+def ctranslate2_int8(setup: Setup) -> Scorer:
     """TransformersConverter, quantization and compute type int8, classification head in numpy."""
+    import ctranslate2
 
-    head = ("dense.weight", "dense.bias", "out_proj.weight", "out_proj.bias")  # of RobertaClassificationHead
-
-    def prepare(self) -> None:
-        import ctranslate2
+    folder = setup.work / "ctranslate2"
+    parts = ("dense.weight", "dense.bias", "out_proj.weight", "out_proj.bias")  # of RobertaClassificationHead
+    if not folder.exists():
         import transformers
 
         transformers.logging.set_verbosity_error()  # it misses the pooler, which a classifier does not use
-        folder = self.setup.work / "ctranslate2"
-        weights = load_checkpoint(self.setup.checkpoint).classifier.state_dict()  # refuses what the converter would run
-        converter = ctranslate2.converters.TransformersConverter(str(self.setup.checkpoint))
+        weights = setup.load_checkpoint().classifier.state_dict()  # refuses what the converter would run
+        converter = ctranslate2.converters.TransformersConverter(str(setup.checkpoint))
         converter.convert(str(folder), quantization="int8")
-        np.savez(folder / "head.npz", **{name: weights[name].numpy() for name in self.head})
+        np.savez(folder / "head.npz", **{name: weights[name].numpy() for name in parts})
+    encoder = ctranslate2.Encoder(str(folder), compute_type="int8", inter_threads=1, intra_threads=1)
+    with np.load(folder / "head.npz") as head:
+        dense, dense_bias, out, out_bias = (head[name] for name in parts)
 
-    def load(self) -> None:
-        import ctranslate2
+    def logits(batch: Batch) -> npt.NDArray[Any]:
+        states = np.array(encoder.forward_batch([list(ids) for ids in batch]).last_hidden_state)
+        return np.asarray(np.tanh(states[:, 0] @ dense.T + dense_bias) @ out.T + out_bias)
 
-        folder = self.setup.work / "ctranslate2"
-        self.encoder = ctranslate2.Encoder(str(folder), compute_type="int8", inter_threads=1, intra_threads=1)
-        with np.load(folder / "head.npz") as head:
-            self.dense, self.dense_bias, self.out, self.out_bias = (head[name] for name in self.head)
-
-    def logits(self, batch: Sequence[Sequence[int]]) -> npt.NDArray[Any]:
-        states = np.array(self.encoder.forward_batch([list(ids) for ids in batch]).last_hidden_state)
-        pooled = np.tanh(states[:, 0] @ self.dense.T + self.dense_bias)
-        return np.asarray(pooled @ self.out.T + self.out_bias)
+    return setup.scorer(logits)
 
 
-class Bot(Runtime):
+def bot(setup: Setup) -> Scorer:
     """`lambda/model_session.py` on the model directory, as the bot runs it."""
+    from toxicity_bot.model_session import ModelSession
 
-    def load(self) -> None:
-        from toxicity_bot.model_session import ModelSession
-
-        self.session = ModelSession(self.setup.model, threads=1)
-
-    def probabilities(self, batch: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
-        return self.session.probabilities([ids[1:-1] for ids in batch])  # it adds the special tokens itself
+    session = ModelSession(setup.model, threads=1)
+    return lambda batch: session.probabilities([ids[1:-1] for ids in batch])  # it adds the special tokens itself
 
 
-RUNTIMES: dict[str, type[Runtime]] = {
-    "torch_fp32": TorchFp32,
-    "torch_int8": TorchInt8,
-    "ort_fp32": OrtFp32,
-    "ort_int8_stock": OrtInt8,
-    "openvino_int8": OpenVinoInt8,
-    "ctranslate2_int8": CTranslate2Int8,
-    BOT: Bot,
+RUNTIMES: dict[str, Callable[[Setup], Scorer]] = {
+    "torch_fp32": torch_fp32,
+    "torch_int8": torch_int8,
+    "ort_fp32": ort_fp32,
+    "ort_int8_stock": ort_int8_stock,
+    "openvino_int8": openvino_int8,
+    "ctranslate2_int8": ctranslate2_int8,
+    BOT: bot,
 }
 OTHERS = [name for name in RUNTIMES if name != BOT]
 
@@ -269,43 +250,37 @@ def remaining(names: Sequence[str], without: str) -> list[str]:
     return [name for name in names if name not in left_out]
 
 
-def load_checkpoint(folder: Path) -> Any:
-    """Return the checkpoint in PyTorch at full precision."""
-    import torch
-    import transformers
-
-    from model_build.safe_loading import from_pretrained
-
-    return from_pretrained(transformers.AutoModelForSequenceClassification, folder, dtype=torch.float32).eval()
+_loaded: list[Scorer] = []  # the runtime of this process, for the functions below
 
 
-_loaded: list[Runtime] = []  # the runtime of this process, for the functions below
-
-
-def _load(runtime: type[Runtime], setup: Setup, amx: bool) -> None:
+def _load(name: str, setup: Setup, amx: bool) -> None:
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # the last: the first serves most interrupts
     if not amx:
         _deny_amx()
-    _loaded.append(runtime(setup))
-    _loaded[-1].load()
+    _loaded.append(RUNTIMES[name](setup))
     gc.disable()
 
 
-def _seconds(batches: Batches) -> float:
-    probabilities = _loaded[-1].probabilities
+def _prepare(name: str, setup: Setup) -> None:
+    """Have a runtime write what it reads, in a process in which nothing is measured."""
+    RUNTIMES[name](setup)
+
+
+def _seconds(batches: Sequence[Batch]) -> float:
+    score = _loaded[-1]
     warm = time.perf_counter() + WARM_UP_SECONDS
     for batch in itertools.cycle(batches):
-        probabilities(batch)
+        score(batch)
         if time.perf_counter() > warm:
             break
     started = time.perf_counter()
     for batch in batches:
-        probabilities(batch)
+        score(batch)
     return time.perf_counter() - started
 
 
-def _score(texts: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
-    return np.concatenate([_loaded[-1].probabilities([ids]) for ids in texts])
+def _score(texts: Batch) -> npt.NDArray[np.float64]:
+    return np.concatenate([_loaded[-1]([ids]) for ids in texts])
 
 
 def _deny_amx() -> None:
@@ -337,7 +312,7 @@ def ask(pool: ProcessPoolExecutor, name: str, function: Callable[..., Any], *arg
 class Workload(NamedTuple):
     name: str
     tokens: int  # of the one text; 0 for the messages in bulk
-    batches: Batches
+    batches: Sequence[Batch]
 
 
 def workloads(model: ModelDirectory, vocabulary: int) -> list[Workload]:
@@ -396,7 +371,7 @@ def measure(names: Sequence[str], setup: Setup, loads: Sequence[Workload], round
         with contextlib.ExitStack() as stack:
             pools = {name: stack.enter_context(ProcessPoolExecutor(1, SPAWN)) for name in names}
             for name in names:
-                ask(pools[name], name, _load, RUNTIMES[name], setup, amx)
+                ask(pools[name], name, _load, name, setup, amx)
             scores = {name: ask(pools[name], name, _score, setup.references) for name in names}
             for name in names:
                 difference = check_agreement(name, scores[name], scores[BOT])
@@ -467,7 +442,8 @@ def benchmark(
     rounds: Annotated[int, typer.Option(help="Turns of each runtime at each length.", min=2)] = 60,
 ) -> None:
     """Measure the bot's session beside other runtimes on one core: single texts, and messages a second in bulk."""
-    names = [*remaining(OTHERS, without), BOT]
+    others = remaining(OTHERS, without)
+    names = [*others, BOT]
     os.environ |= ENVIRONMENT
     from tokenizers import Tokenizer
 
@@ -487,10 +463,10 @@ def benchmark(
         setup = Setup(directory, source or Path(work, "checkpoint"), Path(work), references)
         for part in () if source else restored(model):
             part.save_pretrained(setup.checkpoint)
-        with ProcessPoolExecutor(1, SPAWN) as pool:
-            for name in names:
-                print(f"prepare: {name}", flush=True)
-                ask(pool, name, RUNTIMES[name](setup).prepare)
+        for name in others:
+            print(f"prepare: {name}", flush=True)
+            with ProcessPoolExecutor(1, SPAWN) as pool:
+                ask(pool, name, _prepare, name, setup)
         report["rows"], report["agreement"] = measure(names, setup, loads, rounds)
     report["versions"] = {found.name: found.version for found in distributions() if found.name in PACKAGES}
     report["settings"] = {name: RUNTIMES[name].__doc__ for name in names}

@@ -17,17 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from model_build.benchmark import (
-    ENVIRONMENT,
-    SPAWN,
-    OrtInt8,
-    Runtime,
-    Setup,
-    TorchFp32,
-    ask,
-    describe_machine,
-    remaining,
-)
+from model_build import benchmark
 from model_build.data import opened
 from model_build.errors import ModelBuildError
 from toxicity_bot.bulk import Workers
@@ -36,6 +26,9 @@ from toxicity_bot.model_directory import ModelDirectory
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import TypeAlias
+
+    from model_build.benchmark import Scorer as Runtime
+    from model_build.benchmark import Setup
 
     Scorer: TypeAlias = Callable[[Sequence[str]], object]
 
@@ -52,17 +45,17 @@ def bot(setup: Setup) -> Scorer:
 
 def torch_fp32(setup: Setup) -> Scorer:
     """DistilRoBERTa in PyTorch, 32 bits, batches of 32 in order, as detoxify and transformers' pipeline do."""
-    return _in_batches(TorchFp32(setup), BATCH)
+    return _in_batches(setup, benchmark.torch_fp32, BATCH)
 
 
 def ort_int8_stock(setup: Setup) -> Scorer:
     """The same in ONNX Runtime after Optimum's dynamic quantization to 8 bits, batches of 32."""
-    return _in_batches(OrtInt8(setup), BATCH)
+    return _in_batches(setup, benchmark.ort_int8_stock, BATCH)
 
 
 def ort_int8_stock_single(setup: Setup) -> Scorer:
     """The same one by one."""
-    return _in_batches(OrtInt8(setup), 1)
+    return _in_batches(setup, benchmark.ort_int8_stock, 1)
 
 
 def alt_profanity_check(setup: Setup) -> Scorer:  # noqa: ARG001 - it brings its own model
@@ -85,19 +78,16 @@ def _batches(texts: Sequence[str], size: int = BATCH) -> list[list[str]]:
     return [list(texts[at : at + size]) for at in range(0, len(texts), size)]
 
 
-def _in_batches(runtime: Runtime, size: int) -> Scorer:
+def _in_batches(setup: Setup, load: Callable[[Setup], Runtime], size: int) -> Scorer:
     from tokenizers import Tokenizer
 
-    runtime.load()
-    model = runtime.setup.model
-    tokenizer = Tokenizer.from_file(str(model.path / "tokenizer.json"))
-    tokenizer.enable_truncation(model.window)
+    score = load(setup)
+    tokenizer = Tokenizer.from_file(str(setup.model.path / "tokenizer.json"))
+    tokenizer.enable_truncation(setup.model.window)
 
-    def score(texts: Sequence[str]) -> None:
-        for batch in _batches(texts, size):
-            runtime.probabilities([encoding.ids for encoding in tokenizer.encode_batch(batch)])
-
-    return score
+    return lambda texts: [
+        score([encoding.ids for encoding in tokenizer.encode_batch(batch)]) for batch in _batches(texts, size)
+    ]
 
 
 def _prepare(setup: Setup) -> None:
@@ -106,7 +96,7 @@ def _prepare(setup: Setup) -> None:
 
     config = RobertaConfig(vocab_size=50_265, num_hidden_layers=6, max_position_embeddings=514, type_vocab_size=1)
     RobertaForSequenceClassification(config).save_pretrained(setup.checkpoint)
-    OrtInt8(setup).prepare()
+    benchmark.ort_int8_stock(setup)
 
 
 def _seconds(name: str, setup: Setup, texts: Sequence[str]) -> float:
@@ -127,29 +117,30 @@ def throughput(
     """Measure messages a second of `toxicity-bot score` and others, on one core and on all."""
     from tabulate import tabulate
 
-    names = remaining(list(SCORERS), without)
+    names = benchmark.remaining(list(SCORERS), without)
     with opened(messages) as file:
         texts = [line.rstrip("\r\n") for line in itertools.islice(file, lines)]
     if len(texts) < lines:
         raise ModelBuildError(f"{messages} has {len(texts):,} lines, fewer than --lines {lines:,}")
     counts = sorted({1, len(os.sched_getaffinity(0))})
     rates: dict[str, list[float]] = {name: [] for name in names}
-    os.environ |= {name: value for name, value in ENVIRONMENT.items() if not name.endswith("THREADS")}
+    os.environ |= {name: value for name, value in benchmark.ENVIRONMENT.items() if not name.endswith("THREADS")}
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     with tempfile.TemporaryDirectory(prefix="throughput-") as work:
         directory = ModelDirectory.read(model)
-        setups = [Setup(directory, Path(work, "checkpoint"), Path(work), [], count) for count in counts]
+        setups = [benchmark.Setup(directory, Path(work, "checkpoint"), Path(work), [], count) for count in counts]
         if {name for name in names if name.startswith(("torch", "ort"))}:
-            with ProcessPoolExecutor(1, SPAWN) as pool:
-                ask(pool, "ort_int8_stock", _prepare, setups[0])
+            with ProcessPoolExecutor(1, benchmark.SPAWN) as pool:
+                benchmark.ask(pool, "ort_int8_stock", _prepare, setups[0])
         for setup in setups:
             for name in names:
                 print(f"measure: {name}, cores: {setup.threads}", flush=True)
-                with ProcessPoolExecutor(1, SPAWN) as pool:
-                    seconds = ask(pool, name, _seconds, name, setup, texts)
+                with ProcessPoolExecutor(1, benchmark.SPAWN) as pool:
+                    seconds = benchmark.ask(pool, name, _seconds, name, setup, texts)
                 rates[name].append((lines - WARM_UP) / seconds)
     words = sum(len(text.split()) for text in texts) / lines
-    print(f"\n{describe_machine()}; load average {os.getloadavg()[0]:.1f}\n{lines:,} messages of {words:.1f} words\n")
+    print(f"\n{benchmark.describe_machine()}; load average {os.getloadavg()[0]:.1f}")
+    print(f"{lines:,} messages of {words:.1f} words\n")
     rows = []
     for name, found in rates.items():
         ratios = [ours / rate for ours, rate in zip(rates.get("ours", found), found, strict=True)]

@@ -13,6 +13,7 @@ import math
 import tempfile
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +34,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from model_build.evaluate.evaluation_set import EvaluationSet
-
-    Floats = npt.NDArray[np.float64]
-    Labels = npt.NDArray[np.int64]
+    from model_build.metrics import Labels, Scores
 
 TEMPERATURES = (0.05, 20.0)  # no sensible classifier needs others
 FEWEST_LIKELY = 10  # labelled messages of the chat above a threshold, to say how many of them are toxic
@@ -50,7 +49,7 @@ OUTDATED = ("evaluation", "written", "quality")  # measured before the scores ch
 class Logits:
     """Logits, (texts, labels), and how the bot turns them into toxicities."""
 
-    values: Floats
+    values: npt.NDArray[np.float64]
     toxic: npt.NDArray[np.bool_]
     activation: str
 
@@ -58,7 +57,7 @@ class Logits:
         """Return the logits of some rows."""
         return replace(self, values=self.values[rows])
 
-    def toxicities(self, temperature: float) -> Floats:
+    def toxicities(self, temperature: float) -> Scores:
         """Return the scores, (texts,), that the bot's classifier gives at this temperature."""
         toxic = activate(self.values / temperature, self.activation)[:, self.toxic]
         found = toxic.sum(axis=1) if self.activation == "softmax" else toxic.max(axis=1)
@@ -104,13 +103,10 @@ def calibrate(
     if data.chat:
         mostly_harmless, rate = chat.toxicities(temperature), chat_rate
     said = np.array(["chosen" in detail for detail in data.details])
-    rare = _threshold(mostly_harmless, rate)
-    threshold = max(rare, _promised(after[said], data.labels[said], likely_precision))
-    maybe = max(
-        _threshold(mostly_harmless, min(MAYBE_RATE * rate, 0.5)),
-        _promised(after[said], data.labels[said], MAYBE_PRECISION),
-    )
-    maybe = min(threshold, maybe)
+    promised = partial(_promised, after[said], data.labels[said])
+    rare, less_rare = (_threshold(mostly_harmless, one) for one in (rate, min(MAYBE_RATE * rate, 0.5)))
+    threshold = max(rare, promised(likely_precision))
+    maybe = min(threshold, max(less_rare, promised(MAYBE_PRECISION)))
     errors = [calibration_error(work, scores[at_work]) for scores in (before, after)]
     found = {
         "date": time.strftime("%Y-%m-%d"),
@@ -166,13 +162,13 @@ def _temperature(logits: Logits, labels: Labels) -> float:
     return round(temperature, 4)
 
 
-def _threshold(harmless: Floats, rate: float) -> float:
+def _threshold(harmless: Scores, rate: float) -> float:
     """Return the lowest threshold that at most this share of scores reaches, in whole percent as verdicts show it."""
     highest_below = float(np.sort(harmless)[::-1][int(rate * len(harmless))])
     return min(math.floor(highest_below * 100 + ROUNDING_ERROR) + 1, 100) / 100
 
 
-def _promised(scores: Floats, labels: Labels, precision: float) -> float:
+def _promised(scores: Scores, labels: Labels, precision: float) -> float:
     """Return the lowest threshold, in whole percent, such that this share of what reaches it is toxic; 0 without."""
     for percent in range(1, 100):
         likely = labels[scores >= percent / 100]
@@ -181,7 +177,7 @@ def _promised(scores: Floats, labels: Labels, precision: float) -> float:
     return 0.0
 
 
-def _rates(labels: Labels, scores: Floats, at_work: npt.NDArray[np.bool_], threshold: float) -> dict[str, Any]:
+def _rates(labels: Labels, scores: Scores, at_work: npt.NDArray[np.bool_], threshold: float) -> dict[str, Any]:
     everywhere, work = measure(labels, scores, threshold), measure(labels[at_work], scores[at_work], threshold)
     return {"value": threshold} | {
         name: {"sensitivity": found.sensitivity, "false_positive_rate": found.false_positive_rate}

@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 
     from model_build.evaluate.evaluation_set import EvaluationSet, Slice
     from model_build.evaluate.models import Model
-
-    Labels = npt.NDArray[np.int64]
-    Scores = npt.NDArray[np.float64]
+    from model_build.metrics import Labels, Scores
 
 VERSIONS = ("numpy", "onnxruntime", "scikit-learn", "tokenizers", "torch", "transformers")
 TIMED = 200  # texts, spread evenly over the evaluation set

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from model_build.evaluate.evaluation_set import EvaluationSet
     from model_build.evaluate.models import Model
-
-    Scores = npt.NDArray[np.float64]
+    from model_build.metrics import Scores
 
 WRITTEN, CHAT, GROUPS = "written", "ubuntu_irc", "identity"  # sources
 FEWEST_OF_A_KIND = 5  # messages: with fewer, one message decides

@@ -82,19 +82,17 @@ def read(*paths: Path, skip_bad_rows: bool = False, chat: Path | None = None) ->
 
 
 def chat_messages(path: Path) -> Iterator[str]:
-    """Yield each line that is not blank, stripped; raises ModelBuildError if the file cannot be read."""
+    """Yield each line that is not blank, stripped."""
     with opened(path) as file:
         yield from filter(None, (line.strip() for line in file))
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[TextIO]:
-    """Open a UTF-8 file, plain or .xz; raises ModelBuildError if it cannot be read, decoded or decompressed."""
+    """Open a UTF-8 file, plain or .xz; raises ModelBuildError if it cannot be decoded or decompressed."""
     try:
         with (lzma.open if path.suffix == ".xz" else open)(path, "rt", encoding=ENCODING, newline="") as file:
             yield file
-    except OSError as error:
-        raise ModelBuildError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ModelBuildError(f"{path} is not UTF-8 (byte {error.start}): convert it first") from error
     except (lzma.LZMAError, EOFError) as error:

@@ -82,14 +82,7 @@ class Model:
 
 def model_in(folder: Path, name: str, threads: int) -> Model:
     """Return the model in a folder; raises ModelBuildError if it is neither a model directory nor a checkpoint."""
-    if is_model_directory(folder):
-        return _served(folder, name, threads)
-    if (folder / "config.json").is_file():
-        return _checkpoint(folder, name, threads)
-    raise ModelBuildError(
-        f"{name}={folder}: the folder has neither {manifest.FILE_NAME}, as a model directory of the bot has, nor "
-        "config.json, as a transformers checkpoint has"
-    )
+    return (_served if is_model_directory(folder) else _checkpoint)(folder, name, threads)
 
 
 def served_checksum(fields: Mapping[str, Any]) -> str:

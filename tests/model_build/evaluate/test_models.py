@@ -65,7 +65,7 @@ def test_other_weights_are_another_checkpoint(checkpoint: Path, tmp_path: Path) 
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelBuildError, match=r"empty=.* has neither model.json"):
+    with pytest.raises(ModelBuildError, match=r"has no config.json"):
         model_in(tmp_path, "empty", threads=1)
 
 

@@ -17,7 +17,7 @@ from model_build.errors import ModelBuildError
 from model_build.safe_loading import from_pretrained
 from model_build.serving_form import BERT_PARTS, MPNET_PARTS
 from model_build.source import is_model_directory, locate
-from model_build.train.initial_model import LABELS, label_names, load, read_tokenizer, restored, roberta_config
+from model_build.train.initial_model import load, read_tokenizer, restored, roberta_config
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -66,7 +66,7 @@ def without_distance_biases(model: Any) -> RobertaForSequenceClassification:
     if model.config.model_type != "mpnet":
         raise ModelBuildError(f"a {model.config.model_type} has no bias to leave out: pass an MPNet")
     same = ("vocab_size", "max_position_embeddings", "pad_token_id", "bos_token_id", "eos_token_id")
-    config = roberta_config(model.config, **{name: getattr(model.config, name) for name in same}, **label_names(LABELS))
+    config = roberta_config(model.config, **{name: getattr(model.config, name) for name in same})
     found = RobertaForSequenceClassification(config)
     names = {MPNET_PARTS[part]: BERT_PARTS[part] for part in MPNET_PARTS}
     state = {}

@@ -29,7 +29,6 @@ from transformers import (
     AutoTokenizer,
     BertModel,
     MPNetConfig,
-    MPNetForSequenceClassification,
     MPNetTokenizerFast,
     RobertaConfig,
     RobertaForSequenceClassification,
@@ -61,18 +60,9 @@ LAYER_FIELDS = (
     "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act", "layer_norm_eps"
 )  # fmt: skip
 ROBERTA_FIRST_POSITION = 2  # the padding token's id plus one
-# The families that a model directory can be turned back into.
-RESTORABLE: dict[str, tuple[Any, Any]] = {
-    "roberta": (RobertaConfig, RobertaForSequenceClassification),
-    "mpnet": (MPNetConfig, MPNetForSequenceClassification),
-}
-SPECIAL_TOKENS = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
-MPNET_SPECIAL_TOKENS = SPECIAL_TOKENS | {
-    "cls_token": "<s>",
-    "sep_token": "</s>",
-    "unk_token": "[UNK]",
-    "mask_token": "<mask>",
-}
+RESTORABLE = ("roberta", "mpnet")  # what a model directory can be turned back into
+ROBERTA_TOKENS = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+MPNET_TOKENS = ROBERTA_TOKENS | {"cls_token": "<s>", "sep_token": "</s>", "unk_token": "[UNK]", "mask_token": "<mask>"}
 
 
 @dataclass(frozen=True)
@@ -196,22 +186,16 @@ def with_vocabulary(folder: Path, tokenizer: PreTrainedTokenizerFast) -> Roberta
     state[positions] = nn.functional.pad(state[positions], (0, 0, ROBERTA_FIRST_POSITION, 0))
     state[segments] = state[segments][:1]
     special = {f"{role}_token_id": getattr(tokenizer, f"{role}_token_id") for role in ("bos", "eos", "pad")}
-    model = RobertaForSequenceClassification(
-        roberta_config(
-            bert.config,
-            vocab_size=len(tokenizer),
-            max_position_embeddings=len(state[positions]),
-            **special,
-            **label_names(LABELS),
-        )
-    )
+    sizes = {"vocab_size": len(state[words]), "max_position_embeddings": len(state[positions])}
+    model = RobertaForSequenceClassification(roberta_config(bert.config, **sizes, **special))
     model.roberta.load_state_dict(state)
     return model
 
 
 def roberta_config(other: Any, **fields: Any) -> RobertaConfig:
-    """Return the configuration of a RoBERTa with the layers of a BERT or an MPNet."""
-    return RobertaConfig(**{name: getattr(other, name) for name in LAYER_FIELDS}, type_vocab_size=1, **fields)
+    """Return the configuration of a RoBERTa with the layers of a BERT or an MPNet and our labels."""
+    same = {name: getattr(other, name) for name in LAYER_FIELDS}
+    return RobertaConfig(**same, type_vocab_size=1, **label_names(LABELS), **fields)
 
 
 def label_names(labels: Sequence[str]) -> dict[str, Any]:
@@ -266,8 +250,8 @@ def restored(folder: Path) -> tuple[Any, PreTrainedTokenizerFast]:
         )
     words, positions = weights["words"], weights["positions"]
     layers = f"{family}.encoder.layers."
-    configure, build = RESTORABLE[family]
-    config = configure(
+    config = AutoConfig.for_model(
+        family,
         vocab_size=len(words),
         hidden_size=words.shape[1],
         num_hidden_layers=sum(name.endswith(".query.weight") for name in weights),
@@ -281,7 +265,7 @@ def restored(folder: Path) -> tuple[Any, PreTrainedTokenizerFast]:
         eos_token_id=model.eos_id,
         **label_names(model.labels),
     )
-    found = build(config)
+    found = AutoModelForSequenceClassification.from_config(config)
     found.load_state_dict(_state(weights, family, model.pad_id + 1))
     return found, _tokenizer(folder / "tokenizer.json", len(positions))
 
@@ -290,9 +274,9 @@ def _tokenizer(file: Path, max_length: int) -> PreTrainedTokenizerFast:
     """Return RoBERTa's tokenizer or, of word pieces, MPNet's; its special tokens are those of the file."""
     backend = Tokenizer.from_file(str(file))
     if not isinstance(backend.model, WordPiece):
-        return RobertaTokenizerFast(tokenizer_file=str(file), model_max_length=max_length, **SPECIAL_TOKENS)
+        return RobertaTokenizerFast(tokenizer_file=str(file), model_max_length=max_length, **ROBERTA_TOKENS)
     added = {token.content: token for token in backend.get_added_tokens_decoder().values()}
-    special = {role: added.get(text, text) for role, text in MPNET_SPECIAL_TOKENS.items()}
+    special = {role: added.get(text, text) for role, text in MPNET_TOKENS.items()}
     return MPNetTokenizerFast(tokenizer_file=str(file), model_max_length=max_length, **special)
 
 

@@ -76,8 +76,10 @@ def _check_configuration(file: Path) -> None:
     for path, key, value in _entries(configuration):
         if key in REFUSED_KEYS:
             raise _refusal(file, path, REFUSED_KEYS[key])
-        if CHOOSES_KERNEL.search(key) and (unknown := set(_strings(value)) - BUILT_IN_KERNELS):
-            raise _refusal(file, path, f"names {min(unknown)}, code that transformers may download and import")
+        if CHOOSES_KERNEL.search(key):
+            named = {one for one in (value, *(inside for _, _, inside in _entries(value))) if isinstance(one, str)}
+            if unknown := named - BUILT_IN_KERNELS:
+                raise _refusal(file, path, f"names {min(unknown)}, code that transformers may download and import")
         if key == "chat_template" and not isinstance(value, str | None):
             raise _refusal(file, path, "names files that saving the tokenizer would write")
     if file.name == "config.json":
@@ -128,11 +130,3 @@ def _entries(value: Any, path: str = "") -> Iterator[tuple[str, str, Any]]:
         if isinstance(value, dict):
             yield below, key, inside
         yield from _entries(inside, below)
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    for _, _, inside in _entries(value):
-        if isinstance(inside, str):
-            yield inside

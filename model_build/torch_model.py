@@ -89,22 +89,19 @@ class TorchModel:
 
     def fill(
         self, texts: Sequence[str], scores: npt.NDArray[np.float32], until: float = float("inf"), progress: str = ""
-    ) -> bool:
-        """Replace each NaN in `scores`, (texts,), by the probability of toxic; return whether none is left.
+    ) -> None:
+        """Replace each NaN in `scores`, (texts,), by the probability of toxic.
 
         Scoring stops once time.monotonic passes `until`, and a later call continues. `progress` names a progress bar.
         """
         missing = sorted(map(int, np.flatnonzero(np.isnan(scores))), key=lambda index: len(texts[index]))
         size = GPU_BATCH if self._device.type == "cuda" else CPU_BATCH
-        interval = 0.1 if sys.stderr.isatty() else LOG_INTERVAL
-        with tqdm(total=len(missing), desc=progress, disable=not progress, mininterval=interval) as bar:
-            for start in range(0, len(missing), size):
-                batch = missing[start : start + size]
-                scores[batch] = self._scores([fold(texts[index]) for index in batch])
-                bar.update(len(batch))
-                if time.monotonic() >= until:
-                    return start + size >= len(missing)
-        return True
+        starts, interval = range(0, len(missing), size), 0.1 if sys.stderr.isatty() else LOG_INTERVAL
+        for start in tqdm(starts, progress, disable=not progress, unit_scale=size, mininterval=interval):
+            batch = missing[start : start + size]
+            scores[batch] = self._scores([fold(texts[index]) for index in batch])
+            if time.monotonic() >= until:
+                break
 
     def _scores(self, folded: list[str]) -> npt.NDArray[np.float32]:
         cut = {"truncation": True, "max_length": self.max_length} if self._as_teacher else {}

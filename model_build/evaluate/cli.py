@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -34,6 +34,7 @@ def named_folder(text: str) -> NamedFolder:
     return NamedFolder(name, Path(folder))
 
 
+NAMED: dict[str, Any] = {"parser": named_folder, "metavar": "NAME=FOLDER"}
 Chat = Annotated[
     Path | None,
     typer.Option(
@@ -47,9 +48,7 @@ Threads = Annotated[int, typer.Option(min=1, help="Threads that a model may use.
 def evaluate(
     models: Annotated[
         list[NamedFolder] | None,
-        typer.Argument(
-            parser=named_folder, metavar="NAME=FOLDER", help="Model directories of the bot or transformers checkpoints."
-        ),
+        typer.Argument(help="Model directories of the bot or transformers checkpoints.", **NAMED),
     ] = None,
     data: Annotated[list[Path] | None, Data] = None,
     chat: Chat = None,
@@ -57,9 +56,7 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Folder of report.md, report.json and the plots.")] = REPORT,
     record: Annotated[
         NamedFolder | None,
-        typer.Option(
-            parser=named_folder, metavar="NAME=FOLDER", help="Copy this model's metrics from the report into its card."
-        ),
+        typer.Option(help="Copy this model's metrics from the report into its card.", **NAMED),
     ] = None,
     per_source: Annotated[int | None, typer.Option(min=1, help="Score only so many messages of each source.")] = None,
     bootstrap: Annotated[int, typer.Option(min=1, help="Bootstrap draws for the intervals.")] = 500,

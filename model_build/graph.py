@@ -56,6 +56,7 @@ FUSED_KINDS = (*GELU, "LayerNormalization")
 QUANTIZED_KINDS = ("MatMul", "Gemm")
 REDUCE_RANGE = True  # weights have 7 bits, for processors without VNNI: `verify.check_weights` says why
 SMALLEST_OUTSIDE = 1024  # bytes; smaller tensors stay in the graph
+
 BLOCK = 32  # numbers of a row that share a scale; half a byte per number and two bytes per scale
 LARGEST = 7  # of a signed 4-bit number; -8 is not used, so that the grid is symmetric
 # The scale that fits the largest number of a block need not have the smallest squared error, so several are tried.
@@ -104,7 +105,8 @@ def fuse(exported: Path, folder: Path) -> None:
         after = operators_of(optimized.model.graph)
         # The optimizer's own statistics also count operators that the exporter wrote.
         fused = {kind: after[kind] - before[kind] for kind in FUSED_KINDS if after[kind] > before[kind]}
-        gelus, layers = sum(fused.get(kind, 0) for kind in GELU), checkpoint["layers"]
+        layers = checkpoint["layers"]
+        gelus = sum(fused.get(kind, 0) for kind in GELU)
         # One normalization after the embeddings and two in every layer; the exporter may have written some of them.
         normalizations, attentions = after["LayerNormalization"], after[ATTENTION]
         if gelus < layers or normalizations < 2 * layers + 1 or attentions < layers:
@@ -137,7 +139,8 @@ def quantize(fused: Path, folder: Path) -> None:
             logging.disable(logging.NOTSET)
         after = onnx.load(folder / "model.onnx")
         words = shrink_embeddings(after)
-        before, products = onnx.load(fused / "model.onnx").graph, operators_of(after.graph)["MatMulInteger"]
+        products = operators_of(after.graph)["MatMulInteger"]
+        before = onnx.load(fused / "model.onnx").graph
         weights = {tensor.name for tensor in before.initializer}
         expected = sum(node.op_type in QUANTIZED_KINDS and not weights.isdisjoint(node.input) for node in before.node)
         floats = (tensor for tensor in after.graph.initializer if tensor.data_type == TensorProto.FLOAT)

@@ -96,7 +96,8 @@ class TorchModel:
         """
         missing = sorted(map(int, np.flatnonzero(np.isnan(scores))), key=lambda index: len(texts[index]))
         size = GPU_BATCH if self._device.type == "cuda" else CPU_BATCH
-        starts, interval = range(0, len(missing), size), 0.1 if sys.stderr.isatty() else LOG_INTERVAL
+        starts = range(0, len(missing), size)
+        interval = 0.1 if sys.stderr.isatty() else LOG_INTERVAL
         for start in tqdm(starts, progress, disable=not progress, unit_scale=size, mininterval=interval):
             batch = missing[start : start + size]
             scores[batch] = self._scores([fold(texts[index]) for index in batch])

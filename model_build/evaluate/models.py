@@ -82,7 +82,8 @@ class Model:
 
 def model_in(folder: Path, name: str, threads: int) -> Model:
     """Return the model in a folder; raises ModelBuildError if it is neither a model directory nor a checkpoint."""
-    return (_served if is_model_directory(folder) else _checkpoint)(folder, name, threads)
+    described = _served if is_model_directory(folder) else _checkpoint
+    return described(folder, name, threads)
 
 
 def served_checksum(fields: Mapping[str, Any]) -> str:

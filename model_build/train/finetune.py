@@ -100,7 +100,8 @@ class ClassifierTrainer(trainer.ResumableTrainer):
     def create_optimizer(self) -> Any:
         """Return the Trainer's optimizer, its parameters grouped by learning rate if there is a layer decay."""
         if self.optimizer is None and self._layer_decay < 1:
-            decayed, depth = set(self.get_decay_parameter_names(self.model)), self.model.config.num_hidden_layers
+            decayed = set(self.get_decay_parameter_names(self.model))
+            depth = self.model.config.num_hidden_layers
             groups: dict[tuple[float, float], dict[str, Any]] = {}
             for name, parameter in self.model.named_parameters():
                 if parameter.requires_grad:

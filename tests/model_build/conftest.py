@@ -1,9 +1,9 @@
 """A tiny RoBERTa checkpoint that is trained for a second, and the model directory that is built from it once."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,10 +12,6 @@ from tokenizers import ByteLevelBPETokenizer
 
 from model_build.build import build
 from model_build.manifest import REFERENCE_TEXTS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 LAYERS = 2

@@ -1,14 +1,13 @@
 """The comparison with other runtimes: fair turns, right numbers, and nothing measured that is missing or broken."""
 
-from __future__ import annotations
-
 import json
 import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from importlib.util import find_spec
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,12 +15,8 @@ import pytest
 from model_build import benchmark as script
 from model_build.benchmark import BOT, OTHERS, ask, benchmark, check_agreement, summarize, table, take_turns, workloads
 from model_build.errors import ModelBuildError
+from tests.model_build.conftest import Built
 from toxicity_bot.model_directory import ModelDirectory
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from .conftest import Built
 
 PEERS = {"openvino_int8": "nncf", "ctranslate2_int8": "ctranslate2"}  # only in the benchmark's own environment
 MISSING = [name for name, module in PEERS.items() if not find_spec(module)]

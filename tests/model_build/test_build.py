@@ -1,10 +1,8 @@
 """A model is built that scores as PyTorch does and describes itself, and a failed build leaves the old one in place."""
 
-from __future__ import annotations
-
 import json
 import stat
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,15 +12,10 @@ from model_build import graph, manifest
 from model_build.assemble import measure
 from model_build.build import build
 from model_build.errors import ModelBuildError
-from model_build.graph import FOLDERS, operators
-from model_build.manifest import REFERENCE_TEXTS
+from model_build.steps import FOLDERS, REFERENCE_TEXTS, Checkpoint, operators
+from tests.model_build.conftest import Built
 from toxicity_bot.classifier import Classifier
 from toxicity_bot.message_text import fold
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from .conftest import Built
 
 OTHER_TEXTS = ("Nobody asked you.", "What a great party, see you tomorrow!", "the flaky test is 🎉 again", "a")
 
@@ -115,9 +108,9 @@ def test_weights_of_8_bits_are_refused(built: Built, tmp_path: Path, monkeypatch
 
 @pytest.mark.parametrize(("threshold", "maybe"), [(0.5, 0.6), (1.1, 0.5), (0.5, -0.1), (float("nan"), 0.1)])
 def test_thresholds_out_of_order_are_refused(built: Built, threshold: float, maybe: float) -> None:
-    checkpoint = manifest.read_checkpoint(built.work / "optimized")
+    checkpoint = Checkpoint.read(built.work / "optimized")
     with pytest.raises(ModelBuildError, match="the second not above the first"):
-        manifest.describe(checkpoint, built.model, threshold, checkpoint["reference"], {}, maybe)
+        manifest.describe(checkpoint, built.model, threshold, checkpoint.reference, {}, maybe)
 
 
 def test_a_folder_with_other_things_is_not_replaced(built: Built, tmp_path: Path) -> None:
@@ -134,7 +127,7 @@ def test_a_step_needs_those_before_it(tmp_path: Path, step: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [("{", "cannot be read as JSON"), ("[]", "holds no JSON object"), (None, "is missing")]
+    ("content", "reason"), [("{", "cannot be read as JSON"), ("[]", "holds no JSON object"), (None, "No such file")]
 )
 def test_about_must_be_a_json_object(tmp_path: Path, content: str | None, reason: str) -> None:
     path = tmp_path / "about.json"

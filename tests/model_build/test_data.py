@@ -1,19 +1,14 @@
 """Read labelled rows from JSON lines and CSV; errors name the line of a bad row and never quote a message."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import lzma
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from model_build.data import Row, chat_messages, checksum, read
 from model_build.errors import ModelBuildError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 GOOD = '{"text": "well done", "label": 0}\n'
 

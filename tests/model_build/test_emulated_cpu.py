@@ -3,8 +3,6 @@
 Needs QEMU's user mode emulation (Debian's package qemu-user-static); CPUS_OPTIONAL=1 skips the test without it.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import platform

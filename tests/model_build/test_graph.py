@@ -1,10 +1,8 @@
 """The steps refuse graphs in which too little was fused or quantized, and checkpoints that they do not support."""
 
-from __future__ import annotations
-
 import json
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from onnxruntime.quantization import quantize_dynamic
@@ -12,12 +10,8 @@ from onnxruntime.quantization import quantize_dynamic
 from model_build import graph
 from model_build.build import build
 from model_build.errors import ModelBuildError
+from tests.model_build.conftest import Built
 from toxicity_bot.classifier import Classifier
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from .conftest import Built
 
 
 def test_an_optimizer_that_fuses_nothing_is_found_out(

@@ -1,18 +1,12 @@
 """The command line: its verbs, how errors end, and a model that is built step by step."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from model_build.__main__ import main
+from tests.model_build.conftest import Built
 from toxicity_bot.errors import BotError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from .conftest import Built
 
 VERBS = (
     "build",

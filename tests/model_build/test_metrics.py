@@ -1,7 +1,5 @@
 """Metrics of a few rows computed by hand, and None where the rows cannot give a metric."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """The card has a section for everything that `model.json` tells, and none for what it does not."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -3,16 +3,15 @@
 Each hostile folder is first given to transformers itself: it must run the code, or the test would prove nothing.
 """
 
-from __future__ import annotations
-
 import ast
 import json
 import pickle
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import torch
@@ -24,9 +23,6 @@ from model_build.safe_loading import from_pretrained
 from model_build.source import locate
 from model_build.torch_model import TorchModel
 from tests import ROOT
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 # Our loader must refuse the folder; transformers itself must run what it holds, once its questions are answered.
 PROGRAM = """

@@ -1,9 +1,9 @@
 """The classifier that is rewritten for serving scores as before: every architecture, padded batches, a whole build."""
 
-from __future__ import annotations
-
 import copy
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -16,10 +16,6 @@ from model_build.errors import ModelBuildError
 from model_build.manifest import REFERENCE_TEXTS
 from model_build.serving_form import to_serving_form
 from toxicity_bot.classifier import Classifier
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 SHAPE = {"vocab_size": 300, "num_labels": 3}
 BERT_SHAPE = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64}

@@ -1,7 +1,5 @@
 """Checkpoints are found in folders and in the hub's cache, and toxic labels are read from names, never guessed."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,17 +1,11 @@
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from model_build.errors import ModelBuildError
 from model_build.throughput import SCORERS, throughput
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.model_build.conftest import Built
+from tests.model_build.conftest import Built
 
 OTHERS = ",".join(name for name in SCORERS if name != "ours")
 

@@ -1,9 +1,7 @@
 """Scoring with PyTorch: labels, windows, and teachers that stop and continue."""
 
-from __future__ import annotations
-
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,9 +18,6 @@ from model_build.manifest import REFERENCE_TEXTS
 from model_build.source import Source, locate
 from model_build.torch_model import CPU_BATCH, TorchModel
 from toxicity_bot.message_text import fold
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NAN = float("nan")
 

@@ -1,24 +1,18 @@
 """A model directory is verified: damage and moved scores are found, and PyTorch is compared with it."""
 
-from __future__ import annotations
-
 import json
 import lzma
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from model_build.errors import ModelBuildError
 from model_build.manifest import REFERENCE_TEXTS
 from model_build.verify import check_weights, compare_with_pytorch, record_quality, verify
+from tests.model_build.conftest import Built
 from toxicity_bot.classifier import Classifier
 from toxicity_bot.errors import BotError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from .conftest import Built
 
 
 @pytest.fixture

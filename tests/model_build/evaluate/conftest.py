@@ -1,7 +1,5 @@
 """Labelled messages of our own, and a copy of the embedded model that a test may change."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

@@ -1,8 +1,6 @@
 """The baseline learns, is trained once, and never on what is tested."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +10,6 @@ from model_build.errors import ModelBuildError
 from model_build.evaluate.evaluation_set import load
 from model_build.evaluate.models import train_baseline as train
 from model_build.metrics import auc
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_it_learns_from_words_and_is_trained_once(

@@ -1,9 +1,7 @@
 """Calibration finds the temperature that scaled the logits, and thresholds with the promised false-positive rate."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +12,6 @@ from model_build.evaluate.calibration import Logits
 from model_build.evaluate.cli import calibrate
 from model_build.verify import verify
 from toxicity_bot import Classifier
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 RANDOM = np.random.default_rng(3)
 RATE = 0.2  # of 20 harmless texts

@@ -1,7 +1,5 @@
 """The commands `evaluate` and `calibrate`: a report on two models beside the baseline, and its record in a card."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import dataclass

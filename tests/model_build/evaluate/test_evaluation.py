@@ -1,8 +1,6 @@
 """The bootstrap: draws are stratified and paired, and the intervals are as wide as theory says."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +9,6 @@ from sklearn.metrics import roc_auc_score
 from model_build.evaluate.evaluation import bootstrap, evaluate, resample
 from model_build.evaluate.evaluation_set import EvaluationSet
 from model_build.evaluate.models import Model, Scorer
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 RANDOM = np.random.default_rng(7)
 

@@ -1,9 +1,7 @@
 """Which rows are scored, and which slices of them."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +9,6 @@ import pytest
 from model_build.errors import ModelBuildError
 from model_build.evaluate import evaluation_set
 from model_build.evaluate.evaluation_set import CHANGES, EvaluationSet, disguise, load, slices
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 TEXTS = [
     "Some women wrote it.",

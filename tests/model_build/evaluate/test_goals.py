@@ -1,7 +1,5 @@
 """The goals' values on a handful of rows, computed by hand, and the written messages that the report quotes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

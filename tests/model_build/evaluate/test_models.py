@@ -1,10 +1,9 @@
 """Models are scored as the bot or as PyTorch does, each text once, and known by everything that changes a score."""
 
-from __future__ import annotations
-
 import json
 import shutil
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -17,10 +16,6 @@ from model_build.torch_model import TorchModel
 from toxicity_bot.classifier import Classifier
 from toxicity_bot.errors import ModelError
 from toxicity_bot.message_text import fold
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
 
 
 def test_a_model_directory_is_scored_as_the_bot_does(model: Path) -> None:

@@ -1,11 +1,11 @@
 """Data that a tiny model learns in seconds, and that model with random weights: two layers, 32 wide."""
 
-from __future__ import annotations
-
 import json
 import lzma
 import random
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,10 +26,6 @@ from typer.testing import CliRunner, Result
 
 from model_build.train.cli import FinetuneOptions, align, convert, distill, finetune, pretrain
 from model_build.train.pretrain import train_tokenizer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 RUDE = ["idiot", "stupid", "moron", "loser"]
 KIND = ["thanks", "nice", "merge", "build"]

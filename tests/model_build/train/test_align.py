@@ -1,9 +1,7 @@
 """Hidden states: a RoBERTa made of an MPNet learns the MPNet's, and models that cannot be compared are refused."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,9 +13,6 @@ from model_build.train.cli import AlignOptions, ConvertOptions
 from model_build.train.convert import convert
 from model_build.train.initial_model import keep_layers, read_tokenizer
 from tests.model_build.train.conftest import BRIEFLY, run_command
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 IDS = torch.tensor([[0, 9, 7, 12, 5, 6, 2], [0, 5, 11, 2, 1, 1, 1]])
 MASK = (IDS != 1).long()

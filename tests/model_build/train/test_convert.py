@@ -1,8 +1,6 @@
 """Converting a checkpoint: an MPNet becomes a RoBERTa, files get smaller, nothing is overwritten."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,12 +18,8 @@ from model_build.errors import ModelBuildError
 from model_build.manifest import SERVED_FILES
 from model_build.train.cli import ConvertOptions
 from model_build.train.convert import convert
+from tests.model_build.conftest import Built
 from tests.model_build.train.conftest import run_command
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.model_build.conftest import Built
 
 
 def test_files_of_a_given_size_in_sixteen_bits(base: Path, tmp_path: Path) -> None:

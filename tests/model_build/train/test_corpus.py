@@ -1,18 +1,14 @@
 """Plain text: which files are read, and how texts become token ids on disk."""
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from model_build.errors import ModelBuildError
 from model_build.train import corpus
 from tests.model_build.train.conftest import sentences
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_texts_are_those_of_all_files_and_of_split_train(messages: Path, text_files: list[str]) -> None:

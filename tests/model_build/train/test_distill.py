@@ -1,11 +1,11 @@
 """Distillation: teachers are asked once, their scores are averaged, and the student learns from them."""
 
-from __future__ import annotations
-
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,11 +22,7 @@ from model_build.train.distill import NGRAMS, averaged, distill, out_of_fold
 from model_build.train.finetune import UNLABELLED, Targets
 from tests.model_build.train.conftest import BRIEFLY, sentences
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    MakeOptions = Callable[..., DistillOptions]
+MakeOptions = Callable[..., DistillOptions]
 
 pytestmark = pytest.mark.filterwarnings("ignore:mtime may not be reliable:UserWarning")
 

@@ -1,11 +1,11 @@
 """Fine-tuning: it learns, refuses data that teach nothing, and a seed gives the same model."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,16 +15,11 @@ from transformers import RobertaModel
 
 from model_build.data import read
 from model_build.errors import ModelBuildError
+from model_build.train.cli import FinetuneOptions
 from model_build.train.finetune import Targets, finetune
 from tests.model_build.train.conftest import equal
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from model_build.train.cli import FinetuneOptions
-
-    MakeOptions = Callable[..., FinetuneOptions]
+MakeOptions = Callable[..., FinetuneOptions]
 
 # Checkpoints are a tenth of a second apart here, which makes the warning true and harmless.
 pytestmark = pytest.mark.filterwarnings("ignore:mtime may not be reliable:UserWarning")

@@ -1,10 +1,9 @@
 """What training begins with: heads, layers and vocabularies that fit, and model directories restored to floats."""
 
-from __future__ import annotations
-
 import json
 import shutil
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,20 +17,14 @@ from transformers import (
 )
 
 from model_build.errors import ModelBuildError
-from model_build.manifest import REFERENCE_TEXTS
+from model_build.steps import REFERENCE_TEXTS
+from model_build.train.cli import FinetuneOptions
 from model_build.train.finetune import finetune
 from model_build.train.initial_model import keep_layers, load, restored, spelling, with_vocabulary
 from model_build.train.pretrain import train_tokenizer
+from tests.model_build.conftest import Built
 from toxicity_bot.classifier import Classifier
-from toxicity_bot.errors import ModelError
 from toxicity_bot.message_text import fold
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from model_build.train.cli import FinetuneOptions
-    from tests.model_build.conftest import Built
 
 
 def test_a_student_begins_with_layers_of_its_base_and_can_be_saved(base: Path, tmp_path: Path) -> None:
@@ -198,5 +191,5 @@ def test_a_model_directory_that_cannot_be_restored_is_named(built: Built, tmp_pa
     with pytest.raises(ModelBuildError, match="not built from a RoBERTa or an MPNet with exclusive labels"):
         load(str(folder))
     (folder / "model.onnx.data").write_bytes(b"too short")
-    with pytest.raises(ModelError, match=r"model\.onnx\.data"):
+    with pytest.raises(ModelBuildError, match=r"model\.onnx\.data"):
         load(str(folder))

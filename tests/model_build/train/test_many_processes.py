@@ -1,7 +1,5 @@
 """Real processes: one that is killed, and two that train one model, with data parallelism and with ZeRO."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -9,23 +7,19 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from model_build.train.cli import FinetuneOptions
 from model_build.train.finetune import finetune
 from tests.model_build.train.conftest import BRIEFLY, equal
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from model_build.train.cli import FinetuneOptions
-
-    MakeOptions = Callable[..., FinetuneOptions]
+MakeOptions = Callable[..., FinetuneOptions]
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 TRAIN = ROOT / "model_build" / "train"

@@ -1,11 +1,11 @@
 """Pretraining: a tokenizer, masks, and a model that fine-tuning takes."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,11 +19,7 @@ from model_build.train.finetune import finetune
 from model_build.train.pretrain import Masking, pretrain, train_tokenizer
 from tests.model_build.train.conftest import BRIEFLY, equal, sentences
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    MakeOptions = Callable[..., PretrainOptions]
+MakeOptions = Callable[..., PretrainOptions]
 
 pytestmark = pytest.mark.filterwarnings("ignore:mtime may not be reliable:UserWarning")
 SMALL = {"num_hidden_layers": 1, "hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64}

@@ -1,12 +1,11 @@
 """The commands, from their options to the exit status."""
 
-from __future__ import annotations
-
 import json
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from transformers import AutoConfig, AutoModelForSequenceClassification
@@ -14,13 +13,8 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 from model_build.errors import ModelBuildError
 from model_build.train.cli import EXIT_UNFINISHED
 from tests import ROOT
+from tests.model_build.conftest import Built
 from tests.model_build.train.conftest import run_command
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.model_build.conftest import Built
-
 
 pytestmark = pytest.mark.filterwarnings("ignore:mtime may not be reliable:UserWarning")
 BRIEFLY = ("--max-steps", 2, "--per-device-train-batch-size", 8, "--max-length", 32, "--use-cpu")

@@ -1,28 +1,23 @@
 """A run can be stopped, killed and resumed, stays done, and refuses another configuration."""
 
-from __future__ import annotations
-
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import torch
 
 from model_build.errors import ModelBuildError
 from model_build.train import trainer
+from model_build.train.cli import FinetuneOptions
 from model_build.train.finetune import finetune
 from tests.model_build.train.conftest import equal
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from model_build.train.cli import FinetuneOptions
-
-    MakeOptions = Callable[..., FinetuneOptions]
+MakeOptions = Callable[..., FinetuneOptions]
 
 pytestmark = pytest.mark.filterwarnings("ignore:mtime may not be reliable:UserWarning")
 

@@ -11,12 +11,12 @@ import typer
 from typer.testing import CliRunner
 
 from model_build.errors import ModelBuildError
+from model_build.evaluate.baseline import NAME as BASELINE
 from model_build.evaluate.cli import NamedFolder, calibrate, evaluate
 from model_build.evaluate.evaluation_set import CHANGES
 from model_build.evaluate.goals import GOALS
-from model_build.evaluate.models import BASELINE
-
-ROOT = Path(__file__).parent.parent.parent.parent
+from tests import ROOT
+from tests.model_build.conftest import edit_json, read_json, write_rows
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -45,7 +45,7 @@ def written(labelled: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathF
     arguments = ["evaluate", f"served={ROOT / 'model'}", f"tiny={checkpoint}", "--data", str(labelled)]
     arguments += ["--threads", "1", "--cache", str(folder), "--bootstrap", "60"]
     assert run(*arguments, "--out", str(folder))[0] == 0
-    return Written(folder, arguments, json.loads((folder / "report.json").read_text(encoding="utf-8")))
+    return Written(folder, arguments, read_json(folder / "report.json"))
 
 
 def test_every_model_and_the_baseline_have_every_metric(written: Written) -> None:
@@ -78,68 +78,55 @@ def test_the_page_has_all_models_in_every_table_and_all_plots(written: Written) 
         assert (written.folder / name).read_bytes().startswith(b"\x89PNG")
 
 
-def test_no_message_is_in_any_output(written: Written, labelled: Path) -> None:
-    texts = [json.loads(line)["text"].encode() for line in labelled.read_text(encoding="utf-8").splitlines()]
-    for file in written.folder.iterdir():
-        content = file.read_bytes()
-        assert not any(text in content for text in texts), file
-
-
 def test_several_files_and_chat_give_a_table_of_goals_and_quote_written_messages_alone(
     labelled: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
     messages = ["sudo apt install it", "you fool, read the manual", "thanks, that worked"]
-    chat, own, irc = (tmp_path / name for name in ("chat.txt", "own.jsonl", "irc.jsonl"))
-    chat.write_text("".join(message + "\n" for message in messages), encoding="utf-8")
-    detail = {"kind": "praise | thanks", "pair": "p1"}
-    rows: list[dict[str, Any]] = [
-        {"text": "You are\na|gem.", "label": 0, "source": "written", "split": "test", "detail": detail},
-        {"text": "You are a fraud.", "label": 1, "source": "written", "split": "test", "detail": detail},
-        {"text": "My mentor is deaf.", "label": 0, "source": "identity", "split": "test", "detail": {"frame": "f1"}},
-    ]
-    own.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    chat, out = tmp_path / "chat.txt", tmp_path / "out"
+    chat.write_text("".join(message + "\n" for message in messages))
+    test: dict[str, Any] = {"split": "test", "source": "written", "detail": {"kind": "praise | thanks", "pair": "p1"}}
+    own = write_rows(
+        tmp_path / "own.jsonl",
+        test | {"text": "You are\na|gem.", "label": 0},
+        test | {"text": "You are a fraud.", "label": 1},
+        test | {"text": "My mentor is deaf.", "label": 0, "source": "identity", "detail": {"frame": "f1"}},
+    )
     checksums = [hashlib.sha256(message.encode()).hexdigest() for message in messages[:2]]
-    rows = [
-        {"text_sha256": one, "label": label, "source": "ubuntu_irc", "split": "test"}
-        for label, one in enumerate(checksums)
-    ]
-    irc.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    arguments = ["evaluate", f"tiny={checkpoint}", "--threads", "1", "--cache", str(tmp_path), "--bootstrap", "20"]
-    arguments += [
-        "--out",
-        str(tmp_path / "out"),
-        *(part for file in (labelled, own, irc) for part in ("--data", str(file))),
-    ]
+    irc = write_rows(
+        tmp_path / "irc.jsonl",
+        *(
+            {"text_sha256": one, "label": label, "source": "ubuntu_irc", "split": "test"}
+            for label, one in enumerate(checksums)
+        ),
+    )
+    arguments = ["evaluate", f"tiny={checkpoint}", "--threads", "1", "--cache", str(out), "--bootstrap", "20"]
+    for file in (labelled, own, irc):
+        arguments += ["--data", str(file)]
     with pytest.raises(ModelBuildError, match=r"irc\.jsonl has text_sha256 in place of 2 texts: .* --chat"):
-        run(*arguments)
-    status, output = run(*arguments, "--chat", str(chat))
+        run(*arguments, "--out", str(out))
+    status, output = run(*arguments, "--out", str(out), "--chat", str(chat))
     assert status == 0
     assert len([line for line in output.splitlines() if "| ≥ " in line or "| ≤ " in line]) == len(GOALS)
-    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    report = read_json(out / "report.json")
     assert report["data"]["file"] == "labelled.jsonl, own.jsonl, irc.jsonl"
     assert (report["data"]["rows"], report["data"]["chat"]) == (55, 3)
     values = {goal["name"]: goal["values"] for goal in report["goals"]}
     assert list(values["written messages: AUC"]) == [BASELINE, "tiny"]
-    missing = [name for name, found in values.items() if found["tiny"] is None]
-    assert [name.split(":")[0] for name in missing] == [
+    assert [name.split(":")[0] for name, found in values.items() if found["tiny"] is None] == [
         "written messages",  # every kind has one message
         "written messages",
         "with a swear word",
         "open collections",  # no cmu_oss,
         "open collections",  # and too few harmless messages for 1 %
     ]
-    page = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
-    assert "| You are a\\|gem. | " in page
-    assert "| You are a fraud. | " in page
-    assert "| praise \\| thanks | 1 | " in page
+    page = (out / "report.md").read_text(encoding="utf-8")
+    for expected in ("| You are a\\|gem. | ", "| You are a fraud. | ", "| praise \\| thanks | 1 | "):
+        assert expected in page
     assert "a random sample of 3 messages" in page
-    unquoted = [
-        *messages,
-        "My mentor is deaf.",
-        *(json.loads(line)["text"] for line in labelled.read_text(encoding="utf-8").splitlines()),
-    ]
-    for file in (tmp_path / "out").iterdir():
-        assert not any(text.encode() in file.read_bytes() for text in unquoted), file
+    others = [json.loads(line)["text"] for line in labelled.read_text(encoding="utf-8").splitlines()]
+    for file in out.iterdir():  # the cache among them
+        content = file.read_bytes()
+        assert not any(text.encode() in content for text in (*others, *messages, "My mentor is deaf.")), file
 
 
 def test_a_second_report_scores_nothing_and_has_the_same_metrics(written: Written, tmp_path: Path) -> None:
@@ -147,7 +134,7 @@ def test_a_second_report_scores_nothing_and_has_the_same_metrics(written: Writte
     assert status == 0
     assert "text/s" not in output
     assert "training" not in output
-    again = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    again = read_json(tmp_path / "report.json")
     for name, found in written.report["models"].items():
         assert {**again["models"][name], "milliseconds": 0} == {**found, "milliseconds": 0}
 
@@ -158,7 +145,7 @@ def test_a_finished_report_is_rendered_again_and_recorded_with_the_model(written
     page.unlink()
     assert run("evaluate", "--record", f"served={model}", "--out", str(written.folder))[0] == 0
     assert page.read_bytes() == before
-    measured = json.loads((model / "model.json").read_text(encoding="utf-8"))["measured"]
+    measured = read_json(model / "model.json")["measured"]
     recorded, models = measured["evaluation"], written.report["models"]
     assert recorded["model"]["all"] == models["served"]["all"]
     assert recorded["baseline"]["mean_source_auc"] == 1.0
@@ -185,21 +172,17 @@ def test_a_finished_report_is_rendered_again_and_recorded_with_the_model(written
 def test_metrics_of_another_model_are_refused(
     written: Written, model: Path, name: str, change: dict[str, float], message: str
 ) -> None:
-    file = model / "model.json"
-    fields = json.loads(file.read_text(encoding="utf-8")) | change
-    file.write_text(json.dumps(fields), encoding="utf-8")
+    edit_json(model / "model.json", **change)
+    before = read_json(model / "model.json")
     with pytest.raises(ModelBuildError, match=message):
         run("evaluate", "--record", f"{name}={model}", "--out", str(written.folder))
-    assert json.loads(file.read_text(encoding="utf-8")) == fields
+    assert read_json(model / "model.json") == before
 
 
 @pytest.mark.parametrize("name", ["one", BASELINE])
-def test_names_must_differ(name: str, labelled: Path, model: Path) -> None:
+def test_names_must_differ_and_a_report_must_exist(name: str, labelled: Path, model: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelBuildError, match="pass a different name for each"):
         evaluate([NamedFolder("one", model), NamedFolder(name, model)], [labelled])
-
-
-def test_a_missing_report_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelBuildError, match=r"report\.json is missing: pass models and --data"):
         evaluate(out=tmp_path)
 

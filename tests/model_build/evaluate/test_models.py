@@ -14,7 +14,7 @@ from model_build.data import Row, read
 from model_build.errors import ModelBuildError
 from model_build.evaluate import baseline, models
 from model_build.evaluate.evaluation_set import load
-from model_build.evaluate.models import cached_scores, model_in
+from model_build.evaluate.models import cached_scores, milliseconds, model_in
 from model_build.metrics import auc
 from model_build.source import locate
 from model_build.steps import REFERENCE_TEXTS as TEXTS
@@ -93,6 +93,19 @@ def test_a_text_is_scored_once_for_each_model_also_after_an_interruption(
     assert scored == ["a", "bb", "aaa", "cccc", "dd"]
     cached_scores(second, ["bb"], tmp_path)
     assert scored[5:] == ["bb"]
+
+
+def test_no_text_is_scored_twice_to_measure_the_time() -> None:
+    seen: list[str] = []
+
+    def scorer(texts: Sequence[str]) -> list[float]:
+        seen.extend(texts)
+        return [0.5] * len(texts)
+
+    texts = [f"text {index}" for index in range(9)]
+    assert milliseconds(scorer, texts) > 0
+    assert sorted(seen) == texts
+    assert seen[:4] == texts[1::2], "the warm-up comes first"
 
 
 def test_the_baseline_learns_and_is_trained_once_and_not_on_what_is_tested(

@@ -85,6 +85,14 @@ def test_texts_without_labels_are_learnt_from_the_teacher_alone(
     torch.testing.assert_close(found, (first + taught) / 2)
 
 
+def test_only_rows_of_an_epoch_are_scored_and_each_once(options: MakeOptions) -> None:
+    asked = options(cap=["a=5", "b=5"], times=["a=3", "b=3"])
+    assert distill(asked)
+    (scores,) = saved(asked.out)
+    assert len(scores) == 2 * 2 * 5  # of two sources and labels
+    assert read_json(asked.out / "training.json")["data"]["in_an_epoch"] == 3 * len(scores)
+
+
 def test_a_teacher_is_asked_once_and_two_of_one_name_are_both_recorded(
     options: MakeOptions, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """Training examples: which rows an epoch uses, how texts are varied, and how a batch is padded."""
 
+import re
 from collections import Counter
 from random import Random
 from typing import Any
@@ -14,7 +15,7 @@ from model_build.errors import ModelBuildError
 from model_build.train.examples import Examples, mixture
 
 ROWS = [Row(f"text {index}", index % 2, "large" if index < 20 else "small") for index in range(24)]
-VARIATIONS = ("typos", "stars", "spaced_letters", "no_punctuation", "capitals", "surrounded")
+VARIATIONS = ("typos", "stars", "spaced_letters", "no_punctuation", "capitals", "surrounded", "groups")
 NONE: dict[str, Any] = dict.fromkeys(VARIATIONS, 0.0)
 
 
@@ -92,6 +93,16 @@ def test_harmless_texts_surround_another() -> None:
     found = [augmentation.vary("you fool", random) for random in seeded(50)]
     assert all("you fool" in text and ("well done" in text or "see you" in text) for text in found)
     assert {text.startswith("you fool") for text in found} == {True, False}
+
+
+def test_other_groups_of_people_are_named_with_the_same_label() -> None:
+    augmentation = Augmentation(**NONE | {"groups": 1.0})
+    text = "Gay friends, a black person, a black box; muslims. MUSLIMS!"
+    found = {augmentation.vary(text, random) for random in seeded(300)}
+    named = [re.fullmatch(r"([A-Z]\S+) friends, a (\S+) person, a black box; (\w+)\. (\w+)!", one) for one in found]
+    assert len(found) > 250
+    assert all(one and one[3].upper() == one[4] for one in named)
+    assert {one[2] for one in named if one} >= {"deaf", "white", "polish"}
 
 
 def test_texts_are_varied_by_seed_and_epoch_whatever_their_label(tokenizer: Any) -> None:

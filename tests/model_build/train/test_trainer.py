@@ -108,6 +108,7 @@ def test_ctrl_c_says_how_to_go_on(finetune_options: MakeOptions) -> None:
     with subprocess.Popen(program, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         while not [*options.out.glob("checkpoint-*/trainer_state.json")]:
             assert process.poll() is None
+            time.sleep(0.005)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=120)
     assert process.returncode == 130

@@ -56,7 +56,7 @@ def written(labelled: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathF
         test | {"text": "You are a fraud.", "label": 1},
         test | {"text": GROUP, "label": 0, "source": "identity", "detail": {"frame": "f1"}},
     )
-    irc = {"source": "ubuntu_irc", "split": "test"}
+    irc: dict[str, Any] = {"source": "ubuntu_irc", "split": "test"}
     checksums = [hashlib.sha256(message.encode()).hexdigest() for message in CHAT]
     rows = [irc | {"text_sha256": checksums[label], "label": label} for label in (0, 1)]
     arguments = ["evaluate", f"served={ROOT / 'model'}", f"tiny={checkpoint}", "--chat", str(chat)]

@@ -14,7 +14,8 @@ from model_build import graph, manifest
 from model_build.assemble import measure
 from model_build.build import build
 from model_build.errors import ModelBuildError
-from model_build.steps import FOLDERS, REFERENCE_TEXTS, Checkpoint, operators
+from model_build.graph import FOLDERS, operators
+from model_build.manifest import REFERENCE_TEXTS
 from tests.model_build.conftest import Built, edit_json
 from toxicity_bot.classifier import Classifier
 from toxicity_bot.message_text import fold
@@ -132,9 +133,9 @@ def test_weights_of_8_bits_are_refused(built: Built, tmp_path: Path, monkeypatch
 
 @pytest.mark.parametrize(("threshold", "maybe"), [(0.5, 0.6), (1.1, 0.5), (0.5, -0.1), (float("nan"), 0.1)])
 def test_thresholds_out_of_order_are_refused(built: Built, threshold: float, maybe: float) -> None:
-    checkpoint = Checkpoint.read(built.work / "optimized")
+    checkpoint = manifest.read_checkpoint(built.work / "optimized")
     with pytest.raises(ModelBuildError, match="the second not above the first"):
-        manifest.describe(checkpoint, built.model, threshold, checkpoint.reference, {}, maybe)
+        manifest.describe(checkpoint, built.model, threshold, checkpoint["reference"], {}, maybe)
 
 
 def test_a_folder_with_other_things_is_not_replaced(built: Built, tmp_path: Path) -> None:
@@ -153,7 +154,7 @@ def test_a_step_needs_those_before_it(tmp_path: Path, step: str) -> None:
 @pytest.mark.parametrize(("content", "reason"), [("{", "cannot be read as JSON"), ("[]", "holds no JSON object")])
 def test_about_must_be_a_json_object(tmp_path: Path, content: str, reason: str) -> None:
     path = tmp_path / "about.json"
-    with pytest.raises(ModelBuildError, match=r"No such file.*pass another --about"):
+    with pytest.raises(ModelBuildError, match=r"is missing.*pass another --about"):
         build("no-such-checkpoint", tmp_path / "model", about=path)
     path.write_text(content)
     with pytest.raises(ModelBuildError, match=rf"{reason}.*pass another --about"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from model_build.data import Row, chat_messages, checksum, read, read_split
+from model_build.data import Row, chat_messages, checksum, read
 from model_build.errors import ModelBuildError
 
 GOOD = '{"text": "well done", "label": 0}\n'
@@ -36,7 +36,7 @@ def test_texts_of_another_licence_are_found_by_their_checksums(tmp_path: Path) -
     rows = written(tmp_path, "rows.jsonl", GOOD + json.dumps(SECOND) + "\n")
     chat = written(tmp_path, "chat.txt.xz", lzma.compress("hello\n\n  you fôol \r\n".encode()))
     assert read(rows, chat=chat).rows == [Row("well done", 0), Row("you fôol", 1, "irc", "test")]
-    assert read_split([rows, rows], "test", chat) == [Row("you fôol", 1, "irc", "test")] * 2
+    assert read(rows, rows, chat=chat).of_split("test") == [Row("you fôol", 1, "irc", "test")] * 2
     assert list(chat_messages(chat)) == ["hello", "you fôol"]
 
 
@@ -46,7 +46,7 @@ def test_a_text_that_is_not_in_the_chat_is_an_error(tmp_path: Path) -> None:
         read(rows, skip_bad_rows=True)
     with pytest.raises(ModelBuildError, match=r"rows\.jsonl .* 1 of which are not in .*chat\.txt: .* --chat"):
         read(rows, chat=written(tmp_path, "chat.txt", "hello\n"))
-    with pytest.raises(ModelBuildError, match=r"none\.txt cannot be read: No such file"):
+    with pytest.raises(FileNotFoundError, match=r"none\.txt"):
         read(rows, chat=tmp_path / "none.txt")
     with pytest.raises(ModelBuildError, match=r"chat\.txt is not UTF-8"):
         read(rows, chat=written(tmp_path, "chat.txt", b"\xff\n"))
@@ -56,7 +56,7 @@ def test_several_files_have_one_checksum(tmp_path: Path) -> None:
     one, two = written(tmp_path, "one", "1"), written(tmp_path, "two", "2")
     assert checksum(one) == hashlib.sha256(b"1").hexdigest()
     assert len({checksum(one), checksum(two), checksum(one, two), checksum(two, one)}) == 4
-    with pytest.raises(ModelBuildError, match="three cannot be read"):
+    with pytest.raises(FileNotFoundError, match="three"):
         checksum(one, tmp_path / "three")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from model_build import manifest, model_card
+from model_build import model_card
 from tests import ROOT
 from tests.model_build.conftest import read_json
 
@@ -25,8 +25,7 @@ def card(tmp_path: Path) -> Card:
         fields = read_json(ROOT / "model" / "model.json")
         fields["measured"] = {"steps": fields["measured"]["steps"]} | measured
         del fields["about"], fields["threshold_maybe"]
-        manifest.write(tmp_path, fields | ({"about": about} if about else {}))
-        model_card.write(tmp_path)
+        model_card.write(tmp_path, fields | ({"about": about} if about else {}))
         return (tmp_path / model_card.FILE_NAME).read_text(encoding="utf-8").splitlines()
 
     return lines

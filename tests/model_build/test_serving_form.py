@@ -12,8 +12,8 @@ from tokenizers import BertWordPieceTokenizer
 
 from model_build.build import build
 from model_build.errors import ModelBuildError
+from model_build.manifest import REFERENCE_TEXTS
 from model_build.serving_form import to_serving_form
-from model_build.steps import REFERENCE_TEXTS
 from tests.model_build.conftest import BERT_SHAPE, LABELS, MPNET_SPECIAL, memorize
 from toxicity_bot.classifier import Classifier
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from model_build.errors import ModelBuildError
-from model_build.steps import REFERENCE_TEXTS
+from model_build.manifest import REFERENCE_TEXTS
 from model_build.verify import check_weights, compare_with_pytorch, record_quality, verify
 from tests.model_build.conftest import Built, edit_json, read_json, write_rows
 from toxicity_bot.classifier import Classifier
+from toxicity_bot.errors import BotError
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_a_reference_score_that_moved_is_found(model: Path, row: int) -> None:
     reference = read_json(model / "model.json")["reference"]
     reference["scores"][row]["toxicity"] += 0.05
     edit_json(model / "model.json", reference=reference)
-    with pytest.raises(ModelBuildError, match="reference text"):
+    with pytest.raises(BotError, match="reference text"):
         verify(model)
 
 

@@ -11,10 +11,10 @@ import typer
 from typer.testing import CliRunner
 
 from model_build.errors import ModelBuildError
-from model_build.evaluate.baseline import NAME as BASELINE
 from model_build.evaluate.cli import NamedFolder, calibrate, evaluate
 from model_build.evaluate.evaluation_set import CHANGES
 from model_build.evaluate.goals import GOALS
+from model_build.evaluate.models import BASELINE
 from tests import ROOT
 from tests.model_build.conftest import edit_json, read_json, write_rows
 

@@ -14,13 +14,14 @@ from transformers import (
 )
 
 from model_build.errors import ModelBuildError
-from model_build.steps import REFERENCE_TEXTS
+from model_build.manifest import REFERENCE_TEXTS
 from model_build.train.finetune import finetune
 from model_build.train.initial_model import keep_layers, load, restored, spelling, with_vocabulary
 from model_build.train.pretrain import train_tokenizer
 from tests.model_build.conftest import Built, edit_json, read_json
 from tests.model_build.train.conftest import MakeOptions
 from toxicity_bot.classifier import Classifier
+from toxicity_bot.errors import ModelError
 from toxicity_bot.message_text import fold
 
 
@@ -165,5 +166,5 @@ def test_a_model_directory_that_cannot_be_restored_is_named(built: Built, tmp_pa
     with pytest.raises(ModelBuildError, match="not built from a RoBERTa or an MPNet with exclusive labels"):
         load(str(folder))
     (folder / "model.onnx.data").write_bytes(b"too short")
-    with pytest.raises(ModelBuildError, match=r"model\.onnx\.data"):
+    with pytest.raises(ModelError, match=r"model\.onnx\.data"):
         load(str(folder))

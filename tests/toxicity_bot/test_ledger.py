@@ -1,3 +1,5 @@
+"""The ledger in DynamoDB, and in the file of Socket Mode."""
+
 from __future__ import annotations
 
 import json
@@ -7,18 +9,18 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from local.functions import LocalContext
-from tests.toxicity_bot.bot import end_claims, rows
 from toxicity_bot.errors import ClaimedError, LedgerError, MessageGoneError, SlackError, SlackUnavailableError
 from toxicity_bot.ledger import KEPT_SECONDS, Ledger, Outcome, message_key
 
 if TYPE_CHECKING:
     from local.aws import EmbeddedAws
 
+TABLE = "verdicts"
 MESSAGE = ("T0LOCAL", "C0GENERAL", "1731000000.000100")
 KEY = message_key(*MESSAGE, "Good morning.")
 
@@ -37,20 +39,39 @@ class Work:
 
 
 @pytest.fixture
-def once(aws: EmbeddedAws, ledger: Ledger) -> Once:
+def once(any_ledger: Ledger) -> Once:
     """Do work once, in an invocation that has so many `seconds` left."""
 
     def run(work: Callable[[], Outcome], kind: str = "verdict", key: str = KEY, seconds: float = 30) -> Outcome:
-        ledger.lease_until_end_of(LocalContext("worker", timeout_seconds=seconds))  # type: ignore[arg-type]
-        return ledger.once(kind, key, work)
+        any_ledger.lease_until_end_of(LocalContext("worker", timeout_seconds=seconds))  # type: ignore[arg-type]
+        return any_ledger.once(kind, key, work)
 
     return run
 
 
-def test_work_is_done_once_and_keeps_its_first_outcome(aws: EmbeddedAws, once: Once) -> None:
+def rows(ledger: Ledger) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = ledger.client.scan(TableName=TABLE)["Items"]
+    return found
+
+
+def change_row(ledger: Ledger, **numbers: float) -> None:
+    """Write times into the only row."""
+    (row,) = rows(ledger)
+    ledger.client.put_item(TableName=TABLE, Item=row | {name: {"N": str(at)} for name, at in numbers.items()})
+
+
+def fail(once: Once, error: SlackError) -> None:
+    def work() -> Outcome:
+        raise error
+
+    with pytest.raises(type(error)):
+        once(work)
+
+
+def test_work_is_done_once_and_keeps_its_first_outcome(any_ledger: Ledger, once: Once) -> None:
     work = Work()
     assert [once(work) for _ in range(2)] == [{"outcome": "toxic", "run": 1}] * 2
-    (row,) = rows(aws)
+    (row,) = rows(any_ledger)
     assert row.keys() == {"id", "expiration", "in_progress_expiration", "data", "status"}
     assert json.loads(row["data"]["S"]) == {"outcome": "toxic", "run": 1}
     seconds_left = int(row["expiration"]["N"]) - time.time()
@@ -58,7 +79,7 @@ def test_work_is_done_once_and_keeps_its_first_outcome(aws: EmbeddedAws, once: O
     assert seconds_left > 14 * 24 * 3600, "a row outlives the dead-letter queue"
 
 
-def test_work_may_do_other_work_once_and_both_are_kept(aws: EmbeddedAws, once: Once) -> None:
+def test_work_may_do_other_work_once_and_both_are_kept(any_ledger: Ledger, once: Once) -> None:
     inner, outer = Work(), Work()
 
     def work() -> Outcome:
@@ -66,8 +87,8 @@ def test_work_may_do_other_work_once_and_both_are_kept(aws: EmbeddedAws, once: O
 
     assert [once(work, "report")["inner"] for _ in range(2)] == [1, 1]
     assert (inner.runs, outer.runs) == (1, 1)
-    assert sorted(row["id"]["S"].partition("#")[0] for row in rows(aws)) == ["card", "report"]
-    assert {row["status"]["S"] for row in rows(aws)} == {"COMPLETED"}
+    assert sorted(row["id"]["S"].partition("#")[0] for row in rows(any_ledger)) == ["card", "report"]
+    assert {row["status"]["S"] for row in rows(any_ledger)} == {"COMPLETED"}
 
 
 def test_each_kind_and_key_is_separate_work(once: Once) -> None:
@@ -90,51 +111,62 @@ def test_each_kind_and_key_is_separate_work(once: Once) -> None:
     ids=str,
 )  # fmt: skip
 def test_a_failure_frees_the_row_unless_a_post_may_yet_appear(
-    error: SlackError, free: bool, aws: EmbeddedAws, once: Once
+    error: SlackError, free: bool, any_ledger: Ledger, once: Once
 ) -> None:
-    def fail() -> Outcome:
-        raise error
-
-    with pytest.raises(type(error)):
-        once(fail)
-    if free:
-        assert rows(aws) == []
-        return
-    with pytest.raises(ClaimedError):
-        once(Work())
-    end_claims(aws)
+    fail(once, error)
+    assert (rows(any_ledger) == []) == free
+    if not free:
+        with pytest.raises(ClaimedError):
+            once(Work())
+        change_row(any_ledger, in_progress_expiration=0)
     assert once(Work())["run"] == 1
 
 
+LOST = SlackUnavailableError("chat.postMessage", "TimeoutError")
+
+
 @pytest.mark.failure(33)
-def test_a_row_stays_in_doubt_until_somebody_knows_whether_the_work_was_done(
-    aws: EmbeddedAws, ledger: Ledger, once: Once
-) -> None:
+def test_a_row_stays_in_doubt_until_somebody_knows_whether_the_work_was_done(any_ledger: Ledger, once: Once) -> None:
     doubts = []
 
-    def fail(error: SlackError) -> None:
+    def doing(error: SlackError | None = None) -> Callable[[], Outcome]:
         def work() -> Outcome:
-            doubts.append(ledger.in_doubt)
-            raise error
+            doubts.append(any_ledger.in_doubt)
+            if error:
+                raise error
+            return {"outcome": "found"}
 
-        with pytest.raises(type(error)):
-            once(work)
+        return work
 
-    for _ in range(2):
-        fail(SlackUnavailableError("chat.postMessage", "URLError"))
-    fail(SlackUnavailableError("chat.postMessage", "TimeoutError"))
-    end_claims(aws)
+    unsent = SlackUnavailableError("chat.postMessage", "URLError")
+    for error in (unsent, unsent, LOST):
+        with pytest.raises(SlackUnavailableError):
+            once(doing(error))
+    change_row(any_ledger, in_progress_expiration=0)
     for code in ("ratelimited", "URLError"):
-        fail(SlackUnavailableError("conversations.replies", code))
-
-    def found() -> Outcome:
-        doubts.append(ledger.in_doubt)
-        return {"outcome": "found"}
-
-    assert once(found) == once(Work()) == {"outcome": "found"}
+        with pytest.raises(SlackUnavailableError):
+            once(doing(SlackUnavailableError("conversations.replies", code)))
+    assert once(doing()) == once(Work()) == {"outcome": "found"}
     assert doubts == [False, False, False, True, True, True]
     once(fresh := Work(), key="another")
-    assert (fresh.runs, ledger.in_doubt) == (1, False)
+    assert (fresh.runs, any_ledger.in_doubt) == (1, False)
+
+
+@pytest.mark.failure(33)
+@pytest.mark.parametrize("found", [{"outcome": "found"}, None])
+def test_a_doubt_is_settled_by_what_was_found(found: Outcome | None, any_ledger: Ledger, once: Once) -> None:
+    fail(once, LOST)
+    change_row(any_ledger, in_progress_expiration=0)
+    any_ledger.settle("verdict", KEY, found)
+    assert any_ledger.found("verdict", KEY) == found
+    assert once(Work()) == (found or {"outcome": "toxic", "run": 1})
+    assert not any_ledger.in_doubt
+
+
+def test_the_facts_that_were_noted_last_are_kept(any_ledger: Ledger) -> None:
+    any_ledger.note(KEY, {"cursor": "a", "since": "1.2"})
+    any_ledger.note(KEY, {"cursor": "b"})
+    assert (any_ledger.noted(KEY), any_ledger.noted("another")) == ({"cursor": "b"}, {})
 
 
 def test_a_key_tells_contents_apart_and_no_messages_text() -> None:
@@ -163,7 +195,7 @@ def test_a_row_is_claimed_until_the_lease_of_its_invocation_ends(seconds_left: f
 
 
 @pytest.mark.failure(46)
-def test_one_of_eight_concurrent_invocations_does_the_work(aws: EmbeddedAws, once: Once) -> None:
+def test_one_of_eight_concurrent_invocations_does_the_work(once: Once) -> None:
     work, start = Work(), threading.Barrier(8)
 
     def race(_: int) -> str:
@@ -181,24 +213,19 @@ def test_one_of_eight_concurrent_invocations_does_the_work(aws: EmbeddedAws, onc
 
 
 @pytest.mark.failure(55)
-def test_an_expired_row_does_not_count_even_if_dynamodb_still_returns_it(aws: EmbeddedAws, once: Once) -> None:
+def test_an_expired_row_does_not_count_even_if_dynamodb_still_returns_it(any_ledger: Ledger, once: Once) -> None:
     work = Work()
     once(work)
-    (row,) = rows(aws)
-    aws.client("dynamodb").update_item(
-        TableName=aws.table,
-        Key={"id": row["id"]},
-        UpdateExpression="SET expiration = :past",
-        ExpressionAttributeValues={":past": {"N": str(int(time.time()) - 1)}},
-    )
-    assert len(rows(aws)) == 1
+    change_row(any_ledger, expiration=int(time.time()) - 1)
+    assert len(rows(any_ledger)) == 1
     assert once(work)["run"] == 2
 
 
-def test_a_missing_table_raises_an_error_and_the_work_is_not_done(aws: EmbeddedAws, once: Once) -> None:
+def test_a_missing_table_raises_an_error_and_the_work_is_not_done(aws: EmbeddedAws, ledger: Ledger) -> None:
     aws.client("dynamodb").delete_table(TableName=aws.table)
+    ledger.lease_until_end_of(LocalContext("worker"))  # type: ignore[arg-type]
     work = Work()
     with pytest.raises(LedgerError) as failure:
-        once(work)
+        ledger.once("verdict", KEY, work)
     assert failure.value.code == "ResourceNotFoundException"
     assert work.runs == 0

@@ -18,9 +18,9 @@ from tests.toxicity_bot.bot import GENERAL, GRACE, PRIVATE
 from toxicity_bot.turns import GAP, LONGEST_WAIT, Turns
 
 if TYPE_CHECKING:
-    from local.aws import EmbeddedAws
     from local.workspace import Message
     from tests.toxicity_bot.bot import Bot
+    from toxicity_bot.ledger import Ledger
 
 LINE = "T0LOCAL/conversations.history"
 
@@ -40,8 +40,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def turns(aws: EmbeddedAws, clock: Clock) -> Turns:
-    return Turns(aws.table, aws.client("dynamodb"), clock)
+def turns(any_ledger: Ledger, clock: Clock) -> Turns:
+    return Turns("verdicts", any_ledger.client, clock)
 
 
 def limit(bot: Bot, limits: str, clock: Clock) -> None:

@@ -3,8 +3,6 @@
 `canaries.yaml` holds them. Fields without words hold `unread`, which nobody may read.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import re

@@ -3,19 +3,20 @@
 tests/toxicity_bot/test_ledger.py and test_turns.py ask DynamoDB and such a table the same.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import sqlite3
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 import boto3
 import pytest
 
 from local import aws as embedded
+from local.aws import EmbeddedAws
 from local.functions import TIMEOUT_SECONDS, LocalContext
 from local.socket_mode import queue as sqlite_queue
 from local.socket_mode.answered_calls import answer_here
@@ -24,12 +25,6 @@ from local.socket_mode.queue import SqliteQueue
 from local.socket_mode.table import SqliteTable
 from toxicity_bot.errors import LedgerError
 from toxicity_bot.ledger import Ledger
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from local.aws import EmbeddedAws
 
 
 class Clock:

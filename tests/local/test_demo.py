@@ -76,9 +76,7 @@ def test_what_is_switched_off_is_not_asked() -> None:
         ({"TEXT": "  "}, 2, "There is no text"),
     ],
 )
-def test_settings_without_an_answer_and_wrong_calls_are_named(
-    variables: dict[str, str], status: int, advice: str
-) -> None:
+def test_settings_without_answer_and_wrong_calls_are_named(variables: dict[str, str], status: int, advice: str) -> None:
     refused = run_module("local.demo", environ=variables)
     assert refused.returncode == status
     assert advice in refused.stderr

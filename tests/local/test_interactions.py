@@ -114,9 +114,7 @@ def test_forms_are_signed_and_sent_once(slack: SlackServer, receiver: Receiver, 
     assert b"&text=1+%26lt%3B+2&" in as_form(slack.slash_command("1 < 2", GENERAL, GRACE))
 
 
-def test_a_modal_opens_once_for_each_trigger_and_is_closed_or_sends_what_a_person_typed(
-    client: WebClient, workspace: Workspace
-) -> None:
+def test_a_modal_opens_once_and_is_closed_or_sends_what_was_typed(client: WebClient, workspace: Workspace) -> None:
     trigger = workspace.views.trigger(ADA)
     shown = client.views_open(trigger_id=trigger, view=MODAL)["view"]
     assert code(client.views_open, trigger_id=trigger, view=MODAL) == "exchanged_trigger_id"
@@ -154,9 +152,7 @@ def test_a_trigger_is_known_and_valid_for_three_seconds(client: WebClient, works
     ],
     ids=str,
 )
-def test_a_modal_that_slack_would_refuse_is_refused(
-    client: WebClient, workspace: Workspace, change: dict[str, Any]
-) -> None:
+def test_a_modal_that_slack_refuses_is_refused(client: WebClient, workspace: Workspace, change: dict[str, Any]) -> None:
     view = {name: value for name, value in (MODAL | change).items() if value is not None}
     assert code(client.views_open, trigger_id=workspace.views.trigger(ADA), view=view) == "invalid_arguments"
     assert workspace.views.open == {}

@@ -144,9 +144,7 @@ def test_another_page_changes_nothing(client: Client, headers: dict[str, str], s
         ("nothing", {}, 404, f"There is no /do/nothing here; /do/ has {', '.join(ACTIONS)}."),
     ],
 )  # fmt: skip
-def test_a_wrong_request_is_told_what_is_wrong(
-    client: Client, action: str, fields: Any, status: int, sentence: str
-) -> None:
+def test_a_wrong_request_is_explained(client: Client, action: str, fields: Any, status: int, sentence: str) -> None:
     assert client.do(action, fields) == (status, {"error": sentence})
 
 
@@ -192,9 +190,7 @@ def test_a_wrong_model_directory_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("browser", "works"), [("true", True), ("false", False), ("", False)])
-def test_a_browser_that_cannot_be_opened_is_no_failure(
-    browser: str, works: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_browser_that_does_not_open_is_no_failure(browser: str, works: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("BROWSER", browser)  # `webbrowser` reads it once for each process

@@ -258,9 +258,7 @@ def test_a_post_below_a_deleted_message(
     assert history(client) == [in_channel]
 
 
-def test_the_bot_writes_in_a_channel_that_it_is_in_or_with_a_scope_for_all(
-    client: WebClient, workspace: Workspace
-) -> None:
+def test_the_bot_writes_where_it_is_or_with_a_scope_for_all(client: WebClient, workspace: Workspace) -> None:
     assert refusal(client.chat_postMessage, channel=RANDOM, text="x")["error"] == "not_in_channel"
     workspace.grant("chat:write.public")
     assert client.chat_postMessage(channel=RANDOM, text="x")["ok"]
@@ -306,9 +304,7 @@ def test_every_type_of_block_is_taken(make: Callable[[Word], Any], client: WebCl
     assert kept == {"block_id": kept["block_id"]} | block
 
 
-def test_blocks_at_the_limits_are_taken_and_a_longer_text_is_cut_with_a_warning_or_refused_as_ephemeral(
-    client: WebClient, workspace: Workspace
-) -> None:
+def test_a_text_that_is_too_long_is_cut_or_refused_as_ephemeral(client: WebClient, workspace: Workspace) -> None:
     blocks = [section("x" * 3000), *[{"type": "divider"}] * 49]
     assert client.chat_postMessage(channel=GENERAL, text="x", blocks=blocks)["ok"]
     answer = client.chat_postMessage(channel=GENERAL, text="x" * 40_001)

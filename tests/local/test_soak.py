@@ -103,9 +103,7 @@ def test_all_but_one_right_verdict_in_its_place_is_a_problem_that_names_the_mess
     assert len(found.problems) == bool(problem)
 
 
-def test_a_verdict_on_the_last_state_is_missing_if_only_an_earlier_one_was_judged(
-    users: Users, written: Written
-) -> None:
+def test_a_verdict_on_the_last_state_is_missing_if_an_earlier_one_was_judged(users: Users, written: Written) -> None:
     answer(users, written)
     while len(written.states) == 1:  # an edit may be to the same text
         users.edit(1)

@@ -166,9 +166,7 @@ def test_a_connection_that_ends_is_replaced_and_nothing_is_lost(slack: SocketMod
 
 @pytest.mark.failure(130, 132)
 @pytest.mark.parametrize("posted", [False, True])
-def test_a_job_whose_bot_was_killed_goes_on_after_the_restart(
-    posted: bool, slack: SocketModeSlack, start: Start
-) -> None:
+def test_a_job_whose_bot_was_killed_goes_on_after_a_restart(posted: bool, slack: SocketModeSlack, start: Start) -> None:
     bot = start()
     slack.faults.add("chat.postMessage", Fault(DROPPED, before_work=not posted, function=bot.process.kill))
     envelope = slack.send(reaction(slack))
@@ -181,9 +179,7 @@ def test_a_job_whose_bot_was_killed_goes_on_after_the_restart(
 
 
 @pytest.mark.failure(130, 134)
-def test_an_envelope_whose_job_does_not_fit_on_the_disk_is_not_acknowledged(
-    slack: SocketModeSlack, start: Start
-) -> None:
+def test_an_envelope_whose_job_does_not_fit_on_the_disk_is_refused(slack: SocketModeSlack, start: Start) -> None:
     bot = start()
     resource.prlimit(bot.process.pid, resource.RLIMIT_FSIZE, (0, 0))  # from now on no file can grow
     envelope = slack.send(reaction(slack))

@@ -11,7 +11,7 @@ import pytest
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
-from local.faults import ErrorBody, Fault, HtmlError, RateLimited, Reply, Reset, Slow
+from local.faults import Call, ErrorBody, Fault, HtmlError, RateLimited, Reply, Reset, Slow
 from local.slack_server import SlackServer
 from tests.local.conftest import GENERAL
 
@@ -73,6 +73,15 @@ def test_a_client_that_gives_up_does_not_disturb_the_server(slack: SlackServer) 
         hasty.auth_test()
     hasty.timeout = 5
     assert hasty.auth_test()["ok"]
+
+
+@pytest.mark.parametrize("before_work", [True, False])
+def test_a_hook_acts_before_the_work_or_after_it(slack: SlackServer, client: WebClient, before_work: bool) -> None:
+    seen: list[int] = []
+    hook = Call(lambda: seen.append(len(slack.workspace.conversation(GENERAL))), before_work=before_work)
+    slack.faults.add("chat.postMessage", hook)
+    client.chat_postMessage(channel=GENERAL, text="verdict")
+    assert seen == [0 if before_work else 1]
 
 
 def test_faults_come_in_order_once_each_and_only_to_their_method(slack: SlackServer, client: WebClient) -> None:

@@ -165,8 +165,8 @@ def test_a_click_tells_which_button_of_which_message(client: WebClient, workspac
     assert [(one["type"], one["value"]) for one in wrong["actions"]] == [("feedback_buttons", "no")]
     assert (wrong["container"]["message_ts"], wrong["message"]["text"]) == (ts, "card")
     assert clicks.click(workspace, message, GENERAL, GRACE, "take")["actions"][0]["text"] == plain("I'll look")
-    for user, action in ((GRACE, "nothing"), ("U0STRANGER", "take")):
-        with pytest.raises(RefusedError):
+    for user, action, why in ((GRACE, "nothing", "no_such_button"), ("U0STRANGER", "take", "user_not_in_channel")):
+        with pytest.raises(RefusedError, match=why):
             clicks.click(workspace, message, GENERAL, user, action)
 
 

@@ -11,7 +11,7 @@ import pytest
 from slack_sdk.webhook import WebhookClient
 
 from local.events import Deliveries, as_form
-from local.response_urls import MOST_ANSWERS, VALID_SECONDS
+from local.interactions import MOST_ANSWERS, VALID_SECONDS
 from local.slack_server import SlackServer
 from local.workspace import RefusedError
 from tests.toxicity_bot.test_slack_request import signature

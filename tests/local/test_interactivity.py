@@ -10,7 +10,6 @@ from urllib.request import Request, urlopen
 import pytest
 from slack_sdk.errors import SlackApiError
 
-from local import clicks
 from local.channel import RefusedError
 from local.views import TRIGGER_SECONDS
 
@@ -33,7 +32,7 @@ INPUT = {"type": "plain_text_input", "action_id": "note", "max_length": 5}
 FIELD = {"type": "input", "block_id": "note", "optional": True, "label": plain("Note"), "element": INPUT}
 MODAL = {
     "type": "modal", "callback_id": "report", "title": plain("Report"), "submit": plain("Send"), "blocks": [FIELD],
-    "private_metadata": "ids",
+    "private_metadata": "ids", "notify_on_close": True,
 }  # fmt: skip
 BUTTON = {"type": "button", "action_id": "take", "text": plain("I'll look"), "value": "card"}
 FEEDBACK = {
@@ -52,18 +51,18 @@ def code(call: Callable[[], object]) -> str:
 
 
 def test_a_modal_opens_once_for_each_trigger_and_sends_what_a_person_typed(
-    client: WebClient, workspace: Workspace
+    client: WebClient, workspace: Workspace, slack: SlackServer
 ) -> None:
     trigger = workspace.views.trigger(ADA)
-    shown = client.views_open(trigger_id=trigger, view=MODAL)["view"]
+    client.views_open(trigger_id=trigger, view=MODAL)
     assert code(lambda: client.views_open(trigger_id=trigger, view=MODAL)) == "exchanged_trigger_id"
-    payload = clicks.submission(workspace, shown["id"], {"note": "help"})
+    payload = slack.send_form(ADA, note="help")
     assert (payload["type"], payload["user"]["id"], payload["view"]["private_metadata"]) == (
         "view_submission", ADA, "ids",
     )  # fmt: skip
     assert payload["view"]["state"]["values"] == {"note": {"note": {"type": "plain_text_input", "value": "help"}}}
     with pytest.raises(RefusedError):
-        clicks.submission(workspace, shown["id"], {})
+        slack.send_form(ADA)
 
 
 def test_a_trigger_is_known_and_valid_for_three_seconds(client: WebClient, workspace: Workspace) -> None:
@@ -95,25 +94,25 @@ def test_a_modal_that_slack_would_refuse_is_refused(
     assert workspace.views.open == {}
 
 
-def test_an_input_takes_no_more_than_it_says(client: WebClient, workspace: Workspace) -> None:
-    view = client.views_open(trigger_id=workspace.views.trigger(ADA), view=MODAL)["view"]
+def test_an_input_takes_no_more_than_it_says(client: WebClient, workspace: Workspace, slack: SlackServer) -> None:
+    client.views_open(trigger_id=workspace.views.trigger(ADA), view=MODAL)
     for typed in ({"note": "too long"}, {"other": "x"}):
         with pytest.raises(RefusedError):
-            clicks.submission(workspace, view["id"], typed)
-    closed = workspace.views.close(view["id"])
-    assert clicks.closing(workspace, closed)["view"]["callback_id"] == "report"
+            slack.send_form(ADA, **typed)
+    closed = slack.close_form(ADA)
+    assert closed
+    assert closed["view"]["callback_id"] == "report"
 
 
-def test_a_click_tells_which_button_of_which_message(client: WebClient, workspace: Workspace) -> None:
+def test_a_click_tells_which_button_of_which_message(client: WebClient, slack: SlackServer) -> None:
     ts = client.chat_postMessage(channel=GENERAL, text="card", blocks=BLOCKS)["ts"]
-    message = workspace.message(GENERAL, ts)
-    wrong = clicks.click(workspace, message, GENERAL, GRACE, "feedback", value="no")
+    wrong = slack.click(GENERAL, ts, GRACE, "feedback", value="no")
     assert [(one["type"], one["value"]) for one in wrong["actions"]] == [("feedback_buttons", "no")]
     assert (wrong["container"]["message_ts"], wrong["message"]["text"]) == (ts, "card")
-    assert clicks.click(workspace, message, GENERAL, GRACE, "take")["actions"][0]["text"] == plain("I'll look")
+    assert slack.click(GENERAL, ts, GRACE, "take")["actions"][0]["text"] == plain("I'll look")
     for user, action in ((GRACE, "nothing"), ("U0STRANGER", "take")):
         with pytest.raises(RefusedError):
-            clicks.click(workspace, message, GENERAL, user, action)
+            slack.click(GENERAL, ts, user, action)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from local import interactions as slack
-from local.response_urls import ResponseUrls
+from local.interactions import Interactions
 from local.workspace import Identity, Workspace
 from toxicity_bot import interactions
 from toxicity_bot.interactions import Ask, ask_or_reason, may_answer_at
@@ -20,14 +19,12 @@ def shortcut(**changes: Any) -> dict[str, Any]:
     """What Slack sends for the shortcut on a message in #general."""
     workspace = Workspace.example(lambda: NOW)
     ts = workspace.post("C0GENERAL", "U0ADA", "Hello")["ts"]
-    responses = ResponseUrls(lambda: workspace, HOOKS)
-    return slack.message_action(workspace, responses, "check_toxicity", "C0GENERAL", ts, "U0GRACE") | changes
+    return Interactions(workspace, HOOKS).message_action("check_toxicity", "C0GENERAL", ts, "U0GRACE") | changes
 
 
 def command(text: str = "Hello", **changes: Any) -> dict[str, Any]:
     workspace = Workspace.example(lambda: NOW)
-    responses = ResponseUrls(lambda: workspace, HOOKS)
-    return slack.slash_command(workspace, responses, "/toxicity", text, "C0GENERAL", "U0GRACE") | changes
+    return Interactions(workspace, HOOKS).slash_command(text, "C0GENERAL", "U0GRACE") | changes
 
 
 def asked(payload: dict[str, Any]) -> Ask:
@@ -88,8 +85,7 @@ def test_the_installation_is_the_organisations_or_the_workspaces(changes: dict[s
 def test_in_an_organisation_the_local_slack_names_it() -> None:
     workspace = Workspace(Identity(enterprise_id="E0GRID"))
     workspace.add_channel("general", members={workspace.add_user("grace")})
-    responses = ResponseUrls(lambda: workspace, HOOKS)
-    sent = slack.slash_command(workspace, responses, "/toxicity", "Hello", "C0GENERAL", "U0GRACE")
+    sent = Interactions(workspace, HOOKS).slash_command("Hello", "C0GENERAL", "U0GRACE")
     assert asked(sent).job.installation == "T0LOCAL"
 
 

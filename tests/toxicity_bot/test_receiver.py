@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.events import Deliveries, app_rate_limited, encoded, signed, url_verification
-from local.interactions import message_action
-from local.response_urls import ResponseUrls
+from local.interactions import Interactions
 from local.workspace import Identity, Workspace
 from tests import ROOT
 from tests.toxicity_bot.bot import OWN, Bot, imported_anew
@@ -280,9 +279,9 @@ def test_a_cold_receiver_answers_the_challenge_and_loads_no_model_and_no_slack_c
 def test_what_a_cold_receiver_reads_of_shortcuts_and_clicks_loads_neither() -> None:
     workspace = Workspace.example()
     message = workspace.post("C0GENERAL", "U0ADA", ":tada: *P\u0430y* p@l!")
-    responses = ResponseUrls(lambda: workspace, "https://hooks.slack.com")
+    slack = Interactions(workspace, "https://hooks.slack.com")
     names = ("check_toxicity", "report_message")
-    shortcuts = [message_action(workspace, responses, name, "C0GENERAL", message["ts"], "U0GRACE") for name in names]
+    shortcuts = [slack.message_action(name, "C0GENERAL", message["ts"], "U0GRACE") for name in names]
     click = {"type": "block_actions", "actions": [{"action_id": "verdict_feedback", "value": "{}"}]}
     code = (
         "import sys; from toxicity_bot import receiver;"

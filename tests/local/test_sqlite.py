@@ -20,11 +20,9 @@ from hypothesis import strategies as st
 
 from local import aws as embedded
 from local.functions import TIMEOUT_SECONDS, LocalContext
-from local.socket_mode import queue as sqlite_queue
-from local.socket_mode.answered_calls import answer_here
+from local.socket_mode import aws as sqlite_aws
+from local.socket_mode.aws import SqliteQueue, SqliteTable, answer_here
 from local.socket_mode.file import SqliteFile, SqliteFileError
-from local.socket_mode.queue import SqliteQueue
-from local.socket_mode.table import SqliteTable
 from toxicity_bot.errors import ClaimedError, LedgerError, RateLimitedError, SlackUnavailableError
 from toxicity_bot.ledger import KEPT_SECONDS, Ledger
 from toxicity_bot.turns import Turns
@@ -64,13 +62,13 @@ def queue(file: SqliteFile, clock: Clock) -> SqliteQueue:
 def sqs(aws: EmbeddedAws, queue: SqliteQueue) -> Any:
     """boto3's client of the queue in the file."""
     client = boto3.client("sqs")
-    answer_here(client, queue.operations)
+    answer_here(client, queue)
     return client
 
 
 def ledger_in(file: SqliteFile) -> Ledger:
     ledger = Ledger("rows")
-    answer_here(ledger.client, SqliteTable(file).operations)
+    answer_here(ledger.client, SqliteTable(file))
     ledger.lease_until_end_of(LocalContext("worker"))  # type: ignore[arg-type]
     return ledger
 
@@ -116,7 +114,7 @@ def test_a_job_is_hidden_while_it_is_judged_and_comes_back_until_it_is_deleted(
     (second,) = received(sqs)
     assert second["Attributes"]["ApproximateReceiveCount"] == "2"
     sqs.delete_message(QueueUrl="file", ReceiptHandle=first["ReceiptHandle"])
-    clock.now += sqlite_queue.VISIBILITY_SECONDS
+    clock.now += sqlite_aws.VISIBILITY_SECONDS
     (third,) = received(sqs)
     sqs.delete_message(QueueUrl="file", ReceiptHandle=third["ReceiptHandle"])
     assert queue.waiting() == 0
@@ -128,12 +126,12 @@ def test_a_job_is_a_dead_letter_after_ten_tries_and_can_be_tried_again(
 ) -> None:
     buried: list[int] = []
     queue, sqs = SqliteQueue(file, clock, buried.append), boto3.client("sqs")
-    answer_here(sqs, queue.operations)
+    answer_here(sqs, queue)
     send(sqs, "a")
     tries = 0
     while queue.waiting():
         tries += len(received(sqs))
-        clock.now += sqlite_queue.VISIBILITY_SECONDS
+        clock.now += sqlite_aws.VISIBILITY_SECONDS
     assert (tries, queue.dead(), buried) == (embedded.MAX_RECEIVE_COUNT, 1, [1])
     queue.redrive()
     assert queue.dead() == 0
@@ -141,8 +139,8 @@ def test_a_job_is_a_dead_letter_after_ten_tries_and_can_be_tried_again(
 
 
 def test_limits_are_those_of_the_stack() -> None:
-    assert sqlite_queue.MAX_RECEIVE_COUNT == embedded.MAX_RECEIVE_COUNT
-    assert sqlite_queue.VISIBILITY_SECONDS > TIMEOUT_SECONDS
+    assert sqlite_aws.MAX_RECEIVE_COUNT == embedded.MAX_RECEIVE_COUNT
+    assert sqlite_aws.VISIBILITY_SECONDS > TIMEOUT_SECONDS
 
 
 def test_a_delayed_job_comes_later_and_the_oldest_job_first(sqs: Any, clock: Clock) -> None:
@@ -167,13 +165,13 @@ def test_what_was_sent_and_tried_is_known_after_a_restart(aws: EmbeddedAws, tmp_
     for tries in range(1, 4):
         file = SqliteFile(tmp_path / "bot.sqlite3")
         sqs = boto3.client("sqs")
-        answer_here(sqs, SqliteQueue(file, clock).operations)
+        answer_here(sqs, SqliteQueue(file, clock))
         if tries == 1:
             send(sqs, "a")
         (message,) = received(sqs)
         assert message["Attributes"]["ApproximateReceiveCount"] == str(tries)
         file.close()
-        clock.now += sqlite_queue.VISIBILITY_SECONDS
+        clock.now += sqlite_aws.VISIBILITY_SECONDS
 
 
 # The ledger.

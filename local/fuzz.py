@@ -129,7 +129,9 @@ def forms(draw: st.DrawFn, command: Payload, interactions: Sequence[Payload]) ->
 def bodies(draw: st.DrawFn, usual: st.SearchStrategy[bytes], *large: int) -> bytes:
     """Draw a usual body or any other, nested deeply, or so many bytes larger."""
     body: bytes = draw(st.binary() if draw(mostly(False, True)) else usual)
-    return b"[" * draw(mostly(0, 100_000)) + body + b" " * draw(mostly(0, *large))
+    deep: int = draw(mostly(0, 100_000))
+    longer: int = draw(mostly(0, *large))
+    return b"[" * deep + body + b" " * longer
 
 
 @st.composite

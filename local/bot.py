@@ -19,7 +19,6 @@ from local.slack_server import SlackServer
 from toxicity_bot import errors
 from toxicity_bot.model_directory import ModelDirectory
 from toxicity_bot.settings import Settings, Thresholds
-from toxicity_bot.slack_messages import EVENT_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -188,7 +187,7 @@ def bot_environ(aws: EmbeddedAws, workspace: Workspace) -> dict[str, str]:
     return environ
 
 
-def verdicts(workspace: Workspace, mark: str = EVENT_TYPE) -> dict[str, list[Message]]:
+def verdicts(workspace: Workspace, mark: str = "toxicity_verdict") -> dict[str, list[Message]]:
     """Return the bot's verdicts, or posts with another mark, by the ts of the message that they are about."""
     posts: dict[str, list[Message]] = defaultdict(list)
     for channel in workspace.channels:

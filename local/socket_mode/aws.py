@@ -46,14 +46,17 @@ class RefusedCallError(Exception):
 
 
 def answer_here(client: Any, service: SqliteQueue | SqliteTable) -> None:
-    """Let the methods of a service answer the calls of a client, by their names; others raise AttributeError."""
+    """Let the methods of a service answer the calls of a client, by their names; others raise KeyError."""
 
     def note(params: Mapping[str, Any], context: dict[str, Any], **_: object) -> None:
         context["asked"] = params
 
     def answer(model: Any, context: Mapping[str, Any], **_: object) -> tuple[AWSResponse, dict[str, Any]]:
+        operation = getattr(service, xform_name(model.name), None)
+        if operation is None:
+            raise KeyError(model.name)
         try:
-            status, answered = 200, getattr(service, xform_name(model.name))(context["asked"])
+            status, answered = 200, operation(context["asked"])
         except RefusedCallError as error:
             status, answered = 400, {"Error": {"Code": error.code, "Message": error.code}, **error.details}
         metadata = {"ResponseMetadata": {"HTTPStatusCode": status}}

@@ -7,6 +7,7 @@ it fetches the message, where the bot may, or says that the check failed.
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import response_url
@@ -32,17 +33,15 @@ UNCONFIRMED = "answer_unconfirmed"
 OWN = ":wave: That is a message of mine. I don't judge those."
 
 
+@dataclass(frozen=True)
 class Answers:
     """Gives each person who asks one answer, whatever fails."""
 
-    def __init__(
-        self, settings: Settings, thresholds: Thresholds, slack: SlackMessages, judge: Judge, ledger: Ledger
-    ) -> None:
-        self._settings = settings
-        self._thresholds = thresholds
-        self._slack = slack
-        self._judge = judge
-        self._ledger = ledger
+    settings: Settings
+    thresholds: Thresholds
+    slack: SlackMessages
+    judge: Judge
+    ledger: Ledger
 
     def check(self, job: Job, given: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
         """Judge the message that a shortcut was used on; return how the job ended."""
@@ -62,7 +61,7 @@ class Answers:
             text, figures = answer()
             return figures | self.show(job, text)
 
-        return str(self._ledger.once("ask", key_of(job), show)["outcome"])
+        return str(self.ledger.once("ask", key_of(job), show)["outcome"])
 
     def show(self, job: Job, text: str) -> Figures:
         """Show a text to the person who asked; return what is worth noting about that.
@@ -70,20 +69,20 @@ class Answers:
         An answer that only one person sees cannot be looked for later, so that it is begun once: rather none than two.
         """
         about = _note_of(job)
-        if _may_have_answer(job, self._ledger):
+        if _may_have_answer(job, self.ledger):
             return {"outcome": UNCONFIRMED}
-        self._ledger.note(about, {"begun": True})
+        self.ledger.note(about, {"begun": True})
         where = {name: job.detail[name] for name in ("thread_ts",) if name in job.detail}
         try:
             try:
-                response_url.respond(job.detail["response_url"], text, self._settings.api_url, **where)
+                response_url.respond(job.detail["response_url"], text, self.settings.api_url, **where)
             except MessageGoneError:  # half an hour has passed: the person still gets the answer
-                self._slack.tell(job.reactor, text)
+                self.slack.tell(job.reactor, text)
                 return {"told": "directly"}
         except SlackUnavailableError as unanswered:
             if unanswered.may_yet_happen:
                 return {"outcome": UNCONFIRMED}
-            self._ledger.note(about, {})
+            self.ledger.note(about, {})
             raise
         except (NotPermittedError, ChannelRestrictedError) as untold:
             return {"outcome": f"untold_{untold.code}"}
@@ -92,7 +91,7 @@ class Answers:
     def _about_message(self, job: Job, given: Mapping[str, Any]) -> tuple[str, Figures]:
         try:
             message = self._message(job, given)
-            if self._slack.is_own(message):
+            if self.slack.is_own(message):
                 return OWN, {"outcome": "own_message"}
         except MessageGoneError:
             return GONE, {"outcome": "message_gone"}
@@ -104,7 +103,7 @@ class Answers:
         """Return the message that came along, or fetch it."""
         raw = given.get("message")
         if not isinstance(raw, dict):
-            return self._slack.fetch(job.channel, job.ts)
+            return self.slack.fetch(job.channel, job.ts)
         bot_id = raw.get("bot_id")
         return Message(job.channel, job.ts, job.ts, bot_id if isinstance(bot_id, str) else "", raw)
 
@@ -115,11 +114,11 @@ class Answers:
         return self._verdict({"text": text}, "your", job.channel)
 
     def _verdict(self, raw: Mapping[str, Any], author: str, channel: str) -> tuple[str, Figures]:
-        verdict = self._judge.verdict(read(raw), channel)
+        verdict = self.judge.verdict(read(raw), channel)
         return verdict.reply(author), dict(verdict.figures())
 
     def _help(self, job: Job) -> str:
-        command, here = job.detail.get("command", "/toxicity"), self._settings.of(job.channel)
+        command, here = job.detail.get("command", "/toxicity"), self.settings.of(job.channel)
         shortcut = " Or choose *Check for toxicity* in the menu of a message." if here.shortcuts else ""
         return "\n".join(
             (
@@ -131,15 +130,15 @@ class Answers:
         )
 
     def _settings_here(self, job: Job) -> str:
-        here = self._settings.of(job.channel)
+        here = self.settings.of(job.channel)
         entry = here.channels.of(job.channel)
-        toxic, maybe = here.thresholds_in(job.channel, self._thresholds)
+        toxic, maybe = here.thresholds_in(job.channel, self.thresholds)
         between = f", *may be toxic* from {100 * maybe:g}" if maybe < toxic else ""
         verdict = f"A reaction with {_emoji(here)} asks for a verdict, {_seen_by(here.reply_to)}."
         lines = [
             "I am switched off here: I answer no reactions." if entry.off else verdict,
             f"A message is called *likely toxic* from a score of {100 * toxic:g} of 100{between}.",
-            f"In channels shared with other organisations {_where_shared(self._settings, job.channel)}.",
+            f"In channels shared with other organisations {_where_shared(self.settings, job.channel)}.",
             "Only you see what this command and the shortcut answer.",
         ]
         if job.channel in here.channels.watched():

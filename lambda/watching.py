@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import cards
@@ -44,30 +45,21 @@ MOST_SECONDS = 10.0
 SOURCE = "This channel is watched. Nobody but you sees this."
 
 
+@dataclass(frozen=True)
 class Watching:
     """Takes the messages of watched channels to their ends."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        thresholds: Thresholds,
-        slack: SlackMessages,
-        judge: Judge,
-        ledger: Ledger,
-        lease: ReadingLease,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._settings = settings
-        self._thresholds = thresholds
-        self._slack = slack
-        self._judge = judge
-        self._ledger = ledger
-        self._lease = lease
-        self._clock = clock
+    settings: Settings
+    thresholds: Thresholds
+    slack: SlackMessages
+    judge: Judge
+    ledger: Ledger
+    lease: ReadingLease
+    clock: Callable[[], float] = time.monotonic
 
     def watch(self, job: Job, given: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
         """Judge a message of a watched channel as it is now; return how the job ended."""
-        if job.channel not in self._settings.channels.watched():
+        if job.channel not in self.settings.channels.watched():
             return "not_watched"
         follow = {DELETED: self._deleted, EDITED: self._edited}.get(job.detail.get("change", ""), self._new)
         try:
@@ -83,18 +75,18 @@ class Watching:
 
     def _new(self, job: Job) -> str:
         """Judge a new message, and those that came after it."""
-        noted = self._ledger.noted(_mark(job, job.ts))
+        noted = self.ledger.noted(_mark(job, job.ts))
         if "with" in noted:
             return "watched_with_others"
         thread_ts = job.detail.get("thread_ts")
         latest = str(noted.get("before") or f"{float(job.ts) + SPAN:.6f}")
-        until = self._clock() + MOST_SECONDS
-        with self._lease.held(f"{job.owner}/{job.channel}/{thread_ts or ''}", job.ts):
+        until = self.clock() + MOST_SECONDS
+        with self.lease.held(f"{job.owner}/{job.channel}/{thread_ts or ''}", job.ts):
             while True:
-                messages = self._slack.between(job.channel, job.ts, latest, thread_ts)
+                messages = self.slack.between(job.channel, job.ts, latest, thread_ts)
                 own = next((one for one in messages if one.ts == job.ts), None)
                 if not own and (not messages or messages[0].ts == latest):
-                    own = self._slack.fetch(job.channel, job.ts)
+                    own = self.slack.fetch(job.channel, job.ts)
                 if own:
                     ended = self._judged(job, own)
                 self._judge_others(job, [one for one in messages if one.ts != job.ts and by_person(one.raw)], until)
@@ -102,16 +94,16 @@ class Watching:
                     return ended
                 # It is on an earlier page, with which the next try begins if this one fails.
                 latest = messages[0].ts
-                self._ledger.note(_mark(job, job.ts), {"before": latest})
+                self.ledger.note(_mark(job, job.ts), {"before": latest})
 
     def _judge_others(self, job: Job, messages: Sequence[Message], until: float) -> None:
         """Judge messages whose jobs wait, as far as there is time."""
         for message in messages:
-            if self._clock() > until:
+            if self.clock() > until:
                 break
             try:
                 self._judged(job, message)
-                self._ledger.note(_mark(job, message.ts), {"with": job.ts})
+                self.ledger.note(_mark(job, message.ts), {"with": job.ts})
             except (SlackError, LedgerError, ClaimedError):  # its own job tries again
                 break
 
@@ -124,29 +116,29 @@ class Watching:
         return f"watched_{verdict.outcome}"
 
     def _verdict(self, job: Job, message: Message) -> Verdict:
-        toxic = self._settings.thresholds_in(job.channel, self._thresholds).toxic
-        watch = self._settings.channels.of(job.channel).watch_threshold or toxic
-        return self._judge.verdict_by(read(message.raw), Thresholds(watch, watch))
+        toxic = self.settings.thresholds_in(job.channel, self.thresholds).toxic
+        watch = self.settings.channels.of(job.channel).watch_threshold or toxic
+        return self.judge.verdict_by(read(message.raw), Thresholds(watch, watch))
 
     def _card(self, job: Job, message: Message, verdict: Verdict) -> dict[str, Any]:
         """Return the card of a message, which gets one if it has none; a report may have made it."""
         about = message_id(job.owner, message.channel, message.ts)
-        return self._ledger.once("card", about, lambda: self._post(job, message, verdict, about))
+        return self.ledger.once("card", about, lambda: self._post(job, message, verdict, about))
 
     def _post(self, job: Job, message: Message, verdict: Verdict, about: str) -> dict[str, Any]:
-        channel = self._settings.moderators_channel
+        channel = self.settings.moderators_channel
         done = {"report": job.event_id, "by": "watch"}
-        if self._ledger.in_doubt and (posted := self._slack.find_verdict(channel, None, about, message.ts, kind=CARD)):
+        if self.ledger.in_doubt and (posted := self.slack.find_verdict(channel, None, about, message.ts, kind=CARD)):
             return done | {"post": posted}
-        link = self._slack.permalink(message)
+        link = self.slack.permalink(message)
         head = f":eyes: *Message in a watched channel* {link}"
         shown = cards.blocks(head, verdict.without_words().reply("the author's"), SOURCE)
         text = f"A message in a watched channel is likely toxic: {link}"
-        return done | {"post": self._slack.post(channel, text, {"key": about}, None, shown, CARD)}
+        return done | {"post": self.slack.post(channel, text, {"key": about}, None, shown, CARD)}
 
     def _edited(self, job: Job) -> str:
         """Judge an edited message anew: the card says what it reads as now, or there is one now."""
-        message = self._slack.fetch(job.channel, job.ts)
+        message = self.slack.fetch(job.channel, job.ts)
         if not by_person(message.raw):
             return "not_by_a_person"
         verdict = self._verdict(job, message)
@@ -154,7 +146,7 @@ class Watching:
             card = self._card(job, message, verdict)
             if card["report"] == job.event_id:
                 return "watched_toxic"
-        elif (found := self._ledger.found("card", message_id(job.owner, job.channel, job.ts))) is not None:
+        elif (found := self.ledger.found("card", message_id(job.owner, job.channel, job.ts))) is not None:
             card = found
         else:
             return f"watched_{verdict.outcome}"
@@ -163,15 +155,15 @@ class Watching:
 
     def _deleted(self, job: Job) -> str:
         """Let the card of a message say that the message was deleted."""
-        card = self._ledger.found("card", message_id(job.owner, job.channel, job.ts))
+        card = self.ledger.found("card", message_id(job.owner, job.channel, job.ts))
         return self._tell(card, cards.DELETED, job) if card else "message_gone"
 
     def _tell(self, card: Mapping[str, Any], line: str, job: Job) -> str:
         """Add to a card what became of its message."""
         with suppress(MessageGoneError):
-            shown = self._slack.fetch(self._settings.moderators_channel, card["post"])
+            shown = self.slack.fetch(self.settings.moderators_channel, card["post"])
             blocks = cards.with_fate(shown.raw.get("blocks", []), line, job.event_time)
-            self._slack.update(shown, str(shown.raw.get("text", "")), blocks)
+            self.slack.update(shown, str(shown.raw.get("text", "")), blocks)
             return "card_followed"
         return "card_gone"
 

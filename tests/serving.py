@@ -1,16 +1,11 @@
 """Serve a WSGI application to the clients under test."""
 
-from __future__ import annotations
-
 import contextlib
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from wsgiref.types import WSGIApplication
 
 from werkzeug.serving import make_server
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from wsgiref.types import WSGIApplication
 
 
 @contextlib.contextmanager

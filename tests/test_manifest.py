@@ -1,4 +1,4 @@
-"""slack/manifest.yaml: the limits of Slack's form, and the events and scopes that the bot needs.
+"""slack/*.yaml: the limits of Slack's form, and the events and scopes that the bot needs.
 
 The limits are those of https://github.com/slackapi/manifest-schema, schemas/manifest.schema.1.0.0.json.
 """
@@ -19,7 +19,10 @@ from tests.cloudformation import template
 from toxicity_bot import interactions
 from toxicity_bot.settings import DEFAULTS
 
-MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "slack" / "manifest.yaml").read_text(encoding="utf-8"))
+DEPLOYED, SOCKET_MODE = (
+    (ROOT / "slack" / name).read_text(encoding="utf-8") for name in ("manifest.yaml", "socket_mode.yaml")
+)
+MANIFEST: dict[str, Any] = yaml.safe_load(DEPLOYED)
 
 # The names that Slack knows in each section that is used here; it refuses a manifest with any other name.
 KNOWN = {
@@ -76,9 +79,8 @@ def test_shortcuts_and_commands_are_within_slacks_limits_and_have_no_other_names
     for shortcut in at("features.shortcuts"):
         assert shortcut.keys() == {"name", "type", "callback_id", "description"}
         assert shortcut["type"] == "message"
-        assert len(shortcut["name"]) <= 24
-        assert len(shortcut["description"]) <= 150
-        assert len(shortcut["callback_id"]) <= 255
+        for name, most in (("name", 24), ("description", 150), ("callback_id", 255)):
+            assert len(shortcut[name]) <= most
     for command in at("features.slash_commands"):
         assert command.keys() == {"command", "url", "description", "usage_hint", "should_escape"}
         assert re.fullmatch(r"/[a-z]{1,31}", command["command"])
@@ -102,9 +104,9 @@ def test_the_settings_are_those_that_the_bot_needs() -> None:
     assert at("features.app_home.messages_tab_enabled") is True, "Slack would refuse hints: messages_tab_disabled"
 
 
-@pytest.mark.parametrize("name", ["manifest.yaml", "socket_mode.yaml"])
-def test_events_for_watching_are_there_and_switched_off(name: str) -> None:
-    text = (ROOT / "slack" / name).read_text(encoding="utf-8")
+@pytest.mark.parametrize("text", [DEPLOYED, SOCKET_MODE], ids=["deployed", "socket mode"])
+def test_events_for_watching_are_there_and_switched_off(text: str) -> None:
+    assert yaml.safe_load(text)["settings"]["event_subscriptions"]["bot_events"] == ["reaction_added"]
     switched_on = yaml.safe_load(re.sub(r"^( +)# (- message\.)", r"\1\2", text, flags=re.MULTILINE))
     events = switched_on["settings"]["event_subscriptions"]["bot_events"]
     assert events == ["reaction_added", "message.channels", "message.groups"]
@@ -118,3 +120,22 @@ def test_its_scopes_are_those_that_the_local_slack_grants_and_each_opens_a_metho
     assert set(at("oauth_config.scopes")) == {"bot"}, "the bot acts for nobody else"
     assert list(needed_scopes()) == at("oauth_config.scopes.bot")
     assert all(len(use.split()) >= 5 for use in needed_scopes().values()), "a comment gives the use of each scope"
+
+
+def test_socket_mode_differs_from_a_deployed_bot_only_where_it_must() -> None:
+    def without_addresses(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: without_addresses(item) for key, item in value.items() if key not in ("url", "request_url")}
+        return [without_addresses(item) for item in value] if isinstance(value, list) else value
+
+    expected = without_addresses(MANIFEST)
+    expected["settings"]["socket_mode_enabled"] = True
+    described = expected["display_information"]["long_description"]
+    for deployed, here in (
+        ("in your organisation's own AWS account", "on a machine of your organisation"),
+        ("that account", "that machine"),
+    ):
+        assert deployed in described
+        described = described.replace(deployed, here)
+    expected["display_information"]["long_description"] = described
+    assert yaml.safe_load(SOCKET_MODE) == expected

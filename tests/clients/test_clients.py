@@ -1,14 +1,14 @@
 """Clients of the Perspective API, as their authors wrote them, get scores and errors from `toxicity-bot serve`."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
 import sys
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from googleapiclient.discovery import build
@@ -17,10 +17,6 @@ from perspective import PerspectiveAPI
 
 from local.bot import ROOT, Process
 from toxicity_bot.api_keys import hashed, new_key
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 INSULT, FINE = "You are a stupid idiot.", "Thank you, that was very kind."
 KEY = new_key()

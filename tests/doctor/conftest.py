@@ -1,10 +1,9 @@
-"""What the doctor's tests share: one call of it, as a program makes it, and a receiver and a stack to examine."""
+"""What the doctor's tests share: one call of it, as a program makes it, and a receiver to examine."""
 
 from __future__ import annotations
 
 import json
 import os
-import socket
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ import pytest
 
 from doctor.__main__ import main
 from local.bot import Process
+from toxicity_bot.credentials import PLACEHOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from local.slack_server import SlackServer
 
 SIGNING_SECRET = "local-signing-secret"
+PLACEHOLDERS = {"signing_secrets": [PLACEHOLDER], "bot_token": PLACEHOLDER}
+CLOSED = "http://127.0.0.1:9"
+"""Where nothing listens."""
 OK, UNKNOWN = ("ok",), ("unknown",)
 Expected = Mapping[str, Sequence[str]]
 """By subject: the mark of its finding, and words that the finding must say."""
@@ -36,32 +39,26 @@ class Report:
         self.code = code
         self.ok: bool = answer["ok"]
         self.findings: list[dict[str, str]] = answer["findings"]
+        self.subjects = [finding["subject"] for finding in self.findings]
 
-    def of(self, subject: str) -> list[dict[str, str]]:
-        return [finding for finding in self.findings if finding["subject"] == subject]
-
-    def the(self, subject: str) -> dict[str, str]:
-        """Return the only finding about a subject."""
-        found = self.of(subject)
-        assert len(found) == 1, f"expected one finding about {subject}, got {found} of {self.findings}"
-        return found[0]
-
-    def mark(self, subject: str) -> str:
-        return self.the(subject)["mark"]
+    def of(self, subject: str) -> list[str]:
+        """Return what the findings about a subject say."""
+        return [finding["sentence"] for finding in self.findings if finding["subject"] == subject]
 
     def told(self, subject: str) -> str:
-        """Return what a finding says, with its remedy."""
-        finding = self.the(subject)
-        return f"{finding['sentence']} -> {finding['remedy']}"
+        """Return the mark, the sentence and the remedy of the only finding about a subject."""
+        found = [one for one in self.findings if one["subject"] == subject]
+        assert len(found) == 1, f"expected one finding about {subject}, got {found} of {self.findings}"
+        return "{mark}: {sentence} -> {remedy}".format_map(found[0])
 
     def expect(self, expected: Expected) -> None:
         """Fail unless each of these subjects has one finding with its mark and its words."""
         for subject, (mark, *words) in expected.items():
             told = self.told(subject)
-            assert self.mark(subject) == mark, told
+            assert told.startswith(f"{mark}: "), told
             assert [word for word in words if word not in told] == [], told
 
-    def subjects(self, mark: str) -> set[str]:
+    def marked(self, mark: str) -> set[str]:
         return {finding["subject"] for finding in self.findings if finding["mark"] == mark}
 
 
@@ -82,19 +79,17 @@ class Examine:
         return Report(code, output)
 
 
+@pytest.fixture(autouse=True)
+def _nobody_signed_in_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+
+
 @pytest.fixture(scope="session")
 def request_url(_aws_server: EmbeddedAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The receiver behind a real HTTP endpoint, in a process of its own."""
     receiver = Process(("local.functions", "receiver"), os.environ, tmp_path_factory.mktemp("receiver") / "log")
     yield f"http://127.0.0.1:{receiver.wait_until_ready()}/slack/events"
     receiver.stop()
-
-
-@pytest.fixture
-def closed_port() -> int:
-    """A port on which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 @pytest.fixture
@@ -106,6 +101,5 @@ def examine(
     capsys: pytest.CaptureFixture[str],
 ) -> Examine:
     """The model is looked for where there is none, which saves its loading; tests of the model say where it is."""
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it would remember who signed in before
     monkeypatch.setenv("MODEL_DIR", str(tmp_path / "no-model"))
     return Examine(capsys, monkeypatch, {slack.workspace.token, SIGNING_SECRET, "canary"})

@@ -113,11 +113,10 @@ class Deployment:
             FunctionResponseTypes=responses,
         )["UUID"]
 
-    def switch_off(self, logical_id: str) -> str:
-        """Use a function's kill switch; return the function's name."""
-        name = str(self.resources[logical_id])
+    def switch_off(self, logical_id: str) -> None:
+        """Use a function's kill switch."""
+        name = self.resources[logical_id]
         self.functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
-        return name
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Findings about AWS: out of reach, no access, and a queue or a table that is missing or set up wrongly."""
+"""Findings about AWS: no access, and a queue or a table that is missing or set up wrongly."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from local.aws import EmbeddedAws
     from tests.doctor.conftest import Examine, Expected
 
-SECRET_ID = "test/slack"
 Variables = dict[str, str]
 
 
@@ -99,18 +98,6 @@ def test_verdicts_feedback_and_reports_of_a_week_are_counted(examine: Examine, a
     examine().expect({"last 7 days": ("ok", f"{counted}; C0GENERAL: {counted}")})
     examine.seconds_ahead = 8 * 24 * 3600
     examine().expect({"last 7 days": ("ok", "0 verdicts, 0 agreed")})
-
-
-def test_without_a_connection_each_service_has_its_finding(examine: Examine, closed_port: int) -> None:
-    report = examine(AWS_ENDPOINT_URL=f"http://127.0.0.1:{closed_port}", SLACK_SECRET_ID=SECRET_ID)
-    report.expect(dict.fromkeys(("secret", "queue", "ledger"), ("wrong", "EndpointConnectionError")))
-
-
-def test_a_machine_that_is_not_signed_in_can_check_nothing(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    report = examine(SLACK_SECRET_ID=SECRET_ID)
-    report.expect({"secret": UNKNOWN, "queue": UNKNOWN, "ledger": ("unknown", "NoCredentialsError", "aws sso login")})
 
 
 @pytest.mark.parametrize(

@@ -1,53 +1,87 @@
-"""`make doctor` on one machine as a whole: what is examined, what people and programs read, how it is called."""
+"""`make doctor` on one machine: what is examined, what is found, what people and programs read, how it is called."""
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
 from doctor.functions import PRIVATE
 from tests import ROOT, run_module
-from tests.doctor.conftest import OK
+from tests.doctor.conftest import CLOSED, OK, UNKNOWN
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from local.aws import EmbeddedAws
-    from tests.doctor.conftest import Examine
+    from tests.doctor.conftest import Examine, Expected
+
+MODEL = {"MODEL_DIR": str(ROOT / "model")}
+SECRET = {"SLACK_SECRET_ID": "test/slack"}
+UNREACHABLE = ("wrong", "EndpointConnectionError")
 
 
 def test_a_complete_installation_passes(examine: Examine, request_url: str) -> None:
-    report = examine("--request-url", request_url, MODEL_DIR=str(ROOT / "model"))
-    assert report.subjects("wrong") | report.subjects("unknown") == set(), report.findings
+    report = examine("--request-url", request_url, **MODEL)
+    assert report.marked("ok") == set(report.subjects), report.findings
     assert (report.code, report.ok) == (0, True)
-    checked = ["settings", PRIVATE, "secret", "slack", "scopes", "clock", "request url", "queue", "dead-letter queue"]
-    assert [finding["subject"] for finding in report.findings] == [
-        *checked,
-        "ledger",
-        "ledger expiry",
-        "last 7 days",
-        "model",
-    ]
+    assert report.subjects == [
+        "settings", PRIVATE, "secret", "slack", "scopes", "clock", "request url", "queue", "dead-letter queue",
+        "ledger", "ledger expiry", "last 7 days", "model",
+    ]  # fmt: skip
     assert "toxicity (B0TOXICITY) in the workspace local (T0LOCAL)" in report.told("slack")
 
 
 def test_a_bare_environment_is_named_and_hides_nothing_else(examine: Examine) -> None:
-    names = ("SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN", "JOBS_QUEUE_URL", "LEDGER_TABLE")
+    names = ("SLACK_SIGNING_SECRET", "JOBS_QUEUE_URL", "SLACK_BOT_TOKEN", "LEDGER_TABLE")
     report = examine(**dict.fromkeys(names, ""))
-    assert [finding["sentence"].split()[0] for finding in report.of("settings")] == [
-        "SLACK_SIGNING_SECRET", "JOBS_QUEUE_URL", "SLACK_BOT_TOKEN", "LEDGER_TABLE",
-    ]  # fmt: skip
-    assert report.subjects("unknown") == {
+    assert tuple(sentence.split()[0] for sentence in report.of("settings")) == names
+    assert report.marked("unknown") == {
         "secret", "slack", "scopes", "request url", "queue", "dead-letter queue", "ledger",
     }  # fmt: skip
-    assert report.mark("clock") == "ok", "Slack tells the time without a token"
+    report.expect({"clock": OK})  # Slack tells the time without a token
     assert (report.code, report.ok) == (1, False)
 
 
 def test_every_bad_value_is_named_and_the_rest_is_examined(examine: Examine) -> None:
-    report = examine(REPLY_TO="everybody", TOXIC_THRESHOLD="96 %", JUDGE_AFTER_REMOVAL="maybe")
-    named = {finding["sentence"].split()[0] for finding in report.of("settings")}
-    assert named == {"REPLY_TO", "TOXIC_THRESHOLD", "JUDGE_AFTER_REMOVAL"}
+    bad = {"REPLY_TO": "everybody", "TOXIC_THRESHOLD": "96 %", "JUDGE_AFTER_REMOVAL": "maybe"}
+    report = examine(**bad)
+    assert {sentence.split()[0] for sentence in report.of("settings")} == bad.keys()
     report.expect({"slack": OK, "queue": OK, "ledger": OK})
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, {"slack": ("ok", "about 50 verdicts a minute in a workspace, or 1 if")}),
+        ({"SLACK_API_URL": f"{CLOSED}/api/"},
+         {"slack": ("wrong",), "scopes": UNKNOWN, "clock": UNKNOWN, "queue": OK, "ledger": OK}),
+        (SECRET | {"AWS_ENDPOINT_URL": CLOSED}, dict.fromkeys(("secret", "queue", "ledger"), UNREACHABLE)),
+        (SECRET | {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
+         {"secret": UNKNOWN, "queue": UNKNOWN, "ledger": ("unknown", "NoCredentialsError", "aws sso login")}),
+        ({"SLACK_SECRET_ID": "xoxb-canary-put-into-the-wrong-variable"}, {"secret": ("wrong", "does not exist")}),
+        pytest.param({"CHANNEL_SETTINGS": '{"C0GENERAL": {"verdicts": "all"}}'},
+                     {"settings": ("wrong", 'CHANNEL_SETTINGS has an entry "C0GENERAL" whose verdicts is "all"')},
+                     marks=pytest.mark.failure(120)),
+        (MODEL | {"TOXIC_THRESHOLD": "0.9", "MAYBE_TOXIC_THRESHOLD": "0.4"},
+         {"model": ("ok", "toxic from 0.9, and may be from 0.4 -> ")}),
+        (MODEL | {"TOXIC_THRESHOLD": "0.9", "MAYBE_TOXIC_THRESHOLD": "0.9"}, {"model": ("ok", "toxic from 0.9 -> ")}),
+        (MODEL | {"MAYBE_TOXIC_THRESHOLD": "1"},
+         {"model": ("wrong", "MAYBE_TOXIC_THRESHOLD is 1, above 0.", "use a number from 0 to 0.")}),
+    ],
+)  # fmt: skip
+def test_what_is_found_with_these_variables(examine: Examine, variables: dict[str, str], expected: Expected) -> None:
+    examine(**variables).expect(expected)
+
+
+@pytest.mark.failure(51)
+def test_a_damaged_model_is_named_by_its_file(examine: Examine, tmp_path: Path) -> None:
+    for name in ("model.json", "tokenizer.json"):
+        shutil.copy(ROOT / "model" / name, tmp_path)
+    (tmp_path / "model.onnx").write_bytes((ROOT / "model" / "model.onnx").read_bytes()[:1000])
+    words = "model.onnx has 1,000 bytes where model.json records", "make model"
+    examine(MODEL_DIR=str(tmp_path)).expect({"model": ("wrong", *words)})
 
 
 def test_people_read_a_line_for_each_finding_and_a_summary(examine: Examine, aws: EmbeddedAws) -> None:

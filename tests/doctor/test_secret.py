@@ -1,4 +1,4 @@
-"""Findings about a secret in Secrets Manager; none shows its content."""
+"""Findings about a secret in Secrets Manager, and `make secret`, which stores it; neither shows its content."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.doctor.conftest import OK, UNKNOWN
+from doctor import secret
+from tests.doctor.conftest import OK, PLACEHOLDERS, UNKNOWN
+from tests.doctor.deployment import SECRET_ID, STACK, Deployment, stack_template
+from toxicity_bot.api_keys import hashed, keys_in
+from toxicity_bot.credentials import Credentials
+from toxicity_bot.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +21,12 @@ if TYPE_CHECKING:
     from local.slack_server import SlackServer
     from tests.doctor.conftest import Examine, Report
 
-PLACEHOLDERS = {"signing_secrets": ["replace-me"], "bot_token": "replace-me"}
+    Store = Callable[..., tuple[int, dict[str, Any], str]]
+
+OLD = {"signing_secrets": ["a" * 32], "bot_token": "xoxb-old"}
+TWO = {"signing_secrets": ["a" * 32, "b" * 32]}
+GRID = {"bot_tokens": {"T1": "xoxb-1"}}
+NEW_SECRET, NEW_TOKEN = "0123456789abcdef0123456789abcdef", "xoxb-new"
 
 
 @pytest.fixture
@@ -33,8 +43,7 @@ def examine_with(aws: EmbeddedAws, examine: Examine) -> Callable[..., Report]:
 def test_a_secret_in_secrets_manager_is_read(examine_with: Callable[..., Report], slack: SlackServer) -> None:
     value = {"signing_secrets": ["canary-1", "canary-2"], "bot_token": slack.workspace.token}
     report = examine_with(value, SLACK_SIGNING_SECRET="", SLACK_BOT_TOKEN="")
-    assert report.the("secret")["sentence"] == "2 signing secrets and a bot's token"
-    assert report.mark("slack") == "ok"
+    report.expect({"secret": ("ok", "ok: 2 signing secrets and a bot's token -> "), "slack": OK})
 
 
 @pytest.mark.parametrize(
@@ -59,6 +68,75 @@ def test_slack_gets_no_placeholder_as_a_token(examine_with: Callable[..., Report
     report.expect({"slack": UNKNOWN, "scopes": UNKNOWN, "request url": UNKNOWN})
 
 
-def test_a_missing_secret_is_found_and_its_id_not_shown(examine: Examine) -> None:
-    report = examine(SLACK_SECRET_ID="xoxb-canary-put-into-the-wrong-variable")
-    report.expect({"secret": ("wrong", "does not exist")})
+@pytest.fixture
+def store(aws: EmbeddedAws, capsys: pytest.CaptureFixture[str]) -> Store:
+    """Deploy with a secret, call the program, return its exit code, the secret now, and what was printed."""
+
+    def run(present: dict[str, Any], *answers: str, stack: str = STACK) -> tuple[int, dict[str, Any], str]:
+        Deployment(aws, stack_template({}, "https://example.com/slack/events"), present)
+        waiting = iter(answers)
+        code = secret.store(stack, lambda prompt: next(waiting))
+        stored = aws.client("secretsmanager").get_secret_value(SecretId=SECRET_ID)["SecretString"]
+        return code, json.loads(stored), "".join(capsys.readouterr())
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("present", "answers", "stored"),
+    [
+        (PLACEHOLDERS, (f" {NEW_SECRET}\n", NEW_TOKEN), {"signing_secrets": [NEW_SECRET], "bot_token": NEW_TOKEN}),
+        (OLD | TWO, (NEW_SECRET, ""), OLD | {"signing_secrets": [NEW_SECRET, "a" * 32]}),
+        (OLD | GRID, ("a" * 32, NEW_TOKEN), OLD | GRID | {"bot_token": NEW_TOKEN}),
+    ],
+    ids=["placeholders are replaced", "the secret before is kept, no older one", "the same one is kept once"],
+)
+def test_new_values_are_stored_and_the_bot_can_read_them(
+    store: Store, present: dict[str, Any], answers: tuple[str, str], stored: dict[str, Any]
+) -> None:
+    code, kept, shown = store(present, *answers)
+    assert (code, kept) == (0, stored)
+    credentials = Credentials(Settings.from_environ({"SLACK_SECRET_ID": SECRET_ID}))
+    assert credentials.signing_secrets == tuple(stored["signing_secrets"])
+    assert credentials.bot_token == stored["bot_token"]
+    assert not any(answer.strip() in shown for answer in answers if answer)
+
+
+@pytest.mark.parametrize(
+    ("present", "answers"),
+    [
+        (PLACEHOLDERS, (NEW_SECRET, "")),
+        (PLACEHOLDERS, ("", NEW_TOKEN)),
+        (OLD, ("too short", NEW_TOKEN)),
+        (OLD, (NEW_SECRET, "xoxp-a-user's")),
+    ],
+)
+def test_wrong_input_changes_nothing(store: Store, present: dict[str, Any], answers: tuple[str, str]) -> None:
+    code, stored, shown = store(present, *answers)
+    assert (code, stored) == (1, present)
+    assert "Nothing was stored" in shown
+    assert not any(answer in shown for answer in answers if answer)
+
+
+def test_without_the_stack_nothing_changes(store: Store) -> None:
+    code, stored, shown = store(OLD, NEW_SECRET, NEW_TOKEN, stack="another")
+    assert (code, stored) == (1, OLD)
+    assert "another" in shown
+
+
+def test_api_keys_are_made_and_revoked_and_only_their_hashes_are_stored(
+    aws: EmbeddedAws, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stored() -> str:
+        return str(aws.client("secretsmanager").get_secret_value(SecretId=SECRET_ID)["SecretString"])
+
+    Deployment(aws, stack_template({}, "https://example.com/slack/events"), PLACEHOLDERS)
+    assert [secret.add_key(STACK, name) for name in ("coral", "forum")] == [0, 0]
+    coral, _, forum, _ = capsys.readouterr().out.splitlines()
+    assert keys_in(stored()) == {"coral": hashed(coral), "forum": hashed(forum)}
+    assert coral not in stored()
+    assert secret.add_key(STACK, "coral") == 1
+    assert secret.revoke(STACK, "coral") == 0
+    assert secret.revoke(STACK, "coral") == 1
+    assert "only: forum" in capsys.readouterr().err
+    assert json.loads(stored()) == PLACEHOLDERS | {"api_keys": {"forum": hashed(forum)}}

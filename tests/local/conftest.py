@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from slack_sdk import WebClient
+from slack_sdk.signature import Clock, SignatureVerifier
 from werkzeug.wrappers import Request, Response
 
 from local.slack_server import SlackServer
@@ -16,10 +17,13 @@ from tests.serving import serving
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+GENERAL, PRIVATE, RANDOM, ADA, GRACE = "C0GENERAL", "C0PRIVATE", "C0RANDOM", "U0ADA", "U0GRACE"
+NOW = 1731000000.0
+
 
 @pytest.fixture
 def workspace() -> Workspace:
-    return Workspace.example(clock=lambda: 1731000000.0)
+    return Workspace.example(clock=lambda: NOW)
 
 
 @pytest.fixture
@@ -36,18 +40,27 @@ def client(slack: SlackServer) -> WebClient:
 @pytest.fixture
 def root(workspace: Workspace) -> str:
     """The ts of the first message in the channel."""
-    return str(workspace.post("C0GENERAL", "U0ADA", "root")["ts"])
+    return str(workspace.post(GENERAL, ADA, "root")["ts"])
 
 
 @pytest.fixture
 def reply(workspace: Workspace, root: str) -> str:
     """The ts of a reply to it."""
-    return str(workspace.post("C0GENERAL", "U0GRACE", "reply", thread_ts=root)["ts"])
+    return str(workspace.post(GENERAL, GRACE, "reply", thread_ts=root)["ts"])
+
+
+class FixedClock(Clock):
+    def now(self) -> float:
+        return NOW
 
 
 class Received(NamedTuple):
     headers: Mapping[str, str]
     body: bytes
+
+    def is_signed_with(self, secret: str) -> bool:
+        """Whether slack_sdk accepts the request."""
+        return SignatureVerifier(secret, FixedClock()).is_valid_request(self.body, dict(self.headers))
 
 
 class Receiver:

@@ -10,11 +10,16 @@ import pytest
 from tests import ROOT, run_module
 
 
-def test_it_shows_the_conversation_with_one_answer_to_each_message_and_question() -> None:
-    shown = run_module("local.demo")
+def demo(**environ: str) -> str:
+    shown = run_module("local.demo", environ=environ)
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert shown.stdout.count("toxicity: ") == 13
-    assert [shown.stdout.count(f"[Only visible to {name}]") for name in ("grace", "ada")] == [2, 2]
+    return shown.stdout
+
+
+def test_it_shows_the_conversation_with_one_answer_to_each_message_and_question() -> None:
+    shown = demo()
+    assert shown.count("toxicity: ") == 13
+    assert [shown.count(f"[Only visible to {name}]") for name in ("grace", "ada")] == [2, 2]
     for words in (
         "Likely toxic",
         "No clear sign of toxicity",
@@ -29,7 +34,7 @@ def test_it_shows_the_conversation_with_one_answer_to_each_message_and_question(
         "resolved it",
         "Noted: you find this verdict right.",
     ):
-        assert words in shown.stdout
+        assert words in shown
 
 
 def test_make_passes_the_text_on_unchanged_and_the_last_line_is_json() -> None:
@@ -45,44 +50,33 @@ def test_make_passes_the_text_on_unchanged_and_the_last_line_is_json() -> None:
 
 
 def test_a_text_that_cannot_be_judged_has_no_score() -> None:
-    shown = run_module("local.demo", environ={"FORMAT": "json", "TEXT": ":tada:"})
-    answer = json.loads(shown.stdout.splitlines()[-1])
+    answer = json.loads(demo(FORMAT="json", TEXT=":tada:").splitlines()[-1])
     assert (answer["outcome"], answer["score"]) == ("cannot_judge", None)
 
 
-@pytest.mark.parametrize(
-    ("reply_to", "shown_to", "words"),
-    [("reactor", "Only visible to grace", "Likely toxic"), ("C0RANDOM", "Only visible to grace", "/invite")],
-)
-def test_an_answer_that_one_person_sees_is_shown(reply_to: str, shown_to: str, words: str) -> None:
-    shown = run_module("local.demo", environ={"TEXT": "You stupid idiot.", "REPLY_TO": reply_to})
-    assert (shown.returncode, shown.stderr) == (0, "")
-    assert shown_to in shown.stdout
-    assert words in shown.stdout
+@pytest.mark.parametrize(("reply_to", "words"), [("reactor", "Likely toxic"), ("C0RANDOM", "/invite")])
+def test_an_answer_that_one_person_sees_is_shown(reply_to: str, words: str) -> None:
+    shown = demo(TEXT="You stupid idiot.", REPLY_TO=reply_to)
+    assert "Only visible to grace" in shown
+    assert words in shown
 
 
 def test_what_is_switched_off_is_not_asked() -> None:
-    shown = run_module("local.demo", environ={"SHORTCUTS": "no", "SLASH_COMMAND": "no", "FEEDBACK": "no"})
-    assert (shown.returncode, shown.stderr) == (0, "")
-    assert [title for title in ("In private", "A report", "Right or wrong") if title in shown.stdout] == []
-
-
-def test_settings_that_give_no_answer_are_named() -> None:
-    refused = run_module("local.demo", environ={"TEXT": "x", "IGNORED_REACTORS": "U0GRACE"})
-    assert refused.returncode == 1
-    assert "ignored_reactor" in refused.stderr
+    shown = demo(SHORTCUTS="no", SLASH_COMMAND="no", FEEDBACK="no")
+    assert [title for title in ("In private", "A report", "Right or wrong") if title in shown] == []
 
 
 @pytest.mark.parametrize(
-    ("variables", "advice"),
+    ("variables", "status", "advice"),
     [
-        ({"FORMAT": "xml", "TEXT": "x"}, "make demo FORMAT=json TEXT="),
-        ({"FORMAT": "json"}, "make demo FORMAT=json TEXT="),
-        ({"TEXT": ""}, "There is no text"),
-        ({"TEXT": "  "}, "There is no text"),
+        ({"TEXT": "x", "IGNORED_REACTORS": "U0GRACE"}, 1, "ignored_reactor"),
+        ({"FORMAT": "xml", "TEXT": "x"}, 2, "make demo FORMAT=json TEXT="),
+        ({"FORMAT": "json"}, 2, "make demo FORMAT=json TEXT="),
+        ({"TEXT": ""}, 2, "There is no text"),
+        ({"TEXT": "  "}, 2, "There is no text"),
     ],
 )
-def test_a_wrong_call_is_answered_with_the_right_one(variables: dict[str, str], advice: str) -> None:
+def test_settings_without_answer_and_wrong_calls_are_named(variables: dict[str, str], status: int, advice: str) -> None:
     refused = run_module("local.demo", environ=variables)
-    assert refused.returncode == 2
+    assert refused.returncode == status
     assert advice in refused.stderr

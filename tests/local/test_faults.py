@@ -13,13 +13,12 @@ from slack_sdk.errors import SlackApiError
 
 from local.faults import Call, ErrorBody, Fault, HtmlError, RateLimited, Reply, Reset, Slow
 from local.slack_server import SlackServer
+from tests.local.conftest import GENERAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from local.workspace import Workspace
-
-GENERAL = "C0GENERAL"
 
 
 @pytest.mark.parametrize("retry_after", ["3", "Fri, 08 Nov 2024 10:00:00 GMT"])
@@ -63,6 +62,8 @@ def test_a_slow_call_ends_when_the_server_closes(workspace: Workspace) -> None:
         call = threads.submit(patient.chat_postMessage, channel=GENERAL, text="x")
         assert fault.begun.wait(5)
     assert call.result(5)["ok"]
+    with pytest.raises(URLError, match="refused"):  # the port is free again
+        patient.auth_test()
 
 
 def test_a_client_that_gives_up_does_not_disturb_the_server(slack: SlackServer) -> None:

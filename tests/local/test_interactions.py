@@ -1,26 +1,48 @@
-"""The local Slack's shortcuts and commands, and the addresses that it gives for answers to them."""
+"""The local Slack's shortcuts, commands, modals and buttons, and the addresses that it gives for answers."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
-from urllib.request import Request, urlopen
 
 import pytest
+from slack_sdk.errors import SlackApiError
 from slack_sdk.webhook import WebhookClient
 
 from local.events import Deliveries, as_form
 from local.interactions import MOST_ANSWERS, VALID_SECONDS
-from local.slack_server import SlackServer
+from local.views import TRIGGER_SECONDS
 from local.workspace import RefusedError
-from tests.toxicity_bot.test_slack_request import signature
+from tests.local.conftest import ADA, GENERAL, GRACE, NOW, RANDOM
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from slack_sdk import WebClient
+
+    from local.slack_server import SlackServer
     from local.workspace import Workspace
     from tests.local.conftest import Receiver
 
-GENERAL, RANDOM, ADA, GRACE = "C0GENERAL", "C0RANDOM", "U0ADA", "U0GRACE"
+
+def plain(text: str) -> dict[str, str]:
+    return {"type": "plain_text", "text": text}
+
+
+INPUT = {"type": "plain_text_input", "action_id": "note", "max_length": 5}
+FIELD = {"type": "input", "block_id": "note", "optional": True, "label": plain("Note"), "element": INPUT}
+MODAL = {
+    "type": "modal", "callback_id": "report", "title": plain("Report"), "submit": plain("Send"), "blocks": [FIELD],
+    "private_metadata": "ids",
+}  # fmt: skip
+BUTTON = {"type": "button", "action_id": "take", "text": plain("I'll look"), "value": "card"}
+FEEDBACK = {
+    "type": "feedback_buttons", "action_id": "feedback",
+    "positive_button": {"text": plain("Right"), "value": "yes"},
+    "negative_button": {"text": plain("Wrong"), "value": "no"},
+}  # fmt: skip
+BLOCKS = [{"type": "actions", "elements": [BUTTON]}, {"type": "context_actions", "elements": [FEEDBACK]}]
 
 
 def answer(url: str, **body: Any) -> tuple[int, str]:
@@ -29,16 +51,19 @@ def answer(url: str, **body: Any) -> tuple[int, str]:
     return given.status_code, given.body if given.status_code == 200 else json.loads(given.body)["error"]
 
 
-def test_an_answer_is_seen_by_one_person_also_where_the_app_is_no_member(slack: SlackServer) -> None:
-    url = slack.slash_command("Hello", RANDOM, GRACE)["response_url"]
-    assert answer(url) == (200, "ok")
+def code(call: Callable[..., object], **arguments: Any) -> str:
+    """Slack's error for a call that it refuses."""
+    with pytest.raises(SlackApiError) as refused:
+        call(**arguments)
+    return str(refused.value.response["error"])
+
+
+def test_an_answer_is_seen_by_one_person_also_where_the_app_is_no_member_or_by_the_channel(slack: SlackServer) -> None:
+    assert answer(slack.slash_command("Hello", RANDOM, GRACE)["response_url"]) == (200, "ok")
     (seen,) = slack.workspace.ephemerals
     assert (seen["channel"], seen["user"], seen["text"]) == (RANDOM, GRACE, "hello")
     assert slack.workspace.conversation(RANDOM) == []
     assert [(call.method, call.status) for call in slack.calls] == [("response_url", 200)]
-
-
-def test_an_answer_for_the_channel_is_seen_by_all(slack: SlackServer) -> None:
     answer(slack.slash_command("Hello", GENERAL, GRACE)["response_url"], response_type="in_channel")
     assert [one["text"] for one in slack.workspace.conversation(GENERAL)] == ["hello"]
 
@@ -79,29 +104,96 @@ def test_without_its_scope_the_app_has_neither_shortcut_nor_command(slack: Slack
 
 def test_forms_are_signed_and_sent_once(slack: SlackServer, receiver: Receiver, root: str) -> None:
     receiver.statuses = [500]
-    sender = Deliveries(receiver.url, "8f742231b10e8888abcd99yyyzzz85a5", clock=lambda: 1531420618)
     payload = slack.message_action("check_toxicity", GENERAL, root, GRACE)
-    assert sender.ask(payload).failure == "http_error"
+    assert Deliveries(receiver.url, "secret", clock=lambda: NOW).ask(payload).failure == "http_error"
     (received,) = receiver.requests
     assert received.headers["Content-Type"] == "application/x-www-form-urlencoded"
-    assert received.headers["X-Slack-Signature"] == signature(received.body)
+    assert received.is_signed_with("secret")
     assert json.loads(parse_qs(received.body.decode())["payload"][0]) == payload
     assert b"&text=1+%26lt%3B+2&" in as_form(slack.slash_command("1 < 2", GENERAL, GRACE))
 
 
-def test_people_use_them_over_http_and_see_their_answers(workspace: Workspace, receiver: Receiver, root: str) -> None:
-    with SlackServer(workspace, deliveries=Deliveries(receiver.url, "secret")) as slack:
+def test_a_modal_opens_once_and_is_closed_or_sends_what_was_typed(client: WebClient, slack: SlackServer) -> None:
+    trigger = slack.workspace.views.trigger(ADA)
+    client.views_open(trigger_id=trigger, view=MODAL)
+    assert code(client.views_open, trigger_id=trigger, view=MODAL) == "exchanged_trigger_id"
+    for typed in ({"note": "too long"}, {"other": "x"}):
+        with pytest.raises(RefusedError):
+            slack.send_form(ADA, **typed)
+    payload = slack.send_form(ADA, note="help")
+    assert (payload["type"], payload["user"]["id"]) == ("view_submission", ADA)
+    assert payload["view"]["private_metadata"] == "ids"
+    assert payload["view"]["state"]["values"] == {"note": {"note": {"type": "plain_text_input", "value": "help"}}}
+    with pytest.raises(RefusedError):
+        slack.send_form(ADA)
+    for asks in (True, False):
+        view = MODAL | {"notify_on_close": asks}
+        client.views_open(trigger_id=slack.workspace.views.trigger(ADA), view=view)
+        closed = slack.close_form(ADA)
+        assert (closed and closed["view"]["callback_id"]) == ("report" if asks else None)
+    assert slack.workspace.views.open == {}
 
-        def call(path: str, fields: dict[str, str] | None = None) -> Any:
-            body = None if fields is None else json.dumps(fields).encode()
-            with urlopen(Request(f"{slack.address}/local/{path}", data=body), timeout=5) as given:
-                return json.load(given)
 
-        shortcut = {"channel": GENERAL, "ts": root, "user": GRACE, "callback_id": "check_toxicity"}
-        sent = call("shortcut", shortcut)
-        assert sent["delivery"]["status"] == 200
-        assert call("command", {"channel": GENERAL, "user": ADA, "text": "Hello"})["delivery"]["status"] == 200
-        assert len(receiver.requests) == 2
-        answer(sent["payload"]["response_url"])
-        assert [one["text"] for one in call(f"private?user={GRACE}")["messages"]] == ["hello"]
-        assert call(f"private?user={ADA}")["messages"] == []
+def test_a_trigger_is_known_and_valid_for_three_seconds(client: WebClient, workspace: Workspace) -> None:
+    assert code(client.views_open, trigger_id="1.2.3", view=MODAL) == "invalid_trigger_id"
+    trigger = workspace.views.trigger(ADA)
+    now = workspace.clock()
+    workspace.clock = lambda: now + TRIGGER_SECONDS + 1
+    assert code(client.views_open, trigger_id=trigger, view=MODAL) == "expired_trigger_id"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"title": plain("x" * 25)},
+        {"private_metadata": "x" * 3001},
+        {"blocks": []},
+        {"blocks": [FIELD | {"element": INPUT | {"max_length": 4000}}]},
+        {"blocks": [FIELD | {"element": {"type": "crystal_ball"}}]},
+        {"type": "home"},
+        {"submit": None},
+    ],
+    ids=str,
+)
+def test_a_modal_that_slack_refuses_is_refused(client: WebClient, workspace: Workspace, change: dict[str, Any]) -> None:
+    view = {name: value for name, value in (MODAL | change).items() if value is not None}
+    assert code(client.views_open, trigger_id=workspace.views.trigger(ADA), view=view) == "invalid_arguments"
+    assert workspace.views.open == {}
+
+
+def test_a_click_tells_which_button_of_which_message(client: WebClient, slack: SlackServer) -> None:
+    ts = client.chat_postMessage(channel=GENERAL, text="card", blocks=BLOCKS)["ts"]
+    wrong = slack.click(GENERAL, ts, GRACE, "feedback", value="no")
+    assert [(one["type"], one["value"]) for one in wrong["actions"]] == [("feedback_buttons", "no")]
+    assert (wrong["container"]["message_ts"], wrong["message"]["text"]) == (ts, "card")
+    assert slack.click(GENERAL, ts, GRACE, "take")["actions"][0]["text"] == plain("I'll look")
+    for user, action, why in ((GRACE, "nothing", "no_such_button"), ("U0STRANGER", "take", "user_not_in_channel")):
+        with pytest.raises(RefusedError, match=why):
+            slack.click(GENERAL, ts, user, action)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"value": "x" * 2001}, {"value": ""}, {"text": plain("x" * 76)}, {"accessibility_label": "x" * 76}],
+    ids=str,
+)
+def test_feedback_buttons_that_slack_would_refuse_are_refused(client: WebClient, change: dict[str, Any]) -> None:
+    wrong = FEEDBACK | {"positive_button": {"text": plain("Right"), "value": "yes"} | change}
+    blocks = [{"type": "context_actions", "elements": [wrong]}]
+    assert code(client.chat_postMessage, channel=GENERAL, text="x", blocks=blocks) == "invalid_blocks"
+
+
+def test_only_the_apps_own_messages_are_changed_and_their_metadata_stays(
+    client: WebClient, workspace: Workspace, root: str
+) -> None:
+    mark = {"event_type": "card", "event_payload": {"key": "k"}}
+    ts = client.chat_postMessage(channel=GENERAL, text="open", blocks=BLOCKS, metadata=mark)["ts"]
+    client.chat_update(channel=GENERAL, ts=ts, text="done", blocks=[{"type": "section", "text": plain("done")}])
+    changed = workspace.message(GENERAL, ts)
+    assert (changed["text"], changed["metadata"], len(changed["blocks"])) == ("done", mark, 1)
+    client.chat_update(channel=GENERAL, ts=ts, text="a text takes the place of blocks")
+    assert [block["type"] for block in workspace.message(GENERAL, ts)["blocks"]] == ["rich_text"]
+    assert code(client.chat_update, channel=GENERAL, ts=root, text="x") == "cant_update_message"
+    assert code(client.chat_update, channel=GENERAL, ts="1.2", text="x") == "message_not_found"
+    workspace.archive(GENERAL)
+    assert code(client.chat_update, channel=GENERAL, ts=ts, text="x") == "is_inactive"

@@ -47,15 +47,12 @@ def test_a_receiver_that_does_not_answer_is_counted_as_an_error() -> None:
     assert [request.status for request in requests] == [0, 0, 0]
 
 
-def test_the_held_rate_counts_acknowledged_requests_only() -> None:
+def test_the_held_rate_counts_acknowledged_requests_and_verdicts_that_are_lost_or_doubled_are_counted() -> None:
     requests = [Request(number / 10, number / 10 + 0.05, 200) for number in range(19)]
     result = latencies(10, [*requests, Request(1.9, 4.0, 503)])
     assert (result.held, result.errors) == (4.8, 1)  # 19 in 4 seconds
     assert result.p50 == 50.0
     assert 50 < result.p99 <= 2100
-
-
-def test_lost_and_doubled_verdicts_are_counted() -> None:
     verdicts = Counter({"1.1": 1, "1.2": 2, "1.3": 1})
     assert lost_and_doubled(["1.1", "1.2", "1.3", "1.4"], verdicts) == {"lost": 1, "doubled": 1}
 

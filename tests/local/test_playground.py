@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -10,7 +11,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
@@ -30,6 +31,12 @@ NOT_FOUND = "Slack refuses this: message_not_found."
 NOT_IN_ORDER = "The thresholds must be from 0 to 1, the lower one at most the upper one."
 
 
+class Answer(NamedTuple):
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
 @dataclass
 class Client:
     """Talks to the page's server as a browser does, or as a page of somebody else's would make it."""
@@ -40,35 +47,25 @@ class Client:
     def origin(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Mapping[str, str]]:
-        status, given, _ = self.read(method, path, body, **headers)
-        return status, given
-
-    def read(
-        self, method: str, path: str, body: bytes | None = None, **headers: str
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
+    def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
             connection.request(method, path, body, {name.replace("_", "-"): one for name, one in headers.items()})
             answer = connection.getresponse()
-            return answer.status, dict(answer.getheaders()), answer.read()
-        finally:
-            connection.close()
+            return Answer(answer.status, dict(answer.getheaders()), answer.read())
+
+    def send(self, action: str, body: bytes) -> Answer:
+        """Send a body as the page does."""
+        return self.ask("POST", f"/do/{action}", body, Origin=self.origin, Content_Type=JSON)
 
     def do(self, action: str, fields: Any) -> tuple[int, dict[str, Any]]:
-        body = json.dumps(fields).encode()
-        status, _, answer = self.read("POST", f"/do/{action}", body, Origin=self.origin, Content_Type=JSON)
-        return status, json.loads(answer)
+        answer = self.send(action, json.dumps(fields).encode())
+        return answer.status, json.loads(answer.body)
 
     def state(self) -> dict[str, Any]:
         """Return the first event of the stream."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
             connection.request("GET", "/events")
-            line = connection.getresponse().readline()
-        finally:
-            connection.close()
-        return dict(json.loads(line.removeprefix(b"data: ")))
+            return dict(json.loads(connection.getresponse().readline().removeprefix(b"data: ")))
 
 
 @pytest.fixture(scope="module")
@@ -82,38 +79,33 @@ def client() -> Iterator[Client]:
             yield Client(listener.getsockname()[1])
 
 
-def test_the_page_and_its_files_are_there_and_nothing_else(client: Client) -> None:
-    assert client.ask("GET", "/")[0] == 200
-    for name, kind in (("page.js", "text/javascript"), ("page.css", "text/css"), ("icon.svg", "image/svg+xml")):
-        status, headers = client.ask("GET", f"/{name}")
-        assert (status, headers["Content-Type"].split(";")[0]) == (200, kind)
-    assert client.read("GET", "/model-card")[2] == (ROOT / "model" / "MODEL_CARD.md").read_bytes()
-    for path in ("/page.html.j2", "/../server.py", "/static/page.js", "/do/post", "/%2e%2e/server.py"):
-        assert client.ask("GET", path)[0] == 404
-
-
-def test_every_answer_forbids_scripts_of_others(client: Client) -> None:
-    for path in ("/", "/page.js", "/nothing"):
-        policy = client.ask("GET", path)[1]["Content-Security-Policy"]
-        assert "default-src 'none'" in policy
-        assert "script-src 'self';" in policy
-        assert "frame-ancestors 'none'" in policy
+def test_the_page_and_its_files_are_there_and_nothing_else_and_run_no_scripts_of_others(client: Client) -> None:
+    kinds = {"": "text/html", "page.js": "text/javascript", "page.css": "text/css", "icon.svg": "image/svg+xml"}
+    answers = {name: client.ask("GET", f"/{name}") for name in kinds}
+    assert {name: one.headers["Content-Type"].split(";")[0] for name, one in answers.items()} == kinds
+    assert {one.status for one in answers.values()} == {200}
+    assert client.ask("GET", "/model-card").body == (ROOT / "model" / "MODEL_CARD.md").read_bytes()
+    nowhere = ("/page.html.j2", "/../server.py", "/static/page.js", "/do/post", "/%2e%2e/server.py")
+    refused = [client.ask("GET", path) for path in nowhere]
+    assert [one.status for one in refused] == [404] * len(nowhere)
+    for answer in (*answers.values(), *refused):
+        policy = answer.headers["Content-Security-Policy"]
         assert "unsafe" not in policy
+        for rule in ("default-src 'none'", "script-src 'self';", "frame-ancestors 'none'"):
+            assert rule in policy
 
 
 def test_the_page_has_no_script_or_style_of_its_own(client: Client) -> None:
-    page = client.read("GET", "/")[2].decode()
+    page = client.ask("GET", "/").body.decode()
     assert page.count("<script") == page.count('<script type="module" src="/') == 1
-    assert "<style" not in page
-    assert " style=" not in page
-    assert "://" not in page, "nothing comes from another address"
+    for words in ("<style", " style=", "://"):  # nothing comes from another address
+        assert words not in page
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "evil.example:{port}", "[::1]:{port}"])
 def test_a_name_that_others_point_to_this_machine_is_refused(client: Client, host: str) -> None:
-    named = host.format(port=client.port)
-    assert client.ask("GET", "/events", Host=named)[0] == 421
-    assert client.ask("GET", "/", Host=f"localhost:{client.port}")[0] == 200
+    assert client.ask("GET", "/events", Host=host.format(port=client.port)).status == 421
+    assert client.ask("GET", "/", Host=f"localhost:{client.port}").status == 200
 
 
 @pytest.mark.parametrize(
@@ -131,8 +123,8 @@ def test_a_name_that_others_point_to_this_machine_is_refused(client: Client, hos
 def test_another_page_changes_nothing(client: Client, headers: dict[str, str], status: int) -> None:
     before = client.state()
     sent = {name: value.format(port=client.port) for name, value in headers.items()}
-    assert client.ask("POST", "/do/post", json.dumps(POST).encode(), **sent)[0] == status
-    assert client.ask("GET", "/events", Origin="https://evil.example")[0] == 403
+    assert client.ask("POST", "/do/post", json.dumps(POST).encode(), **sent).status == status
+    assert client.ask("GET", "/events", Origin="https://evil.example").status == 403
     assert client.state() == before
 
 
@@ -152,16 +144,13 @@ def test_another_page_changes_nothing(client: Client, headers: dict[str, str], s
         ("nothing", {}, 404, f"There is no /do/nothing here; /do/ has {', '.join(ACTIONS)}."),
     ],
 )  # fmt: skip
-def test_a_wrong_request_is_told_what_is_wrong(
-    client: Client, action: str, fields: Any, status: int, sentence: str
-) -> None:
+def test_a_wrong_request_is_explained(client: Client, action: str, fields: Any, status: int, sentence: str) -> None:
     assert client.do(action, fields) == (status, {"error": sentence})
 
 
 def test_a_body_that_is_no_json_or_too_large_is_refused(client: Client) -> None:
-    assert client.ask("POST", "/do/post", b"{", Origin=client.origin, Content_Type=JSON)[0] == 400
-    body = b" " * (LARGEST_BODY + 1)
-    assert client.ask("POST", "/do/post", body, Origin=client.origin, Content_Type=JSON)[0] == 413
+    assert client.send("post", b"{").status == 400
+    assert client.send("post", b" " * (LARGEST_BODY + 1)).status == 413
 
 
 def test_only_the_author_changes_a_message(client: Client) -> None:
@@ -196,24 +185,17 @@ def test_a_port_in_use_is_told_with_another_one() -> None:
 
 def test_a_wrong_model_directory_is_told(tmp_path: Path) -> None:
     refused = run_module("local.playground", "--port", "0", environ={"MODEL_DIR": str(tmp_path / "nowhere")})
-    assert refused.returncode == 2
-    assert refused.stderr == (
-        f"{tmp_path / 'nowhere'} is no directory: set MODEL_DIR to that of a model, such as the project's model/\n"
-    )
+    sentence = "is no directory: set MODEL_DIR to that of a model, such as the project's model/"
+    assert (refused.returncode, refused.stderr) == (2, f"{tmp_path / 'nowhere'} {sentence}\n")
 
 
 @pytest.mark.parametrize(("browser", "works"), [("true", True), ("false", False), ("", False)])
-def test_a_browser_that_cannot_be_opened_is_no_failure(
-    browser: str, works: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_browser_that_does_not_open_is_no_failure(browser: str, works: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
-    # `webbrowser` reads BROWSER once for each process.
+    monkeypatch.setenv("BROWSER", browser)  # `webbrowser` reads it once for each process
     code = "from local.playground.__main__ import opened; print(opened('http://127.0.0.1:9/'))"
-    command = [sys.executable, "-c", code]
-    shown = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "BROWSER": browser}, capture_output=True, text=True, check=True
-    )
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert shown.stdout == f"{works}\n"
 
 

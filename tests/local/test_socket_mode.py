@@ -28,10 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from local.socket_mode.server import Link
+    from local.socket_mode.server import Link, Reason
+
+    Start = Callable[..., "Running"]
 
 INSULT = "You are a stupid idiot and everybody hates you."
 NOWHERE = "http://127.0.0.1:9/api/"
+NO_SOCKET = Fault(Reply.of({"ok": True, "url": "ws://127.0.0.1:9/"}))
 SECONDS = 60  # until a test gives up
 
 
@@ -55,6 +58,7 @@ class Running:
         """Stop it; return what it said of errors."""
         self.process.terminate()
         _, errors = self.process.communicate(timeout=SECONDS)
+        assert self.process.returncode == 0
         return errors
 
     def close(self) -> None:
@@ -77,7 +81,7 @@ def slack() -> Iterator[SocketModeSlack]:
 
 
 @pytest.fixture
-def start(slack: SocketModeSlack, tmp_path: Path) -> Iterator[Callable[..., Running]]:
+def start(slack: SocketModeSlack, tmp_path: Path) -> Iterator[Start]:
     """Start a bot on one file; it is stopped at the end of the test."""
     with ExitStack() as stack:
 
@@ -104,25 +108,24 @@ def acknowledged(slack: SocketModeSlack, *envelopes: str) -> bool:
     return slack.wait_until(lambda: slack.answers.keys() >= {*envelopes}, SECONDS)
 
 
-def drained(start: Callable[..., Running]) -> None:
+def drained(start: Start) -> None:
     """Let a bot end all jobs that are left."""
     assert start("--drain").process.wait(timeout=SECONDS) == 0
 
 
 @pytest.mark.failure(131)
-def test_an_event_that_comes_twice_gets_one_verdict(slack: SocketModeSlack, start: Callable[..., Running]) -> None:
+def test_an_event_that_comes_twice_gets_one_verdict(slack: SocketModeSlack, start: Start) -> None:
     bot = start()
     assert bot.said[0].startswith("Connected to local: /invite @toxicity in a channel and react with :biohazard_sign:.")
     payload = reaction(slack)
     assert acknowledged(slack, slack.send(payload, copies=2), slack.send(payload))
     bot.stop()
-    assert bot.process.returncode == 0
     drained(start)
     assert outcomes(slack) == ["toxic"]
 
 
 @pytest.mark.failure(130)
-def test_what_asks_for_nothing_is_acknowledged(slack: SocketModeSlack, start: Callable[..., Running]) -> None:
+def test_what_asks_for_nothing_is_acknowledged(slack: SocketModeSlack, start: Start) -> None:
     bot = start()
     payload = reaction(slack)
     payload["event"]["reaction"] = "tada"
@@ -134,9 +137,7 @@ def test_what_asks_for_nothing_is_acknowledged(slack: SocketModeSlack, start: Ca
 
 
 @pytest.mark.failure(131)
-def test_a_connection_that_ends_is_replaced_and_nothing_is_lost(
-    slack: SocketModeSlack, start: Callable[..., Running]
-) -> None:
+def test_a_connection_that_ends_is_replaced_and_nothing_is_lost(slack: SocketModeSlack, start: Start) -> None:
     """Slack announces the end of a connection, or closes it, or it is lost with a reset or in silence."""
     bot = start()
     ends: list[Callable[[Link], object]] = [
@@ -165,9 +166,7 @@ def test_a_connection_that_ends_is_replaced_and_nothing_is_lost(
 
 @pytest.mark.failure(130, 132)
 @pytest.mark.parametrize("posted", [False, True])
-def test_a_job_whose_bot_was_killed_goes_on_after_the_restart(
-    posted: bool, slack: SocketModeSlack, start: Callable[..., Running]
-) -> None:
+def test_a_job_whose_bot_was_killed_goes_on_after_a_restart(posted: bool, slack: SocketModeSlack, start: Start) -> None:
     bot = start()
     slack.faults.add("chat.postMessage", Fault(DROPPED, before_work=not posted, function=bot.process.kill))
     envelope = slack.send(reaction(slack))
@@ -180,9 +179,7 @@ def test_a_job_whose_bot_was_killed_goes_on_after_the_restart(
 
 
 @pytest.mark.failure(130, 134)
-def test_an_envelope_whose_job_does_not_fit_on_the_disk_is_not_acknowledged(
-    slack: SocketModeSlack, start: Callable[..., Running]
-) -> None:
+def test_an_envelope_whose_job_does_not_fit_on_the_disk_is_refused(slack: SocketModeSlack, start: Start) -> None:
     bot = start()
     resource.prlimit(bot.process.pid, resource.RLIMIT_FSIZE, (0, 0))  # from now on no file can grow
     envelope = slack.send(reaction(slack))
@@ -194,9 +191,7 @@ def test_an_envelope_whose_job_does_not_fit_on_the_disk_is_not_acknowledged(
     assert acknowledged(slack, envelope)
 
 
-def test_who_asks_in_private_is_answered_from_memory(
-    slack: SocketModeSlack, start: Callable[..., Running], tmp_path: Path
-) -> None:
+def test_who_asks_in_private_is_answered_from_memory(slack: SocketModeSlack, start: Start, tmp_path: Path) -> None:
     """The bot is not in the channel of the shortcut, and a command's text is nowhere else."""
     start()
     message = slack.workspace.post("C0RANDOM", "U0GRACE", INSULT)
@@ -212,7 +207,7 @@ def test_who_asks_in_private_is_answered_from_memory(
     assert all(INSULT.encode() not in file.read_bytes() for file in tmp_path.glob("bot.sqlite3*"))
 
 
-def test_calls_that_slack_limits_come_back(slack: SocketModeSlack, start: Callable[..., Running]) -> None:
+def test_calls_that_slack_limits_come_back(slack: SocketModeSlack, start: Start) -> None:
     start()
     slack.faults.add("conversations.history", RateLimited("3"), times=2)
     slack.send(reaction(slack))
@@ -224,24 +219,19 @@ def test_calls_that_slack_limits_come_back(slack: SocketModeSlack, start: Callab
 
 
 @pytest.mark.failure(132)
-def test_a_job_that_takes_too_long_is_cut_off_and_comes_back(
-    slack: SocketModeSlack, start: Callable[..., Running]
-) -> None:
+def test_a_job_that_takes_too_long_is_cut_off_and_comes_back(slack: SocketModeSlack, start: Start) -> None:
     bot, read = start(), threading.Event()
     slack.faults.add("conversations.history", Fault(seconds=1.2 * TIMEOUT_SECONDS / SPEED, function=read.set))
     slack.send(reaction(slack))
     assert read.wait(SECONDS)
     bot.stop()
-    assert bot.process.returncode == 0
     drained(start)
     assert outcomes(slack) == ["toxic"]
     assert len(slack.calls_of("conversations.history")) == 2
 
 
 @pytest.mark.failure(133)
-def test_a_second_bot_on_the_same_file_says_so(
-    slack: SocketModeSlack, start: Callable[..., Running], tmp_path: Path
-) -> None:
+def test_a_second_bot_on_the_same_file_says_so(slack: SocketModeSlack, start: Start, tmp_path: Path) -> None:
     start()
     file = tmp_path / "bot.sqlite3"
     ended = run_module("local.socket_mode", "--file", str(file), environ=environ(slack))
@@ -251,7 +241,7 @@ def test_a_second_bot_on_the_same_file_says_so(
 
 @pytest.mark.failure(133)
 @pytest.mark.parametrize(
-    ("variables", "status", "sentence"),
+    ("cause", "status", "sentence"),
     [
         ({"SLACK_APP_TOKEN": ""}, 2, "SLACK_APP_TOKEN is not set: copy it from Basic Information, App-Level Tokens"),
         ({"SLACK_BOT_TOKEN": "xapp-1"}, 2, "SLACK_BOT_TOKEN must begin with xoxb-: copy it from OAuth & Permissions"),
@@ -259,58 +249,43 @@ def test_a_second_bot_on_the_same_file_says_so(
         ({"SLACK_BOT_TOKEN": "xoxb-no"}, 2, "SLACK_BOT_TOKEN is refused by Slack (invalid_auth): copy it from OAuth"),
         ({"SLACK_API_URL": NOWHERE}, 1, "Slack cannot be reached (Connection refused): is there a network?"),
         ({"TRIGGER_EMOJI": "☣️"}, 2, "TRIGGER_EMOJI has '☣️', which is no emoji's name: write biohazard_sign."),
+        (ErrorBody("internal_error"), 1, "Slack answers internal_error for the moment: try again later.\n"),
+        (HtmlError(502), 1, "Slack answers with status 502 and no reason: try again later.\n"),
+        (NO_SOCKET, 1, "Slack's WebSocket cannot be opened: is there a network without a filter?\n"),
     ],
 )
-def test_what_a_person_can_mend_is_said_in_one_sentence(
-    variables: dict[str, str], status: int, sentence: str, slack: SocketModeSlack, tmp_path: Path
+def test_what_keeps_the_bot_from_starting_is_said_in_one_sentence(
+    cause: dict[str, str] | Fault, status: int, sentence: str, slack: SocketModeSlack, tmp_path: Path
 ) -> None:
-    ended = run_module(
-        "local.socket_mode", "--file", str(tmp_path / "bot.sqlite3"), environ=environ(slack, **variables)
-    )
+    if isinstance(cause, Fault):
+        slack.faults.add("apps.connections.open", cause)
+    variables = cause if isinstance(cause, dict) else {}
+    file = str(tmp_path / "bot.sqlite3")
+    ended = run_module("local.socket_mode", "--file", file, environ=environ(slack, **variables))
     assert (ended.returncode, ended.stderr.count("\n")) == (status, 1), ended.stderr
     assert ended.stderr.startswith(sentence)
 
 
 @pytest.mark.failure(133)
 @pytest.mark.parametrize(
-    ("answer", "sentence"),
+    ("reason", "status", "sentence"),
     [
-        (ErrorBody("internal_error"), "Slack answers internal_error for the moment: try again later."),
-        (HtmlError(502), "Slack answers with status 502 and no reason: try again later."),
-        (
-            Fault(Reply.of({"ok": True, "url": "ws://127.0.0.1:9/"})),
-            "Slack's WebSocket cannot be opened: is there a network without a filter?",
-        ),
+        ("link_disabled", 1, "Socket Mode is off for this app"),
+        ("refresh_requested", 2, "SLACK_APP_TOKEN is refused by Slack (invalid_auth)"),
     ],
 )
-def test_a_connection_that_slack_does_not_open_is_said_in_one_sentence(
-    answer: Fault, sentence: str, slack: SocketModeSlack, tmp_path: Path
-) -> None:
-    slack.faults.add("apps.connections.open", answer)
-    ended = run_module("local.socket_mode", "--file", str(tmp_path / "bot.sqlite3"), environ=environ(slack))
-    assert (ended.returncode, ended.stderr) == (1, f"{sentence}\n")
-
-
-@pytest.mark.failure(133)
 def test_socket_mode_that_is_off_or_a_token_that_is_revoked_ends_the_bot(
-    slack: SocketModeSlack, start: Callable[..., Running]
+    reason: Reason, status: int, sentence: str, slack: SocketModeSlack, start: Start
 ) -> None:
-    for mend in ("link_disabled", "revoked"):
-        bot = start()
-        if mend == "revoked":
-            slack.app_token = "xapp-another"
-        slack.links[-1].disconnect("link_disabled" if mend == "link_disabled" else "refresh_requested")
-        status, sentence = bot.ended()
-        assert (status, sentence.split(":")[0]) == (
-            (1, "Socket Mode is off for this app")
-            if mend == "link_disabled"
-            else (2, "SLACK_APP_TOKEN is refused by Slack (invalid_auth)")
-        )
+    bot = start()
+    if reason == "refresh_requested":
+        slack.app_token = "xapp-another"
+    slack.links[-1].disconnect(reason)
+    ended, said = bot.ended()
+    assert (ended, said.split(":")[0]) == (status, sentence)
 
 
-def test_ctrl_c_stops_it_with_a_word_and_the_job_is_kept(
-    slack: SocketModeSlack, start: Callable[..., Running], tmp_path: Path
-) -> None:
+def test_ctrl_c_stops_it_with_a_word_and_the_job_is_kept(slack: SocketModeSlack, start: Start, tmp_path: Path) -> None:
     bot = start()
     slack.faults.add("conversations.history", Call(lambda: bot.process.send_signal(signal.SIGINT)))
     slack.send(reaction(slack))

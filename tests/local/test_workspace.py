@@ -9,48 +9,44 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local.workspace import RefusedError, Workspace
+from tests.local.conftest import ADA, GENERAL, GRACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-GENERAL, ADA, GRACE = "C0GENERAL", "U0ADA", "U0GRACE"
 
 
 def restricted(code: str) -> Callable[[Workspace, str], None]:
     return lambda workspace, _root: workspace.restrict(GENERAL, f"restricted_action_{code}")
 
 
-def test_ts_are_unique_and_grow_while_the_clock_stands_still(workspace: Workspace) -> None:
-    stamps = [workspace.post(GENERAL, ADA, str(number))["ts"] for number in range(5)]
-    assert stamps == sorted(set(stamps))
-    assert stamps[0] == "1731000000.000000"
-    assert all(re.fullmatch(r"\d{10}\.\d{6}", ts) for ts in stamps)
-
-
-def test_ts_stay_unique_when_many_write_at_once(workspace: Workspace) -> None:
-    def write() -> None:
-        for _ in range(50):
-            workspace.post(GENERAL, ADA, "at once")
+def test_ts_are_unique_while_the_clock_stands_still_and_many_write_at_once(workspace: Workspace) -> None:
+    def write(_: int) -> list[str]:
+        return [workspace.post(GENERAL, ADA, "at once")["ts"] for _ in range(50)]
 
     with ThreadPoolExecutor(4) as threads:
-        for writer in [threads.submit(write) for _ in range(4)]:
-            writer.result()
-    assert len({message["ts"] for message in workspace.conversation(GENERAL)}) == 200
+        written = list(threads.map(write, range(4)))
+    assert all(stamps == sorted(stamps) for stamps in written)
+    together = sorted(ts for stamps in written for ts in stamps)
+    assert together[0] == "1731000000.000000"
+    assert len(set(together)) == 200
+    assert all(re.fullmatch(r"\d{10}\.\d{6}", ts) for ts in together)
 
 
 def test_the_author_of_a_message_is_a_person_a_bot_or_a_webhook(workspace: Workspace) -> None:
     webhook = workspace.add_user("alerts", bot_id="B0ALERTS")
-    person = workspace.post(GENERAL, ADA, "hello")
-    bot = workspace.post(GENERAL, "U0DEPLOYBOT", "deployed")
-    hook = workspace.post(GENERAL, webhook, "disk full")
+    outsider = workspace.add_user("eve", team_id="T0PARTNER")
+    person, bot, hook, guest = (
+        workspace.post(GENERAL, author, "hello") for author in (ADA, "U0DEPLOYBOT", webhook, outsider)
+    )
     assert person["user"] == ADA
     assert "bot_id" not in person
     assert (bot["user"], bot["bot_id"], bot["app_id"]) == ("U0DEPLOYBOT", "B0DEPLOY", "A0DEPLOY")
     assert bot["bot_profile"]["name"] == "deploybot"
     assert (hook["subtype"], hook["bot_id"]) == ("bot_message", "B0ALERTS")
     assert "user" not in hook
-    outsider = workspace.add_user("eve", team_id="T0PARTNER")
-    assert (person["team"], workspace.post(GENERAL, outsider, "hi")["team"]) == ("T0LOCAL", "T0PARTNER")
+    assert (person["team"], guest["team"]) == ("T0LOCAL", "T0PARTNER")
+    events = [workspace.react(GENERAL, message["ts"], GRACE, "eyes") for message in (person, bot, hook)]
+    assert [event.get("item_user") for event in events] == [ADA, "U0DEPLOYBOT", None]
 
 
 def test_messages_are_returned_as_copies(workspace: Workspace) -> None:
@@ -93,14 +89,11 @@ def test_a_reply_to_a_reply_is_not_in_the_first_thread(workspace: Workspace, roo
     assert [one["text"] for one in workspace.thread(GENERAL, reply)] == ["reply", "astray"]
 
 
-def test_an_edit_changes_text_and_blocks_and_keeps_the_ts() -> None:
-    now = [1731000000.25]
-    workspace = Workspace.example(clock=lambda: now[0])
+def test_an_edit_changes_text_and_blocks_and_keeps_the_ts(workspace: Workspace) -> None:
     message = workspace.post(GENERAL, ADA, "before")
-    now[0] += 60
+    workspace.clock = lambda: 1731000060.25
     edited = workspace.edit(GENERAL, message["ts"], "after & later")
-    assert edited["ts"] == message["ts"]
-    assert edited["text"] == "after &amp; later"
+    assert (edited["ts"], edited["text"]) == (message["ts"], "after &amp; later")
     assert edited["edited"] == {"user": ADA, "ts": "1731000060.000000"}
     assert edited["blocks"][0]["elements"][0]["elements"] == [{"type": "text", "text": "after & later"}]
 
@@ -123,13 +116,6 @@ def test_reactions_are_counted_and_make_events(workspace: Workspace) -> None:
     assert [one["name"] for one in workspace.message(GENERAL, ts)["reactions"]] == ["eyes"]
     with pytest.raises(RefusedError, match="no_reaction"):
         workspace.unreact(GENERAL, ts, GRACE, "eyes")
-
-
-def test_a_reaction_to_a_webhooks_message_names_no_author(workspace: Workspace) -> None:
-    hook = workspace.add_user("alerts", bot_id="B0ALERTS")
-    ts = workspace.post(GENERAL, hook, "disk full")["ts"]
-    assert "item_user" not in workspace.react(GENERAL, ts, GRACE, "eyes")
-    assert "item_user" in workspace.react(GENERAL, workspace.post(GENERAL, "U0DEPLOYBOT", "x")["ts"], GRACE, "eyes")
 
 
 @pytest.mark.parametrize(

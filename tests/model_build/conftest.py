@@ -1,24 +1,24 @@
 """A tiny RoBERTa checkpoint that is trained for a second, and the model directory that is built from it once."""
 
-from __future__ import annotations
-
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-import transformers
 from tokenizers import ByteLevelBPETokenizer
+from transformers import RobertaConfig, RobertaForSequenceClassification
 
 from model_build.build import build
 from model_build.manifest import REFERENCE_TEXTS
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-LAYERS = 2
+MPNET_SPECIAL = ["<s>", "<pad>", "</s>", "[UNK]", "<mask>"]
+LABELS = {"id2label": {0: "NOT_TOXIC", 1: "TOXIC"}, "label2id": {"NOT_TOXIC": 0, "TOXIC": 1}}
+BERT_SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+# 64 tokens: RoBERTa and MPNet count positions from 2.
+ROBERTA_SHAPE = BERT_SHAPE | {"max_position_embeddings": 66, "type_vocab_size": 1}
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Built:
     checkpoint: Path
     work: Path
     model: Path
-    layers: int = LAYERS
+    layers: int = BERT_SHAPE["num_hidden_layers"]
 
 
 @pytest.fixture(scope="session")
@@ -39,35 +39,16 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         REFERENCE_TEXTS, vocab_size=400, min_frequency=1, special_tokens=SPECIAL, show_progress=False
     )
     tokenizer.save_model(str(folder))  # vocab.json and merges.txt, as older hub repositories have them
-    config = transformers.RobertaConfig(
-        vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=32,
-        num_hidden_layers=LAYERS,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=66,  # 64 tokens: RoBERTa counts from 2
-        type_vocab_size=1,
-        id2label={0: "NOT_TOXIC", 1: "TOXIC"},
-        label2id={"NOT_TOXIC": 0, "TOXIC": 1},
-        pad_token_id=1,
-        bos_token_id=0,
-        eos_token_id=2,
-    )
     torch.manual_seed(1)
-    module = transformers.RobertaForSequenceClassification(config)
-    _memorize(module, [[0, *tokenizer.encode(text).ids, 2] for text in REFERENCE_TEXTS])
+    config = RobertaConfig(vocab_size=tokenizer.get_vocab_size(), **ROBERTA_SHAPE, **LABELS)
+    module = RobertaForSequenceClassification(config)
+    memorize(module, [[0, *tokenizer.encode(text).ids, 2] for text in REFERENCE_TEXTS])
     module.save_pretrained(folder)
     return folder
 
 
-@pytest.fixture
-def memorize() -> Callable[[Any, list[list[int]]], None]:
-    """Train a classifier of two labels on token ids, special ones included."""
-    return _memorize
-
-
-def _memorize(module: Any, texts: list[list[int]]) -> None:
-    """Train until the scores differ from text to text: equal ones would agree with anything."""
+def memorize(module: Any, texts: list[list[int]]) -> None:
+    """Train a classifier of two labels on token ids until its scores differ: equal ones would agree with anything."""
     optimizer = torch.optim.AdamW(module.parameters(), lr=2e-3)
     for _ in range(20):
         for number, ids in enumerate(texts):
@@ -83,3 +64,21 @@ def built(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
     work = folder / "work"
     model = build(str(checkpoint), folder / "model", name="tiny", licence="MIT", threshold=0.6, work=work)
     return Built(checkpoint, work, model)
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """Return the JSON object in a file."""
+    fields: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return fields
+
+
+def edit_json(file: Path, **entries: Any) -> None:
+    """Change or add entries of the JSON object in a file, which may be new."""
+    fields = read_json(file) if file.is_file() else {}
+    file.write_text(json.dumps(fields | entries), encoding="utf-8")
+
+
+def write_rows(file: Path, *rows: dict[str, Any]) -> Path:
+    """Write rows as JSON lines; return the file."""
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return file

@@ -1,6 +1,4 @@
-"""The comparison with other runtimes: fair turns, right numbers, and nothing measured that is missing or broken."""
-
-from __future__ import annotations
+"""The comparisons with other runtimes: fair turns, right numbers, and nothing measured that is missing or broken."""
 
 import json
 import os
@@ -8,23 +6,24 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from importlib.util import find_spec
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from transformers import AutoModelForSequenceClassification
 
 from model_build import benchmark as script
 from model_build.benchmark import BOT, OTHERS, ask, benchmark, check_agreement, summarize, table, take_turns, workloads
 from model_build.errors import ModelBuildError
+from model_build.throughput import SCORERS, throughput
+from tests.model_build.conftest import Built, read_json
 from toxicity_bot.model_directory import ModelDirectory
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from .conftest import Built
 
 PEERS = {"openvino_int8": "nncf", "ctranslate2_int8": "ctranslate2"}  # only in the benchmark's own environment
 MISSING = [name for name, module in PEERS.items() if not find_spec(module)]
+EXPECTED = np.array([[0.1, 0.9], [0.8, 0.2]])
 
 
 @pytest.fixture(autouse=True)
@@ -66,20 +65,16 @@ def test_workloads_are_the_same_every_time_and_at_most_a_window(built: Built) ->
     assert all(len(first) <= len(second) for first, second in pairwise(batched))
 
 
-def rows(*medians: tuple[str, float]) -> list[dict[str, Any]]:
-    return [
-        {"runtime": name, "amx": amx, "workload": "12 tokens", "tokens": 12, "median_ms": median, "p95_ms": median}
-        for amx in (True, False)
-        for name, median in medians
-    ]
-
-
 def test_the_last_line_compares_the_bot_with_the_fastest_other() -> None:
-    assert "0.75 |" in table(rows(("a", 8.0), ("b", 4.0), (BOT, 3.0)), amx=True).splitlines()[-1]
-    assert "fastest" not in table(rows((BOT, 3.0)), amx=False)
+    def shown(**medians: float) -> str:
+        rows: list[dict[str, Any]] = [
+            {"runtime": name, "amx": True, "workload": "12 tokens", "tokens": 12, "median_ms": median, "p95_ms": median}
+            for name, median in medians.items()
+        ]
+        return table([*rows, *(row | {"amx": False, "median_ms": 1.0} for row in rows)], amx=True)
 
-
-EXPECTED = np.array([[0.1, 0.9], [0.8, 0.2]])
+    assert "0.75 |" in shown(a=8.0, b=4.0, **{BOT: 3.0}).splitlines()[-1]
+    assert "fastest" not in shown(**{BOT: 3.0})
 
 
 @pytest.mark.parametrize("found", [EXPECTED[::-1], EXPECTED * np.nan, EXPECTED[:1]])
@@ -103,7 +98,7 @@ def test_the_runtimes_that_are_installed_are_measured(
     monkeypatch.setattr(script, "BULK_MESSAGES", 3)
     monkeypatch.setattr(script, "WARM_UP_SECONDS", 0)
     benchmark(built.model, out=tmp_path, without=",".join([*MISSING, "torch_int8"]), rounds=2)
-    report = json.loads((tmp_path / "benchmark.json").read_text())
+    report = read_json(tmp_path / "benchmark.json")
     assert {"machine", "date", "rows", "versions", "agreement"} <= report.keys()
     modes = {row["amx"] for row in report["rows"]}
     measured = {"torch_fp32", "ort_fp32", "ort_int8_stock", BOT} | ({*OTHERS[4:]} - {*MISSING})
@@ -117,10 +112,7 @@ def test_the_runtimes_that_are_installed_are_measured(
 
 
 def test_another_checkpoint_is_refused(built: Built, tmp_path: Path) -> None:
-    import torch
-    import transformers
-
-    module = transformers.AutoModelForSequenceClassification.from_pretrained(built.checkpoint)
+    module = AutoModelForSequenceClassification.from_pretrained(built.checkpoint)
     with torch.no_grad():
         module.classifier.out_proj.weight.neg_()
     module.save_pretrained(tmp_path)
@@ -128,14 +120,20 @@ def test_another_checkpoint_is_refused(built: Built, tmp_path: Path) -> None:
         benchmark(built.model, source=tmp_path, without=",".join(OTHERS[1:]), rounds=2)
 
 
-@pytest.mark.skipif(not MISSING, reason="all runtimes are installed")
-def test_a_missing_runtime_is_named(built: Built) -> None:
-    left = ",".join(name for name in OTHERS if name != MISSING[0])
-    with pytest.raises(ModelBuildError, match=rf"{MISSING[0]} fails \(ModuleNotFoundError: .*--without {MISSING[0]}"):
-        benchmark(built.model, without=left, rounds=2)
-
-
 @pytest.mark.parametrize("name", ["tensorrt", BOT])
 def test_an_unknown_name_is_refused(built: Built, name: str) -> None:
     with pytest.raises(ModelBuildError, match=f"--without takes torch_fp32, .* not {name}"):
         benchmark(built.model, without=name)
+
+
+def test_messages_a_second_are_printed(built: Built, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chat = tmp_path / "chat.txt"
+    chat.write_text("hello there\n" * 200)
+    throughput(chat, lines=130, model=built.model, without=",".join(SCORERS.keys() - {"ours"}))
+    page, last = capsys.readouterr().out.rsplit("\n\n", 1)
+    assert "130 messages of 2.0 words" in page
+    assert f"|`ours`|{json.loads(last)['rates']['ours'][0]:.0f}" in page.replace(" ", "")
+    with pytest.raises(ModelBuildError, match="200 lines, fewer than --lines 300"):
+        throughput(chat, lines=300, model=built.model)
+    with pytest.raises(ModelBuildError, match=r"--without takes .* not detoxify"):
+        throughput(chat, lines=130, model=built.model, without="detoxify")

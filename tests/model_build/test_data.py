@@ -1,21 +1,17 @@
 """Read labelled rows from JSON lines and CSV; errors name the line of a bad row and never quote a message."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import lzma
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from model_build.data import Row, chat_messages, checksum, read
 from model_build.errors import ModelBuildError
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 GOOD = '{"text": "well done", "label": 0}\n'
+SECOND = {"text_sha256": hashlib.sha256("you fôol".encode()).hexdigest(), "label": 1, "source": "irc", "split": "test"}
 
 
 def written(folder: Path, name: str, content: str | bytes) -> Path:
@@ -24,31 +20,21 @@ def written(folder: Path, name: str, content: str | bytes) -> Path:
     return path
 
 
-def test_json_lines_with_sources_and_splits(tmp_path: Path) -> None:
-    lines = GOOD + "\n" + json.dumps({"text": "you fool", "label": 1, "source": "chat", "split": "dev"}) + "\n"
+def test_json_lines_with_sources_splits_and_details(tmp_path: Path) -> None:
+    second = {"text": "you fool", "label": 1, "source": "chat", "split": "dev", "detail": {"kind": "insult"}}
+    third = {"text": "no object", "label": 0, "split": "dev", "detail": "praise"}
+    lines = f"{GOOD}\n{json.dumps(second)}\n{json.dumps(third)}\n"
     found = read(written(tmp_path, "rows.jsonl", lines))
-    assert found.rows == [Row("well done", 0, "all", ""), Row("you fool", 1, "chat", "dev")]
-    assert [row.text for row in found.of_split("train")] == ["well done"]
-    assert [row.text for row in found.of_split("dev")] == ["you fool"]
+    dev = [Row("you fool", 1, "chat", "dev", {"kind": "insult"}), Row("no object", 0, "all", "dev")]
+    assert found.rows == [Row("well done", 0, "all", ""), *dev]
+    assert found.of_split("train") == found.rows[:1]
+    assert found.of_split("dev") == dev
     assert found.bad == []
 
 
-def test_details_are_kept_if_they_are_an_object(tmp_path: Path) -> None:
-    lines = [{"text": "a", "label": 0, "detail": {"kind": "praise"}}, {"text": "b", "label": 0, "detail": "praise"}]
-    found = read(written(tmp_path, "rows.jsonl", "".join(json.dumps(line) + "\n" for line in lines)))
-    assert [row.detail for row in found.rows] == [{"kind": "praise"}, {}]
-
-
-SECOND = {"text_sha256": hashlib.sha256("you fôol".encode()).hexdigest(), "label": 1, "source": "irc", "split": "test"}
-
-
-@pytest.mark.parametrize("compressed", [False, True])
-def test_texts_of_another_licence_are_found_by_their_checksums(tmp_path: Path, compressed: bool) -> None:
+def test_texts_of_another_licence_are_found_by_their_checksums(tmp_path: Path) -> None:
     rows = written(tmp_path, "rows.jsonl", GOOD + json.dumps(SECOND) + "\n")
-    content = "hello\n\n  you fôol \r\n".encode()
-    chat = written(
-        tmp_path, "chat.txt.xz" if compressed else "chat.txt", lzma.compress(content) if compressed else content
-    )
+    chat = written(tmp_path, "chat.txt.xz", lzma.compress("hello\n\n  you fôol \r\n".encode()))
     assert read(rows, chat=chat).rows == [Row("well done", 0), Row("you fôol", 1, "irc", "test")]
     assert read(rows, rows, chat=chat).of_split("test") == [Row("you fôol", 1, "irc", "test")] * 2
     assert list(chat_messages(chat)) == ["hello", "you fôol"]
@@ -74,14 +60,21 @@ def test_several_files_have_one_checksum(tmp_path: Path) -> None:
         checksum(one, tmp_path / "three")
 
 
-def test_xz(tmp_path: Path) -> None:
-    assert len(read(written(tmp_path, "rows.jsonl.xz", lzma.compress(GOOD.encode()))).rows) == 1
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("rows.jsonl.xz", lzma.compress(GOOD.encode())),
+        ("rows.jsonl", b"\xef\xbb\xbf" + GOOD.encode()),  # the byte order mark of a spreadsheet
+        ("rows.csv", b"\xef\xbb\xbftext,label\nwell done,0\n"),
+    ],
+)
+def test_other_forms_of_the_same_row(tmp_path: Path, name: str, content: bytes) -> None:
+    assert read(written(tmp_path, name, content)).rows == [Row("well done", 0)]
 
 
 def test_csv_with_quoted_line_breaks_and_commas(tmp_path: Path) -> None:
     text = 'id,text,label\r\n1,"first, and\r\nsecond",1\r\n2,plain,0\r\n'
-    found = read(written(tmp_path, "rows.csv", text))
-    assert found.rows == [Row("first, and\r\nsecond", 1), Row("plain", 0)]
+    assert read(written(tmp_path, "rows.csv", text)).rows == [Row("first, and\r\nsecond", 1), Row("plain", 0)]
 
 
 def test_a_csv_record_is_named_by_the_line_on_which_it_begins(tmp_path: Path) -> None:
@@ -90,11 +83,6 @@ def test_a_csv_record_is_named_by_the_line_on_which_it_begins(tmp_path: Path) ->
     assert found.bad == [
         f"rows.csv, line {n}: label is {label}, not 0 or 1" for n, label in ((5, "'maybe'"), (7, "'2'"))
     ]
-
-
-@pytest.mark.parametrize(("name", "text"), [("rows.csv", "text,label\nhello,0\n"), ("rows.jsonl", GOOD)])
-def test_byte_order_mark_of_a_spreadsheet(tmp_path: Path, name: str, text: str) -> None:
-    assert len(read(written(tmp_path, name, b"\xef\xbb\xbf" + text.encode())).rows) == 1
 
 
 @pytest.mark.parametrize(
@@ -115,10 +103,8 @@ def test_byte_order_mark_of_a_spreadsheet(tmp_path: Path, name: str, text: str) 
 )
 def test_bad_rows_stop_or_are_skipped(tmp_path: Path, line: str, reason: str) -> None:
     path = written(tmp_path, "rows.jsonl", GOOD + line + "\n" + GOOD)
-    with pytest.raises(ModelBuildError, match=r"rows\.jsonl, line 2: ") as raised:
+    with pytest.raises(ModelBuildError, match=rf"rows\.jsonl, line 2: {reason}.*--skip-bad-rows"):
         read(path)
-    assert reason in str(raised.value)
-    assert "--skip-bad-rows" in str(raised.value)
     found = read(path, skip_bad_rows=True)
     assert len(found.rows) == 2
     assert reason in found.bad[0]
@@ -144,8 +130,3 @@ def test_a_message_in_the_wrong_column_is_not_printed(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, content: str | bytes, reason: str) -> None:
     with pytest.raises(ModelBuildError, match=reason):
         read(written(tmp_path, name, content), skip_bad_rows=True)
-
-
-def test_no_such_file(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"none\.jsonl"):
-        read(tmp_path / "none.jsonl")

@@ -3,8 +3,6 @@
 Needs QEMU's user mode emulation (Debian's package qemu-user-static); CPUS_OPTIONAL=1 skips the test without it.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import platform
@@ -21,8 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from model_build.manifest import REFERENCE_TEXTS
 from model_build.verify import LARGEST_WEIGHT
-
-ROOT = Path(__file__).parent.parent.parent
+from tests import ROOT
 
 # QEMU warns about the features of a Haswell that it lacks, so they are switched off; none of them is arithmetic.
 HASWELL = "Haswell-noTSX,-pcid,-x2apic,-tsc-deadline,-invpcid"

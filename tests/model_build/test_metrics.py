@@ -1,7 +1,5 @@
 """Metrics of a few rows computed by hand, and None where the rows cannot give a metric."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -11,16 +9,12 @@ LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 1])
 SCORES = np.array([0.1, 0.2, 0.3, 0.8, 0.4, 0.7, 0.9, 0.95])
 
 
-def test_at_the_threshold() -> None:
+def test_metrics_at_the_threshold_and_over_all() -> None:
     found = measure(LABELS, SCORES, threshold=0.7)
     assert found.sensitivity == 3 / 4, "0.7 itself is called toxic"
     assert found.false_negative_rate == 1 / 4
     assert (found.specificity, found.false_positive_rate) == (3 / 4, 1 / 4)
     assert (found.precision, found.f1) == (3 / 4, 3 / 4)
-
-
-def test_at_any_threshold() -> None:
-    found = measure(LABELS, SCORES, threshold=0.5)
     assert found.auc == pytest.approx(14 / 16), "0.8 outranks 0.4 and 0.7"
     assert found.tpr_at_1_percent is None, "one false positive in four is more than 1 %"
 
@@ -31,12 +25,8 @@ def test_true_positive_rate_at_a_false_positive_rate() -> None:
     found = measure(labels, scores, threshold=0.5)
     assert found.tpr_at_1_percent == 3 / 4, "two of 200 may be false positives: 0.6 is found and 0.1 is not"
     assert found.tpr_at_1_permille is None
-
-
-def test_equal_scores_are_found_together_or_not_at_all() -> None:
-    labels = np.array([0] * 100 + [1] * 2)
-    scores = np.concatenate([np.zeros(98), [0.9, 0.9], [0.9, 0.95]])
-    assert true_positive_rate(labels, scores, 0.01) == 1 / 2
+    equal, scores = np.array([0] * 100 + [1] * 2), np.concatenate([np.zeros(98), [0.9, 0.9], [0.9, 0.95]])
+    assert true_positive_rate(equal, scores, 0.01) == 1 / 2, "equal scores are found together or not at all"
 
 
 def test_a_weight_counts_a_row_so_many_times() -> None:
@@ -64,11 +54,8 @@ def test_a_score_equal_to_the_share_of_toxic_rows_has_no_calibration_error() -> 
     scores = np.array([0.25] * 4 + [0.75] * 4)
     assert calibration_error(np.array([1, 0, 0, 0, 1, 1, 1, 0]), scores) == 0
     assert calibration_error(np.array([0, 0, 0, 0, 1, 1, 1, 1]), scores) == pytest.approx(0.25)
-
-
-def test_the_highest_score_has_a_bin() -> None:
     (last,) = reliability(np.array([1]), np.array([1.0]))
-    assert (last.rows, last.score, last.toxic) == (1, 1.0, 1.0)
+    assert (last.rows, last.score, last.toxic) == (1, 1.0, 1.0), "the highest score has a bin"
 
 
 def test_the_mean_leaves_out_unknown_metrics() -> None:

@@ -3,16 +3,13 @@
 Each hostile folder is first given to transformers itself: it must run the code, or the test would prove nothing.
 """
 
-from __future__ import annotations
-
 import ast
-import json
 import pickle
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import torch
@@ -24,9 +21,7 @@ from model_build.safe_loading import from_pretrained
 from model_build.source import locate
 from model_build.torch_model import TorchModel
 from tests import ROOT
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.model_build.conftest import edit_json
 
 # Our loader must refuse the folder; transformers itself must run what it holds, once its questions are answered.
 PROGRAM = """
@@ -58,11 +53,6 @@ def get_kernel(repository, revision=None):
 """
 
 
-def edit(file: Path, **entries: Any) -> None:
-    fields = json.loads(file.read_text()) if file.is_file() else {}
-    file.write_text(json.dumps(fields | entries))
-
-
 @pytest.fixture
 def hostile(checkpoint: Path, tmp_path: Path) -> Path:
     """A copy of a good checkpoint, beside a module that writes a file, and a stand-in for the package `kernels`."""
@@ -70,9 +60,8 @@ def hostile(checkpoint: Path, tmp_path: Path) -> Path:
     AutoTokenizer.from_pretrained(checkpoint).save_pretrained(folder)
     (folder / "evil.py").write_text("import pathlib\npathlib.Path('ran').write_text('x')\nclass Evil: pass\n")
     (tmp_path / "kernels.py").write_text(KERNELS)
-    described = tmp_path / "kernels-0.9.dist-info"
-    described.mkdir()
-    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: kernels\nVersion: 0.9\n")
+    (tmp_path / "kernels-0.9.dist-info").mkdir()
+    (tmp_path / "kernels-0.9.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: kernels\nVersion: 0.9\n")
     return folder
 
 
@@ -96,9 +85,9 @@ CONFIG_FILE, TOKENIZER_FILE, INDEX_FILE = "config.json", "tokenizer_config.json"
 def test_code_that_transformers_would_run(
     hostile: Path, kind: str, file: str, entries: dict[str, Any], key: str
 ) -> None:
-    edit(hostile / file, **entries)
-    edit(hostile / "config.4.0.0.json", model_type="evil", auto_map={"AutoConfig": "evil.Evil"})
-    edit(hostile / "processor_config.json", processor_class="Evil", auto_map={"AutoProcessor": "evil.Evil"})
+    edit_json(hostile / file, **entries)
+    edit_json(hostile / "config.4.0.0.json", model_type="evil", auto_map={"AutoConfig": "evil.Evil"})
+    edit_json(hostile / "processor_config.json", processor_class="Evil", auto_map={"AutoProcessor": "evil.Evil"})
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, kind, str(hostile)],
         cwd=hostile.parent,
@@ -140,7 +129,7 @@ def test_other_ways_to_code_or_to_files_that_are_not_checked(
     hostile: Path, file: str, entries: dict[str, Any], key: str
 ) -> None:
     (hostile / file).parent.mkdir(exist_ok=True)
-    edit(hostile / file, **entries)
+    edit_json(hostile / file, **entries)
     with pytest.raises(ModelBuildError, match=f"{file.partition('/')[0]}.*{key}.*(pass|name)"):
         TorchModel(locate(str(hostile)), as_teacher=True)
 
@@ -153,8 +142,10 @@ def test_a_configuration_that_is_none_is_refused_in_a_sentence(hostile: Path, co
 
 
 def test_what_good_checkpoints_have_is_accepted(hostile: Path) -> None:
-    edit(hostile / CONFIG_FILE, _attn_implementation="sdpa", conv_kernel=[10, 3], _name_or_path="a/b", _num_labels=2)
-    edit(hostile / TOKENIZER_FILE, chat_template="{{ messages }}")
+    edit_json(
+        hostile / CONFIG_FILE, _attn_implementation="sdpa", conv_kernel=[10, 3], _name_or_path="a/b", _num_labels=2
+    )
+    edit_json(hostile / TOKENIZER_FILE, chat_template="{{ messages }}")
     from_pretrained(AutoModelForSequenceClassification, hostile)
     assert from_pretrained(AutoTokenizer, hostile).is_fast
     with pytest.raises(ModelBuildError, match="is no folder"):
@@ -167,7 +158,7 @@ class Pickled:
     def __init__(self, file: Path) -> None:
         self._file = file
 
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[object, tuple[Path, str]]:
         return Path.write_text, (self._file, "x")
 
 
@@ -182,9 +173,8 @@ def test_pickled_weights_are_never_read(hostile: Path) -> None:
         from_pretrained(AutoModelForSequenceClassification, hostile)
     assert not ran.exists()
     torch.save({"cpu": Pickled(ran)}, hostile / "rng_state.pth")
-    with pytest.raises(
-        pickle.UnpicklingError
-    ):  # as the Trainer reads it: https://nvd.nist.gov/vuln/detail/CVE-2026-1839
+    # As the Trainer reads it: https://nvd.nist.gov/vuln/detail/CVE-2026-1839
+    with pytest.raises(pickle.UnpicklingError):
         torch.load(hostile / "rng_state.pth")
     assert not ran.exists()
 

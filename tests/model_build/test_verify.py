@@ -1,24 +1,16 @@
 """A model directory is verified: damage and moved scores are found, and PyTorch is compared with it."""
 
-from __future__ import annotations
-
-import json
-import lzma
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from model_build.errors import ModelBuildError
 from model_build.manifest import REFERENCE_TEXTS
 from model_build.verify import check_weights, compare_with_pytorch, record_quality, verify
+from tests.model_build.conftest import Built, edit_json, read_json, write_rows
 from toxicity_bot.classifier import Classifier
 from toxicity_bot.errors import BotError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from .conftest import Built
 
 
 @pytest.fixture
@@ -27,25 +19,22 @@ def model(built: Built, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "model.onnx.data", "tokenizer.json"])
-def test_a_flipped_byte_is_found(model: Path, name: str) -> None:
+def test_a_flipped_byte_and_a_missing_file_are_found(model: Path, name: str) -> None:
     content = bytearray((model / name).read_bytes())
     content[len(content) // 2] ^= 1
     (model / name).write_bytes(content)
     with pytest.raises(ModelBuildError, match=f"{model / name} has the checksum"):
         verify(model)
-
-
-def test_a_missing_file_is_found(model: Path) -> None:
-    (model / "model.onnx").unlink()
-    with pytest.raises(ModelBuildError, match=f"{model / 'model.onnx'} is missing"):
+    (model / name).unlink()
+    with pytest.raises(ModelBuildError, match=f"{model / name} is missing"):
         verify(model)
 
 
 @pytest.mark.parametrize("row", [0, 5])
 def test_a_reference_score_that_moved_is_found(model: Path, row: int) -> None:
-    fields = json.loads((model / "model.json").read_text())
-    fields["reference"]["scores"][row]["toxicity"] += 0.05
-    (model / "model.json").write_text(json.dumps(fields))
+    reference = read_json(model / "model.json")["reference"]
+    reference["scores"][row]["toxicity"] += 0.05
+    edit_json(model / "model.json", reference=reference)
     with pytest.raises(BotError, match="reference text"):
         verify(model)
 
@@ -64,34 +53,25 @@ def test_another_checkpoint_is_refused(built: Built, tmp_path: Path) -> None:
         compare_with_pytorch(Classifier(built.model, threads=1), built.model, str(other))
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.xz"])
 def test_quality_is_measured_and_recorded(
-    built: Built, model: Path, tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]
+    built: Built, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [{"text": text, "label": number % 2, "split": "test"} for number, text in enumerate(REFERENCE_TEXTS)]
     rows.append({"text": "of another split", "label": 1, "split": "train"})
     rows.append({"text": " ".join(REFERENCE_TEXTS), "label": 1, "split": "test"})  # longer than the window
-    labelled = tmp_path / f"labelled{suffix}"
-    content = "".join(json.dumps(row) + "\n" for row in rows).encode()
-    labelled.write_bytes(lzma.compress(content) if suffix.endswith("xz") else content)
+    labelled = write_rows(tmp_path / "labelled.jsonl", *rows)
     classifier = Classifier(model, threads=1)
 
     module = compare_with_pytorch(classifier, model, str(built.checkpoint))
     assert "largest difference from PyTorch" in capsys.readouterr().out
     record_quality(classifier, module, model, labelled, sample=3000)
 
-    quality = json.loads((model / "model.json").read_text())["measured"]["quality"]
+    quality = read_json(model / "model.json")["measured"]["quality"]
     assert (quality["texts"], quality["toxic"]) == (len(REFERENCE_TEXTS), len(REFERENCE_TEXTS) // 2)
     assert quality["auc_served"] == pytest.approx(quality["auc_pytorch"], abs=0.1)
     assert quality["largest_difference"] < 0.05
     assert f"{quality['auc_served']:.4f}" in (model / "MODEL_CARD.md").read_text()
     verify(model)
-
-
-def test_quality_needs_rows_of_both_labels(built: Built, tmp_path: Path) -> None:
-    labelled = tmp_path / "labelled.jsonl"
-    labelled.write_text('{"text": "Thanks!", "label": 0}\n')
-    classifier = Classifier(built.model, threads=1)
-    module = compare_with_pytorch(classifier, built.model, str(built.checkpoint))
+    write_rows(labelled, *rows[::2])
     with pytest.raises(ModelBuildError, match="no test rows of both labels"):
-        record_quality(classifier, module, built.model, labelled, sample=10)
+        record_quality(classifier, module, model, labelled, sample=10)

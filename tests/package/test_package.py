@@ -1,18 +1,13 @@
 """`pip install` of the package into an environment of its own, and scoring from there."""
 
-from __future__ import annotations
-
 import csv
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from tests import ROOT
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(scope="module")

@@ -1,22 +1,16 @@
 """The documented example scores with Ray Data on two local workers."""
 
-from __future__ import annotations
-
 import itertools
 import math
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from pyarrow import Table, parquet
 
 from tests import ROOT
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from toxicity_bot.classifier import Classifier
+from toxicity_bot.classifier import Classifier
 
 
 def test_the_example_gives_the_scores_of_the_bot(tmp_path: Path, classifier: Classifier) -> None:
@@ -24,13 +18,8 @@ def test_the_example_gives_the_scores_of_the_bot(tmp_path: Path, classifier: Cla
     (tmp_path / "in").mkdir()
     for part in range(2):
         parquet.write_table(Table.from_pydict({"text": texts, "part": [part] * 4}), tmp_path / "in" / f"{part}.parquet")
-    command = [
-        sys.executable,
-        str(ROOT / "docs" / "score_with_ray.py"),
-        str(tmp_path / "in"),
-        str(tmp_path / "out"),
-        "2",
-    ]
+    paths = (ROOT / "docs" / "score_with_ray.py", tmp_path / "in", tmp_path / "out")
+    command = [sys.executable, *map(str, paths), "2"]
     environ = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "RAY_USAGE_STATS_ENABLED": "0", "HOME": str(tmp_path)}
     subprocess.run(command, check=True, env=environ)
     rows = parquet.read_table(tmp_path / "out").to_pylist()

@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from tests import ROOT
+from tests.playground.page import Playground
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,3 +48,20 @@ def address() -> Iterator[str]:
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")
+
+
+@pytest.fixture
+def ada(browser: Browser, address: str) -> Iterator[Playground]:
+    """Ada's window at the new playground; nothing fails in its console."""
+    window = Playground(browser, address)
+    yield window
+    assert window.problems == []
+
+
+@pytest.fixture
+def grace(browser: Browser, address: str) -> Iterator[Playground]:
+    """Grace's window."""
+    window = Playground(browser, address)
+    window.be("grace")
+    yield window
+    assert window.problems == []

@@ -11,9 +11,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Locator, Page
 
 LONGEST_WAIT = 60_000  # ms; the job of a killed worker comes again after 11 s
-LIGHT: dict[str, Any] = {"color_scheme": "light"}
-DARK: dict[str, Any] = {"color_scheme": "dark"}
-PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 
 class Playground:

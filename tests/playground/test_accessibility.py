@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.playground.page import DARK, LIGHT, PHONE, Playground, serious_faults
+from tests.playground.page import Playground, serious_faults
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 LARGEST_PICTURE = 300_000  # bytes
+LIGHT: dict[str, Any] = {"color_scheme": "light"}
+DARK: dict[str, Any] = {"color_scheme": "dark"}
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 VIEWS = {"light": LIGHT, "dark": DARK, "phone": LIGHT | PHONE, "phone-dark": DARK | PHONE}
 
 

@@ -36,19 +36,16 @@ class Application:
     def _local(self) -> list[str]:
         return ["--env-vars", str(self._env_file), "--region", REGION]
 
-    def sam(self, *arguments: str, stdin: str = "") -> str:
+    def sam(self, *arguments: str) -> str:
         """Run SAM's command line and return what it writes to stdout; a failure shows all it wrote."""
         command = [str(SAM), *arguments]
-        done = subprocess.run(
-            command, cwd=ROOT, env=self._environ, input=stdin, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(command, cwd=ROOT, env=self._environ, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{' '.join(command)} failed:\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}"
         return done.stdout
 
     def invoke(self, function: str, event: str) -> Any:
-        """Return what a function answers to an event file, or to an event given as JSON."""
-        source, stdin = (event, "") if event.endswith(".json") else ("-", event)
-        output = self.sam("local", "invoke", function, "--event", source, *self._local, stdin=stdin)
+        """Return what a function answers to an event file."""
+        output = self.sam("local", "invoke", function, "--event", event, *self._local)
         return json.loads(output.strip().splitlines()[-1])
 
     @contextlib.contextmanager

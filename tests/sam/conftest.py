@@ -5,6 +5,7 @@ All of it is stopped at the end. Without an engine the tests fail, or are skippe
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from typing import TYPE_CHECKING
@@ -23,16 +24,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
-    try:
-        engine = Engine(ROOT / "build" / "engine").__enter__()
-    except EngineError as error:
-        if os.environ.get("SAM_OPTIONAL") == "1":
-            pytest.skip(f"no container engine: {error}")
-        raise
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            engine = stack.enter_context(Engine(ROOT / "build" / "engine"))
+        except EngineError as error:
+            if os.environ.get("SAM_OPTIONAL") == "1":
+                pytest.skip(f"no container engine: {error}")
+            raise
         yield engine
-    finally:
-        engine.__exit__()
 
 
 @pytest.fixture(scope="session")

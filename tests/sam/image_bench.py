@@ -6,6 +6,7 @@ reach over the engine's bridge. As root it drops the page cache before each cold
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Template
 
@@ -27,6 +28,9 @@ from tests import ROOT
 from tests.rie.emulator import EmulatorError
 from tests.sam import stand_in
 from tests.sam.engine import IMAGE, Container, Engine, EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Lambda gives one CPU at 1,769 MB, and in proportion to the memory.
 SETTINGS = ((0.3, 531), (1.0, 1769), (2.0, 3538))
@@ -45,8 +49,15 @@ class Bench:
         keys = {"AWS_DEFAULT_REGION": REGION, "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
         self._environ = services.environ() | keys
 
-    def _container(self, module: str, cpus: float, memory_mb: int) -> Container:
-        return Container(self._engine, f"toxicity_bot.{module}.handler", self._environ, cpus, memory_mb)
+    @contextlib.contextmanager
+    def _functions(self, cpus: float, memory_mb: int) -> Iterator[tuple[Container, Container]]:
+        """Yield new containers of the receiver and of the worker."""
+        receiver, worker = (
+            Container(self._engine, f"toxicity_bot.{module}.handler", self._environ, cpus, memory_mb)
+            for module in ("receiver", "worker")
+        )
+        with receiver, worker:
+            yield receiver, worker
 
     def react(self, receiver: Container, worker: Container, text: str) -> tuple[float, float, float]:
         """React to a message; return the milliseconds of the receiver, of the worker, and of Slack in both."""
@@ -77,16 +88,10 @@ class Bench:
         """Measure cold starts of both functions, then warm ones: medians in milliseconds, memory in bytes."""
         cold = []
         for _ in range(STARTS):
-            with (
-                self._container("receiver", cpus, memory_mb) as receiver,
-                self._container("worker", cpus, memory_mb) as worker,
-            ):
+            with self._functions(cpus, memory_mb) as (receiver, worker):
                 drop_caches()
                 cold.append(self.react(receiver, worker, TEXTS[0]))
-        with (
-            self._container("receiver", cpus, memory_mb) as receiver,
-            self._container("worker", cpus, memory_mb) as worker,
-        ):
+        with self._functions(cpus, memory_mb) as (receiver, worker):
             warm = [self.react(receiver, worker, TEXTS[turn % len(TEXTS)]) for turn in range(WARM_UP + WARM)][WARM_UP:]
             peaks = {"receiver_peak": receiver.peak(), "worker_peak": worker.peak()}
         own = [taken + answered - slack for taken, answered, slack in warm]

@@ -1,50 +1,33 @@
-"""`sam validate`, `sam build`, `sam local`: the functions as they are deployed, with local services around them."""
+"""`sam validate`, `sam build`, `sam local`: the functions as they are deployed, with local services around them.
+
+tests/rie has the other files of events/, under the emulator that `sam local` uses.
+"""
 
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import pytest
 
 from local.aws import REGION
 from local.events import Deliveries, event_callback
 from local.functions import poll
-from local.situations import EMOJI, REACTOR, receiver_events
+from local.situations import EMOJI, REACTOR
 
 if TYPE_CHECKING:
-    from local.services import LocalServices
     from tests.sam.application import Application
-
-
-def ts_of(services: LocalServices, name: str) -> str:
-    ts: str = services.situations.events[name]["item"]["ts"]
-    return ts
 
 
 def test_the_template_is_valid_and_clean(application: Application) -> None:
     application.sam("validate", "--lint")
 
 
-@pytest.mark.parametrize(("name", "said"), [("toxic", ["toxic"]), ("thread-reply", ["toxic"]), ("deleted", [])])
-def test_the_worker_answers_an_event_file_in_the_thread(application: Application, name: str, said: list[str]) -> None:
-    assert application.invoke("Worker", f"events/worker-{name}.json") == {"batchItemFailures": []}
-    assert application.services.outcomes(ts_of(application.services, name)) == said
-
-
 def test_only_the_poisoned_job_of_a_batch_comes_again(application: Application) -> None:
     failures = application.invoke("Worker", "events/worker-one-of-two-poisoned.json")["batchItemFailures"]
     assert [failure["itemIdentifier"][-1] for failure in failures] == ["0"]
-    assert application.services.outcomes(ts_of(application.services, "toxic")) == ["toxic"]
-
-
-@pytest.mark.parametrize(("name", "status"), [("receiver-reaction", 200), ("receiver-forged", 401)])
-def test_the_receiver_answers_a_request_signed_now(application: Application, name: str, status: int) -> None:
     services = application.services
-    signed = receiver_events(services.situations, time.time(), about="fine")[name]
-    assert application.invoke("Receiver", json.dumps(signed))["statusCode"] == status
+    assert services.outcomes(services.situations.events["toxic"]["item"]["ts"]) == ["toxic"]
 
 
 def test_a_signed_request_to_the_http_api_becomes_a_verdict_in_the_thread(application: Application) -> None:

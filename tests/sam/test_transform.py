@@ -87,8 +87,3 @@ def test_sam_adds_no_role_and_no_managed_policy(resources: dict[str, Any]) -> No
     roles = of_type(resources, "AWS::IAM::Role")
     assert roles.keys() == {"DeploymentRole", "ReceiverRole", "ScorerRole", "WorkerRole"}
     assert not any("ManagedPolicyArns" in role["Properties"] for role in roles.values())
-
-
-def test_the_functions_log_where_retention_is_set(resources: dict[str, Any]) -> None:
-    for name in ("Receiver", "Worker", "Scorer"):
-        assert resources[name]["Properties"]["LoggingConfig"] == {"LogGroup": {"Ref": f"{name}Logs"}}

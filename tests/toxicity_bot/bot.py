@@ -4,33 +4,26 @@ Events arrive as signed HTTP requests at a real port, and jobs wait on a real qu
 `wake` makes postponed jobs visible, `end_claims` ends the leases in the ledger.
 """
 
-from __future__ import annotations
-
 import importlib
 import json
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import Any
 
+import pytest
+
+from local.aws import EmbeddedAws
 from local.events import FORM, Delivery, as_form, deliver, encoded, event_callback, signed, sqs_event
-from local.functions import LocalContext
-from local.workspace import Identity, Workspace
+from local.functions import InvokeApi, LocalContext
+from local.slack_server import SlackServer
+from local.workspace import Identity, Message, Workspace
+from tests.toxicity_bot.record import Record
 from toxicity_bot import invocation
 from toxicity_bot.credentials import Credentials
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from types import ModuleType
-
-    import pytest
-
-    from local.aws import EmbeddedAws
-    from local.functions import InvokeApi
-    from local.slack_server import SlackServer
-    from local.workspace import Message
-    from tests.toxicity_bot.record import Record
 
 GENERAL, PRIVATE, RANDOM = "C0GENERAL", "C0PRIVATE", "C0RANDOM"
 ADA, GRACE, DEPLOYBOT, OWN = "U0ADA", "U0GRACE", "U0DEPLOYBOT", "U0TOXICITY"
@@ -64,6 +57,11 @@ def end_claims(aws: EmbeddedAws) -> None:
     for row in rows(aws):
         if row["status"]["S"] == "INPROGRESS":
             aws.client("dynamodb").put_item(TableName=aws.table, Item=row | {"in_progress_expiration": {"N": "0"}})
+
+
+def about(post: Message) -> str:
+    """Return the ts of the message that a post of the bot's is about."""
+    return str(post["metadata"]["event_payload"]["key"].split("/")[2])
 
 
 def imported_anew(module: str, patch: pytest.MonkeyPatch, **environ: str) -> Any:
@@ -101,8 +99,7 @@ class Room:
     def outcomes(self, message: Message) -> list[str]:
         """The outcomes of the verdicts on a message, in any channel."""
         posts = [post for channel in self.slack.workspace.channels for post in self.verdicts(channel.id)]
-        payloads = [post["metadata"]["event_payload"] for post in posts]
-        return [payload["outcome"] for payload in payloads if payload["key"].split("/")[2] == message["ts"]]
+        return [post["metadata"]["event_payload"]["outcome"] for post in posts if about(post) == message["ts"]]
 
     def hints(self, user: str = GRACE) -> list[str]:
         conversation = self.slack.workspace.conversation(self.slack.workspace.open_im(user))
@@ -111,6 +108,11 @@ class Room:
     def private(self, user: str = GRACE) -> list[str]:
         """What only this person has seen in channels."""
         return [one["text"] for one in self.slack.workspace.ephemerals if one["user"] == user]
+
+    def later(self, seconds: float) -> None:
+        """Move Slack's clock."""
+        clock = self.slack.workspace.clock
+        self.slack.workspace.clock = lambda: clock() + seconds
 
     def rows(self) -> list[dict[str, Any]]:
         return rows(self.aws)
@@ -121,7 +123,10 @@ class Room:
 
 @dataclass
 class Bot(Room):
-    """Drives the bot and reads its effects. `asleep` holds the queue messages of jobs that the worker postponed."""
+    """Drives the bot and reads its effects.
+
+    `asleep` holds the queue messages of jobs that the worker postponed, `now` is the time by which secrets are read.
+    """
 
     receiver: ModuleType
     worker: ModuleType
@@ -130,6 +135,7 @@ class Bot(Room):
     url: str
     invoke_api: InvokeApi
     asleep: list[Message] = field(default_factory=list)
+    now: float = 1000.0
 
     @property
     def _sqs(self) -> Any:
@@ -141,11 +147,11 @@ class Bot(Room):
             self.patch.setattr(module, "settings", replace(module.settings, **settings))
         self.worker.handlers_for.cache_clear()
 
-    def read_stored_secret(self, clock: Callable[[], float]) -> None:
-        """Let both functions read their secrets from the store, by this clock."""
+    def read_stored_secret(self) -> None:
+        """Let both functions read their secrets from the store, by the clock `now`."""
         self.set(secret_id="bot/slack", signing_secrets=(), bot_token="")
         for function in (self.receiver, self.worker):
-            self.patch.setattr(function, "credentials", Credentials(function.settings, clock))
+            self.patch.setattr(function, "credentials", Credentials(function.settings, lambda: self.now))
 
     # Slack's side.
 
@@ -256,6 +262,12 @@ class Bot(Room):
             pass  # moto shows a message when its clock has moved on by a millisecond
         self.asleep.clear()
 
+    def card_after_work(self) -> Message:
+        """Let the worker work; return the only card that there is then."""
+        self.work()
+        (card,) = self.cards()
+        return card
+
     def judge(self, message: Message) -> list[str]:
         """React and let the worker work; return the outcomes of all verdicts on the message."""
         delivery = self.react(message)
@@ -265,9 +277,17 @@ class Bot(Room):
 
     # What people and owners see.
 
+    def reasons(self, metric: str) -> list[str]:
+        """The reasons with which a metric was counted, oldest first."""
+        return [reason for name, reason in self.record.counted() if name == metric]
+
     def ends(self) -> list[str]:
         """How jobs ended, by the metric."""
-        return [reason for name, reason in self.record.counted() if name == "JobEnded"]
+        return self.reasons("JobEnded")
+
+    def logged(self, *levels: str) -> list[dict[str, Any]]:
+        """The log lines of some levels, or of all."""
+        return [line for line in self.record.lines() if "level" in line and (not levels or line["level"] in levels)]
 
     def slept(self) -> list[int]:
         """The visibility time-outs, in seconds, that the worker asked for; `wake` asks for zero."""
@@ -282,8 +302,10 @@ class Bot(Room):
         """Put a message on the queue."""
         self._sqs.send_message(QueueUrl=self.aws.queue_url, MessageBody=body)
 
-    def store(self, secret: Mapping[str, Any]) -> None:
-        """Write the bot's secret."""
+    def store(self, **changed: Any) -> None:
+        """Write the bot's secret: what Slack has now, but for what is changed."""
+        slack = self.slack.workspace
+        secret = {"signing_secrets": [slack.signing_secret], "bot_token": slack.token} | changed
         secrets = self.aws.client("secretsmanager")
         if not secrets.list_secrets()["SecretList"]:
             secrets.create_secret(Name="bot/slack", SecretString="{}")

@@ -14,6 +14,8 @@ import pytest
 from local.aws import Turns
 from local.bot import address
 from local.functions import InvokeApi, LocalContext
+from local.socket_mode.aws import SqliteTable, answer_here
+from local.socket_mode.file import SqliteFile
 from local.web_api import WebApi
 from tests.toxicity_bot.bot import Bot, workspace
 from tests.toxicity_bot.record import Record, note_hosts
@@ -24,6 +26,7 @@ from toxicity_bot.observability import logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
     from types import ModuleType
     from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -125,3 +128,16 @@ def bot(
 def ledger(_aws_server: EmbeddedAws) -> Ledger:
     """The ledger on the table that every test finds empty. A new one for each would cost a new boto3 session."""
     return Ledger(_aws_server.table)
+
+
+@pytest.fixture(params=["dynamodb", "sqlite"])
+def any_ledger(request: pytest.FixtureRequest, ledger: Ledger, aws: EmbeddedAws, tmp_path: Path) -> Iterator[Ledger]:
+    """The ledger in DynamoDB, and one in a file, as in Socket Mode."""
+    if request.param == "dynamodb":
+        yield ledger
+        return
+    file = SqliteFile(tmp_path / "bot.sqlite3")
+    in_file = Ledger(aws.table)
+    answer_here(in_file.client, SqliteTable(file))
+    yield in_file
+    file.close()

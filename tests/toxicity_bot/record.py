@@ -3,17 +3,13 @@
 Every text, name, token and secret in these tests holds one of the canaries. Only Slack may receive them.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import sys
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-    from wsgiref.types import WSGIEnvironment
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from wsgiref.types import WSGIEnvironment
 
 CANARIES = {
     "a message's text": "quetzalcoatlus",

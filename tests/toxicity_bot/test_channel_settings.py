@@ -1,22 +1,17 @@
 """CHANNEL_SETTINGS: what holds in a channel, what is refused, and what people see of it."""
 
-from __future__ import annotations
-
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.toxicity_bot.bot import ADA, GENERAL, GRACE, INSULT, PRIVATE
+from tests.toxicity_bot.bot import GENERAL, GRACE, INSULT, PRIVATE, Bot
 from toxicity_bot.channel_settings import ChannelSettings, Entry
 from toxicity_bot.errors import SettingError
 from toxicity_bot.settings import Settings, Thresholds
-
-if TYPE_CHECKING:
-    from tests.toxicity_bot.bot import Bot
 
 MODEL = Thresholds(toxic=0.6, maybe=0.3)
 
@@ -161,21 +156,13 @@ def test_anything_is_read_or_refused_with_one_sentence(channels: dict[str, Any])
     assert read == channels.keys()
 
 
-# What people see of it.
-
-
-def channel_settings(bot: Bot, channels: dict[str, Any], **environ: str) -> None:
-    made = settings(channels, **environ)
-    bot.set(
-        channels=made.channels,
-        moderators_channel=made.moderators_channel,
-        reply_in_shared_channels=made.reply_in_shared_channels,
-    )
+def set_channels(bot: Bot, channels: dict[str, Any]) -> None:
+    bot.set(channels=settings(channels).channels, moderators_channel=PRIVATE)
 
 
 def test_verdicts_go_where_the_channels_entry_says(bot: Bot) -> None:
-    channel_settings(bot, {GENERAL: {"verdicts": "reactor"}, PRIVATE: {"verdicts": "thread"}})
-    bot.react(bot.say())
+    set_channels(bot, {GENERAL: {"verdicts": "reactor"}, PRIVATE: {"verdicts": "thread"}})
+    bot.judge(bot.say())
     message = bot.say(channel=PRIVATE)
     bot.react(message, channel=PRIVATE)
     bot.work()
@@ -184,32 +171,13 @@ def test_verdicts_go_where_the_channels_entry_says(bot: Bot) -> None:
     assert bot.verdicts() == []
 
 
-def test_verdicts_for_the_moderators_quote_nothing(bot: Bot) -> None:
-    channel_settings(bot, {GENERAL: {"verdicts": "moderators"}})
-    bot.react(bot.say())
-    bot.work()
-    (post,) = bot.verdicts(PRIVATE)
-    assert "*Likely toxic*" in post["text"]
-    assert "idiot" not in post["text"]
-    assert bot.verdicts() == []
-
-
-def test_a_channels_thresholds_decide_its_verdicts(bot: Bot) -> None:
-    channel_settings(bot, {GENERAL: {"toxic_threshold": 1.0, "maybe_toxic_threshold": 1.0}})
+def test_a_channels_thresholds_decide_its_verdicts_and_the_answers_there(bot: Bot) -> None:
+    set_channels(bot, {GENERAL: {"toxic_threshold": 1.0, "maybe_toxic_threshold": 1.0}})
     assert bot.judge(bot.say()) == ["fine"]
-    message = bot.say(channel=PRIVATE)
-    bot.react(message, channel=PRIVATE)
-    bot.work()
-    assert bot.outcomes(message) == ["toxic"]
-
-
-def test_a_channels_emoji_replaces_the_others_and_off_ignores_all(bot: Bot) -> None:
-    channel_settings(bot, {GENERAL: {"emoji": ["eyes"]}, PRIVATE: {"off": True}})
-    bot.react(bot.say())
-    bot.react(bot.say(channel=PRIVATE), channel=PRIVATE)
-    ignored = [reason for name, reason in bot.record.counted() if name == "EventIgnored"]
-    assert ignored == ["other_emoji", "channel_off"]
-    assert bot.queued() == []
+    bot.command(INSULT)
+    bot.check(bot.say())
+    bot.command(INSULT, channel=PRIVATE)
+    assert ["No clear sign" in text for text in bot.private(GRACE)] == [True, True, False]
 
 
 @pytest.mark.failure(45, 121)
@@ -221,24 +189,3 @@ def test_who_sees_a_verdict_in_a_channel_shared_with_other_organisations(bot: Bo
     bot.work()
     shown = [one["user"] for one in bot.slack.workspace.ephemerals]
     assert (shown, len(bot.verdicts())) == {"reactor": ([GRACE], 0), "yes": ([], 1), "no": ([], 0)}[choice]
-
-
-def test_the_command_says_what_holds_in_a_channel(bot: Bot) -> None:
-    entry = {"verdicts": "moderators", "emoji": ["eyes"], "toxic_threshold": 0.9, "watch": True}
-    channel_settings(bot, {GENERAL: entry, PRIVATE: {"off": True}})
-    bot.command("settings")
-    bot.command("settings", by=ADA, channel=PRIVATE)
-    bot.work()
-    ((here,), (there,)) = bot.private(GRACE), bot.private(ADA)
-    for words in (":eyes:", f"<#{PRIVATE}>", "a score of 90 of 100", "every message here"):
-        assert words in here
-    assert "switched off here" in there
-    assert "every message" not in there
-
-
-def test_the_command_and_the_shortcut_use_the_channels_thresholds(bot: Bot) -> None:
-    channel_settings(bot, {GENERAL: {"toxic_threshold": 1.0, "maybe_toxic_threshold": 1.0}})
-    bot.command(INSULT)
-    bot.check(bot.say())
-    bot.work()
-    assert ["No clear sign" in text for text in bot.private(GRACE)] == [True, True]

@@ -1,25 +1,24 @@
 """The classifier with the committed model: reference scores, windows, words, and models that it refuses to load."""
 
-from __future__ import annotations
-
+import gc
 import json
 import math
 import subprocess
 import sys
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 import toxicity_bot
 from tests import ROOT
+from tests.toxicity_bot.bot import Bot
 from toxicity_bot.classifier import Classifier
 from toxicity_bot.errors import ModelError, NotEnglishWarning
 from toxicity_bot.heaviest_words import left_out
 from toxicity_bot.message_text import fold
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from toxicity_bot.score_cache import ScoreCache
 
 MODEL = ROOT / "model"
 FIELDS: dict[str, Any] = json.loads((MODEL / "model.json").read_text(encoding="utf-8"))
@@ -63,8 +62,7 @@ def test_scores_has_every_label_and_agrees_with_toxicity(classifier: Classifier)
     "disguised",
     [
         "You are a stu\u200bpid \uff49\uff44\uff49\uff4f\uff54.",  # zero-width space, full-width letters
-        "You are a $tup1d 1d10t.",
-        "You are a s t u p i d idiot.",
+        *("You are a $tup1d 1d10t.", "You are a s t u p i d idiot."),
     ],
 )
 def test_text_is_folded_before_it_is_scored(classifier: Classifier, disguised: str) -> None:
@@ -82,7 +80,6 @@ def test_an_insult_at_the_end_of_a_long_text_is_found(classifier: Classifier) ->
 
 @pytest.mark.failure(39)
 def test_an_insult_is_found_at_every_place_of_a_long_text(tmp_path: Path) -> None:
-    """In windows of 24 tokens an insult is found at every place, also at the borders."""
     short = Classifier(changed_model(tmp_path, window=24), threads=1)
     words = (FRIENDLY + " ").split() * 2
     friendly = short.toxicity(" ".join(words))
@@ -217,14 +214,9 @@ def test_a_text_without_words_cannot_be_judged(classifier: Classifier, text: str
 @pytest.mark.failure(86, 88)
 @pytest.mark.parametrize(
     "text",
-    [
-        "\U0001f595\U0001f595\U0001f595",
-        ":clown_face:",
-        "\u00af\\_(\u30c4)_/\u00af",
-        "(\u256f\u00b0\u25a1\u00b0)\u256f\ufe35 \u253b\u2501\u253b",
-        "(^_^)",
-    ],
-)
+    ["\U0001f595\U0001f595\U0001f595", ":clown_face:", "\u00af\\_(\u30c4)_/\u00af", "(^_^)",
+     "(\u256f\u00b0\u25a1\u00b0)\u256f\ufe35 \u253b\u2501\u253b"],
+)  # fmt: skip
 def test_an_emoji_that_insults_and_a_face_of_signs_are_judged(classifier: Classifier, text: str) -> None:
     assert classifier.verdict(text).score is not None
     assert "clown_face" in text or (classifier.verdict(text).words == ("\U0001f595",)) == ("\U0001f595" in text)
@@ -293,3 +285,50 @@ def test_a_verdict_folds_its_text_once(classifier: Classifier, monkeypatch: pyte
     monkeypatch.setattr("toxicity_bot.message_text.fold", counted)
     assert classifier.verdict(INSULT).outcome == "toxic"
     assert folded.count(INSULT) == 1  # once more is what is left without the words that weighed most
+
+
+def test_a_repeated_text_has_the_same_verdict_without_the_model_and_no_text_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fresh = Classifier(threads=1)
+    text = "You are a stupid megalosaurus, and nobody here can stand you. " * 30
+    verdict = fresh.verdict(text, seconds=60)
+    assert (verdict.outcome, verdict.language) == ("toxic", "en")
+    assert verdict.words
+    assert verdict.windows > 1
+    monkeypatch.setattr(fresh._session, "probabilities", None)
+    assert fresh.verdict(text, seconds=60) == verdict
+    # Another writing of the same words is the same text, but the words are quoted as they are written there.
+    assert fresh.verdict(text.replace("You", "Yo\u200bu"), seconds=60).score == verdict.score
+    assert (fresh.cache.hits, fresh.cache.misses) == (2, 1)
+    assert fresh.verdict("Cela ne fonctionne pas du tout sur ma machine.").language == "fr"
+    assert fresh.verdict(":tada:").language == ""
+    kept = [*fresh.cache._found.values(), *fresh._heaviest._found.values()]
+    strings = [one for item in kept for one in gc.get_referents(item) if isinstance(one, str)]
+    assert strings == []
+
+
+def test_a_cache_finds_a_text_once_and_keeps_the_latest() -> None:
+    cache: ScoreCache[float] = ScoreCache("a", most=2)
+    asked: list[str] = []
+
+    def once(text: str) -> float:
+        def find() -> float:
+            asked.append(text)
+            return float(len(asked))
+
+        return cache.once(text, find)
+
+    assert [once(text) for text in ("one", "two", "one", "three", "one", "two")] == [1, 2, 1, 3, 1, 4]
+    assert asked == ["one", "two", "three", "two"], "two was the oldest when three came"
+    assert (cache.hits, cache.misses) == (2, 4)
+    assert cache.once("\ud800", lambda: 5.0) == 5, "half a character"
+    assert [cache.once("text", lambda: 1, keep=lambda _: False) for _ in range(2)] == [1, 1]
+    assert cache.misses == 7, "what is not to be kept is found again"
+
+
+def test_the_worker_counts_scores_that_it_reused(bot: Bot) -> None:
+    for _ in range(2):
+        bot.react(bot.say("You are a stupid iguanodon."))
+        bot.work()
+    assert ("ScoresReused", "") in bot.record.counted()

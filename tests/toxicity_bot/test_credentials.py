@@ -1,32 +1,16 @@
-from __future__ import annotations
-
 import json
 import socket
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from local.aws import EmbeddedAws
 from toxicity_bot.credentials import PLACEHOLDER, SECONDS_AFTER_FAILURE, SECONDS_BETWEEN_READS, Credentials
 from toxicity_bot.errors import SecretStoreError, SettingError
 from toxicity_bot.settings import Settings
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from local.aws import EmbeddedAws
-
 ID = "test/slack"
-
-
-@dataclass
-class Clock:
-    """Seconds that pass when a test says so."""
-
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -41,8 +25,8 @@ def store(aws: EmbeddedAws) -> Callable[[Any], None]:
     return put
 
 
-def stored(clock: Clock | None = None) -> Credentials:
-    return Credentials(Settings.from_environ({"SLACK_SECRET_ID": ID}), clock or Clock())
+def stored(clock: Callable[[], float] = lambda: 1000.0) -> Credentials:
+    return Credentials(Settings.from_environ({"SLACK_SECRET_ID": ID}), clock)
 
 
 def test_secrets_in_the_environment_are_used_without_secrets_manager() -> None:
@@ -60,20 +44,20 @@ def test_an_installation_without_its_own_token_uses_the_default_token(store: Cal
 
 
 def test_the_secret_is_read_at_its_first_use_and_again_after_a_minute(store: Callable[[Any], None]) -> None:
-    clock = Clock()
-    credentials = stored(clock)
+    now = [1000.0]
+    credentials = stored(lambda: now[0])
     store({"signing_secrets": ["new", "old"], "bot_token": "xoxb-1", "comment": "unknown fields are fine"})
     assert (credentials.signing_secrets, credentials.bot_token) == (("new", "old"), "xoxb-1")
     store({"signing_secrets": ["newer"], "bot_token": "xoxb-2"})
     assert (credentials.signing_secrets, credentials.bot_token) == (("new", "old"), "xoxb-1")
 
-    clock.now += SECONDS_BETWEEN_READS - 1
+    now[0] += SECONDS_BETWEEN_READS - 1
     assert (credentials.refresh(), credentials.bot_token) == (False, "xoxb-1")
-    clock.now += 1
+    now[0] += 1
     assert (credentials.refresh(), credentials.bot_token, credentials.signing_secrets) == (True, "xoxb-2", ("newer",))
-    clock.now += SECONDS_BETWEEN_READS
+    now[0] += SECONDS_BETWEEN_READS
     assert (credentials.refresh(), credentials.bot_token) == (False, "xoxb-2"), "nothing had changed"
-    clock.now += SECONDS_BETWEEN_READS
+    now[0] += SECONDS_BETWEEN_READS
     store("{")
     with pytest.raises(SettingError):
         credentials.refresh()
@@ -129,13 +113,13 @@ def test_a_missing_secret_or_store_raises_the_code_of_aws(
 
 
 def test_after_a_failure_the_store_is_not_read_for_two_seconds(store: Callable[[Any], None]) -> None:
-    clock = Clock()
-    credentials = stored(clock)
+    now = [1000.0]
+    credentials = stored(lambda: now[0])
     store("{")
     with pytest.raises(SettingError):
         _ = credentials.bot_token
     store({"signing_secrets": ["a"], "bot_token": "xoxb-1"})
     with pytest.raises(SecretStoreError, match="a moment ago"):
         _ = credentials.bot_token
-    clock.now += SECONDS_AFTER_FAILURE
+    now[0] += SECONDS_AFTER_FAILURE
     assert credentials.bot_token == "xoxb-1"

@@ -1,26 +1,19 @@
 """`toxicity-bot feedback export`, as a program."""
 
-from __future__ import annotations
-
 import csv
 import io
-from typing import TYPE_CHECKING
+from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
-from local.faults import ErrorBody, RateLimited, Reset
+from local.aws import EmbeddedAws
+from local.faults import ErrorBody, Fault, RateLimited, Reset
+from local.slack_server import SlackServer
 from tests import run_module
 from toxicity_bot.commands.feedback import COLUMNS, label
 from toxicity_bot.feedback import AGREED, DISAGREED, Opinion
 from toxicity_bot.opinions import Opinions
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from subprocess import CompletedProcess
-
-    from local.aws import EmbeddedAws
-    from local.faults import Fault
-    from local.slack_server import SlackServer
 
 
 def opinion(ts: str, choice: str = AGREED, outcome: str = "toxic", at: float = 1731000100) -> Opinion:
@@ -87,35 +80,31 @@ def test_a_label_says_what_the_person_said_and_nothing_where_they_did_not(
 
 @pytest.mark.failure(82)
 @pytest.mark.parametrize(
-    ("arguments", "environ", "status", "words"),
+    ("arguments", "environ", "fault", "status", "words"),
     [
-        ((), {"LEDGER_TABLE": ""}, 2, "give --table"),
-        (("--table", "nobodys"), {}, 1, "nobodys cannot be read in the region of AWS's settings (ResourceNotFound"),
-        (("--table", "nobodys"), {"AWS_PROFILE": "nobodys"}, 1, "give --region eu-central-1"),
-        (("--out", "no/such/folder/x.csv"), {}, 2, "cannot be written"),
+        ((), {"LEDGER_TABLE": ""}, Fault(), 2, "give --table"),
+        (("--table", "nobodys"), {}, Fault(), 1, "nobodys cannot be read in the region of AWS's settings (ResourceNot"),
+        (("--table", "nobodys"), {"AWS_PROFILE": "nobodys"}, Fault(), 1, "give --region eu-central-1"),
+        (("--out", "no/such/folder/x.csv"), {}, Fault(), 2, "cannot be written"),
+        ((), {}, ErrorBody("invalid_auth"), 1, "(invalid_auth): give the app's token"),
+        ((), {}, Reset(), 1, "Slack cannot be reached"),
     ],
+    ids=["no table", "unknown table", "unknown profile", "no folder", "refused token", "no Slack"],
 )
-def test_what_goes_wrong_is_one_sentence_and_its_status(
-    aws: EmbeddedAws, arguments: tuple[str, ...], environ: dict[str, str], status: int, words: str
-) -> None:
-    done = export(*arguments, **environ)
-    assert (done.returncode, done.stdout) == (status, "")
-    assert words in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-
-
-@pytest.mark.failure(82)
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [(ErrorBody("invalid_auth"), "(invalid_auth): give the app's token"), (Reset(), "Slack cannot be reached")],
-)
-def test_a_token_that_is_of_no_use_is_named_before_anything_is_written(
-    aws: EmbeddedAws, slack: SlackServer, opinions: Opinions, tmp_path: Path, fault: Fault, words: str
+def test_what_goes_wrong_is_one_sentence_and_its_status_before_anything_is_written(
+    arguments: tuple[str, ...],
+    environ: dict[str, str],
+    fault: Fault,
+    status: int,
+    words: str,
+    slack: SlackServer,
+    opinions: Opinions,
+    tmp_path: Path,
 ) -> None:
     opinions.keep(opinion("1731000000.000200"))
     slack.faults.add("auth.test", fault)
     out = tmp_path / "feedback.csv"
-    done = export("--table", aws.table, "--out", str(out))
-    assert (done.returncode, done.stdout, out.exists()) == (1, "", False)
+    done = export("--out", str(out), *arguments, **environ)
+    assert (done.returncode, done.stdout, out.exists()) == (status, "", False)
     assert words in done.stderr
     assert len(done.stderr.splitlines()) == 1

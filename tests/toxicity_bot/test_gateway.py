@@ -1,10 +1,9 @@
 """Requests reach a function as API Gateway's events, and its answers reach the client."""
 
-from __future__ import annotations
-
 import http.client
+from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,9 +11,6 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from local.events import USER_AGENT, encoded, signed
 from toxicity_bot.gateway import LARGEST_PAYLOAD, Gateway, api_gateway_event
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 NOW = 1731000000.5
 

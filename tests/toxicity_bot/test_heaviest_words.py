@@ -1,15 +1,11 @@
-"""Which words weigh most, with a scorer written for the test: the share of words that are rude."""
+"""Which words weigh most, with a scorer written for the test, and which are not quoted: see unquotable."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import pytest
 
 from toxicity_bot.heaviest_words import MOST_PARTS, MOST_WORDS, heaviest_words
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from toxicity_bot.unquotable import unquotable
 
 WEIGHTS = {"fool": 0.6, "clown": 0.3, "meh": 0.02, "@user": 0.6, "germans": 0.6, "you": 0.6}
 
@@ -22,13 +18,10 @@ class AddingScorer:
 
     def __call__(self, texts: Sequence[str]) -> list[float]:
         self.asked += len(texts)
-        return [
-            min(
-                0.9,
-                sum(WEIGHTS.get(word, 0) for word in {part.strip(',.!\u201d()$<>"').lower() for part in text.split()}),
-            )
-            for text in texts
-        ]
+        return [min(0.9, sum(WEIGHTS.get(word, 0) for word in self._words(text))) for text in texts]
+
+    def _words(self, text: str) -> set[str]:
+        return {part.strip(',.!\u201d()$<>"').lower() for part in text.split()}
 
 
 @pytest.mark.parametrize(
@@ -38,10 +31,7 @@ class AddingScorer:
         ("what a clown, and FOOL!", ("FOOL", "clown")),
         ("fool, I say, fool", ("fool",)),
         ("fool", ("fool",)),
-        ("!!!", ()),
-        ("meh it is fine", ()),
-        ("@user you are fine", ()),
-        ("germans, you", ()),
+        *((text, ()) for text in ("!!!", "meh it is fine", "@user you are fine", "germans, you")),
     ],
 )
 def test_words_in_order_of_weight(text: str, expected: tuple[str, ...]) -> None:
@@ -63,3 +53,25 @@ def test_the_cost_is_bounded_and_the_word_still_found(place: int) -> None:
     scorer = AddingScorer()
     assert heaviest_words(" ".join(words), scorer, limit=3, enough=0.1) == ("fool",)
     assert scorer.asked <= 3 * MOST_PARTS + 3 * MOST_WORDS
+
+
+UNQUOTABLE = """
+    you are they're I'm everybody not
+    Mexicans jew jews Jew's Muslims gay lesbians trans women woman's blacks asian African-American refugees Poles
+    Nigeria nigeria Paris texas Germany
+    Karen mohammed Priya emily's
+"""
+
+
+@pytest.mark.failure(85)
+@pytest.mark.parametrize("word", UNQUOTABLE.split())
+def test_function_words_groups_places_and_persons_are_not_quoted(word: str) -> None:
+    assert unquotable(word, name_by_case=False)
+
+
+@pytest.mark.failure(85)
+def test_a_capital_letter_within_a_sentence_makes_a_name_of_any_word_but_an_insult() -> None:
+    for word in ("Tolliver", "McKay"):
+        assert (unquotable(word, name_by_case=True), unquotable(word, name_by_case=False)) == (True, False), word
+    for word in ("Idiot", "IDIOT", "STUPID", "clown", "worthless"):
+        assert not unquotable(word, name_by_case=True), word

@@ -1,30 +1,53 @@
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
 
 from local.interactions import Interactions
 from local.workspace import Identity, Workspace
-from toxicity_bot import interactions
+from toxicity_bot import cards, interactions
+from toxicity_bot.feedback import ACTION_ID as FEEDBACK
+from toxicity_bot.feedback import verdict_blocks
 from toxicity_bot.interactions import Ask, ask_or_reason, may_answer_at
+from toxicity_bot.report_form import Form
 from toxicity_bot.settings import Settings
 
 NOW = 1731000000
 HOOKS = "https://hooks.slack.com"
-SETTINGS = Settings.from_environ({})
+SETTINGS = Settings.from_environ({"MODERATORS_CHANNEL": "C0GENERAL"})
+KEY = "T0LOCAL/C0GENERAL/1731000000.000100/0a1b2c3d"
 
 
-def shortcut(**changes: Any) -> dict[str, Any]:
+def shortcut(name: str = "check_toxicity", **changes: Any) -> dict[str, Any]:
     """What Slack sends for the shortcut on a message in #general."""
     workspace = Workspace.example(lambda: NOW)
     ts = workspace.post("C0GENERAL", "U0ADA", "Hello")["ts"]
-    return Interactions(workspace, HOOKS).message_action("check_toxicity", "C0GENERAL", ts, "U0GRACE") | changes
+    return Interactions(workspace, HOOKS).message_action(name, "C0GENERAL", ts, "U0GRACE") | changes
 
 
-def command(text: str = "Hello", **changes: Any) -> dict[str, Any]:
-    workspace = Workspace.example(lambda: NOW)
+def command(text: str = "Hello", identity: Identity | None = None, **changes: Any) -> dict[str, Any]:
+    workspace = Workspace(identity)
+    workspace.add_channel("general", members={workspace.add_user("grace")})
     return Interactions(workspace, HOOKS).slash_command(text, "C0GENERAL", "U0GRACE") | changes
+
+
+def click(action: str, **changes: Any) -> dict[str, Any]:
+    """What Slack sends for a click on a button of a card or of a verdict."""
+    workspace = Workspace.example(lambda: NOW)
+    blocks = cards.blocks("A card", "", "") + verdict_blocks("A verdict", KEY, {"outcome": "toxic", "score": 0.9})
+    ts = "1731000000.000200"
+    message = {"ts": ts, "blocks": [{"block_id": "a", **block} for block in blocks]}
+    payload = Interactions(workspace, HOOKS).click("C0GENERAL", ts, "U0GRACE", action, message=message)
+    return payload | {"message": {"app_id": payload["api_app_id"]}} | changes
+
+
+def form(**changes: Any) -> dict[str, Any]:
+    """What Slack sends for the form of a report with a note; `changes` are of its view."""
+    shown = ask_or_reason(shortcut("report_message"), SETTINGS, NOW)
+    assert isinstance(shown, Form), shown
+    workspace = Workspace.example(lambda: NOW)
+    workspace.views.show(workspace.views.trigger("U0GRACE"), shown.view)
+    payload = Interactions(workspace, HOOKS).send_form("U0GRACE", note="A secret note.")
+    return payload | {"view": payload["view"] | changes}
 
 
 def asked(payload: dict[str, Any]) -> Ask:
@@ -61,6 +84,13 @@ def test_a_command_is_a_word_of_its_own_or_a_sentence(text: str, word: str | Non
     assert (ask.job.kind, ask.job.ts, ask.job.detail.get("word"), ask.given) == ("command", "", word, given)
 
 
+def test_a_form_is_a_job_of_ids_and_its_texts_are_hidden() -> None:
+    shown, sent = ask_or_reason(shortcut("report_message"), SETTINGS, NOW), asked(form())
+    assert "Hello" not in repr(shown)
+    assert (sent.given["own"], sent.given["note"]) == ("Hello", "A secret note.")
+    assert not {word for word in ("Hello", "secret") if word in repr(sent) + sent.job.to_json()}
+
+
 def test_a_command_may_have_the_name_that_the_owner_gave_it() -> None:
     assert asked(command(command="/is-this-ok")).job.detail["command"] == "/is-this-ok"
 
@@ -80,13 +110,7 @@ def test_the_installation_is_the_organisations_or_the_workspaces(changes: dict[s
     install = str(changes["is_enterprise_install"]).lower()
     grid: dict[str, Any] = {"enterprise_id": (changes["enterprise"] or {}).get("id"), "is_enterprise_install": install}
     assert asked(command(**grid)).job.installation == installation
-
-
-def test_in_an_organisation_the_local_slack_names_it() -> None:
-    workspace = Workspace(Identity(enterprise_id="E0GRID"))
-    workspace.add_channel("general", members={workspace.add_user("grace")})
-    sent = Interactions(workspace, HOOKS).slash_command("Hello", "C0GENERAL", "U0GRACE")
-    assert asked(sent).job.installation == "T0LOCAL"
+    assert asked(command(identity=Identity(enterprise_id="E0GRID"))).job.installation == "T0LOCAL"
 
 
 # What is changed in a payload, a shortcut's and a command's.
@@ -99,6 +123,20 @@ BAD_COMMANDS: list[dict[str, Any]] = [
     {"team_id": ""}, {"channel_id": "c/1"}, {"user_id": None}, {"trigger_id": ""}, {"command": "toxicity"},
     {"command": "/a b"}, {"command": "/<!here>"}, {"response_url": ""},
 ]  # fmt: skip
+BAD_CLICKS: list[tuple[str, dict[str, Any]]] = [
+    ("outsider", {"user": {"id": "U0GRACE", "team_id": "T0GUEST"}}),
+    ("other_app", {"message": {"app_id": "A0OTHER"}}),
+    ("malformed_interaction", {"trigger_id": "x" * 200}),
+]
+BAD_CARDS: list[tuple[str, dict[str, Any]]] = [
+    ("other_channel", {"channel": {"id": "C0RANDOM"}}),
+    ("malformed_interaction", {"actions": [{"action_id": cards.LOOK}]}),
+    ("malformed_interaction", {"container": None}),
+]
+BAD_FORMS: list[dict[str, Any]] = [
+    {"private_metadata": "{}"}, {"private_metadata": ""}, {"state": {}}, {"id": None},
+    {"private_metadata": form()["view"]["private_metadata"].replace(HOOKS, "https://example.com")},
+]  # fmt: skip
 NAMELESS: list[dict[str, Any]] = [
     {"type": "block_actions"}, {"type": "block_actions", "actions": []}, {"type": "block_actions", "actions": ["a"]},
     {"type": "view_submission", "view": None}, {"type": "view_submission", "view": {"callback_id": "a"}},
@@ -106,7 +144,7 @@ NAMELESS: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.failure(12, 108)
+@pytest.mark.failure(12, 108, 117)
 @pytest.mark.parametrize(
     ("reason", "payload"),
     [
@@ -114,10 +152,30 @@ NAMELESS: list[dict[str, Any]] = [
         *(("unknown_interaction", payload) for payload in NAMELESS),
         *(("malformed_interaction", shortcut(**change)) for change in BAD_SHORTCUTS),
         *(("malformed_interaction", command(**change)) for change in BAD_COMMANDS),
+        *((reason, click(button, **change)) for reason, change in BAD_CLICKS for button in (cards.LOOK, FEEDBACK)),
+        *((reason, click(cards.LOOK, **change)) for reason, change in BAD_CARDS),
+        ("other_installation", click(FEEDBACK, team={"id": "T0OTHER"}, user={"id": "U0GRACE", "team_id": "T0OTHER"})),
+        *(("malformed_interaction", form(**change)) for change in BAD_FORMS),
+        ("other_app", form(app_id="A0OTHER")),
     ],
 )
 def test_what_is_unknown_or_malformed_is_dropped_with_its_reason(reason: str, payload: dict[str, Any]) -> None:
     assert ask_or_reason(payload, SETTINGS, NOW) == reason
+
+
+@pytest.mark.parametrize(
+    ("home", "enterprise", "team"),
+    [
+        ("T0TWO", {"id": "E0GRID"}, {"id": "T0LOCAL"}),
+        ("T0TWO", {"id": "E0GRID"}, {"id": "T0TWO"}),
+        ("E0GRID", None, {"id": "T0TWO", "enterprise_id": "E0GRID"}),
+    ],
+)
+def test_a_moderator_of_another_team_of_an_enterprise_is_no_outsider(
+    home: str, enterprise: dict[str, str] | None, team: dict[str, str]
+) -> None:
+    payload = click(cards.LOOK, user={"id": "U0GRACE", "team_id": home}, enterprise=enterprise, team=team)
+    assert asked(payload).job.detail["action"] == cards.LOOK
 
 
 def test_a_message_that_did_not_come_along_is_fetched() -> None:
@@ -152,6 +210,8 @@ def test_answers_go_to_slacks_own_hosts_only(url: Any, api: str, may: bool) -> N
     assert may_answer_at(url, api) is may
 
 
-def test_every_type_of_interaction_is_read_here_and_no_event() -> None:
-    assert {kind for kind, _ in interactions._READERS} <= set(interactions.TYPES)
+def test_every_type_of_interaction_and_every_button_of_a_card_is_read_here_and_no_event() -> None:
+    kinds = {kind for kind, _ in interactions._READERS}
+    assert kinds <= set(interactions.TYPES)
     assert "event_callback" not in interactions.TYPES
+    assert cards.STATES.keys() <= {name for kind, name in interactions._READERS if kind == "block_actions"}

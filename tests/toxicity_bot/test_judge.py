@@ -1,18 +1,21 @@
-from __future__ import annotations
-
 import itertools
 import json
 import re
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from local.aws import EmbeddedAws
 from local.faults import Call, ErrorBody, Fault, RateLimited, Reset
 from local.functions import LocalContext
+from local.slack_server import SlackServer
+from local.workspace import Message
 from tests import ROOT
+from tests.toxicity_bot import READINGS
 from tests.toxicity_bot.bot import ADA, DEPLOYBOT, EMOJI, GENERAL, GRACE, INSULT, OWN, PRIVATE, RANDOM, Room
 from toxicity_bot import slack_messages
 from toxicity_bot.classifier import Classifier
@@ -23,48 +26,10 @@ from toxicity_bot.ledger import KEPT_SECONDS, Ledger
 from toxicity_bot.settings import Settings, Thresholds
 from toxicity_bot.slack_messages import SlackMessages
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from local.aws import EmbeddedAws
-    from local.slack_server import SlackServer
-    from local.workspace import Message
-
 PRAISE = "Thanks a lot, the fix works and the release is out."
 INSULTING = {"type": "section", "text": {"type": "mrkdwn", "text": INSULT}}
 
-# How many texts of each kind the embedded model calls toxic, as measured. Another processor may tip one of them.
 PLAIN = "We looked at the deployment plan and agreed to merge the change after the review tomorrow. "
-
-SLICES = {
-    "insults": (5, """
-        You are an idiot.
-        Shut up, you pathetic loser.
-        Nobody likes you, get lost.
-        What a moron you are.
-        You people are disgusting trash.
-        Go to hell, you useless liar."""),
-    "reclaimed words": (0, """
-        My queer friends and I are proud of this talk.
-        As a gay man I loved the keynote.
-        We queers built this tool, and we are proud of it.
-        Bad bitches club meets for lunch on Friday!"""),
-    "identities": (0, """
-        I am a Muslim woman from Lagos.
-        She is black and works in finance.
-        The Jewish holidays begin on Friday.
-        He is deaf, so please use captions."""),
-    "negation": (0, """
-        You are not an idiot.
-        Nobody here is stupid.
-        I never said that you are a loser.
-        That was not a dumb question."""),
-    "friendly swearing": (0, """
-        Damn, that was a hell of a good talk.
-        Holy shit, the fix works, you are amazing!
-        This is fucking great work, thank you.
-        Hell yes, we shipped it!"""),
-}  # fmt: skip
 
 
 @dataclass
@@ -121,12 +86,12 @@ def test_a_message_is_judged_in_its_thread(message: dict[str, Any], outcome: str
 
 
 @pytest.mark.failure(42)
-@pytest.mark.parametrize("name", SLICES)
-def test_hard_texts_are_judged_as_measured_and_the_verdict_is_a_likelihood(name: str, room: Judging) -> None:
-    toxic, texts = SLICES[name]
-    outcomes = [room.judge(room.say(text.strip())) for text in texts.strip().splitlines()]
-    number = outcomes.count("toxic")
-    assert abs(number - toxic) <= 1, f"of {len(outcomes)} {name}, {toxic} were toxic when measured, now {number}"
+@pytest.mark.parametrize("kind", READINGS["hard"])
+def test_hard_texts_are_judged_as_measured_and_the_verdict_is_a_likelihood(kind: str, room: Judging) -> None:
+    measured = READINGS["hard"][kind]
+    outcomes = [room.judge(room.say(text)) for text in measured["texts"]]
+    # Another processor may tip one of them.
+    assert outcomes.count("toxic") == pytest.approx(measured["toxic"], abs=1), outcomes
     for post, outcome in zip(room.verdicts(), outcomes, strict=True):
         assert "it scores " in post["text"]
         assert ("not a judgement of the person" in post["text"]) == (outcome != "fine")
@@ -203,21 +168,21 @@ def test_the_authors_own_words_decide_and_quoted_ones_are_judged_apart(
 
 
 @pytest.mark.failure(63, 70)
-def test_words_that_become_quoted_ones_are_judged_again(room: Judging) -> None:
-    message = room.say()
-    assert room.judge(message) == "toxic"
-    room.slack.workspace.edit(GENERAL, message["ts"], f"&gt; {INSULT}")
-    assert room.judge(message) == "toxic"
-    assert ["added no words" in post["text"] for post in room.verdicts()] == [False, True]
-
-
-@pytest.mark.failure(63, 70)
-def test_an_edit_of_quoted_words_only_gets_a_new_verdict(room: Judging) -> None:
-    message = room.say(f"&gt; {PRAISE}\nPlease read this.")
-    assert room.judge(message) == "fine"
-    room.slack.workspace.edit(GENERAL, message["ts"], f"&gt; {INSULT}\nPlease read this.")
-    assert [room.judge(message, by=reactor) for reactor in (GRACE, ADA)] == ["fine", "fine"]
-    assert ["likely toxic" in post["text"] for post in room.verdicts()] == [False, True]
+@pytest.mark.parametrize(
+    ("before", "after", "outcome", "line"),
+    [
+        (INSULT, f"&gt; {INSULT}", "toxic", "added no words"),
+        (f"&gt; {PRAISE}\nPlease read this.", f"&gt; {INSULT}\nPlease read this.", "fine", "is likely toxic"),
+    ],
+)
+def test_an_edit_that_only_changes_what_is_quoted_gets_a_new_verdict(
+    before: str, after: str, outcome: str, line: str, room: Judging
+) -> None:
+    message = room.say(before)
+    assert room.judge(message) == outcome
+    room.slack.workspace.edit(GENERAL, message["ts"], after)
+    assert [room.judge(message, by=reactor) for reactor in (GRACE, ADA)] == [outcome, outcome]
+    assert [line in post["text"] for post in room.verdicts()] == [False, True]
 
 
 @pytest.mark.failure(63, 72)
@@ -270,13 +235,6 @@ def test_own_and_quoted_words_share_the_time(room: Judging) -> None:
 def test_the_reply_says_what_was_not_judged(message: dict[str, Any], outcome: str, line: str, room: Judging) -> None:
     assert room.judge(room.say(**message)) == outcome
     assert line in room.verdicts()[0]["text"]
-
-
-@pytest.mark.failure(24)
-def test_a_thread_reply_is_answered_in_its_parents_thread(room: Judging) -> None:
-    parent = room.say(PRAISE)
-    assert room.judge(room.say(by=GRACE, thread_ts=parent["ts"])) == "toxic"
-    assert [post["thread_ts"] for post in room.verdicts()] == [parent["ts"]]
 
 
 @pytest.mark.failure(20)
@@ -332,23 +290,13 @@ def test_a_verdict_posted_outside_its_deleted_thread_is_deleted(failed_deletions
     assert [post["thread_ts"] for post in room.verdicts()] == [other["ts"]]
 
 
-@pytest.mark.failure(27)
-def test_an_edited_message_gets_a_second_verdict(room: Judging) -> None:
-    message = room.say()
-    assert room.judge(message) == "toxic"
-    room.slack.workspace.edit(GENERAL, message["ts"], PRAISE)
-    assert [room.judge(message, by=reactor) for reactor in (ADA, GRACE)] == ["fine", "fine"]
-    assert room.outcomes(message) == ["toxic", "fine"]
-
-
-@pytest.mark.failure(70)
+@pytest.mark.failure(27, 70)
 def test_each_content_has_one_verdict_whatever_slack_says_of_edits(room: Judging) -> None:
     message = room.say("Good morning, everyone.")
     stored = room.slack.workspace.channel(GENERAL).find(message["ts"])
     assert room.judge(message) == "fine"
-    texts = [INSULT, PRAISE, f"{INSULT} Get lost."]
     outcomes = []
-    for text in texts:
+    for text in (INSULT, PRAISE, f"{INSULT} Get lost."):
         room.slack.workspace.edit(GENERAL, message["ts"], text)
         stored["edited"]["ts"] = "1731000000.000000"  # all within one second
         outcomes += [room.judge(message, by=reactor) for reactor in (GRACE, ADA)]
@@ -359,15 +307,18 @@ def test_each_content_has_one_verdict_whatever_slack_says_of_edits(room: Judging
 @pytest.mark.failure(70)
 @pytest.mark.parametrize(
     "changed",
-    [{"text": INSULT}, {"blocks": [INSULTING]}, {"attachments": [{"text": INSULT}]}],
-    ids=["text", "blocks", "attachments"],
+    [
+        {"text": INSULT},
+        {"blocks": [INSULTING]},
+        {"attachments": [{"text": INSULT}]},
+        {"text": "You idiot \ud83d"},  # JSON can hold one half of a surrogate pair
+    ],
+    ids=["text", "blocks", "attachments", "half a character"],
 )
 def test_a_message_that_its_app_changes_in_place_gets_a_new_verdict(changed: dict[str, Any], room: Judging) -> None:
     message = room.say("Build 7 has started.", by="U0HOOK")
     assert room.judge(message) == "fine"
-    stored = room.slack.workspace.channel(GENERAL).find(message["ts"])
-    stored |= changed
-    assert "edited" not in stored
+    room.slack.workspace.channel(GENERAL).find(message["ts"]).update(changed)
     assert [room.judge(message, by=reactor) for reactor in (GRACE, ADA)] == ["toxic", "toxic"]
     assert room.outcomes(message) == ["fine", "toxic"]
 
@@ -397,31 +348,17 @@ def test_an_edit_that_changes_no_word_gets_no_second_verdict(text: str, room: Ju
     assert len(room.verdicts()) == 1
 
 
-def test_half_a_character_is_no_reason_to_fail(room: Judging) -> None:
-    """JSON can hold one half of a surrogate pair."""
-    message = room.say("Good morning.")
-    room.slack.workspace.channel(GENERAL).find(message["ts"]).update(text="You idiot \ud83d", blocks=[])
-    assert room.judge(message) == "toxic"
-
-
-@pytest.mark.failure(74)
-@pytest.mark.parametrize("replies", [0, 3])
-def test_a_first_delivery_reads_slack_once(replies: int, room: Judging) -> None:
-    message = room.say()
-    for _ in range(replies):
-        room.say(PRAISE, by=GRACE, thread_ts=message["ts"])
-    assert room.judge(message) == "toxic"
-    assert [call.method for call in room.slack.calls if call.method.startswith("conversations.")] == [
-        "conversations.history"
-    ]
-
-
-@pytest.mark.failure(74)
-def test_a_first_delivery_about_a_reply_reads_it_and_no_more(room: Judging) -> None:
-    reply = room.say(thread_ts=room.say(PRAISE)["ts"])
-    assert room.judge(reply) == "toxic"
-    reads = [call.method for call in room.slack.calls if call.method != "chat.postMessage"]
-    assert reads == ["conversations.history", "conversations.replies"]
+@pytest.mark.failure(24, 74)
+@pytest.mark.parametrize("of", ["message", "parent", "reply"])
+def test_a_first_delivery_reads_no_more_than_the_message_and_answers_in_its_thread(of: str, room: Judging) -> None:
+    parent = room.say(PRAISE)
+    reply = room.say(by=GRACE, thread_ts=parent["ts"])
+    message = {"message": room.say(), "parent": parent, "reply": reply}[of]
+    room.judge(message)
+    (post,) = room.verdicts()
+    assert post["thread_ts"] == (message["ts"] if of == "message" else parent["ts"])
+    reads = [call.method for call in room.slack.calls if call.method not in ("auth.test", "chat.postMessage")]
+    assert reads == ["conversations.history", *(["conversations.replies"] if of == "reply" else [])]
 
 
 @pytest.mark.failure(33, 74)

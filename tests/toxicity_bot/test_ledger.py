@@ -1,4 +1,4 @@
-from __future__ import annotations
+"""The ledger in DynamoDB, and in the file of Socket Mode."""
 
 import json
 import threading
@@ -6,23 +6,20 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
+from local.aws import EmbeddedAws
 from local.functions import LocalContext
-from tests.toxicity_bot.bot import end_claims, rows
 from toxicity_bot.errors import ClaimedError, LedgerError, MessageGoneError, SlackError, SlackUnavailableError
 from toxicity_bot.ledger import KEPT_SECONDS, Ledger, Outcome, message_key
 
-if TYPE_CHECKING:
-    from local.aws import EmbeddedAws
-
+TABLE = "verdicts"
 MESSAGE = ("T0LOCAL", "C0GENERAL", "1731000000.000100")
 KEY = message_key(*MESSAGE, "Good morning.")
-
-Once = Callable[..., Outcome]
+LOST = SlackUnavailableError("chat.postMessage", "TimeoutError")
 
 
 @dataclass
@@ -36,21 +33,50 @@ class Work:
         return {"outcome": "toxic", "run": self.runs}
 
 
+@dataclass
+class Invocations:
+    """Do work once, each time in a new invocation. `doubts` says what the ledger knew each time that work was done."""
+
+    ledger: Ledger
+    doubts: list[bool] = field(default_factory=list)
+
+    def once(self, work: Callable[[], Outcome], kind: str = "verdict", key: str = KEY, seconds: float = 30) -> Outcome:
+        """Do work once, in an invocation that has so many `seconds` left."""
+
+        def noted() -> Outcome:
+            self.doubts.append(self.ledger.in_doubt)
+            return work()
+
+        self.ledger.lease_until_end_of(LocalContext("worker", timeout_seconds=seconds))  # type: ignore[arg-type]
+        return self.ledger.once(kind, key, noted)
+
+    def fail(self, error: SlackError) -> None:
+        def work() -> Outcome:
+            raise error
+
+        with pytest.raises(type(error)):
+            self.once(work)
+
+    def rows(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self.ledger.client.scan(TableName=TABLE)["Items"]
+        return rows
+
+    def change_row(self, **times: int) -> None:
+        """Write times into the only row."""
+        (row,) = self.rows()
+        changed = row | {name: {"N": str(at)} for name, at in times.items()}
+        self.ledger.client.put_item(TableName=TABLE, Item=changed)
+
+
 @pytest.fixture
-def once(aws: EmbeddedAws, ledger: Ledger) -> Once:
-    """Do work once, in an invocation that has so many `seconds` left."""
-
-    def run(work: Callable[[], Outcome], kind: str = "verdict", key: str = KEY, seconds: float = 30) -> Outcome:
-        ledger.lease_until_end_of(LocalContext("worker", timeout_seconds=seconds))  # type: ignore[arg-type]
-        return ledger.once(kind, key, work)
-
-    return run
+def invocations(any_ledger: Ledger) -> Invocations:
+    return Invocations(any_ledger)
 
 
-def test_work_is_done_once_and_keeps_its_first_outcome(aws: EmbeddedAws, once: Once) -> None:
+def test_work_is_done_once_and_keeps_its_first_outcome(invocations: Invocations) -> None:
     work = Work()
-    assert [once(work) for _ in range(2)] == [{"outcome": "toxic", "run": 1}] * 2
-    (row,) = rows(aws)
+    assert [invocations.once(work) for _ in range(2)] == [{"outcome": "toxic", "run": 1}] * 2
+    (row,) = invocations.rows()
     assert row.keys() == {"id", "expiration", "in_progress_expiration", "data", "status"}
     assert json.loads(row["data"]["S"]) == {"outcome": "toxic", "run": 1}
     seconds_left = int(row["expiration"]["N"]) - time.time()
@@ -58,23 +84,23 @@ def test_work_is_done_once_and_keeps_its_first_outcome(aws: EmbeddedAws, once: O
     assert seconds_left > 14 * 24 * 3600, "a row outlives the dead-letter queue"
 
 
-def test_work_may_do_other_work_once_and_both_are_kept(aws: EmbeddedAws, once: Once) -> None:
+def test_work_may_do_other_work_once_and_both_are_kept(invocations: Invocations) -> None:
     inner, outer = Work(), Work()
 
     def work() -> Outcome:
-        return outer() | {"inner": once(inner, "card")["run"]}
+        return outer() | {"inner": invocations.once(inner, "card")["run"]}
 
-    assert [once(work, "report")["inner"] for _ in range(2)] == [1, 1]
+    assert [invocations.once(work, "report")["inner"] for _ in range(2)] == [1, 1]
     assert (inner.runs, outer.runs) == (1, 1)
-    assert sorted(row["id"]["S"].partition("#")[0] for row in rows(aws)) == ["card", "report"]
-    assert {row["status"]["S"] for row in rows(aws)} == {"COMPLETED"}
+    assert sorted(row["id"]["S"].partition("#")[0] for row in invocations.rows()) == ["card", "report"]
+    assert {row["status"]["S"] for row in invocations.rows()} == {"COMPLETED"}
 
 
-def test_each_kind_and_key_is_separate_work(once: Once) -> None:
+def test_each_kind_and_key_is_separate_work(invocations: Invocations) -> None:
     work = Work()
     edited = message_key(*MESSAGE, "Good evening.")
     for kind, key in (("verdict", KEY), ("verdict", edited), ("hint", KEY)):
-        once(work, kind, key)
+        invocations.once(work, kind, key)
     assert work.runs == 3
 
 
@@ -90,51 +116,47 @@ def test_each_kind_and_key_is_separate_work(once: Once) -> None:
     ids=str,
 )  # fmt: skip
 def test_a_failure_frees_the_row_unless_a_post_may_yet_appear(
-    error: SlackError, free: bool, aws: EmbeddedAws, once: Once
+    error: SlackError, free: bool, invocations: Invocations
 ) -> None:
-    def fail() -> Outcome:
-        raise error
-
-    with pytest.raises(type(error)):
-        once(fail)
-    if free:
-        assert rows(aws) == []
-        return
-    with pytest.raises(ClaimedError):
-        once(Work())
-    end_claims(aws)
-    assert once(Work())["run"] == 1
+    invocations.fail(error)
+    assert (invocations.rows() == []) == free
+    if not free:
+        with pytest.raises(ClaimedError):
+            invocations.once(Work())
+        invocations.change_row(in_progress_expiration=0)
+    assert invocations.once(Work())["run"] == 1
 
 
 @pytest.mark.failure(33)
-def test_a_row_stays_in_doubt_until_somebody_knows_whether_the_work_was_done(
-    aws: EmbeddedAws, ledger: Ledger, once: Once
-) -> None:
-    doubts = []
-
-    def fail(error: SlackError) -> None:
-        def work() -> Outcome:
-            doubts.append(ledger.in_doubt)
-            raise error
-
-        with pytest.raises(type(error)):
-            once(work)
-
-    for _ in range(2):
-        fail(SlackUnavailableError("chat.postMessage", "URLError"))
-    fail(SlackUnavailableError("chat.postMessage", "TimeoutError"))
-    end_claims(aws)
+def test_a_row_stays_in_doubt_until_somebody_knows_whether_the_work_was_done(invocations: Invocations) -> None:
+    unsent = SlackUnavailableError("chat.postMessage", "URLError")
+    for error in (unsent, unsent, LOST):
+        invocations.fail(error)
+    invocations.change_row(in_progress_expiration=0)
     for code in ("ratelimited", "URLError"):
-        fail(SlackUnavailableError("conversations.replies", code))
+        invocations.fail(SlackUnavailableError("conversations.replies", code))
+    for work in (lambda: {"outcome": "found"}, Work()):
+        assert invocations.once(work) == {"outcome": "found"}
+    assert invocations.doubts == [False, False, False, True, True, True]
+    assert invocations.once(Work(), key="another")["run"] == 1
+    assert not invocations.ledger.in_doubt
 
-    def found() -> Outcome:
-        doubts.append(ledger.in_doubt)
-        return {"outcome": "found"}
 
-    assert once(found) == once(Work()) == {"outcome": "found"}
-    assert doubts == [False, False, False, True, True, True]
-    once(fresh := Work(), key="another")
-    assert (fresh.runs, ledger.in_doubt) == (1, False)
+@pytest.mark.failure(33)
+@pytest.mark.parametrize("found", [{"outcome": "found"}, None])
+def test_a_doubt_is_settled_by_what_was_found(found: Outcome | None, invocations: Invocations) -> None:
+    invocations.fail(LOST)
+    invocations.change_row(in_progress_expiration=0)
+    invocations.ledger.settle("verdict", KEY, found)
+    assert invocations.ledger.found("verdict", KEY) == found
+    assert invocations.once(Work()) == (found or {"outcome": "toxic", "run": 1})
+    assert not any(invocations.doubts)
+
+
+def test_the_facts_that_were_noted_last_are_kept(any_ledger: Ledger) -> None:
+    any_ledger.note(KEY, {"cursor": "a", "since": "1.2"})
+    any_ledger.note(KEY, {"cursor": "b"})
+    assert (any_ledger.noted(KEY), any_ledger.noted("another")) == ({"cursor": "b"}, {})
 
 
 def test_a_key_tells_contents_apart_and_no_messages_text() -> None:
@@ -149,56 +171,52 @@ def test_a_key_tells_contents_apart_and_no_messages_text() -> None:
 
 @pytest.mark.failure(46, 49)
 @pytest.mark.parametrize(("seconds_left", "runs"), [(30, 0), (0, 1)])
-def test_a_row_is_claimed_until_the_lease_of_its_invocation_ends(seconds_left: float, runs: int, once: Once) -> None:
+def test_a_row_is_claimed_until_the_lease_of_its_invocation_ends(
+    seconds_left: float, runs: int, invocations: Invocations
+) -> None:
     """Lambda has ended an invocation that has no time left."""
     work = Work()
 
     def while_it_works() -> Outcome:
         with nullcontext() if runs else pytest.raises(ClaimedError, match="another invocation is at this verdict"):
-            once(work)
+            invocations.once(work)
         return {"outcome": "fine"}
 
-    assert once(while_it_works, seconds=seconds_left) == {"outcome": "fine"}
+    assert invocations.once(while_it_works, seconds=seconds_left) == {"outcome": "fine"}
     assert work.runs == runs
 
 
 @pytest.mark.failure(46)
-def test_one_of_eight_concurrent_invocations_does_the_work(aws: EmbeddedAws, once: Once) -> None:
+def test_one_of_eight_concurrent_invocations_does_the_work(invocations: Invocations) -> None:
     work, start = Work(), threading.Barrier(8)
 
     def race(_: int) -> str:
         start.wait()
         try:
-            return str(once(work)["outcome"])
+            return str(invocations.once(work)["outcome"])
         except ClaimedError:
             return "claimed"
 
     with ThreadPoolExecutor(8) as pool:
         outcomes = list(pool.map(race, range(8)))
     assert work.runs == 1, outcomes
-    assert set(outcomes) <= {"toxic", "claimed"}
     assert "toxic" in outcomes
+    assert set(outcomes) <= {"toxic", "claimed"}
 
 
 @pytest.mark.failure(55)
-def test_an_expired_row_does_not_count_even_if_dynamodb_still_returns_it(aws: EmbeddedAws, once: Once) -> None:
+def test_an_expired_row_does_not_count_even_if_dynamodb_still_returns_it(invocations: Invocations) -> None:
     work = Work()
-    once(work)
-    (row,) = rows(aws)
-    aws.client("dynamodb").update_item(
-        TableName=aws.table,
-        Key={"id": row["id"]},
-        UpdateExpression="SET expiration = :past",
-        ExpressionAttributeValues={":past": {"N": str(int(time.time()) - 1)}},
-    )
-    assert len(rows(aws)) == 1
-    assert once(work)["run"] == 2
+    invocations.once(work)
+    invocations.change_row(expiration=int(time.time()) - 1)
+    assert len(invocations.rows()) == 1
+    assert invocations.once(work)["run"] == 2
 
 
-def test_a_missing_table_raises_an_error_and_the_work_is_not_done(aws: EmbeddedAws, once: Once) -> None:
+def test_a_missing_table_raises_an_error_and_the_work_is_not_done(aws: EmbeddedAws, ledger: Ledger) -> None:
     aws.client("dynamodb").delete_table(TableName=aws.table)
     work = Work()
     with pytest.raises(LedgerError) as failure:
-        once(work)
+        Invocations(ledger).once(work)
     assert failure.value.code == "ResourceNotFoundException"
     assert work.runs == 0

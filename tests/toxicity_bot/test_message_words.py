@@ -1,24 +1,19 @@
-from __future__ import annotations
-
+import json
 import re
-from functools import reduce
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial, reduce
+from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from slack_sdk.models.blocks import Block, block_elements, blocks
+from slack_sdk.models.blocks import Block
+from slack_sdk.models.blocks.block_elements import BlockElement
 
-from local.slack_server import SlackServer
-from tests import canaries
-from tests.canaries import UNREAD, URL, Json, Word, as_json
+from tests.canaries import AROUND_BLOCKS, AROUND_MESSAGES, BLOCKS, UNREAD, URL, Json, Word
 from toxicity_bot.message_words import MOST_CHARACTERS, Words, read
-from toxicity_bot.slack_messages import SlackMessages
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-GENERAL, ADA = "C0GENERAL", "U0ADA"
+Canary = Callable[..., Json]
 INSULT = "You are a stupid idiot."
 PERMALINK = "https://local.slack.com/archives/C0GENERAL/p1731000000000100"
 
@@ -36,18 +31,9 @@ def section(words: str) -> Json:
     return {"type": "section", "text": {"type": "mrkdwn", "text": words}}
 
 
-def everything(message: Json) -> list[str]:
-    """The author's own words, the quoted ones and the code."""
-    words = read(message)
-    return [words.own, words.quoted, words.code]
-
-
 def lines(words: str) -> list[str]:
     """The lines that are not empty."""
     return [line for line in words.split("\n") if line]
-
-
-# All kinds of blocks, elements, attachments and forwards.
 
 
 def models(of: type[Any]) -> Iterator[type[Any]]:
@@ -57,68 +43,17 @@ def models(of: type[Any]) -> Iterator[type[Any]]:
 
 
 def test_the_canaries_are_in_every_block_and_element_of_slack_sdk() -> None:
-    made: set[type] = set()
-
-    def note(value: Any) -> None:
-        if isinstance(value, list):
-            for item in value:
-                note(item)
-        elif hasattr(value, "to_dict"):
-            made.add(type(value))
-            note(list(vars(value).values()))
-
-    for make in (*canaries.BLOCKS, *canaries.ELEMENTS, *canaries.INPUTS):
-        note(make(Word()))
-    abstract = {"InteractiveElement", "InputInteractiveElement", "RichTextElement"}
-    # The models of these two keep their parts as JSON.
-    as_dictionaries = {blocks.ContainerBlock, block_elements.UrlSourceElement, block_elements.ImageElement}
-    wanted = {*models(Block), *models(block_elements.BlockElement)}
-    assert {one.__name__ for one in wanted - made - as_dictionaries} <= abstract
+    made = re.findall(r'"type": "(\w+)"', json.dumps([make(Word()) for make in BLOCKS]))
+    wanted = {getattr(model, "type", None) for model in (*models(Block), *models(BlockElement))}
+    assert wanted - {None} <= set(made)
 
 
-def attachment(word: Word, shown: list[Json], inner: list[Json]) -> Json:
-    """An app's own attachment, with all the fields that have words."""
-    rest: Json = {
-        "color": "danger", "author_name": UNREAD, "author_subname": UNREAD, "author_link": URL, "title_link": URL,
-        "footer": UNREAD, "footer_icon": URL, "image_url": URL, "ts": "1731000000", "fallback": UNREAD,
-        "mrkdwn_in": [UNREAD], "callback_id": UNREAD, "service_name": UNREAD,
-        "actions": [{"name": UNREAD, "text": word(), "type": "button", "value": UNREAD, "data_source": UNREAD}],
-    }  # fmt: skip
-    fields = [{"title": word(), "value": word(), "short": True}]
-    words = {"pretext": word(), "title": word(), "text": word(), "fields": fields}
-    return rest | words | {"blocks": shown, "attachments": inner}
-
-
-def forward(word: Word, shown: list[Json], inner: list[Json]) -> Json:
-    """A message that somebody forwarded, as Slack stores it."""
-    message = {"user": UNREAD, "text": word(), "blocks": shown, "attachments": inner}
-    return {
-        "is_share": True, "is_msg_unfurl": True, "from_url": PERMALINK, "author_id": UNREAD, "author_name": UNREAD,
-        "channel_name": UNREAD, "channel_id": UNREAD, "footer": f"Posted in #{UNREAD}", "fallback": UNREAD,
-        "text": word(), "message_blocks": [{"team": UNREAD, "channel": UNREAD, "ts": "1.2", "message": message}],
-    }  # fmt: skip
-
-
-def forward_of_attachments(word: Word, shown: list[Json], inner: list[Json]) -> Json:
-    """A forward of a message that has no text of its own."""
-    held: Json = {"text": word(), "fallback": UNREAD, "blocks": shown, "attachments": inner}
-    return {"is_msg_unfurl": True, "from_url": PERMALINK, "message_blocks": [{"message": {"attachments": [held]}}]}
-
-
-def shared_text(word: Word, shown: list[Json], inner: list[Json]) -> Json:
-    """A share without `message_blocks`."""
-    return {"is_share": True, "from_url": PERMALINK, "text": word(), "blocks": shown, "attachments": inner}
-
-
-LEAVES = [*canaries.BLOCKS, canaries.of_tomorrow]
-AROUND_BLOCKS = [canaries.container, canaries.of_tomorrow]
-AROUND_MESSAGES = [attachment, forward, forward_of_attachments, shared_text]
-
-
-@pytest.fixture(scope="module")
-def strict_slack() -> Iterator[SlackServer]:
-    with SlackServer() as server:
-        yield server
+RICH_TEXT, TASK, CARD = (
+    next(make for make in BLOCKS if make.args[0]["type"] == kind) for kind in ("rich_text", "task_card", "card")
+)
+CONTAINER, OF_TOMORROW = AROUND_BLOCKS
+_, FORWARD, FORWARD_OF_ATTACHMENTS, SHARE = AROUND_MESSAGES
+LEAVES = [*BLOCKS, partial(OF_TOMORROW, BLOCKS=[])]
 
 
 @pytest.mark.failure(60, 61)
@@ -128,23 +63,17 @@ def strict_slack() -> Iterator[SlackServer]:
     forwards=st.lists(st.sampled_from(AROUND_MESSAGES), max_size=5),
 )
 @example(leaves=LEAVES, around=[], forwards=[])
-@example(leaves=[canaries.card], around=[canaries.container, canaries.of_tomorrow] * 2, forwards=[forward] * 5)
-@example(leaves=[canaries.task], around=[canaries.container] * 5, forwards=[shared_text, forward_of_attachments] * 2)
+@example(leaves=[CARD], around=[CONTAINER, OF_TOMORROW] * 2, forwards=[FORWARD] * 5)
+@example(leaves=[TASK], around=[CONTAINER] * 5, forwards=[SHARE, FORWARD_OF_ATTACHMENTS] * 2)
 def test_every_word_of_a_message_is_read_and_nothing_else(
-    leaves: Sequence[Callable[[Word], Any]],
-    around: Sequence[Callable[..., Json]],
-    forwards: Sequence[Callable[..., Json]],
-    strict_slack: SlackServer,
+    leaves: Sequence[Canary], around: Sequence[Canary], forwards: Sequence[Canary]
 ) -> None:
     word = Word()
-    shown = reduce(lambda inner, outer: [outer(word, *inner)], around, [as_json(leaf(word)) for leaf in leaves])
+    shown = reduce(lambda inner, outer: [outer(word, BLOCKS=inner)], around, [leaf(word) for leaf in leaves])
     attachments: list[Json] = []
     for wrap in forwards:
-        attachments, shown = [wrap(word, shown, attachments)], [as_json(canaries.rich_text(word))]
-    workspace = strict_slack.workspace
-    posted = workspace.post(GENERAL, ADA, word(), blocks=shown, attachments=attachments)
-    words = read(SlackMessages(strict_slack.url, lambda: workspace.token).fetch(GENERAL, posted["ts"]).raw)
-    workspace.delete(GENERAL, posted["ts"])  # the local Slack copies all messages of a channel for each call
+        attachments, shown = [wrap(word, BLOCKS=shown, ATTACHMENTS=attachments)], [RICH_TEXT(word)]
+    words = read({"user": UNREAD, "text": word(), "blocks": shown, "attachments": attachments})
     assert words.whole
     found = "\n".join([words.own, words.quoted, words.code])
     assert set(re.findall(r"canary\d+", found)) == set(word.made)
@@ -205,9 +134,6 @@ def test_words_in_several_parts_of_a_message_are_read_once(words: str, more: Jso
     assert lines(read({"text": words} | more).own) == lines(own)
 
 
-# Whose words.
-
-
 def unfurled(**more: Any) -> Json:
     """The attachment of a permalink that somebody pasted."""
     return {"from_url": PERMALINK, "is_msg_unfurl": True, "author_name": "Dick Cox", "text": INSULT} | more
@@ -250,9 +176,12 @@ def test_quoted_words_are_not_the_authors(message: Json) -> None:
         {"blocks": rich_text(text(f">_< {INSULT}"))},
         {"blocks": rich_text(text(f">>> typed\n{INSULT}"))},
         {"blocks": [{"type": "markdown", "text": f">>> nested\n\n{INSULT}"}]},
+        {"blocks": [section(f"``` {INSULT}"), section("```")]},
+        {"blocks": [{"type": "section", "text": {"type": "plain_text", "text": f"```{INSULT}```"}}]},
+        {"blocks": rich_text(text(f"```{INSULT}```"))},
     ],
 )
-def test_a_greater_than_sign_makes_a_quote_only_where_slack_or_people_mean_one(message: Json) -> None:
+def test_signs_that_make_no_quote_and_no_code_block_hide_nothing(message: Json) -> None:
     assert INSULT in read(message).own
 
 
@@ -260,21 +189,19 @@ def test_a_greater_than_sign_makes_a_quote_only_where_slack_or_people_mean_one(m
 @pytest.mark.parametrize("address", ["from_url", "original_url", "app_unfurl_url"])
 def test_the_preview_of_a_page_is_not_read(address: str) -> None:
     page = {address: "https://example.com/a", "title": INSULT, "text": INSULT, "blocks": [section(INSULT)]}
-    assert everything({"text": "<https://example.com/a>", "attachments": [page]}) == [
-        "https://example.com/a",
-        "",
-        "",
-    ]
+    posted = {"text": "<https://example.com/a>", "attachments": [page]}
+    assert read(posted) == Words("https://example.com/a", "", "", whole=True)
     shared = unfurled(text="see", message_blocks=[{"message": {"text": "see", "attachments": [page]}}])
-    assert everything({"attachments": [shared]}) == ["", "see", ""]
+    assert read({"attachments": [shared]}) == Words("", "see", "", whole=True)
 
 
 @pytest.mark.failure(64)
 def test_names_and_footers_are_not_read() -> None:
     names = {"author_name": "Dick Cox", "author_subname": "Dick", "footer": "Posted in #kill-idiots"}
     names |= {"channel_name": "kill-idiots", "service_name": "Kill", "fallback": "[May 1st] Dick Cox: words"}
-    for kind in ({"is_share": True}, {}):
-        assert "".join(everything({"username": "Dick", "attachments": [names | kind | {"text": "words"}]})) == "words"
+    for kind, own, quoted in (({"is_share": True}, "", "words"), ({}, "words", "")):
+        message = {"username": "Dick", "attachments": [names | kind | {"text": "words"}]}
+        assert read(message) == Words(own, quoted, "", whole=True)
 
 
 @pytest.mark.failure(64)
@@ -306,26 +233,13 @@ def test_code_is_apart_from_words(message: Json) -> None:
     assert "kill(idiot)" in words.code
 
 
-def test_signs_of_code_that_make_no_code_block_hide_nothing() -> None:
-    fenced = f"```{INSULT}```"
-    in_plain_text = {"type": "section", "text": {"type": "plain_text", "text": fenced}}
-    for shown in ([section(f"``` {INSULT}"), section("```")], [in_plain_text], rich_text(text(fenced))):
-        assert INSULT in read({"blocks": shown}).own
-
-
-# Bounds.
-
-
-def nested(levels: int, inner: Json, key: str = "child_blocks") -> Json:
-    return reduce(lambda block, _: {"type": "container", key: [block]}, range(levels), inner)
-
-
 @pytest.mark.failure(65)
 @pytest.mark.parametrize("key", ["child_blocks", "elements", "attachments", "message_blocks", "text"])
 @pytest.mark.parametrize("part", ["blocks", "attachments"])
 def test_what_is_nested_too_deep_is_left_out_and_the_rest_is_read(part: str, key: str) -> None:
-    deep = nested(2000, {"text": "hidden"}, key) | {"is_share": True}
-    words = read({"text": INSULT, part: [deep, {"text": "more"}]})
+    hidden: Json = {"text": "hidden"}
+    deep = reduce(lambda block, _: {"type": "container", key: [block]}, range(2000), hidden)
+    words = read({"text": INSULT, part: [deep | {"is_share": True}, {"text": "more"}]})
     assert INSULT in words.own
     assert "more" in words.own
     assert not words.whole

@@ -1,18 +1,14 @@
 """Reading `model.json`: each error names its file and says what to do."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests import ROOT
 from toxicity_bot.errors import ModelError
 from toxicity_bot.model_directory import ModelDirectory
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FIELDS: dict[str, Any] = json.loads((ROOT / "model" / "model.json").read_text(encoding="utf-8"))
 SIZES = {"model.onnx": 5, "tokenizer.json": 7}

@@ -1,10 +1,8 @@
 """Token ids and probabilities of the committed model."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +10,6 @@ import pytest
 from tests import ROOT
 from toxicity_bot.model_directory import ModelDirectory
 from toxicity_bot.model_session import ModelSession, activate
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MODEL = ModelDirectory.read(ROOT / "model")
 

@@ -1,19 +1,15 @@
 """Requests of the Perspective API and their answers, in the words of its documentation."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from toxicity_bot import perspective
+from toxicity_bot.classifier import Classifier
 from toxicity_bot.errors import ApiError
-
-if TYPE_CHECKING:
-    from toxicity_bot.classifier import Classifier
 
 TOXICITY: dict[str, Any] = {"TOXICITY": {}}
 # The example of the documentation, with the spans that it names.

@@ -1,9 +1,7 @@
 """The two functions as processes of their own, beside a local Slack and embedded AWS."""
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -11,11 +9,7 @@ from local.bot import LocalBot
 from local.events import Deliveries, event_callback
 from local.faults import Call
 from tests.toxicity_bot.bot import ADA, EMOJI, GENERAL, GRACE, INSULT, end_claims, workspace
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from tests.toxicity_bot.record import Record
+from tests.toxicity_bot.record import Record
 
 
 def wait_until(condition: Callable[[], object], what: str, timeout: float = 60) -> None:

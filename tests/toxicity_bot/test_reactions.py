@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
@@ -8,6 +6,7 @@ from hypothesis import strategies as st
 
 from local.events import event_callback
 from local.workspace import Workspace
+from tests.toxicity_bot.bot import OWN
 from toxicity_bot.jobs import Job
 from toxicity_bot.reactions import job_or_reason
 from toxicity_bot.settings import Settings
@@ -64,6 +63,8 @@ def test_a_job_has_the_ids_of_its_event_and_of_its_installation(authorizations: 
         ({}, {"is_ext_shared_channel": True}, {}, "job"),
         ({"REPLY_IN_SHARED_CHANNELS": "no"}, {"is_ext_shared_channel": True}, {}, "shared_channel"),
         ({"CHANNEL_SETTINGS": '{"C0GENERAL": {"off": true}}'}, {}, {}, "channel_off"),
+        ({"CHANNEL_SETTINGS": '{"C0GENERAL": {"emoji": ["eyes"]}}'}, {}, {}, "other_emoji"),
+        ({"CHANNEL_SETTINGS": '{"C0GENERAL": {"emoji": ["eyes"]}}'}, {}, {"reaction": "eyes"}, "job"),
         ({"REPLY_IN_SHARED_CHANNELS": "yes"}, {"is_ext_shared_channel": True}, {}, "job"),
     ],
 )  # fmt: skip
@@ -105,6 +106,8 @@ def test_an_event_older_than_the_setting_is_dropped(age: float, expected: str) -
             {"type": "message", "channel": "c/1", "ts": "1.1"}, None)),
         *(("malformed_event", {}, {"user": user}) for user in ("", {"id": "U1"})),
         *(("other_emoji", {}, {"reaction": reaction}) for reaction in (None, ["biohazard_sign"])),
+        ("own_reaction", {}, {"user": OWN}),
+        ("own_message", {}, {"item_user": OWN}),
     ],
 )  # fmt: skip
 def test_an_unknown_or_malformed_event_is_dropped_with_its_reason(

@@ -1,7 +1,5 @@
 """What is read of a text that is too long to be read whole."""
 
-from __future__ import annotations
-
 import itertools
 import unicodedata
 

@@ -1,22 +1,15 @@
 """The watch over the other tests finds leaks that are planted."""
 
-from __future__ import annotations
-
 import logging
 import socket
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.toxicity_bot.record import CANARIES
+from tests.toxicity_bot.bot import Bot
+from tests.toxicity_bot.record import CANARIES, Record
 from toxicity_bot.observability import count, logger
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tests.toxicity_bot.bot import Bot
-    from tests.toxicity_bot.record import Record
 
 CANARY = CANARIES["a message's text"]
 

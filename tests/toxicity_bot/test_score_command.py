@@ -1,7 +1,5 @@
 """`toxicity-bot score` as people run it: formats, stops, bad rows and bad files."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import io
@@ -13,19 +11,16 @@ import select
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from tests import ROOT
 from toxicity_bot.bulk import DEPTH
+from toxicity_bot.classifier import Classifier
 from toxicity_bot.commands.rows import COMPRESS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from toxicity_bot.classifier import Classifier
 
 TEXTS = [
     "You are a stupid, useless dog.",
@@ -37,6 +32,7 @@ TEXTS = [
     "Nul\u2019 ligne, \U0001f600 na\u00efve \u0130",
     "We looked at the plan and agreed to merge it. " * 80,
 ]
+DELIMITERS = {"csv": ",", "tsv": "\t"}
 MANY = [f"{number} {text}".replace("\n", " ") for number in range(40) for text in TEXTS[:-1]]
 
 
@@ -55,13 +51,15 @@ def run(folder: Path, *arguments: str, given: bytes = b"", status: int = 0, **op
     return out, err.decode()
 
 
+def children(process: subprocess.Popen[bytes]) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+
+
 def written(kind: str, rows: list[dict[str, Any]]) -> bytes:
-    if kind == "txt":
-        return "".join(f"{row['body']}\n" for row in rows).encode()
-    if kind == "jsonl":
-        return "".join(json.dumps(row) + "\n" for row in rows).encode()
+    if kind not in DELIMITERS:
+        return lines([row["body"] if kind == "txt" else json.dumps(row) for row in rows])
     stream = io.StringIO(newline="")
-    writer = csv.DictWriter(stream, list(rows[0]), delimiter={"csv": ",", "tsv": "\t"}[kind])
+    writer = csv.DictWriter(stream, list(rows[0]), delimiter=DELIMITERS[kind])
     writer.writeheader()
     writer.writerows(rows)
     return stream.getvalue().encode()
@@ -70,8 +68,13 @@ def written(kind: str, rows: list[dict[str, Any]]) -> bytes:
 def parsed(kind: str, content: bytes) -> list[dict[str, Any]]:
     if kind == "jsonl":
         return [json.loads(line) for line in content.splitlines()]
-    rows = csv.DictReader(io.StringIO(content.decode(), newline=""), delimiter={"csv": ",", "tsv": "\t"}[kind])
+    rows = csv.DictReader(io.StringIO(content.decode(), newline=""), delimiter=DELIMITERS[kind])
     return [row | {"toxicity": float(row["toxicity"]) if row["toxicity"] else None} for row in rows]
+
+
+def unzipped(file: Path) -> bytes:
+    unzip = {".gz": gzip.decompress, ".xz": lzma.decompress}.get(file.suffix, bytes)
+    return unzip(file.read_bytes())
 
 
 def lines(texts: list[str]) -> bytes:
@@ -81,13 +84,10 @@ def lines(texts: list[str]) -> bytes:
 @pytest.mark.parametrize(
     ("name", "out"),
     [
-        ("in.csv", "out.csv"),
-        ("in.tsv.gz", "out.tsv.gz"),
-        ("in.jsonl.xz", "out.jsonl.xz"),
-        ("in.jsonl", "out.csv"),
+        ("in.csv", "out.csv"), ("in.tsv.gz", "out.tsv.gz"), ("in.jsonl.xz", "out.jsonl.xz"), ("in.jsonl", "out.csv"),
         ("in.txt", "out.jsonl"),
     ],
-)
+)  # fmt: skip
 def test_every_format_keeps_its_rows_and_gets_the_scores_of_the_bot(
     name: str, out: str, tmp_path: Path, classifier: Classifier
 ) -> None:
@@ -102,10 +102,7 @@ def test_every_format_keeps_its_rows_and_gets_the_scores_of_the_bot(
         row | {"toxicity": one.score, "verdict": one.outcome, "language": one.language, "model": classifier.name}
         for row, one in zip(rows, verdicts, strict=True)
     ]
-    content = (tmp_path / out).read_bytes()
-    unzip: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.decompress, ".xz": lzma.decompress}
-    content = unzip.get(Path(out).suffix, bytes)(content)
-    assert parsed(out_kind, content) == expected, "to the last bit"
+    assert parsed(out_kind, unzipped(tmp_path / out)) == expected, "to the last bit"
     assert {one["language"] for one in expected} == {"en", "fr", ""}
     assert said.startswith("8 rows in ")
     assert "1 repeated a text, 0 were bad" in said
@@ -127,8 +124,7 @@ def stopped(folder: Path, stop: signal.Signals, *arguments: str) -> int:
     while process.poll() is None and not (record.exists() and json.loads(record.read_text())["progress"]["rows"]):
         select.select([], [], [], 0.01)
     assert process.poll() is None, "it was stopped before its end"
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    descriptors = [os.pidfd_open(int(child)) for child in children]
+    descriptors = [os.pidfd_open(child) for child in children(process)]
     if stop == signal.SIGKILL:
         process.kill()
     else:
@@ -161,8 +157,7 @@ def test_a_stopped_run_goes_on_where_it_stopped(stop: signal.Signals, status: in
         assert "begun with other options" in run(tmp_path, "in.txt", "--out", out, "--prefix", "x", status=2)[1]
     _, said = run(tmp_path, "in.txt", "--out", out)
     assert said.startswith(f"{len(MANY) - done} rows in ")
-    unzip: Callable[[bytes], bytes] = gzip.decompress if out.endswith("gz") else bytes
-    assert unzip((tmp_path / out).read_bytes()) == unzip((tmp_path / f"whole.{out}").read_bytes())
+    assert unzipped(tmp_path / out) == unzipped(tmp_path / f"whole.{out}")
     assert not record.exists()
 
 
@@ -251,10 +246,7 @@ def test_a_bad_file_is_one_sentence(arguments: list[str], reason: str, tmp_path:
 
 def test_a_full_disk_leaves_whole_rows_and_the_run_goes_on_when_there_is_room(tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_bytes(lines(MANY))
-
-    def little_room() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-
+    little_room = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (20_000, 20_000))
     _, said = run(tmp_path, "in.txt", "--out", "out.jsonl", status=2, preexec_fn=little_room)
     assert said == "out.jsonl cannot be written: File too large\n"
     assert (tmp_path / "out.jsonl").read_bytes()[-1:] in (b"", b"\n")
@@ -267,9 +259,9 @@ def test_a_worker_that_dies_ends_the_run(tmp_path: Path) -> None:
     assert process.stdin
     process.stdin.write(lines(["hello there"] * 32))
     process.stdin.flush()
-    while not (children := Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()):
+    while not (workers := children(process)):
         select.select([], [], [], 0.01)
-    os.kill(int(children[0]), signal.SIGKILL)
+    os.kill(workers[0], signal.SIGKILL)
     _, err = process.communicate()
     assert process.returncode == 1
     assert b"a worker ended with exit status -9" in err

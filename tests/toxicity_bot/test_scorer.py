@@ -1,26 +1,21 @@
 """The scoring service over HTTP: keys, quotas and errors, and nothing of a text anywhere but in the answer's score."""
 
-from __future__ import annotations
-
 import http.client
 import importlib
 import json
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 import pytest
 
+from local.aws import EmbeddedAws
+from tests.toxicity_bot.record import Record
 from toxicity_bot.api_keys import ApiKeys, hashed
 from toxicity_bot.gateway import Gateway
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from types import ModuleType
-
-    from local.aws import EmbeddedAws
-    from tests.toxicity_bot.record import Record
 
 ANALYZE, SUGGEST = "/v1alpha1/comments:analyze", "/v1alpha1/comments:suggestscore"
 INSULT = "You stupid idiot, quetzalcoatlus."
@@ -32,6 +27,10 @@ class Answer(NamedTuple):
     status: int
     body: dict[str, Any]
     headers: Mapping[str, str]
+
+    @property
+    def error(self) -> tuple[int, str]:
+        return self.status, self.body["error"]["status"]
 
 
 class Service:
@@ -48,8 +47,7 @@ class Service:
         self._patch.setattr(self.scorer, "keys", ApiKeys(changed, lambda: self.now))
 
     def store(self, **keys: str) -> None:
-        secret = SLACK | {"api_keys": {name: hashed(key) for name, key in keys.items()}}
-        self.write(json.dumps(secret))
+        self.write(json.dumps(SLACK | {"api_keys": {name: hashed(key) for name, key in keys.items()}}))
 
     def write(self, secret: str) -> None:
         if not self._secrets.list_secrets()["SecretList"]:
@@ -105,7 +103,7 @@ def test_no_variable_for_debugging_shows_a_request(
 @pytest.mark.parametrize("key", ["", OTHER, "\U0001f511", hashed(KEY)])
 def test_without_a_valid_key_there_is_no_score(service: Service, key: str) -> None:
     answer = service.analyze(key=key)
-    assert (answer.status, answer.body["error"]["status"]) == (403, "PERMISSION_DENIED")
+    assert answer.error == (403, "PERMISSION_DENIED")
     assert answer.body["error"]["details"][0]["reason"] == ("API_KEY_INVALID" if key else "API_KEY_MISSING")
 
 
@@ -141,8 +139,7 @@ def test_a_secret_of_another_form_answers_503(service: Service, secret: str) -> 
 
 def test_a_store_that_fails_answers_503_until_the_keys_were_read_once(service: Service, aws: EmbeddedAws) -> None:
     service.set(secret_id="bot/missing")
-    answer = service.analyze()
-    assert (answer.status, answer.body["error"]["status"]) == (503, "UNAVAILABLE")
+    assert service.analyze().error == (503, "UNAVAILABLE")
     service.set(secret_id="bot/slack")
     assert service.analyze().status == 200
     aws.client("secretsmanager").delete_secret(SecretId="bot/slack", ForceDeleteWithoutRecovery=True)
@@ -158,8 +155,7 @@ def test_each_key_has_a_quota(service: Service) -> None:
     assert service.analyze("hello", key=OTHER).status == 200
     service.now += 2
     assert service.analyze("hello").status == 200
-    answer = service.analyze("hello")
-    assert (answer.status, answer.body["error"]["status"]) == (429, "RESOURCE_EXHAUSTED")
+    assert service.analyze("hello").error == (429, "RESOURCE_EXHAUSTED")
 
 
 @pytest.mark.parametrize(
@@ -174,14 +170,13 @@ def test_each_key_has_a_quota(service: Service) -> None:
 )
 def test_other_addresses_and_methods(service: Service, path: str, method: str, status: int, name: str) -> None:
     answer = service.call(path, b"", method=method, key=KEY)
-    assert (answer.status, answer.body["error"]["status"]) == (status, name)
+    assert answer.error == (status, name)
     assert answer.headers.get("allow") == (service.scorer.METHODS[path] if status == 405 else None)
 
 
 @pytest.mark.parametrize("body", [b"", b"quetzalcoatlus", b"\xff\xfe", b"[]", b"{}" + b" " * 1024 * 1024])
 def test_a_body_that_is_no_request_is_refused_without_a_trace(service: Service, body: bytes) -> None:
-    answer = service.call(ANALYZE, body, key=KEY)
-    assert (answer.status, answer.body["error"]["status"]) == (400, "INVALID_ARGUMENT")
+    assert service.call(ANALYZE, body, key=KEY).error == (400, "INVALID_ARGUMENT")
 
 
 def test_the_description_needs_no_key_and_names_the_host_of_the_request(service: Service) -> None:
@@ -196,8 +191,7 @@ def test_an_error_of_ours_says_nothing_about_the_text(
         raise RuntimeError(f"cannot read {INSULT}")
 
     monkeypatch.setattr(service.scorer.classifier, "assess", fail)
-    answer = service.analyze()
-    assert (answer.status, answer.body["error"]["status"]) == (500, "INTERNAL")
+    assert service.analyze().error == (500, "INTERNAL")
     (line,) = [line for line in record.lines() if line.get("level") == "ERROR"]
     assert line["error"] == "RuntimeError"
     assert any("perspective.py" in frame for frame in line["frames"])

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 import logging
 import re
@@ -8,11 +6,13 @@ import time
 from collections.abc import Callable
 from email.utils import formatdate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from local.faults import ErrorBody, Fault, HtmlError, RateLimited, Reply, Reset
+from local.slack_server import SlackServer
+from local.workspace import Message as Raw
 from toxicity_bot import slack_messages
 from toxicity_bot.errors import (
     ChannelRestrictedError,
@@ -25,10 +25,6 @@ from toxicity_bot.errors import (
     WrongCallError,
 )
 from toxicity_bot.slack_messages import EVENT_TYPE, SlackMessages
-
-if TYPE_CHECKING:
-    from local.slack_server import SlackServer
-    from local.workspace import Message as Raw
 
 GENERAL = "C0GENERAL"
 KEY = "T0LOCAL/C0GENERAL/1731000000.000100/"
@@ -56,9 +52,6 @@ def failed_fetch(slack: SlackServer, messages: SlackMessages) -> FailedFetch:
         return failure.value
 
     return error
-
-
-# Fetching.
 
 
 def test_a_message_is_fetched_by_its_ts(slack: SlackServer, messages: SlackMessages) -> None:
@@ -135,9 +128,6 @@ def test_a_reaction_counts_under_each_name_until_removed(slack: SlackServer, mes
     assert not messages.still_reacted(message, ["thumbsup"])
 
 
-# Finding an earlier verdict.
-
-
 @pytest.mark.parametrize("replies", [0, 1, 5, 6, 7, 23])
 def test_a_verdict_is_found_by_its_key_at_the_end_of_a_thread(
     replies: int, slack: SlackServer, messages: SlackMessages, monkeypatch: pytest.MonkeyPatch
@@ -164,9 +154,6 @@ def test_metadata_of_another_author_or_type_is_no_verdict(slack: SlackServer, me
     assert messages.find_verdict(GENERAL, root, KEY, since=root) is None
 
 
-# Posting.
-
-
 def test_a_post_has_its_thread_and_metadata_and_no_previews(slack: SlackServer, messages: SlackMessages) -> None:
     root = write(slack)["ts"]
     posted = slack.workspace.message(GENERAL, messages.post(GENERAL, "A &amp; B", {"key": KEY, "score": 0.5}, root))
@@ -174,9 +161,6 @@ def test_a_post_has_its_thread_and_metadata_and_no_previews(slack: SlackServer, 
     assert posted["metadata"] == {"event_type": EVENT_TYPE, "event_payload": {"key": KEY, "score": 0.5}}
     (call,) = slack.calls_of("chat.postMessage")
     assert (call.arguments["unfurl_links"], call.arguments["unfurl_media"]) == (False, False)
-
-
-# What goes wrong.
 
 
 @pytest.mark.failure(80)
@@ -224,14 +208,6 @@ def test_retry_after_is_seconds_within_bounds_or_an_http_date(failed_fetch: Fail
     assert read == expected
 
 
-def test_an_html_page_counts_as_unavailable_and_is_not_quoted(failed_fetch: FailedFetch) -> None:
-    errors = {status: failed_fetch(HtmlError(status)) for status in (502, 504, 404, 200)}
-    assert {type(error) for error in errors.values()} == {SlackUnavailableError}
-    assert {status: str(error) for status, error in errors.items()} == {
-        status: f"conversations.history: http_{status}" for status in errors
-    }
-
-
 @pytest.mark.parametrize("body", [b"", b"[1]", b'"text"', b"null", b'{"ok": false}', b'{"ok"', b"\xff\xfe"])
 @pytest.mark.parametrize("kind", ["application/json", "application/json; charset=no-such-charset"])
 def test_a_malformed_answer_counts_as_unavailable(body: bytes, kind: str, failed_fetch: FailedFetch) -> None:
@@ -240,7 +216,10 @@ def test_a_malformed_answer_counts_as_unavailable(body: bytes, kind: str, failed
         assert isinstance(failed_fetch(answer), SlackUnavailableError)
 
 
-def test_a_refused_connection_counts_as_unavailable() -> None:
+def test_an_html_page_and_a_refused_connection_count_as_unavailable(failed_fetch: FailedFetch) -> None:
+    for status in (502, 504, 404, 200):
+        error = failed_fetch(HtmlError(status))
+        assert (type(error), str(error)) == (SlackUnavailableError, f"conversations.history: http_{status}")
     with pytest.raises(SlackUnavailableError):
         SlackMessages("http://127.0.0.1:9/api/", lambda: "xoxb-1").fetch(GENERAL, "1731000000.000100")
 

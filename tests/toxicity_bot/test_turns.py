@@ -4,23 +4,17 @@ The worker's clock, Slack's and the queue's are one that the test moves on; jobs
 is not needed because the test wakes a job when its time has come.
 """
 
-from __future__ import annotations
-
 import heapq
 import itertools
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
 from local.aws import MAX_RECEIVE_COUNT
 from local.faults import LIMITS, Call, Fault, RateLimits, Reset
-from tests.toxicity_bot.bot import GENERAL, GRACE, PRIVATE
+from tests.toxicity_bot.bot import GENERAL, GRACE, PRIVATE, Bot
+from toxicity_bot.ledger import Ledger
 from toxicity_bot.turns import GAP, LONGEST_WAIT, Turns
-
-if TYPE_CHECKING:
-    from local.aws import EmbeddedAws
-    from local.workspace import Message
-    from tests.toxicity_bot.bot import Bot
 
 LINE = "T0LOCAL/conversations.history"
 
@@ -40,8 +34,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def turns(aws: EmbeddedAws, clock: Clock) -> Turns:
-    return Turns(aws.table, aws.client("dynamodb"), clock)
+def turns(any_ledger: Ledger, clock: Clock) -> Turns:
+    return Turns("verdicts", any_ledger.client, clock)
 
 
 def limit(bot: Bot, limits: str, clock: Clock) -> None:
@@ -54,7 +48,7 @@ def limit(bot: Bot, limits: str, clock: Clock) -> None:
 def drain(bot: Bot, clock: Clock) -> int:
     """Work until no job is left, each job when its sleep is over; return the most tries of one job."""
     most = 0
-    due: list[tuple[float, int, Message]] = []
+    due: list[tuple[float, int, dict[str, Any]]] = []
     waiting = bot.queued()
     started = clock.now
     while waiting or due:

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest
@@ -9,7 +7,7 @@ from toxicity_bot.verdicts import Verdict, apart, decide, hint, not_english, not
 
 ONE = Thresholds(toxic=0.5, maybe=0.5)
 TWO = Thresholds(toxic=0.8, maybe=0.3)
-POINTS = "it scores"
+ESTIMATE = "_A model's estimate of the words, not a judgement of the person._"
 
 
 @pytest.mark.parametrize(
@@ -28,45 +26,35 @@ def test_a_score_at_a_threshold_has_the_outcome_above_it(thresholds: Thresholds,
 )
 def test_a_toxic_verdict_gives_the_score_and_the_words_and_a_fine_one_quotes_nothing(score: float, head: str) -> None:
     assert decide(score, TWO, ["stupid", "idiot"]).reply() == (
-        f"{head} \u2013 {POINTS} {int(100 * score)} of 100.\n"
-        "What weighed most: \u201cstupid\u201d, \u201cidiot\u201d.\n"
-        "_A model's estimate of the words, not a judgement of the person._"
+        f"{head} \u2013 it scores {int(100 * score)} of 100.\n"
+        f"What weighed most: \u201cstupid\u201d, \u201cidiot\u201d.\n{ESTIMATE}"
     )
-    assert (
-        decide(0.04, TWO, ["stupid"]).reply() == f":white_circle: *No clear sign of toxicity* \u2013 {POINTS} 4 of 100."
-    )
+    fine = decide(0.04, TWO, ["stupid"])
+    assert fine.reply() == ":white_circle: *No clear sign of toxicity* \u2013 it scores 4 of 100."
 
 
 @pytest.mark.failure(87)
 @pytest.mark.parametrize(
-    ("score", "thresholds", "line"),
+    ("score", "toxic", "maybe", "line"),
     [
-        (0.36, Thresholds(0.35, 0.1), f"*Likely toxic* \u2013 {POINTS} 36 of 100. Likely means 35 or more here."),
-        (0.5, Thresholds(0.35, 0.1), f"*Likely toxic* \u2013 {POINTS} 50 of 100."),
-        (0.2, Thresholds(0.35, 0.1), f"*May be toxic* \u2013 {POINTS} 20 of 100."),
-        (0.7, Thresholds(0.82, 0.3), f"*May be toxic* \u2013 {POINTS} 70 of 100. Likely means 82 or more here."),
-        (0.8149, Thresholds(0.82, 0.3), f"*May be toxic* \u2013 {POINTS} 81 of 100. Likely means 82 or more here."),
-        (0.8199, Thresholds(0.82, 0.3), f"*May be toxic* \u2013 {POINTS} 81.99 of 100. Likely means 82 or more here."),
-        (0.7496, Thresholds(0.75, 0.3), f"*May be toxic* \u2013 {POINTS} 74.96 of 100. Likely means 75 or more here."),
-        (0.2996, Thresholds(0.75, 0.3), f"*No clear sign of toxicity* \u2013 {POINTS} 29.96 of 100."),
-        (
-            0.3541,
-            Thresholds(0.354, 0.3),
-            f"*Likely toxic* \u2013 {POINTS} 35.4 of 100. Likely means 35.4 or more here.",
-        ),
-        (0.7081, Thresholds(0.75, 0.3), f"*May be toxic* \u2013 {POINTS} 71 of 100. Likely means 75 or more here."),
-        (0.82, Thresholds(0.82, 0.3), f"*Likely toxic* \u2013 {POINTS} 82 of 100."),
-        (
-            0.6,
-            Thresholds(0.825, 0.7),
-            f"*No clear sign of toxicity* \u2013 {POINTS} 60 of 100. Likely means 82.5 or more here.",
-        ),
-        (0.4, Thresholds(0.82, 0.7), f"*No clear sign of toxicity* \u2013 {POINTS} 40 of 100."),
+        (0.36, 0.35, 0.1, "*Likely toxic* \u2013 it scores 36 of 100. Likely means 35 or more here."),
+        (0.5, 0.35, 0.1, "*Likely toxic* \u2013 it scores 50 of 100."),
+        (0.2, 0.35, 0.1, "*May be toxic* \u2013 it scores 20 of 100."),
+        (0.7, 0.82, 0.3, "*May be toxic* \u2013 it scores 70 of 100. Likely means 82 or more here."),
+        (0.8149, 0.82, 0.3, "*May be toxic* \u2013 it scores 81 of 100. Likely means 82 or more here."),
+        (0.8199, 0.82, 0.3, "*May be toxic* \u2013 it scores 81.99 of 100. Likely means 82 or more here."),
+        (0.7496, 0.75, 0.3, "*May be toxic* \u2013 it scores 74.96 of 100. Likely means 75 or more here."),
+        (0.2996, 0.75, 0.3, "*No clear sign of toxicity* \u2013 it scores 29.96 of 100."),
+        (0.3541, 0.354, 0.3, "*Likely toxic* \u2013 it scores 35.4 of 100. Likely means 35.4 or more here."),
+        (0.7081, 0.75, 0.3, "*May be toxic* \u2013 it scores 71 of 100. Likely means 75 or more here."),
+        (0.82, 0.82, 0.3, "*Likely toxic* \u2013 it scores 82 of 100."),
+        (0.6, 0.825, 0.7, "*No clear sign of toxicity* \u2013 it scores 60 of 100. Likely means 82.5 or more here."),
+        (0.4, 0.82, 0.7, "*No clear sign of toxicity* \u2013 it scores 40 of 100."),
     ],
     ids=str,
 )
-def test_the_threshold_is_given_where_needed(score: float, thresholds: Thresholds, line: str) -> None:
-    assert decide(score, thresholds).reply().splitlines()[0].split(": ", 1)[1] == line
+def test_the_threshold_is_given_where_needed(score: float, toxic: float, maybe: float, line: str) -> None:
+    assert decide(score, Thresholds(toxic, maybe)).reply().splitlines()[0].split(": ", 1)[1] == line
 
 
 @pytest.mark.parametrize(
@@ -84,27 +72,23 @@ def test_whole_points_are_not_rounded_down_and_no_score_is_given_as_certain(scor
 
 TOXIC, MAYBE, FINE = (decide(score, TWO, ["idiot"]) for score in (0.97, 0.45, 0.04))
 NOTHING, GERMAN = nothing_to_judge(TWO), not_english("de", TWO)
-ESTIMATE = "_A model's estimate of the words, not a judgement of the person._"
+OWN_FINE = ":white_circle: *No clear sign of toxicity* \u2013 your own words score 4 of 100."
 
 
 @pytest.mark.failure(63)
 @pytest.mark.parametrize(
     ("own", "quoted", "outcome", "lines"),
     [
-        (FINE, NOTHING, "fine", [f":white_circle: *No clear sign of toxicity* \u2013 {POINTS} 4 of 100."]),
+        (FINE, NOTHING, "fine", [":white_circle: *No clear sign of toxicity* \u2013 it scores 4 of 100."]),
         (FINE, TOXIC, "fine",
-         [":white_circle: *No clear sign of toxicity* \u2013 your own words score 4 of 100.",
-          "The quoted message is likely toxic; your own words show no clear sign of it. It scores 97 of 100.",
+         [OWN_FINE, "The quoted message is likely toxic; your own words show no clear sign of it. It scores 97 of 100.",
           ESTIMATE]),
         (FINE, MAYBE, "fine",
-         [":white_circle: *No clear sign of toxicity* \u2013 your own words score 4 of 100.",
-          "The quoted message may be toxic; your own words show no clear sign of it. It scores 45 of 100.", ESTIMATE]),
-        (FINE, FINE, "fine",
-         [":white_circle: *No clear sign of toxicity* \u2013 your own words score 4 of 100.",
-          "The quoted message shows no clear sign of toxicity. It scores 4 of 100."]),
+         [OWN_FINE, "The quoted message may be toxic; your own words show no clear sign of it. It scores 45 of 100.",
+          ESTIMATE]),
+        (FINE, FINE, "fine", [OWN_FINE, "The quoted message shows no clear sign of toxicity. It scores 4 of 100."]),
         (TOXIC, FINE, "toxic",
-         [":warning: *Likely toxic* \u2013 your own words score 97 of 100.",
-          "What weighed most: \u201cidiot\u201d.",
+         [":warning: *Likely toxic* \u2013 your own words score 97 of 100.", "What weighed most: \u201cidiot\u201d.",
           "The quoted message shows no clear sign of toxicity. It scores 4 of 100.", ESTIMATE]),
         (MAYBE, TOXIC, "maybe_toxic",
          [":large_orange_diamond: *May be toxic* \u2013 your own words score 45 of 100.",
@@ -119,9 +103,7 @@ ESTIMATE = "_A model's estimate of the words, not a judgement of the person._"
         (GERMAN, TOXIC, "cannot_judge",
          [f":grey_question: *I can't judge your own words:* {GERMAN.reason}",
           "The quoted message is likely toxic. It scores 97 of 100.", ESTIMATE]),
-        (FINE, GERMAN, "fine",
-         [":white_circle: *No clear sign of toxicity* \u2013 your own words score 4 of 100.",
-          f"I can't judge the quoted message: {GERMAN.reason}"]),
+        (FINE, GERMAN, "fine", [OWN_FINE, f"I can't judge the quoted message: {GERMAN.reason}"]),
         (NOTHING, NOTHING, "cannot_judge", [NOTHING.reply()]),
     ],
 )  # fmt: skip
@@ -146,11 +128,6 @@ def test_the_reply_says_of_own_and_of_quoted_words_what_share_was_read() -> None
     assert apart(foreign, FINE).reply().splitlines()[1] == "They are too long to read whole: I read 40 %."
 
 
-def test_figures_tell_what_is_said_of_quoted_words() -> None:
-    assert apart(FINE, TOXIC).figures() == FINE.figures() | {"quoted_outcome": "toxic", "quoted_score": 0.97}
-    assert apart(FINE, NOTHING).figures() == FINE.figures()
-
-
 @pytest.mark.failure(65, 66)
 def test_a_verdict_says_what_was_not_judged() -> None:
     assert "I did not judge the code in it." in apart(FINE, NOTHING, code=True).reply().splitlines()
@@ -160,23 +137,16 @@ def test_a_verdict_says_what_was_not_judged() -> None:
 
 @pytest.mark.failure(85)
 @pytest.mark.parametrize(
-    ("score", "words", "rest", "line"),
+    ("words", "rest", "line"),
     [
-        (
-            0.9,
-            ["fool"],
-            0.04,
-            "\u201cfool\u201d. Without it the verdict would be \u201cno clear sign of toxicity\u201d.",
-        ),
-        (0.9, ["fool", "ass"], 0.4, "\u201cass\u201d. Without them the verdict would be \u201cmay be toxic\u201d."),
-        (0.9, ["fool"], 0.85, "\u201cfool\u201d. The verdict does not depend on it alone."),
-        (0.9, ["fool"], None, "\u201cfool\u201d."),
+        ("fool", 0.04, "\u201cfool\u201d. Without it the verdict would be \u201cno clear sign of toxicity\u201d."),
+        ("fool ass", 0.4, "\u201cass\u201d. Without them the verdict would be \u201cmay be toxic\u201d."),
+        ("fool", 0.85, "\u201cfool\u201d. The verdict does not depend on it alone."),
+        ("fool", None, "\u201cfool\u201d."),
     ],
 )
-def test_the_reply_says_what_the_verdict_would_be_without_the_words(
-    score: float, words: list[str], rest: float | None, line: str
-) -> None:
-    verdict = replace(decide(score, TWO, words), rest=rest)
+def test_the_reply_says_what_the_verdict_would_be_without_the_words(words: str, rest: float | None, line: str) -> None:
+    verdict = replace(decide(0.9, TWO, words.split()), rest=rest)
     assert verdict.reply().splitlines()[1].endswith(line)
     assert "Without" not in verdict.without_words().reply()
 
@@ -208,17 +178,20 @@ def test_quoted_words_create_no_mention_link_or_formatting(word: str, quoted: st
     [("de", "German"), ("ja", "Japanese"), ("pt", "Portuguese"), ("eo", "a language with the code \u201ceo\u201d")],
 )
 def test_a_language_is_named_or_given_by_its_code(code: str, name: str) -> None:
-    assert not_english(code, ONE).outcome == "cannot_judge"
-    assert f"in {name}, and I read English only" in not_english(code, ONE).reply()
+    verdict = not_english(code, ONE)
+    assert verdict.outcome == "cannot_judge"
+    assert f"in {name}, and I read English only" in verdict.reply()
 
 
 def test_figures_are_rounded_and_hold_no_words() -> None:
-    assert "no words" in nothing_to_judge(TWO).reply()
+    assert "no words" in NOTHING.reply()
     assert decide(0.9, ONE, ["word"], 2).without_words() == Verdict("toxic", ONE, 0.9, (), 2, language="en")
     thresholds = {"threshold": 0.8, "threshold_maybe": 0.3}
     assert decide(0.123456, TWO, ["word"], 2).figures() == {"outcome": "fine", **thresholds, "score": 0.1235}
     assert decide(0.3, TWO, ["word"]).figures() == {"outcome": "maybe_toxic", **thresholds, "score": 0.3}
-    assert nothing_to_judge(TWO).figures() == {"outcome": "cannot_judge", **thresholds}
+    assert NOTHING.figures() == {"outcome": "cannot_judge", **thresholds}
+    assert apart(FINE, TOXIC).figures() == FINE.figures() | {"quoted_outcome": "toxic", "quoted_score": 0.97}
+    assert apart(FINE, NOTHING).figures() == FINE.figures()
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,18 @@
 """The weekly summary, as the schedule calls the worker, and the numbers that it tells."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from local.faults import Reset
 from local.functions import LocalContext
-from tests.toxicity_bot.bot import ADA, GENERAL, GRACE, PRIVATE
+from tests.toxicity_bot.bot import ADA, GENERAL, GRACE, PRIVATE, Bot
+from toxicity_bot.credentials import SECONDS_BETWEEN_READS
 from toxicity_bot.errors import CredentialsRefusedError, SlackUnavailableError
 from toxicity_bot.feedback import ACTION_ID
 from toxicity_bot.ledger import KEPT_SECONDS
 from toxicity_bot.tally import MOST_CHANNELS, Tally, summary, tallies, total
-
-if TYPE_CHECKING:
-    from tests.toxicity_bot.bot import Bot
 
 
 @pytest.fixture
@@ -67,31 +63,29 @@ def test_a_summary_whose_post_got_no_answer_is_looked_for_when_the_schedule_trie
 
 @pytest.mark.failure(119)
 def test_with_a_token_that_was_replaced_the_second_try_posts_it(bot: Bot) -> None:
-    now = [1000.0]
-    secret = {"signing_secrets": [bot.slack.workspace.signing_secret], "bot_token": bot.slack.workspace.token}
-    bot.store(secret)
-    bot.read_stored_secret(lambda: now[0])
+    bot.store()
+    bot.read_stored_secret()
     assert bot.judge(bot.say()) == ["toxic"]
-    bot.store(secret | {"bot_token": bot.slack.workspace.rotate_token()})
-    now[0] += 60
+    bot.slack.workspace.rotate_token()
+    bot.store()
+    bot.now += SECONDS_BETWEEN_READS
     with pytest.raises(CredentialsRefusedError):
         summarise(bot)
     assert summarise(bot) == "summary_posted"
 
 
 @pytest.mark.failure(119)
-@pytest.mark.parametrize("state", ["archived", "left", "unset"])
-def test_a_summary_that_nobody_can_get_ends_with_a_line_for_the_owner(bot: Bot, state: str) -> None:
-    if state == "archived":
-        bot.slack.workspace.archive(PRIVATE)
-    elif state == "left":
-        bot.slack.workspace.kick(PRIVATE)
-    else:
-        bot.set(moderators_channel="")
-    expected = {"archived": "summary_is_archived", "left": "summary_channel_not_found", "unset": "no_channel"}
-    assert summarise(bot) == expected[state]
-    errors = [line["message"] for line in bot.record.lines() if line.get("level") == "ERROR"]
-    assert ["MODERATORS_CHANNEL" in message for message in errors] == ([] if state == "unset" else [True])
+@pytest.mark.parametrize(("close", "end"), [("archive", "summary_is_archived"), ("kick", "summary_channel_not_found")])
+def test_a_summary_that_nobody_can_get_ends_with_a_line_for_the_owner(bot: Bot, close: str, end: str) -> None:
+    getattr(bot.slack.workspace, close)(PRIVATE)
+    assert summarise(bot) == end
+    (line,) = bot.logged("ERROR")
+    assert "MODERATORS_CHANNEL" in line["message"]
+
+
+def test_without_a_channel_of_moderators_there_is_no_summary(bot: Bot) -> None:
+    bot.set(moderators_channel="")
+    assert (summarise(bot), bot.logged("ERROR")) == ("no_channel", [])
 
 
 def row(key: str, at: float, **data: Any) -> dict[str, Any]:

@@ -1,9 +1,10 @@
-from __future__ import annotations
-
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -11,19 +12,12 @@ from local.aws import MAX_RECEIVE_COUNT
 from local.events import sqs_event
 from local.faults import ErrorBody, Fault, HtmlError, RateLimited, Reset
 from local.functions import LocalContext
-from tests.toxicity_bot.bot import ADA, GENERAL, GRACE, PRIVATE, RANDOM, imported_anew
+from tests.toxicity_bot.bot import ADA, GENERAL, GRACE, PRIVATE, RANDOM, Bot, imported_anew
 from tests.toxicity_bot.record import CANARIES
 from toxicity_bot.credentials import SECONDS_BETWEEN_READS, Credentials
 from toxicity_bot.errors import ModelError, SettingError
 from toxicity_bot.jobs import Job, retry_delay
 from toxicity_bot.slack_messages import SlackMessages
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-    from types import ModuleType
-
-    from tests.toxicity_bot.bot import Bot
 
 POISON = '{"team": "T0LOCAL", "dunkleosteus": 1}'
 
@@ -45,9 +39,6 @@ def test_jobs_wait_while_no_worker_can_start(bot: Bot, tmp_path: Path) -> None:
     assert bot.outcomes(message) == ["toxic"]
 
 
-# Jobs that Slack, the ledger or the secret store postpones.
-
-
 @pytest.mark.failure(30, 31, 32)
 @pytest.mark.parametrize(
     ("method", "fault", "asked"),
@@ -60,9 +51,7 @@ def test_jobs_wait_while_no_worker_can_start(bot: Bot, tmp_path: Path) -> None:
     ids=str,
 )  # fmt: skip
 def test_a_job_that_slack_delays_sleeps_longer_with_each_try(method: str, fault: Fault, asked: int, bot: Bot) -> None:
-    # Only a reply in a thread is read by conversations.replies.
-    parent = bot.say()["ts"] if method == "conversations.replies" else None
-    message = bot.say(thread_ts=parent)
+    message = bot.say(thread_ts=bot.say()["ts"] if method == "conversations.replies" else None)
     bot.slack.faults.add(method, fault, times=4)
     bot.react(message)
     for _ in range(4):
@@ -76,10 +65,9 @@ def test_a_job_that_slack_delays_sleeps_longer_with_each_try(method: str, fault:
     assert len(slept) == 4
     # Half of the delay is random, so that jobs do not all come back at once.
     assert all(2**tries / 2 <= seconds - asked <= 2**tries for tries, seconds in enumerate(slept, start=1)), slept
-    warnings = [(line["message"], line["seconds"]) for line in bot.record.lines() if line.get("level") == "WARNING"]
+    warnings = [(line["message"], line["seconds"]) for line in bot.logged("WARNING")]
     assert warnings == [("job postponed", seconds) for seconds in slept]
-    postponed = ("JobPostponed", "RateLimitedError" if asked else "SlackUnavailableError")
-    assert bot.record.counted().count(postponed) == 4
+    assert bot.reasons("JobPostponed") == ["RateLimitedError" if asked else "SlackUnavailableError"] * 4
 
 
 @pytest.mark.failure(33)
@@ -114,9 +102,8 @@ def test_a_secret_store_or_ledger_that_fails_postpones_the_job_and_nothing_is_po
         bot.patch.setattr(bot.worker, "credentials", Credentials(bot.worker.settings))
     bot.react(bot.say())
     assert bot.work() == 0
-    assert ("JobPostponed", error) in bot.record.counted()
-    assert len(bot.slept()) == 1
-    assert bot.verdicts() == []
+    assert bot.reasons("JobPostponed") == [error]
+    assert (len(bot.slept()), bot.verdicts()) == (1, [])
 
 
 def test_a_queue_that_fails_leaves_the_job_to_its_visibility_timeout(bot: Bot) -> None:
@@ -125,11 +112,7 @@ def test_a_queue_that_fails_leaves_the_job_to_its_visibility_timeout(bot: Bot) -
     bot.slack.faults.add("conversations.history", Reset())
     bot.aws.client("sqs").delete_queue(QueueUrl=bot.aws.queue_url)
     assert bot.handle([job]) == 0
-    logged = [line["message"] for line in bot.record.lines() if "level" in line]
-    assert logged == ["visibility not changed", "job postponed"]
-
-
-# Jobs that fail.
+    assert [line["message"] for line in bot.logged()] == ["visibility not changed", "job postponed"]
 
 
 @pytest.mark.failure(47, 57)
@@ -150,7 +133,7 @@ def test_a_malformed_job_and_a_bug_spare_the_other_jobs_and_are_logged_without_t
     assert bot.handle(bot.queued()) == 2
     assert [bot.outcomes(message) for message in (first, unlucky, last)] == [["toxic"], [], ["toxic"]]
     assert [message["Body"] == POISON for message in bot.asleep] == [True, False]
-    malformed, bug = [line for line in bot.record.lines() if line.get("level") == "ERROR"]
+    malformed, bug = bot.logged("ERROR")
     assert malformed["message"] == bug["message"] == "job failed"
     assert "dead-letter queue" in malformed["why"]
     assert "dunkleosteus" not in bot.record.text(), "the log does not quote the malformed job"
@@ -170,8 +153,7 @@ def test_poison_goes_to_the_dead_letter_queue_and_a_corrected_job_is_taken(bot: 
     assert bot.work() == 0
     (dead,) = bot.dead()
     assert dead["Body"] == "{}"
-    assert bot.record.counted().count(("JobFailed", "JobError")) == MAX_RECEIVE_COUNT
-
+    assert bot.reasons("JobFailed") == ["JobError"] * MAX_RECEIVE_COUNT
     bot.put(job["Body"])  # as a redrive does
     assert bot.work() == 1
     assert bot.outcomes(message) == ["toxic"]
@@ -198,35 +180,26 @@ def test_what_slack_refuses_for_good_ends_without_an_alarm(
     assert bot.work() == 1
     assert bot.ends() == [end]
     assert bot.slack.faults.left() == 0
-    lines = [line for line in bot.record.lines() if "level" in line]
+    lines = bot.logged()
     assert {line["level"] for line in lines} <= {"WARNING"}, "an error raises an alarm"
     assert end.startswith("restricted") or lines[-1]["why"] == f"{method}: {code}"
 
 
 @pytest.mark.failure(84)
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"attributes": None}, {"attributes": {}}, {"attributes": {"ApproximateReceiveCount": "many"}},
-        {"messageId": None}, {"messageId": 7}, {"body": None},
-    ],
-    ids=str,
-)  # fmt: skip
-def test_a_record_that_sqs_would_not_make_ends_with_a_line_and_spares_the_others(
-    change: dict[str, Any], bot: Bot
-) -> None:
+def test_records_that_sqs_would_not_make_end_with_a_line_each_and_spare_the_others(bot: Bot) -> None:
     message = bot.say()
     bot.react(message)
     (good,) = sqs_event(bot.queued())["Records"]
-    odd = {name: value for name, value in (good | change).items() if value is not None}
-    for records in ([odd], ["no record"], [odd, good]):
+    changes: tuple[dict[str, Any], ...] = (
+        {"attributes": None}, {"attributes": {}}, {"attributes": {"ApproximateReceiveCount": "many"}},
+        {"messageId": None}, {"messageId": 7}, {"body": None},
+    )  # fmt: skip
+    odd = [{name: value for name, value in (good | change).items() if value is not None} for change in changes]
+    for records in ([*odd, "no record"], [odd[0], good]):
         assert bot.worker.handler({"Records": records}, LocalContext("worker")) == {"batchItemFailures": []}
-    assert bot.ends() == [*["malformed_record"] * 3, "toxic"]
-    assert [line["level"] for line in bot.record.lines() if "level" in line] == ["WARNING"] * 3
+    assert bot.ends() == [*["malformed_record"] * 8, "toxic"]
+    assert [line["level"] for line in bot.logged()] == ["WARNING"] * 8
     assert bot.outcomes(message) == ["toxic"]
-
-
-# Tokens.
 
 
 @pytest.mark.failure(43)
@@ -236,7 +209,7 @@ def test_a_refused_token_ends_the_job_at_once_and_the_log_says_what_to_do(code: 
     bot.react(bot.say())
     assert bot.work() == 1
     assert bot.ends() == [code]
-    (line,) = [line for line in bot.record.lines() if line.get("level") == "ERROR"]
+    (line,) = bot.logged("ERROR")
     assert "install the app again" in line["message"]
     assert code in line["why"]
     assert len(bot.slack.calls) == 1, "no second try"
@@ -250,27 +223,23 @@ def test_the_retries_with_an_old_token_outlast_the_time_between_reads_of_the_sec
 
 @pytest.mark.failure(44)
 def test_a_rotated_token_is_read_again_and_no_job_is_lost(bot: Bot) -> None:
-    now = [1000.0]
-    secret = {"signing_secrets": [bot.slack.workspace.signing_secret], "bot_token": bot.slack.workspace.token}
-    bot.store(secret)
-    bot.read_stored_secret(lambda: now[0])
-    messages = [bot.say() for _ in range(3)]
-    assert bot.judge(messages[0]) == ["toxic"]
-
-    bot.store(secret | {"bot_token": bot.slack.workspace.rotate_token()})
-    assert bot.judge(messages[1]) == [], "the secret was just read, so the job waits"
-    now[0] += SECONDS_BETWEEN_READS
+    bot.store()
+    bot.read_stored_secret()
+    assert bot.judge(bot.say()) == ["toxic"]
+    bot.slack.workspace.rotate_token()
+    bot.store()
+    message = bot.say()
+    assert bot.judge(message) == [], "the secret was just read, so the job waits"
+    bot.now += SECONDS_BETWEEN_READS
     bot.wake()
-    bot.work()
-    assert bot.judge(messages[2]) == ["toxic"]
-    assert bot.outcomes(messages[1]) == ["toxic"]
+    assert bot.work() == 1
+    assert bot.outcomes(message) == ["toxic"]
 
 
 @pytest.mark.failure(45)
 def test_each_installation_is_served_with_its_own_token(bot: Bot) -> None:
-    tokens = {"E0GRID": bot.slack.workspace.token}
-    bot.store({"signing_secrets": ["s"], "bot_token": "xoxb-another", "bot_tokens": tokens})
-    bot.read_stored_secret(lambda: 0.0)
+    bot.store(bot_token="xoxb-another", bot_tokens={"E0GRID": bot.slack.workspace.token})
+    bot.read_stored_secret()
     message = bot.say()
     job = Job("T0LOCAL", GENERAL, message["ts"], "U0GRACE", "Ev0001", 1731000000)
     for installation in ("T0OTHER", "E0GRID"):
@@ -290,9 +259,6 @@ def test_reactors_of_two_teams_in_a_shared_channel_get_one_verdict(bot: Bot) -> 
     assert [bot.handle([job]) for job in jobs] == [1, 1]
     assert bot.outcomes(message) == ["toxic"]
     assert len(bot.rows()) == 1
-
-
-# What nobody may read.
 
 
 @pytest.mark.failure(57)

@@ -1,39 +1,37 @@
-"""Labelled messages of our own, and a copy of the embedded model that a test may change."""
+"""Labelled messages of our own, a copy of the embedded model that a test may change, and builders of small things."""
 
-from __future__ import annotations
-
-import json
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent.parent
+from model_build.evaluate.evaluation_set import EvaluationSet
+from model_build.evaluate.models import Model, Scorer
+from tests import ROOT
+from tests.model_build.conftest import write_rows
+
 THINGS = ("build", "review", "release", "ticket", "server", "report", "branch", "meeting", "deploy", "test")
 HARMLESS = ("Thanks, the {} looks good to me.", "Could you have a look at the {} before lunch?")
 TOXIC = ("You are a stupid idiot, and your {} is worthless.", "Shut up about the {}, you pathetic loser.")
 
 
-def rows() -> list[dict[str, object]]:
-    """Return rows of two sources with ten texts of each label and split, and of one with toxic texts only."""
-    found: list[dict[str, object]] = []
+@pytest.fixture(scope="session")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rows of two sources with ten texts of each label and split, and of one with toxic texts only."""
+    rows: list[dict[str, Any]] = []
     for split, wording in (("train", 0), ("train", 1), ("dev", 1), ("test", 0)):
         ending = {"train": "", "dev": " Really.", "test": " Today."}[split]
         for thing in THINGS:
             for source, name in (("gh_incivility", thing), ("forum", f"other {thing}")):
-                for label, wordings in ((0, HARMLESS), (1, TOXIC)):
+                for label, wordings in enumerate((HARMLESS, TOXIC)):
                     text = wordings[wording].format(name) + ending
-                    found.append({"text": text, "label": label, "source": source, "split": split})
+                    rows.append({"text": text, "label": label, "source": source, "split": split})
             toxic = f"What a moron wrote this {thing}?{ending}"
-            found.append({"text": toxic, "label": 1, "source": "spans", "split": split})
-    return found
-
-
-@pytest.fixture(scope="session")
-def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("labelled") / "labelled.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows()), encoding="utf-8")
-    return path
+            rows.append({"text": toxic, "label": 1, "source": "spans", "split": split})
+    return write_rows(tmp_path_factory.mktemp("labelled") / "labelled.jsonl", *rows)
 
 
 @pytest.fixture
@@ -47,3 +45,21 @@ def model(tmp_path: Path) -> Path:
         else:
             (folder / file.name).symlink_to(file)
     return folder
+
+
+def fake_model(name: str, scorer: Scorer | None = None, checksum: str = "0") -> Model:
+    """Return a model that scores with a function; 0.6 is likely, and from 0.4 on a message may be toxic."""
+
+    def load() -> Scorer:
+        assert scorer, "the scores are given"
+        return scorer
+
+    return Model(name, "a fake", checksum, 0, 0.6, 0.4, load)
+
+
+def evaluation_set(
+    texts: Sequence[str], labels: Any, sources: Any, details: Sequence[Mapping[str, Any]] = ()
+) -> EvaluationSet:
+    """Return a set of these folded texts, which were in capitals before."""
+    originals, kept = [text.upper() for text in texts], list(details) or [{}] * len(texts)
+    return EvaluationSet("file", "0", "test", None, list(texts), originals, np.array(labels), np.array(sources), kept)

@@ -1,7 +1,5 @@
 """The commands `evaluate` and `calibrate`: a report on two models beside the baseline, and its record in a card."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import dataclass
@@ -17,8 +15,11 @@ from model_build.evaluate.cli import NamedFolder, calibrate, evaluate
 from model_build.evaluate.evaluation_set import CHANGES
 from model_build.evaluate.goals import GOALS
 from model_build.evaluate.models import BASELINE
+from tests import ROOT
+from tests.model_build.conftest import edit_json, read_json, write_rows
 
-ROOT = Path(__file__).parent.parent.parent.parent
+CHAT = ("sudo apt install it", "you fool, read the manual", "thanks, that worked")
+GROUP = "My mentor is deaf."
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -34,114 +35,92 @@ def run(*arguments: str) -> tuple[int, str]:
 
 @dataclass(frozen=True)
 class Written:
-    """A report, the folder that also has its cache, and the arguments that wrote it."""
+    """A report, the folder that also has its cache, the arguments that wrote it, and what they printed."""
 
     folder: Path
     arguments: list[str]
+    output: str
     report: dict[str, Any]
 
 
 @pytest.fixture(scope="module")
 def written(labelled: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Written:
-    folder = tmp_path_factory.mktemp("report")
-    arguments = ["evaluate", f"served={ROOT / 'model'}", f"tiny={checkpoint}", "--data", str(labelled)]
+    """A report on 50 labelled messages, three of the project's own, and two of the three of a chat."""
+    data, folder = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("report")
+    chat = data / "chat.txt"
+    chat.write_text("".join(message + "\n" for message in CHAT))
+    test: dict[str, Any] = {"split": "test", "source": "written", "detail": {"kind": "praise | thanks", "pair": "p1"}}
+    own = write_rows(
+        data / "own.jsonl",
+        test | {"text": "You are\na|gem.", "label": 0},
+        test | {"text": "You are a fraud.", "label": 1},
+        test | {"text": GROUP, "label": 0, "source": "identity", "detail": {"frame": "f1"}},
+    )
+    irc: dict[str, Any] = {"source": "ubuntu_irc", "split": "test"}
+    checksums = [hashlib.sha256(message.encode()).hexdigest() for message in CHAT]
+    rows = [irc | {"text_sha256": checksums[label], "label": label} for label in (0, 1)]
+    arguments = ["evaluate", f"served={ROOT / 'model'}", f"tiny={checkpoint}", "--chat", str(chat)]
+    for file in (labelled, own, write_rows(data / "irc.jsonl", *rows)):
+        arguments += ["--data", str(file)]
     arguments += ["--threads", "1", "--cache", str(folder), "--bootstrap", "60"]
-    assert run(*arguments, "--out", str(folder))[0] == 0
-    return Written(folder, arguments, json.loads((folder / "report.json").read_text(encoding="utf-8")))
+    status, output = run(*arguments, "--out", str(folder))
+    assert status == 0
+    return Written(folder, arguments, output, read_json(folder / "report.json"))
 
 
 def test_every_model_and_the_baseline_have_every_metric(written: Written) -> None:
     assert list(written.report["models"]) == [BASELINE, "served", "tiny"]
+    assert written.report["data"]["file"] == "labelled.jsonl, own.jsonl, irc.jsonl"
+    assert (written.report["data"]["rows"], written.report["data"]["chat"]) == (55, 3)
     for found in written.report["models"].values():
-        assert set(found["sources"]) == {"forum", "gh_incivility", "spans"}
-        assert set(found["slices"]) == set(written.report["slices"]) == {"work chat", "as written", *CHANGES}
-        assert found["mean_source_auc"] == pytest.approx(
-            (found["sources"]["forum"]["auc"] + found["sources"]["gh_incivility"]["auc"]) / 2, abs=1e-6
-        )
+        assert set(found["sources"]) == {"forum", "gh_incivility", "spans", "written", "ubuntu_irc", "identity"}
+        assert set(found["slices"]) == set(written.report["slices"]) >= {"work chat", "as written", *CHANGES}
+        areas = [source["auc"] for source in found["sources"].values() if source["auc"] is not None]
+        assert found["mean_source_auc"] == pytest.approx(sum(areas) / 4, abs=1e-6)
         low, high = found["mean"]["auc_interval"]
         assert low <= found["mean_source_auc"] <= high
         assert found["sources"]["spans"]["auc"] is None
         assert found["milliseconds"] > 0
     assert written.report["models"]["served"]["all"]["auc"] > 0.9, "it tells insults from work talk"
     below = {name: found["below_baseline"] for name, found in written.report["models"].items()}
-    assert below == {BASELINE: [], "served": ["forum", "gh_incivility"], "tiny": ["forum", "gh_incivility"]}
+    assert below[BASELINE] == []
+    assert {*below["served"]} & {*below["tiny"]} >= {"forum", "gh_incivility"}
 
 
-def test_the_page_has_all_models_in_every_table_and_all_plots(written: Written) -> None:
-    page = (written.folder / "report.md").read_text(encoding="utf-8")
-    tables = [part for part in page.split("\n\n") if part.startswith("| ")]
-    assert len(tables) == 8
-    assert tables[0].startswith("| goal ")
-    for table in tables:
-        assert all(name in table for name in (BASELINE, "served", "tiny")), table
-        assert len({line.count("|") for line in table.splitlines()}) == 1, table
-    for name in ("roc.png", "reliability.png", "scores.png"):
-        assert f"({name})" in page
-        assert (written.folder / name).read_bytes().startswith(b"\x89PNG")
-
-
-def test_no_message_is_in_any_output(written: Written, labelled: Path) -> None:
-    texts = [json.loads(line)["text"].encode() for line in labelled.read_text(encoding="utf-8").splitlines()]
-    for file in written.folder.iterdir():
-        content = file.read_bytes()
-        assert not any(text in content for text in texts), file
-
-
-def test_several_files_and_chat_give_a_table_of_goals_and_quote_written_messages_alone(
-    labelled: Path, checkpoint: Path, tmp_path: Path
-) -> None:
-    messages = ["sudo apt install it", "you fool, read the manual", "thanks, that worked"]
-    chat, own, irc = (tmp_path / name for name in ("chat.txt", "own.jsonl", "irc.jsonl"))
-    chat.write_text("".join(message + "\n" for message in messages), encoding="utf-8")
-    detail = {"kind": "praise | thanks", "pair": "p1"}
-    rows: list[dict[str, Any]] = [
-        {"text": "You are\na|gem.", "label": 0, "source": "written", "split": "test", "detail": detail},
-        {"text": "You are a fraud.", "label": 1, "source": "written", "split": "test", "detail": detail},
-        {"text": "My mentor is deaf.", "label": 0, "source": "identity", "split": "test", "detail": {"frame": "f1"}},
-    ]
-    own.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    checksums = [hashlib.sha256(message.encode()).hexdigest() for message in messages[:2]]
-    rows = [
-        {"text_sha256": one, "label": label, "source": "ubuntu_irc", "split": "test"}
-        for label, one in enumerate(checksums)
-    ]
-    irc.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    arguments = ["evaluate", f"tiny={checkpoint}", "--threads", "1", "--cache", str(tmp_path), "--bootstrap", "20"]
-    arguments += [
-        "--out",
-        str(tmp_path / "out"),
-        *(part for file in (labelled, own, irc) for part in ("--data", str(file))),
-    ]
-    with pytest.raises(ModelBuildError, match=r"irc\.jsonl has text_sha256 in place of 2 texts: .* --chat"):
-        run(*arguments)
-    status, output = run(*arguments, "--chat", str(chat))
-    assert status == 0
-    assert len([line for line in output.splitlines() if "| ≥ " in line or "| ≤ " in line]) == len(GOALS)
-    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
-    assert report["data"]["file"] == "labelled.jsonl, own.jsonl, irc.jsonl"
-    assert (report["data"]["rows"], report["data"]["chat"]) == (55, 3)
-    values = {goal["name"]: goal["values"] for goal in report["goals"]}
-    assert list(values["written messages: AUC"]) == [BASELINE, "tiny"]
-    missing = [name for name, found in values.items() if found["tiny"] is None]
-    assert [name.split(":")[0] for name in missing] == [
+def test_the_goals_are_printed_and_unknown_without_their_messages(written: Written) -> None:
+    assert len([line for line in written.output.splitlines() if "| ≥ " in line or "| ≤ " in line]) == len(GOALS)
+    values = {goal["name"]: goal["values"] for goal in written.report["goals"]}
+    assert list(values["written messages: AUC"]) == [BASELINE, "served", "tiny"]
+    assert [name.split(":")[0] for name, found in values.items() if found["tiny"] is None] == [
         "written messages",  # every kind has one message
         "written messages",
         "with a swear word",
         "open collections",  # no cmu_oss,
         "open collections",  # and too few harmless messages for 1 %
     ]
-    page = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
-    assert "| You are a\\|gem. | " in page
-    assert "| You are a fraud. | " in page
-    assert "| praise \\| thanks | 1 | " in page
+
+
+def test_the_page_has_all_models_in_every_table_and_all_plots(written: Written) -> None:
+    page = (written.folder / "report.md").read_text(encoding="utf-8")
+    tables = [part.replace("\\|", "") for part in page.split("\n\n") if part.startswith("| ")]
+    assert len(tables) == 12
+    assert tables[0].startswith("| goal ")
+    for table in tables:
+        assert "message | score |" in table or all(name in table for name in (BASELINE, "served", "tiny")), table
+        assert len({line.count("|") for line in table.splitlines()}) == 1, table
+    for name in ("roc.png", "reliability.png", "scores.png"):
+        assert f"({name})" in page
+        assert (written.folder / name).read_bytes().startswith(b"\x89PNG")
+    for expected in ("| You are a\\|gem. | ", "| You are a fraud. | ", "| praise \\| thanks | 1 | "):
+        assert expected in page
     assert "a random sample of 3 messages" in page
-    unquoted = [
-        *messages,
-        "My mentor is deaf.",
-        *(json.loads(line)["text"] for line in labelled.read_text(encoding="utf-8").splitlines()),
-    ]
-    for file in (tmp_path / "out").iterdir():
-        assert not any(text.encode() in file.read_bytes() for text in unquoted), file
+
+
+def test_no_message_but_those_of_our_own_is_in_any_output_or_the_cache(written: Written, labelled: Path) -> None:
+    texts = [json.loads(line)["text"] for line in labelled.read_text(encoding="utf-8").splitlines()]
+    for file in written.folder.iterdir():
+        content = file.read_bytes()
+        assert not any(text.encode() in content for text in (*texts, *CHAT, GROUP)), file
 
 
 def test_a_second_report_scores_nothing_and_has_the_same_metrics(written: Written, tmp_path: Path) -> None:
@@ -149,7 +128,7 @@ def test_a_second_report_scores_nothing_and_has_the_same_metrics(written: Writte
     assert status == 0
     assert "text/s" not in output
     assert "training" not in output
-    again = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    again = read_json(tmp_path / "report.json")
     for name, found in written.report["models"].items():
         assert {**again["models"][name], "milliseconds": 0} == {**found, "milliseconds": 0}
 
@@ -160,19 +139,17 @@ def test_a_finished_report_is_rendered_again_and_recorded_with_the_model(written
     page.unlink()
     assert run("evaluate", "--record", f"served={model}", "--out", str(written.folder))[0] == 0
     assert page.read_bytes() == before
-    measured = json.loads((model / "model.json").read_text(encoding="utf-8"))["measured"]
+    measured = read_json(model / "model.json")["measured"]
     recorded, models = measured["evaluation"], written.report["models"]
-    assert recorded["model"]["all"] == models["served"]["all"]
-    assert recorded["baseline"]["mean_source_auc"] == 1.0
-    assert set(recorded["model"]) == set(recorded["baseline"]) == set(models["tiny"]) - {"reliability"}
-    assert recorded["data"]["rows"] == 50
+    assert recorded["model"] == {name: value for name, value in models["served"].items() if name != "reliability"}
+    assert recorded["baseline"] == {name: value for name, value in models[BASELINE].items() if name != "reliability"}
+    assert recorded["data"]["rows"] == 55
     assert measured["written"] == written.report["written"]
+    (auc,) = (goal for goal in recorded["goals"] if goal["name"] == "open collections: AUC of gh_incivility")
+    assert (auc["model"], auc["baseline"]) == (models["served"]["sources"]["gh_incivility"]["auc"], 1.0)
     card = (model / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert "## Evaluation" in card
-    assert "## Goals" in card
-    auc = next(goal for goal in recorded["goals"] if goal["name"] == "open collections: mean AUC")
-    assert (auc["model"], auc["baseline"]) == (models["served"]["mean_source_auc"], 1.0)
-    assert ("## Known failures" in card) == (written.report["written"] is not None)
+    for heading in ("## Evaluation", "## Goals", "## Known failures"):
+        assert heading in card
 
 
 @pytest.mark.parametrize(
@@ -187,21 +164,17 @@ def test_a_finished_report_is_rendered_again_and_recorded_with_the_model(written
 def test_metrics_of_another_model_are_refused(
     written: Written, model: Path, name: str, change: dict[str, float], message: str
 ) -> None:
-    file = model / "model.json"
-    fields = json.loads(file.read_text(encoding="utf-8")) | change
-    file.write_text(json.dumps(fields), encoding="utf-8")
+    edit_json(model / "model.json", **change)
+    before = read_json(model / "model.json")
     with pytest.raises(ModelBuildError, match=message):
         run("evaluate", "--record", f"{name}={model}", "--out", str(written.folder))
-    assert json.loads(file.read_text(encoding="utf-8")) == fields
+    assert read_json(model / "model.json") == before
 
 
 @pytest.mark.parametrize("name", ["one", BASELINE])
-def test_names_must_differ(name: str, labelled: Path, model: Path) -> None:
+def test_names_must_differ_and_a_report_must_exist(name: str, labelled: Path, model: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelBuildError, match="pass a different name for each"):
         evaluate([NamedFolder("one", model), NamedFolder(name, model)], [labelled])
-
-
-def test_a_missing_report_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelBuildError, match=r"report\.json is missing: pass models and --data"):
         evaluate(out=tmp_path)
 

@@ -1,19 +1,14 @@
 """The bootstrap: draws are stratified and paired, and the intervals are as wide as theory says."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from model_build.evaluate.evaluation import bootstrap, evaluate, resample
-from model_build.evaluate.evaluation_set import EvaluationSet
-from model_build.evaluate.models import Model, Scorer
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.model_build.evaluate.conftest import evaluation_set, fake_model
 
 RANDOM = np.random.default_rng(7)
 
@@ -63,21 +58,16 @@ def test_a_better_model_is_above_the_baseline_in_each_draw() -> None:
 def test_a_source_is_far_below_the_baseline_if_the_interval_of_the_difference_is_below_zero(tmp_path: Path) -> None:
     """Scores of source "far" are shuffled, those of "near" and of "one_label" are nearly the baseline's."""
     labels, good = sample(300, 0.4)
-    sources = np.repeat(["far", "near", "one_label"], 100)
     labels[200:] = 1
     bad = np.clip(good + RANDOM.normal(0, 0.01, 300), 0, 1)
     bad[:100] = good[RANDOM.permutation(100)]
-    texts = [f"text {number}" for number in range(300)]
-    known = {name: dict(zip(texts, scores, strict=True)) for name, scores in (("base", good), ("model", bad))}
+    data = evaluation_set([f"text {row}" for row in range(300)], labels, np.repeat(["far", "near", "one_label"], 100))
 
-    def model(name: str) -> Model:
-        def load() -> Scorer:
-            return lambda texts: [known[name].get(text, 0.0) for text in texts]
+    def model(name: str, scores: Any) -> Any:
+        known = dict(zip(data.texts, scores, strict=True))
+        return fake_model(name, lambda texts: [known.get(text, 0.0) for text in texts], checksum=name)
 
-        return Model(name, "a fake", name, 0, 0.5, 0.5, load)
-
-    data = EvaluationSet("f", "0", "test", None, texts, texts, labels, sources, [{}] * 300)
-    report = evaluate(data, [model("base"), model("model")], tmp_path, draws=100, seed=1, threads=1).report
+    report = evaluate(data, [model("base", good), model("model", bad)], tmp_path, draws=100, seed=1, threads=1).report
     assert report["models"]["model"]["far_below_baseline"] == ["far"]
     assert "far" in report["models"]["model"]["below_baseline"]
     assert report["models"]["base"]["far_below_baseline"] == []

@@ -1,19 +1,14 @@
 """Which rows are scored, and which slices of them."""
 
-from __future__ import annotations
+from pathlib import Path
 
-import json
-from typing import TYPE_CHECKING
-
-import numpy as np
 import pytest
 
 from model_build.errors import ModelBuildError
-from model_build.evaluate import evaluation_set
+from model_build.evaluate import evaluation_set as module
 from model_build.evaluate.evaluation_set import CHANGES, EvaluationSet, disguise, load, slices
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.model_build.conftest import write_rows
+from tests.model_build.evaluate.conftest import evaluation_set
 
 TEXTS = [
     "Some women wrote it.",
@@ -24,10 +19,8 @@ TEXTS = [
 
 
 def written(folder: Path, *rows: tuple[str, int, str, str]) -> Path:
-    path = folder / "rows.jsonl"
     keys = ("text", "label", "source", "split")
-    path.write_text("".join(json.dumps(dict(zip(keys, row, strict=True))) + "\n" for row in rows), encoding="utf-8")
-    return path
+    return write_rows(folder / "rows.jsonl", *(dict(zip(keys, row, strict=True)) for row in rows))
 
 
 def test_rows_of_the_split_that_are_not_empty_when_folded(tmp_path: Path) -> None:
@@ -38,6 +31,7 @@ def test_rows_of_the_split_that_are_not_empty_when_folded(tmp_path: Path) -> Non
         ("\u200b", 1, "x", "test"),
         ("d", 1, "x", "train"),
         ("e", 0, "x", ""),
+        ("f", 0, "x", "dev"),
     )
     assert load([path], "train").texts == ["d", "e"], "a row without a split belongs to train"
     found = load([path], "test")
@@ -46,30 +40,33 @@ def test_rows_of_the_split_that_are_not_empty_when_folded(tmp_path: Path) -> Non
     assert found.labels.tolist() == [0, 1]
     assert found.as_json()["sources"] == {"all": {"rows": 1, "toxic": 1}, "x": {"rows": 1, "toxic": 0}}
     assert "a & b" not in f"{found} {found.as_json()}"
+    with pytest.raises(ModelBuildError, match="no rows of both labels, 0 and 1, in split dev"):
+        load([path], "dev")
 
 
 def test_several_files_are_one_set_with_their_details(tmp_path: Path) -> None:
     first = written(tmp_path, ("a", 0, "x", "test"), ("b", 1, "x", "train"))
-    second = tmp_path / "second.jsonl"
-    second.write_text(json.dumps({"text": "c", "label": 1, "split": "test", "detail": {"kind": "k"}}) + "\n")
+    row = {"text": "c", "label": 1, "split": "test"}
+    second = write_rows(tmp_path / "second.jsonl", row | {"detail": {"kind": "k"}})
     found = load([first, second], "test")
     assert (found.texts, found.labels.tolist(), found.details) == (["a", "c"], [0, 1], [{}, {"kind": "k"}])
     assert found.file == "rows.jsonl, second.jsonl"
     assert load([second, first], "test").sha256 != found.sha256
-    second.write_text(second.read_text().replace("k", "other"))
+    write_rows(second, row | {"detail": {"kind": "other"}})
     assert load([first, second], "test").sha256 != found.sha256
 
 
-def test_each_split_has_a_sample_of_chat_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation_set, "CHAT_MESSAGES", 100)
-    path = written(tmp_path, ("a", 0, "x", "test"), ("b", 1, "x", "test"), ("c", 0, "x", "dev"), ("d", 1, "x", "dev"))
+def test_each_split_has_a_sample_of_chat_of_its_own(
+    labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CHAT_MESSAGES", 100)
     chat = tmp_path / "chat.txt"
     chat.write_text("".join(f"ok &amp; fine\n\n  message {number}\n" for number in range(500)), encoding="utf-8")
-    test, again, dev = (load([path], split, chat=chat).chat for split in ("test", "test", "dev"))
+    test, again, dev = (load([labelled], split, chat=chat).chat for split in ("test", "test", "dev"))
     assert test == again
     assert len({*test, *dev}) == len(test) + len(dev) == 200, "no message twice"
     assert all(text == text.strip() for text in test)
-    assert load([path], "test").chat == []
+    assert load([labelled], "test").chat == []
 
 
 def test_a_smaller_sample_is_part_of_a_larger_one(labelled: Path) -> None:
@@ -80,16 +77,9 @@ def test_a_smaller_sample_is_part_of_a_larger_one(labelled: Path) -> None:
     assert load([labelled], "test", per_source=5, seed=2).texts != small.texts
 
 
-def test_one_label_alone_is_refused(tmp_path: Path) -> None:
-    path = written(tmp_path, ("a", 0, "x", "test"), ("b", 1, "x", "dev"))
-    with pytest.raises(ModelBuildError, match="no rows of both labels, 0 and 1, in split test"):
-        load([path], "test")
-
-
 @pytest.fixture
 def data() -> EvaluationSet:
-    sources = np.array(["forum", "gh_incivility", "forum", "forum"])
-    return EvaluationSet("file", "0", "test", None, TEXTS, TEXTS, np.array([0, 1, 0, 0]), sources, [{}] * 4)
+    return evaluation_set(TEXTS, [0, 1, 0, 0], ["forum", "gh_incivility", "forum", "forum"])
 
 
 @pytest.mark.parametrize(
@@ -119,7 +109,7 @@ def test_every_text_is_spelled_differently(data: EvaluationSet) -> None:
 def test_spelling_is_changed_in_a_sample_that_is_the_same_for_all(
     data: EvaluationSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluation_set, "CHANGED_ROWS", 2)
+    monkeypatch.setattr(module, "CHANGED_ROWS", 2)
     found = [part.rows.tolist() for part in slices(data, seed=1) if part.name in ("as written", *CHANGES)]
     assert len(found) == 8
     assert len(found[0]) == 2
@@ -127,7 +117,7 @@ def test_spelling_is_changed_in_a_sample_that_is_the_same_for_all(
     assert len({tuple(slices(data, seed)[-1].rows.tolist()) for seed in range(20)}) > 1, "the seed decides"
 
 
-def test_one_letter_in_every_fourth_word_is_replaced() -> None:
+def test_one_letter_in_every_fourth_word_is_replaced_but_placeholders_stay() -> None:
     text = " ".join(["release"] * 40)
     found = disguise(text, seed=1)
     assert len(found) == len(text)
@@ -135,11 +125,8 @@ def test_one_letter_in_every_fourth_word_is_replaced() -> None:
     assert found == disguise(text, seed=1)
     assert found != disguise(text, seed=2)
     assert disguise("it is a bug", seed=1) == "it is a bug", "all words are short"
-
-
-def test_placeholders_stay_and_no_user_name_is_made() -> None:
     text = " ".join(["@user http #channel about"] * 40)
-    found = disguise(text, seed=1).split()
-    assert [word for word in found if word in {"@user", "http", "#channel"}] == ["@user", "http", "#channel"] * 40
-    assert len({word for word in found if word.startswith(("4b", "ab"))}) > 1
-    assert "@bout" not in found
+    words = disguise(text, seed=1).split()
+    assert [word for word in words if word in {"@user", "http", "#channel"}] == ["@user", "http", "#channel"] * 40
+    assert len({word for word in words if word.startswith(("4b", "ab"))}) > 1
+    assert "@bout" not in words, "no user name is made"

@@ -1,11 +1,10 @@
 """Data that a tiny model learns in seconds, and that model with random weights: two layers, 32 wide."""
 
-from __future__ import annotations
-
-import json
 import lzma
 import random
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,15 +25,14 @@ from typer.testing import CliRunner, Result
 
 from model_build.train.cli import FinetuneOptions, align, convert, distill, finetune, pretrain
 from model_build.train.pretrain import train_tokenizer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+from tests.model_build.conftest import BERT_SHAPE, LABELS, MPNET_SPECIAL, ROBERTA_SHAPE, write_rows
 
 RUDE = ["idiot", "stupid", "moron", "loser"]
 KIND = ["thanks", "nice", "merge", "build"]
-PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "code", "is", "nice", "un", "##nice", "##s"]
-SMILING = ["smiling", "face"]  # the Unicode name of ☺
+FILLING = ["the", "a", "is", "this", "that", "of", "in", "code", "test", "release", "today", "please", "you", "we"]
+# The last two are the Unicode name of ☺.
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+PIECES += ["the", "code", "is", "nice", "un", "##nice", "##s", "smiling", "face"]
 BRIEFLY: dict[str, Any] = {
     "max_steps": 6,
     "per_device_train_batch_size": 16,
@@ -42,7 +40,8 @@ BRIEFLY: dict[str, Any] = {
     "max_length": 32,
     "use_cpu": True,
 }
-FILLING = ["the", "a", "is", "this", "that", "of", "in", "code", "test", "release", "today", "please", "you", "we"]
+
+MakeOptions = Callable[..., FinetuneOptions]
 
 
 def sentences(number: int, seed: int) -> list[tuple[str, int]]:
@@ -63,9 +62,7 @@ def messages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"text": text, "label": label, "source": "ab"[place // 2 % 2], "split": "dev" if place >= 160 else "train"}
         for place, (text, label) in enumerate(sentences(200, seed=1))
     ]
-    path = tmp_path_factory.mktemp("data") / "messages.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+    return write_rows(tmp_path_factory.mktemp("data") / "messages.jsonl", *rows)
 
 
 @pytest.fixture(scope="session")
@@ -74,20 +71,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("base")
     tokenizer = train_tokenizer((text for text, _ in sentences(400, seed=2)), 320)
     torch.manual_seed(1)
-    config = RobertaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=66,
-        type_vocab_size=1,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        pad_token_id=1,
-        bos_token_id=0,
-        eos_token_id=2,
-    )
+    no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    config = RobertaConfig(vocab_size=len(tokenizer), **ROBERTA_SHAPE, **no_dropout)
     RobertaForSequenceClassification(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -98,23 +83,18 @@ def tokenizer(base: Path) -> Any:
     return AutoTokenizer.from_pretrained(base)
 
 
-@pytest.fixture
-def bert(tmp_path: Path) -> Path:
+def write_vocabulary(folder: Path, tokens: list[str]) -> str:
+    (folder / "vocab.txt").write_text("\n".join(tokens) + "\n")
+    return str(folder / "vocab.txt")
+
+
+@pytest.fixture(scope="session")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BERT with random weights and a vocabulary of these pieces."""
-    folder = tmp_path / "bert"
-    folder.mkdir()
-    (folder / "vocab.txt").write_text("\n".join([*PIECES, *SMILING]) + "\n")
-    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    folder = tmp_path_factory.mktemp("bert")
+    BertTokenizerFast(write_vocabulary(folder, PIECES)).save_pretrained(folder)
     torch.manual_seed(3)
-    config = BertConfig(
-        vocab_size=len(PIECES) + len(SMILING),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=40,
-    )
-    BertModel(config).save_pretrained(folder)
+    BertModel(BertConfig(vocab_size=len(PIECES), **BERT_SHAPE, max_position_embeddings=40)).save_pretrained(folder)
     return folder
 
 
@@ -123,20 +103,10 @@ def mpnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A classifier with random weights, whose attention depends on the distance between two tokens."""
     folder = tmp_path_factory.mktemp("mpnet")
     words = [*sorted({*FILLING, *RUDE, *KIND}), *(f"word{number}" for number in range(100))]
-    (folder / "vocab.txt").write_text("\n".join(["<s>", "<pad>", "</s>", "[UNK]", "<mask>", *words]) + "\n")
-    MPNetTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    MPNetTokenizerFast(write_vocabulary(folder, [*MPNET_SPECIAL, *words])).save_pretrained(folder)
     torch.manual_seed(3)
-    config = MPNetConfig(
-        vocab_size=5 + len(words),
-        hidden_size=32,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=66,
-        id2label={0: "NOT_TOXIC", 1: "TOXIC"},
-        label2id={"NOT_TOXIC": 0, "TOXIC": 1},
-    )
-    model = MPNetForSequenceClassification(config)
+    shape = BERT_SHAPE | {"num_hidden_layers": 3, "max_position_embeddings": 66}
+    model = MPNetForSequenceClassification(MPNetConfig(vocab_size=5 + len(words), **shape, **LABELS))
     for name, parameter in model.named_parameters():  # as large as trained ones
         torch.nn.init.normal_(parameter, mean=float(name.endswith("LayerNorm.weight")), std=0.15)
     torch.nn.init.normal_(model.mpnet.encoder.relative_attention_bias.weight, std=2.0)
@@ -155,14 +125,10 @@ def text_files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.fixture
-def finetune_options(messages: Path, base: Path, tmp_path: Path) -> Callable[..., FinetuneOptions]:
+def finetune_options(messages: Path, base: Path, tmp_path: Path) -> MakeOptions:
     """Return the options of a few steps on the CPU into a new folder, with other values if they are given."""
-
-    def options(**other: Any) -> FinetuneOptions:
-        given = BRIEFLY | {"out": tmp_path / "out", "data": [messages], "base": str(base)}
-        return FinetuneOptions(**given | other)
-
-    return options
+    given = BRIEFLY | {"out": tmp_path / "out", "data": [messages], "base": str(base)}
+    return lambda **other: FinetuneOptions(**given | other)
 
 
 def run_command(*arguments: object) -> Result:
@@ -173,7 +139,19 @@ def run_command(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Return the weights of a checkpoint by name."""
+    return load_file(folder / "model.safetensors")  # type: ignore[no-any-return]
+
+
 def equal(first: Path, second: Path) -> bool:
     """Whether two checkpoints have the same weights, bit for bit."""
-    ours, theirs = (load_file(folder / "model.safetensors") for folder in (first, second))
+    ours, theirs = weights(first), weights(second)
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def differences(first: Path, second: Path) -> dict[str, float]:
+    """Return the largest difference of each weight between two checkpoints."""
+    ours, theirs = weights(first), weights(second)
+    assert ours.keys() == theirs.keys()
+    return {name: float((ours[name] - theirs[name]).abs().max()) for name in ours}

@@ -1,9 +1,6 @@
 """Hidden states: a RoBERTa made of an MPNet learns the MPNet's, and models that cannot be compared are refused."""
 
-from __future__ import annotations
-
-import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,10 +11,8 @@ from model_build.train.align import align, distance
 from model_build.train.cli import AlignOptions, ConvertOptions
 from model_build.train.convert import convert
 from model_build.train.initial_model import keep_layers, read_tokenizer
+from tests.model_build.conftest import read_json
 from tests.model_build.train.conftest import BRIEFLY, run_command
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 IDS = torch.tensor([[0, 9, 7, 12, 5, 6, 2], [0, 5, 11, 2, 1, 1, 1]])
 MASK = (IDS != 1).long()
@@ -41,7 +36,7 @@ def test_a_roberta_learns_the_hidden_states_of_the_mpnet_it_was_made_of(
     theirs = hidden_states(mpnet)
     before, after = (float(distance(hidden_states(folder), theirs, MASK)) for folder in (start, out))
     assert after < 0.7 * before
-    record = json.loads((out / "training.json").read_text())
+    record = read_json(out / "training.json")
     assert record["stage"] == "align"
     assert record["log"][-1]["eval_loss"] > 0
 
@@ -54,12 +49,12 @@ def test_padding_does_not_count() -> None:
 def test_models_that_cannot_be_compared_are_refused(
     mpnet: Path, base: Path, text_files: list[str], tmp_path: Path
 ) -> None:
-    given = BRIEFLY | {"data": text_files, "base": str(base), "out": tmp_path / "out"}
+    given = BRIEFLY | {"data": text_files, "base": str(base), "out": tmp_path / "out", "teacher": str(mpnet)}
     with pytest.raises(ModelBuildError, match="has another vocabulary than the base"):
-        align(AlignOptions(**given, teacher=str(mpnet)))
+        align(AlignOptions(**given))
     shorter, model = tmp_path / "shorter", AutoModelForSequenceClassification.from_pretrained(mpnet)
     keep_layers(model, [0, 1])
     model.save_pretrained(shorter)
     read_tokenizer(mpnet).save_pretrained(shorter)
     with pytest.raises(ModelBuildError, match="is 32 wide with 3 layers, the base 32 wide with 2 layers"):
-        align(AlignOptions(**given | {"base": str(shorter)}, teacher=str(mpnet)))
+        align(AlignOptions(**given | {"base": str(shorter)}))

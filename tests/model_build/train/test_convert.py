@@ -1,14 +1,10 @@
 """Converting a checkpoint: an MPNet becomes a RoBERTa, files get smaller, nothing is overwritten."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from transformers import (
-    AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     MPNetForSequenceClassification,
@@ -20,12 +16,8 @@ from model_build.errors import ModelBuildError
 from model_build.manifest import SERVED_FILES
 from model_build.train.cli import ConvertOptions
 from model_build.train.convert import convert
-from tests.model_build.train.conftest import run_command
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.model_build.conftest import Built
+from tests.model_build.conftest import Built
+from tests.model_build.train.conftest import equal, run_command, weights
 
 
 def test_files_of_a_given_size_in_sixteen_bits(base: Path, tmp_path: Path) -> None:
@@ -36,41 +28,45 @@ def test_files_of_a_given_size_in_sixteen_bits(base: Path, tmp_path: Path) -> No
     # Each shard has a header beside its tensors.
     assert max(shard.stat().st_size for shard in shards) < 25_000
     convert(ConvertOptions(source=str(small), out=whole))
-    before, after = (load_file(folder / "model.safetensors") for folder in (base, whole))
+    before, after = weights(base), weights(whole)
     assert all(torch.equal(before[name].half(), after[name]) for name in before)
     AutoModelForSequenceClassification.from_pretrained(small)
     words = [AutoTokenizer.from_pretrained(folder).get_vocab() for folder in (base, small)]
     assert words[0] == words[1]
 
 
-def test_a_weight_that_sixteen_bits_cannot_hold_is_named(base: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_converted_is_refused(base: Path, tmp_path: Path) -> None:
+    large, out = tmp_path / "large", tmp_path / "out"
     model = RobertaForSequenceClassification.from_pretrained(base)
     with torch.no_grad():
         model.classifier.dense.bias[0] = 1e6
-    model.save_pretrained(tmp_path / "large")
-    AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path / "large")
+    model.save_pretrained(large)
+    AutoTokenizer.from_pretrained(base).save_pretrained(large)
     with pytest.raises(ModelBuildError, match=r"classifier\.dense\.bias has a value that 16 bits cannot hold"):
-        convert(ConvertOptions(source=str(tmp_path / "large"), out=tmp_path / "out", float16=True))
-    assert not (tmp_path / "out").exists()
+        convert(ConvertOptions(source=str(large), out=out, float16=True))
+    with pytest.raises(ModelBuildError, match="a roberta has no bias to leave out"):
+        convert(ConvertOptions(source=str(base), out=out, to_roberta=True))
+    assert not out.exists()
+    with pytest.raises(ModelBuildError, match="is not empty: files of two checkpoints would mix"):
+        convert(ConvertOptions(source=str(base), out=large))
 
 
-def test_a_bert_gets_another_vocabulary(bert: Path, base: Path, tmp_path: Path) -> None:
+def test_a_bert_gets_another_vocabulary_and_a_head_that_the_seed_draws(bert: Path, base: Path, tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for out in (first, second):
         convert(ConvertOptions(source=str(bert), out=out, tokenizer=str(base), seed=3))
-    assert (first / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
-    config = AutoConfig.from_pretrained(first)
-    assert (config.model_type, config.hidden_size) == ("roberta", 32)
+    assert equal(first, second)
     assert AutoTokenizer.from_pretrained(first).get_vocab() == AutoTokenizer.from_pretrained(base).get_vocab()
 
 
 def test_an_mpnet_becomes_a_roberta_that_computes_the_same_but_for_the_bias(mpnet: Path, tmp_path: Path) -> None:
+    roberta = tmp_path / "roberta"
     ids = torch.tensor([[0, 9, 7, 12, 5, 6, 2], [0, 5, 11, 2, 1, 1, 1]])
     before = MPNetForSequenceClassification.from_pretrained(mpnet).eval()
 
-    run_command("convert", mpnet, "--to-roberta", "--out", tmp_path / "roberta")
+    run_command("convert", mpnet, "--to-roberta", "--out", roberta)
 
-    after = AutoModelForSequenceClassification.from_pretrained(tmp_path / "roberta").eval()
+    after = AutoModelForSequenceClassification.from_pretrained(roberta).eval()
     assert isinstance(after, RobertaForSequenceClassification)
     with torch.inference_mode():
         biased = before(ids, attention_mask=(ids != 1).long()).logits
@@ -79,38 +75,23 @@ def test_an_mpnet_becomes_a_roberta_that_computes_the_same_but_for_the_bias(mpne
         found = after(ids, attention_mask=(ids != 1).long()).logits
     assert float((biased - expected).abs().max()) > 1e-4, "the bias of this model changes nothing"
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
-    texts = [
-        AutoTokenizer.from_pretrained(folder)("this is nice code").input_ids for folder in (mpnet, tmp_path / "roberta")
-    ]
+    texts = [AutoTokenizer.from_pretrained(folder)("this is nice code").input_ids for folder in (mpnet, roberta)]
     assert texts[0] == texts[1]
 
 
-def test_only_an_mpnet_becomes_a_roberta(base: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelBuildError, match="a roberta has no bias to leave out"):
-        convert(ConvertOptions(source=str(base), out=tmp_path / "out", to_roberta=True))
-
-
-@pytest.mark.parametrize("to_roberta", [False, True])
-def test_an_mpnet_is_restored_from_its_model_directory(mpnet: Path, tmp_path: Path, to_roberta: bool) -> None:
-    source = mpnet
-    if to_roberta:
-        source = tmp_path / "roberta"
-        convert(ConvertOptions(source=str(mpnet), out=source, to_roberta=True))
-    build(str(source), tmp_path / "model")
-    convert(ConvertOptions(source=str(tmp_path / "model"), out=tmp_path / "again"))
-    build(str(tmp_path / "again"), tmp_path / "rebuilt")
+@pytest.mark.parametrize("kind", ["roberta", "mpnet", "roberta of an mpnet"])
+def test_a_restored_checkpoint_is_built_into_the_same_files(
+    built: Built, mpnet: Path, tmp_path: Path, kind: str
+) -> None:
+    model, again = tmp_path / "model", tmp_path / "again"
+    if kind == "roberta":
+        model = built.model
+    elif kind == "mpnet":
+        build(str(mpnet), model)
+    else:
+        convert(ConvertOptions(source=str(mpnet), out=tmp_path / "roberta", to_roberta=True))
+        build(str(tmp_path / "roberta"), model)
+    convert(ConvertOptions(source=str(model), out=again))
+    build(str(again), tmp_path / "rebuilt")
     for name in SERVED_FILES:
-        assert (tmp_path / "rebuilt" / name).read_bytes() == (tmp_path / "model" / name).read_bytes(), name
-
-
-def test_a_folder_that_is_not_empty_is_refused(base: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(ModelBuildError, match="is not empty: files of two checkpoints would mix"):
-        convert(ConvertOptions(source=str(base), out=tmp_path))
-
-
-def test_a_restored_checkpoint_is_built_into_the_same_files(built: Built, tmp_path: Path) -> None:
-    run_command("convert", built.model, "--out", tmp_path / "checkpoint")
-    build(str(tmp_path / "checkpoint"), tmp_path / "model")
-    for name in SERVED_FILES:
-        assert (tmp_path / "model" / name).read_bytes() == (built.model / name).read_bytes(), name
+        assert (tmp_path / "rebuilt" / name).read_bytes() == (model / name).read_bytes(), name

@@ -1,11 +1,10 @@
 """Distillation: teachers are asked once, their scores are averaged, and the student learns from them."""
 
-from __future__ import annotations
-
-import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,13 +19,10 @@ from model_build.train import distill as distill_module
 from model_build.train.cli import DistillOptions
 from model_build.train.distill import NGRAMS, averaged, distill, out_of_fold
 from model_build.train.finetune import UNLABELLED, Targets
+from tests.model_build.conftest import read_json
 from tests.model_build.train.conftest import BRIEFLY, sentences
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    MakeOptions = Callable[..., DistillOptions]
+MakeOptions = Callable[..., DistillOptions]
 
 pytestmark = pytest.mark.filterwarnings("ignore:mtime may not be reliable:UserWarning")
 
@@ -48,20 +44,12 @@ def teacher(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def options(messages: Path, base: Path, teacher: Path, tmp_path: Path) -> MakeOptions:
-    def made(*teachers: str, **other: Any) -> DistillOptions:
-        given = {"out": tmp_path / "out", "data": [messages], "base": str(base), "max_steps": 1}
-        return DistillOptions(**BRIEFLY | given | {"teacher": list(teachers) or [str(teacher)]} | other)
-
-    return made
+    given = BRIEFLY | {"out": tmp_path / "out", "data": [messages], "base": str(base), "max_steps": 1}
+    return lambda *names, **other: DistillOptions(**given | {"teacher": list(names) or [str(teacher)]} | other)
 
 
 def saved(out: Path) -> list[Any]:
     return [np.load(file) for file in sorted(out.glob("teacher-*.npy"))]
-
-
-def teachers_in(record: Path) -> list[list[str]]:
-    found: list[list[str]] = json.loads(record.read_text())["teachers"]
-    return found
 
 
 def test_a_student_learns_its_teachers_scores(options: MakeOptions, teacher: Path, messages: Path) -> None:
@@ -74,10 +62,9 @@ def test_a_student_learns_its_teachers_scores(options: MakeOptions, teacher: Pat
     # The teacher is random, so the student agrees with it only because it was taught.
     assert np.corrcoef(scores, student)[0, 1] > 0.6
     assert abs(np.corrcoef(scores, [row.label for row in rows])[0, 1]) < 0.5
-    assert json.loads((asked.out / "training.json").read_text())["stage"] == "distill"
-    assert teachers_in(asked.out / "training.json") == [
-        [f"local folder {teacher.name}", next(asked.out.glob("teacher-*")).stem]
-    ]
+    record = read_json(asked.out / "training.json")
+    assert record["stage"] == "distill"
+    assert record["teachers"] == [[f"local folder {teacher.name}", next(asked.out.glob("teacher-*")).stem]]
 
 
 def test_texts_without_labels_are_learnt_from_the_teacher_alone(
@@ -88,7 +75,7 @@ def test_texts_without_labels_are_learnt_from_the_teacher_alone(
     (scores,) = saved(asked.out)
     assert len(scores) == len(labelled.read(messages).of_split("train")) + 240
     assert not np.isnan(scores).any()
-    assert json.loads((asked.out / "training.json").read_text())["unlabelled"] == 240
+    assert read_json(asked.out / "training.json")["unlabelled"] == 240
     logits, soft = torch.tensor([[0.2, 0.9], [1.0, -1.0]]), torch.tensor([0.3, 0.8])
     half, alone = Targets(0.5, 2.0), Targets(1.0, 2.0)
     first, second = (half.loss(logits[[row]], torch.tensor([label]), soft[[row]]) for row, label in ((0, 1), (1, 0)))
@@ -98,27 +85,30 @@ def test_texts_without_labels_are_learnt_from_the_teacher_alone(
     torch.testing.assert_close(found, (first + taught) / 2)
 
 
-def test_only_rows_of_an_epoch_are_scored_and_each_once(options: MakeOptions, messages: Path) -> None:
-    sources = {row.source for row in labelled.read(messages).of_split("train")}
-    asked = options(cap=[f"{source}=5" for source in sources], times=[f"{source}=3" for source in sources])
+def test_only_rows_of_an_epoch_are_scored_and_each_once(options: MakeOptions) -> None:
+    asked = options(cap=["a=5", "b=5"], times=["a=3", "b=3"])
     assert distill(asked)
     (scores,) = saved(asked.out)
-    assert len(scores) == 2 * 5 * len(sources)
-    assert json.loads((asked.out / "training.json").read_text())["data"]["in_an_epoch"] == 3 * len(scores)
+    assert len(scores) == 2 * 2 * 5  # of two sources and labels
+    assert read_json(asked.out / "training.json")["data"]["in_an_epoch"] == 3 * len(scores)
 
 
-def test_the_ngram_teacher_needs_labels(options: MakeOptions, text_files: list[str]) -> None:
-    with pytest.raises(ModelBuildError, match="learns from labels"):
-        distill(options(NGRAMS, unlabelled=text_files))
-
-
-def test_a_teacher_is_asked_once(options: MakeOptions, teacher: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = options(str(teacher), NGRAMS, max_minutes=1e-6)
+def test_a_teacher_is_asked_once_and_two_of_one_name_are_both_recorded(
+    options: MakeOptions, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = shutil.copytree(teacher, tmp_path / teacher.name)
+    model = RobertaForSequenceClassification.from_pretrained(teacher)
+    torch.nn.init.ones_(model.classifier.out_proj.bias)
+    model.save_pretrained(other)
+    asked = options(str(teacher), str(other), NGRAMS, max_minutes=1e-6)
     assert not distill(asked)
     asked = replace(asked, max_minutes=0.0)
     assert distill(asked)
     first = saved(asked.out)
-    assert len(first) == 2
+    assert len(first) == 3
+    recorded = read_json(asked.out / "training.json")["teachers"]
+    assert [name for name, _ in recorded] == [f"local folder {teacher.name}"] * 2 + [NGRAMS]
+    assert len({file for _, file in recorded}) == 3
 
     def asked_again(*_: Any, **__: Any) -> None:
         raise AssertionError
@@ -129,18 +119,6 @@ def test_a_teacher_is_asked_once(options: MakeOptions, teacher: Path, monkeypatc
     assert all(np.array_equal(before, after) for before, after in zip(first, saved(asked.out), strict=True))
 
 
-def test_two_teachers_of_one_name_are_both_recorded(options: MakeOptions, teacher: Path, tmp_path: Path) -> None:
-    other = shutil.copytree(teacher, tmp_path / teacher.name)
-    model = RobertaForSequenceClassification.from_pretrained(teacher)
-    torch.nn.init.ones_(model.classifier.out_proj.bias)
-    model.save_pretrained(other)
-    asked = options(str(teacher), str(other))
-    assert distill(asked)
-    found = teachers_in(asked.out / "training.json")
-    assert [name for name, _ in found] == [f"local folder {teacher.name}"] * 2
-    assert len({file for _, file in found}) == 2
-
-
 def test_only_one_process_asks_the_teachers(options: MakeOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr(distill_module, "_score", lambda name, *_: asked.append(name))
@@ -149,7 +127,11 @@ def test_only_one_process_asks_the_teachers(options: MakeOptions, monkeypatch: p
     assert asked == []
 
 
-def test_the_first_teacher_is_the_base_if_none_is_named(options: MakeOptions, teacher: Path) -> None:
+def test_the_ngram_teacher_needs_labels_and_a_base_which_by_default_is_the_first_teacher(
+    options: MakeOptions, teacher: Path, text_files: list[str]
+) -> None:
+    with pytest.raises(ModelBuildError, match="learns from labels"):
+        distill(options(NGRAMS, unlabelled=text_files))
     with pytest.raises(ModelBuildError, match="the n-gram teacher has no layers to begin with: pass --base"):
         distill(options(NGRAMS, base=""))
     with pytest.raises(ModelBuildError, match=f"{teacher.name} has the labels toxic and fine"):
@@ -174,8 +156,5 @@ def test_ngrams_score_texts_that_they_have_not_seen() -> None:
     random = np.random.default_rng(1).integers(0, 2, len(texts))
     twins = out_of_fold([*texts, *(text.upper() for text in texts)], [*random, *random], seed=1)
     assert abs(((twins > 0.5) == np.concatenate([random, random])).mean() - 0.5) < 0.15
-
-
-def test_too_few_texts_for_folds_are_refused() -> None:
     with pytest.raises(ModelBuildError, match="2 different texts are too few for 5 folds"):
         out_of_fold(["a", "b", "A"], [0, 1, 0], seed=1)

@@ -1,7 +1,5 @@
 """Training examples: which rows an epoch uses, how texts are varied, and how a batch is padded."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from random import Random
@@ -28,28 +26,13 @@ def seeded(number: int) -> list[Random]:
 
 def test_a_cap_holds_for_each_label_of_a_source() -> None:
     used = mixture(ROWS, ["large=3"], ["small=2"], seed=1)
-    assert Counter((ROWS[index].source, ROWS[index].label) for index in used) == {
-        ("large", 0): 3,
-        ("large", 1): 3,
-        ("small", 0): 4,
-        ("small", 1): 4,
-    }
+    found = Counter((ROWS[index].source, ROWS[index].label) for index in used)
+    assert found == {("large", 0): 3, ("large", 1): 3, ("small", 0): 4, ("small", 1): 4}
     assert used == mixture(ROWS, ["large=3"], ["small=2"], seed=1)
     assert used != mixture(ROWS, ["large=3"], ["small=2"], seed=2)
-
-
-def test_without_a_mixture_every_row_is_used_once() -> None:
-    assert sorted(mixture(ROWS, [], [], seed=1)) == list(range(len(ROWS)))
-
-
-def test_a_mixture_of_unknown_sources_is_refused() -> None:
+    assert sorted(mixture(ROWS, [], [], seed=1)) == list(range(len(ROWS))), "every row once"
     with pytest.raises(ModelBuildError, match="no row is from other"):
         mixture(ROWS, ["other=3"], [], seed=1)
-
-
-def test_texts_are_folded_as_the_bot_folds_them(tokenizer: Any) -> None:
-    examples = Examples([Row("THE &amp; <@U123>", 0)], tokenizer, 32)
-    assert tokenizer.decode(examples[0]["input_ids"], skip_special_tokens=True) == "THE & <@user>"
 
 
 def test_half_of_the_texts_are_lower_cased_others_in_each_epoch(tokenizer: Any) -> None:
@@ -67,19 +50,16 @@ def test_half_of_the_texts_are_lower_cased_others_in_each_epoch(tokenizer: Any) 
     assert lower() == first
 
 
-def test_long_texts_are_cut(tokenizer: Any) -> None:
-    examples = Examples([Row("the " * 100, 0), Row("the", 1)], tokenizer, 16)
-    assert examples.lengths() == [16, 4]
-    assert len(examples[0]["input_ids"]) == 16
-
-
-def test_a_batch_is_padded_and_has_the_teachers_probabilities(tokenizer: Any) -> None:
+def test_a_batch_is_cut_and_padded_and_has_the_teachers_probabilities(tokenizer: Any) -> None:
     soft = np.array([0.25, 0.75], dtype=np.float32)
-    examples = Examples([Row("the code", 0), Row("a", 1)], tokenizer, 32, soft=soft)
+    examples = Examples([Row("THE &amp; <@U123> " * 9, 0), Row("a", 1)], tokenizer, 16, soft=soft)
+    assert examples.lengths() == [16, 3]
+    folded = tokenizer.decode(examples[0]["input_ids"], skip_special_tokens=True)
+    assert folded.startswith("THE & <@user>"), "as the bot folds texts"
     batch = DataCollatorWithPadding(tokenizer)([examples[0], examples[1]])
-    assert batch["input_ids"].shape == batch["attention_mask"].shape == (2, 5)
-    assert batch["input_ids"][1, -1] == tokenizer.pad_token_id
-    assert batch["attention_mask"].tolist() == [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]
+    assert batch["input_ids"].shape == (2, 16)
+    assert batch["input_ids"][1, 3:].tolist() == [tokenizer.pad_token_id] * 13
+    assert batch["attention_mask"].tolist() == [[1] * 16, [1] * 3 + [0] * 13]
     assert batch["labels"].tolist() == [0, 1]
     assert batch["soft"].tolist() == [0.25, 0.75]
 
@@ -97,16 +77,15 @@ def test_a_variation_of_a_text(variation: str, expected: set[str]) -> None:
     assert {augmentation.vary("merge, then build!", random) for random in seeded(30)} == expected
 
 
-def test_stars_hide_letters_inside_a_word() -> None:
-    found = {Augmentation(**NONE | {"stars": 1.0}).vary("loser", random) for random in seeded(50)}
-    assert {"l*ser", "l***r", "los*r"} <= found
-    assert all(text[0] == "l" and text[-1] == "r" and "*" in text and len(text) == 5 for text in found)
-
-
-def test_a_typing_error_swaps_drops_or_doubles_a_letter() -> None:
-    found = {Augmentation(**NONE | {"typos": 1.0}).vary("merge", random) for random in seeded(300)}
-    assert {"emrge", "erge", "mmerge"} <= found
-    assert all(2 <= len(text) <= 8 for text in found)
+def test_stars_hide_letters_inside_a_word_and_a_typing_error_swaps_drops_or_doubles_one() -> None:
+    hidden, mistyped = (
+        {Augmentation(**NONE | {variation: 1.0}).vary("loser", random) for random in seeded(300)}
+        for variation in ("stars", "typos")
+    )
+    assert {"l*ser", "l***r", "los*r"} <= hidden
+    assert all(text[0] == "l" and text[-1] == "r" and "*" in text and len(text) == 5 for text in hidden)
+    assert {"olser", "oser", "lloser"} <= mistyped
+    assert all(2 <= len(text) <= 8 for text in mistyped)
 
 
 def test_harmless_texts_surround_another() -> None:

@@ -1,15 +1,11 @@
 """What training begins with: heads, layers and vocabularies that fit, and model directories restored to floats."""
 
-from __future__ import annotations
-
-import json
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import torch
 from transformers import (
-    AutoConfig,
     AutoTokenizer,
     BertModel,
     DistilBertConfig,
@@ -22,16 +18,11 @@ from model_build.manifest import REFERENCE_TEXTS
 from model_build.train.finetune import finetune
 from model_build.train.initial_model import keep_layers, load, restored, spelling, with_vocabulary
 from model_build.train.pretrain import train_tokenizer
+from tests.model_build.conftest import Built, edit_json, read_json
+from tests.model_build.train.conftest import MakeOptions
 from toxicity_bot.classifier import Classifier
 from toxicity_bot.errors import ModelError
 from toxicity_bot.message_text import fold
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from model_build.train.cli import FinetuneOptions
-    from tests.model_build.conftest import Built
 
 
 def test_a_student_begins_with_layers_of_its_base_and_can_be_saved(base: Path, tmp_path: Path) -> None:
@@ -39,11 +30,8 @@ def test_a_student_begins_with_layers_of_its_base_and_can_be_saved(base: Path, t
     assert student.config.num_hidden_layers == len(student.roberta.encoder.layer) == 1
     student.save_pretrained(tmp_path)
     found = RobertaForSequenceClassification.from_pretrained(tmp_path).state_dict()
-    expected = {
-        name.replace("layer.1.", "layer.0."): tensor
-        for name, tensor in whole.state_dict().items()
-        if "layer.0." not in name
-    }
+    kept = {name: tensor for name, tensor in whole.state_dict().items() if "layer.0." not in name}
+    expected = {name.replace("layer.1.", "layer.0."): tensor for name, tensor in kept.items()}
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in found)
 
@@ -71,25 +59,15 @@ def test_a_classifier_of_other_labels_gets_a_new_head(base: Path, tmp_path: Path
     assert str(tmp_path) not in str(initial.origin)
 
 
-@pytest.mark.parametrize(
-    ("labels", "refused"),
-    [
-        (("toxic", "fine"), True),
-        (("toxic", "insult"), True),
-        (("fine", "toxic"), False),
-        (("not_toxic", "other"), False),
-    ],
-)
-def test_a_head_whose_first_label_is_toxic_is_refused(
-    base: Path, tmp_path: Path, labels: tuple[str, str], refused: bool
-) -> None:
+def test_a_head_whose_first_label_is_toxic_is_refused(base: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(base, tmp_path / "named")
-    AutoConfig.from_pretrained(base, id2label=dict(enumerate(labels))).save_pretrained(folder)
-    if not refused:
+    for labels in (["toxic", "fine"], ["toxic", "insult"]):
+        edit_json(folder / "config.json", id2label=dict(enumerate(labels)))
+        with pytest.raises(ModelBuildError, match=f"has the labels {' and '.join(labels)}, and training takes the"):
+            load(str(folder))
+    for labels in (["fine", "toxic"], ["not_toxic", "other"]):
+        edit_json(folder / "config.json", id2label=dict(enumerate(labels)))
         assert load(str(folder)).model.config.id2label == {0: "NOT_TOXIC", 1: "TOXIC"}
-        return
-    with pytest.raises(ModelBuildError, match=f"has the labels {labels[0]} and {labels[1]}, and training takes the"):
-        load(str(folder))
 
 
 def test_a_tokenizers_checksum_ignores_truncation_and_padding(base: Path) -> None:
@@ -130,26 +108,24 @@ def test_whole_words_have_the_same_vectors_in_another_vocabulary(bert: Path, bas
         with_vocabulary(base, tokenizer)
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (" nice", ["nice"]),
-        (" NICE", ["nice"]),
-        ("nice", ["##nice", "nice"]),
-        (" unnice", ["un", "##nice"]),
-        ("s", ["##s"]),
-        (" ", []),
-        ("\ufffd", []),
-        ("☺", ["smiling", "face"]),  # by its Unicode name
-    ],
-)
-def test_what_spells_a_token(bert: Path, text: str, expected: list[str]) -> None:
+def test_what_spells_a_token(bert: Path) -> None:
     pieces = AutoTokenizer.from_pretrained(bert)
-    assert pieces.convert_ids_to_tokens(spelling(text, pieces, pieces.get_vocab())) == expected
+    for text, expected in {
+        " nice": ["nice"],
+        " NICE": ["nice"],
+        "nice": ["##nice", "nice"],
+        " unnice": ["un", "##nice"],
+        "s": ["##s"],
+        " ": [],
+        "\ufffd": [],
+        "☺": ["smiling", "face"],  # by its Unicode name
+    }.items():
+        found = pieces.convert_ids_to_tokens(spelling(text, pieces, pieces.get_vocab()))
+        assert found == expected, text
 
 
-def test_restored_weights_are_near_those_that_were_built(built: Built) -> None:
-    model, _ = restored(built.model)
+def test_a_restored_model_is_near_the_one_that_was_built_and_scores_as_the_bot_does(built: Built) -> None:
+    model, tokenizer = restored(built.model)
     expected = RobertaForSequenceClassification.from_pretrained(built.checkpoint).state_dict()
     # The build adds the token type to the positions, and no text reads what precedes the first position.
     segment = expected.pop("roberta.embeddings.token_type_embeddings.weight")
@@ -162,28 +138,21 @@ def test_restored_weights_are_near_those_that_were_built(built: Built) -> None:
         bits = 4 if "word_embeddings" in name else 7
         step = float(tensor.abs().max()) / (2 ** (bits - 1) - 1) if tensor.ndim == 2 else 1e-6
         assert float((found[name] - tensor).abs().max()) <= step, name
-
-
-def test_a_restored_model_tokenizes_and_scores_as_the_bot_does(built: Built) -> None:
-    model, tokenizer = restored(built.model)
-    original = AutoTokenizer.from_pretrained(built.checkpoint)
-    classifier = Classifier(built.model, threads=1)
+    original, classifier = AutoTokenizer.from_pretrained(built.checkpoint), Classifier(built.model, threads=1)
+    assert tokenizer.pad_token_id == original.pad_token_id
     for text in REFERENCE_TEXTS:
         assert tokenizer(text)["input_ids"] == original(text)["input_ids"]
         with torch.inference_mode():
-            found = model.eval()(**tokenizer(fold(text), return_tensors="pt")).logits.softmax(-1)[0, 1]
-        assert float(found) == pytest.approx(classifier.toxicity(text), abs=0.03)
-    assert tokenizer.pad_token_id == original.pad_token_id
+            score = model.eval()(**tokenizer(fold(text), return_tensors="pt")).logits.softmax(-1)[0, 1]
+        assert float(score) == pytest.approx(classifier.toxicity(text), abs=0.03)
 
 
-def test_training_continues_from_a_model_directory(
-    built: Built, finetune_options: Callable[..., FinetuneOptions]
-) -> None:
+def test_training_continues_from_a_model_directory(built: Built, finetune_options: MakeOptions) -> None:
     options = finetune_options(base=str(built.model), max_steps=2)
     assert finetune(options)
-    record = json.loads((options.out / "training.json").read_text())
-    assert record["base"]["name"] == "tiny"
-    assert record["base"]["revision"].startswith("sha256:")
+    base = read_json(options.out / "training.json")["base"]
+    assert base["name"] == "tiny"
+    assert base["revision"].startswith("sha256:")
     before, after = restored(built.model)[0].state_dict(), load(str(options.out)).model.state_dict()
     moved = {name: float((after[name] - before[name]).abs().max()) for name in after}
     assert moved["classifier.out_proj.weight"] > 0
@@ -193,8 +162,7 @@ def test_training_continues_from_a_model_directory(
 
 def test_a_model_directory_that_cannot_be_restored_is_named(built: Built, tmp_path: Path) -> None:
     folder = shutil.copytree(built.model, tmp_path / "model")
-    described = json.loads((folder / "model.json").read_text())
-    (folder / "model.json").write_text(json.dumps(described | {"activation": "sigmoid"}))
+    edit_json(folder / "model.json", activation="sigmoid")
     with pytest.raises(ModelBuildError, match="not built from a RoBERTa or an MPNet with exclusive labels"):
         load(str(folder))
     (folder / "model.onnx.data").write_bytes(b"too short")

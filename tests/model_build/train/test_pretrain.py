@@ -1,15 +1,13 @@
 """Pretraining: a tokenizer, masks, and a model that fine-tuning takes."""
 
-from __future__ import annotations
-
-import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
 from model_build.errors import ModelBuildError
@@ -17,50 +15,41 @@ from model_build.train import corpus
 from model_build.train.cli import FinetuneOptions, PretrainOptions
 from model_build.train.finetune import finetune
 from model_build.train.pretrain import Masking, pretrain, train_tokenizer
-from tests.model_build.train.conftest import BRIEFLY, equal, sentences
+from tests.model_build.conftest import BERT_SHAPE, read_json
+from tests.model_build.train.conftest import BRIEFLY, equal, sentences, weights
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    MakeOptions = Callable[..., PretrainOptions]
+MakeOptions = Callable[..., PretrainOptions]
 
 pytestmark = pytest.mark.filterwarnings("ignore:mtime may not be reliable:UserWarning")
-SMALL = {"num_hidden_layers": 1, "hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64}
+SMALL = BERT_SHAPE | {"num_hidden_layers": 1}
 WORDS = "roberta.embeddings.word_embeddings.weight"
 
 
 @pytest.fixture
 def options(text_files: list[str], tmp_path: Path) -> MakeOptions:
-    def made(**other: Any) -> PretrainOptions:
-        return PretrainOptions(**BRIEFLY | {"data": text_files, "out": tmp_path / "out"} | other)
-
-    return made
+    given = BRIEFLY | {"data": text_files, "out": tmp_path / "out"}
+    return lambda **other: PretrainOptions(**given | other)
 
 
-def test_from_random_weights_to_a_classifier(options: MakeOptions, messages: Path, tmp_path: Path) -> None:
+def test_from_random_weights_to_a_classifier(
+    options: MakeOptions, finetune_options: Callable[..., FinetuneOptions], tmp_path: Path
+) -> None:
+    fine = tmp_path / "fine"
     asked = options(max_steps=30, learning_rate=1e-2, eval_steps=30, vocab_size=300, **SMALL)
     assert pretrain(asked)
-    record = json.loads((asked.out / "training.json").read_text())
+    record = read_json(asked.out / "training.json")
     # A uniform guess among 300 tokens has a loss of 5.7.
     assert record["log"][-1]["eval_loss"] < 5.0
     assert {name: record[name] for name in SMALL} == SMALL
-    fine = tmp_path / "fine"
-    given = BRIEFLY | {"data": [messages], "base": str(asked.out), "out": fine, "max_steps": 1}
-    assert finetune(FinetuneOptions(**given))
-    learnt = load_file(asked.out / "model.safetensors")[WORDS]
-    began = load_file(fine / "checkpoint-1" / "model.safetensors")[WORDS]
-    assert float((learnt - began).abs().max()) < 0.01
+    assert finetune(finetune_options(base=str(asked.out), out=fine, max_steps=1))
+    assert float((weights(asked.out)[WORDS] - weights(fine)[WORDS]).abs().max()) < 0.01
 
 
 def test_it_resumes_after_a_stop_while_tokenizing_and_while_training(
-    options: MakeOptions,
-    base: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    options: MakeOptions, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(corpus, "PIECE", 100)
-    whole = options(max_steps=4, base=str(base), whole_word_mask=True, out=tmp_path / "whole")
+    whole = options(max_steps=4, base=str(base), lower_cased=0.5, whole_word_mask=True, out=tmp_path / "whole")
     cut = replace(whole, out=tmp_path / "cut", max_minutes=1e-6)
     assert pretrain(whole)
     for _ in range(3):
@@ -70,6 +59,7 @@ def test_it_resumes_after_a_stop_while_tokenizing_and_while_training(
     assert [path.name for path in cut.out.glob("checkpoint-*")] == ["checkpoint-1"]
     assert pretrain(replace(cut, max_minutes=0.0))
     assert equal(whole.out, cut.out)
+    assert sorted(file.name for file in cut.out.glob("tokens-*/*")) == ["ids.npy", "lengths.npy"]
 
 
 def test_a_bert_continues_in_its_own_vocabulary(options: MakeOptions, bert: Path, tmp_path: Path) -> None:
@@ -86,10 +76,7 @@ def test_a_bert_continues_in_its_own_vocabulary(options: MakeOptions, bert: Path
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        (
-            {"hidden_size": 33, "num_attention_heads": 2, "vocab_size": 300},
-            "--hidden-size 33 is no multiple of --num-attention-heads 2",
-        ),
+        (SMALL | {"hidden_size": 33, "vocab_size": 300}, "--hidden-size 33 is no multiple of --num-attention-heads 2"),
         ({}, "pass --tokenizer FOLDER, or --vocab-size 32768"),
         ({"tokenizer": "no-such-folder"}, "no-such-folder is no folder"),
         ({"base": "any", "vocab_size": 300}, "a base has its own tokenizer"),

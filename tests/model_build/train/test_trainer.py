@@ -1,30 +1,47 @@
-"""A run can be stopped, killed and resumed, stays done, and refuses another configuration."""
-
-from __future__ import annotations
+"""A run can be stopped, killed and resumed, stays done, refuses another configuration, and may have many processes."""
 
 import json
+import os
 import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import torch
 
 from model_build.errors import ModelBuildError
 from model_build.train import trainer
+from model_build.train.cli import EXIT_UNFINISHED, FinetuneOptions
 from model_build.train.finetune import finetune
-from tests.model_build.train.conftest import equal
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from model_build.train.cli import FinetuneOptions
-
-    MakeOptions = Callable[..., FinetuneOptions]
+from tests import ROOT
+from tests.model_build.conftest import edit_json, read_json
+from tests.model_build.train.conftest import BRIEFLY, MakeOptions, differences, equal, run_command
 
 pytestmark = pytest.mark.filterwarnings("ignore:mtime may not be reliable:UserWarning")
+LONGEST = 900  # seconds: DeepSpeed compiles its communication when it is first used
+# ninja, which compiles it, lies beside the interpreter.
+ENVIRONMENT = os.environ | {
+    "DS_ACCELERATOR": "cpu",
+    "OMP_NUM_THREADS": "1",
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+    "TORCH_EXTENSIONS_DIR": str(ROOT / "build" / "torch_extensions"),
+}
+
+
+def command(options: FinetuneOptions, *more: str) -> list[str]:
+    """Return the arguments of `python -m model_build` that mean the same."""
+    names = ["data", "base", "out", *BRIEFLY, "save_steps"]
+    given = {name: getattr(options, name) for name in names} | {"data": options.data[0]}
+    del given["use_cpu"]
+    values = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    return ["finetune", *values, "--use-cpu", *more]
 
 
 def test_each_epoch_has_every_text_once_and_similar_lengths_together() -> None:
@@ -40,52 +57,63 @@ def test_each_epoch_has_every_text_once_and_similar_lengths_together() -> None:
     assert sum(max(step) - min(step) for step in steps) / len(steps) < 10
 
 
-def test_a_killed_run_resumes_as_if_nothing_had_happened(
-    finetune_options: MakeOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    same = {"max_steps": 14, "augment": True}
-    whole, cut = (
-        finetune_options(out=tmp_path / name, save_steps=steps, **same) for name, steps in (("whole", 200), ("cut", 11))
-    )
-    assert finetune(whole)
-
-    class KilledError(Exception):
-        pass
-
-    # Step 11 is in the second epoch; what follows its checkpoint is lost.
-    with monkeypatch.context() as patch:
-        steps: list[int] = []
-
-        def training_step(self: Any, *arguments: Any, **keywords: Any) -> Any:
-            steps.append(self.state.global_step)
-            if self.state.global_step == 12:
-                raise KilledError
-            return super(trainer.ResumableTrainer, self).training_step(*arguments, **keywords)
-
-        patch.setattr(trainer.ResumableTrainer, "training_step", training_step)
-        with pytest.raises(KilledError):
-            finetune(cut)
-        assert steps[-1] == 12
+def test_a_killed_process_resumes_as_if_nothing_had_happened(finetune_options: MakeOptions, tmp_path: Path) -> None:
+    options = finetune_options(max_steps=60, save_steps=8, augment=True)
+    program = [sys.executable, "-m", "model_build", *command(options, "--augment")]
+    # With another number of threads sums are rounded differently.
+    environment = ENVIRONMENT | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    with subprocess.Popen(
+        program, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        until = time.monotonic() + LONGEST
+        while not (options.out / "checkpoint-16").exists():  # in the second epoch
+            assert process.poll() is None, process.stderr.read() if process.stderr else ""
+            assert time.monotonic() < until
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert not (options.out / "training.json").exists()
     # A process that is killed while it saves leaves a part of a checkpoint.
-    shutil.copytree(cut.out / "checkpoint-11", cut.out / "checkpoint-13")
-    (cut.out / "checkpoint-13" / "trainer_state.json").write_text('{"epoch": 1.')
-    assert finetune(cut)
-    assert equal(whole.out, cut.out)
-
-
-def test_a_run_stops_in_time_and_the_same_command_resumes(
-    finetune_options: MakeOptions, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    whole = finetune_options(out=tmp_path / "whole")
+    (options.out / "checkpoint-59").mkdir()
+    (options.out / "checkpoint-59" / "trainer_state.json").write_text('{"epoch": 1.')
+    assert finetune(options)
+    whole = replace(options, out=tmp_path / "whole")
     assert finetune(whole)
-    short = finetune_options(out=tmp_path / "short", max_minutes=1e-6)
-    assert not finetune(short)
-    assert "Stopped at step 1 of 6: the same command resumes." in capsys.readouterr().out
+    assert equal(options.out, whole.out)
+
+
+def test_a_run_stops_in_time_with_its_own_status_and_the_same_command_resumes(
+    finetune_options: MakeOptions, tmp_path: Path
+) -> None:
+    mixture = {"cap": ["a=7"], "times": ["b=2"]}
+    whole, short = (finetune_options(out=tmp_path / name, **mixture) for name in ("whole", "short"))
+    assert finetune(whole)
+    same = command(short, "--cap", "a=7", "--times", "b=2")
+    stopped = run_command(*same, "--max-minutes", 1e-6)
+    assert stopped.exit_code == EXIT_UNFINISHED == 75
+    assert "Stopped at step 1 of 6: the same command resumes." in stopped.output
     assert not (short.out / "model.safetensors").exists()
     # Checkpoints are as far apart as the resuming command says.
-    assert finetune(replace(short, max_minutes=0.0, save_steps=2))
+    assert run_command(*same, "--save-steps", 2).exit_code == 0
     assert {folder.name for folder in short.out.glob("checkpoint-*")} == {"checkpoint-4", "checkpoint-6"}
     assert equal(whole.out, short.out)
+    record = read_json(short.out / "training.json")
+    assert (record["stage"], record["cap"], record["times"]) == ("finetune", ["a=7"], ["b=2"])
+    assert record["data"]["in_an_epoch"] == 14 + 2 * 80
+
+
+def test_ctrl_c_says_how_to_go_on(finetune_options: MakeOptions) -> None:
+    options = finetune_options(max_steps=100_000, save_steps=1)
+    program = [sys.executable, "-m", "model_build", *command(options)]
+    with subprocess.Popen(program, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        while not [*options.out.glob("checkpoint-*/trainer_state.json")]:
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert errors.endswith("\nStopped.\nThe same command goes on from the last checkpoint.\n")
 
 
 def test_a_finished_run_stays_as_it_is(finetune_options: MakeOptions, tmp_path: Path) -> None:
@@ -107,6 +135,15 @@ def test_a_finished_run_stays_as_it_is(finetune_options: MakeOptions, tmp_path: 
     assert not (options.out / "training_args.bin").exists()
 
 
+@pytest.mark.parametrize("changed", ["base", "deepspeed", "learning_rate", "tokenizer"])
+def test_another_configuration_in_the_same_folder_is_refused(finetune_options: MakeOptions, changed: str) -> None:
+    options = finetune_options(max_steps=1)
+    assert finetune(options)
+    edit_json(options.out / "run.json", **{changed: "another"})
+    with pytest.raises(ModelBuildError, match=f"a run with another {changed}, warmup_ratio: pass the values"):
+        finetune(replace(options, warmup_ratio=0.5))
+
+
 def test_all_processes_stop_when_the_time_of_one_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     votes: list[Any] = []
 
@@ -125,11 +162,29 @@ def test_all_processes_stop_when_the_time_of_one_is_over(monkeypatch: pytest.Mon
     assert votes == [(0, torch.distributed.ReduceOp.MAX)]
 
 
-@pytest.mark.parametrize("changed", ["base", "deepspeed", "learning_rate", "tokenizer"])
-def test_another_configuration_in_the_same_folder_is_refused(finetune_options: MakeOptions, changed: str) -> None:
-    options = finetune_options(max_steps=1)
-    assert finetune(options)
-    config = json.loads((options.out / "run.json").read_text())
-    (options.out / "run.json").write_text(json.dumps(config | {changed: "another"}))
-    with pytest.raises(ModelBuildError, match=f"a run with another {changed}, warmup_ratio: pass the values"):
-        finetune(replace(options, warmup_ratio=0.5))
+@pytest.mark.parametrize("configuration", [None, "zero1.json", "zero2.json", "zero3.json"])
+def test_two_processes_learn_what_one_does(
+    finetune_options: MakeOptions, base: Path, tmp_path: Path, configuration: str | None
+) -> None:
+    one, two = (
+        finetune_options(max_steps=4, per_device_train_batch_size=batch, out=tmp_path / str(batch)) for batch in (16, 8)
+    )
+    assert finetune(one)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    # Only with `--multi_gpu` accelerate starts several processes; without a GPU they communicate over gloo.
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", port]
+    more = ["--deepspeed", str(ROOT / "model_build" / "train" / configuration)] if configuration else []
+    program = [*launch, "-m", "model_build", *command(two, *more)]
+    done = subprocess.run(
+        program, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=LONGEST, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    record = read_json(two.out / "training.json")
+    assert record["processes"] == 2
+    assert record["deepspeed"] == configuration
+    moved = max(differences(one.out, base).values())
+    assert moved > 1e-3
+    assert max(differences(one.out, two.out).values()) < 0.05 * moved

@@ -1,0 +1,1 @@
+"""Tests of the local Slack, embedded AWS and the commands around them."""

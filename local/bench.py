@@ -1,4 +1,4 @@
-"""`make bench`: measure the receiver, the worker, cold starts and private answers.
+"""`make bench`: measure receiver, worker, cold starts, private answers, scores over HTTP and texts of any length.
 
 Receiver and worker run in a process of their own; SQS, DynamoDB and Slack are local servers in this one.
 """
@@ -11,11 +11,15 @@ import statistics
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from timeit import timeit
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import urllib3
 
 from local.aws import EmbeddedAws
 from local.bot import RECEIVER, ROOT, WORKER, LocalBot, bot_environ
@@ -162,6 +166,46 @@ def _asked(bot: LocalBot, turn: int) -> float:
     return since(started)
 
 
+def scores_over_http() -> None:
+    """Print how many requests a second `toxicity-bot serve` answers on the loopback, and how long each takes."""
+    print("\nconnections  requests/s  p50 ms  p99 ms")
+    with LocalBot(Workspace.example()) as bot:
+        port = int(bot.start(("toxicity_bot.commands", "serve", "--port", "0")).wait_until_ready())
+        bot.worker.stop()
+        server = urllib3.HTTPConnectionPool("127.0.0.1", port, maxsize=8)
+
+        def score(text: str) -> None:
+            body = {"comment": {"text": text}, "requestedAttributes": {"TOXICITY": {}}}
+            if (status := server.request("POST", "/v1alpha1/comments:analyze", json=body).status) != 200:
+                raise RuntimeError(f"the scorer answered {status}")
+
+        for many in (1, 8):
+            # No text comes twice, since the server remembers scores.
+            texts = [f"{TEXTS[turn % len(TEXTS)]} {many} {turn}" for turn in range(500)]
+            started = time.perf_counter()
+            with ThreadPoolExecutor(many) as clients:
+                times = [*clients.map(lambda text: 1000 * timeit(partial(score, text), number=1), texts)]
+            rate, cuts = 1000 * len(texts) / since(started), statistics.quantiles(times, n=100)
+            print(f"{many:11} {rate:11.1f} {cuts[49]:7.1f} {cuts[98]:7.1f}", flush=True)
+
+
+def texts_of_any_length() -> None:
+    """Print what texts of growing length cost on one thread: to be normalised, and to be judged as far as is read."""
+    from toxicity_bot import Classifier
+    from toxicity_bot.message_text import fold
+
+    verdict = Classifier(threads=1).verdict
+    kinds = (f"{FINE[0]} ", "p\u0430yp\u0430l \uff49\uff44 ", "\u0301\u0323", "\ufdfa")
+    print("\nmilliseconds to normalise a text of so many characters, and to judge the prose")
+    print("   characters        prose  look-alikes        marks    ligatures      verdict         read")
+    for length in (1_000, 10_000, 100_000, 1_000_000):
+        texts = [(kind * (length // len(kind) + 1))[:length] for kind in kinds]
+        seconds = [timeit(partial(fold, text), number=1) for text in texts]
+        seconds.append(timeit(partial(verdict, texts[0]), number=1))
+        shown = "".join(f"{1000 * one:13.1f}" for one in seconds)
+        print(f"{length:13,}{shown}{verdict(texts[0]).share:13.1%}", flush=True)
+
+
 def row(what: str, milliseconds: list[float]) -> None:
     """Print one row of the table: median and 95th percentile."""
     p95 = statistics.quantiles(milliseconds, n=20)[-1]
@@ -186,6 +230,8 @@ def main() -> None:
                 cold.append(cold_start(environ))
     row(f"cold start: python to the first verdict ({COLD_STARTS})", cold)
     private_answers()
+    scores_over_http()
+    texts_of_any_length()
 
 
 if __name__ == "__main__":

@@ -5,25 +5,24 @@ Receiver and worker run in a process of their own; SQS, DynamoDB and Slack are l
 
 from __future__ import annotations
 
-import contextlib
-import http.client
-import json
 import os
 import platform
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from timeit import timeit
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import urllib3
 
 from local.aws import EmbeddedAws
-from local.bot import RECEIVER, ROOT, WORKER, LocalBot, Process, bot_environ
+from local.bot import RECEIVER, ROOT, WORKER, LocalBot, bot_environ
 from local.events import Deliveries, encoded, event_callback, signed, sqs_event
 from local.functions import LocalContext, load
 from local.situations import EMOJI, FINE, REACTOR, TOXIC
@@ -38,9 +37,6 @@ RUNS = 300
 WARM_UP = 10  # runs that are not counted
 COLD_STARTS = 9
 ASKED = 100  # private answers
-SCORED = 500  # requests for scores, each with another text
-CONNECTIONS = (1, 8)
-LENGTHS = (1_000, 10_000, 100_000, 1_000_000)  # characters
 TEXTS = (FINE[0], TOXIC[0])
 PARTS = {
     "total": f"worker.handler, warm, one job ({RUNS})",
@@ -48,6 +44,11 @@ PARTS = {
     "model": "  of which: the model, with the words that weighed most",
     "own": "  of which: the worker's own",
 }
+
+
+def since(started: float) -> float:
+    """Return the milliseconds since a moment of `time.perf_counter`."""
+    return (time.perf_counter() - started) * 1000
 
 
 class Stopwatch:
@@ -62,7 +63,7 @@ class Stopwatch:
             try:
                 return timed(*arguments, **named)
             finally:
-                self.milliseconds += (time.perf_counter() - started) * 1000
+                self.milliseconds += since(started)
 
         setattr(owner, name, measured)
 
@@ -92,7 +93,7 @@ def receiver_times(events: list[dict[str, Any]]) -> list[float]:
     for event in events:
         started = time.perf_counter()
         answer = receiver.handler(event, LocalContext("receiver"))
-        times.append((time.perf_counter() - started) * 1000)
+        times.append(since(started))
         if answer["statusCode"] != 200:
             raise RuntimeError(f"the receiver answered {answer['statusCode']}")
     return times
@@ -114,7 +115,7 @@ def worker_times(jobs: int) -> list[dict[str, float]]:
             watch.milliseconds = 0
         started = time.perf_counter()
         answer = worker.handler(sqs_event(messages), LocalContext("worker"))
-        total = (time.perf_counter() - started) * 1000
+        total = since(started)
         if answer["batchItemFailures"]:
             raise RuntimeError("the worker did not end a job")
         waiting, judging = (sum(watch.milliseconds for watch in watches) for watches in (waits, model))
@@ -128,7 +129,7 @@ def cold_start(environ: dict[str, str]) -> float:
     started = time.perf_counter()
     command = [sys.executable, "-m", "local.functions", "worker", "--jobs", "1"]
     subprocess.run(command, cwd=ROOT, env=environ, check=True, stdout=subprocess.DEVNULL, process_group=0)
-    return (time.perf_counter() - started) * 1000
+    return since(started)
 
 
 def private_answers() -> None:
@@ -142,12 +143,12 @@ def private_answers() -> None:
             started = time.perf_counter()
             bot.worker = bot.start(WORKER)
             answered = _asked(bot, ASKED + WARM_UP + turn)
-            cold.append((time.perf_counter() - started) * 1000)
+            cold.append(since(started))
             bot.worker.wait_until_ready()
             started = time.perf_counter()
             receiver = bot.start(RECEIVER)
             receiver.wait_until_ready()
-            both.append((time.perf_counter() - started) * 1000 + answered)
+            both.append(since(started) + answered)
             receiver.stop()
     row(f"  the same, the worker starts with the request ({COLD_STARTS})", cold)
     row(f"  the same, the receiver starts before it ({COLD_STARTS})", both)
@@ -162,73 +163,47 @@ def _asked(bot: LocalBot, turn: int) -> float:
     if delivery.failure:
         raise RuntimeError(f"the receiver answered {delivery.status} ({delivery.failure})")
     bot.wait_for_private(before)
-    return (time.perf_counter() - started) * 1000
+    return since(started)
 
 
-def scoring_rates() -> None:
+def scores_over_http() -> None:
     """Print how many requests a second `toxicity-bot serve` answers on the loopback, and how long each takes."""
     print("\nconnections  requests/s  p50 ms  p99 ms")
-    with tempfile.TemporaryDirectory() as folder:
-        process = Process(("toxicity_bot.commands", "serve", "--port", "0"), os.environ, Path(folder) / "serve.log")
-        try:
-            port = int(process.wait_until_ready())
-            for connections in CONNECTIONS:
-                shares = [range(first, SCORED, connections) for first in range(connections)]
-                started = time.perf_counter()
-                with ThreadPoolExecutor(connections) as clients:
-                    answers = clients.map(lambda share, many=connections: _ask_for_scores(port, share, many), shares)
-                    times = [one for share in answers for one in share]
-                rate = SCORED / (time.perf_counter() - started)
-                cuts = statistics.quantiles(times, n=100)
-                print(f"{connections:11} {rate:11.1f} {cuts[49]:7.1f} {cuts[98]:7.1f}", flush=True)
-        finally:
-            process.stop()
+    with LocalBot(Workspace.example()) as bot:
+        port = int(bot.start(("toxicity_bot.commands", "serve", "--port", "0")).wait_until_ready())
+        bot.worker.stop()
+        server = urllib3.HTTPConnectionPool("127.0.0.1", port, maxsize=8)
 
+        def score(text: str) -> None:
+            body = {"comment": {"text": text}, "requestedAttributes": {"TOXICITY": {}}}
+            if (status := server.request("POST", "/v1alpha1/comments:analyze", json=body).status) != 200:
+                raise RuntimeError(f"the scorer answered {status}")
 
-def _ask_for_scores(port: int, numbers: range, connections: int) -> list[float]:
-    """Return the milliseconds of each request of one client, which keeps its connection open."""
-    times = []
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as client:
-        for number in numbers:
+        for many in (1, 8):
             # No text comes twice, since the server remembers scores.
-            text = f"{TEXTS[number % 2]} {connections} {number}"
-            body = json.dumps({"comment": {"text": text}, "requestedAttributes": {"TOXICITY": {}}})
+            texts = [f"{TEXTS[turn % len(TEXTS)]} {many} {turn}" for turn in range(500)]
             started = time.perf_counter()
-            client.request("POST", "/v1alpha1/comments:analyze", body)
-            answer = client.getresponse()
-            answer.read()
-            times.append((time.perf_counter() - started) * 1000)
-            if answer.status != 200:
-                raise RuntimeError(f"the scorer answered {answer.status}")
-    return times
+            with ThreadPoolExecutor(many) as clients:
+                times = [*clients.map(lambda text: 1000 * timeit(partial(score, text), number=1), texts)]
+            rate, cuts = 1000 * len(texts) / since(started), statistics.quantiles(times, n=100)
+            print(f"{many:11} {rate:11.1f} {cuts[49]:7.1f} {cuts[98]:7.1f}", flush=True)
 
 
-def normalising_times() -> None:
+def texts_of_any_length() -> None:
     """Print what texts of growing length cost on one thread: to be normalised, and to be judged as far as is read."""
     from toxicity_bot import Classifier
     from toxicity_bot.message_text import fold
 
-    classifier = Classifier(threads=1)
-    kinds = {
-        "prose": f"{FINE[0]} ",
-        "look-alikes": "p\u0430yp\u0430l \uff49\uff44 ",
-        "marks": "\u0301\u0323",
-        "ligatures": "\ufdfa",
-    }
+    verdict = Classifier(threads=1).verdict
+    kinds = (f"{FINE[0]} ", "p\u0430yp\u0430l \uff49\uff44 ", "\u0301\u0323", "\ufdfa")
     print("\nmilliseconds to normalise a text of so many characters, and to judge the prose")
-    print("".join(f"{heading:>13}" for heading in ("characters", *kinds, "verdict", "read")))
-    for characters in LENGTHS:
-        texts = {kind: (text * (characters // len(text) + 1))[:characters] for kind, text in kinds.items()}
-        times = [*(_milliseconds(fold, text) for text in texts.values())]
-        times.append(_milliseconds(classifier.verdict, texts["prose"]))
-        share = classifier.verdict(texts["prose"]).share
-        print(f"{characters:13,}" + "".join(f"{one:13.1f}" for one in times) + f"{share:13.1%}", flush=True)
-
-
-def _milliseconds(work: Callable[[str], object], text: str) -> float:
-    started = time.perf_counter()
-    work(text)
-    return (time.perf_counter() - started) * 1000
+    print("   characters        prose  look-alikes        marks    ligatures      verdict         read")
+    for length in (1_000, 10_000, 100_000, 1_000_000):
+        texts = [(kind * (length // len(kind) + 1))[:length] for kind in kinds]
+        seconds = [timeit(partial(fold, text), number=1) for text in texts]
+        seconds.append(timeit(partial(verdict, texts[0]), number=1))
+        shown = "".join(f"{1000 * one:13.1f}" for one in seconds)
+        print(f"{length:13,}{shown}{verdict(texts[0]).share:13.1%}", flush=True)
 
 
 def row(what: str, milliseconds: list[float]) -> None:
@@ -255,8 +230,8 @@ def main() -> None:
                 cold.append(cold_start(environ))
     row(f"cold start: python to the first verdict ({COLD_STARTS})", cold)
     private_answers()
-    scoring_rates()
-    normalising_times()
+    scores_over_http()
+    texts_of_any_length()
 
 
 if __name__ == "__main__":

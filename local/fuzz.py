@@ -1,7 +1,8 @@
 """`make fuzz`: call the receiver and the scorer with generated requests and fail if any of them makes one raise.
 
-Most requests are signed correctly or have a key, so that they reach the code behind it. Hypothesis reduces a request
-that fails to a small one, prints it, and keeps it in `--findings`: the next run begins with it.
+The requests are those of the local Slack, changed. Most are signed correctly or have a key, so that they reach the code
+behind it. Hypothesis reduces a request that fails to a small one, prints it, and keeps it in `--findings`: the next run
+begins with it.
 """
 
 from __future__ import annotations
@@ -25,29 +26,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.database import DirectoryBasedExampleDatabase
 
+from local import events
 from local.aws import EmbeddedAws
-from local.bot import ROOT
-from local.events import (
-    FORM,
-    JSON,
-    app_rate_limited,
-    encoded,
-    event_callback,
-    message_changed,
-    message_deleted,
-    message_event,
-    signed,
-    url_verification,
-)
-from local.workspace import Identity
+from local.bot import ROOT, bot_environ
+from local.events import FORM, JSON, encoded, signed
+from local.situations import EMOJI, TOXIC
+from local.slack_server import SlackServer
+from toxicity_bot import cards, feedback, report_form
 from toxicity_bot.api_keys import hashed
 from toxicity_bot.gateway import api_gateway_event
-from toxicity_bot.model_directory import embedded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-SECRET = "local-signing-secret"
+Payload = dict[str, Any]
+
 KEY = "local-key"
 STATUSES = {200, 400, 401, 413}
 SCORER_STATUSES = {200, 400, 403, 404, 405, 429}
@@ -55,61 +48,7 @@ LARGE = (256 * 1024, 700_000)  # bytes: more than the receiver reads, less than 
 # Seconds. None is near the receiver's limit of 300 s, where a request would fail at one time and pass at another.
 CLOCK_OFFSETS = (600, -600, 10**9)
 EXAMPLES = 500  # between two looks at the clock
-EVERY = list(HealthCheck)
-
-ITEM = {"type": "message", "channel": "C0GENERAL", "ts": "1731000000.000100"}
-REACTION = {"type": "reaction_added", "user": "U0GRACE", "reaction": "biohazard_sign", "item": ITEM}
-WRITTEN = {"type": "message", "user": "U0ADA", "ts": ITEM["ts"], "thread_ts": "1731000000.000050", "text": "You idiot."}
-WATCHED = [
-    message_event("C0GENERAL", WRITTEN),
-    message_changed("C0GENERAL", WRITTEN | {"edited": {"ts": "1731000001.000000"}}, WRITTEN, "1731000001.000100"),
-    message_deleted("C0GENERAL", WRITTEN, "1731000002.000100"),
-]
-PAYLOADS = [
-    *(event_callback(event, Identity()) for event in WATCHED),
-    event_callback(REACTION | {"item_user": "U0ADA", "event_ts": "1731000000.000200"}, Identity()),
-    event_callback(REACTION | {"reaction": "wave::skin-tone-2"}, Identity()),
-    url_verification(Identity(), "a challenge"),
-    app_rate_limited(Identity()),
-]
-IDS = {
-    "user": {"id": "U0GRACE", "team_id": "T0LOCAL"},
-    "channel": {"id": "C0GENERAL"},
-    "team": {"id": "T0LOCAL"},
-    "enterprise": {"id": "E0GRID"},
-    "is_enterprise_install": True,
-    "trigger_id": "1.2.a",
-    "response_url": "https://hooks.slack.com/app/T0LOCAL/1/a",
-}
-MESSAGE = {"ts": ITEM["ts"], "thread_ts": ITEM["ts"], "text": "You idiot.", "blocks": [{"type": "section"}]}
-KEPT = {
-    "channel": "C0GENERAL", "ts": ITEM["ts"], "response_url": IDS["response_url"],
-    "own": "You idiot.", "quoted": "", "code": False, "whole": True,
-}  # fmt: skip
-FORM_VIEW = {
-    "id": "V0LOCAL", "callback_id": "report", "private_metadata": json.dumps(KEPT), "app_id": "A0TOXICITY",
-    "state": {"values": {"note": {"note": {"type": "plain_text_input", "value": "Again."}}}},
-}  # fmt: skip
-OPINION = {"choice": "agreed", "key": f"E0GRID/C0GENERAL/{ITEM['ts']}/0a1b2c3d", "outcome": "toxic", "score": "0.9000"}
-CLICK = {"value": json.dumps(OPINION), "action_ts": ITEM["ts"]}
-INTERACTIONS = [
-    IDS | {"type": "message_action", "callback_id": "check_toxicity", "message_ts": ITEM["ts"], "message": MESSAGE},
-    IDS | {"type": "block_actions", "actions": [{"action_id": "a", "value": "b"}]},
-    IDS | {"type": "view_submission", "view": {"callback_id": "a"}},
-    IDS | {"type": "view_submission", "view": FORM_VIEW},
-    IDS | {"type": "view_closed", "view": FORM_VIEW},
-    IDS | {"type": "block_actions", "actions": [CLICK | {"action_id": "verdict_feedback"}]},
-    IDS
-    | {
-        "type": "block_actions",
-        "actions": [CLICK | {"action_id": "report_look"}],
-        "container": {"message_ts": ITEM["ts"]},
-    },
-]
-COMMAND = {
-    "command": "/toxicity", "text": "You idiot.", "response_url": IDS["response_url"], "trigger_id": "1.2.a",
-    "team_id": "T0LOCAL", "channel_id": "C0GENERAL", "user_id": "U0GRACE", "is_enterprise_install": "false",
-}  # fmt: skip
+CHANNEL, AUTHOR, PERSON = "C0GENERAL", "U0ADA", "U0GRACE"
 _TEXT = {"text": "You idiot. \U0001f600 Thanks!", "type": "PLAIN_TEXT"}
 COMMENTS = [
     {"comment": _TEXT, "requestedAttributes": {"TOXICITY": {"scoreType": "PROBABILITY", "scoreThreshold": 0.5}},
@@ -122,6 +61,36 @@ _SCALARS = [None, True, 0, -1, 2**63, 1e308, float("nan"), "", "0", "9" * 5000, 
 ODD: st.SearchStrategy[Any] = st.sampled_from([*_SCALARS, [], {}, [[]], [{}], {"": None}]).map(copy.deepcopy)
 _CONTAINERS: st.SearchStrategy[Any] = st.dictionaries(st.text(max_size=3), ODD) | st.lists(ODD)
 VALUES = ODD | st.integers(-1, 1) | st.text(max_size=9) | _CONTAINERS
+
+
+def sent_by(slack: SlackServer) -> tuple[list[Payload], list[Payload]]:
+    """Return what Slack sends as JSON, and in forms: a command, which comes first, shortcuts, clicks and a report."""
+    workspace, me = slack.workspace, slack.workspace.identity
+    written = workspace.post(CHANNEL, AUTHOR, TOXIC[0])
+    ts = written["ts"]
+    told = [
+        *(workspace.react(CHANNEL, ts, PERSON, name) for name in (EMOJI, "wave::skin-tone-2")),
+        events.message_event(CHANNEL, written),
+        events.message_changed(CHANNEL, written | {"text": TOXIC[1]}, written, workspace.new_ts()),
+        events.message_deleted(CHANNEL, written, workspace.new_ts()),
+    ]
+    payloads = [*(events.event_callback(one, me) for one in told), events.url_verification(me, "a challenge")]
+    shortcuts = [slack.message_action(name, CHANNEL, ts, PERSON) for name in ("check_toxicity", "report_message")]
+    key = f"{me.team_id}/{CHANNEL}/{ts}/0a1b2c3d"
+    verdict = feedback.verdict_blocks("A verdict.", key, {"outcome": "toxic", "score": 0.9})
+    clicks = []
+    for action, blocks in {feedback.ACTION_ID: verdict, cards.LOOK: cards.blocks("What", "a verdict", "why")}.items():
+        shown = workspace.post(CHANNEL, me.bot_user_id, blocks=blocks)
+        clicks.append(slack.click(CHANNEL, shown["ts"], PERSON, action))
+    view = report_form.view(CHANNEL, ts, shortcuts[1]["response_url"], written, names=True)
+    workspace.views.show(shortcuts[1]["trigger_id"], view)
+    form = slack.send_form(PERSON, note="Again.")
+    return [*payloads, events.app_rate_limited(me)], [
+        slack.slash_command("Hi", CHANNEL, PERSON),
+        *shortcuts,
+        *clicks,
+        form,
+    ]
 
 
 def mostly(usual: Any, *others: Any) -> st.SearchStrategy[Any]:
@@ -147,29 +116,36 @@ def changed(draw: st.DrawFn, usual: Sequence[Any]) -> Any:
 
 
 @st.composite
-def forms(draw: st.DrawFn) -> bytes:
+def forms(draw: st.DrawFn, command: Payload, interactions: Sequence[Payload]) -> bytes:
     """Draw the body of an interaction or a command: changed, with a field twice, or any bytes in its fields."""
     if draw(st.booleans()):
-        return urlencode({"payload": encoded(draw(changed(INTERACTIONS)))}).encode()
-    fields = [*COMMAND.items(), *draw(mostly((), *[[field] for field in COMMAND.items()]))]
+        return urlencode({"payload": encoded(draw(changed(interactions)))}).encode()
+    fields = [*command.items(), *draw(mostly((), *[[field] for field in command.items()]))]
     values = st.binary(max_size=9) | st.text(max_size=9).map(lambda text: text.encode(errors="replace"))
     return urlencode([(name, draw(values) if draw(mostly(False, True)) else value) for name, value in fields]).encode()
 
 
 @st.composite
-def requests(draw: st.DrawFn) -> dict[str, Any]:
-    """Draw an API Gateway event of either payload version, its body as text or in Base64."""
-    kind = draw(st.sampled_from([JSON, FORM]))
-    usual = forms() if kind == FORM else changed(PAYLOADS).map(encoded)
-    body = draw(st.binary() if draw(mostly(False, True)) else usual)
-    body = draw(mostly(b"", b"[" * 100_000)) + body + b" " * draw(mostly(0, *LARGE))
+def bodies(draw: st.DrawFn, usual: st.SearchStrategy[bytes], *large: int) -> bytes:
+    """Draw a usual body or any other, nested deeply, or so many bytes larger."""
+    body: bytes = draw(st.binary() if draw(mostly(False, True)) else usual)
+    deep: int = draw(mostly(0, 100_000))
+    longer: int = draw(mostly(0, *large))
+    return b"[" * deep + body + b" " * longer
+
+
+@st.composite
+def requests(draw: st.DrawFn, secret: str, kinds: dict[str, st.SearchStrategy[bytes]]) -> Payload:
+    """Draw an API Gateway event of either payload version, its body, by its type, as text or in Base64."""
+    kind = draw(st.sampled_from(sorted(kinds)))
+    body = draw(bodies(kinds[kind], *LARGE))
     timestamp = int(time.time()) - draw(mostly(0, *CLOCK_OFFSETS))
-    headers = signed(body, draw(mostly(SECRET, "another")), timestamp, kind=draw(mostly(kind, JSON, FORM, "")))
+    headers = signed(body, draw(mostly(secret, "another")), timestamp, kind=draw(mostly(kind, JSON, FORM, "")))
     for name in draw(mostly((), sorted(headers))):
         headers |= {draw(st.sampled_from([name, name.lower()])): draw(ODD)}
     is_base64 = draw(st.booleans())
     text = base64.b64encode(body).decode() if is_base64 else body.decode("utf-8", "surrogateescape")
-    event: dict[str, Any] = {"headers": headers, "body": text, "isBase64Encoded": is_base64}
+    event: Payload = {"headers": headers, "body": text, "isBase64Encoded": is_base64}
     if draw(st.booleans()):
         event |= {"version": "1.0", "multiValueHeaders": {name: [value, value] for name, value in headers.items()}}
     for name in draw(mostly((), *[[name] for name in event])):
@@ -178,10 +154,9 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
-def scorer_requests(draw: st.DrawFn) -> dict[str, Any]:
+def scorer_requests(draw: st.DrawFn) -> Payload:
     """Draw a request as API Gateway passes it on to the scorer."""
-    body = draw(st.binary() if draw(mostly(False, True)) else changed(COMMENTS).map(encoded))
-    body = draw(mostly(b"", b"[" * 100_000)) + body + b" " * draw(mostly(0, 2**20))
+    body = draw(bodies(changed(COMMENTS).map(encoded), 2**20))
     path = draw(mostly("comments:analyze", "comments:suggestscore", "comments:", "../x", "\ud800"))
     path = draw(mostly(f"/v1alpha1/{path}", "/$discovery/rest", "/", ""))
     query = draw(mostly("", "&key=", "&key=%F0", "&KEY=a", "&fields=a&key=b"))
@@ -192,58 +167,54 @@ def scorer_requests(draw: st.DrawFn) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def check(receiver: Any, event: dict[str, Any], statuses: set[int]) -> int:
-    """Return the status of the receiver's answer; raises whatever the handler raises, or ValueError."""
-    answer = receiver.handler(event, None)
+def check(function: Any, event: Payload, statuses: set[int]) -> int:
+    """Return the status of the function's answer; raises whatever the handler raises, or ValueError."""
+    answer = function.handler(event, None)
     strings = [answer["body"], *answer["headers"], *answer["headers"].values()]
     if answer["statusCode"] not in statuses or not all(isinstance(string, str) for string in strings):
         raise ValueError(f"expected one of the statuses {statuses} and strings, got {answer['statusCode']}")
     return int(answer["statusCode"])
 
 
-def fuzz(receiver: Any, seconds: float, findings: Path) -> Counter[int]:
-    """Call the receiver for so many seconds and count the answers; raises what a call raises."""
+def fuzz(
+    function: Any, drawn: st.SearchStrategy[Any], rules: st.SearchStrategy[Any], seconds: float, findings: Path
+) -> Counter[int]:
+    """Call a function for so many seconds and count the answers; raises what a call raises.
+
+    `rules` draws the function's settings with the statuses that they allow.
+    """
     answers: Counter[int] = Counter()
+
+    # In CI, hypothesis draws the same examples at each call unless told otherwise.
+    @settings(
+        derandomize=False, database=DirectoryBasedExampleDatabase(findings), max_examples=EXAMPLES, deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(drawn, rules)
+    def call(event: Payload, rule: tuple[Any, set[int]]) -> None:
+        function.settings, statuses = rule
+        answers[check(function, event, statuses)] += 1
+
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        call()
+    return answers
+
+
+def fuzz_both(receiver: Any, slack: SlackServer, seconds: float, findings: Path) -> tuple[Counter[int], Counter[int]]:
+    """Fuzz the receiver and, as long, the scorer; return their answers by status."""
+    payloads, (command, *interactions) = sent_by(slack)
+    kinds = {FORM: forms(command, interactions), JSON: changed(payloads).map(encoded)}
     present = receiver.settings
     missing = dataclasses.replace(present, jobs_queue_url=f"{present.jobs_queue_url}-missing")
     # There is no such function: texts are handed over, and each invocation fails.
     invoking = dataclasses.replace(present, worker_function="worker")
-
-    @drawing(findings)
-    @given(requests(), mostly(present, missing, invoking))
-    def call(event: dict[str, Any], chosen: Any) -> None:
-        receiver.settings = chosen
-        answers[check(receiver, event, STATUSES | {503} if chosen is missing else STATUSES)] += 1
-
-    repeat(call, seconds)
-    return answers
-
-
-def fuzz_scorer(scorer: Any, seconds: float, findings: Path) -> Counter[int]:
-    """Call the scorer for so many seconds and count the answers; raises what a call raises."""
-    answers: Counter[int] = Counter()
-
-    @drawing(findings)
-    @given(scorer_requests())
-    def call(event: dict[str, Any]) -> None:
-        answers[check(scorer, event, SCORER_STATUSES)] += 1
-
-    repeat(call, seconds)
-    return answers
-
-
-def drawing(findings: Path) -> settings:
-    """In CI, hypothesis draws the same examples at each call unless told otherwise."""
-    database = DirectoryBasedExampleDatabase(findings)
-    return settings(
-        derandomize=False, database=database, max_examples=EXAMPLES, deadline=None, suppress_health_check=EVERY
-    )
-
-
-def repeat(call: Callable[[], None], seconds: float) -> None:
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
-        call()
+    rules = mostly((present, STATUSES), (missing, STATUSES | {503}), (invoking, STATUSES))
+    drawn = requests(slack.workspace.signing_secret, kinds)
+    answers = fuzz(receiver, drawn, rules, seconds / 2, findings)
+    scorer = importlib.import_module("toxicity_bot.scorer")
+    rules = st.just((scorer.settings, SCORER_STATUSES))
+    return answers, fuzz(scorer, scorer_requests(), rules, seconds / 2, findings)
 
 
 def _tell(error: Exception) -> None:
@@ -261,19 +232,20 @@ def main(
     findings: Annotated[Path, typer.Option(help="Where requests that failed are kept.")] = ROOT / "build" / "fuzz",
 ) -> None:
     """Fuzz the receiver and, as long, the scorer; exit with 0 if no request made one raise."""
-    with EmbeddedAws() as aws, Path(os.devnull).open("w") as log:
-        environ = aws.environ | {"SLACK_SIGNING_SECRET": SECRET, "API_KEY_HASHES": hashed(KEY)}
-        environ |= {"MODEL_DIR": str(embedded()), "REQUESTS_PER_SECOND_PER_KEY": "1000"}
-        environ |= {"MODERATORS_CHANNEL": "C0GENERAL"}
-        environ |= {"CHANNEL_SETTINGS": '{"C0GENERAL": {"watch": true}}', "MODERATORS_CHANNEL": "C0MODERATORS"}
+    with EmbeddedAws() as aws, SlackServer() as slack, Path(os.devnull).open("w") as log:
+        environ = bot_environ(aws, slack.workspace) | {
+            "SLACK_API_URL": slack.url,
+            "API_KEY_HASHES": hashed(KEY),
+            "REQUESTS_PER_SECOND_PER_KEY": "1000",
+            "CHANNEL_SETTINGS": json.dumps({CHANNEL: {"watch": True}}),
+            "MODERATORS_CHANNEL": CHANNEL,
+        }
         os.environ.clear()  # nothing of the user's own configuration
         os.environ.update(environ)
         with contextlib.redirect_stdout(log):  # the receiver's logger keeps the stream it finds at import
             module = importlib.import_module(receiver)
             try:
-                answers = fuzz(module, seconds / 2, findings)
-                scorer = importlib.import_module("toxicity_bot.scorer")
-                scores = fuzz_scorer(scorer, seconds / 2, findings)
+                answers, scores = fuzz_both(module, slack, seconds, findings)
             except Exception as error:
                 _tell(error)
                 raise typer.Exit(1) from error
@@ -282,6 +254,4 @@ def main(
 
 
 if __name__ == "__main__":
-    app = typer.Typer(pretty_exceptions_enable=False)
-    app.command()(main)
-    app()
+    typer.run(main)

@@ -1,70 +1,220 @@
-"""What Slack sends for shortcuts and slash commands: https://docs.slack.dev/reference/interaction-payloads."""
+"""What people do with the app: shortcuts, slash commands, clicks and modals, as Slack tells the app of them.
+
+https://docs.slack.dev/reference/interaction-payloads, and for the addresses at which the app answers
+https://docs.slack.dev/interactivity/handling-user-interaction#message_responses
+"""
 
 from __future__ import annotations
 
+import itertools
+import json
+import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from local.block_kit import escaped
+from local.faults import Reply
+from local.web_api import message_content
 from local.workspace import RefusedError
 
 if TYPE_CHECKING:
-    from local.response_urls import ResponseUrls
-    from local.workspace import Identity, Workspace
+    from collections.abc import Callable, Iterator
+
+    from local.workspace import Message, Workspace
+
+Payload = dict[str, Any]
+VALID_SECONDS = 30 * 60
+MOST_ANSWERS = 5
+_KNOWN = {"text", "blocks", "attachments", "response_type", "replace_original", "delete_original", "thread_ts"}
 
 
-def message_action(
-    workspace: Workspace, responses: ResponseUrls, callback_id: str, channel: str, ts: str, user: str
-) -> dict[str, Any]:
-    """Return the payload of a message shortcut; the person must be in the channel, the app need not."""
-    place, person, me = workspace.channel(channel), workspace.user(user), _app(workspace)
-    return {
-        "type": "message_action",
-        "token": me.verification_token,
-        "action_ts": f"{workspace.clock():.6f}",
-        "team": {"id": me.team_id, "domain": me.team_name},
-        "user": {
-            "id": person.id,
-            "username": person.name,
-            "team_id": person.team_id or me.team_id,
-            "name": person.name,
-        },
-        "channel": {"id": channel, "name": "directmessage" if place.kind == "im" else place.name},
-        "is_enterprise_install": False,
-        "enterprise": {"id": me.enterprise_id, "name": me.team_name} if me.enterprise_id else None,
-        "callback_id": callback_id,
-        "trigger_id": workspace.views.trigger(user),
-        "response_url": responses.new(channel, user),
-        "message_ts": ts,
-        "message": workspace.message(channel, ts),
-    }
+@dataclass
+class _Place:
+    """Who answers are shown to, and where."""
+
+    channel: str
+    user: str
+    until: float
+    answers: int = 0
 
 
-def slash_command(
-    workspace: Workspace, responses: ResponseUrls, command: str, text: str, channel: str, user: str
-) -> dict[str, Any]:
-    """Return the fields of a slash command, each a string, and the type that the receiver gives them."""
-    place, me = workspace.channel(channel), _app(workspace)
-    grid = {"enterprise_id": me.enterprise_id, "enterprise_name": me.team_name} if me.enterprise_id else {}
-    return grid | {
-        "type": "slash_command",
-        "token": me.verification_token,
-        "team_id": me.team_id,
-        "team_domain": me.team_name,
-        "channel_id": channel,
-        "channel_name": "directmessage" if place.kind == "im" else place.name,
-        "user_id": user,
-        "user_name": workspace.user(user).name,
-        "command": command,
-        "text": escaped(text),
-        "api_app_id": me.app_id,
-        "is_enterprise_install": "false",
-        "response_url": responses.new(channel, user),
-        "trigger_id": workspace.views.trigger(user),
-    }
+class ResponseUrls:
+    """Hands out addresses below `address`, valid for half an hour, for five answers, and takes the answers."""
+
+    def __init__(self, workspace: Callable[[], Workspace], address: str = "") -> None:
+        self.address = address
+        self._workspace = workspace
+        self._places: dict[str, _Place] = {}
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+
+    def new(self, channel: str, user: str) -> str:
+        """Return an address for answers to one interaction; the app need not be in the channel."""
+        with self._lock:
+            path = f"/responses/{next(self._numbers)}"
+            self._places[path] = _Place(channel, user, self._workspace().clock() + VALID_SECONDS)
+        return self.address + path
+
+    def take(self, path: str, body: bytes) -> Reply:
+        """Show an answer, or refuse it as Slack does: in text, with status 404 or 400."""
+        with self._lock:
+            place = self._places.get(path)
+            if place is None or self._workspace().clock() > place.until:
+                return _refused(404, "expired_url")
+            if place.answers == MOST_ANSWERS:
+                return _refused(404, "used_url")
+            try:
+                answer = json.loads(body)
+            except ValueError:
+                return _refused(400, "invalid_payload")
+            if not isinstance(answer, dict) or answer.keys() - _KNOWN:
+                return _refused(400, "invalid_payload")
+            try:
+                content = message_content(answer)
+            except RefusedError as error:
+                return _refused(400, error.code)
+            place.answers += 1
+            self._show(place, answer, content)
+        return Reply(200, b"ok", {"Content-Type": "text/plain"})
+
+    def _show(self, place: _Place, answer: dict[str, Any], content: dict[str, Any]) -> None:
+        workspace = self._workspace()
+        if answer.get("response_type") == "in_channel":
+            workspace.post(place.channel, workspace.identity.bot_user_id, **content)
+        else:
+            where = {"channel": place.channel, "user": place.user, "thread_ts": answer.get("thread_ts")}
+            workspace.show(where | content)
 
 
-def _app(workspace: Workspace) -> Identity:
-    """Return the app, which has shortcuts and commands only with the scope `commands`."""
-    if "commands" not in workspace.scopes:
-        raise RefusedError("missing_scope", needed="commands")
-    return workspace.identity
+def _refused(status: int, error: str) -> Reply:
+    return Reply.of({"ok": False, "error": error}, status)
+
+
+class Interactions:
+    """Returns Slack's payload for each; answers are expected at `responses`, in `address`."""
+
+    def __init__(self, workspace: Workspace, address: str = "") -> None:
+        self.workspace = workspace
+        self.responses = ResponseUrls(lambda: self.workspace, address)
+
+    def message_action(self, callback_id: str, channel: str, ts: str, user: str) -> Payload:
+        """A person uses a shortcut on a message; they must be in the channel, the app need not."""
+        self._check_scope()
+        place = self.workspace.channel(channel)
+        return self._envelope("message_action", user) | {
+            "action_ts": f"{self.workspace.clock():.6f}",
+            "channel": {"id": channel, "name": "directmessage" if place.kind == "im" else place.name},
+            "callback_id": callback_id,
+            "trigger_id": self.workspace.views.trigger(user),
+            "response_url": self.responses.new(channel, user),
+            "message_ts": ts,
+            "message": self.workspace.message(channel, ts),
+        }
+
+    def slash_command(self, text: str, channel: str, user: str, command: str = "/toxicity") -> Payload:
+        """A person types a command: its fields, each a string, and the type that the receiver gives them."""
+        self._check_scope()
+        place, me = self.workspace.channel(channel), self.workspace.identity
+        grid = {"enterprise_id": me.enterprise_id, "enterprise_name": me.team_name} if me.enterprise_id else {}
+        return grid | {
+            "type": "slash_command",
+            "token": me.verification_token,
+            "team_id": me.team_id,
+            "team_domain": me.team_name,
+            "channel_id": channel,
+            "channel_name": "directmessage" if place.kind == "im" else place.name,
+            "user_id": user,
+            "user_name": self.workspace.user(user).name,
+            "command": command,
+            "text": escaped(text),
+            "api_app_id": me.app_id,
+            "is_enterprise_install": "false",
+            "response_url": self.responses.new(channel, user),
+            "trigger_id": self.workspace.views.trigger(user),
+        }
+
+    def click(
+        self, channel: str, ts: str, user: str, action_id: str, *, value: str = "", message: Message | None = None
+    ) -> Payload:
+        """A person clicks on the button with this id; of two with one id, the one with `value`.
+
+        An ephemeral `message` must be given. Raises RefusedError if there is no such button, or if the person is not in
+        the channel.
+        """
+        shown, place = message or self.workspace.message(channel, ts), self.workspace.channel(channel)
+        if user not in place.members:
+            raise RefusedError("user_not_in_channel")
+        found = (one for one in buttons(shown) if one[1]["action_id"] == action_id)
+        clicked = next((one for one in found if value in ("", one[2].get("value"))), None)
+        if not clicked:
+            raise RefusedError("no_such_button")
+        block, element, button = clicked
+        action = {
+            "type": element["type"],
+            "action_id": action_id,
+            "block_id": block["block_id"],
+            "text": button["text"],
+            "value": button.get("value", ""),
+            "action_ts": self.workspace.new_ts(),
+        }
+        ephemeral = shown["ts"] not in place.messages
+        where = {"type": "message", "message_ts": shown["ts"], "channel_id": channel, "is_ephemeral": ephemeral}
+        # Of an ephemeral message Slack sends no more than where it is.
+        about = {"channel": {"id": channel, "name": place.name}} | ({} if ephemeral else {"message": shown})
+        return (
+            self._envelope("block_actions", user)
+            | about
+            | {
+                "trigger_id": self.workspace.views.trigger(user),
+                "container": where,
+                "state": {"values": {}},
+                "response_url": self.responses.new(channel, user),
+                "actions": [action],
+            }
+        )
+
+    def send_form(self, user: str, **values: str) -> Payload:
+        """A person sends the modal that they have before them, with what they typed by action id; it is then gone."""
+        shown = self.workspace.views.submit(self._form_of(user), values)
+        trigger = {"trigger_id": self.workspace.views.trigger(user)}
+        return self._envelope("view_submission", user) | trigger | {"view": shown.view, "response_urls": []}
+
+    def close_form(self, user: str) -> Payload | None:
+        """A person closes their modal; None unless the app asked with `notify_on_close` to be told."""
+        shown = self.workspace.views.close(self._form_of(user))
+        told = self._envelope("view_closed", user) | {"view": shown.view, "is_cleared": False}
+        return told if shown.view.get("notify_on_close") else None
+
+    def _form_of(self, user: str) -> str:
+        for view_id, shown in self.workspace.views.open.items():
+            if shown.user == user:
+                return view_id
+        raise RefusedError("not_found")
+
+    def _check_scope(self) -> None:
+        """Refuse an app without the scope `commands`, which has neither shortcuts nor commands."""
+        if "commands" not in self.workspace.scopes:
+            raise RefusedError("missing_scope", needed="commands")
+
+    def _envelope(self, kind: str, user: str) -> Payload:
+        me, person = self.workspace.identity, self.workspace.user(user)
+        return {
+            "type": kind,
+            "user": {"id": user, "username": person.name, "name": person.name, "team_id": person.team_id or me.team_id},
+            "api_app_id": me.app_id,
+            "token": me.verification_token,
+            "team": {"id": me.team_id, "domain": me.team_name},
+            "enterprise": {"id": me.enterprise_id, "name": me.team_name} if me.enterprise_id else None,
+            "is_enterprise_install": False,
+        }
+
+
+def buttons(message: Message) -> Iterator[tuple[Payload, Payload, Payload]]:
+    """Yield each button with its block and its element."""
+    for block in message.get("blocks") or ():
+        for element in block.get("elements") or () if block["type"] in ("actions", "context_actions") else ():
+            if element["type"] == "feedback_buttons":
+                yield block, element, element["positive_button"]
+                yield block, element, element["negative_button"]
+            else:
+                yield block, element, element

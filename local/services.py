@@ -44,25 +44,19 @@ class LocalServices:
         limits: str = "",
         watch: str = "",
     ) -> None:
-        self.situations = Situations()
-        self._watch = watch
-        self._host, self._slack_port, self._aws_port, self._request_url = host, slack_port, aws_port, request_url
-        self._limits = limits
+        self.situations, self._host, self._watch = Situations(), host, watch
+        workspace = self.situations.workspace
+        deliveries = Deliveries(request_url, workspace.signing_secret) if request_url else None
+        self.aws = EmbeddedAws(aws_port, host)
+        self.slack = SlackServer(
+            workspace, host=host, port=slack_port, deliveries=deliveries, tells_messages=bool(watch), limits=limits
+        )
 
     def __enter__(self) -> Self:
-        workspace = self.situations.workspace
-        deliveries = Deliveries(self._request_url, workspace.signing_secret) if self._request_url else None
         with contextlib.ExitStack() as stack:
-            self.aws = stack.enter_context(EmbeddedAws(self._aws_port, self._host))
-            slack = SlackServer(
-                workspace,
-                host=self._host,
-                port=self._slack_port,
-                deliveries=deliveries,
-                tells_messages=bool(self._watch),
-                limits=self._limits,
-            )
-            self.slack = stack.enter_context(slack)
+            stack.enter_context(self.aws)
+            stack.enter_context(self.slack)
+            workspace = self.situations.workspace
             secret = {"signing_secrets": [workspace.signing_secret], "bot_token": workspace.token}
             self.aws.client("secretsmanager").create_secret(Name="slack", SecretString=json.dumps(secret))
             self._stack = stack.pop_all()

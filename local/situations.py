@@ -13,14 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local.events import (
-    app_rate_limited,
-    encoded,
-    event_callback,
-    signed,
-    sqs_event,
-    url_verification,
-)
+from local.events import app_rate_limited, encoded, event_callback, signed, sqs_event, url_verification
 from local.workspace import Workspace
 from toxicity_bot.gateway import api_gateway_event
 from toxicity_bot.reactions import job_or_reason

@@ -14,26 +14,26 @@ import logging
 import socket
 import struct
 import threading
-from dataclasses import asdict, dataclass
+import time
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
-from local import clicks, interactions
 from local.block_kit import escaped
 from local.events import event_callback, message_event
 from local.faults import DROPPED, LIMITS, Faults, RateLimits, Reply
-from local.response_urls import ResponseUrls
+from local.interactions import Interactions
 from local.web_api import METHODS, WebApi
 from local.workspace import RefusedError, Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from local.events import Deliveries, Delivery
-    from local.workspace import Event, Message
+    from local.workspace import Event
 
 log = logging.getLogger(__name__)
 
@@ -44,20 +44,27 @@ class BadFieldError(Exception):
 
 @dataclass(frozen=True)
 class RecordedCall:
-    """One call of a method and its result: `status` 0 is a connection that was reset. The token is left out."""
+    """One call of a method and its result: `status` 0 is a connection that was reset. The token is left out.
+
+    `started` and `ended` are of `time.perf_counter`.
+    """
 
     method: str
-    arguments: dict[str, Any]
+    arguments: dict[str, Any] = field(repr=False)
     status: int
     error: str | None
+    started: float = field(default=0, repr=False)
+    ended: float = field(default=0, repr=False)
+    answered: dict[str, Any] = field(default_factory=dict, repr=False)
+    """The answer, where somebody needs it."""
 
 
-class SlackServer:
+class SlackServer(Interactions):
     """Slack for tests, the demo and local runs; `url` is the `base_url` of slack_sdk's client.
 
     Reactions of people at /local/react are sent by `deliveries`, if there are any; with `tells_messages` also what they
     write at /local/post, as to an app with the event `message.channels`. `limits` is a key of
-    `faults.LIMITS`: Slack's limits on reading messages are enforced, or not.
+    `faults.LIMITS`: Slack's limits on reading messages are enforced, or not. `seen` is told of each call.
     """
 
     def __init__(
@@ -70,15 +77,15 @@ class SlackServer:
         tells_messages: bool = False,
         limits: str = "",
     ) -> None:
-        self.workspace = workspace or Workspace.example()
+        super().__init__(workspace or Workspace.example())
         self.api = WebApi(self.workspace, LIMITS[limits].page)
-        self.responses = ResponseUrls(lambda: self.workspace)
         self.faults: Faults = RateLimits(LIMITS[limits])
         self.calls: list[RecordedCall] = []
+        self.seen: Callable[[RecordedCall], object] = lambda call: None  # noqa: ARG005
         self.closing = threading.Event()
         self._deliveries = deliveries
         self._tells_messages = tells_messages
-        self._http = make_server(host, port, self._serve, threaded=True, request_handler=_QuietHandler)
+        self._http = make_server(host, port, self._serve, threaded=True, request_handler=QuietHandler)
         self._http.daemon_threads = False  # type: ignore[attr-defined]  # close() waits for calls under way
         self.address = f"http://{host}:{self._http.port}"
         self.url = f"{self.address}/api/"
@@ -108,11 +115,16 @@ class SlackServer:
 
     def answer(self, method: str, token: str | None, arguments: dict[str, Any]) -> Reply:
         """Run `method` unless a fault prevents it, and record the result."""
-        fault = self.faults.take(method)
+        return self._recorded(method, arguments, lambda: self.run(method, token, arguments))
+
+    def _recorded(self, method: str, arguments: dict[str, Any], work: Callable[[], Reply]) -> Reply:
+        started, fault = time.perf_counter(), self.faults.take(method)
         reply = fault.before(self.closing)
         if reply is None:
-            reply = fault.after(self.run(method, token, arguments))
-        self.calls.append(RecordedCall(method, arguments, reply.status, reply.error))
+            reply = fault.after(work())
+        call = RecordedCall(method, arguments, reply.status, reply.error, started, time.perf_counter())
+        self.calls.append(call)
+        self.seen(call)
         return reply
 
     def run(self, method: str, token: str | None, arguments: dict[str, Any]) -> Reply:
@@ -150,56 +162,18 @@ class SlackServer:
 
     def _respond(self, request: Request) -> Reply:
         """Take an answer at a `response_url`: no token, and Slack says `ok` as text."""
-        fault = self.faults.take("response_url")
-        reply = fault.before(self.closing)
         body = request.get_data()
-        if reply is None:
-            reply = fault.after(self.responses.take(request.path, body))
-        self.calls.append(RecordedCall("response_url", json.loads(body), reply.status, reply.error))
-        return reply
-
-    # What people do.
-
-    def message_action(self, callback_id: str, channel: str, ts: str, user: str) -> dict[str, Any]:
-        """Return Slack's payload for a shortcut that a person uses on a message."""
-        return interactions.message_action(self.workspace, self.responses, callback_id, channel, ts, user)
-
-    def slash_command(self, text: str, channel: str, user: str, command: str = "/toxicity") -> dict[str, Any]:
-        """Return Slack's payload for a command that a person types in a channel."""
-        return interactions.slash_command(self.workspace, self.responses, command, text, channel, user)
-
-    def click(
-        self, channel: str, ts: str, user: str, action_id: str, *, value: str = "", message: Message | None = None
-    ) -> dict[str, Any]:
-        """Return Slack's payload for a click on a button of a message; an ephemeral `message` must be given."""
-        shown = message or self.workspace.message(channel, ts)
-        response_url = self.responses.new(channel, user)
-        return clicks.click(self.workspace, shown, channel, user, action_id, value=value, response_url=response_url)
-
-    def send_form(self, user: str, **values: str) -> dict[str, Any]:
-        """Return Slack's payload for the modal that a person has before them, sent with what they typed."""
-        return clicks.submission(self.workspace, self._form_of(user), values)
-
-    def close_form(self, user: str) -> dict[str, Any] | None:
-        """Close the modal that a person has before them; return Slack's payload, if the app asked for one."""
-        shown = self.workspace.views.close(self._form_of(user))
-        return clicks.closing(self.workspace, shown) if shown.view.get("notify_on_close") else None
-
-    def _form_of(self, user: str) -> str:
-        for view_id, shown in self.workspace.views.open.items():
-            if shown.user == user:
-                return view_id
-        raise RefusedError("not_found")
+        return self._recorded("response_url", json.loads(body), lambda: self.responses.take(request.path, body))
 
     def _act(self, request: Request) -> Reply:
         """Do what a person asks for; 400 names the wrong field, 404 the paths that exist."""
-        actions = {
+        actions: dict[str, Callable[[Request], dict[str, Any]]] = {
             "POST /local/post": self._post,
             "POST /local/react": self._react,
-            "POST /local/shortcut": self._shortcut,
-            "POST /local/command": self._command,
-            "POST /local/click": self._click,
-            "POST /local/form": self._form,
+            "POST /local/shortcut": lambda given: self._ask(self.message_action, given, "channel ts user callback_id"),
+            "POST /local/command": lambda given: self._ask(self.slash_command, given, "channel user text", "command"),
+            "POST /local/click": lambda given: self._ask(self.click, given, "channel ts user action_id", "value"),
+            "POST /local/form": lambda given: self._ask(self.send_form, given, "user", "note"),
             "GET /local/conversation": self._conversation,
             "GET /local/private": self._private,
             "GET /local/workspace": self._members,
@@ -219,9 +193,8 @@ class SlackServer:
         fields = _fields(request, "channel user text", "thread_ts blocks attachments")
         channel, user, text = fields.pop("channel"), fields.pop("user"), fields.pop("text")
         message = self.workspace.post(channel, user, escaped(text), **fields)
-        if not self._tells_messages:
-            return {"message": message}
-        return {"message": message} | self._delivered(message_event(channel, message))
+        told = self._delivered(message_event(channel, message)) if self._tells_messages else {}
+        return {"message": message} | told
 
     def _react(self, request: Request) -> dict[str, Any]:
         fields = _fields(request, "channel ts user emoji")
@@ -234,24 +207,11 @@ class SlackServer:
         attempts = self._deliveries.send(event_callback(event, self.workspace.identity))
         return {"event": event, "deliveries": [_shown(one) for one in attempts]}
 
-    def _shortcut(self, request: Request) -> dict[str, Any]:
-        fields = _fields(request, "channel ts user callback_id")
-        return self._ask(self.message_action(**fields))
-
-    def _command(self, request: Request) -> dict[str, Any]:
-        fields = _fields(request, "channel user text", "command")
-        return self._ask(self.slash_command(**fields))
-
-    def _click(self, request: Request) -> dict[str, Any]:
-        fields = _fields(request, "channel ts user action_id", "value")
-        return self._ask(self.click(**fields))
-
-    def _form(self, request: Request) -> dict[str, Any]:
-        """Send the form that a person has before them."""
-        fields = _fields(request, "user", "note")
-        return self._ask(self.send_form(**fields))
-
-    def _ask(self, payload: dict[str, Any]) -> dict[str, Any]:
+    def _ask(
+        self, use: Callable[..., dict[str, Any]], request: Request, required: str, optional: str = ""
+    ) -> dict[str, Any]:
+        """Use a shortcut, a command, a button or a form."""
+        payload = use(**_fields(request, required, optional))
         return {"payload": payload} | ({"delivery": _shown(self._deliveries.ask(payload))} if self._deliveries else {})
 
     def _private(self, request: Request) -> dict[str, Any]:
@@ -275,7 +235,7 @@ def _shown(delivery: Delivery) -> dict[str, Any]:
     return {name: asdict(delivery)[name] for name in ("status", "seconds", "failure")}
 
 
-class _QuietHandler(WSGIRequestHandler):
+class QuietHandler(WSGIRequestHandler):
     """Logs nothing: addresses may contain tokens, and bodies contain texts."""
 
     timeout = 10  # seconds; close() waits no longer for a client that connects and sends nothing

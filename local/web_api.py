@@ -35,9 +35,9 @@ _TS = re.compile(r"(\d{1,10})(?:\.(\d{1,6}))?")
 _TRUE, _FALSE = (True, "1", "true"), (False, None, "", "0", "false")
 
 
-def not_understood(*complaints: str) -> RefusedError:
+def not_understood(*complaints: str, code: str = "invalid_arguments", **details: Any) -> RefusedError:
     messages = [f"[ERROR] {complaint}" for complaint in complaints]
-    return RefusedError("invalid_arguments", response_metadata={"messages": messages})
+    return RefusedError(code, response_metadata={"messages": messages}, **details)
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class WebApi:
 
     def chat_post_message(self, arguments: Arguments) -> Answer:
         channel = self._destination(arguments["channel"])
-        content = self._content(arguments)
+        content = message_content(arguments)
         text, thread_ts = content["text"], _thread_ts(arguments)
         self._may_post(channel, thread_ts)
         content |= {"text": text[:MOST_TEXT_CHARACTERS], "metadata": _metadata(arguments.get("metadata"))}
@@ -135,7 +135,7 @@ class WebApi:
 
     def chat_post_ephemeral(self, arguments: Arguments) -> Answer:
         channel = self._visible(arguments["channel"])
-        content = self._content(arguments)
+        content = message_content(arguments)
         if len(content["text"]) > MOST_TEXT_CHARACTERS:
             raise RefusedError("msg_too_long")
         thread_ts = _thread_ts(arguments)
@@ -153,7 +153,7 @@ class WebApi:
             raise RefusedError("cant_update_message")
         if channel.archived:
             raise RefusedError("is_inactive")
-        content = self._content(arguments)
+        content = message_content(arguments)
         if len(content["text"]) > MOST_UPDATED_CHARACTERS:
             raise RefusedError("msg_too_long")
         blocks = content["blocks"] or (None if content["text"] else message.get("blocks"))
@@ -200,23 +200,6 @@ class WebApi:
         if refusal:
             raise RefusedError(refusal)
 
-    def _content(self, arguments: Arguments) -> dict[str, Any]:
-        blocks = _parsed(arguments.get("blocks"), "invalid_blocks_format")
-        attachments = _parsed(arguments.get("attachments"), "invalid_attachments")
-        text, markdown = arguments.get("text") or "", arguments.get("markdown_text")
-        if markdown and (text or blocks):
-            raise RefusedError("markdown_text_conflict")
-        if not isinstance(text, str):
-            raise not_understood("must be a string [json-pointer:/text]")
-        if not (text.strip() or markdown or blocks or attachments):
-            raise RefusedError("no_text")
-        if found := block_kit.complaints(blocks or []):
-            messages = [f"[ERROR] {complaint}" for complaint in found]
-            raise RefusedError("invalid_blocks", errors=found, response_metadata={"messages": messages})
-        if block_kit.characters(blocks) > block_kit.MOST_CHARACTERS:
-            raise RefusedError("msg_blocks_too_long")
-        return {"text": text or markdown or "", "blocks": blocks, "attachments": attachments}
-
     def _permalink(self, channel_id: str, message: Message) -> str:
         archive = f"https://{self.workspace.identity.team_name}.slack.com/archives/{channel_id}"
         thread = f"?thread_ts={message['thread_ts']}&cid={channel_id}" if "thread_ts" in message else ""
@@ -247,6 +230,24 @@ def _check(name: str, arguments: Arguments) -> None:
     unknown = [f"unknown argument: {one}" for one in arguments if one not in known]
     if missing or unknown:
         raise not_understood(*missing, *unknown)
+
+
+def message_content(arguments: Arguments) -> dict[str, Any]:
+    """Return the text, blocks and attachments of a message that Slack would take; raises RefusedError."""
+    blocks = _parsed(arguments.get("blocks"), "invalid_blocks_format")
+    attachments = _parsed(arguments.get("attachments"), "invalid_attachments")
+    text, markdown = arguments.get("text") or "", arguments.get("markdown_text")
+    if markdown and (text or blocks):
+        raise RefusedError("markdown_text_conflict")
+    if not isinstance(text, str):
+        raise not_understood("must be a string [json-pointer:/text]")
+    if not (text.strip() or markdown or blocks or attachments):
+        raise RefusedError("no_text")
+    if found := block_kit.complaints(blocks or []):
+        raise not_understood(*found, code="invalid_blocks", errors=found)
+    if block_kit.characters(blocks) > block_kit.MOST_CHARACTERS:
+        raise RefusedError("msg_blocks_too_long")
+    return {"text": text or markdown or "", "blocks": blocks, "attachments": attachments}
 
 
 def _parsed(value: Any, refusal: str) -> Any:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import json
 import logging
 import threading
 import time
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from local.aws import EmbeddedAws
 from local.block_kit import escaped
 from local.bot import BotError, LocalBot, bot_environ, verdicts
-from local.events import FORM, JSON, as_form, deliver, encoded, event_callback, signed
+from local.events import FORM, JSON, Deliveries, as_form, encoded, event_callback
 from local.playground import view
-from local.playground.feed import Feed
 from local.playground.scoring import score
-from local.playground.trail import Trail, Trails
+from local.playground.trail import Trail, WatchedAws, unwatched
 from local.playground.trouble import Trouble
-from local.playground.watch import WatchedAws, WatchedSlack, unwatched
 from local.situations import FINE, TOXIC
+from local.slack_server import SlackServer
 from local.workspace import RefusedError, Workspace
 from toxicity_bot import Classifier
 from toxicity_bot.jobs import Job
@@ -26,6 +27,12 @@ from toxicity_bot.judge import key_of
 from toxicity_bot.message_words import read
 from toxicity_bot.settings import Settings, Thresholds
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from local.slack_server import RecordedCall
+
+HEARTBEAT = 10.0  # seconds; a page that was closed is noticed when it cannot be written to
 # Of the worker's time-out and delays: the job of a killed worker comes again after 11 s, in an account after 180 s.
 COMPRESSION = 3
 MODERATORS = "C0MODERATORS"
@@ -37,17 +44,52 @@ class WrongRequestError(Exception):
     """Raised if a request lacks a field, or has one that cannot be used; the message says which."""
 
 
+class Feed:
+    """Server-sent events: hands the state to any number of pages; several changes at once are one event."""
+
+    def __init__(self, state: Callable[[], dict[str, Any]]) -> None:
+        self._state = state
+        self._version = 0
+        self._closed = False
+        self._news = threading.Condition()
+
+    def changed(self) -> None:
+        with self._news:
+            self._version += 1
+            self._news.notify_all()
+
+    def close(self) -> None:
+        """End all streams."""
+        with self._news:
+            self._closed = True
+            self._news.notify_all()
+
+    def stream(self) -> Iterator[bytes]:
+        """Yield the state now and after each change, until the feed is closed."""
+        seen = -1
+        while True:
+            with self._news:
+                if self._version == seen and not self._closed:
+                    self._news.wait(HEARTBEAT)
+                if self._closed:
+                    return
+                changed, seen = self._version != seen, self._version
+            yield f"data: {json.dumps(self._state())}\n\n".encode() if changed else b": still here\n\n"
+
+
 class Playground:
     """The bot and a workspace with some messages; `feed` tells of every change."""
 
     def __init__(self) -> None:
         self.workspace = Workspace.example()
         self.feed = Feed(self.state)
-        self.trails = Trails(self.feed.changed)
+        self.trail: Trail | None = None
+        """Of the latest request."""
+        self._requests = itertools.count(1)
         self.trouble = Trouble(self._kill_worker)
-        self._slack = WatchedSlack(self.workspace, self.trails.called)
-        self._slack.faults = self.trouble
-        aws = EmbeddedAws(around=lambda application: WatchedAws(application, self.trails.called))
+        self._slack = SlackServer(self.workspace)
+        self._slack.faults, self._slack.seen = self.trouble, self._called
+        aws = EmbeddedAws(around=lambda application: WatchedAws(application, self._called))
         self.bot = LocalBot(self.workspace, slack=self._slack, aws=aws, compression=COMPRESSION)
         self._one_at_a_time = threading.Lock()
         self._replacing: threading.Thread | None = None
@@ -74,17 +116,15 @@ class Playground:
 
     def state(self) -> dict[str, Any]:
         """Return all that the page shows and that may change."""
-        trail = self.trails.as_json()
-        if trail:
-            trail |= {"answers": self._answers(), "row": self._row()}
+        trail = self.trail and self.trail.as_json() | {
+            "answers": self._answers(self.trail),
+            "row": self._row(self.trail),
+        }
         shown = {"channels": view.channels(self.workspace), "forms": view.forms(self.workspace)}
         return shown | {"trail": trail, "trouble": sorted(self.trouble.on)}
 
-    def _answers(self) -> int:
-        """Return how many answers there are to the words that the message of the latest reaction has now."""
-        trail = self.trails.latest
-        if trail is None:
-            return 0
+    def _answers(self, trail: Trail) -> int:
+        """Return how many answers there are to the words that the message of a reaction has now."""
         if trail.private:
             return trail.whispers
         try:
@@ -96,10 +136,9 @@ class Playground:
         keys = [post["metadata"]["event_payload"]["key"] for post in verdicts(self.workspace)[trail.ts]]
         return keys.count(key) + trail.whispers
 
-    def _row(self) -> dict[str, str]:
-        """Return the ledger's row of the latest reaction as the table has it, without its type letters."""
-        trail = self.trails.latest
-        if trail is None or not trail.row:
+    def _row(self, trail: Trail) -> dict[str, str]:
+        """Return the ledger's row of a reaction as the table has it, without its type letters."""
+        if not trail.row:
             return {}
         item = self._table.get_item(TableName=self.bot.aws.table, Key={"id": {"S": trail.row}}).get("Item", {})
         return {name: str(next(iter(value.values()))) for name, value in item.items()}
@@ -182,31 +221,41 @@ class Playground:
     def _send(self, event: dict[str, Any], trail: Trail) -> None:
         """Send an event to the receiver as Slack does, with the trouble that is switched on."""
         body = encoded(event_callback(event, self.workspace.identity))
-        with self._one_at_a_time:
-            self.trouble.arm(self.trouble.on)
-            self.trails.begin(trail)
+        with self._begun(trail, self.trouble.on):
             self._deliver(body, JSON, trail)
             if "deliver_twice" in self.trouble.on:
                 self._deliver(body, JSON, trail, again=1)
 
     def _ask(self, payload: dict[str, Any], trail: Trail) -> None:
         """Send what a person asked for to the receiver as Slack does: once."""
-        with self._one_at_a_time:
-            self.trouble.arm(())
-            self.trails.begin(trail)
+        with self._begun(trail, ()):
             self._deliver(as_form(payload), FORM, trail)
 
+    @contextlib.contextmanager
+    def _begun(self, trail: Trail, trouble: Iterable[str]) -> Iterator[None]:
+        """Let one request at a time be delivered; from now on, calls and jobs belong to its trail."""
+        with self._one_at_a_time:
+            self.trouble.arm(trouble)
+            trail.number, self.trail = next(self._requests), trail
+            yield
+
     def _deliver(self, body: bytes, kind: str, trail: Trail, again: int = 0) -> None:
-        reason = "http_timeout" if again else ""
-        secret = self.workspace.signing_secret
-        headers = signed(body, secret, int(time.time()), retry_num=again, retry_reason=reason, kind=kind)
+        slack = Deliveries(self.bot.request_url, self.workspace.signing_secret)
         started = time.perf_counter()
-        delivery = deliver(self.bot.request_url, body, headers, stopwatch=time.perf_counter)
-        self.trails.delivered(trail, started, delivery, " once more" if again else "")
+        delivery = slack.attempt(body, kind=kind, retry_num=again, retry_reason="http_timeout" if again else "")
+        trail.delivered(started, delivery, " once more" if again else "")
+        self.feed.changed()
+
+    def _called(self, call: RecordedCall) -> None:
+        """Hear of a call of receiver or worker."""
+        if self.trail:
+            self.trail.called(call)
+            self.feed.changed()
 
     def _kill_worker(self) -> None:
         self.bot.worker.kill()
-        self.trails.killed()
+        if self.trail:
+            self.trail.killed()
         self._replacing = threading.Thread(target=self._replace_worker, name="replace")
         self._replacing.start()
 

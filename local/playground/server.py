@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, get_type_hints
 
 import jinja2
 from werkzeug.exceptions import HTTPException
-from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from local.playground import guard, view
+from local.playground import view
 from local.playground.playground import SHORTCUTS, Playground, WrongRequestError
 from local.playground.scoring import Card
+from local.playground.trouble import TROUBLES
+from local.slack_server import QuietHandler
 from local.workspace import RefusedError
 
 if TYPE_CHECKING:
@@ -22,18 +24,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-    from local.playground.trouble import Kind
-
 HERE = Path(__file__).parent
+HOSTS = ("127.0.0.1", "localhost")
+# They keep a page from running what people type.
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
 LARGEST_BODY = 1024 * 1024  # bytes
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 REACTIONS = ("+1", "heart", "joy", "tada", "eyes")  # besides the trigger
-TROUBLES: dict[Kind, tuple[str, str]] = {
-    "deliver_twice": ("Deliver twice", "Slack sends the event again, as if nobody had answered."),
-    "rate_limit": ("Answer 429", "Slack refuses the first post: too many requests."),
-    "lose_reply": ("Lose the reply", "The answer is posted, and the worker never learns of it."),
-    "kill_worker": ("Kill the worker", "It dies the moment it has posted. Another one takes over."),
-}
 EXAMPLES = (
     "Thanks, that fixed it.",
     "You are useless.",
@@ -43,21 +49,13 @@ EXAMPLES = (
     "Das ist heute leider wieder kaputt.",
 )
 
-Fields = dict[str, type | tuple[type, ...]]
-_TEXTS: Fields = dict.fromkeys(("channel", "ts", "user"), str)
-ACTIONS: dict[str, tuple[Callable[..., dict[str, Any] | None], Fields]] = {
-    "post": (Playground.post, dict.fromkeys(("channel", "user", "text", "thread_ts"), str)),
-    "edit": (Playground.edit, _TEXTS | {"text": str}),
-    "delete": (Playground.delete, _TEXTS),
-    "react": (Playground.react, _TEXTS | {"emoji": str}),
-    "shortcut": (Playground.shortcut, _TEXTS | {"callback_id": str}),
-    "command": (Playground.command, dict.fromkeys(("channel", "user", "text"), str)),
-    "click": (Playground.click, _TEXTS | {"action_id": str, "value": str}),
-    "send_form": (Playground.send_form, {"user": str, "note": str}),
-    "close_form": (Playground.close_form, {"user": str}),
-    "switch": (Playground.switch, {"kinds": list}),
-    "score": (Playground.score, {"text": str, "toxic": (int, float), "maybe": (int, float)}),
-}
+ACTIONS: dict[str, Callable[..., dict[str, Any] | None]] = {
+    name: getattr(Playground, name)
+    for name in (
+        "post", "edit", "delete", "react", "shortcut", "command", "click", "send_form", "close_form", "switch", "score",
+    )
+}  # fmt: skip
+"""What people do; a request names all parameters."""
 
 
 class _Request(Request):
@@ -74,7 +72,7 @@ class PageServer:
         host, self._port = listener.getsockname()
         self.address = f"http://{host}:{self._port}"
         self._http = make_server(
-            host, self._port, self._serve, threaded=True, request_handler=_QuietHandler, fd=listener.fileno()
+            host, self._port, self._serve, threaded=True, request_handler=QuietHandler, fd=listener.fileno()
         )
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), name="page")
 
@@ -90,12 +88,12 @@ class PageServer:
 
     def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         response = self._answer(_Request(environ))
-        for name, value in guard.HEADERS.items():
+        for name, value in HEADERS.items():
             response.headers[name] = value
         return response(environ, start_response)
 
     def _answer(self, request: Request) -> Response:
-        if refused := guard.refusal(request, self._port):
+        if refused := refusal(request, self._port):
             return _error(*refused)
         try:
             return self._acted(request) if request.method == "POST" else self._shown(request)
@@ -122,27 +120,46 @@ class PageServer:
         name = request.path.removeprefix("/do/")
         if name not in ACTIONS:
             return _error(404, f"There is no {request.path} here; /do/ has {', '.join(ACTIONS)}.")
-        action, fields = ACTIONS[name]
+        action = ACTIONS[name]
+        kinds = {field: kind for field, kind in get_type_hints(action).items() if field != "return"}
         try:
             given = json.loads(request.get_data())
         except ValueError as error:
             raise WrongRequestError("The body is not JSON.") from error
-        if not isinstance(given, dict) or given.keys() != fields.keys():
-            raise WrongRequestError(f"The body must be an object with {', '.join(fields)}.")
-        for field, kind in fields.items():
-            items = given[field] if kind is list and isinstance(given[field], list) else []
-            if not isinstance(given[field], kind) or not all(isinstance(item, str) for item in items):
+        if not isinstance(given, dict) or given.keys() != kinds.keys():
+            raise WrongRequestError(f"The body must be an object with {', '.join(kinds)}.")
+        for field, kind in kinds.items():
+            if not _is(given[field], kind):
                 raise WrongRequestError(f"{field} has the wrong type.")
         done = action(self._playground, **given)
         self._playground.feed.changed()
         return Response(json.dumps(done or {}), mimetype="application/json")
 
 
-class _QuietHandler(WSGIRequestHandler):
-    """Logs nothing, since bodies contain texts."""
+def refusal(request: Request, port: int) -> tuple[int, str] | None:
+    """Return the status and the reason if a request is refused.
 
-    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        pass
+    A name that others let point to 127.0.0.1 is in `Host`; a page of theirs that sends a request is in `Origin`.
+    """
+    if request.host not in {f"{name}:{port}" for name in HOSTS}:
+        return 421, "This address is not the playground's."
+    origin = request.headers.get("Origin")
+    if origin is not None and origin != f"http://{request.host}":
+        return 403, "Another page may not talk to the playground."
+    if request.method in ("GET", "HEAD"):
+        return None
+    if origin is None:
+        return 403, "A request that changes something needs the header Origin."
+    if request.mimetype != "application/json":
+        return 415, "The body must be application/json."
+    return None
+
+
+def _is(value: object, kind: Any) -> bool:
+    """Whether a value of JSON has the type of a parameter."""
+    if kind == list[str]:
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return isinstance(value, (int, float) if kind is float else kind)
 
 
 def _error(status: int, sentence: str) -> Response:

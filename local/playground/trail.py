@@ -1,29 +1,32 @@
-"""The way of a request through the bot: each hop with its milliseconds, put together from the calls that were seen.
+"""The way of a request through the bot: each hop with its milliseconds, put together from the calls of its functions.
 
 A trail holds ids, times, figures and the words that the answer quotes. It holds no message.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import threading
 import time
-from collections import OrderedDict
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from werkzeug.test import run_wsgi_app
 
 from local.block_kit import unescaped
 from local.faults import DROPPED
 from local.playground.trouble import POSTING
+from local.slack_server import RecordedCall
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from local.events import Delivery
-    from local.playground.watch import Call
 
-MOST_TRAILS = 50  # by their jobs
+UNWATCHED = "HTTP_X_UNWATCHED"
 # From whom to whom a call goes, and what it is for.
 _HOPS = {
     "SendMessage": ("Receiver → queue", "puts the job on it"),
@@ -48,6 +51,36 @@ _AWS_WORKER = ("PutItem", "UpdateItem", "DeleteItem", "GetItem")
 _HEAVIEST = re.compile(r"^What weighed most: (.+?”)\.", re.MULTILINE)
 
 
+class WatchedAws:
+    """A WSGI application that passes requests on, and tells `seen` of the calls in AWS's JSON protocol."""
+
+    def __init__(self, application: WSGIApplication, seen: Callable[[RecordedCall], object]) -> None:
+        self._application, self._seen = application, seen
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        operation = environ.get("HTTP_X_AMZ_TARGET", "").partition(".")[2]
+        if not operation or UNWATCHED in environ:
+            return self._application(environ, start_response)
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        started = time.perf_counter()
+        again = {**environ, "wsgi.input": io.BytesIO(body)}
+        chunks, status, headers = run_wsgi_app(self._application, again)
+        answer = b"".join(chunks)
+        answered = json.loads(answer or b"{}")
+        error = None if status.startswith("200") else str(answered.get("__type", status)).rpartition("#")[2]
+        asked, ended = json.loads(body or b"{}"), time.perf_counter()
+        if operation != "ReceiveMessage" or answered.get("Messages"):
+            self._seen(RecordedCall(operation, asked, int(status[:3]), error, started, ended, answered))
+        start_response(status, headers.to_wsgi_list())
+        return [answer]
+
+
+def unwatched(client: Any) -> Any:
+    """Return a client of boto3 whose calls are the page's own and not seen."""
+    client.meta.events.register("before-call", lambda params, **_: params["headers"].update({"X-Unwatched": "1"}))
+    return client
+
+
 @dataclass
 class Hop:
     """One step; `at` is in milliseconds since the reaction, `attempt` that of the worker at this job, if any."""
@@ -61,8 +94,22 @@ class Hop:
 
 
 @dataclass
+class _Try:
+    """A worker at a job: from the moment at which it got the job to its end."""
+
+    message_id: str
+    attempt: int
+    idle_since: float
+    """When its last call ended."""
+
+
+@dataclass
 class Trail:
-    """All that is known of one request; `what` says what the person did."""
+    """All that is known of one request; `what` says what the person did.
+
+    It hears of all calls while it is the latest. The jobs of earlier requests, which the worker may still have, are not
+    its own.
+    """
 
     channel: str
     ts: str
@@ -91,86 +138,47 @@ class Trail:
     """What weighed most, as the answer quotes it."""
     waiting: int = 0
     """Jobs that have not ended."""
+    _queued: dict[str, float] = field(default_factory=dict)
+    """Since when each job waits, by the ids of their messages."""
+    _handles: dict[str, _Try] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, way: str, what: str, started: float, ended: float, *, attempt: int = 0, error: str = "") -> None:
-        milliseconds = max(0.0, (ended - started) * 1000)
-        self.hops.append(Hop(way, what, (started - self.started) * 1000, milliseconds, attempt, error))
+    def __post_init__(self) -> None:
+        self._now = self._past_the_queue()
+
+    def _past_the_queue(self) -> _Try | None:
+        """Return how a worker is at work that has no job: the receiver may invoke it for a private answer."""
+        return _Try("", 0, self.started) if self.private else None
 
     def as_json(self) -> dict[str, Any]:
         """Return what the page shows; hops in the order in which they began."""
-        hops = [
-            asdict(hop) | {"at": round(hop.at, 1), "milliseconds": round(hop.milliseconds, 1)}
-            for hop in sorted(self.hops, key=lambda hop: hop.at)
-        ]
-        shown = {name: value for name, value in vars(self).items() if name not in ("started", "whispers")}
-        return shown | {"hops": hops, "job": json.loads(self.job) if self.job else None}
-
-
-@dataclass
-class _Try:
-    """A worker at a job: from the moment at which it got the job to its end."""
-
-    trail: Trail
-    message_id: str
-    attempt: int
-    idle_since: float
-    """When its last call ended."""
-
-
-class Trails:
-    """The trails of the latest requests, one delivered at a time; `changed` is called after each hop."""
-
-    def __init__(self, changed: Callable[[], object]) -> None:
-        self._changed = changed
-        self._lock = threading.Lock()
-        self._by_event: OrderedDict[str, Trail] = OrderedDict()
-        self._latest: Trail | None = None
-        self._begun = 0
-        self._queued: dict[str, float] = {}
-        self._handles: dict[str, _Try] = {}
-        self._now: _Try | None = None
-
-    def begin(self, trail: Trail) -> None:
-        """From now on, jobs that are put on the queue belong to this trail."""
         with self._lock:
-            self._begun += 1
-            trail.number = self._begun
-            self._latest = trail
-            if trail.private:
-                # The receiver may invoke the worker past the queue.
-                self._now = _Try(trail, "", 0, trail.started)
+            hops = [
+                asdict(hop) | {"at": round(hop.at, 1), "milliseconds": round(hop.milliseconds, 1)}
+                for hop in sorted(self.hops, key=lambda hop: hop.at)
+            ]
+            kept = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+            return kept | {"hops": hops, "job": json.loads(self.job) if self.job else None}
 
-    def delivered(self, trail: Trail, started: float, delivery: Delivery, again: str = "") -> None:
+    def delivered(self, started: float, delivery: Delivery, again: str = "") -> None:
         """Note a delivery of the request; `again` says that Slack sends it once more."""
         with self._lock:
-            trail.deliveries += 1
+            self.deliveries += 1
             status = f"answered {delivery.status}" if delivery.status else "no answer"
             what = f"the signed request{again}, {status}"
-            trail.add("Slack → receiver", what, started, started + delivery.seconds, error=delivery.failure)
-        self._changed()
+            self._add("Slack → receiver", what, started, started + delivery.seconds, error=delivery.failure)
 
-    def called(self, call: Call) -> None:
+    def called(self, call: RecordedCall) -> None:
         """Note a call of receiver or worker."""
-        if call.operation == "ReceiveMessage" and not call.answered.get("Messages"):
-            return
         with self._lock:
-            if call.operation == "SendMessage":
+            if call.method == "SendMessage":
                 self._sent(call)
-            elif call.operation == "ReceiveMessage":
+            elif call.method == "ReceiveMessage":
                 self._received(call)
-            elif call.operation in ("DeleteMessage", "ChangeMessageVisibility"):
+            elif call.method in ("DeleteMessage", "ChangeMessageVisibility"):
                 self._put_back_or_ended(call)
-            elif call.operation in _AWS_WORKER or "." in call.operation or call.operation in ANSWERING:
-                self._worked(call)
-        self._changed()
-
-    @property
-    def latest(self) -> Trail | None:
-        return self._latest
-
-    def as_json(self) -> dict[str, Any] | None:
-        with self._lock:
-            return self._latest.as_json() if self._latest else None
+            elif self._now and ("." in call.method or call.method in (*_AWS_WORKER, "response_url")):
+                self._worked(call, self._now)
 
     def killed(self) -> None:
         """Note that the worker was killed."""
@@ -178,73 +186,64 @@ class Trails:
             if self._now:
                 now = time.perf_counter()
                 what = "was killed; the queue gives its job to another one"
-                self._now.trail.add("Worker", what, now, now, attempt=self._now.attempt, error="killed")
+                self._add("Worker", what, now, now, attempt=self._now.attempt, error="killed")
                 self._queued[self._now.message_id] = now
-        self._changed()
 
-    def _sent(self, call: Call) -> None:
-        body = str(call.asked.get("MessageBody", ""))
-        if trail := self._latest:
-            self._by_event[_event_id(body)] = trail
-            while len(self._by_event) > MOST_TRAILS:
-                self._by_event.popitem(last=False)
-            trail.job, trail.jobs, trail.waiting = body, trail.jobs + 1, trail.waiting + 1
-            trail.add(*_HOPS["SendMessage"], call.started, call.ended, error=call.error)
-            self._queued[str(call.answered.get("MessageId"))] = call.ended
+    def _add(
+        self, way: str, what: str, started: float, ended: float, *, attempt: int = 0, error: str | None = None
+    ) -> None:
+        milliseconds = max(0.0, (ended - started) * 1000)
+        self.hops.append(Hop(way, what, (started - self.started) * 1000, milliseconds, attempt, error or ""))
 
-    def _received(self, call: Call) -> None:
+    def _sent(self, call: RecordedCall) -> None:
+        self.job = str(call.arguments.get("MessageBody", ""))
+        self.jobs, self.waiting = self.jobs + 1, self.waiting + 1
+        self._add(*_HOPS["SendMessage"], call.started, call.ended, error=call.error)
+        self._queued[str(call.answered.get("MessageId"))] = call.ended
+
+    def _received(self, call: RecordedCall) -> None:
         for message in call.answered["Messages"]:
-            if trail := self._by_event.get(_event_id(message["Body"])):
-                trail.attempts += 1
-                self._now = _Try(trail, message["MessageId"], trail.attempts, call.ended)
-                self._handles[message["ReceiptHandle"]] = self._now
-                since = min(self._queued.get(message["MessageId"], call.ended), call.ended)
-                trail.add("Queue → worker", "the job waited", since, call.ended, attempt=trail.attempts)
+            queued = self._queued.get(message["MessageId"])
+            if queued is None:  # the job of an earlier request
+                self._now = None
+                continue
+            self.attempts += 1
+            self._now = _Try(message["MessageId"], self.attempts, call.ended)
+            self._handles[message["ReceiptHandle"]] = self._now
+            self._add("Queue → worker", "the job waited", min(queued, call.ended), call.ended, attempt=self.attempts)
 
-    def _put_back_or_ended(self, call: Call) -> None:
-        at_work = self._handles.pop(str(call.asked.get("ReceiptHandle")), None)
+    def _put_back_or_ended(self, call: RecordedCall) -> None:
+        at_work, self._now = self._handles.pop(str(call.arguments.get("ReceiptHandle")), None), self._past_the_queue()
         if at_work is None:
             return
         way, what = _HOPS["DeleteMessage"]
-        if call.operation == "ChangeMessageVisibility":
-            what = f"the job comes again in {call.asked.get('VisibilityTimeout')} s"
+        if call.method == "ChangeMessageVisibility":
+            what = f"the job comes again in {call.arguments.get('VisibilityTimeout')} s"
             self._queued[at_work.message_id] = call.ended
         else:
-            at_work.trail.waiting -= 1
-        at_work.trail.add(way, what, call.started, call.ended, attempt=at_work.attempt, error=call.error)
-        self._now = None
+            self.waiting -= 1
+        self._add(way, what, call.started, call.ended, attempt=at_work.attempt, error=call.error)
 
-    def _worked(self, call: Call) -> None:
-        at_work = self._now
-        if at_work is None:
-            return
-        trail = at_work.trail
-        way, what = _HOPS.get(call.operation, ("Worker → Slack", call.operation))
+    def _worked(self, call: RecordedCall, at_work: _Try) -> None:
+        way, what = _HOPS.get(call.method, ("Worker → Slack", call.method))
         error = call.error
         if error == TAKEN:
-            what, error = "finds the row taken: it is done already, or being done", ""
-        if call.operation == "PutItem":
-            trail.row = str(call.asked["Item"]["id"]["S"])
-        if call.operation in ANSWERING:
-            self._posted(trail, call)
-            trail.add("Worker", "scores the words", at_work.idle_since, call.started, attempt=at_work.attempt)
-        trail.add(way, what, call.started, call.ended, attempt=at_work.attempt, error=error)
+            what, error = "finds the row taken: it is done already, or being done", None
+        if call.method == "PutItem":
+            self.row = str(call.arguments["Item"]["id"]["S"])
+        if call.method in ANSWERING:
+            self._posted(call)
+            self._add("Worker", "scores the words", at_work.idle_since, call.started, attempt=at_work.attempt)
+        self._add(way, what, call.started, call.ended, attempt=at_work.attempt, error=error)
         at_work.idle_since = call.ended
 
-    def _posted(self, trail: Trail, call: Call) -> None:
-        trail.posts += 1
-        trail.whispers += call.operation != "chat.postMessage" and not call.error
-        if call.error in ("", DROPPED.error) and trail.answered_at is None:
-            trail.answered_at = (call.ended - trail.started) * 1000
-        metadata = call.asked.get("metadata") or {}
+    def _posted(self, call: RecordedCall) -> None:
+        self.posts += 1
+        self.whispers += call.method != "chat.postMessage" and not call.error
+        if call.error in (None, DROPPED.error) and self.answered_at is None:
+            self.answered_at = (call.ended - self.started) * 1000
+        metadata = call.arguments.get("metadata") or {}
         metadata = json.loads(metadata) if isinstance(metadata, str) else metadata
-        trail.figures = metadata.get("event_payload", trail.figures)
-        if found := _HEAVIEST.search(unescaped(str(call.asked.get("text", "")))):
-            trail.words = found[1]
-
-
-def _event_id(body: str) -> str:
-    try:
-        return str(json.loads(body).get("event_id", ""))
-    except (ValueError, AttributeError):
-        return ""
+        self.figures = metadata.get("event_payload", self.figures)
+        if found := _HEAVIEST.search(unescaped(str(call.arguments.get("text", "")))):
+            self.words = found[1]

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 from local.faults import DROPPED, Fault, Faults, RateLimited, Reset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-Kind = Literal["deliver_twice", "rate_limit", "lose_reply", "kill_worker"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+# Each kind with a label, and what it does.
+TROUBLES: dict[str, tuple[str, str]] = {
+    "deliver_twice": ("Deliver twice", "Slack sends the event again, as if nobody had answered."),
+    "rate_limit": ("Answer 429", "Slack refuses the first post: too many requests."),
+    "lose_reply": ("Lose the reply", "The answer is posted, and the worker never learns of it."),
+    "kill_worker": ("Kill the worker", "It dies the moment it has posted. Another one takes over."),
+}
 POSTING = ("chat.postMessage", "chat.postEphemeral")
 
 
@@ -20,19 +25,19 @@ class Trouble(Faults):
 
     def __init__(self, kill: Callable[[], object]) -> None:
         super().__init__()
-        self.on: frozenset[Kind] = frozenset()
+        self.on: frozenset[str] = frozenset()
         self._kill = kill
-        self._pending: set[Kind] = set()
+        self._pending: set[str] = set()
         self._switch = threading.Lock()
 
     def switch(self, kinds: Iterable[str]) -> None:
         """Switch these kinds on, and all others off; raises ValueError for a kind that does not exist."""
         wanted = set(kinds)
-        if unknown := wanted.difference(KINDS):
-            raise ValueError(f"{min(unknown)} is no trouble: there are {', '.join(KINDS)}")
-        self.on = frozenset(kind for kind in KINDS if kind in wanted)
+        if unknown := wanted.difference(TROUBLES):
+            raise ValueError(f"{min(unknown)} is no trouble: there are {', '.join(TROUBLES)}")
+        self.on = frozenset(wanted)
 
-    def arm(self, kinds: Iterable[Kind]) -> None:
+    def arm(self, kinds: Iterable[str]) -> None:
         """Let these kinds happen from now on, once each, and none that is left of earlier."""
         with self._switch:
             self._pending = set(kinds)

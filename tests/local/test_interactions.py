@@ -10,9 +10,8 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.webhook import WebhookClient
 
-from local import clicks
 from local.events import Deliveries, as_form
-from local.response_urls import MOST_ANSWERS, VALID_SECONDS
+from local.interactions import MOST_ANSWERS, VALID_SECONDS
 from local.views import TRIGGER_SECONDS
 from local.workspace import RefusedError
 from tests.local.conftest import ADA, GENERAL, GRACE, NOW, RANDOM
@@ -114,21 +113,25 @@ def test_forms_are_signed_and_sent_once(slack: SlackServer, receiver: Receiver, 
     assert b"&text=1+%26lt%3B+2&" in as_form(slack.slash_command("1 < 2", GENERAL, GRACE))
 
 
-def test_a_modal_opens_once_and_is_closed_or_sends_what_was_typed(client: WebClient, workspace: Workspace) -> None:
-    trigger = workspace.views.trigger(ADA)
-    shown = client.views_open(trigger_id=trigger, view=MODAL)["view"]
+def test_a_modal_opens_once_and_is_closed_or_sends_what_was_typed(client: WebClient, slack: SlackServer) -> None:
+    trigger = slack.workspace.views.trigger(ADA)
+    client.views_open(trigger_id=trigger, view=MODAL)
     assert code(client.views_open, trigger_id=trigger, view=MODAL) == "exchanged_trigger_id"
     for typed in ({"note": "too long"}, {"other": "x"}):
         with pytest.raises(RefusedError):
-            clicks.submission(workspace, shown["id"], typed)
-    payload = clicks.submission(workspace, shown["id"], {"note": "help"})
+            slack.send_form(ADA, **typed)
+    payload = slack.send_form(ADA, note="help")
     assert (payload["type"], payload["user"]["id"]) == ("view_submission", ADA)
     assert payload["view"]["private_metadata"] == "ids"
     assert payload["view"]["state"]["values"] == {"note": {"note": {"type": "plain_text_input", "value": "help"}}}
     with pytest.raises(RefusedError):
-        clicks.submission(workspace, shown["id"], {})
-    shown = client.views_open(trigger_id=workspace.views.trigger(ADA), view=MODAL)["view"]
-    assert clicks.closing(workspace, workspace.views.close(shown["id"]))["view"]["callback_id"] == "report"
+        slack.send_form(ADA)
+    for asks in (True, False):
+        view = MODAL | {"notify_on_close": asks}
+        client.views_open(trigger_id=slack.workspace.views.trigger(ADA), view=view)
+        closed = slack.close_form(ADA)
+        assert (closed and closed["view"]["callback_id"]) == ("report" if asks else None)
+    assert slack.workspace.views.open == {}
 
 
 def test_a_trigger_is_known_and_valid_for_three_seconds(client: WebClient, workspace: Workspace) -> None:
@@ -158,16 +161,15 @@ def test_a_modal_that_slack_refuses_is_refused(client: WebClient, workspace: Wor
     assert workspace.views.open == {}
 
 
-def test_a_click_tells_which_button_of_which_message(client: WebClient, workspace: Workspace) -> None:
+def test_a_click_tells_which_button_of_which_message(client: WebClient, slack: SlackServer) -> None:
     ts = client.chat_postMessage(channel=GENERAL, text="card", blocks=BLOCKS)["ts"]
-    message = workspace.message(GENERAL, ts)
-    wrong = clicks.click(workspace, message, GENERAL, GRACE, "feedback", value="no")
+    wrong = slack.click(GENERAL, ts, GRACE, "feedback", value="no")
     assert [(one["type"], one["value"]) for one in wrong["actions"]] == [("feedback_buttons", "no")]
     assert (wrong["container"]["message_ts"], wrong["message"]["text"]) == (ts, "card")
-    assert clicks.click(workspace, message, GENERAL, GRACE, "take")["actions"][0]["text"] == plain("I'll look")
+    assert slack.click(GENERAL, ts, GRACE, "take")["actions"][0]["text"] == plain("I'll look")
     for user, action, why in ((GRACE, "nothing", "no_such_button"), ("U0STRANGER", "take", "user_not_in_channel")):
         with pytest.raises(RefusedError, match=why):
-            clicks.click(workspace, message, GENERAL, user, action)
+            slack.click(GENERAL, ts, user, action)
 
 
 @pytest.mark.parametrize(

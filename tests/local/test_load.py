@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from werkzeug import wrappers
 
 from local.bot import LocalBot
-from local.load import ONE_TOXIC_IN, Request, WatchedLoad, latencies, lost_and_doubled, offer
+from local.load import ONE_TOXIC_IN, Load, Request, latencies, lost_and_doubled, offer
 from local.workspace import Workspace
 from tests import run_module
 from tests.serving import serving
@@ -58,15 +58,15 @@ def test_the_held_rate_counts_acknowledged_requests_and_verdicts_that_are_lost_o
 
 
 def test_the_channels_that_are_measured_are_those_that_the_bot_watches() -> None:
-    settings = Settings.from_environ(WatchedLoad.environ())
-    workspace = Workspace()
-    load = WatchedLoad(LocalBot(workspace))
-    assert settings.channels.watched() == load._watched
-    assert settings.moderators_channel == load._moderators
-    events = [json.loads(body)["event"] for body in load.write(2 * ONE_TOXIC_IN)]
-    assert {event["channel"] for event in events} == set(load._watched)
+    load = Load(LocalBot(Workspace()), watched=True)
+    settings = Settings.from_environ(load.environ)
+    assert settings.channels.watched() == load.channels
+    assert settings.moderators_channel == load.moderators
+    bodies, due = load.write(2 * ONE_TOXIC_IN)
+    events = [json.loads(body)["event"] for body in bodies]
+    assert {event["channel"] for event in events} == set(load.channels)
     assert len({event["text"] for event in events}) == len(events), "the worker remembers scores"
-    assert len(load._toxic) == 2
+    assert len([ts for ts in due if ts]) == 2
 
 
 def test_a_small_measurement(tmp_path: Path) -> None:
@@ -77,6 +77,6 @@ def test_a_small_measurement(tmp_path: Path) -> None:
     written = json.loads(file.read_text())
     (row,) = written["acknowledgements"]
     assert (row["offered"], row["errors"]) == (20, 0)
-    spike = written["overload"]
-    assert spike["accepted"] == spike["requests"] > 0
-    assert (spike["lost"], spike["doubled"]) == (0, 0)
+    worker = written["worker"]
+    assert worker["jobs_a_second"] > 0
+    assert (worker["errors"], worker["lost"], worker["doubled"]) == (0, 0, 0)

@@ -18,7 +18,7 @@ import pytest
 from local.playground.playground import MODERATORS, Playground
 from local.playground.scoring import Card
 from local.playground.server import ACTIONS, LARGEST_BODY, PageServer
-from local.playground.trouble import KINDS
+from local.playground.trouble import TROUBLES
 from tests import ROOT, run_module
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def test_another_page_changes_nothing(client: Client, headers: dict[str, str], s
         ("post", [], 400, "The body must be an object with channel, user, text, thread_ts."),
         ("post", {**POST, "channel": "C0NONE"}, 409, "Slack refuses this: channel_not_found."),
         ("edit", {"channel": "C0GENERAL", "ts": "1.0", "user": "U0ADA", "text": "x"}, 409, NOT_FOUND),
-        ("switch", {"kinds": ["flood"]}, 400, f"flood is no trouble: there are {', '.join(KINDS)}."),
+        ("switch", {"kinds": ["flood"]}, 400, f"flood is no trouble: there are {', '.join(TROUBLES)}."),
         ("switch", {"kinds": [[]]}, 400, "kinds has the wrong type."),
         ("score", {"text": "x", "toxic": 0.2, "maybe": 0.5}, 400, NOT_IN_ORDER),
         ("score", {"text": "x", "toxic": float("nan"), "maybe": 0.5}, 400, NOT_IN_ORDER),

@@ -17,8 +17,8 @@ from local.bot import verdicts
 from local.events import event_callback
 from local.faults import DROPPED, Call, ErrorBody, Fault, HtmlError, RateLimited, Reply, Reset
 from local.functions import TIMEOUT_SECONDS
+from local.socket_mode.aws import SqliteQueue
 from local.socket_mode.file import SqliteFile
-from local.socket_mode.queue import SqliteQueue
 from local.socket_mode.server import SocketModeSlack
 from local.socket_mode.soak import SPEED
 from local.workspace import Workspace
@@ -42,7 +42,7 @@ class Running:
     """A bot that was started as a command, with all of its delays a tenth as long."""
 
     def __init__(self, slack: SocketModeSlack, file: Path, *options: str) -> None:
-        command = [sys.executable, "-m", "local.socket_mode.soak", "--work", str(file), *options]
+        command = [sys.executable, "-m", "local.socket_mode", "--file", str(file), "--speed", str(SPEED), *options]
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=environ(slack), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )

@@ -18,11 +18,9 @@ import pytest
 from local import aws as embedded
 from local.aws import EmbeddedAws
 from local.functions import TIMEOUT_SECONDS, LocalContext
-from local.socket_mode import queue as sqlite_queue
-from local.socket_mode.answered_calls import answer_here
+from local.socket_mode import aws as sqlite_aws
+from local.socket_mode.aws import SqliteQueue, SqliteTable, answer_here
 from local.socket_mode.file import SqliteFile, SqliteFileError
-from local.socket_mode.queue import SqliteQueue
-from local.socket_mode.table import SqliteTable
 from toxicity_bot.errors import LedgerError
 from toxicity_bot.ledger import Ledger
 
@@ -55,14 +53,14 @@ def queue(file: SqliteFile, clock: Clock) -> SqliteQueue:
 def sqs(aws: EmbeddedAws, queue: SqliteQueue) -> Any:
     """boto3's client of the queue in the file."""
     client = boto3.client("sqs")
-    answer_here(client, queue.operations)
+    answer_here(client, queue)
     return client
 
 
 def table_in(file: SqliteFile) -> Any:
     """boto3's client of the table in a file."""
     client = boto3.client("dynamodb")
-    answer_here(client, SqliteTable(file).operations)
+    answer_here(client, SqliteTable(file))
     return client
 
 
@@ -104,7 +102,7 @@ def test_a_job_is_hidden_while_it_is_judged_and_comes_back_until_it_is_deleted(
     (second,) = received(sqs)
     assert second["Attributes"]["ApproximateReceiveCount"] == "2"
     sqs.delete_message(QueueUrl="file", ReceiptHandle=first["ReceiptHandle"])
-    clock.now += sqlite_queue.VISIBILITY_SECONDS
+    clock.now += sqlite_aws.VISIBILITY_SECONDS
     (third,) = received(sqs)
     sqs.delete_message(QueueUrl="file", ReceiptHandle=third["ReceiptHandle"])
     assert queue.waiting() == 0
@@ -114,15 +112,15 @@ def test_a_job_is_hidden_while_it_is_judged_and_comes_back_until_it_is_deleted(
 def test_a_job_is_a_dead_letter_after_ten_tries_and_can_be_tried_again(
     aws: EmbeddedAws, file: SqliteFile, clock: Clock
 ) -> None:
-    assert sqlite_queue.VISIBILITY_SECONDS > TIMEOUT_SECONDS
+    assert sqlite_aws.VISIBILITY_SECONDS > TIMEOUT_SECONDS
     buried: list[int] = []
     queue, sqs = SqliteQueue(file, clock, buried.append), boto3.client("sqs")
-    answer_here(sqs, queue.operations)
+    answer_here(sqs, queue)
     send(sqs, "a")
     tries = 0
     while queue.waiting():
         tries += len(received(sqs))
-        clock.now += sqlite_queue.VISIBILITY_SECONDS
+        clock.now += sqlite_aws.VISIBILITY_SECONDS
     assert (tries, queue.dead(), buried) == (embedded.MAX_RECEIVE_COUNT, 1, [1])
     queue.redrive()
     assert queue.dead() == 0
@@ -224,7 +222,7 @@ def test_what_was_written_is_there_after_a_kill_and_the_tries_are_counted_on(tmp
         (message,) = SqliteQueue(file, clock).receive_message({})["Messages"]
         assert (message["Body"], message["Attributes"]["ApproximateReceiveCount"]) == ("a", tries)
         file.close()
-        clock.now += sqlite_queue.VISIBILITY_SECONDS
+        clock.now += sqlite_aws.VISIBILITY_SECONDS
 
 
 @pytest.mark.failure(134)
@@ -244,7 +242,7 @@ def test_a_full_file_keeps_what_it_has_and_says_so(sqs: Any, queue: SqliteQueue,
     assert isinstance(failure.value.__cause__, sqlite3.OperationalError)
     assert queue.waiting() == len(sent) > 0
     ledger = Ledger("rows")
-    answer_here(ledger.client, SqliteTable(file).operations)
+    answer_here(ledger.client, SqliteTable(file))
     ledger.lease_until_end_of(LocalContext("worker"))  # type: ignore[arg-type]
     with pytest.raises(LedgerError, match="SqliteFileError"):
         ledger.once("verdict", "a", lambda: {"outcome": "x" * 100_000})

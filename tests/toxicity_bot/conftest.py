@@ -14,9 +14,8 @@ import pytest
 from local.aws import Turns
 from local.bot import address
 from local.functions import InvokeApi, LocalContext
-from local.socket_mode.answered_calls import answer_here
+from local.socket_mode.aws import SqliteTable, answer_here
 from local.socket_mode.file import SqliteFile
-from local.socket_mode.table import SqliteTable
 from local.web_api import WebApi
 from tests.toxicity_bot.bot import Bot, workspace
 from tests.toxicity_bot.record import Record, note_hosts
@@ -139,6 +138,6 @@ def any_ledger(request: pytest.FixtureRequest, ledger: Ledger, aws: EmbeddedAws,
         return
     file = SqliteFile(tmp_path / "bot.sqlite3")
     in_file = Ledger(aws.table)
-    answer_here(in_file.client, SqliteTable(file).operations)
+    answer_here(in_file.client, SqliteTable(file))
     yield in_file
     file.close()

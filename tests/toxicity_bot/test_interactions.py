@@ -2,9 +2,7 @@ from typing import Any
 
 import pytest
 
-from local import clicks
-from local import interactions as slack
-from local.response_urls import ResponseUrls
+from local.interactions import Interactions
 from local.workspace import Identity, Workspace
 from toxicity_bot import cards, interactions
 from toxicity_bot.feedback import ACTION_ID as FEEDBACK
@@ -23,23 +21,22 @@ def shortcut(name: str = "check_toxicity", **changes: Any) -> dict[str, Any]:
     """What Slack sends for the shortcut on a message in #general."""
     workspace = Workspace.example(lambda: NOW)
     ts = workspace.post("C0GENERAL", "U0ADA", "Hello")["ts"]
-    responses = ResponseUrls(lambda: workspace, HOOKS)
-    return slack.message_action(workspace, responses, name, "C0GENERAL", ts, "U0GRACE") | changes
+    return Interactions(workspace, HOOKS).message_action(name, "C0GENERAL", ts, "U0GRACE") | changes
 
 
 def command(text: str = "Hello", identity: Identity | None = None, **changes: Any) -> dict[str, Any]:
     workspace = Workspace(identity)
     workspace.add_channel("general", members={workspace.add_user("grace")})
-    responses = ResponseUrls(lambda: workspace, HOOKS)
-    return slack.slash_command(workspace, responses, "/toxicity", text, "C0GENERAL", "U0GRACE") | changes
+    return Interactions(workspace, HOOKS).slash_command(text, "C0GENERAL", "U0GRACE") | changes
 
 
 def click(action: str, **changes: Any) -> dict[str, Any]:
     """What Slack sends for a click on a button of a card or of a verdict."""
     workspace = Workspace.example(lambda: NOW)
     blocks = cards.blocks("A card", "", "") + verdict_blocks("A verdict", KEY, {"outcome": "toxic", "score": 0.9})
-    message = {"ts": "1731000000.000200", "blocks": [{"block_id": "a", **block} for block in blocks]}
-    payload = clicks.click(workspace, message, "C0GENERAL", "U0GRACE", action, response_url=f"{HOOKS}/1")
+    ts = "1731000000.000200"
+    message = {"ts": ts, "blocks": [{"block_id": "a", **block} for block in blocks]}
+    payload = Interactions(workspace, HOOKS).click("C0GENERAL", ts, "U0GRACE", action, message=message)
     return payload | {"message": {"app_id": payload["api_app_id"]}} | changes
 
 
@@ -48,8 +45,8 @@ def form(**changes: Any) -> dict[str, Any]:
     shown = ask_or_reason(shortcut("report_message"), SETTINGS, NOW)
     assert isinstance(shown, Form), shown
     workspace = Workspace.example(lambda: NOW)
-    opened = workspace.views.show(workspace.views.trigger("U0GRACE"), shown.view)
-    payload = clicks.submission(workspace, opened["id"], {"note": "A secret note."})
+    workspace.views.show(workspace.views.trigger("U0GRACE"), shown.view)
+    payload = Interactions(workspace, HOOKS).send_form("U0GRACE", note="A secret note.")
     return payload | {"view": payload["view"] | changes}
 
 

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from local.events import Deliveries, app_rate_limited, encoded, signed, url_verification
-from local.interactions import message_action
-from local.response_urls import ResponseUrls
+from local.interactions import Interactions
 from local.workspace import Identity, Workspace
 from tests import ROOT
 from tests.toxicity_bot.bot import OWN, Bot, imported_anew
@@ -247,9 +246,9 @@ def test_a_cold_receiver_reads_a_challenge_shortcuts_and_clicks_without_the_mode
     event = api_gateway_event(body, signed(body, SECRET, int(time.time())))
     workspace = Workspace.example()
     message = workspace.post("C0GENERAL", "U0ADA", ":tada: *P\u0430y* p@l!")
-    responses = ResponseUrls(lambda: workspace, "https://hooks.slack.com")
+    slack = Interactions(workspace, "https://hooks.slack.com")
     names = ("check_toxicity", "report_message")
-    shortcuts = [message_action(workspace, responses, name, "C0GENERAL", message["ts"], "U0GRACE") for name in names]
+    shortcuts = [slack.message_action(name, "C0GENERAL", message["ts"], "U0GRACE") for name in names]
     click = {"type": "block_actions", "actions": [{"action_id": "verdict_feedback", "value": "{}"}]}
     code = (
         f"import sys; from toxicity_bot import receiver; answer = receiver.handler({event!r}, None);"

@@ -32,6 +32,11 @@ def export(source: Source, folder: Path, toxic: Sequence[str] = ()) -> None:
     """Write model.onnx, tokenizer.json and checkpoint.json into `folder`."""
     print(f"export: reading {source.name} ({source.revision})", flush=True)
     model = TorchModel(source, toxic)
+    if not all(map(model.fits, REFERENCE_TEXTS)):
+        raise ModelBuildError(
+            f"{source.name} reads {model.max_length} tokens, fewer than the longest text of the build's self-test has: "
+            "pass a model that reads more"
+        )
     parameters = sum(parameter.numel() for parameter in model.module.parameters())
     expected = model.toxicities(REFERENCE_TEXTS)
     to_serving_form(model.module)

@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 from onnxruntime.quantization import quantize_dynamic
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+)
 
 from model_build import graph, manifest
 from model_build.assemble import measure
@@ -97,6 +102,14 @@ def test_independent_labels_are_built_and_served(checkpoint: Path, tmp_path: Pat
     scores = classifier.scores("You are an idiot.")
     assert sum(scores.values()) != pytest.approx(1)
     assert classifier.toxicity("You are an idiot.") == max(scores.values())
+
+
+def test_a_model_that_reads_too_few_tokens_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    source = shutil.copytree(checkpoint, tmp_path / "short")
+    config = RobertaConfig.from_pretrained(checkpoint, max_position_embeddings=10)
+    RobertaForSequenceClassification(config).save_pretrained(source)
+    with pytest.raises(ModelBuildError, match="short reads 8 tokens, fewer than the longest text"):
+        build(str(source), tmp_path / "model")
 
 
 def test_an_optimizer_that_fuses_nothing_is_found_out(

@@ -47,7 +47,3 @@ BLOCKS = [partial(filled, block) for block in (*_TEMPLATES["blocks"], *_ACTIONS,
 AROUND_BLOCKS, AROUND_MESSAGES = (
     [partial(filled, template) for template in _TEMPLATES[name]] for name in ("around_blocks", "around_messages")
 )
-
-
-def as_json(block: Json) -> Json:
-    return block

@@ -9,7 +9,7 @@ from urllib.request import Request, urlopen
 import pytest
 from slack_sdk.errors import SlackApiError
 
-from tests.canaries import BLOCKS, Word, as_json
+from tests.canaries import BLOCKS, Word
 from tests.local.conftest import ADA, GENERAL, GRACE, PRIVATE, RANDOM
 
 if TYPE_CHECKING:
@@ -298,7 +298,7 @@ def test_wrong_content_is_refused_and_not_posted(
 
 @pytest.mark.parametrize("make", BLOCKS)
 def test_every_type_of_block_is_taken(make: Callable[[Word], Any], client: WebClient, workspace: Workspace) -> None:
-    block = as_json(make(Word()))
+    block = make(Word())
     client.chat_postMessage(channel=GENERAL, text="x", blocks=[block])
     (kept,) = workspace.conversation(GENERAL)[0]["blocks"]
     assert kept == {"block_id": kept["block_id"]} | block

@@ -102,7 +102,14 @@ def test_without_the_messages_of_a_goal_there_is_no_value() -> None:
     assert str(only_open[NAMES.index("changed spelling: largest loss of sensitivity")]) == "0.0", "not -0.0"
 
 
-def test_a_goal_is_met_at_its_bound_and_the_report_marks_it() -> None:
+def test_a_goal_is_met_at_its_bound_and_no_further() -> None:
+    for goal in GOALS:
+        assert goal.met(goal.bound), goal
+        assert not goal.met(goal.bound + (-1e-6 if goal.at_least else 1e-6)), goal
+        assert not goal.met(None), goal
+
+
+def test_the_report_marks_goals_that_are_met() -> None:
     met = [goal.bound for goal in GOALS]
     missed = [goal.bound + (-0.0001 if goal.at_least else 0.0001) for goal in GOALS]
     found = as_json({"good": met, "bad": missed, "unknown": [None] * len(GOALS)})

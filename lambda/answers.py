@@ -49,7 +49,7 @@ class Answers:
 
     def command(self, job: Job, content: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
         """Answer a slash command with help, the channel's settings, or a verdict on a text."""
-        words = {"help": self._help, "settings": self._settings_here}.get(job.detail.get("word", ""))
+        words = {"help": self._help, "settings": self._channel_settings}.get(job.detail.get("word", ""))
         if words:
             return self._once(job, lambda: (words(job), {"outcome": f"told_{job.detail['word']}"}))
         return self._once(job, lambda: self._check_text(job, content))
@@ -118,30 +118,30 @@ class Answers:
         return verdict.reply(author), dict(verdict.figures())
 
     def _help(self, job: Job) -> str:
-        command, here = job.detail.get("command", "/toxicity"), self.settings.for_channel(job.channel)
-        shortcut = " Or choose *Check for toxicity* in the menu of a message." if here.shortcuts else ""
+        command, settings = job.detail.get("command", "/toxicity"), self.settings.for_channel(job.channel)
+        shortcut = " Or choose *Check for toxicity* in the menu of a message." if settings.shortcuts else ""
         return "\n".join(
             (
                 f"`{command} some words`: a verdict on these words, which only you see.{shortcut}",
-                f"React to a message with {_emoji(here)}: a verdict on it, {_seen_by(here.reply_to)}.",
+                f"React to a message with {_emoji(settings)}: a verdict on it, {_seen_by(settings.reply_to)}.",
                 f"`{command} settings`: the settings of this channel.",
                 "I keep no text: not of your command, and not of messages. A verdict is a model's estimate of words.",
             )
         )
 
-    def _settings_here(self, job: Job) -> str:
-        here = self.settings.for_channel(job.channel)
-        entry = here.channels.for_channel(job.channel)
-        toxic, maybe = here.thresholds_in(job.channel, self.thresholds)
+    def _channel_settings(self, job: Job) -> str:
+        settings = self.settings.for_channel(job.channel)
+        entry = settings.channels.for_channel(job.channel)
+        toxic, maybe = settings.thresholds_in(job.channel, self.thresholds)
         between = f", *may be toxic* from {100 * maybe:g}" if maybe < toxic else ""
-        verdict = f"A reaction with {_emoji(here)} asks for a verdict, {_seen_by(here.reply_to)}."
+        verdict = f"A reaction with {_emoji(settings)} asks for a verdict, {_seen_by(settings.reply_to)}."
         lines = [
             "I am switched off here: I answer no reactions." if entry.off else verdict,
             f"A message is labelled *likely toxic* from a score of {100 * toxic:g} of 100{between}.",
-            f"In channels shared with other organisations {_where_shared(self.settings, job.channel)}.",
+            f"In channels shared with other organisations {_in_shared_channels(self.settings, job.channel)}.",
             "Only you see what this command and the shortcut answer.",
         ]
-        if job.channel in here.channels.watched():
+        if job.channel in settings.channels.watched():
             read = "I read every message here that a person writes, and keep none."
             lines.insert(1, f"{read} The moderators see those that I label likely toxic.")
         return "\n".join([f"In <#{job.channel}>:", *(f"• {line}" for line in lines)])
@@ -157,7 +157,7 @@ def _seen_by(reply_to: str) -> str:
     return "which only the person who reacts sees" if reply_to == "reactor" else f"which goes to <#{reply_to}>"
 
 
-def _where_shared(settings: Settings, channel: str) -> str:
+def _in_shared_channels(settings: Settings, channel: str) -> str:
     if settings.is_silent(channel, shared=True):
         return "I do not answer reactions"
     to = settings.for_channel(channel, shared=True).reply_to

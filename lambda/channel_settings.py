@@ -36,7 +36,7 @@ class Entry:
 
     def with_defaults(self, other: Entry) -> Entry:
         """Return this entry, with the values of another where its own are not set."""
-        own = {one.name: getattr(self, one.name) for one in fields(self)}
+        own = {key.name: getattr(self, key.name) for key in fields(self)}
         return Entry(**{name: getattr(other, name) if value is None else value for name, value in own.items()})
 
 
@@ -50,15 +50,15 @@ class ChannelSettings:
     def from_json(cls, text: str) -> Self:
         """Parse the variable. Raises SettingError for any invalid value."""
         try:
-            given = json.loads(text or "{}", object_pairs_hook=_without_doubles, parse_constant=_no_constant)
+            settings = json.loads(text or "{}", object_pairs_hook=_without_doubles, parse_constant=_no_constant)
         except RecursionError:
             raise SettingError(NAME, f"is nested too deep: {_EXAMPLE}") from None
         except ValueError as error:
             where = f" ({error.msg}, character {error.pos + 1})" if isinstance(error, json.JSONDecodeError) else ""
             raise SettingError(NAME, f"is not JSON{where}: {_EXAMPLE}") from None
-        if not isinstance(given, dict):
+        if not isinstance(settings, dict):
             raise SettingError(NAME, f"is not a JSON object: {_EXAMPLE}")
-        return cls({channel: _entry(channel, entry) for channel, entry in given.items()})
+        return cls({channel: _entry(channel, entry) for channel, entry in settings.items()})
 
     def own_entry(self, channel: str) -> Entry:
         """Return the channel's own entry, without that of `*`."""
@@ -102,21 +102,21 @@ def _no_constant(name: str) -> NoReturn:
     raise SettingError(NAME, f"has {name}, which is not JSON: use a number from 0 to 1.")
 
 
-def _entry(channel: str, given: Any) -> Entry:
+def _entry(channel: str, settings: Any) -> Entry:
     if channel != ALL_CHANNELS and not CHANNEL_ID.fullmatch(channel):
         suggestion = channel_in(channel)
         advice = f"write {suggestion}" if suggestion else "use a channel's id (C...), which its details show, or *"
         raise SettingError(NAME, f'has an entry "{channel}": {advice}.')
-    if not isinstance(given, dict):
+    if not isinstance(settings, dict):
         raise SettingError(NAME, f'has an entry "{channel}" that is not a JSON object: {_EXAMPLE}')
-    for key in given:
+    for key in settings:
         if key not in _READERS:
             close = difflib.get_close_matches(key, _READERS, 1)
             advice = f"write {close[0]}" if close else f"there are {', '.join(_READERS)}"
             raise SettingError(NAME, f'has an entry "{channel}" with "{key}": {advice}.')
-    if channel == ALL_CHANNELS and given.get("watch"):
+    if channel == ALL_CHANNELS and settings.get("watch"):
         refuse(channel, "watch", "would watch every channel: name each channel to watch in an entry of its own")
-    entry = Entry(**{key: _READERS[key](channel, key, value) for key, value in given.items()})
+    entry = Entry(**{key: _READERS[key](channel, key, value) for key, value in settings.items()})
     if entry.toxic_threshold is not None:
         check_thresholds(channel, entry.toxic_threshold, entry.maybe_toxic_threshold, entry.watch_threshold)
     return entry
@@ -152,10 +152,10 @@ def _fraction(channel: str, key: str, value: Any) -> float:
 def _emoji(channel: str, key: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not value:
         refuse(channel, key, f'is {json.dumps(value)}: use a list of names such as ["biohazard_sign"]')
-    for one in value:
-        if not isinstance(one, str) or not EMOJI.fullmatch(one):
-            refuse(channel, key, f"has {one!r}, which is not an emoji name: {emoji_advice(str(one))}")
-    return tuple(one.strip(":") for one in value)
+    for name in value:
+        if not isinstance(name, str) or not EMOJI.fullmatch(name):
+            refuse(channel, key, f"has {name!r}, which is not an emoji name: {emoji_advice(str(name))}")
+    return tuple(name.strip(":") for name in value)
 
 
 def _switch(channel: str, key: str, value: Any) -> bool:

@@ -79,15 +79,15 @@ def _scores_without(variants: Mapping[str, str], score: Scorer) -> Mapping[str, 
 def _quotable(words: Sequence[str]) -> dict[str, str]:
     """Return the words that may be quoted, by their case-folded form."""
     found = [[match[0] for match in _words_of(word)] for word in words]
-    flat = [word for several in found for word in several]
+    flat = [part for parts in found for part in parts]
     # In a title or in all caps, capital letters do not indicate names.
-    case_tells = sum(word[0].islower() for word in flat) * 2 >= len(flat)
+    case_tells = sum(part[0].islower() for part in flat) * 2 >= len(flat)
     spellings: dict[str, str] = {}
     inside = False
-    for word, several in zip(words, found, strict=True):
-        for one in several:
-            if len(one) > 1 and not unquotable(one, name_by_case=case_tells and inside):
-                spellings.setdefault(one.casefold(), one)
+    for word, parts in zip(words, found, strict=True):
+        for part in parts:
+            if len(part) > 1 and not unquotable(part, name_by_case=case_tells and inside):
+                spellings.setdefault(part.casefold(), part)
             inside = True
         inside = inside and not _SENTENCE_END.search(word)
     return spellings

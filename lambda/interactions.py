@@ -73,7 +73,7 @@ def _slash_command(payload: Mapping[str, Any], settings: Settings, now: float) -
     nested: dict[str, Any] = {name: {"id": payload.get(f"{name}_id")} for name in ("team", "user", "channel")}
     nested |= {"enterprise": {"id": enterprise}, "is_enterprise_install": grid, "trigger_id": payload.get("trigger_id")}
     job = job_of(nested, now, "command")
-    name, text, url = (payload.get(one) for one in ("command", "text", "response_url"))
+    name, text, url = (payload.get(field_name) for field_name in ("command", "text", "response_url"))
     if job is None or not is_response_url(url, settings.api_url) or not _COMMAND.fullmatch(str(name)):
         return "malformed_interaction"
     text = text if isinstance(text, str) else ""

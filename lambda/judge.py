@@ -94,13 +94,13 @@ class Judge:
         message = self._slack.fetch(job.channel, job.ts)
         if self._slack.is_own(message):
             return "own_message"
-        here = self._channel_settings(job)
-        if not here.judge_after_removal and not self._slack.has_reaction(message, here.trigger_emoji):
+        settings = self._channel_settings(job)
+        if not settings.judge_after_removal and not self._slack.has_reaction(message, settings.trigger_emoji):
             return "reaction_removed"
         words = read(message.raw)
         key = key_of(job, words)
         # A verdict that only the reactor sees is posted once for each reactor.
-        verdict_key = f"{key}/{job.reactor}" if here.reply_to == "reactor" else key
+        verdict_key = f"{key}/{job.reactor}" if settings.reply_to == "reactor" else key
         done = self._ledger.once("verdict", verdict_key, lambda: self._post_verdict(job, message, words, key, searched))
         return str(done["outcome"])
 
@@ -151,10 +151,10 @@ class Judge:
 
         The shorter text gets up to half of the time budget of a message, the longer text the rest.
         """
-        until = self._clock() + BUDGET_SECONDS
+        deadline = self._clock() + BUDGET_SECONDS
         judged: dict[str, Verdict] = {}
-        for waiting, text in zip((2, 1), sorted((words.own, words.quoted), key=len), strict=True):
-            seconds = (until - self._clock()) / waiting
+        for remaining, text in zip((2, 1), sorted((words.own, words.quoted), key=len), strict=True):
+            seconds = (deadline - self._clock()) / remaining
             judged[text] = self._classifier.verdict(text, thresholds, seconds)
         return verdicts.combine(judged[words.own], judged[words.quoted], code=bool(words.code), whole=words.whole)
 

@@ -74,7 +74,7 @@ def analyze(request: Json, classifier: Classifier, aliases: Mapping[str, str]) -
         _refuse("LANGUAGE_DETECTION_FAILED", "Unable to detect language")
     scores = _scores(text, folded, classifier, spans=request.get("spanAnnotations", False))
     value = scores["summaryScore"]["value"]
-    wanted = {name: scores for name, one in requested.items() if value >= one.get("scoreThreshold", 0)}
+    wanted = {name: scores for name, parameters in requested.items() if value >= parameters.get("scoreThreshold", 0)}
     answer: Json = {"attributeScores": wanted} if wanted else {}
     return answer | {"languages": languages or [detected], "detectedLanguages": [detected]} | _token(request)
 
@@ -112,11 +112,11 @@ def _folded(text: str) -> FoldedText:
 
 def _check_languages(requested: list[str], detected: list[str], attribute: str) -> None:
     """Refuse languages other than English, even if English is one of several, as Google does."""
-    unread = [one for one in requested or detected if one.split("-")[0].casefold() != "en"]
-    if unread:
+    unsupported = [code for code in requested or detected if code.split("-")[0].casefold() != "en"]
+    if unsupported:
         kind = "requestedLanguages" if requested else "detectedLanguages"
-        message = f"Attribute {attribute} does not support request languages: {', '.join(unread)}"
-        error = {"languageNotSupportedByAttributeError": {kind: unread, "attribute": attribute}}
+        message = f"Attribute {attribute} does not support request languages: {', '.join(unsupported)}"
+        error = {"languageNotSupportedByAttributeError": {kind: unsupported, "attribute": attribute}}
         _refuse("LANGUAGE_NOT_SUPPORTED_BY_ATTRIBUTE", message, **error)
 
 

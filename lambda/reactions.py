@@ -85,7 +85,7 @@ def _installation(payload: Mapping[str, Any]) -> str | None:
 
 def bot_users(payload: Mapping[str, Any]) -> Collection[str]:
     """Return the app's own bot users, according to the event."""
-    users = [one.get("user_id") for one in _authorizations(payload) if one.get("is_bot")]
+    users = [entry.get("user_id") for entry in _authorizations(payload) if entry.get("is_bot")]
     return [user for user in users if isinstance(user, str)]
 
 

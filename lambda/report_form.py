@@ -48,7 +48,7 @@ class Report:
 def view(channel: str, ts: str, response_url: str, message: Mapping[str, Any], *, names: bool) -> dict[str, Any]:
     """Return the form for a message. `names` says whether the moderators learn who reports."""
     who = "They see your name." if names else "They are not told who you are."
-    told = f"The moderators get a link to this message, a model's verdict on it, and your note. {who}"
+    intro = f"The moderators get a link to this message, a model's verdict on it, and your note. {who}"
     element = {
         "type": "plain_text_input",
         "action_id": _NOTE,
@@ -58,9 +58,9 @@ def view(channel: str, ts: str, response_url: str, message: Mapping[str, Any], *
     }
     note = {"type": "input", "block_id": _NOTE, "optional": True, "label": _plain("Note"), "element": element}
     ids = {"channel": channel, "ts": ts, "response_url": response_url}
-    form = _modal(f"{told} The author and the channel see nothing of it.", note)
-    kept = {"private_metadata": _kept(ids, read(message))}
-    return form | kept | {"submit": _plain("Report"), "close": _plain("Cancel")}
+    form = _modal(f"{intro} The author and the channel see nothing of it.", note)
+    stored = {"private_metadata": _private_metadata(ids, read(message))}
+    return form | stored | {"submit": _plain("Report"), "close": _plain("Cancel")}
 
 
 def switched_off() -> dict[str, Any]:
@@ -71,32 +71,34 @@ def switched_off() -> dict[str, Any]:
 def report(view: Mapping[str, Any]) -> Report | None:
     """Parse a submitted form. Returns None if it does not match the form that was shown."""
     try:
-        kept = json.loads(view["private_metadata"])
+        stored = json.loads(view["private_metadata"])
         value = view["state"]["values"][_NOTE][_NOTE].get("value")
-        channel, ts, response_url = ids = [kept[name] for name in ("channel", "ts", "response_url")]
-        words = {name: kept[name] for name in ("own", "quoted", "code", "whole")}
+        channel, ts, response_url = ids = [stored[name] for name in ("channel", "ts", "response_url")]
+        words = {name: stored[name] for name in ("own", "quoted", "code", "whole")}
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
         return None
-    if not all(isinstance(one, str) for one in (*ids, words["own"], words["quoted"])):
+    if not all(isinstance(value, str) for value in (*ids, words["own"], words["quoted"])):
         return None
     note = value[:MAX_NOTE_CHARACTERS] if isinstance(value, str) else ""
     return Report(channel, ts, response_url, words, note)
 
 
-def words_of(kept: Mapping[str, Any]) -> Words:
+def words_of(stored: Mapping[str, Any]) -> Words:
     """Return the words of the message that a form stores."""
-    return Words(str(kept["own"]), str(kept["quoted"]), "code" if kept.get("code") else "", bool(kept.get("whole")))
+    return Words(
+        str(stored["own"]), str(stored["quoted"]), "code" if stored.get("code") else "", bool(stored.get("whole"))
+    )
 
 
-def _kept(ids: Mapping[str, str], words: Words) -> str:
+def _private_metadata(ids: Mapping[str, str], words: Words) -> str:
     """Return the ids and as many words, from the beginning, as Slack can store."""
     room = MAX_TEXT_CHARACTERS
     while True:
         own = words.own[:room]
         quoted = words.quoted[: room - len(own)]
         whole = words.whole and (own, quoted) == (words.own, words.quoted)
-        kept = {**ids, "own": own, "quoted": quoted, "code": bool(words.code), "whole": whole}
-        text = json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
+        stored = {**ids, "own": own, "quoted": quoted, "code": bool(words.code), "whole": whole}
+        text = json.dumps(stored, ensure_ascii=False, separators=(",", ":"))
         # Count UTF-16 units, in which an emoji counts twice: Slack does not document what it counts.
         if len(text.encode("utf-16-le", "surrogatepass")) // 2 <= MAX_METADATA_CHARACTERS:
             return text

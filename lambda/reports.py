@@ -57,15 +57,15 @@ class Reports:
         if job.detail.get("form") == "failed":
             return {"outcome": "form_failed"} | self.answers.reply(job, NO_FORM)
         try:
-            told = self._post_or_add(job, content)
+            reply = self._post_or_add(job, content)
         except (NotPermittedError, ChannelRestrictedError) as error:
             logger.error(
                 "report not posted: invite the bot to MODERATORS_CHANNEL, or choose another channel",
                 extra={"why": str(error)},
             )
             return {"outcome": f"report_{error.code}"} | self.answers.reply(job, NOT_PASSED_ON)
-        outcome = REPORTED if told == PASSED_ON else "reported_before"
-        return self.answers.reply(job, told) | {"outcome": outcome, "channel": job.channel}
+        outcome = REPORTED if reply == PASSED_ON else "reported_before"
+        return self.answers.reply(job, reply) | {"outcome": outcome, "channel": job.channel}
 
     def _post_or_add(self, job: Job, content: Mapping[str, Any]) -> str:
         """Post a card about a message, or add a report to its card. Return the reply to the person."""

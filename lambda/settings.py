@@ -188,8 +188,8 @@ class Settings:
         else:
             found = Thresholds(toxic, min(model.maybe, toxic))
         for channel in self.channels.entries:
-            here, entry = self.thresholds_in(channel, found), self.channels.for_channel(channel)
-            check_thresholds(channel, here.toxic, entry.maybe_toxic_threshold, entry.watch_threshold)
+            own, entry = self.thresholds_in(channel, found), self.channels.for_channel(channel)
+            check_thresholds(channel, own.toxic, entry.maybe_toxic_threshold, entry.watch_threshold)
         return found
 
     def thresholds_in(self, channel: str, default: Thresholds) -> Thresholds:
@@ -256,7 +256,7 @@ def _aliases(text: str) -> dict[str, str]:
 
 def _hashes(text: str) -> tuple[str, ...]:
     hashes = tuple(_items(text))
-    if hashes != ("none",) and not all(_SHA256.fullmatch(one) for one in hashes):
+    if hashes != ("none",) and not all(_SHA256.fullmatch(digest) for digest in hashes):
         raise SettingError("API_KEY_HASHES", "must be SHA-256 hashes of 64 hexadecimal digits, or none.")
     return hashes
 

@@ -124,8 +124,8 @@ class SlackMessages:
             method, channel=channel, ts=thread_ts, oldest=ts, latest=latest, inclusive=True, limit=PAGE_SIZE
         )
         raws = [raw for raw in _objects(page.get("messages")) if raw.get("subtype") != "tombstone"]
-        found = {one: raw for raw in raws if TS.fullmatch(one := _text(raw.get("ts")))}
-        return [_message(channel, found[one]) for one in sorted(found, key=float) if float(one) >= float(ts)]
+        by_ts = {key: raw for raw in raws if TS.fullmatch(key := _text(raw.get("ts")))}
+        return [_message(channel, by_ts[key]) for key in sorted(by_ts, key=float) if float(key) >= float(ts)]
 
     def is_own(self, message: Message) -> bool:
         """Whether the bot itself wrote the message."""
@@ -271,7 +271,7 @@ class SlackMessages:
             return self._call(method, **arguments)
 
     def _call(self, method: str, **arguments: Any) -> dict[str, Any]:
-        given = {name: value for name, value in arguments.items() if value is not None}
+        present = {name: value for name, value in arguments.items() if value is not None}
         # A JSON body for posts, a form for reads: Slack's read methods take no JSON.
         posts = method.startswith(("chat.post", "chat.update"))
         try:
@@ -279,12 +279,12 @@ class SlackMessages:
                 answer = self._client.api_call(
                     method,
                     headers={"Authorization": f"Bearer {self._token()}"},
-                    json=given if posts else None,
-                    params=None if posts else given,
+                    json=present if posts else None,
+                    params=None if posts else present,
                 )
         except SlackApiError as error:
             # Not chained: the cause holds Slack's response, which contains texts.
-            raise _from_answer(method, error, str(given.get("channel", ""))) from None
+            raise _from_answer(method, error, str(present.get("channel", ""))) from None
         except RecursionError:
             raise SlackError(method, "answer_nested_too_deep") from None
         except (OSError, http.client.HTTPException, SlackClientError, ValueError, LookupError, AttributeError) as error:
@@ -314,7 +314,7 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 
 def _objects(value: Any) -> list[Mapping[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _text(value: Any) -> str:

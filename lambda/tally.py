@@ -54,7 +54,7 @@ def tallies(rows: Iterable[Mapping[str, Any]], since: float) -> dict[str, Tally]
             tally.verdicts += kind == "verdict"
             tally.toxic += kind == "verdict" and data.get("outcome") == "toxic"
             tally.reports += kind == "report" and data.get("outcome") == REPORTED
-    return dict(sorted(found.items(), key=lambda one: -(one[1].verdicts + one[1].reports)))
+    return dict(sorted(found.items(), key=lambda item: -(item[1].verdicts + item[1].reports)))
 
 
 def total(tallies: Mapping[str, Tally]) -> Tally:

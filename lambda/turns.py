@@ -30,7 +30,10 @@ class Turns:
         self._clock = clock
 
     def wait(self, line: str, job: str, retry_after: int, *, retried: bool) -> float:
-        """Return the seconds until the turn of a rate-limited job, or 0 if no other job is waiting."""
+        """Return the seconds until the turn of a rate-limited job, or 0 if no other job is waiting.
+
+        `line` names an installation and a method, `job` is the id of the job's queue message.
+        """
         while True:
             now = self._clock()
             before = self._read(line)

@@ -110,7 +110,7 @@ class Verdict:
         """
         for digits in range(6):
             shown = round(100 * score, digits)
-            if all((shown >= round(100 * one, 6)) == (score >= one) for one in self.thresholds):
+            if all((shown >= round(100 * threshold, 6)) == (score >= threshold) for threshold in self.thresholds):
                 break
         return f"{_hundredths(score, digits)} of 100"
 

@@ -82,26 +82,27 @@ class Watching:
             return "watched_with_others"
         thread_ts = job.detail.get("thread_ts")
         latest = str(note.get("before") or f"{float(job.ts) + MAX_SPAN_SECONDS:.6f}")
-        until = self.clock() + MAX_SECONDS
+        deadline = self.clock() + MAX_SECONDS
         with self.lease.held(f"{job.owner}/{job.channel}/{thread_ts or ''}", job.ts):
             while True:
                 messages = self.slack.list_messages(job.channel, job.ts, latest, thread_ts)
-                own = next((one for one in messages if one.ts == job.ts), None)
+                own = next((message for message in messages if message.ts == job.ts), None)
                 if not own and (not messages or messages[0].ts == latest):
                     own = self.slack.fetch(job.channel, job.ts)
                 if own:
                     ended = self._judged(job, own)
-                self._judge_others(job, [one for one in messages if one.ts != job.ts and by_person(one.raw)], until)
+                others = [message for message in messages if message.ts != job.ts and by_person(message.raw)]
+                self._judge_others(job, others, deadline)
                 if own:
                     return ended
                 # The message is on an earlier page. If this attempt fails, the next one starts there.
                 latest = messages[0].ts
                 self.ledger.write_note(_note_key(job, job.ts), {"before": latest})
 
-    def _judge_others(self, job: Job, messages: Sequence[Message], until: float) -> None:
+    def _judge_others(self, job: Job, messages: Sequence[Message], deadline: float) -> None:
         """Judge messages whose jobs are waiting, as time allows."""
         for message in messages:
-            if self.clock() > until:
+            if self.clock() > deadline:
                 break
             try:
                 self._judged(job, message)

@@ -177,7 +177,7 @@ def handlers_for(installation: str) -> Mapping[str, Handler]:
 def handle_job(job: Job, attempt: int = 1, content: Mapping[str, Any] = NO_CONTENT) -> str:
     """Handle a job and return its outcome. If Slack refuses the token, try again with a fresh one.
 
-    A permanent refusal by Slack ends the job. `content` is the text that travels in memory only.
+    A permanent refusal by Slack ends the job. `content` has the texts that travel in memory only.
     """
 
     def handle() -> str:

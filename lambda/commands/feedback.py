@@ -57,7 +57,7 @@ def export(
         raise BotError(f"{error}: feedback needs pip install 'slack-toxicity-bot[bot]'") from error
     opinions = Opinions(table, _client(boto3, region))
     try:
-        found = sorted(opinions.all(), key=lambda one: one.at)
+        found = sorted(opinions.all(), key=lambda opinion: opinion.at)
     except LedgerError as error:
         where = region or "the region of the AWS configuration"
         raise BotError(
@@ -67,10 +67,19 @@ def export(
     with _opened(out, overwrite=overwrite) as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(COLUMNS)
-        for one in found:
-            at = datetime.datetime.fromtimestamp(one.at, datetime.UTC).isoformat(timespec="seconds")
-            rest = (one.choice, one.outcome, one.score, one.user, one.team, one.channel, one.ts, at)
-            rows.writerow((permalink(one), label(one), *rest))
+        for opinion in found:
+            at = datetime.datetime.fromtimestamp(opinion.at, datetime.UTC).isoformat(timespec="seconds")
+            rest = (
+                opinion.choice,
+                opinion.outcome,
+                opinion.score,
+                opinion.user,
+                opinion.team,
+                opinion.channel,
+                opinion.ts,
+                at,
+            )
+            rows.writerow((permalink(opinion), label(opinion), *rest))
     print(f"{len(found):,} rows", file=sys.stderr)
 
 

@@ -65,7 +65,7 @@ class Job:
 
 
 def retry_delay(attempt: int, jitter: float | None = None) -> int:
-    """Return the seconds until the next attempt: exponential from 2, with jitter so that jobs do not return together.
+    """Return the seconds until the next attempt: exponential backoff from 2 s, with jitter to spread the jobs.
 
     `attempt` counts from 1. `jitter` is from 0 to 1; default: random.
     """

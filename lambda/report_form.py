@@ -77,7 +77,7 @@ def report(view: Mapping[str, Any]) -> Report | None:
         words = {name: stored[name] for name in ("own", "quoted", "code", "whole")}
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
         return None
-    if not all(isinstance(value, str) for value in (*ids, words["own"], words["quoted"])):
+    if not all(isinstance(text, str) for text in (*ids, words["own"], words["quoted"])):
         return None
     note = value[:MAX_NOTE_CHARACTERS] if isinstance(value, str) else ""
     return Report(channel, ts, response_url, words, note)

@@ -89,7 +89,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         try:
             return {"ended": post_summary(settings, slack, ledger)}
         except CredentialsRefusedError:
-            credentials.refresh()  # Lambda retries a minute later
+            credentials.refresh()  # for the retry, which Lambda makes a minute later
             raise
     records = [record for record in event.get("Records") or () if _is_readable(record)]
     if not records:

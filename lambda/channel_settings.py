@@ -105,14 +105,14 @@ def _no_constant(name: str) -> NoReturn:
 def _entry(channel: str, settings: Any) -> Entry:
     if channel != ALL_CHANNELS and not CHANNEL_ID.fullmatch(channel):
         suggestion = channel_in(channel)
-        advice = f"write {suggestion}" if suggestion else "use a channel's id (C...), which its details show, or *"
+        advice = f"write {suggestion}" if suggestion else "use a channel's id (C...), shown in its details, or *"
         raise SettingError(NAME, f'has an entry "{channel}": {advice}.')
     if not isinstance(settings, dict):
         raise SettingError(NAME, f'has an entry "{channel}" that is not a JSON object: {_EXAMPLE}')
     for key in settings:
         if key not in _READERS:
             close = difflib.get_close_matches(key, _READERS, 1)
-            advice = f"write {close[0]}" if close else f"there are {', '.join(_READERS)}"
+            advice = f"write {close[0]}" if close else f"the keys are {', '.join(_READERS)}"
             raise SettingError(NAME, f'has an entry "{channel}" with "{key}": {advice}.')
     if channel == ALL_CHANNELS and settings.get("watch"):
         refuse(channel, "watch", "would watch every channel: name each channel to watch in an entry of its own")

@@ -226,7 +226,7 @@ def _reply_to(text: str) -> str:
     if text in AUDIENCES or CHANNEL_ID.fullmatch(text):
         return text
     suggestion = text.lower() if text.lower() in AUDIENCES else channel_in(text)
-    others = "thread, reactor, moderators or a channel's id (C...), which its details show"
+    others = "thread, reactor, moderators or a channel's id (C...), shown in its details"
     raise SettingError("REPLY_TO", f"is {text!r}: {f'write {suggestion}' if suggestion else f'use {others}'}.")
 
 
@@ -235,14 +235,14 @@ def _channel(name: str, value: Mapping[str, str]) -> str:
     if not text or CHANNEL_ID.fullmatch(text):
         return text
     suggestion = channel_in(text)
-    advice = f"write {suggestion}" if suggestion else "use the channel's id (C...), which its details show"
+    advice = f"write {suggestion}" if suggestion else "use the channel's id (C...), shown in its details"
     raise SettingError(name, f"is {text!r}: {advice}.")
 
 
 def _users(text: str) -> frozenset[str]:
     for item in _items(text):
         if not _USER_ID.fullmatch(item):
-            raise SettingError("IGNORED_REACTORS", f"has {item!r}: use user ids (U...), which people's profiles show.")
+            raise SettingError("IGNORED_REACTORS", f"has {item!r}: use user ids (U...), shown in people's profiles.")
     return frozenset(_items(text))
 
 

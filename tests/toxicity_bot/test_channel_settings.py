@@ -89,7 +89,7 @@ def test_in_a_shared_channel_only_the_person_who_asked_sees_a_verdict(
         ('{"C0123ABC": {}, "C0123ABC": {}}', ['has "C0123ABC" twice']),
         ('{"C0123ABC": {"off": true, "off": false}}', ['has "off" twice']),
         ('{"C0123ABC": {"toxic_treshold": 0.9}}', ['"C0123ABC" with "toxic_treshold"', "write toxic_threshold"]),
-        ('{"C0123ABC": {"colour": 1}}', ['"C0123ABC" with "colour"', "there are verdicts, "]),
+        ('{"C0123ABC": {"colour": 1}}', ['"C0123ABC" with "colour"', "the keys are verdicts, "]),
         ('{"C0123ABC": {"verdicts": "everybody"}}', ['whose verdicts is "everybody"', "use thread, reactor"]),
         ('{"C0123ABC": {"verdicts": "Reactor"}}', ['"C0123ABC" whose verdicts is "Reactor"', "write reactor"]),
         ('{"C0123ABC": {"verdicts": ["thread"]}}', ["whose verdicts is"]),

@@ -92,7 +92,7 @@ def _ending(error: BaseException) -> tuple[int, str]:
     if isinstance(error, BrokenPipeError):
         return 1, ""  # the reader needs no more output
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return 1, "The disk is full: free some space, then run the same command again."
+        return 1, "The disk is full: make room, then run the same command again."
     if isinstance(error, ModuleNotFoundError) and error.name:
         return 2, f"The package {error.name} is not installed here: use make, or .venv/bin/python instead of python."
     text = " ".join(str(error).split())[:MAX_ERROR_CHARACTERS]

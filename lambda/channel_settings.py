@@ -50,7 +50,7 @@ class ChannelSettings:
     def from_json(cls, text: str) -> Self:
         """Parse the variable. Raises SettingError for any invalid value."""
         try:
-            settings = json.loads(text or "{}", object_pairs_hook=_without_doubles, parse_constant=_no_constant)
+            settings = json.loads(text or "{}", object_pairs_hook=_reject_duplicates, parse_constant=_reject_constant)
         except RecursionError:
             raise SettingError(NAME, f"is nested too deep: {_EXAMPLE}") from None
         except ValueError as error:
@@ -88,7 +88,7 @@ def refuse(channel: str, key: str, reason: str) -> NoReturn:
 _EXAMPLE = 'write, for example, {"C0123ABC": {"verdicts": "reactor"}}.'
 
 
-def _without_doubles(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicates(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     """Reject duplicate names, which JSON allows and of which only the last would count."""
     found: dict[str, Any] = {}
     for name, value in pairs:
@@ -98,7 +98,7 @@ def _without_doubles(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _no_constant(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise SettingError(NAME, f"has {name}, which is not JSON: use a number from 0 to 1.")
 
 

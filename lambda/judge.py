@@ -71,22 +71,22 @@ class Judge:
         This is a separate step because Slack may allow only one call a minute. That is too few to read a reply and
         search its thread in one attempt.
         """
-        about = id_of(job)
-        search = self._ledger.read_note(about)
+        note_key = id_of(job)
+        search = self._ledger.read_note(note_key)
         key = str(search.get("key", ""))
         if "since" in search:
-            posted = self._find(about, search)
+            posted = self._find(note_key, search)
             found = {"outcome": "found", "post": posted, "channel": job.channel}
             self._ledger.resolve("verdict", key, found if posted else None)
-            self._ledger.write_note(about, {"key": key})
+            self._ledger.write_note(note_key, {"key": key})
         return key
 
-    def _find(self, about: str, search: dict[str, Any]) -> str | None:
+    def _find(self, note_key: str, search: dict[str, Any]) -> str | None:
         """Search for a verdict. If Slack delays the search, store its position in a note."""
         try:
             return self._slack.find_post(**search)
         except SlackUnavailableError as error:
-            self._ledger.write_note(about, search | {"cursor": error.cursor})
+            self._ledger.write_note(note_key, search | {"cursor": error.cursor})
             raise
 
     def _judge_message(self, job: Job, searched: str) -> str:
@@ -117,12 +117,12 @@ class Judge:
         # A verdict is never older than its message, nor than the ledger's retention period.
         since = max(message.ts, f"{job.event_time - RETENTION_SECONDS}.000000", key=float)
         search = {"channel": channel, "thread_ts": thread_ts, "key": key, "since": since}
-        about = id_of(job)
-        if self._may_exist(to, message, key, searched) and (posted := self._find(about, search)):
+        note_key = id_of(job)
+        if self._may_exist(to, message, key, searched) and (posted := self._find(note_key, search)):
             return {"outcome": "found", "post": posted, "channel": job.channel}
         verdict = self.verdict(words, job.channel)
         figures = verdict.figures()
-        mark = {"key": key, **figures}
+        metadata = {"key": key, **figures}
         if to == "reactor":
             in_thread = message.thread_ts if message.thread_ts != message.ts else None
             text = verdict.reply("the author's")
@@ -130,12 +130,12 @@ class Judge:
             posted = ""
         elif thread_ts:
             text = verdict.reply()
-            posted = self._slack.post(channel, text, mark, thread_ts, self._blocks(text, key, figures))
+            posted = self._slack.post(channel, text, metadata, thread_ts, self._blocks(text, key, figures))
         else:
             # Quote no words: readers of another channel may not be allowed to see the message.
             reply = verdict.without_words().reply("the author's")
             text = f"{self._slack.permalink(message)}\n{reply}"
-            posted = self._slack.post(channel, text, mark, blocks=self._blocks(text, key, figures))
+            posted = self._slack.post(channel, text, metadata, blocks=self._blocks(text, key, figures))
         return {"post": posted, "channel": job.channel, **figures}
 
     def _blocks(self, text: str, key: str, figures: Mapping[str, Any]) -> list[dict[str, Any]] | None:

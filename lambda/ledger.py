@@ -115,18 +115,18 @@ class Ledger:
         except _NotDoneError:
             return None
 
-    def write_note(self, about: str, facts: Mapping[str, Any]) -> None:
+    def write_note(self, key: str, facts: Mapping[str, Any]) -> None:
         """Store facts for the next attempt, replacing the previous note."""
         fields = {"data": json.dumps(facts), "status": "NOTE"}
         expiration = {"expiration": {"N": str(int(time.time()) + RETENTION_SECONDS)}}
-        item = _note_id(about) | expiration | {name: {"S": value} for name, value in fields.items()}
+        item = _note_id(key) | expiration | {name: {"S": value} for name, value in fields.items()}
         with table_errors():
             self.client.put_item(TableName=self._table.table_name, Item=item)
 
-    def read_note(self, about: str) -> dict[str, Any]:
+    def read_note(self, key: str) -> dict[str, Any]:
         """Return the facts of the last note; empty if there is none."""
         with table_errors():
-            answer = self.client.get_item(TableName=self._table.table_name, Key=_note_id(about), ConsistentRead=True)
+            answer = self.client.get_item(TableName=self._table.table_name, Key=_note_id(key), ConsistentRead=True)
         return dict(json.loads(answer["Item"]["data"]["S"])) if "Item" in answer else {}
 
 
@@ -181,8 +181,8 @@ def table_errors() -> Iterator[None]:
         raise LedgerError(type(error).__name__) from error
 
 
-def _note_id(about: str) -> dict[str, Any]:
-    return {"id": {"S": f"note#{about}"}}
+def _note_id(key: str) -> dict[str, Any]:
+    return {"id": {"S": f"note#{key}"}}
 
 
 def message_id(team: str, channel: str, ts: str) -> str:

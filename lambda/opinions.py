@@ -88,8 +88,8 @@ class Feedback:
 
     def record(self, job: Job, content: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
         """Save a person's opinion of a verdict and thank them. Return the job's outcome."""
-        about = {name: job.detail[name] for name in ("key", "choice", "outcome", "score")}
-        if not self._opinions.save(Opinion(**about, user=job.reactor, at=float(job.detail["at"]))):
+        fields = {name: job.detail[name] for name in ("key", "choice", "outcome", "score")}
+        if not self._opinions.save(Opinion(**fields, user=job.reactor, at=float(job.detail["at"]))):
             return "feedback_known"
         choice = job.detail["choice"]
         count("FeedbackGiven", choice)

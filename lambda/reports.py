@@ -69,20 +69,20 @@ class Reports:
 
     def _post_or_add(self, job: Job, content: Mapping[str, Any]) -> str:
         """Post a card about a message, or add a report to its card. Return the reply to the person."""
-        about = message_id(job.owner, job.channel, job.ts)
-        card = self.ledger.once("card", about, lambda: self._post(job, content, about))
+        card_key = message_id(job.owner, job.channel, job.ts)
+        card = self.ledger.once("card", card_key, lambda: self._post(job, content, card_key))
         if card["report"] == job.event_id:
             return PASSED_ON
         if card["by"] == job.reactor:
             return AGAIN
         added = self.ledger.once(
-            "card", f"{about}{job.reactor}", lambda: self._add_report(job, content, about, card["post"])
+            "card", f"{card_key}{job.reactor}", lambda: self._add_report(job, content, card_key, card["post"])
         )
         return PASSED_ON if added["report"] == job.event_id else AGAIN
 
-    def _add_report(self, job: Job, content: Mapping[str, Any], about: str, card: str) -> dict[str, Any]:
+    def _add_report(self, job: Job, content: Mapping[str, Any], card_key: str, card: str) -> dict[str, Any]:
         """Add another person's report to the thread of a card. If the card was deleted, post a new one."""
-        key = f"{about}{job.event_id}"  # the key of the post must not reveal who reports
+        key = f"{card_key}{job.event_id}"  # the key of the post must not reveal who reports
         try:
             return self._post(job, content, key, card)
         except MessageGoneError:

@@ -35,12 +35,12 @@ keys = ApiKeys(settings)
 # Off regardless of the environment: debug mode prints events and sends stack traces to clients.
 app = APIGatewayHttpResolver(debug=False)
 # Powertools stores the request in a place that all threads share.
-_one_at_a_time = threading.Lock()
+_lock = threading.Lock()
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
     """Answer one request. No request makes it raise, since Lambda would log the error's text."""
-    with _one_at_a_time:
+    with _lock:
         try:
             return app.resolve(dict(event), context)  # type: ignore[arg-type]  # nothing here reads the context
         except Exception as error:
@@ -89,7 +89,7 @@ def refused(error: ApiError) -> Response[str]:
 
 
 @app.exception_handler([SecretStoreError, SettingError])  # type: ignore[untyped-decorator]
-def keys_unknown(error: SecretStoreError | SettingError) -> Response[str]:
+def keys_unavailable(error: SecretStoreError | SettingError) -> Response[str]:
     """Answer 503 while the keys cannot be read."""
     logger.error("cannot read the API keys", extra={"error": type(error).__name__})
     return _refusal(ApiError(503, "UNAVAILABLE", "The service is currently unavailable."))

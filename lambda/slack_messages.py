@@ -177,12 +177,12 @@ class SlackMessages:
         self,
         channel: str,
         text: str,
-        mark: Mapping[str, Any],
+        payload: Mapping[str, Any],
         thread_ts: str | None = None,
         blocks: Blocks | None = None,
         kind: str = EVENT_TYPE,
     ) -> str:
-        """Post a verdict, CARD or SUMMARY with `mark` as its metadata, and return its ts. `blocks` replace the text.
+        """Post a verdict, CARD or SUMMARY with `payload` as its metadata, and return its ts. `blocks` replace the text.
 
         Raises SlackUnavailableError if the response is lost, and MessageGoneError if the thread has been deleted. In
         that case Slack posts to the channel itself, and the bot deletes that post.
@@ -195,7 +195,7 @@ class SlackMessages:
             thread_ts=thread_ts,
             unfurl_links=False,
             unfurl_media=False,
-            metadata={"event_type": kind, "event_payload": dict(mark)},
+            metadata={"event_type": kind, "event_payload": dict(payload)},
         )
         posted = str(answer["ts"])
         message = _object(answer.get("message")) or {"thread_ts": thread_ts}

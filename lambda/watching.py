@@ -125,19 +125,19 @@ class Watching:
 
     def _card(self, job: Job, message: Message, verdict: Verdict) -> dict[str, Any]:
         """Return the card of a message; post one if there is none. A report may already have created it."""
-        about = message_id(job.owner, message.channel, message.ts)
-        return self.ledger.once("card", about, lambda: self._post(job, message, verdict, about))
+        card_key = message_id(job.owner, message.channel, message.ts)
+        return self.ledger.once("card", card_key, lambda: self._post(job, message, verdict, card_key))
 
-    def _post(self, job: Job, message: Message, verdict: Verdict, about: str) -> dict[str, Any]:
+    def _post(self, job: Job, message: Message, verdict: Verdict, card_key: str) -> dict[str, Any]:
         channel = self.settings.moderators_channel
         done = {"report": job.event_id, "by": "watch"}
-        if self.ledger.in_doubt and (posted := self.slack.find_post(channel, None, about, message.ts, kind=CARD)):
+        if self.ledger.in_doubt and (posted := self.slack.find_post(channel, None, card_key, message.ts, kind=CARD)):
             return done | {"post": posted}
         link = self.slack.permalink(message)
         head = f":eyes: *Message in a watched channel* {link}"
         shown = cards.blocks(head, verdict.without_words().reply("the author's"), SOURCE)
         text = f"A message in a watched channel is likely toxic: {link}"
-        return done | {"post": self.slack.post(channel, text, {"key": about}, None, shown, CARD)}
+        return done | {"post": self.slack.post(channel, text, {"key": card_key}, None, shown, CARD)}
 
     def _edited(self, job: Job) -> str:
         """Judge an edited message again. Update its card, or post one if the message is now likely toxic."""

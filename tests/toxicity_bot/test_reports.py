@@ -348,4 +348,4 @@ def test_a_card_that_slack_refuses_to_change_is_named_in_the_log(bot: Bot) -> No
     click(bot, card, LOOK)
     assert bot.work() == 1
     assert bot.ends()[-1] == "card_is_inactive"
-    assert bot.logged("WARNING")[-1]["message"] == "a card could not be changed"
+    assert bot.logged("WARNING")[-1]["message"] == "card could not be changed"

@@ -210,7 +210,7 @@ def test_a_refused_token_ends_the_job_at_once_and_the_log_says_what_to_do(code: 
     assert bot.work() == 1
     assert bot.ends() == [code]
     (line,) = bot.logged("ERROR")
-    assert "install the app again" in line["message"]
+    assert "reinstall the app" in line["message"]
     assert code in line["why"]
     assert len(bot.slack.calls) == 1, "no second try"
 

@@ -78,10 +78,7 @@ def test_a_complete_installation_passes(deploy: Deploy, examine: Examine) -> Non
 @pytest.mark.parametrize(
     ("deployed", "expected"),
     [
-        (
-            {"secret": PLACEHOLDERS},
-            {"secret": ("wrong", "holds a placeholder", f"make secret STACK={STACK}")} | REST_OK,
-        ),
+        ({"secret": PLACEHOLDERS}, {"secret": ("wrong", "a placeholder", f"make secret STACK={STACK}")} | REST_OK),
         ({"worker": {"REPLY_TO": "everybody"}}, {"receiver settings": OK, "worker settings": ("wrong", BAD_REPLY_TO)}),
         ({"visibility": 60}, {"queue": ("wrong", "time-out is 60 s, less than 6 times the worker's 30 s")}),
         ({"receiver": {"WORKER_FUNCTION": ""}}, {PRIVATE: ("wrong", "does not know the worker", "make deploy")}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from doctor.findings import Check, asking, client, ok, unknown, wrong
-from toxicity_bot.tally import DAYS, MOST_CHANNELS, scan, tallies, total
+from toxicity_bot.tally import DAYS, MAX_CHANNELS, scan, tallies, total
 
 # AWS's own advice for a queue that feeds a function:
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
@@ -106,5 +106,5 @@ def _check_expiry(name: str) -> Check[None]:
 
 def _count(name: str, now: float) -> Check[None]:
     found = tallies(scan(client("dynamodb"), name), now - DAYS * 24 * 3600)
-    named = [f"{channel}: {tally}" for channel, tally in found.items() if channel][:MOST_CHANNELS]
+    named = [f"{channel}: {tally}" for channel, tally in found.items() if channel][:MAX_CHANNELS]
     yield ok(NUMBERS, "; ".join([str(total(found)), *named]))

@@ -1,4 +1,4 @@
-"""Judge how toxic a message is: a classifier for everybody, and the Lambda functions of the Slack bot."""
+"""A classifier for toxic text, and the Lambda functions of the Slack bot that uses it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Classifier"]
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when it is asked for: the receiver must start without onnxruntime.
+    # Imported lazily: the receiver must start without onnxruntime.
     if name != "Classifier":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from .classifier import Classifier

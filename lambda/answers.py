@@ -1,7 +1,7 @@
-"""Answer the person who asked, and nobody else: a message that a shortcut was used on, or a slash command.
+"""Reply in private to the person who used a shortcut on a message or sent a slash command.
 
-A text comes with an invocation only. The backup job on the queue has ids: it ends if the invocation has answered, else
-it fetches the message, where the bot may, or says that the check failed.
+Only an invocation carries a text. The backup job on the queue has ids only. It ends if the invocation has answered.
+Otherwise it fetches the message, if the bot may read it, or says that the check failed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ OWN = ":wave: That is a message of mine. I don't judge those."
 
 @dataclass(frozen=True)
 class Answers:
-    """Gives each person who asks one answer, whatever fails."""
+    """Gives each person who asks exactly one answer, whatever fails."""
 
     settings: Settings
     thresholds: Thresholds
@@ -43,54 +43,54 @@ class Answers:
     judge: Judge
     ledger: Ledger
 
-    def check(self, job: Job, given: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
-        """Judge the message that a shortcut was used on; return how the job ended."""
-        return self._once(job, lambda: self._about_message(job, given))
+    def check(self, job: Job, content: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
+        """Judge the message that a shortcut was used on. Return the job's outcome."""
+        return self._once(job, lambda: self._check_message(job, content))
 
-    def command(self, job: Job, given: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
-        """Answer a slash command: what it can do, the settings of the channel, or a verdict on a sentence."""
-        words = {"help": self._help, "settings": self._settings_here}.get(job.detail.get("word", ""))
+    def command(self, job: Job, content: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
+        """Answer a slash command with help, the channel's settings, or a verdict on a text."""
+        words = {"help": self._help, "settings": self._channel_settings}.get(job.detail.get("word", ""))
         if words:
             return self._once(job, lambda: (words(job), {"outcome": f"told_{job.detail['word']}"}))
-        return self._once(job, lambda: self._about_text(job, given))
+        return self._once(job, lambda: self._check_text(job, content))
 
     def _once(self, job: Job, answer: Callable[[], tuple[str, Figures]]) -> str:
-        """Show an answer unless the same click has one; return how the job ended."""
+        """Show an answer, once for each click. Return the job's outcome."""
 
         def show() -> Figures:
             text, figures = answer()
-            return figures | self.show(job, text)
+            return figures | self.reply(job, text)
 
         return str(self.ledger.once("ask", key_of(job), show)["outcome"])
 
-    def show(self, job: Job, text: str) -> Figures:
-        """Show a text to the person who asked; return what is worth noting about that.
+    def reply(self, job: Job, text: str) -> Figures:
+        """Show a text to the person who asked. Return the fields that this adds to the outcome.
 
-        An answer that only one person sees cannot be looked for later, so that it is begun once: rather none than two.
+        The bot cannot search for a private answer later, so it sends it once. No answer is better than two.
         """
-        about = _note_of(job)
-        if _may_have_answer(job, self.ledger):
+        note_key = _note_key(job)
+        if _may_be_answered(job, self.ledger):
             return {"outcome": UNCONFIRMED}
-        self.ledger.note(about, {"begun": True})
+        self.ledger.write_note(note_key, {"begun": True})
         where = {name: job.detail[name] for name in ("thread_ts",) if name in job.detail}
         try:
             try:
                 response_url.respond(job.detail["response_url"], text, self.settings.api_url, **where)
-            except MessageGoneError:  # half an hour has passed: the person still gets the answer
-                self.slack.tell(job.reactor, text)
+            except MessageGoneError:  # the response URL has expired: send a direct message instead
+                self.slack.send_direct_message(job.reactor, text)
                 return {"told": "directly"}
-        except SlackUnavailableError as unanswered:
-            if unanswered.may_yet_happen:
+        except SlackUnavailableError as error:
+            if error.outcome_unknown:
                 return {"outcome": UNCONFIRMED}
-            self.ledger.note(about, {})
+            self.ledger.write_note(note_key, {})
             raise
-        except (NotPermittedError, ChannelRestrictedError) as untold:
-            return {"outcome": f"untold_{untold.code}"}
+        except (NotPermittedError, ChannelRestrictedError) as error:
+            return {"outcome": f"untold_{error.code}"}
         return {}
 
-    def _about_message(self, job: Job, given: Mapping[str, Any]) -> tuple[str, Figures]:
+    def _check_message(self, job: Job, content: Mapping[str, Any]) -> tuple[str, Figures]:
         try:
-            message = self._message(job, given)
+            message = self._message(job, content)
             if self.slack.is_own(message):
                 return OWN, {"outcome": "own_message"}
         except MessageGoneError:
@@ -99,16 +99,16 @@ class Answers:
             return LOST, {"outcome": "text_lost"}
         return self._verdict(message.raw, "the author's", job.channel)
 
-    def _message(self, job: Job, given: Mapping[str, Any]) -> Message:
-        """Return the message that came along, or fetch it."""
-        raw = given.get("message")
+    def _message(self, job: Job, content: Mapping[str, Any]) -> Message:
+        """Return the message in `content`, or fetch it."""
+        raw = content.get("message")
         if not isinstance(raw, dict):
             return self.slack.fetch(job.channel, job.ts)
         bot_id = raw.get("bot_id")
         return Message(job.channel, job.ts, job.ts, bot_id if isinstance(bot_id, str) else "", raw)
 
-    def _about_text(self, job: Job, given: Mapping[str, Any]) -> tuple[str, Figures]:
-        text = given.get("text")
+    def _check_text(self, job: Job, content: Mapping[str, Any]) -> tuple[str, Figures]:
+        text = content.get("text")
         if not isinstance(text, str):
             return LOST, {"outcome": "text_lost"}
         return self._verdict({"text": text}, "your", job.channel)
@@ -118,32 +118,32 @@ class Answers:
         return verdict.reply(author), dict(verdict.figures())
 
     def _help(self, job: Job) -> str:
-        command, here = job.detail.get("command", "/toxicity"), self.settings.of(job.channel)
-        shortcut = " Or choose *Check for toxicity* in the menu of a message." if here.shortcuts else ""
+        command, settings = job.detail.get("command", "/toxicity"), self.settings.for_channel(job.channel)
+        shortcut = " Or choose *Check for toxicity* in the menu of a message." if settings.shortcuts else ""
         return "\n".join(
             (
                 f"`{command} some words`: a verdict on these words, which only you see.{shortcut}",
-                f"React to a message with {_emoji(here)}: a verdict on it, {_seen_by(here.reply_to)}.",
-                f"`{command} settings`: what holds in this channel.",
+                f"React to a message with {_emoji(settings)}: a verdict on it, {_seen_by(settings.reply_to)}.",
+                f"`{command} settings`: the settings of this channel.",
                 "I keep no text: not of your command, and not of messages. A verdict is a model's estimate of words.",
             )
         )
 
-    def _settings_here(self, job: Job) -> str:
-        here = self.settings.of(job.channel)
-        entry = here.channels.of(job.channel)
-        toxic, maybe = here.thresholds_in(job.channel, self.thresholds)
+    def _channel_settings(self, job: Job) -> str:
+        settings = self.settings.for_channel(job.channel)
+        entry = settings.channels.for_channel(job.channel)
+        toxic, maybe = settings.thresholds_in(job.channel, self.thresholds)
         between = f", *may be toxic* from {100 * maybe:g}" if maybe < toxic else ""
-        verdict = f"A reaction with {_emoji(here)} asks for a verdict, {_seen_by(here.reply_to)}."
+        verdict = f"A reaction with {_emoji(settings)} asks for a verdict, {_seen_by(settings.reply_to)}."
         lines = [
             "I am switched off here: I answer no reactions." if entry.off else verdict,
-            f"A message is called *likely toxic* from a score of {100 * toxic:g} of 100{between}.",
-            f"In channels shared with other organisations {_where_shared(self.settings, job.channel)}.",
+            f"A message is labelled *likely toxic* from a score of {100 * toxic:g} of 100{between}.",
+            f"In channels shared with other organisations {_in_shared_channels(self.settings, job.channel)}.",
             "Only you see what this command and the shortcut answer.",
         ]
-        if job.channel in here.channels.watched():
+        if job.channel in settings.channels.watched():
             read = "I read every message here that a person writes, and keep none."
-            lines.insert(1, f"{read} The moderators hear of those that I call likely toxic.")
+            lines.insert(1, f"{read} The moderators see those that I label likely toxic.")
         return "\n".join([f"In <#{job.channel}>:", *(f"• {line}" for line in lines)])
 
 
@@ -157,32 +157,32 @@ def _seen_by(reply_to: str) -> str:
     return "which only the person who reacts sees" if reply_to == "reactor" else f"which goes to <#{reply_to}>"
 
 
-def _where_shared(settings: Settings, channel: str) -> str:
+def _in_shared_channels(settings: Settings, channel: str) -> str:
     if settings.is_silent(channel, shared=True):
         return "I do not answer reactions"
-    to = settings.of(channel, shared=True).reply_to
+    to = settings.for_channel(channel, shared=True).reply_to
     return "only the person who reacts sees a verdict" if to == "reactor" else "it is the same"
 
 
 def key_of(job: Job) -> str:
-    """Return the ledger's key of one click of one person."""
+    """Return the ledger key of one person's click."""
     return f"{job.owner}/{job.reactor}/{job.event_id}"
 
 
-def _note_of(job: Job) -> str:
+def _note_key(job: Job) -> str:
     return f"ask/{key_of(job)}"
 
 
-def _may_have_answer(job: Job, ledger: Ledger) -> bool:
-    """Whether an earlier try, whose end nobody knows, had begun to answer."""
-    return ledger.in_doubt and bool(ledger.noted(_note_of(job)))
+def _may_be_answered(job: Job, ledger: Ledger) -> bool:
+    """Whether an earlier attempt with an unknown outcome had started to answer."""
+    return ledger.in_doubt and bool(ledger.read_note(_note_key(job)))
 
 
 def give_up(job: Job, ledger: Ledger, api_url: str) -> None:
-    """Tell the person who waits for an answer, if one does, that there will be none; it needs no token."""
+    """Tell the person who waits for an answer, if any, that there will be none. This needs no token."""
 
     def show() -> Figures:
-        if _may_have_answer(job, ledger):
+        if _may_be_answered(job, ledger):
             return {"outcome": UNCONFIRMED}
         with suppress(MessageGoneError, WrongCallError):
             failed = NOT_PASSED_ON if job.kind == "report" else LOST

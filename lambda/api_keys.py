@@ -1,6 +1,6 @@
-"""API keys of the scoring service: which key a request has, and whether its quota is used up.
+"""API keys of the scoring service, and their quotas.
 
-Only the SHA-256 of a key is stored, in the secret of the stack beside the Slack credentials:
+Only the SHA-256 of a key is stored, in the stack's secret beside the Slack credentials:
 `"api_keys": {"a name": "64 hexadecimal digits"}`. A key has 256 random bits, so its hash needs no salt.
 """
 
@@ -33,12 +33,12 @@ def new_key() -> Secret:
 
 
 def hashed(key: str) -> str:
-    """Return what is stored of a key."""
+    """Return the hash of a key, which is what is stored."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def keys_in(text: str) -> dict[str, str]:
-    """Return the hashes by name in a secret; raises SettingError if they have another form."""
+    """Return the key hashes in a secret, by name. Raises SettingError if they are malformed."""
     try:
         found: Any = json.loads(text or "{}").get("api_keys", {})
         if all(_HASH.fullmatch(digest) for digest in found.values()):
@@ -49,7 +49,7 @@ def keys_in(text: str) -> dict[str, str]:
 
 
 class ApiKeys:
-    """The keys that are accepted, from the environment or from Secrets Manager, read again each minute of use."""
+    """The accepted keys, from the environment or from Secrets Manager. The secret is read again after a minute."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings, self._clock = settings, clock
@@ -59,9 +59,9 @@ class ApiKeys:
         self._lock = threading.Lock()
 
     def check(self, key: str) -> None:
-        """Take one request from the quota of a key; raises ApiError for an unknown key or one without quota.
+        """Count one request against the quota of a key. Raises ApiError if the key is unknown or its quota is used up.
 
-        Raises SecretStoreError if the keys cannot be read, and no longer if they were before.
+        Raises SecretStoreError if the keys cannot be read and never could be before.
         """
         if self._settings.api_key_hashes == ("none",):
             return
@@ -71,18 +71,18 @@ class ApiKeys:
             )
         digest = hashed(key)
         with self._lock:
-            # Every hash is compared, so that the time does not tell which one matched.
+            # Compare every hash, so that the response time does not reveal which one matched.
             matches = [name for name, known in self._current().items() if hmac.compare_digest(known, digest)]
             if not matches:
                 raise ApiError(403, "PERMISSION_DENIED", "API key not valid.", _info("API_KEY_INVALID"))
             self._take(matches[0])
 
     def _take(self, name: str) -> None:
-        """Take a token from the bucket of a key, which holds those of ten seconds."""
+        """Take a token from the bucket of a key. A bucket holds the tokens of ten seconds."""
         rate, now = self._settings.requests_per_second_per_key, self._clock()
-        most = max(1.0, 10 * rate)
-        tokens, before = self._tokens.get(name, (most, now))
-        tokens = min(most, tokens + (now - before) * rate)
+        capacity = max(1.0, 10 * rate)
+        tokens, before = self._tokens.get(name, (capacity, now))
+        tokens = min(capacity, tokens + (now - before) * rate)
         if tokens < 1:
             message = f"Quota exceeded: this API key has {rate:g} requests a second."
             raise ApiError(429, "RESOURCE_EXHAUSTED", message, _info("RATE_LIMIT_EXCEEDED"))

@@ -1,7 +1,7 @@
-"""Score many texts: in this process, or in worker processes that keep their order.
+"""Score many texts, in this process or in worker processes. The order of the texts is kept.
 
-`python -m toxicity_bot.bulk` is a worker. It reads lists of texts from standard input, each a line of JSON, and ends
-when that ends, so no worker outlives the process that started it.
+`python -m toxicity_bot.bulk` is a worker. It reads lists of texts from standard input, one JSON list per line. It exits
+at the end of its input, so no worker outlives the process that started it.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-# Batches on their way to and from each worker: one that it scores, others that wait. Their results, some kB, fit into
-# a pipe, so that a worker never waits for its reader.
-DEPTH = 3
+# Batches in flight for each worker: one is being scored, the rest wait. Their results, a few kB, fit into a pipe, so
+# that a worker never waits for the parent to read.
+BATCHES_PER_WORKER = 3
 
 
 class Score(NamedTuple):
-    """What the bot says of a text; `toxicity` is None where it cannot judge."""
+    """The bot's verdict on a text. `toxicity` is None if it cannot judge the text."""
 
     toxicity: float | None
     verdict: str
@@ -41,24 +41,24 @@ class Score(NamedTuple):
 
 
 class Scorer:
-    """Scores texts one at a time, since int8 scales span a batch: each score is the one that the bot gives."""
+    """Scores texts one at a time, exactly as the bot does. In a batch, texts would share int8 scales."""
 
     def __init__(self, model_dir: Path | str | None = None, thresholds: Sequence[float] | None = None) -> None:
         from .classifier import Classifier
 
         self.classifier = Classifier(model_dir, threads=1)
         self._thresholds = Thresholds(*thresholds) if thresholds else None
-        # The classifier knows texts by their folded form; of the same text even folding is saved.
-        self._same: ScoreCache[Score] = ScoreCache(self.classifier.name)
+        # The classifier's cache is keyed by the folded text. This one also saves the folding of repeated texts.
+        self._cache: ScoreCache[Score] = ScoreCache(self.classifier.name)
 
     @property
     def hits(self) -> int:
-        """Texts whose scores were still known."""
-        return self._same.hits + self.classifier.cache.hits
+        """Number of texts whose scores were cached."""
+        return self._cache.hits + self.classifier.cache.hits
 
     def __call__(self, texts: Iterable[str]) -> list[Score]:
-        """Score the texts, each to its end however long that takes, so that no score depends on the machine's load."""
-        return [self._same.once(text, partial(self._score, text)) for text in texts]
+        """Score the texts, each without a time limit, so that no score depends on the machine's load."""
+        return [self._cache.get_or_compute(text, partial(self._score, text)) for text in texts]
 
     def _score(self, text: str) -> Score:
         verdict = self.classifier.verdict(text, self._thresholds, math.inf, explain=False)
@@ -66,7 +66,7 @@ class Scorer:
 
 
 class Workers:
-    """Processes with a Scorer each, started when there is work for them."""
+    """Worker processes with a Scorer each, started when there is work for them."""
 
     def __init__(self, number: int, model_dir: Path, thresholds: Sequence[float]) -> None:
         self._arguments = json.dumps([str(model_dir), *thresholds])
@@ -76,7 +76,7 @@ class Workers:
 
     @property
     def hits(self) -> int:
-        """Texts whose scores the workers still knew."""
+        """Number of texts whose scores the workers had cached."""
         return sum(self._hits.values())
 
     def __enter__(self) -> Workers:
@@ -92,7 +92,7 @@ class Workers:
     ) -> Iterator[tuple[Item, Iterator[Score]]]:
         """Yield each batch with the scores of its texts, in order.
 
-        An error of ours in `batches` is raised after the scores of the batches before it.
+        A BotError raised by `batches` is raised again after the scores of the batches before it.
         """
         waiting: deque[tuple[Item, int]] = deque()
         failure: BotError | None = None
@@ -100,7 +100,7 @@ class Workers:
             for number, batch in enumerate(batches):
                 self._send(number % self._number, texts(batch))
                 waiting.append((batch, number % self._number))
-                if len(waiting) == DEPTH * self._number:
+                if len(waiting) == BATCHES_PER_WORKER * self._number:
                     batch, worker = waiting.popleft()
                     yield batch, self._receive(worker)
         except BotError as error:
@@ -113,14 +113,14 @@ class Workers:
 
     def _send(self, worker: int, texts: list[str]) -> None:
         if worker == len(self._started):
-            # The package is found where this one was, and nothing in the working directory is imported in its place.
+            # Import the package from where this module is, and nothing from the working directory instead.
             path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
             command = [sys.executable, "-P", "-m", f"{__package__}.bulk", self._arguments]
             environ = os.environ | {"PYTHONPATH": path}
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ)  # noqa: S603
             self._started.append(process)
         stream: Any = self._started[worker].stdin
-        with suppress(BrokenPipeError):  # reading tells why
+        with suppress(BrokenPipeError):  # reading from the worker says why
             stream.write(json.dumps(texts).encode() + b"\n")
             stream.flush()
 
@@ -136,10 +136,10 @@ class Workers:
 
 
 def work() -> None:
-    """Score lists of texts from standard input to standard output; an error of ours is sent as a string."""
+    """Score lists of texts from standard input and write the scores to standard output. A BotError becomes a string."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent decides
     model_dir, *thresholds = json.loads(sys.argv[1])
-    # Whatever else prints must not come between.
+    # Redirect other output to standard error, so that it cannot mix with the scores.
     with suppress(BrokenPipeError), os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
         os.dup2(2, 1)
         try:

@@ -1,6 +1,6 @@
-"""Which moderator has which card: a row in the ledger's table for each card that somebody has clicked on.
+"""The states of cards: a row in the ledger's table for each card that a moderator has clicked on.
 
-A row has the card's state, who set it and when. A conditional write keeps two moderators from taking one card.
+A row has the card's state, who set it and when. A conditional write prevents two moderators from taking the same card.
 """
 
 from __future__ import annotations
@@ -10,41 +10,41 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from .cards import Move
-from .ledger import KEPT_SECONDS, table_errors
+from .cards import StateChange
+from .ledger import RETENTION_SECONDS, table_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Somebody who took a card and went on holiday does not keep it.
-TAKEN_SECONDS = 24 * 3600
+# After this time others can take a card, in case its moderator is on holiday.
+MAX_HOLD_SECONDS = 24 * 3600
 
 
 class CardRows:
-    """The states of cards; `client` is boto3's for DynamoDB, `clock` is in seconds since 1970."""
+    """The states of cards. `client` is a boto3 DynamoDB client; `clock` returns a Unix timestamp."""
 
     def __init__(self, table: str, client: Any, clock: Callable[[], float] = time.time) -> None:
         self._table = table
         self._client = client
         self._clock = clock
 
-    def make(self, card: str, move: Move) -> Move:
-        """Make a move if the card allows it; return the move that holds now. Raises LedgerError.
+    def apply(self, card: str, change: StateChange) -> StateChange:
+        """Apply a change if the card allows it. Return the change that is in effect now. Raises LedgerError.
 
-        A card that nobody has allows every move; one that somebody has had for less than a day allows that person to
-        end it. What is resolved or no problem stays so.
+        A free card allows every change. For a day after a moderator has taken it, only that moderator can close it.
+        A card that is resolved or not a problem stays so.
         """
         item: dict[str, dict[str, str]] = {
             "id": {"S": f"card#{card}"},
             "status": {"S": "CARD"},
-            "state": {"S": move.state},
-            "by": {"S": move.by},
-            "at": {"N": f"{move.at:.6f}"},
-            "expiration": {"N": str(int(self._clock()) + KEPT_SECONDS)},
+            "state": {"S": change.state},
+            "by": {"S": change.by},
+            "at": {"N": f"{change.at:.6f}"},
+            "expiration": {"N": str(int(self._clock()) + RETENTION_SECONDS)},
         }
-        free = "#at < :yesterday" if move.state == "looking" else "(#at < :yesterday OR #by = :by)"
+        free = "#at < :yesterday" if change.state == "looking" else "(#at < :yesterday OR #by = :by)"
         names = {f"#{name}": name for name in ("state", "at", "by") if f"#{name}" in f"#state {free}"}
-        values = {":looking": {"S": "looking"}, ":yesterday": {"N": f"{move.at - TAKEN_SECONDS:.6f}"}}
+        values = {":looking": {"S": "looking"}, ":yesterday": {"N": f"{change.at - MAX_HOLD_SECONDS:.6f}"}}
         if ":by" in free:
             values[":by"] = item["by"]
         with table_errors():
@@ -60,6 +60,6 @@ class CardRows:
                 if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                     raise
                 found = self._client.get_item(TableName=self._table, Key={"id": item["id"]}, ConsistentRead=True)
-                row: Any = found.get("Item") or item  # it may have expired between
-                return Move(row["state"]["S"], row["by"]["S"], float(row["at"]["N"]))
-        return move
+                row: Any = found.get("Item") or item  # the row may have expired in between
+                return StateChange(row["state"]["S"], row["by"]["S"], float(row["at"]["N"]))
+        return change

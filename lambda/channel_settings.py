@@ -1,6 +1,6 @@
-"""Settings of single channels: CHANNEL_SETTINGS, a JSON object with an entry for a channel's id, or `*` for all.
+"""Per-channel settings from CHANNEL_SETTINGS, a JSON object with an entry per channel id, or `*` for all channels.
 
-What an entry does not say, the entry `*` says, else the other settings. An error names the entry and the key.
+If a channel's entry omits a key, the `*` entry applies, then the environment variable. Errors name the entry and key.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from .errors import SettingError
-from .setting_values import CHANNEL_ID, EMOJI, channel_in, emoji_advice, share_advice
+from .setting_values import CHANNEL_ID, EMOJI, channel_in, emoji_advice, fraction_advice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 NAME = "CHANNEL_SETTINGS"
-EVERYWHERE = "*"
+ALL_CHANNELS = "*"
 AUDIENCES = ("thread", "reactor", "moderators")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What is set for a channel; None is what is not set."""
+    """The settings for a channel. None means not set."""
 
     verdicts: str | None = None
     """Who sees verdicts: one of AUDIENCES."""
@@ -34,9 +34,9 @@ class Entry:
     watch: bool | None = None
     watch_threshold: float | None = None
 
-    def over(self, other: Entry) -> Entry:
-        """Return this entry, completed by another one."""
-        own = {one.name: getattr(self, one.name) for one in fields(self)}
+    def with_defaults(self, other: Entry) -> Entry:
+        """Return this entry, with the values of another where its own are not set."""
+        own = {key.name: getattr(self, key.name) for key in fields(self)}
         return Entry(**{name: getattr(other, name) if value is None else value for name, value in own.items()})
 
 
@@ -48,48 +48,48 @@ class ChannelSettings:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read the variable; raises SettingError for anything that does not have the right form."""
+        """Parse the variable. Raises SettingError for any invalid value."""
         try:
-            given = json.loads(text or "{}", object_pairs_hook=_without_doubles, parse_constant=_no_constant)
+            settings = json.loads(text or "{}", object_pairs_hook=_reject_duplicates, parse_constant=_reject_constant)
         except RecursionError:
             raise SettingError(NAME, f"is nested too deep: {_EXAMPLE}") from None
         except ValueError as error:
             where = f" ({error.msg}, character {error.pos + 1})" if isinstance(error, json.JSONDecodeError) else ""
             raise SettingError(NAME, f"is not JSON{where}: {_EXAMPLE}") from None
-        if not isinstance(given, dict):
-            raise SettingError(NAME, f"is no JSON object: {_EXAMPLE}")
-        return cls({channel: _entry(channel, entry) for channel, entry in given.items()})
+        if not isinstance(settings, dict):
+            raise SettingError(NAME, f"is not a JSON object: {_EXAMPLE}")
+        return cls({channel: _entry(channel, entry) for channel, entry in settings.items()})
 
-    def own(self, channel: str) -> Entry:
-        """Return what the channel's own entry says."""
+    def own_entry(self, channel: str) -> Entry:
+        """Return the channel's own entry, without that of `*`."""
         return self.entries.get(channel, Entry())
 
-    def of(self, channel: str) -> Entry:
-        """Return what holds in a channel, as far as it is set."""
-        return self.own(channel).over(self.own(EVERYWHERE))
+    def for_channel(self, channel: str) -> Entry:
+        """Return the channel's entry, completed by the entry `*`."""
+        return self.own_entry(channel).with_defaults(self.own_entry(ALL_CHANNELS))
 
     def watched(self) -> list[str]:
-        """Return the channels whose messages are all read."""
-        return [channel for channel, entry in self.entries.items() if entry.watch and not self.of(channel).off]
+        """Return the ids of the watched channels."""
+        return [channel for channel, entry in self.entries.items() if entry.watch and not self.for_channel(channel).off]
 
     def check_moderators(self, moderators_channel: str) -> None:
-        """Raise SettingError if an entry needs a moderators' channel, and there is none."""
+        """Raise SettingError if an entry needs a moderators' channel and none is set."""
         for channel, entry in self.entries.items():
             for key, needs_it in (("verdicts", entry.verdicts == "moderators"), ("watch", entry.watch)):
                 if needs_it and not moderators_channel:
-                    refuse(channel, key, "needs a channel of the moderators: set MODERATORS_CHANNEL to its id")
+                    refuse(channel, key, "needs a moderators' channel: set MODERATORS_CHANNEL to its id")
 
 
 def refuse(channel: str, key: str, reason: str) -> NoReturn:
-    """Raise the error for one key of an entry."""
+    """Raise SettingError for one key of an entry."""
     raise SettingError(NAME, f'has an entry "{channel}" whose {key} {reason}.')
 
 
-_EXAMPLE = 'write such as {"C0123ABC": {"verdicts": "reactor"}}.'
+_EXAMPLE = 'write, for example, {"C0123ABC": {"verdicts": "reactor"}}.'
 
 
-def _without_doubles(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse what JSON itself allows: the same name twice, of which the last would count."""
+def _reject_duplicates(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Reject duplicate names, which JSON allows and of which only the last would count."""
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
@@ -98,37 +98,37 @@ def _without_doubles(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise SettingError(NAME, f"has {name}, which is no JSON: use a number from 0 to 1.")
+def _reject_constant(name: str) -> NoReturn:
+    raise SettingError(NAME, f"has {name}, which is not JSON: use a number from 0 to 1.")
 
 
-def _entry(channel: str, given: Any) -> Entry:
-    if channel != EVERYWHERE and not CHANNEL_ID.fullmatch(channel):
-        written = channel_in(channel)
-        advice = f"write {written}" if written else "use a channel's id (C...), which its details show, or *"
+def _entry(channel: str, settings: Any) -> Entry:
+    if channel != ALL_CHANNELS and not CHANNEL_ID.fullmatch(channel):
+        suggestion = channel_in(channel)
+        advice = f"write {suggestion}" if suggestion else "use a channel's id (C...), shown in its details, or *"
         raise SettingError(NAME, f'has an entry "{channel}": {advice}.')
-    if not isinstance(given, dict):
-        raise SettingError(NAME, f'has an entry "{channel}" that is no JSON object: {_EXAMPLE}')
-    for key in given:
+    if not isinstance(settings, dict):
+        raise SettingError(NAME, f'has an entry "{channel}" that is not a JSON object: {_EXAMPLE}')
+    for key in settings:
         if key not in _READERS:
             close = difflib.get_close_matches(key, _READERS, 1)
-            advice = f"write {close[0]}" if close else f"there are {', '.join(_READERS)}"
+            advice = f"write {close[0]}" if close else f"the keys are {', '.join(_READERS)}"
             raise SettingError(NAME, f'has an entry "{channel}" with "{key}": {advice}.')
-    if channel == EVERYWHERE and given.get("watch"):
-        refuse(channel, "watch", "would have every message read: name each channel to watch in an entry of its own")
-    entry = Entry(**{key: _READERS[key](channel, key, value) for key, value in given.items()})
+    if channel == ALL_CHANNELS and settings.get("watch"):
+        refuse(channel, "watch", "would watch every channel: name each channel to watch in an entry of its own")
+    entry = Entry(**{key: _READERS[key](channel, key, value) for key, value in settings.items()})
     if entry.toxic_threshold is not None:
         check_thresholds(channel, entry.toxic_threshold, entry.maybe_toxic_threshold, entry.watch_threshold)
     return entry
 
 
 def check_thresholds(channel: str, toxic: float, maybe: float | None, watch: float | None) -> None:
-    """Refuse thresholds that are on the wrong side of the one from which a message is called likely toxic."""
-    called = f"{toxic:g}, from which a message is called likely toxic: use a number from"
+    """Reject thresholds on the wrong side of the one for likely toxic."""
+    bound = f"{toxic:g}, the threshold for likely toxic: use a number from"
     if maybe is not None and maybe > toxic:
-        refuse(channel, "maybe_toxic_threshold", f"is {maybe:g}, above {called} 0 to {toxic:g}")
+        refuse(channel, "maybe_toxic_threshold", f"is {maybe:g}, above {bound} 0 to {toxic:g}")
     if watch is not None and watch < toxic:
-        refuse(channel, "watch_threshold", f"is {watch:g}, below {called} {toxic:g} to 1")
+        refuse(channel, "watch_threshold", f"is {watch:g}, below {bound} {toxic:g} to 1")
 
 
 def _audience(channel: str, key: str, value: Any) -> str:
@@ -139,21 +139,23 @@ def _audience(channel: str, key: str, value: Any) -> str:
     return str(value)
 
 
-def _share(channel: str, key: str, value: Any) -> float:
+def _fraction(channel: str, key: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         text = value if isinstance(value, str) else json.dumps(value)
-        advice = "without quotation marks" if isinstance(value, str) and share_advice(text).endswith(f" {text}") else ""
-        refuse(channel, key, f"is {json.dumps(value)}: {share_advice(text)} {advice}".rstrip())
+        advice = (
+            "without quotation marks" if isinstance(value, str) and fraction_advice(text).endswith(f" {text}") else ""
+        )
+        refuse(channel, key, f"is {json.dumps(value)}: {fraction_advice(text)} {advice}".rstrip())
     return float(value)
 
 
 def _emoji(channel: str, key: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not value:
         refuse(channel, key, f'is {json.dumps(value)}: use a list of names such as ["biohazard_sign"]')
-    for one in value:
-        if not isinstance(one, str) or not EMOJI.fullmatch(one):
-            refuse(channel, key, f"has {one!r}, which is no emoji's name: {emoji_advice(str(one))}")
-    return tuple(one.strip(":") for one in value)
+    for name in value:
+        if not isinstance(name, str) or not EMOJI.fullmatch(name):
+            refuse(channel, key, f"has {name!r}, which is not an emoji name: {emoji_advice(str(name))}")
+    return tuple(name.strip(":") for name in value)
 
 
 def _switch(channel: str, key: str, value: Any) -> bool:
@@ -164,10 +166,10 @@ def _switch(channel: str, key: str, value: Any) -> bool:
 
 _READERS: Mapping[str, Callable[[str, str, Any], Any]] = {
     "verdicts": _audience,
-    "toxic_threshold": _share,
-    "maybe_toxic_threshold": _share,
+    "toxic_threshold": _fraction,
+    "maybe_toxic_threshold": _fraction,
     "emoji": _emoji,
     "off": _switch,
     "watch": _switch,
-    "watch_threshold": _share,
+    "watch_threshold": _fraction,
 }

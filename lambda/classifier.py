@@ -1,7 +1,7 @@
 """Score text with the ONNX model in a directory, and explain the score.
 
-Text that is longer than the model's window is scored in overlapping windows; the most toxic one counts. Of a very long
-one as many windows are read as a budget of time allows. Knows nothing of torch, of Slack or of any network.
+Text longer than the model's window is scored in overlapping windows, and the most toxic one counts. Of a very long text
+as many windows are read as a time budget allows. This module does not depend on torch, Slack or a network.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from . import emoji_names, reading_budget, verdicts
 from .errors import ModelError, NotEnglishWarning
-from .heaviest_words import heaviest_words, left_out
+from .heaviest_words import heaviest_words, remove_words
 from .message_language import foreign_language
 from .message_text import FoldedText
 from .model_directory import REMEDY, ModelDirectory, embedded
@@ -33,30 +33,30 @@ if TYPE_CHECKING:
 
     from .verdicts import Verdict
 
-# Share of a window that the next one repeats, so that an insult on the border is whole in one of them.
+# Share of a window that the next one repeats, so that one of them contains all of an insult at the border.
 OVERLAP = 1 / 8
 SPECIAL_TOKENS = 2  # the first and the last of every sequence
-# Tokens read of each text when words are compared: sixteen ordinary words have 25; more cost time and memory.
+# Tokens read per text when words are compared. Sixteen ordinary words have 25. More would cost time and memory.
 COMPARED_TOKENS = 96
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """The scores of a text; `labels` belong to the most toxic of its windows."""
+    """The scores of a text. `labels` are those of its most toxic window."""
 
     toxicity: float
     labels: Mapping[str, float]
     windows: int
-    """How many of them were read."""
+    """Number of windows that were read."""
     share: float
-    """What was read, as a share of the text."""
+    """The share of the text that was read."""
     worst_window: str = field(repr=False)
-    """The folded text of that window."""
+    """The folded text of the most toxic window."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """A part of a folded text that the model reads at once, and its toxicity."""
+    """A part of a folded text that the model reads in one run, and its toxicity."""
 
     text: str = field(repr=False)
     toxicity: float
@@ -70,23 +70,23 @@ class _ScoredWindow(NamedTuple):
 
 
 class _Reading(NamedTuple):
-    """What the model found in a folded text, without any of its words."""
+    """The model's results for a folded text, without any of its words."""
 
     labels: tuple[float, ...]
     toxicity: float
     windows: int
     share: float
-    """Of the folded text."""
+    """The share of the folded text that was read."""
     start: int
     end: int
-    """Of the most toxic window, in characters."""
+    """`start` and `end` of the most toxic window, in characters."""
 
 
 class Classifier:
     """Scores English text.
 
-    Without a directory it loads the model that comes with the package. Raises ModelError if a file is missing or
-    damaged, or if the model does not score its reference texts as recorded.
+    Without a directory it loads the shipped model. Raises ModelError if a file is missing or damaged, or if the scores
+    of the reference texts differ from the recorded ones.
     """
 
     def __init__(
@@ -105,50 +105,50 @@ class Classifier:
 
     @property
     def name(self) -> str:
-        """Where the model comes from, and a digest of all that decides its scores."""
+        """The model's source, and a digest of everything that determines its scores."""
         return self._model.name
 
     @property
     def threshold(self) -> float:
-        """Toxicity from which a text is called likely toxic, as recorded in the model directory."""
+        """Toxicity at or above which a text is likely toxic, as recorded in the model directory."""
         return self._model.threshold
 
     @property
     def threshold_maybe(self) -> float:
-        """Toxicity from which a text may be toxic; at most `threshold`."""
+        """Toxicity at or above which a text may be toxic; at most `threshold`."""
         return self._model.threshold_maybe
 
     @property
     def window(self) -> int:
-        """Tokens that are read at once, special tokens included."""
+        """Tokens per window, including special tokens."""
         return self._model.window
 
     def toxicity(self, text: str) -> float:
         """Return the calibrated probability, 0 to 1, that the text is toxic.
 
-        Raises TypeError for anything but a str and ValueError for empty text. Warns with NotEnglishWarning where the
-        bot would answer that it cannot judge the language.
+        Raises TypeError for anything but a str, and ValueError for empty text. Issues NotEnglishWarning if the bot
+        would answer that it cannot judge the language.
         """
         return self._assess_english(text).toxicity
 
     def scores(self, text: str) -> dict[str, float]:
-        """Return the probability of every label in the most toxic window; errors and warnings as in `toxicity`."""
+        """Return the probability of every label in the most toxic window. Errors and warnings are as in `toxicity`."""
         return dict(self._assess_english(text).labels)
 
     def verdict(
         self,
         text: str | FoldedText,
         thresholds: Thresholds | None = None,
-        seconds: float = reading_budget.SECONDS,
+        seconds: float = reading_budget.BUDGET_SECONDS,
         *,
         explain: bool = True,
     ) -> Verdict:
-        """Judge a text as the bot does: toxic, may be toxic, fine, or why it cannot be judged.
+        """Judge a text as the bot does: likely toxic, may be toxic, fine, or the reason why it cannot be judged.
 
-        Raises TypeError for anything but text. The thresholds default to the model's own; `seconds` are as in `assess`.
-        Without `explain` the words that weighed most are not looked for, which takes longer than the score.
+        Raises TypeError for anything but text. `thresholds` default to the model's; `seconds` is as in `assess`.
+        `explain=False` skips the search for the words that weighed most, which takes longer than the score.
         """
-        until = self._clock() + seconds
+        deadline = self._clock() + seconds
         thresholds = thresholds or Thresholds(self.threshold, self.threshold_maybe)
         try:
             text = FoldedText.of(text)
@@ -158,41 +158,43 @@ class Classifier:
             return replace(verdicts.nothing_to_judge(thresholds), share=text.share)
         if language := foreign_language(text):
             return replace(verdicts.not_english(language, thresholds), share=text.share)
-        assessment = self.assess(text, until - self._clock())
+        assessment = self.assess(text, deadline - self._clock())
         verdict = verdicts.decide(assessment.toxicity, thresholds, (), assessment.windows, assessment.share)
         if verdict.outcome == "fine" or not explain:
             return verdict
-        words = self.words(assessment, enough=thresholds.maybe)
-        emoji = emoji_names.behind_words(text.raw)
+        words = self.words(assessment, threshold=thresholds.maybe)
+        emoji = emoji_names.emoji_by_word(text.raw)
         written = _as_written(words, text, emoji)
-        gone = {*written, *(word for word, sign in emoji.items() if sign in written)}
-        rest = self._rest(text, gone, assessment)
+        removed = {*written, *(word for word, sign in emoji.items() if sign in written)}
+        rest = self._score_without(text, removed, assessment)
         if rest is not None and rest >= assessment.toxicity:
-            return verdict  # words without which the text is no less toxic explain nothing
+            return verdict  # the text is no less toxic without these words, so they explain nothing
         return replace(verdict, words=written, rest=rest)
 
-    def assess(self, text: str | FoldedText, seconds: float = reading_budget.SECONDS) -> Assessment:
-        """Score the windows of a text, whatever its language; raises TypeError and ValueError as `toxicity` does.
+    def assess(self, text: str | FoldedText, seconds: float = reading_budget.BUDGET_SECONDS) -> Assessment:
+        """Score the windows of a text in any language. Raises TypeError and ValueError as `toxicity` does.
 
-        After so many seconds no further window is begun: then the beginning and the end are read, and windows at even
-        distances between them. `reading_budget.TOKENS_ALWAYS_READ` tokens are read however long it takes.
+        After `seconds` no window is started. By then the beginning, the end and evenly spaced windows between them have
+        been read. At least `reading_budget.MIN_TOKENS` tokens are read, however long it takes.
         """
-        until = self._clock() + seconds
+        deadline = self._clock() + seconds
         text = FoldedText.of(text)
         folded = text.folded
-        reading = self.cache.once(folded, lambda: self._read(folded, until), lambda found: found.share == 1)
+        reading = self.cache.get_or_compute(
+            folded, lambda: self._read(folded, deadline), lambda found: found.share == 1
+        )
         labels = dict(zip(self._model.labels, reading.labels, strict=True))
         worst_window = folded[reading.start : reading.end]
         return Assessment(reading.toxicity, labels, reading.windows, text.share * reading.share, worst_window)
 
-    def windows(self, text: str | FoldedText, seconds: float = reading_budget.SECONDS) -> list[Window]:
-        """Return the windows that are read of a text, in order; raises as `assess` does."""
+    def windows(self, text: str | FoldedText, seconds: float = reading_budget.BUDGET_SECONDS) -> list[Window]:
+        """Return the windows of a text that are read, in order. Raises as `assess` does."""
         folded = FoldedText.of(text).folded
         _, scored = self._score_windows(folded, self._clock() + seconds)
         return [Window(folded[slice(*characters)], float(self._toxicities(rows)[0])) for _, characters, rows in scored]
 
-    def _read(self, folded: str, until: float = math.inf) -> _Reading:
-        tokens, scored = self._score_windows(folded, until)
+    def _read(self, folded: str, deadline: float = math.inf) -> _Reading:
+        tokens, scored = self._score_windows(folded, deadline)
         toxicities = self._toxicities(np.concatenate([rows for _, _, rows in scored]))
         worst = int(toxicities.argmax())
         _, (start, end), (labels,) = scored[worst]
@@ -205,41 +207,43 @@ class Classifier:
             end=end,
         )
 
-    def _score_windows(self, folded: str, until: float) -> tuple[int, list[_ScoredWindow]]:
+    def _score_windows(self, folded: str, deadline: float) -> tuple[int, list[_ScoredWindow]]:
         """Return the number of tokens, and the windows that were read, in order."""
         ids, offsets = self._session.encode(folded)
         if not ids:
             raise ValueError("there is no text to judge: the model has no tokens for it")
-        spans = self._windows(len(ids))
+        spans = self._spans(len(ids))
         scored: list[_ScoredWindow] = []
         tokens = 0
         for start, end in map(spans.__getitem__, reading_budget.spread(len(spans))):
-            if tokens >= reading_budget.TOKENS_ALWAYS_READ and self._clock() >= until:
+            if tokens >= reading_budget.MIN_TOKENS and self._clock() >= deadline:
                 break
-            # One at a time: int8 scales span a batch, and a window's score must not depend on its neighbours.
+            # One at a time: in a batch, windows would share int8 scales, and scores must not depend on neighbours.
             probabilities = self._session.probabilities([ids[start:end]])
             scored.append(_ScoredWindow((start, end), (offsets[start][0], offsets[end - 1][1]), probabilities))
             tokens += end - start
         return len(ids), sorted(scored, key=lambda window: window.tokens)
 
-    def words(self, assessment: Assessment, limit: int = 3, enough: float | None = None) -> tuple[str, ...]:
+    def words(self, assessment: Assessment, limit: int = 3, threshold: float | None = None) -> tuple[str, ...]:
         """Return the words that weighed most in the most toxic window, heaviest first; none if no word stands out.
 
-        They are those without which the score would be below `enough`, by default the model's own `threshold_maybe`.
+        Without them the score would be below `threshold`, by default the model's `threshold_maybe`.
         """
-        window, until = assessment.worst_window, self.threshold_maybe if enough is None else enough
+        window = assessment.worst_window
+        goal = self.threshold_maybe if threshold is None else threshold
 
         def find() -> tuple[tuple[int, int], ...]:
-            heaviest = heaviest_words(window, self._score_together, limit, until)
+            heaviest = heaviest_words(window, self._score_together, limit, goal)
             return tuple((start := window.index(word), start + len(word)) for word in heaviest)
 
-        return tuple(window[start:end] for start, end in self._heaviest.once(f"{limit} {until} {window}", find))
+        spans = self._heaviest.get_or_compute(f"{limit} {goal} {window}", find)
+        return tuple(window[start:end] for start, end in spans)
 
-    def _rest(self, text: FoldedText, words: Collection[str], assessment: Assessment) -> float | None:
-        """Return the toxicity without these words; None if a text was read in parts, which may each have others."""
+    def _score_without(self, text: FoldedText, words: Collection[str], assessment: Assessment) -> float | None:
+        """Return the toxicity without these words. None for several windows, which may each have other such words."""
         if not words or assessment.windows > 1:
             return None
-        rest = left_out(text.folded, words)
+        rest = remove_words(text.folded, words)
         return self.assess(rest).toxicity if rest else 0.0
 
     def _assess_english(self, text: str) -> Assessment:
@@ -252,8 +256,8 @@ class Classifier:
             )
         return self.assess(folded)
 
-    def _windows(self, tokens: int) -> list[tuple[int, int]]:
-        """Return the start and end of each window in tokens; the last one reaches back, so that it is full."""
+    def _spans(self, tokens: int) -> list[tuple[int, int]]:
+        """Return the start and end of each window, in tokens. The last one overlaps more, so that it is full."""
         room = self.window - SPECIAL_TOKENS
         step = room - int(room * OVERLAP)
         last = max(tokens - room, 0)
@@ -267,7 +271,7 @@ class Classifier:
         return [float(toxicity) for toxicity in self._toxicities(self._session.probabilities(sequences))]
 
     def _toxicities(self, probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Exclusive labels add up; of independent ones the strongest counts."""
+        """Return the toxicity of each row: the sum of exclusive toxic labels, or the maximum of independent ones."""
         toxic = probabilities[:, self._toxic]
         return np.asarray(toxic.sum(axis=1) if self._model.activation == "softmax" else toxic.max(axis=1))
 
@@ -276,17 +280,17 @@ class Classifier:
             found = self._read(FoldedText.of(text).folded).toxicity
             if not abs(found - expected) <= self._model.reference_tolerance:
                 reason = f"scores a reference text {found:.4f} where model.json records {expected:.4f}"
-                raise ModelError(self._model.path / "model.onnx", f"{reason}, so it is not what was built: {REMEDY}")
+                raise ModelError(self._model.path / "model.onnx", f"{reason}: {REMEDY}")
 
 
 def _covered(spans: Sequence[tuple[int, int]]) -> int:
-    """Return how many tokens are in at least one of the spans, which are in order."""
+    """Return how many tokens are in at least one of the spans, which must be sorted."""
     ends = [0, *(end for _, end in spans)]
     return sum(end - max(start, before) for (start, end), before in zip(spans, ends, strict=False))
 
 
 def _as_written(words: Sequence[str], text: FoldedText, emoji: Mapping[str, str]) -> tuple[str, ...]:
-    """Return each word once, as it was written: a word that only names an emoji becomes that emoji again."""
+    """Return each word once, as it was written. A word that only stands for an emoji becomes that emoji again."""
     letters = text.letters.casefold()
     quoted = (word if word.casefold() in letters else emoji.get(word, "") for word in words)
     return tuple(dict.fromkeys(filter(None, quoted)))

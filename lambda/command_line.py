@@ -1,7 +1,7 @@
-"""How every command of the project ends when it cannot go on: with one sentence and its exit status, not a traceback.
+"""Error handling for all commands of the project: one sentence and an exit status instead of a traceback.
 
-`guard` comes before imports that take long, so that Ctrl-C meets it at any time. Python imports the package of
-`python -m PACKAGE` first, and meanwhile `sys.argv[0]` is "-m": the packages of commands call `guard_module`.
+Call `guard` before slow imports, so that it handles Ctrl-C during them. For `python -m PACKAGE`, Python first imports
+the package, with `sys.argv[0]` set to "-m". So the packages of commands call `guard_module`.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
 STOPPED = 130
-HERE = "127.0.0.1,localhost,::1"
-LONGEST = 300  # characters of an error that is not ours
+LOCALHOST = "127.0.0.1,localhost,::1"
+MAX_ERROR_CHARACTERS = 300  # of the message of an unexpected error
 _WRONG_INPUT = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
 
 
 def guard_module() -> None:
-    """Guard a command that is run by `python -m`, and let its processes leave Ctrl-C to it."""
+    """Guard a command that runs by `python -m`. Its child processes ignore Ctrl-C and leave it to the parent."""
     multiprocessing = sys.modules.get("multiprocessing.process")
     if multiprocessing and multiprocessing.parent_process():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -37,8 +37,8 @@ def guard_module() -> None:
 
 
 def guard() -> None:
-    """Explain every error that ends this process, print in any encoding, and call this machine past any proxy."""
-    os.environ["TYPER_STANDARD_TRACEBACK"] = "1"  # or typer would put its own hook in front
+    """Explain every error that ends this process, print in any encoding, and use no proxy for this machine."""
+    os.environ["TYPER_STANDARD_TRACEBACK"] = "1"  # otherwise typer would install its own hook
     sys.excepthook = _end
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
@@ -46,17 +46,17 @@ def guard() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    past_proxies(HERE)
+    past_proxies(LOCALHOST)
 
 
 def past_proxies(hosts: str) -> None:
-    """Let calls to these hosts, with commas between, go past the proxies of the environment."""
+    """Exclude these comma-separated hosts from the proxies that the environment sets."""
     kept = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = f"{kept},{hosts}" if kept else hosts
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    os.write(2, b"\nStopped.\n")  # print may be what is interrupted
+    os.write(2, b"\nStopped.\n")  # print itself may have been interrupted
     signal.default_int_handler(number, frame)
 
 
@@ -65,7 +65,7 @@ def _end(_kind: type[BaseException], error: BaseException, _trace: TracebackType
 
 
 def _flush() -> None:
-    """Write what is left; Python itself would report a failure with a traceback."""
+    """Flush standard output. Python itself would report a failure with a traceback."""
     try:
         if sys.stdout:
             sys.stdout.flush()
@@ -77,7 +77,7 @@ def _explain(error: BaseException) -> int:
     """Print a sentence about an error and return the exit status."""
     status, sentence = _ending(error)
     if isinstance(error, OSError) and sys.stdout is sys.__stdout__:
-        # What could not be written would fail again at the end.
+        # Output that could not be written would fail again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     if sentence:
         print(sentence, file=sys.stderr)
@@ -86,25 +86,25 @@ def _explain(error: BaseException) -> int:
 
 def _ending(error: BaseException) -> tuple[int, str]:
     if isinstance(error, KeyboardInterrupt):
-        return STOPPED, ""  # said when it came
+        return STOPPED, ""  # `_interrupt` has printed a message
     if isinstance(error, BotError):
         return error.exit_status, str(error)
     if isinstance(error, BrokenPipeError):
-        return 1, ""  # the reader has all that it wants
+        return 1, ""  # the reader needs no more output
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return 1, "The disk is full: make room, then run the same command again."
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return 2, f"The package {error.name} is not installed here: use make, or .venv/bin/python in place of python."
-    text = " ".join(str(error).split())[:LONGEST]
+        return 2, f"The package {error.name} is not installed here: use make, or .venv/bin/python instead of python."
+    text = " ".join(str(error).split())[:MAX_ERROR_CHARACTERS]
     if isinstance(error, OSError) and error.strerror:
         status = 2 if isinstance(error, _WRONG_INPUT) else 1
         return status, f"{error.filename or 'The system refuses'}: {error.strerror}."
     if isinstance(error, UnicodeError):
-        return 2, f"The input has another encoding than UTF-8: {text}."
-    return 1, f"{type(error).__name__}: {text}. Please report this, a bug, with what is in {_kept(error)}"
+        return 2, f"The input is not UTF-8: {text}."
+    return 1, f"{type(error).__name__}: {text}. Please report this bug, with the contents of {_traceback_file(error)}"
 
 
-def _kept(error: BaseException) -> str:
+def _traceback_file(error: BaseException) -> str:
     """Write the traceback to a file and return its path."""
     try:
         handle, path = tempfile.mkstemp(".txt", "toxicity-bot-")

@@ -1,8 +1,8 @@
 """Slack's signing secrets and the bot's token, from the environment or from Secrets Manager.
 
-The secret is JSON: `{"signing_secrets": ["...", "..."], "bot_token": "xoxb-..."}`; more than one signing secret is
-accepted during a rotation. An app that several teams or enterprises have installed has a token for each:
-`"bot_tokens": {"T...": "xoxb-...", "E...": "xoxb-..."}`. This module logs nothing, and no error holds a value.
+The secret is JSON: `{"signing_secrets": ["...", "..."], "bot_token": "xoxb-..."}`. Several signing secrets are accepted
+during a rotation. If several teams or enterprises have installed the app, each has a token in
+`"bot_tokens": {"T...": "xoxb-...", "E...": "xoxb-..."}`. This module logs nothing, and its errors contain no values.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .settings import Settings
 
-# Forged signatures and a failing secret store must not cause a read for every request.
+# Forged signatures and a failing secret store must not cause a read on every request.
 SECONDS_BETWEEN_READS = 60
 SECONDS_AFTER_FAILURE = 2
 PLACEHOLDER = "replace-me"  # the value in template.yaml
@@ -32,7 +32,7 @@ class _Values(NamedTuple):
 
 
 class Credentials:
-    """The signing secrets and tokens; read on first use and cached."""
+    """The signing secrets and tokens, read on first use and cached."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._secret_id = settings.secret_id
@@ -49,18 +49,18 @@ class Credentials:
         return self._current().bot_token
 
     def bot_token_of(self, installation: str) -> Secret:
-        """Return the token of the team or enterprise that installed the app, or else the default token."""
+        """Return the token of the team or enterprise that installed the app, or the default token."""
         values = self._current()
         return values.bot_tokens.get(installation, values.bot_token)
 
     @property
-    def may_be_outdated(self) -> bool:
+    def recently_read(self) -> bool:
         """Whether the secret was read so recently that `refresh` would not read it again."""
         return bool(self._secret_id) and self._clock() - self._read_at < SECONDS_BETWEEN_READS
 
     def refresh(self) -> bool:
-        """Read the secret again, at most once a minute; return whether it has changed."""
-        if not self._secret_id or self.may_be_outdated:
+        """Read the secret again, at most once a minute. Return whether it has changed."""
+        if not self._secret_id or self.recently_read:
             return False
         before = self._values
         self._values = self._read()
@@ -79,14 +79,14 @@ class Credentials:
 
 
 def secret_text(secret_id: str) -> str:
-    """Return what Secrets Manager holds, or raise SecretStoreError."""
-    # Imported here, so that a start with secrets from the environment does not pay for it.
+    """Return the text of a secret in Secrets Manager. Raises SecretStoreError."""
+    # Imported lazily: starts with secrets from the environment do not need it.
     from aws_lambda_powertools.utilities.parameters import SecretsProvider
     from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
     from botocore.config import Config
     from botocore.exceptions import ClientError
 
-    # Slack waits three seconds: two short tries fit, boto3's default time-outs do not.
+    # Slack waits 3 s: two short attempts fit, boto3's default timeouts do not.
     config = Config(connect_timeout=0.5, read_timeout=0.7, retries={"total_max_attempts": 2})
     try:
         return str(SecretsProvider(boto_config=config).get(secret_id, force_fetch=True) or "")
@@ -103,18 +103,18 @@ def _parsed(text: Any) -> _Values:
         bot_tokens = secret.get("bot_tokens", {})
     except (ValueError, TypeError, KeyError, RecursionError):
         signing_secrets, bot_token, bot_tokens = None, None, None
-    # With an empty signing secret, or with the letters of a string in place of a list, anybody could sign.
+    # Anybody could sign with an empty signing secret, or with a single letter if a string were taken for the list.
     listed = isinstance(signing_secrets, list) and signing_secrets and isinstance(bot_tokens, dict)
-    given = [*signing_secrets, bot_token, *bot_tokens.values()] if listed else [None]
-    if not all(isinstance(item, str) and item for item in given):
-        # Raised outside the `except`, because its cause would show the secret.
+    values = [*signing_secrets, bot_token, *bot_tokens.values()] if listed else [None]
+    if not all(isinstance(item, str) and item for item in values):
+        # Raised outside the `except`, because the cause would show the secret.
         raise SettingError(
             "SLACK_SECRET_ID",
             'names a secret that is not {"signing_secrets": ["..."], "bot_token": "..."}, '
             'with or without "bot_tokens": {"T...": "..."}.',
         )
-    if PLACEHOLDER in given:
+    if PLACEHOLDER in values:
         # The placeholder is public, so anybody could sign with it.
-        raise SettingError("SLACK_SECRET_ID", "names a secret that holds a placeholder still: make secret fills it in.")
+        raise SettingError("SLACK_SECRET_ID", "names a secret that still holds a placeholder: run make secret.")
     tokens = {installation: Secret(token) for installation, token in bot_tokens.items()}
     return _Values(tuple(map(Secret, signing_secrets)), Secret(bot_token), tokens)

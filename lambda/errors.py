@@ -1,7 +1,7 @@
-"""The errors that the bot raises on purpose, in one tree.
+"""The errors that the bot raises on purpose, in one hierarchy.
 
-Attributes hold the data of an error. Its message says what is wrong, with which file or setting, and what to do. No
-error holds the text of a message, a token or a signature.
+Attributes hold an error's data. Its message says what is wrong, with which file or setting, and what to do. No error
+contains the text of a message, a token or a signature.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-# How a connection fails after the request was sent and before the whole answer has arrived.
+# Failures of a connection after the request was sent and before the whole response arrived.
 _UNANSWERED = ("TimeoutError", "ConnectionResetError", "RemoteDisconnected", "IncompleteRead")
 
 
 class BotError(Exception):
-    """The base class of the bot's own errors. `exit_status` is that of a command that it ends: 2 for wrong input."""
+    """The base class of the bot's own errors. `exit_status` is the exit status of a command: 2 for wrong input."""
 
     exit_status = 1
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let another process raise it, whatever its constructor takes."""
+        """Make the error picklable, whatever its constructor takes."""
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class SettingError(BotError):
-    """Raised if an environment variable is missing or has a value that cannot be used."""
+    """Raised if an environment variable is missing or invalid."""
 
     exit_status = 2
 
@@ -39,7 +39,7 @@ class SettingError(BotError):
 
 
 class ModelError(BotError):
-    """Raised if a file of the model directory is missing, damaged or not what `model.json` says."""
+    """Raised if a file of the model directory is missing, damaged or inconsistent with `model.json`."""
 
     exit_status = 2
 
@@ -49,11 +49,11 @@ class ModelError(BotError):
 
 
 class NotEnglishWarning(UserWarning):
-    """Warned of if a text that is scored seems to be in another language than English."""
+    """Issued if a text that is scored seems to be in another language than English."""
 
 
 class RefusedRequestError(BotError):
-    """Raised if an HTTP request is not one from Slack that can be read; `reason` is a metric's dimension."""
+    """Raised if an HTTP request is not a valid one from Slack. `reason` is a metric dimension."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(f"request refused with {status}: {reason}")
@@ -62,7 +62,7 @@ class RefusedRequestError(BotError):
 
 
 class StaleRequestError(RefusedRequestError):
-    """Raised if a correctly signed request is too old or from the future; `offset` is our clock minus Slack's, in s."""
+    """Raised if a correctly signed request is too old or from the future. `offset`: our clock minus Slack's, in s."""
 
     def __init__(self, offset: float) -> None:
         super().__init__(401, "stale")
@@ -70,7 +70,7 @@ class StaleRequestError(RefusedRequestError):
 
 
 class ApiError(BotError):
-    """Raised if a request for scores is refused; `detail` says why in the form of Google's APIs."""
+    """Raised if a scoring request is refused. `detail` gives the reason in the format of Google's APIs."""
 
     def __init__(self, code: int, status: str, message: str, detail: Mapping[str, Any] | None = None) -> None:
         super().__init__(f"{code} {status}")
@@ -78,32 +78,32 @@ class ApiError(BotError):
 
     @property
     def reason(self) -> str:
-        """A metric's dimension, from a short list."""
+        """A metric dimension, from a short list."""
         return str(self.detail.get("errorType") or self.detail.get("reason") or self.status)
 
 
 class JobError(BotError):
-    """Raised if a queue message is not a job that the receiver wrote."""
+    """Raised if a queue message is not a job written by the receiver."""
 
 
 class ClaimedError(BotError):
-    """Raised if another invocation is doing the same work; the job is retried later, once `seconds` have passed."""
+    """Raised if another invocation is doing the same work. The job is retried after `seconds`."""
 
     def __init__(self, kind: str, seconds: int = 0) -> None:
-        super().__init__(f"another invocation is at this {kind}")
+        super().__init__(f"another invocation is working on this {kind}")
         self.seconds = seconds
 
 
 class LedgerError(BotError):
-    """Raised if the ledger's table does not answer; `code` is the class of the cause."""
+    """Raised if the ledger's table does not respond. `code` is the class of the cause."""
 
     def __init__(self, code: str) -> None:
-        super().__init__(f"the ledger table does not answer: {code}")
+        super().__init__(f"the ledger table does not respond: {code}")
         self.code = code
 
 
 class SecretStoreError(BotError):
-    """Raised if the secret cannot be read; `code` is the error code of AWS, or the class of the cause."""
+    """Raised if the secret cannot be read. `code` is the AWS error code or the class of the cause."""
 
     def __init__(self, code: str) -> None:
         super().__init__(f"the secret that SLACK_SECRET_ID names cannot be read: {code}")
@@ -111,7 +111,7 @@ class SecretStoreError(BotError):
 
 
 class SlackError(BotError):
-    """Raised if a call to Slack failed; `code` is Slack's error code. The class itself stands for unknown codes."""
+    """Raised if a call to Slack fails. `code` is Slack's error code. The class itself stands for unknown codes."""
 
     def __init__(self, method: str, code: str) -> None:
         super().__init__(f"{method}: {code}")
@@ -120,16 +120,16 @@ class SlackError(BotError):
 
 
 class SlackUnavailableError(SlackError):
-    """Raised if Slack could not be reached or had an internal error; a later try may succeed.
+    """Raised if Slack could not be reached or had an internal error. A retry may succeed.
 
-    `reached` is the cursor of the page that a search could not read.
+    `cursor` is the cursor of the page that a search could not read.
     """
 
-    reached = ""
+    cursor = ""
 
     @property
-    def may_yet_happen(self) -> bool:
-        """Whether a post may still appear, because it was sent and Slack did not answer."""
+    def outcome_unknown(self) -> bool:
+        """Whether a post may still appear, because it was sent and Slack did not respond."""
         if self.method == "response_url":
             return self.code in _UNANSWERED
         unanswered = self.code in _UNANSWERED or self.code.startswith("http_5")
@@ -137,7 +137,7 @@ class SlackUnavailableError(SlackError):
 
 
 class RateLimitedError(SlackUnavailableError):
-    """Raised if Slack limits the rate of calls; `retry_after` is in seconds."""
+    """Raised if Slack rate-limits a call. `retry_after` is in seconds."""
 
     def __init__(self, method: str, retry_after: int) -> None:
         super().__init__(method, "ratelimited")
@@ -145,11 +145,11 @@ class RateLimitedError(SlackUnavailableError):
 
 
 class MessageGoneError(SlackError):
-    """Raised if the message, or the thread to answer in, no longer exists."""
+    """Raised if the message, or the thread to reply in, no longer exists."""
 
 
 class NotPermittedError(SlackError):
-    """Raised if the bot is not a member or lacks a scope; `scope` names the missing one, where Slack said."""
+    """Raised if the bot is not a member or lacks a scope. `scope` is the missing one, if Slack names it."""
 
     def __init__(self, method: str, code: str, channel: str, scope: str | None = None) -> None:
         super().__init__(method, code)
@@ -158,7 +158,7 @@ class NotPermittedError(SlackError):
 
 
 class ChannelRestrictedError(SlackError):
-    """Raised if nobody may post there: archived, locked or restricted."""
+    """Raised if nobody may post in the channel because it is archived, locked or restricted."""
 
 
 class CredentialsRefusedError(SlackError):
@@ -166,11 +166,11 @@ class CredentialsRefusedError(SlackError):
 
 
 class WrongCallError(SlackError):
-    """Raised if Slack does not accept a call as the bot makes it; no later try can succeed."""
+    """Raised if Slack rejects the arguments of a call. A retry cannot succeed."""
 
 
 class FileError(BotError):
-    """Raised if a file cannot be scored, or cannot take the scores."""
+    """Raised if a file cannot be scored, or the scores cannot be written to it."""
 
     exit_status = 2
 
@@ -180,4 +180,4 @@ class FileError(BotError):
 
 
 class WorkerError(BotError):
-    """Raised if a process that scores texts cannot begin or ends early."""
+    """Raised if a process that scores texts cannot start or exits early."""

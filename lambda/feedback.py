@@ -1,4 +1,4 @@
-"""Right or wrong: Slack's feedback buttons below a verdict, and what a click on one says. The functions are pure."""
+"""Slack's feedback buttons below a verdict, Right and Wrong, and the values of their clicks. The functions are pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
-from .cards import pieces
+from .cards import split_text
 from .verdicts import Outcome
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ _FIELDS = {
 
 @dataclass(frozen=True)
 class Opinion:
-    """What somebody thinks of a verdict. `score` is empty if there was none; `at` is in seconds since 1970."""
+    """A person's opinion of a verdict. `score` is empty if the verdict has none; `at` is a Unix timestamp."""
 
     key: str
-    """The ledger's, of the message as it was judged."""
+    """The ledger key of the message as it was judged."""
     user: str
     choice: str
     outcome: str
@@ -51,13 +51,13 @@ class Opinion:
 
 
 def verdict_blocks(text: str, key: str, figures: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return a verdict with the two buttons below it; `figures` are the verdict's own."""
-    sections = [{"type": "section", "text": {"type": "mrkdwn", "text": piece}} for piece in pieces(text)]
+    """Return the blocks of a verdict with the two buttons below it. `figures` are those of the verdict."""
+    sections = [{"type": "section", "text": {"type": "mrkdwn", "text": piece}} for piece in split_text(text)]
     return [*sections, _feedback(key, figures)]
 
 
 def read(value: object) -> dict[str, str] | None:
-    """Return the fields of the value of a button that `verdict_blocks` made, or None."""
+    """Parse the value of a button from `verdict_blocks`. Return its fields, or None if it is malformed."""
     try:
         fields = json.loads(value) if isinstance(value, str) else None
     except (ValueError, RecursionError):

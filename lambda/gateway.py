@@ -1,4 +1,4 @@
-"""Serve a Lambda function over HTTP as API Gateway's HTTP API does, with events of payload format 2.0."""
+"""Serve a Lambda function over HTTP as an API Gateway HTTP API does, with events in payload format 2.0."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-LARGEST_PAYLOAD = 10 * 1024 * 1024  # bytes, the limit of an HTTP API
+MAX_PAYLOAD_BYTES = 10 * 1024 * 1024  # bytes, the limit of an HTTP API
 
 
 def api_gateway_event(
@@ -26,7 +26,7 @@ def api_gateway_event(
     path: str = "/slack/events",
     method: str = "POST",
 ) -> dict[str, Any]:
-    """Return the event for a request; `path` may have a query. Bodies that are not text are encoded in Base64."""
+    """Return the event for a request. `path` may have a query string. Binary bodies are Base64-encoded."""
     now = clock()
     try:
         text = None if base64_encoded else body.decode()
@@ -61,21 +61,21 @@ def api_gateway_event(
 
 
 class Gateway(BaseHTTPRequestHandler):
-    """One connection to API Gateway, kept open between requests; `function` is the function's module."""
+    """One keep-alive connection to API Gateway. `function` is the module of the Lambda function."""
 
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # headers and body are two writes
-    timeout = 75  # seconds without a request, after which API Gateway closes a connection
+    disable_nagle_algorithm = True  # headers and body are written separately
+    timeout = 75  # seconds; API Gateway closes a connection that is idle for longer
     function: ClassVar[Any]
 
     def handle(self) -> None:
-        """Handle the connection; a client that has disconnected needs no answer."""
+        """Handle the connection. A client that has disconnected needs no response."""
         with contextlib.suppress(ConnectionError):
             super().handle()
 
     def _invoke(self) -> None:
         length = self.headers.get("Content-Length", "0" if self.command != "POST" else "")
-        if not length.isdigit() or int(length) > LARGEST_PAYLOAD:
+        if not length.isdigit() or int(length) > MAX_PAYLOAD_BYTES:
             self.close_connection = True
             return self._answer(413 if length.isdigit() else 411, {}, "")
         body = self.rfile.read(int(length))
@@ -84,7 +84,7 @@ class Gateway(BaseHTTPRequestHandler):
         response = self.function.handler(event, None)
         return self._answer(response["statusCode"], response["headers"], response["body"])
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _invoke  # noqa: N815 - the base's names
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _invoke  # noqa: N815 - names from the base class
 
     def _answer(self, status: int, headers: Mapping[str, str], body: str) -> None:
         content = body.encode()
@@ -95,5 +95,5 @@ class Gateway(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(content)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name for it
-        """Log nothing: the function logs its requests, and a query may hold a key."""
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - name from the base class
+        """Log nothing: the function logs its requests, and a query string may hold an API key."""

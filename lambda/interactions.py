@@ -1,4 +1,4 @@
-"""Turn a click, a shortcut or a slash command into what a person asks for, or the reason to ignore it.
+"""Turn a click, a shortcut, a submitted form or a slash command into a request, or return the reason to ignore it.
 
 The functions are pure. https://docs.slack.dev/reference/interaction-payloads
 """
@@ -26,22 +26,22 @@ _COMMAND = re.compile(r"/[^\s/<>&*`]{1,32}")
 
 
 @dataclass(frozen=True)
-class Ask:
-    """A job of ids, and what came with it that may lie nowhere: texts travel in memory only."""
+class UserRequest:
+    """A job, and the texts that came with it. The texts must not be stored: they travel in memory only."""
 
     job: Job
-    given: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    content: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
-def ask_or_reason(payload: Mapping[str, Any], settings: Settings, now: float) -> Ask | Form | str:
-    """Return what a person asks for, or the reason to ignore it. `now` is in seconds since 1970."""
+def request_or_reason(payload: Mapping[str, Any], settings: Settings, now: float) -> UserRequest | Form | str:
+    """Return a person's request or a form to open, or the reason to ignore it. `now` is a Unix timestamp."""
     kind = str(payload.get("type"))
     reader = _READERS.get((kind, _name(kind, payload)))
     return reader(payload, settings, now) if reader else "unknown_interaction"
 
 
 def _name(kind: str, payload: Mapping[str, Any]) -> str:
-    """Return the name that the app gave to what was used; commands have any name, since the owner may choose it."""
+    """Return the id of what was used, such as its callback_id. Commands have none: their names are configurable."""
     if kind == "slash_command":
         return ""
     if kind == "block_actions":
@@ -51,49 +51,49 @@ def _name(kind: str, payload: Mapping[str, Any]) -> str:
     return str(payload.get("callback_id"))
 
 
-def _check(payload: Mapping[str, Any], settings: Settings, now: float) -> Ask | str:
-    """Read the shortcut that has a message judged in private."""
+def _check_shortcut(payload: Mapping[str, Any], settings: Settings, now: float) -> UserRequest | str:
+    """Parse the shortcut that checks a message in private."""
     if not settings.shortcuts:
         return "shortcuts_off"
     message = _object(payload.get("message"))
     job = job_of(payload, now, "check", ts=payload.get("message_ts") or message.get("ts"))
     url, thread_ts = payload.get("response_url"), message.get("thread_ts")
-    if job is None or not may_answer_at(url, settings.api_url):
+    if job is None or not is_response_url(url, settings.api_url):
         return "malformed_interaction"
     is_reply = thread_ts != job.ts and isinstance(thread_ts, str) and TS.fullmatch(thread_ts)
     detail = {"response_url": str(url)} | ({"thread_ts": str(thread_ts)} if is_reply else {})
-    return Ask(replace(job, detail=detail), {"message": message} if message else {})
+    return UserRequest(replace(job, detail=detail), {"message": message} if message else {})
 
 
-def _command(payload: Mapping[str, Any], settings: Settings, now: float) -> Ask | str:
-    """Read a slash command: a sentence to judge, or the words `help` or `settings`."""
+def _slash_command(payload: Mapping[str, Any], settings: Settings, now: float) -> UserRequest | str:
+    """Parse a slash command: a text to judge, `help` or `settings`."""
     if not settings.slash_command:
         return "command_off"
     enterprise, grid = payload.get("enterprise_id"), payload.get("is_enterprise_install") == "true"
     nested: dict[str, Any] = {name: {"id": payload.get(f"{name}_id")} for name in ("team", "user", "channel")}
     nested |= {"enterprise": {"id": enterprise}, "is_enterprise_install": grid, "trigger_id": payload.get("trigger_id")}
     job = job_of(nested, now, "command")
-    name, text, url = (payload.get(one) for one in ("command", "text", "response_url"))
-    if job is None or not may_answer_at(url, settings.api_url) or not _COMMAND.fullmatch(str(name)):
+    name, text, url = (payload.get(field_name) for field_name in ("command", "text", "response_url"))
+    if job is None or not is_response_url(url, settings.api_url) or not _COMMAND.fullmatch(str(name)):
         return "malformed_interaction"
     text = text if isinstance(text, str) else ""
     detail = {"response_url": str(url), "command": str(name)}
     word = text.strip().lower() or "help"
     if word in ("help", "settings"):
-        return Ask(replace(job, detail=detail | {"word": word}))
-    return Ask(replace(job, detail=detail), {"text": text})
+        return UserRequest(replace(job, detail=detail | {"word": word}))
+    return UserRequest(replace(job, detail=detail), {"text": text})
 
 
-def _report(payload: Mapping[str, Any], settings: Settings, now: float) -> Form | str:
-    """Read the shortcut that opens the form of a report."""
-    from . import report_form  # reads words, which takes time to import
+def _report_shortcut(payload: Mapping[str, Any], settings: Settings, now: float) -> Form | str:
+    """Parse the shortcut that opens the report form."""
+    from . import report_form  # imports message_words, which takes time
 
     if not settings.shortcuts:
         return "shortcuts_off"
     message = _object(payload.get("message"))
     url, trigger = payload.get("response_url"), str(payload.get("trigger_id"))
     job = job_of(payload, now, "report", ts=payload.get("message_ts") or message.get("ts"))
-    if job is None or not may_answer_at(url, settings.api_url):
+    if job is None or not is_response_url(url, settings.api_url):
         return "malformed_interaction"
     view = report_form.switched_off()
     if settings.moderators_channel:
@@ -101,39 +101,41 @@ def _report(payload: Mapping[str, Any], settings: Settings, now: float) -> Form 
     return report_form.Form(replace(job, detail={"response_url": str(url), "form": "failed"}), trigger, view)
 
 
-def _reported(payload: Mapping[str, Any], settings: Settings, now: float) -> Ask | str:
-    """Read a form that was sent."""
+def _report_submission(payload: Mapping[str, Any], settings: Settings, now: float) -> UserRequest | str:
+    """Parse a submitted report form."""
     from . import report_form
 
     view = _object(payload.get("view"))
     if not settings.moderators_channel:
         return "reports_off"
-    if _is_of_another_app(payload, view):
+    if _is_from_another_app(payload, view):
         return "other_app"
     sent = report_form.report(view)
-    if sent is None or not may_answer_at(sent.response_url, settings.api_url):
+    if sent is None or not is_response_url(sent.response_url, settings.api_url):
         return "malformed_interaction"
-    # The view's id stands for the click: it is the same however often the form arrives.
+    # The view's id identifies the click: it stays the same if Slack delivers the form twice.
     nested = {**payload, "channel": {"id": sent.channel}, "trigger_id": view.get("id")}
     job = job_of(nested, now, "report", ts=sent.ts)
     if job is None:
         return "malformed_interaction"
-    return Ask(replace(job, detail={"response_url": sent.response_url}), {**sent.words, "note": sent.note})
+    return UserRequest(replace(job, detail={"response_url": sent.response_url}), {**sent.words, "note": sent.note})
 
 
-def _card(payload: Mapping[str, Any], settings: Settings, now: float) -> Ask | str:
-    """Read a moderator's click on a card."""
-    click = _click(payload, now, "card", _object(payload.get("channel")).get("id"), _place(payload).get("message_ts"))
+def _card_click(payload: Mapping[str, Any], settings: Settings, now: float) -> UserRequest | str:
+    """Parse a moderator's click on a card."""
+    click = _click(
+        payload, now, "card", _object(payload.get("channel")).get("id"), _container(payload).get("message_ts")
+    )
     if isinstance(click, str):
         return click
     job, action = click
     if job.channel != settings.moderators_channel:
         return "other_channel"
-    return Ask(replace(job, detail=job.detail | {"action": str(action["action_id"])}))
+    return UserRequest(replace(job, detail=job.detail | {"action": str(action["action_id"])}))
 
 
-def _feedback(payload: Mapping[str, Any], settings: Settings, now: float) -> Ask | str:
-    """Read a click that says that a verdict is right or wrong."""
+def _feedback_click(payload: Mapping[str, Any], settings: Settings, now: float) -> UserRequest | str:
+    """Parse a click on Right or Wrong."""
     from . import feedback
 
     if not settings.feedback:
@@ -149,16 +151,16 @@ def _feedback(payload: Mapping[str, Any], settings: Settings, now: float) -> Ask
     if job.owner != owner:
         return "other_installation"
     url = payload.get("response_url")
-    answer = {"response_url": str(url)} if may_answer_at(url, settings.api_url) else {}
-    return Ask(replace(job, detail=job.detail | fields | answer))
+    answer = {"response_url": str(url)} if is_response_url(url, settings.api_url) else {}
+    return UserRequest(replace(job, detail=job.detail | fields | answer))
 
 
 def _click(
     payload: Mapping[str, Any], now: float, kind: str, channel: Any, ts: Any
 ) -> tuple[Job, Mapping[str, Any]] | str:
-    """Return the job for a click on a button and the button, or the reason to ignore it."""
+    """Return the job for a click on a button, and the button, or the reason to ignore it."""
     action = _first_action(payload)
-    if _is_of_another_app(payload, _object(payload.get("message"))):
+    if _is_from_another_app(payload, _object(payload.get("message"))):
         return "other_app"
     if _is_outsider(payload):
         return "outsider"
@@ -174,35 +176,35 @@ def _first_action(payload: Mapping[str, Any]) -> Mapping[str, Any]:
     return _object(actions[0]) if isinstance(actions, list) and actions else {}
 
 
-def _place(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+def _container(payload: Mapping[str, Any]) -> Mapping[str, Any]:
     return _object(payload.get("container"))
 
 
-def _is_of_another_app(payload: Mapping[str, Any], shown: Mapping[str, Any]) -> bool:
-    """Whether what was clicked on says that it is not of the app that the click is for."""
+def _is_from_another_app(payload: Mapping[str, Any], shown: Mapping[str, Any]) -> bool:
+    """Whether the clicked message or view belongs to another app than the click."""
     app, shown_by = payload.get("api_app_id"), shown.get("app_id")
     return bool(app and shown_by) and app != shown_by
 
 
 def _is_outsider(payload: Mapping[str, Any]) -> bool:
-    """Whether a person is of another organisation, as in a shared channel; of an enterprise Slack does not say it."""
+    """Whether a person is of another organisation, as in a shared channel. Not known in an enterprise."""
     home, team = _object(payload.get("user")).get("team_id"), _object(payload.get("team"))
-    in_enterprise = payload.get("enterprise") or team.get("enterprise_id")  # home may then be the enterprise's id
+    in_enterprise = payload.get("enterprise") or team.get("enterprise_id")  # home may be the enterprise's id
     return not in_enterprise and bool(home) and home != team.get("id")
 
 
-_READERS: Mapping[tuple[str, str], Callable[[Mapping[str, Any], Settings, float], Ask | Form | str]] = {
-    ("message_action", "check_toxicity"): _check,
-    ("slash_command", ""): _command,
-    ("message_action", "report_message"): _report,
-    ("view_submission", "report"): _reported,
-    ("block_actions", "verdict_feedback"): _feedback,
-    **{("block_actions", f"report_{action}"): _card for action in ("look", "resolved", "no_problem")},
+_READERS: Mapping[tuple[str, str], Callable[[Mapping[str, Any], Settings, float], UserRequest | Form | str]] = {
+    ("message_action", "check_toxicity"): _check_shortcut,
+    ("slash_command", ""): _slash_command,
+    ("message_action", "report_message"): _report_shortcut,
+    ("view_submission", "report"): _report_submission,
+    ("block_actions", "verdict_feedback"): _feedback_click,
+    **{("block_actions", f"report_{action}"): _card_click for action in ("look", "resolved", "no_problem")},
 }
 
 
 def job_of(payload: Mapping[str, Any], now: float, kind: str, *, ts: Any = "") -> Job | None:
-    """Return the job for an interaction, its `event_id` being the id of the click; None if an id is missing."""
+    """Return the job for an interaction, or None if an id is missing. Its `event_id` is the id of the click."""
     user = _object(payload.get("user"))
     team = _object(payload.get("team")).get("id") or user.get("team_id")
     ids = team, _object(payload.get("channel")).get("id"), user.get("id")
@@ -219,8 +221,8 @@ def job_of(payload: Mapping[str, Any], now: float, kind: str, *, ts: Any = "") -
     return Job(team, channel, ts, person, trigger, int(now), str(enterprise) if grid else team, kind)
 
 
-def may_answer_at(url: Any, api_url: str) -> bool:
-    """Whether an address is one at which Slack takes answers: of its host for them, or of the Web API that is set."""
+def is_response_url(url: Any, api_url: str) -> bool:
+    """Whether a URL is one of Slack's response URLs: on the host of the Web API at `api_url`, or its `hooks.` host."""
     if not isinstance(url, str) or not url.isascii() or re.search(r"[\s\\@]", url):
         return False
     try:

@@ -1,4 +1,4 @@
-"""A job holds ids: of a reaction, or of what else a person asked for. It travels through the queue, without text."""
+"""A job: the ids of a reaction or of another request. It travels through the queue and never contains text."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import asdict, dataclass, field
 
 from .errors import JobError
 
-LONGEST_DELAY = 900
-"""Seconds: the longest wait of a job between two tries; SQS itself allows twelve hours."""
+MAX_DELAY_SECONDS = 900
+"""The longest wait of a job between two attempts. SQS itself allows twelve hours."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """Who reacted to which message, or asked for what, and when. `event_time` is in seconds since 1970.
+    """Who reacted to which message or asked for what, and when. `event_time` is a Unix timestamp.
 
-    `installation` is the team or enterprise that installed the app; the bot uses its token. `kind` says what is to be
-    done, and `detail` has the ids that only this kind needs.
+    `installation` is the team or enterprise that installed the app; the bot uses its token. `kind` selects the handler.
+    `detail` has the ids that only this kind needs.
     """
 
     team: str
@@ -30,16 +30,16 @@ class Job:
     kind: str = "reaction"
     detail: dict[str, str] = field(default_factory=dict)
     shared: bool = False
-    """Whether other organisations see the channel too."""
+    """Whether the channel is shared with other organisations."""
 
     @property
     def owner(self) -> str:
-        """Whose ledger rows and token it uses. In a shared channel, `team` is the reactor's own."""
+        """The installation whose ledger rows and token are used. In a shared channel, `team` is the reactor's own."""
         return self.installation or self.team
 
     def to_json(self) -> str:
         fields = asdict(self)
-        if self.kind == "reaction":  # during a deployment, a worker of the version before may read it
+        if self.kind == "reaction":  # during a deployment, a worker of the previous version may read it
             del fields["kind"], fields["detail"]
         if not self.shared:
             del fields["shared"]
@@ -47,13 +47,13 @@ class Job:
 
     @classmethod
     def from_json(cls, body: str) -> Job:
-        """Read the output of `to_json`; raises JobError for anything else."""
+        """Parse the output of `to_json`. Raises JobError for anything else."""
         try:
             fields = json.loads(body)
             job = cls(**fields)
         except (ValueError, TypeError, RecursionError):
             raise JobError("a queue message is not a job: look at it in the dead-letter queue") from None
-        # A command is about no message.
+        # A command does not refer to a message.
         about = () if job.kind == "command" and job.ts == "" else (job.ts,)
         texts = (job.team, job.channel, *about, job.reactor, job.event_id, job.kind)
         typed = isinstance(job.event_time, int) and isinstance(job.installation, str) and isinstance(job.detail, dict)
@@ -65,10 +65,10 @@ class Job:
 
 
 def retry_delay(attempt: int, jitter: float | None = None) -> int:
-    """Return the seconds until the next try: doubling from 2, with jitter so that jobs do not all return at once.
+    """Return the seconds until the next attempt: exponential backoff from 2 s, with jitter to spread the jobs.
 
-    `attempt` counts from 1; `jitter` is from 0 to 1 and random unless given.
+    `attempt` counts from 1. `jitter` is from 0 to 1; default: random.
     """
-    longest: int = min(LONGEST_DELAY, 2 ** min(attempt, 12))
+    longest: int = min(MAX_DELAY_SECONDS, 2 ** min(attempt, 12))
     share = random.random() if jitter is None else jitter  # noqa: S311 - jitter, not a secret
     return max(1, round(longest * (0.5 + 0.5 * share)))

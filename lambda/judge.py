@@ -1,6 +1,6 @@
-"""Take one job from its ids to its end: fetch the message, judge it, post the verdict once.
+"""Handle a reaction's job: fetch the message, judge it, post the verdict once.
 
-Every decision about a job is here, in the order in which it happens; the modules that are passed in do the work.
+The decisions about a job are all here, in the order in which they are made. The modules that are passed in do the work.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from . import verdicts
 from .errors import ChannelRestrictedError, MessageGoneError, NotPermittedError, SlackUnavailableError
 from .feedback import verdict_blocks
-from .ledger import KEPT_SECONDS, message_id, message_key
+from .ledger import RETENTION_SECONDS, message_id, message_key
 from .message_words import read
-from .reading_budget import SECONDS
+from .reading_budget import BUDGET_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Judge:
-    """Takes jobs to their end."""
+    """Handles the jobs of reactions."""
 
     def __init__(
         self,
@@ -47,137 +47,139 @@ class Judge:
         self._clock = clock
 
     def judge(self, job: Job, *, retried: bool = True) -> str:
-        """Return how the job ended, as a value for a metric; raises BotError if it must be retried or cannot end.
+        """Handle a job and return its outcome, as a metric value. Raises BotError if it must be retried or fails.
 
-        `retried` says whether earlier tries of this job may have left something behind.
+        `retried` says whether earlier attempts may have left something behind.
         """
         try:
             try:
-                return self._judged(job, self._settled(job) if retried else "")
+                return self._judge_message(job, self._finish_search(job) if retried else "")
             except MessageGoneError:
-                return self._gone(job, retried)
+                return self._message_gone(job, retried)
         except ChannelRestrictedError as error:
             return f"restricted_{error.code}"
         except NotPermittedError as error:
             return self._hint(job, error)
 
-    def _here(self, job: Job) -> Settings:
-        """Return what holds in the channel of a job's message."""
-        return self._settings.of(job.channel, shared=job.shared)
+    def _channel_settings(self, job: Job) -> Settings:
+        """Return the settings for the channel of a job's message."""
+        return self._settings.for_channel(job.channel, shared=job.shared)
 
-    def _settled(self, job: Job) -> str:
-        """Go on with a search for a verdict that an earlier try could not end; return the key that was looked for.
+    def _finish_search(self, job: Job) -> str:
+        """Continue a search for a verdict that an earlier attempt could not finish. Return the key searched for.
 
-        It is a step of its own, since Slack may allow one call a minute, too few to read a reply and to search its
-        thread in one try.
+        This is a separate step because Slack may allow only one call a minute. That is too few to read a reply and
+        search its thread in one attempt.
         """
-        about = id_of(job)
-        search = self._ledger.noted(about)
+        note_key = id_of(job)
+        search = self._ledger.read_note(note_key)
         key = str(search.get("key", ""))
         if "since" in search:
-            posted = self._find(about, search)
+            posted = self._find(note_key, search)
             found = {"outcome": "found", "post": posted, "channel": job.channel}
-            self._ledger.settle("verdict", key, found if posted else None)
-            self._ledger.note(about, {"key": key})
+            self._ledger.resolve("verdict", key, found if posted else None)
+            self._ledger.write_note(note_key, {"key": key})
         return key
 
-    def _find(self, about: str, search: dict[str, Any]) -> str | None:
-        """Look for a verdict; note where the search was when Slack delayed it."""
+    def _find(self, note_key: str, search: dict[str, Any]) -> str | None:
+        """Search for a verdict. If Slack delays the search, store its position in a note."""
         try:
-            return self._slack.find_verdict(**search)
+            return self._slack.find_post(**search)
         except SlackUnavailableError as error:
-            self._ledger.note(about, search | {"cursor": error.reached})
+            self._ledger.write_note(note_key, search | {"cursor": error.cursor})
             raise
 
-    def _judged(self, job: Job, searched: str) -> str:
-        """Judge the message as it reads now; no verdict with the key `searched` exists outside of the ledger."""
+    def _judge_message(self, job: Job, searched: str) -> str:
+        """Judge the message's current text. No verdict with the key `searched` exists that the ledger does not know."""
         message = self._slack.fetch(job.channel, job.ts)
         if self._slack.is_own(message):
             return "own_message"
-        here = self._here(job)
-        if not here.judge_after_removal and not self._slack.still_reacted(message, here.trigger_emoji):
+        settings = self._channel_settings(job)
+        if not settings.judge_after_removal and not self._slack.has_reaction(message, settings.trigger_emoji):
             return "reaction_removed"
         words = read(message.raw)
         key = key_of(job, words)
-        # An answer that only the reactor sees is given once to each reactor.
-        once = f"{key}/{job.reactor}" if here.reply_to == "reactor" else key
-        return str(self._ledger.once("verdict", once, lambda: self._say(job, message, words, key, searched))["outcome"])
+        # A verdict that only the reactor sees is posted once for each reactor.
+        verdict_key = f"{key}/{job.reactor}" if settings.reply_to == "reactor" else key
+        done = self._ledger.once("verdict", verdict_key, lambda: self._post_verdict(job, message, words, key, searched))
+        return str(done["outcome"])
 
-    def _gone(self, job: Job, retried: bool) -> str:
-        """End the job; delete a verdict that was posted after its thread was deleted, if that failed at the time."""
-        if retried and self._here(job).reply_to == "thread":
-            self._slack.take_back(job.channel, id_of(job))
+    def _message_gone(self, job: Job, retried: bool) -> str:
+        """End the job. Delete a verdict that was posted after its thread was gone, if that failed before."""
+        if retried and self._channel_settings(job).reply_to == "thread":
+            self._slack.delete_stray_verdicts(job.channel, id_of(job))
         return "message_gone"
 
-    def _say(self, job: Job, message: Message, words: Words, key: str, searched: str) -> dict[str, Any]:
-        """Post the verdict, unless an earlier try already did without learning of its success."""
-        to = self._here(job).reply_to
+    def _post_verdict(self, job: Job, message: Message, words: Words, key: str, searched: str) -> dict[str, Any]:
+        """Post the verdict, unless an earlier attempt did so without learning that it succeeded."""
+        to = self._channel_settings(job).reply_to
         channel, thread_ts = (job.channel, message.thread_ts) if to in ("thread", "reactor") else (to, None)
-        # A verdict is never older than its message, nor older than what the ledger keeps.
-        since = max(message.ts, f"{job.event_time - KEPT_SECONDS}.000000", key=float)
+        # A verdict is never older than its message, nor than the ledger's retention period.
+        since = max(message.ts, f"{job.event_time - RETENTION_SECONDS}.000000", key=float)
         search = {"channel": channel, "thread_ts": thread_ts, "key": key, "since": since}
-        about = id_of(job)
-        if self._may_exist(to, message, key, searched) and (posted := self._find(about, search)):
+        note_key = id_of(job)
+        if self._may_exist(to, message, key, searched) and (posted := self._find(note_key, search)):
             return {"outcome": "found", "post": posted, "channel": job.channel}
         verdict = self.verdict(words, job.channel)
         figures = verdict.figures()
-        mark = {"key": key, **figures}
+        metadata = {"key": key, **figures}
         if to == "reactor":
             in_thread = message.thread_ts if message.thread_ts != message.ts else None
             text = verdict.reply("the author's")
-            self._slack.whisper(job.channel, job.reactor, text, in_thread, self._blocks(text, key, figures))
+            self._slack.post_ephemeral(job.channel, job.reactor, text, in_thread, self._blocks(text, key, figures))
             posted = ""
         elif thread_ts:
             text = verdict.reply()
-            posted = self._slack.post(channel, text, mark, thread_ts, self._blocks(text, key, figures))
+            posted = self._slack.post(channel, text, metadata, thread_ts, self._blocks(text, key, figures))
         else:
-            # Readers of another channel may not be allowed to see the message, so no word is quoted.
+            # Quote no words: readers of another channel may not be allowed to see the message.
             reply = verdict.without_words().reply("the author's")
             text = f"{self._slack.permalink(message)}\n{reply}"
-            posted = self._slack.post(channel, text, mark, blocks=self._blocks(text, key, figures))
+            posted = self._slack.post(channel, text, metadata, blocks=self._blocks(text, key, figures))
         return {"post": posted, "channel": job.channel, **figures}
 
     def _blocks(self, text: str, key: str, figures: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-        """Return the verdict with buttons to say that it is right or wrong, if the owner wants them."""
+        """Return the verdict with feedback buttons, if FEEDBACK is on."""
         return verdict_blocks(text, key, figures) if self._settings.feedback else None
 
     def verdict(self, words: Words, channel: str) -> Verdict:
-        """Judge the author's own words, and those that the message quotes or forwards, apart, as set for a channel."""
-        return self.verdict_by(words, self._settings.thresholds_in(channel, self._thresholds))
+        """Judge the author's own words and the quoted words separately, with the thresholds of a channel."""
+        return self.verdict_with_thresholds(words, self._settings.thresholds_in(channel, self._thresholds))
 
-    def verdict_by(self, words: Words, thresholds: Thresholds) -> Verdict:
-        """Judge with these thresholds.
+    def verdict_with_thresholds(self, words: Words, thresholds: Thresholds) -> Verdict:
+        """Judge the author's own words and the quoted words separately, with these thresholds.
 
-        The shorter ones have half of the time that there is for a message, if they need it, the longer ones the rest.
+        The shorter text gets up to half of the time budget of a message, the longer text the rest.
         """
-        until = self._clock() + SECONDS
+        deadline = self._clock() + BUDGET_SECONDS
         judged: dict[str, Verdict] = {}
-        for waiting, text in zip((2, 1), sorted((words.own, words.quoted), key=len), strict=True):
-            seconds = (until - self._clock()) / waiting
+        for remaining, text in zip((2, 1), sorted((words.own, words.quoted), key=len), strict=True):
+            seconds = (deadline - self._clock()) / remaining
             judged[text] = self._classifier.verdict(text, thresholds, seconds)
-        return verdicts.apart(judged[words.own], judged[words.quoted], code=bool(words.code), whole=words.whole)
+        return verdicts.combine(judged[words.own], judged[words.quoted], code=bool(words.code), whole=words.whole)
 
     def _may_exist(self, to: str, message: Message, key: str, searched: str) -> bool:
-        """Whether a verdict that the ledger does not know of may have been posted."""
+        """Whether there may be a verdict that the ledger does not know."""
         if to == "reactor":
             return False
         if self._ledger.in_doubt:
             return True
-        # The ledger of another region may know of it.
+        # The ledger of another region may know it.
         return to == "thread" and key != searched and self._slack.has_replied(message)
 
     def _hint(self, job: Job, error: NotPermittedError) -> str:
-        """Tell the person who reacted, once, why there is no verdict."""
+        """Tell the person who reacted why there is no verdict, once."""
         key = f"{id_of(job)}{job.reactor}"
 
         def tell() -> dict[str, Any]:
             try:
-                self._slack.tell(job.reactor, verdicts.hint(error.channel or job.channel, error.code, error.scope))
-            except (NotPermittedError, ChannelRestrictedError) as untold:
-                return {"outcome": f"untold_{untold.code}"}
-            except SlackUnavailableError as unanswered:
-                # A private message cannot be looked for later: rather none than two.
-                if unanswered.may_yet_happen:
+                hint = verdicts.hint(error.channel or job.channel, error.code, error.scope)
+                self._slack.send_direct_message(job.reactor, hint)
+            except (NotPermittedError, ChannelRestrictedError) as refusal:
+                return {"outcome": f"untold_{refusal.code}"}
+            except SlackUnavailableError as failure:
+                # The bot cannot search for a direct message later. No hint is better than two.
+                if failure.outcome_unknown:
                     return {"outcome": "hint_unconfirmed"}
                 raise
             return {"outcome": f"hint_{error.code}"}
@@ -186,10 +188,10 @@ class Judge:
 
 
 def id_of(job: Job) -> str:
-    """Return the beginning of all keys of a job's message."""
+    """Return the prefix of all keys of a job's message."""
     return message_id(job.owner, job.channel, job.ts)
 
 
 def key_of(job: Job, words: Words) -> str:
-    """Return the ledger's key of a message whose words are these."""
+    """Return the ledger key of a message with these words."""
     return message_key(job.owner, job.channel, job.ts, words.own, words.quoted, words.code)

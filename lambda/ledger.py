@@ -1,10 +1,10 @@
-"""The ledger makes each verdict happen once: a DynamoDB row for each content of a message that is or was judged.
+"""The ledger ensures that each verdict is posted once, with a DynamoDB row for each version of a message's content.
 
-Powertools' idempotency does the work. A conditional write claims the row for as long as this invocation may run. The
-result completes the row, an exception deletes it, and an expired row does not count. A post that timed out keeps its
-claim, because it may still appear; until the claim ends nobody looks for it. Whoever claims the row next is in doubt
-whether a post exists, and leaves it in doubt if it fails as well, until somebody settles it. A note keeps what a job
-has learnt about a message for its next try. Rows hold keys, timestamps and outcomes, never text.
+It uses Powertools' idempotency. A conditional write claims the row until this invocation times out. The result
+completes the row, an exception deletes it, and an expired row is ignored. A post that timed out keeps its claim,
+because it may still appear. No other job looks for the post until the claim expires. The next job that claims the row
+is in doubt whether the post exists. If that job fails too, the row stays in doubt until `resolve` is called. A note
+stores what a job has learned about a message for its next attempt. Rows hold keys, timestamps and outcomes, never text.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-# Slack may repeat an event for a day, and a dead-letter queue keeps a job for two weeks.
-KEPT_SECONDS = 30 * 24 * 3600
+# Slack may redeliver an event for a day, and the dead-letter queue keeps a job for two weeks.
+RETENTION_SECONDS = 30 * 24 * 3600
 
 Outcome = dict[str, Any]
 
@@ -50,40 +50,40 @@ class Ledger:
         config = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 3})
         self._table = _Claims(table_name=table, boto_config=config)
         self._config = IdempotencyConfig(
-            expires_after_seconds=KEPT_SECONDS, hash_function="sha256", raise_on_no_idempotency_key=True
+            expires_after_seconds=RETENTION_SECONDS, hash_function="sha256", raise_on_no_idempotency_key=True
         )
 
-    def lease_until_end_of(self, context: LambdaContext) -> None:
-        """From now on, let claims on rows end when this invocation must have ended."""
+    def set_deadline(self, context: LambdaContext) -> None:
+        """Make all further claims expire when this invocation times out."""
         self._config.register_lambda_context(context)
 
     @property
     def client(self) -> Any:
-        """boto3's client of the table."""
+        """The boto3 client of the table."""
         return self._table.client
 
     @property
     def in_doubt(self) -> bool:
-        """Whether the row whose work this thread does had a claim before, whose work may have been done."""
+        """Whether the row that this thread works on had an earlier claim, whose work may have been done."""
         return self._table.in_doubt
 
     def once(self, kind: str, key: str, work: Callable[[], Outcome]) -> Outcome:
-        """Do the work unless its row says that it is done; return its outcome, or that of the first time.
+        """Do the work unless its row says that it is done. Return its outcome, now or from the first time.
 
         Raises ClaimedError while another invocation does the work, LedgerError if the table does not answer, and
-        whatever the work raises. After an error of the work the row is free: at once, or when this invocation must
-        have ended if the work may still take effect. The work may do other work once.
+        whatever the work raises. An error in the work releases the row: at once or, if the work may still take effect,
+        when this invocation times out. Calls can be nested.
         """
 
         def first_time(*, key: str) -> Outcome:  # noqa: ARG001 - idempotent_function reads the key
             return work()
 
-        # Powertools keeps the kind in the store, which the work may use for another one.
+        # Powertools keeps the kind in the store, and nested work may need another kind.
         store = copy.copy(self._table)
         run_once = idempotent_function(
             first_time, data_keyword_argument="key", persistence_store=store, config=self._config, key_prefix=kind
         )
-        around = self._table.replaced
+        outer_status = self._table.replaced_status
         try:
             return dict(run_once(key=key))
         except (IdempotencyAlreadyInProgressError, IdempotencyInconsistentStateError) as error:
@@ -91,10 +91,10 @@ class Ledger:
         except IdempotencyPersistenceLayerError as error:
             raise LedgerError(type(error.__cause__).__name__) from error
         finally:
-            self._table.replaced = around
+            self._table.replaced_status = outer_status
 
-    def settle(self, kind: str, key: str, found: Outcome | None) -> None:
-        """End the doubt about a row: its work was found done, or not; raises as `once` does."""
+    def resolve(self, kind: str, key: str, found: Outcome | None) -> None:
+        """Resolve the doubt about a row: `found` is its outcome, or None if there is none. Raises as `once` does."""
 
         def work() -> Outcome:
             if found is None:
@@ -104,8 +104,8 @@ class Ledger:
         with suppress(_NotDoneError):
             self.once(kind, key, work)
 
-    def found(self, kind: str, key: str) -> Outcome | None:
-        """Return the outcome of work that is done, or None; raises as `once` does."""
+    def find_outcome(self, kind: str, key: str) -> Outcome | None:
+        """Return the outcome of finished work, or None. Raises as `once` does."""
 
         def work() -> Outcome:
             raise _NotDoneError
@@ -115,48 +115,48 @@ class Ledger:
         except _NotDoneError:
             return None
 
-    def note(self, about: str, facts: Mapping[str, Any]) -> None:
-        """Keep facts for the next try, in place of those noted before."""
+    def write_note(self, key: str, facts: Mapping[str, Any]) -> None:
+        """Store facts for the next attempt, replacing the previous note."""
         fields = {"data": json.dumps(facts), "status": "NOTE"}
-        expiration = {"expiration": {"N": str(int(time.time()) + KEPT_SECONDS)}}
-        item = _note_id(about) | expiration | {name: {"S": value} for name, value in fields.items()}
+        expiration = {"expiration": {"N": str(int(time.time()) + RETENTION_SECONDS)}}
+        item = _note_id(key) | expiration | {name: {"S": value} for name, value in fields.items()}
         with table_errors():
             self.client.put_item(TableName=self._table.table_name, Item=item)
 
-    def noted(self, about: str) -> dict[str, Any]:
-        """Return the facts that were noted last, if any."""
+    def read_note(self, key: str) -> dict[str, Any]:
+        """Return the facts of the last note; empty if there is none."""
         with table_errors():
-            answer = self.client.get_item(TableName=self._table.table_name, Key=_note_id(about), ConsistentRead=True)
+            answer = self.client.get_item(TableName=self._table.table_name, Key=_note_id(key), ConsistentRead=True)
         return dict(json.loads(answer["Item"]["data"]["S"])) if "Item" in answer else {}
 
 
 class _NotDoneError(Exception):
-    """Raised by work that frees its row."""
+    """Raised by work to release its row."""
 
 
 class _Claims(DynamoDBPersistenceLayer):
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._replaced = threading.local()
+        self._replaced_by_thread = threading.local()
         self.return_value_on_condition |= {"ReturnValues": "ALL_OLD"}
-        # Powertools does not tell which row a claim replaced.
-        self.client.meta.events.register("after-call.dynamodb.PutItem", self._note_replaced)
+        # Powertools does not say which row a claim replaced.
+        self.client.meta.events.register("after-call.dynamodb.PutItem", self._remember_replaced)
 
     @property
-    def replaced(self) -> str | None:
+    def replaced_status(self) -> str | None:
         """The status of the row that this thread's last claim replaced."""
-        return getattr(self._replaced, "status", None)
+        return getattr(self._replaced_by_thread, "status", None)
 
-    @replaced.setter
-    def replaced(self, status: str | None) -> None:
-        self._replaced.status = status
+    @replaced_status.setter
+    def replaced_status(self, status: str | None) -> None:
+        self._replaced_by_thread.status = status
 
     @property
     def in_doubt(self) -> bool:
-        return self.replaced == "INPROGRESS"
+        return self.replaced_status == "INPROGRESS"
 
     def delete_record(self, data: dict[str, Any], exception: Exception) -> None:
-        if isinstance(exception, SlackUnavailableError) and exception.may_yet_happen:
+        if isinstance(exception, SlackUnavailableError) and exception.outcome_unknown:
             return
         if not self.in_doubt or isinstance(exception, _NotDoneError):
             super().delete_record(data, exception)
@@ -168,35 +168,36 @@ class _Claims(DynamoDBPersistenceLayer):
             ExpressionAttributeValues={":past": {"N": "0"}},
         )
 
-    def _note_replaced(self, parsed: dict[str, Any], **_: object) -> None:
-        self.replaced = parsed.get("Attributes", {}).get("status", {}).get("S")
+    def _remember_replaced(self, parsed: dict[str, Any], **_: object) -> None:
+        self.replaced_status = parsed.get("Attributes", {}).get("status", {}).get("S")
 
 
 @contextmanager
 def table_errors() -> Iterator[None]:
-    """Raise a LedgerError for every error of the table."""
+    """Convert every error of the table to a LedgerError."""
     try:
         yield
     except (BotoCoreError, ClientError) as error:
         raise LedgerError(type(error).__name__) from error
 
 
-def _note_id(about: str) -> dict[str, Any]:
-    return {"id": {"S": f"note#{about}"}}
+def _note_id(key: str) -> dict[str, Any]:
+    return {"id": {"S": f"note#{key}"}}
 
 
 def message_id(team: str, channel: str, ts: str) -> str:
-    """Return the beginning of all keys of a message."""
+    """Return the prefix of all keys of a message."""
     return f"{team}/{channel}/{ts}/"
 
 
 def message_key(team: str, channel: str, ts: str, *read: str) -> str:
-    """Return the key of a message that reads so; a change of its words makes a new key, and so allows a new verdict.
+    """Return the key of a message with these words. Different words give a new key and so allow a new verdict.
 
-    `read` are the words that are judged apart.
+    `read` has the words in the parts that are judged separately.
 
-    The digest has 32 bits: enough to see a change, too few to test guesses of the text. Slack's `edited` cannot take
-    its place: it has whole seconds, comes with an edit to the same text, and lacks where an app changes its message.
+    The digest has 32 bits: enough to detect a change, too few to confirm a guess of the text. Slack's `edited` is no
+    substitute: it is in whole seconds, changes even if the text stays the same, and is missing if an app updates its
+    own message.
     """
     beginning = message_id(team, channel, ts)
     words = "\0".join(" ".join(text.split()) for text in read).rstrip("\0")

@@ -1,15 +1,15 @@
-"""Replace disguised insults, such as `1d10t`, `s/t/u/p/i/d` and `st*pid`, by the words they stand for.
+"""Replace disguised insults, such as `1d10t`, `s/t/u/p/i/d` and `st*pid`, with the words that they stand for.
 
-Only the words listed here are recognized; of a text with spaces between all its letters every word is. A general rule
-would read l10n as lion, test5 as tests and $hell as shell; the list leaves versions, hashes, times, code and names as
-they are.
+Only the words listed here are recognized, except in a text with spaces between all letters, where every word is. A
+general rule would read l10n as lion, test5 as tests and $hell as shell. With the list, versions, hashes, times, code
+and names stay as they are.
 """
 
 from __future__ import annotations
 
 import re
 
-# Words that people disguise, slurs included.
+# Words that people disguise, including slurs.
 _WORDS = """
     arse ass asshole bastard bitch bollocks bullshit cock coward cretin cunt damn dick dickhead disgusting dumb dumbass
     dumbfuck fag faggot filthy fool freak fuck garbage hate idiot idiotic imbecile incompetent jackass jerk kill liar
@@ -18,7 +18,7 @@ _WORDS = """
 """
 _ENDINGS = ("", "s", "es", "ed", "er", "ers", "ing", "y")
 
-# Signs and digits, and the letters they stand for. "1" stands for both i and l, so both are spelt i here.
+# Signs and digits, and the letters that they stand for. "1" stands for i or l, so both become i here.
 _LETTERS = str.maketrans("01345789@$!|l", "oieastbgasiii")
 
 _DISGUISED = re.compile(r"(?<![\w@$.:/=-])[\w@$!|]{2,24}(?<=[\w@$])(?![\w@$/=-]|\.\w)", re.ASCII)
@@ -33,12 +33,12 @@ _BETWEEN = (
 _SPACED = re.compile(rf"(?<![^\W_]){_LETTER}(?:{'|'.join(_BETWEEN)})(?![^\W_])", re.IGNORECASE)
 _GAP = re.compile(r"\s{2,}|\n")
 _SIGNS = re.compile(rf"{_SIGN}|\s")
-_LONGEST_SPELT = 24  # letters of one disguised word
-_FEWEST_SPELT = 4  # fewer letters in a row that are an insult may be a coincidence
+_MAX_LETTERS = 24  # of one disguised word
+_MIN_LETTERS = 4  # a shorter insult in a row of letters may be a coincidence
 # A word with stars in it, or with stars in place of all but its first letters.
 _STARRED = re.compile(r"(?<![\w*])(?:[a-z]+(?:\*+[a-z]+)+\**|[a-z]{1,2}\*{2,})(?![\w*])", re.IGNORECASE)
 _SWEARING = ("fuck", "shit", "damn", "bullshit", "piss")
-_MOST_MASKED = (*_SWEARING, "bitch", "cunt", "dick")
+_OFTEN_MASKED = (*_SWEARING, "bitch", "cunt", "dick")
 _HEXADECIMAL = re.compile(r"[0-9a-f]+", re.IGNORECASE)
 _IDENTIFIER = re.compile(r"[a-z]+[0-9]+", re.IGNORECASE)
 
@@ -51,12 +51,12 @@ _KNOWN = {_skeleton(word + ending): word + ending for word in _WORDS.split() for
 _KNOWN |= {_skeleton("stoopid" + ending): "stupid" + ending for ending in _ENDINGS}  # 00 stands for u
 
 
-_BY_MASK = sorted(_KNOWN.values(), key=lambda word: not word.startswith(_MOST_MASKED))
-_INSULTS = re.compile("|".join(sorted((word for word in _KNOWN if len(word) >= _FEWEST_SPELT), key=len, reverse=True)))
+_BY_MASK = sorted(_KNOWN.values(), key=lambda word: not word.startswith(_OFTEN_MASKED))
+_INSULTS = re.compile("|".join(sorted((word for word in _KNOWN if len(word) >= _MIN_LETTERS), key=len, reverse=True)))
 
 
 def undisguised(text: str) -> str:
-    """Return the text with every insult in it spelt in plain letters, without spaces or signs between them."""
+    """Return the text with every insult spelled in plain letters, without spaces or signs between them."""
     text = _SPACED.sub(_joined, text)
     if "*" in text:
         text = _STARRED.sub(_unmasked, text)
@@ -64,7 +64,7 @@ def undisguised(text: str) -> str:
 
 
 def is_insult(word: str) -> bool:
-    """Whether a word is one of those that people disguise."""
+    """Whether a word is one of the listed insults."""
     return _skeleton(word) in _KNOWN
 
 
@@ -83,12 +83,12 @@ def _spelt(match: re.Match[str]) -> str:
 
 
 def _unmasked(match: re.Match[str]) -> str:
-    """Return the insult that stars mask; if they mask none they are dropped, lest they look as if.
+    """Return the insult that is masked by stars. If there is none, drop the stars, which would suggest one.
 
-    Masked swearing stays: the model knows it, and takes it for milder.
+    Masked swearing stays: the model knows it and scores it lower than plain swearing.
     """
     written = match[0].lower()
-    if len(written) >= _FEWEST_SPELT:
+    if len(written) >= _MIN_LETTERS:
         hidden = re.compile(written.replace("*", "[a-z]"))
         if word := next(filter(hidden.fullmatch, _BY_MASK), None):
             return match[0] if word.startswith(_SWEARING) else word
@@ -96,15 +96,15 @@ def _unmasked(match: re.Match[str]) -> str:
 
 
 def _joined(match: re.Match[str]) -> str:
-    """Join single letters to words if wider gaps tell where these end, else to the insults among them."""
+    """Join single letters to words if wider gaps separate the words. Otherwise join only the insults among them."""
     run = match[0]
     words = [_SIGNS.sub("", word) for word in _GAP.split(run)]
-    if len(words) > 1 and max(map(len, words)) >= _FEWEST_SPELT:
+    if len(words) > 1 and max(map(len, words)) >= _MIN_LETTERS:
         return " ".join(words)
     places = [place for place, character in enumerate(run) if not _SIGNS.match(character)]
     spelling = "".join(map(run.__getitem__, places))
-    for start in (0, 1):  # in "a s t u p i d" the first letter is a word of its own
-        if 2 < len(spelling) - start <= _LONGEST_SPELT and (insult := _insult(spelling[start:])):
+    for start in (0, 1):  # in "a s t u p i d" the first letter is a separate word
+        if 2 < len(spelling) - start <= _MAX_LETTERS and (insult := _insult(spelling[start:])):
             return run[: places[start]] + insult
     parts, end = [], 0
     for found in _INSULTS.finditer(_skeleton(spelling)):

@@ -1,7 +1,7 @@
-"""Turn an event about a message in a watched channel into a job, or say why there is none.
+"""Turn an event about a message in a watched channel into a job, or return the reason to ignore it.
 
-The event has the message's text, before and after an edit. It is compared and not kept: the job has ids. The functions
-are pure.
+The event contains the message's text, before and after an edit. The two are compared and not kept: the job has only
+ids. The functions are pure.
 https://docs.slack.dev/reference/events/message
 """
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from .jobs import Job
     from .settings import Settings
 
-# Seconds that a job waits on the queue, so that one call of Slack's reads all messages that came meanwhile.
+# Seconds that a job waits on the queue, so that one call to Slack reads all messages posted in the meantime.
 DELAY_SECONDS = 15
 EDITED, DELETED = "edited", "deleted"
-# Subtypes of messages that people write; a message that just is one has none.
+# Subtypes of messages that people write. A plain message has none.
 _BY_PEOPLE = ("", "thread_broadcast", "me_message", "file_share")
 
 
 def is_of_message(payload: Mapping[str, Any]) -> bool:
-    """Whether an event tells that a message was written, edited or deleted."""
+    """Whether an event says that a message was posted, edited or deleted."""
     return payload.get("type") == "event_callback" and _object(payload.get("event")).get("type") == "message"
 
 
 def job_or_reason(payload: Mapping[str, Any], settings: Settings, now: float) -> Job | str:
-    """Return the job for such an event, or the reason to ignore it. `now` is in seconds since 1970."""
+    """Return the job for a message event, or the reason to ignore it. `now` is a Unix timestamp."""
     event = _object(payload.get("event"))
     if event.get("channel") not in settings.channels.watched():
         return "not_watched"
@@ -52,19 +52,19 @@ def job_or_reason(payload: Mapping[str, Any], settings: Settings, now: float) ->
 
 
 def by_person(message: Mapping[str, Any]) -> bool:
-    """Whether a person wrote a message, and no bot, webhook or Slack itself."""
+    """Whether a person wrote a message, rather than a bot, a webhook or Slack itself."""
     return not message.get("bot_id") and bool(message.get("user")) and (message.get("subtype") or "") in _BY_PEOPLE
 
 
 def _changed(event: Mapping[str, Any]) -> tuple[Mapping[str, Any], str | None]:
-    """Return the message of an event, and what happened to it: nothing if only Slack changed it, as for a preview."""
+    """Return the message of an event and the kind of change; None if only Slack changed it, as for a preview."""
     kind = event.get("subtype")
     message, before = _object(event.get("message")), _object(event.get("previous_message"))
-    # A message with replies leaves a tombstone.
+    # A deleted message that has replies leaves a tombstone.
     if kind == "message_deleted" or message.get("subtype") == "tombstone":
         return {**before, "ts": event.get("deleted_ts") or before.get("ts")}, DELETED
     if kind == "message_changed":
-        # `edited` has whole seconds: of two edits in one the second would be overlooked.
+        # `edited` is in whole seconds, so it alone would miss the second of two edits within one second.
         same = all(message.get(name) == before.get(name) for name in ("edited", "text", "blocks"))
         return message, None if same else EDITED
     return event, ""

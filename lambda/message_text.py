@@ -1,6 +1,6 @@
 """Resolve Slack's markup, and fold any text into the form that the model reads.
 
-Knows nothing of scores or of Slack's API.
+This module does not depend on scores or on Slack's API.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ MENTION = "@user"
 LINK = "http"
 CHANNEL = "#channel"
 
-# Characters of a text whose formatting is dropped, twice what Slack allows: unclosed signs take some time each.
-MOST_FORMATTED = 80_000
+# Formatting is dropped in this many characters, twice what Slack allows. Each unclosed sign takes some time.
+MAX_FORMATTED_CHARACTERS = 80_000
 
-# One fold may uncover something for the next, such as a link spelt with look-alike letters; ordinary text takes two.
-MOST_FOLDS = 8
+# A fold may uncover something for the next, such as a link spelled with look-alikes. Ordinary text takes two.
+MAX_FOLDS = 8
 
 _ANGLE = re.compile(r"<([^<>|]+)(?:\|([^<>]*))?>")
-# The bound keeps many unclosed signs from taking quadratic time.
+# The bound prevents quadratic time for many unclosed signs.
 _FORMATTING = re.compile(r"(?<!\w)(\*{1,2}|_{1,2}|~{1,2}|`{1,3})(?=\S)(.{1,500}?)(?<=\S)\1(?!\w)", re.DOTALL)
 _USER = re.compile(r"@[A-Z0-9]+")
 _CONVERSATION = re.compile(r"#[A-Z0-9]+")
@@ -39,7 +39,7 @@ _BROADCASTS = frozenset({"!here", "!channel", "!everyone", "!group", "!subteam"}
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*:\S", re.IGNORECASE)
 _DATE_TOKEN = re.compile(r"\{(?:day_divider_pretty|date\w*|time\w*|ago)\}")
 _MARKDOWN_LINK = re.compile(r"!?\[((?:[^\[\]\\]|\\.)*)\](?:\((?:[^()\n]|\([^()\n]*\))*\)|\[[^\[\]]*\])", re.DOTALL)
-# Inside of words "_" is an underscore, unlike the others. As above, the bound keeps the time linear.
+# Within words "_" is an underscore, unlike the other signs. As above, the bound keeps the time linear.
 _MARKDOWN_FORMATTING = (
     re.compile(r"(?<!\\)(\*{1,3}|~~|`{1,3})(?=\S)(.{1,500}?)(?<=[^\s\\])\1", re.DOTALL),
     re.compile(r"(?<![\w\\])(_{1,3})(?=\S)(.{1,500}?)(?<=[^\s\\])\1(?!\w)", re.DOTALL),
@@ -53,37 +53,37 @@ _WORD = re.compile(r"\w+")
 _LATIN_LETTER = re.compile("[A-Za-z]")
 _ENTITY_OR_EMOJI = re.compile(r"&|:[a-z0-9_+'-]+:")
 # Unicode's stream-safe form has at most 30 combining marks in a row: sorting n of them takes NFKC n\u00b2 steps.
-_MOST_MARKS = 30
-# NFKC makes 18 and 8 letters of these, which no English text has; of any other character six at most.
+_MAX_MARKS = 30
+# NFKC expands these to 18 and 8 letters. No English text has them. Any other character becomes six letters at most.
 _NORMALIZED = re.compile("[^\ufdfa\ufdfb]+")
-# What NFKC does not change: small capitals, and blanks that count as letters or signs.
+# Characters that NFKC does not change: small capitals, and blanks that are classified as letters or signs.
 _LOOKS = dict.fromkeys((0x115F, 0x1160, 0x2800), " ") | {
     ord(unicodedata.lookup(f"LATIN LETTER SMALL CAPITAL {letter}")): letter.lower()
     for letter in "ABCDEFGHIJKLMNOPQRSTUVWYZ"
 }
-# What may be a face such as \u00af\\_(\u30c4)_/\u00af: signs, and letters of other scripts for eyes, mouth or arms.
+# Candidates for a face such as \u00af\\_(\u30c4)_/\u00af: signs, and letters of other scripts for eyes, mouth or arms.
 _NO_LATIN = re.compile(r"(?:[^\W\da-zA-Z\u00c0-\u024f]|[\W_])+")
 _FACE = re.compile(r"\([^\w\s().,!?\u2026][^a-zA-Z0-9()]{1,12}[^\w\s().,!?\u2026]\)")
 _PUNCTUATION = frozenset(".,;:!?\"'\u2018\u2019\u201c\u201d\u2013\u2014\u2026\u3001\u3002\u300c\u300d\u30fb")
-_FOREIGN = re.compile(rf"[^\x00-\u02ff]{{{_MOST_MARKS + 1},}}")
+_FOREIGN = re.compile(rf"[^\x00-\u02ff]{{{_MAX_MARKS + 1},}}")
 
 
 @dataclass(frozen=True)
 class FoldedText:
-    """A text with its folded forms, made once and handed on to whatever judges it."""
+    """A text with its folded forms, computed once and passed to everything that judges it."""
 
     raw: str = field(repr=False)
-    """What is read of the text."""
+    """The part of the text that is read."""
     folded: str = field(repr=False)
-    """What the model reads: emoji are words."""
+    """The form that the model reads, with emoji as words."""
     letters: str = field(repr=False)
-    """The same without emoji: what somebody wrote in letters."""
+    """The folded text without emoji."""
     share: float = 1.0
-    """What is read, as a share of the whole text."""
+    """The share of the whole text that is read."""
 
     @classmethod
     def of(cls, text: str | FoldedText) -> FoldedText:
-        """Fold a text once; raises TypeError for anything but text, and ValueError if nothing is left of it."""
+        """Fold a text. Raises TypeError for anything but text, and ValueError if the result is empty."""
         if isinstance(text, FoldedText):
             return text
         if not isinstance(text, str):
@@ -93,18 +93,18 @@ class FoldedText:
         if not folded:
             raise ValueError("there is no text to judge: it is empty, or nothing in it is visible")
         has_emoji = not raw.isascii() or _ENTITY_OR_EMOJI.search(raw)
-        letters = fold(raw, emoji=emoji_names.left_out) if has_emoji else folded
+        letters = fold(raw, emoji=emoji_names.without_emoji) if has_emoji else folded
         return cls(raw, folded, letters, min(1.0, len(raw) / len(text)))
 
     @functools.cached_property
     def has_words(self) -> bool:
-        """Whether there is anything to judge: words, an emoji that insults, or a face of signs.
+        """Whether there is anything to judge: words, an emoji that is an insult, or a face made of signs.
 
-        Folding may uncover words and may leave none, so both forms count.
+        Folding may uncover words and may leave none, so both forms must have words.
         """
         if has_words(self.raw) and has_words(self.letters):
             return True
-        return emoji_names.insults(self.raw) or _FACE.search(said(self.raw)) is not None
+        return emoji_names.insults(self.raw) or _FACE.search(prose(self.raw)) is not None
 
 
 def plain(mrkdwn: str) -> str:
@@ -121,11 +121,11 @@ def escape(text: str) -> str:
 def fold(text: str, *, emoji: Callable[[str], str] = emoji_names.in_words) -> str:
     """Return text in the form that the model reads, in training and in service. Folding is idempotent.
 
-    It decodes HTML entities, replaces compatibility characters, look-alike letters and leetspeak by plain letters,
-    removes invisible characters, names emoji in words, and puts placeholders for names and addresses. With
-    `emoji=emoji_names.left_out` emoji are removed.
+    It decodes HTML entities, replaces compatibility characters, look-alike letters and leetspeak with plain letters,
+    removes invisible characters, replaces emoji with words, and replaces names and URLs with placeholders.
+    `emoji=emoji_names.without_emoji` removes emoji instead.
     """
-    for _ in range(MOST_FOLDS):
+    for _ in range(MAX_FOLDS):
         before, text = text, _folded_once(text, emoji)
         if text == before:
             return text
@@ -148,24 +148,24 @@ def _folded_once(text: str, emoji: Callable[[str], str]) -> str:
     return " ".join(text.split())
 
 
-def said(text: str) -> str:
+def prose(text: str) -> str:
     """Return the text without emoji, links and mentions."""
-    text = emoji_names.left_out(emoji_names.with_characters(_URL.sub(" ", text)))
+    text = emoji_names.without_emoji(emoji_names.with_characters(_URL.sub(" ", text)))
     return PLACEHOLDERS.sub(" ", _AT_NAME.sub(" ", undisguised(text)))
 
 
 def has_words(text: str) -> bool:
-    """Whether the text has any letter outside of emoji, links and mentions."""
-    return any(character.isalpha() for character in said(text))
+    """Whether the text has any letters outside emoji, links and mentions."""
+    return any(character.isalpha() for character in prose(text))
 
 
 def without_faces(text: str) -> str:
-    """Return the text without faces that are made of signs and of letters of other scripts than Latin."""
+    """Return the text without faces made of signs and non-Latin letters."""
     return text if text.isascii() else _NO_LATIN.sub(lambda piece: " " if _is_face(piece[0]) else piece[0], text)
 
 
 def _is_face(piece: str) -> bool:
-    """Whether there are more signs than letters, and never three letters of one script in a row."""
+    """Whether a piece has enough signs for its letters, and never three letters of one script in a row."""
     signs = sum(unicodedata.category(sign)[0] in "PS" and sign not in _PUNCTUATION for sign in piece) + piece.count("_")
     letters, scripts = 0, ["", ""]
     for character in piece:
@@ -178,8 +178,8 @@ def _is_face(piece: str) -> bool:
 
 
 def markdown(text: str) -> str:
-    """Return Markdown as plain text: links and pictures by their labels, formatting dropped, escapes decoded once."""
-    # Twice, since the label of a link may be a picture, and bold text may have italic words.
+    """Return Markdown as plain text: links and images as their labels, formatting dropped, escapes decoded once."""
+    # Twice, since the label of a link may be an image, and bold text may have italic words.
     for _ in range(2):
         text = _MARKDOWN_LINK.sub(r"\1", text)
         for formatting in _MARKDOWN_FORMATTING:
@@ -189,7 +189,7 @@ def markdown(text: str) -> str:
 
 
 def date(timestamp: object, form: str, fallback: str) -> str:
-    """Return what clients show of a date: `form` with its tokens, or the fallback if they cannot show that."""
+    """Return the text that clients show for a date: `form` with its tokens, or the fallback if that is impossible."""
     try:
         day = datetime.datetime.fromtimestamp(float(str(timestamp)), datetime.UTC).date().isoformat()
     except (ValueError, OverflowError, OSError):
@@ -198,7 +198,7 @@ def date(timestamp: object, form: str, fallback: str) -> str:
 
 
 def _unformatted(formatting: re.Pattern[str], text: str) -> str:
-    return formatting.sub(r"\2", text[:MOST_FORMATTED]) + text[MOST_FORMATTED:]
+    return formatting.sub(r"\2", text[:MAX_FORMATTED_CHARACTERS]) + text[MAX_FORMATTED_CHARACTERS:]
 
 
 def _resolve(match: re.Match[str]) -> str:
@@ -219,25 +219,25 @@ def _resolve(match: re.Match[str]) -> str:
 
 
 def _stream_safe(run: str) -> str:
-    """Return the characters without the combining marks that follow `_MOST_MARKS` others."""
+    """Drop the combining marks that follow `_MAX_MARKS` others."""
     kept, marks = [], 0
     for character in run:
         marks = marks + 1 if _becomes_mark(character) else 0
-        if marks <= _MOST_MARKS:
+        if marks <= _MAX_MARKS:
             kept.append(character)
     return "".join(kept)
 
 
 @functools.lru_cache(maxsize=4096)
 def _becomes_mark(character: str) -> bool:
-    """Whether NFKC sorts it among the marks on a letter; half-width voiced marks, for example, are none before."""
+    """Whether NFKC turns a character into a combining mark, as it does with half-width voiced marks."""
     return unicodedata.combining(unicodedata.normalize("NFKD", character)[0]) > 0
 
 
 class _Visible(dict[int, int | None]):
-    """A table for `str.translate` that drops invisible characters, filled as characters occur.
+    """A table for `str.translate` that drops invisible characters. It is filled as characters occur.
 
-    Invisible are format, control and unassigned characters, and combining marks that NFKC did not compose.
+    Format, control and unassigned characters are invisible, as are combining marks that NFKC did not compose.
     """
 
     def __missing__(self, code: int) -> int | None:
@@ -251,7 +251,7 @@ _VISIBLE = _Visible()
 
 
 def _one_script(word: str) -> str:
-    """Spell a word that mixes scripts, such as Latin and Cyrillic, with the Latin letters it looks like.
+    """Respell a word that mixes scripts, such as Latin and Cyrillic, with the Latin letters that it looks like.
 
     The table is Unicode's list of confusables, loaded on first use.
     """

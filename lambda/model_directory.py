@@ -1,4 +1,4 @@
-"""Read `model.json` of a model directory, and check the sizes of the files that it names.
+"""Read `model.json` in a model directory, and check the sizes of the files that it lists.
 
 `model_build/manifest.py` writes the file.
 """
@@ -13,14 +13,14 @@ from typing import Any, Literal, NamedTuple
 
 from .errors import ModelError
 
-# The fields that decide scores; `files` has the checksums of weights and tokenizer.
+# The fields that determine scores. `files` has the checksums of the weights and the tokenizer.
 SCORING = ("files", "labels", "toxic_labels", "activation", "temperature", "window", "max_length", "special_token_ids")
 
 REMEDY = "build the model again (make model), or point MODEL_DIR to a directory that it wrote"
 
 
 def embedded() -> Path:
-    """Return the model directory that comes with the package: inside it once installed, beside it in a checkout."""
+    """Return the shipped model directory: inside the installed package, or beside the package in a checkout."""
     package = Path(__file__).parent
     installed = package / "model"
     return installed if installed.is_dir() else package.parent / "model"
@@ -35,22 +35,22 @@ class Reference(NamedTuple):
 
 @dataclass(frozen=True)
 class ModelDirectory:
-    """The fields of `model.json` that serving needs."""
+    """The fields of `model.json` that scoring needs."""
 
     path: Path
     version: str
-    """A digest: models of one version give the same scores."""
+    """A digest. Models of the same version give the same scores."""
     name: str
-    """Where the model comes from, and the beginning of its version."""
+    """The model's source and the beginning of its version."""
     labels: tuple[str, ...]
     toxic_labels: frozenset[str]
     activation: Literal["softmax", "sigmoid"]
     temperature: float
     threshold: float
     threshold_maybe: float
-    """At most `threshold`, and equal to it where `model.json` has none."""
+    """At most `threshold`, and equal to it if `model.json` has none."""
     window: int
-    """Tokens that are read at once, special tokens included; longer texts are read in several windows."""
+    """Tokens per window, including special tokens. Longer texts are read in several windows."""
     bos_id: int
     eos_id: int
     pad_id: int
@@ -58,25 +58,26 @@ class ModelDirectory:
     graph_optimization: str
     session_config: dict[str, str]
     references: tuple[Reference, ...]
-    """Texts that are scored at start-up and must score as recorded: the most sensitive one and the most toxic one."""
+    """Texts whose scores are checked at start-up: the most sensitive one and the most toxic one."""
     reference_tolerance: float
 
     @classmethod
     def read(cls, path: Path) -> ModelDirectory:
-        """Raises ModelError, naming the file, if one is missing, has another size or cannot be read."""
-        described = path / "model.json"
+        """Raises ModelError, which names the file, if a file is missing, has the wrong size or cannot be read."""
+        manifest = path / "model.json"
         if not path.is_dir():
-            raise ModelError(path, "is no directory: set MODEL_DIR to that of a model, such as the project's model/")
+            reason = "is not a directory: set MODEL_DIR to a model's directory, such as the project's model/"
+            raise ModelError(path, reason)
         try:
-            fields = json.loads(described.read_text(encoding="utf-8"))
+            fields = json.loads(manifest.read_text(encoding="utf-8"))
             _check_sizes(path, {name: int(facts["bytes"]) for name, facts in fields["files"].items()})
             return cls.from_fields(path, fields)
         except FileNotFoundError as error:
-            raise ModelError(described, f"is missing: {REMEDY}") from error
+            raise ModelError(manifest, f"is missing: {REMEDY}") from error
         except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise ModelError(described, f"cannot be read ({error}): {REMEDY}") from error
+            raise ModelError(manifest, f"cannot be read ({error}): {REMEDY}") from error
         except (KeyError, IndexError) as error:
-            raise ModelError(described, f"lacks {error}: {REMEDY}") from error
+            raise ModelError(manifest, f"lacks {error}: {REMEDY}") from error
 
     @classmethod
     def from_fields(cls, path: Path, fields: dict[str, Any]) -> ModelDirectory:
@@ -90,7 +91,7 @@ class ModelDirectory:
         threshold = float(fields["threshold"])
         if not 0 <= threshold <= 1:
             raise ValueError(f"threshold is {threshold:g}, not from 0 to 1")
-        # Older model directories have one threshold only.
+        # Older model directories have only one threshold.
         threshold_maybe = float(fields.get("threshold_maybe", threshold))
         if not 0 <= threshold_maybe <= threshold:
             raise ValueError(f"threshold_maybe is {threshold_maybe:g}, not from 0 to the threshold of {threshold:g}")
@@ -124,10 +125,10 @@ class ModelDirectory:
 def _check_sizes(path: Path, sizes: dict[str, int]) -> None:
     for required in ("model.onnx", "tokenizer.json"):
         if required not in sizes:
-            raise ValueError(f"it records no {required}")
+            raise ValueError(f"it does not list {required}")
     for name, expected in sizes.items():
         file = path / name
         if not file.is_file():
-            raise ModelError(file, f"is missing, though model.json records it: {REMEDY}")
+            raise ModelError(file, f"is missing, but model.json lists it: {REMEDY}")
         if (found := file.stat().st_size) != expected:
             raise ModelError(file, f"has {found:,} bytes where model.json records {expected:,}: {REMEDY}")

@@ -1,7 +1,7 @@
 """Run the tokenizer and the ONNX model of a model directory.
 
-The only module that uses onnxruntime and tokenizers. Both load from local files and never use a network. Knows nothing
-of windows, of toxic labels or of Slack.
+This is the only module that uses onnxruntime and tokenizers. Both load local files and never use the network. It does
+not depend on windows, toxic labels or Slack.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class ModelSession:
-    """A tokenizer and an onnxruntime session; raises ModelError if either cannot be loaded."""
+    """A tokenizer and an onnxruntime session. Raises ModelError if either cannot be loaded."""
 
     def __init__(self, model: ModelDirectory, threads: int) -> None:
         self._model = model
@@ -41,7 +41,7 @@ class ModelSession:
         return encoding.ids, encoding.offsets
 
     def probabilities(self, sequences: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
-        """Run the model once on ids from `encode`; return probabilities, (sequences, labels)."""
+        """Run the model once on ids from `encode`. Return probabilities of shape (sequences, labels)."""
         model = self._model
         longest = max(len(ids) for ids in sequences) + 2
         input_ids = np.full((len(sequences), longest), model.pad_id, dtype=np.int64)
@@ -59,7 +59,7 @@ class ModelSession:
 
 
 def activate(logits: npt.NDArray[np.float64], activation: str) -> npt.NDArray[np.float64]:
-    """Turn logits, (rows, labels), into probabilities: softmax for exclusive labels, sigmoid for independent ones."""
+    """Convert logits (rows, labels) to probabilities: softmax for exclusive labels, sigmoid for independent ones."""
     if activation == "sigmoid":
         return np.asarray(1 / (1 + np.exp(-logits)))
     exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -69,7 +69,7 @@ def activate(logits: npt.NDArray[np.float64], activation: str) -> npt.NDArray[np
 def _load_tokenizer(path: Path) -> Any:
     try:
         tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises nothing narrower
+    except Exception as error:  # the library raises no narrower type
         raise ModelError(path, f"is not a tokenizer ({error}): {REMEDY}") from error
     # Settings that training left in the file would silently truncate long texts.
     tokenizer.no_truncation()
@@ -93,7 +93,7 @@ def _load_session(model: ModelDirectory, threads: int) -> Any:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the library's errors share no narrower type
         raise ModelError(path, f"cannot be loaded ({error}): {REMEDY}") from error
-    asked, recorded = sorted(item.name for item in session.get_inputs()), sorted(model.input_names)
-    if asked != recorded:
-        raise ModelError(path, f"asks for {asked} where model.json records {recorded}: {REMEDY}")
+    inputs, recorded = sorted(item.name for item in session.get_inputs()), sorted(model.input_names)
+    if inputs != recorded:
+        raise ModelError(path, f"has the inputs {inputs} where model.json records {recorded}: {REMEDY}")
     return session

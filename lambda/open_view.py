@@ -1,7 +1,7 @@
-"""Show a form to the person who used a shortcut: the one call to Slack that the receiver makes itself.
+"""Open a form for the person who used a shortcut: the only call to Slack that the receiver makes.
 
-Slack takes it within three seconds of the click, which a worker that has to start would miss. slack_sdk, which takes a
-tenth of a second to import, is not used.
+Slack accepts the call for three seconds after the click, and a worker that has to start would be too late. slack_sdk is
+not used, because its import takes a tenth of a second.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TIMEOUT_SECONDS = 2.0
-# The token was replaced after it was read.
+# Slack's errors if the token was replaced after it was read.
 OUTDATED_TOKEN = frozenset({"invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive"})
 
 
 def open_view(api_url: str, token: str, trigger_id: str, view: Mapping[str, Any]) -> str:
-    """Show a form; return Slack's error code, or the kind of failure, or nothing if it is shown."""
+    """Open a form. Return an empty string, or Slack's error code or the kind of failure."""
     request = urllib.request.Request(  # noqa: S310 - the setting is checked to be http or https
         f"{api_url}views.open",
         data=json.dumps({"trigger_id": trigger_id, "view": view}).encode(),

@@ -1,4 +1,4 @@
-"""What each person thinks of each verdict: a row in the ledger's table, of ids, the verdict and its score. No text."""
+"""Feedback on verdicts: a row in the ledger's table per person and verdict, with ids, verdict and score but no text."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ if TYPE_CHECKING:
     from .jobs import Job
     from .settings import Settings
 
-# A year: labelled messages are collected for longer than verdicts are remembered.
-KEPT_SECONDS = 365 * 24 * 3600
+# Feedback is kept for longer than verdicts, so that labelled messages can be collected.
+RETENTION_SECONDS = 365 * 24 * 3600
 
 
 THANKS = ":pray: Noted: you find this verdict {choice}. The other button changes it."
 
 
 class Opinions:
-    """The rows of one table; `client` is boto3's for DynamoDB, `clock` is in seconds since 1970."""
+    """The rows of one table. `client` is a boto3 DynamoDB client; `clock` returns a Unix timestamp."""
 
     def __init__(self, table: str, client: Any, clock: Callable[[], float] = time.time) -> None:
         self._table = table
         self._client = client
         self._clock = clock
 
-    def keep(self, opinion: Opinion) -> bool:
-        """Keep an opinion in place of an older one of the same person; return whether it is new. Raises LedgerError."""
+    def save(self, opinion: Opinion) -> bool:
+        """Save an opinion, replacing an older one by the same person. Return whether it is new. Raises LedgerError."""
         data = {"choice": opinion.choice, "outcome": opinion.outcome, "score": opinion.score, "key": opinion.key}
         item = {
             "id": {"S": f"feedback#{opinion.key}#{opinion.user}"},
             "status": {"S": "FEEDBACK"},
             "data": {"S": json.dumps(data | {"user": opinion.user})},
             "at": {"N": f"{opinion.at:.6f}"},
-            "expiration": {"N": str(int(self._clock()) + KEPT_SECONDS)},
+            "expiration": {"N": str(int(self._clock()) + RETENTION_SECONDS)},
         }
         with table_errors():
             try:
@@ -62,7 +62,7 @@ class Opinions:
         return True
 
     def all(self) -> Iterator[Opinion]:
-        """Yield all opinions, in no order; raises LedgerError."""
+        """Yield all opinions, in no particular order. Raises LedgerError."""
         with table_errors():
             pages = self._client.get_paginator("scan").paginate(
                 TableName=self._table,
@@ -80,21 +80,21 @@ def opinion_of(row: Mapping[str, Any]) -> Opinion:
 
 
 class Feedback:
-    """Takes what people say of verdicts."""
+    """Handles the feedback on verdicts."""
 
     def __init__(self, settings: Settings, opinions: Opinions) -> None:
         self._settings = settings
         self._opinions = opinions
 
-    def take(self, job: Job, given: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
-        """Keep one person's opinion of a verdict, and say so to that person; return how the job ended."""
-        about = {name: job.detail[name] for name in ("key", "choice", "outcome", "score")}
-        if not self._opinions.keep(Opinion(**about, user=job.reactor, at=float(job.detail["at"]))):
+    def record(self, job: Job, content: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
+        """Save a person's opinion of a verdict and thank them. Return the job's outcome."""
+        fields = {name: job.detail[name] for name in ("key", "choice", "outcome", "score")}
+        if not self._opinions.save(Opinion(**fields, user=job.reactor, at=float(job.detail["at"]))):
             return "feedback_known"
         choice = job.detail["choice"]
         count("FeedbackGiven", choice)
         thanks = THANKS.format(choice="right" if choice == AGREED else "wrong")
-        # What counts is kept: it is not worth a second try, nor a direct message, if they do not see the thanks.
+        # The opinion is saved. If the thanks fail, they are not worth a retry or a direct message.
         with suppress(SlackError):
             more = {"replace_original": False}
             response_url.respond(job.detail.get("response_url", ""), thanks, self._settings.api_url, **more)

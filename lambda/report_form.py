@@ -1,7 +1,7 @@
-"""The form of the shortcut "Report to moderators": what it asks, and what it keeps until it is sent.
+"""The form of the shortcut "Report to moderators": its fields, and the data that it stores until it is submitted.
 
-Slack keeps the ids and the beginning of the message in the form itself, so that they lie nowhere else, and gives them
-back with the note. The functions are pure. https://docs.slack.dev/reference/views/modal-views
+Slack stores the ids and the beginning of the message in the form itself, so that they are stored nowhere else, and
+returns them with the note. The functions are pure. https://docs.slack.dev/reference/views/modal-views
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from .jobs import Job
 
 CALLBACK_ID = "report"
-MOST_NOTE_CHARACTERS = 1000
-MOST_TEXT_CHARACTERS = 2500
-MOST_METADATA_CHARACTERS = 3000  # Slack's limit
+MAX_NOTE_CHARACTERS = 1000
+MAX_TEXT_CHARACTERS = 2500
+MAX_METADATA_CHARACTERS = 3000  # Slack's limit
 _NOTE = "note"
 _TITLE = "Report to moderators"
 
 
 @dataclass(frozen=True)
 class Form:
-    """A form to show to the person with this trigger; `job` tells them if that fails."""
+    """A form to open with this trigger id. If that fails, `job` tells the person."""
 
     job: Job
     trigger_id: str
@@ -36,7 +36,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Report:
-    """A form that was sent, with the ids of the message that it is about."""
+    """A submitted form, with the ids of the message that it is about."""
 
     channel: str
     ts: str
@@ -46,59 +46,61 @@ class Report:
 
 
 def view(channel: str, ts: str, response_url: str, message: Mapping[str, Any], *, names: bool) -> dict[str, Any]:
-    """Return the form about a message; `names` says whether the moderators learn who reports."""
+    """Return the form for a message. `names` says whether the moderators learn who reports."""
     who = "They see your name." if names else "They are not told who you are."
-    told = f"The moderators get a link to this message, a model's verdict on it, and your note. {who}"
+    intro = f"The moderators get a link to this message, a model's verdict on it, and your note. {who}"
     element = {
         "type": "plain_text_input",
         "action_id": _NOTE,
         "multiline": True,
-        "max_length": MOST_NOTE_CHARACTERS,
+        "max_length": MAX_NOTE_CHARACTERS,
         "placeholder": _plain("What should they know?"),
     }
     note = {"type": "input", "block_id": _NOTE, "optional": True, "label": _plain("Note"), "element": element}
     ids = {"channel": channel, "ts": ts, "response_url": response_url}
-    form = _modal(f"{told} The author and the channel see nothing of it.", note)
-    kept = {"private_metadata": _kept(ids, read(message))}
-    return form | kept | {"submit": _plain("Report"), "close": _plain("Cancel")}
+    form = _modal(f"{intro} The author and the channel see nothing of it.", note)
+    stored = {"private_metadata": _private_metadata(ids, read(message))}
+    return form | stored | {"submit": _plain("Report"), "close": _plain("Cancel")}
 
 
 def switched_off() -> dict[str, Any]:
-    """Return what is shown in place of the form where no channel of moderators is set."""
+    """Return the view that is shown instead of the form if no moderators' channel is set."""
     return _modal("Reports are not set up here. Please write to your moderators yourself.") | {"close": _plain("Close")}
 
 
 def report(view: Mapping[str, Any]) -> Report | None:
-    """Return what was sent with the form; None if it is not as it was shown."""
+    """Parse a submitted form. Returns None if it does not match the form that was shown."""
     try:
-        kept = json.loads(view["private_metadata"])
+        stored = json.loads(view["private_metadata"])
         value = view["state"]["values"][_NOTE][_NOTE].get("value")
-        channel, ts, response_url = ids = [kept[name] for name in ("channel", "ts", "response_url")]
-        words = {name: kept[name] for name in ("own", "quoted", "code", "whole")}
+        channel, ts, response_url = ids = [stored[name] for name in ("channel", "ts", "response_url")]
+        words = {name: stored[name] for name in ("own", "quoted", "code", "whole")}
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
         return None
-    if not all(isinstance(one, str) for one in (*ids, words["own"], words["quoted"])):
+    if not all(isinstance(text, str) for text in (*ids, words["own"], words["quoted"])):
         return None
-    note = value[:MOST_NOTE_CHARACTERS] if isinstance(value, str) else ""
+    note = value[:MAX_NOTE_CHARACTERS] if isinstance(value, str) else ""
     return Report(channel, ts, response_url, words, note)
 
 
-def words_of(kept: Mapping[str, Any]) -> Words:
-    """Return the words of the message that a form has kept."""
-    return Words(str(kept["own"]), str(kept["quoted"]), "code" if kept.get("code") else "", bool(kept.get("whole")))
+def words_of(stored: Mapping[str, Any]) -> Words:
+    """Return the words of the message that a form stores."""
+    return Words(
+        str(stored["own"]), str(stored["quoted"]), "code" if stored.get("code") else "", bool(stored.get("whole"))
+    )
 
 
-def _kept(ids: Mapping[str, str], words: Words) -> str:
-    """Return the ids, and as much of the beginning of the words as Slack keeps."""
-    room = MOST_TEXT_CHARACTERS
+def _private_metadata(ids: Mapping[str, str], words: Words) -> str:
+    """Return the ids and as many words, from the beginning, as Slack can store."""
+    room = MAX_TEXT_CHARACTERS
     while True:
         own = words.own[:room]
         quoted = words.quoted[: room - len(own)]
         whole = words.whole and (own, quoted) == (words.own, words.quoted)
-        kept = {**ids, "own": own, "quoted": quoted, "code": bool(words.code), "whole": whole}
-        text = json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
-        # UTF-16, in which an emoji counts twice: which one Slack counts is not documented.
-        if len(text.encode("utf-16-le", "surrogatepass")) // 2 <= MOST_METADATA_CHARACTERS:
+        stored = {**ids, "own": own, "quoted": quoted, "code": bool(words.code), "whole": whole}
+        text = json.dumps(stored, ensure_ascii=False, separators=(",", ":"))
+        # Count UTF-16 units, in which an emoji counts twice: Slack does not document what it counts.
+        if len(text.encode("utf-16-le", "surrogatepass")) // 2 <= MAX_METADATA_CHARACTERS:
             return text
         room = room * 3 // 4
 

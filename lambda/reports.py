@@ -1,7 +1,7 @@
-"""Reports: pass a reported message on to the moderators as a card, and let them take cards.
+"""Reports: post a card about a reported message to the moderators, and handle their clicks on cards.
 
-The text and the note come with an invocation only. If that failed, the backup job fetches the message, where the bot
-may, and the card says that the note was lost.
+Only an invocation carries the text and the note. If it fails, the backup job fetches the message, if the bot may read
+it, and the card says that the note was lost.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import cards
 from .answers import NOT_PASSED_ON, key_of
 from .errors import ChannelRestrictedError, MessageGoneError, NotPermittedError
-from .ledger import KEPT_SECONDS, message_id
+from .ledger import RETENTION_SECONDS, message_id
 from .message_words import read
 from .observability import logger
 from .report_form import words_of
@@ -40,7 +40,7 @@ UNREAD = ":grey_question: I can't judge this message: I may not read it there."
 
 @dataclass(frozen=True)
 class Reports:
-    """Takes what people report, and what moderators do with it."""
+    """Handles reports, and moderators' clicks on cards."""
 
     settings: Settings
     slack: SlackMessages
@@ -49,67 +49,69 @@ class Reports:
     ledger: Ledger
     rows: CardRows
 
-    def report(self, job: Job, given: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
-        """Post a card about a message, and tell the person who reported it; return how the job ended."""
-        return str(self.ledger.once("report", key_of(job), lambda: self._pass_on(job, given))["outcome"])
+    def report(self, job: Job, content: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
+        """Post a card about a message and confirm this to the person who reported it. Return the job's outcome."""
+        return str(self.ledger.once("report", key_of(job), lambda: self._forward(job, content))["outcome"])
 
-    def _pass_on(self, job: Job, given: Mapping[str, Any]) -> dict[str, Any]:
+    def _forward(self, job: Job, content: Mapping[str, Any]) -> dict[str, Any]:
         if job.detail.get("form") == "failed":
-            return {"outcome": "form_failed"} | self.answers.show(job, NO_FORM)
+            return {"outcome": "form_failed"} | self.answers.reply(job, NO_FORM)
         try:
-            told = self._card(job, given)
+            reply = self._post_or_add(job, content)
         except (NotPermittedError, ChannelRestrictedError) as error:
             logger.error(
-                "a report did not reach the moderators: invite the bot to MODERATORS_CHANNEL, or name another channel",
+                "report not posted: invite the bot to MODERATORS_CHANNEL, or choose another channel",
                 extra={"why": str(error)},
             )
-            return {"outcome": f"report_{error.code}"} | self.answers.show(job, NOT_PASSED_ON)
-        outcome = REPORTED if told == PASSED_ON else "reported_before"
-        return self.answers.show(job, told) | {"outcome": outcome, "channel": job.channel}
+            return {"outcome": f"report_{error.code}"} | self.answers.reply(job, NOT_PASSED_ON)
+        outcome = REPORTED if reply == PASSED_ON else "reported_before"
+        return self.answers.reply(job, reply) | {"outcome": outcome, "channel": job.channel}
 
-    def _card(self, job: Job, given: Mapping[str, Any]) -> str:
-        """Post the card of a message, or add to the one that it has; return what to tell the person."""
-        about = message_id(job.owner, job.channel, job.ts)
-        card = self.ledger.once("card", about, lambda: self._post(job, given, about))
+    def _post_or_add(self, job: Job, content: Mapping[str, Any]) -> str:
+        """Post a card about a message, or add a report to its card. Return the reply to the person."""
+        card_key = message_id(job.owner, job.channel, job.ts)
+        card = self.ledger.once("card", card_key, lambda: self._post(job, content, card_key))
         if card["report"] == job.event_id:
             return PASSED_ON
         if card["by"] == job.reactor:
             return AGAIN
-        added = self.ledger.once("card", f"{about}{job.reactor}", lambda: self._add(job, given, about, card["post"]))
+        added = self.ledger.once(
+            "card", f"{card_key}{job.reactor}", lambda: self._add_report(job, content, card_key, card["post"])
+        )
         return PASSED_ON if added["report"] == job.event_id else AGAIN
 
-    def _add(self, job: Job, given: Mapping[str, Any], about: str, card: str) -> dict[str, Any]:
-        """Add a further person's report to the thread of a card; a card that was deleted gets a successor."""
-        key = f"{about}{job.event_id}"  # of the post, which does not tell who reports
+    def _add_report(self, job: Job, content: Mapping[str, Any], card_key: str, card: str) -> dict[str, Any]:
+        """Add another person's report to the thread of a card. If the card was deleted, post a new one."""
+        key = f"{card_key}{job.event_id}"  # the key of the post must not reveal who reports
         try:
-            return self._post(job, given, key, card)
+            return self._post(job, content, key, card)
         except MessageGoneError:
-            return self._post(job, given, key)
+            return self._post(job, content, key)
 
-    def _post(self, job: Job, given: Mapping[str, Any], key: str, thread_ts: str | None = None) -> dict[str, Any]:
-        """Post a card, or a further report in its thread; an earlier try may have done so without learning of it."""
+    def _post(self, job: Job, content: Mapping[str, Any], key: str, thread_ts: str | None = None) -> dict[str, Any]:
+        """Post a card, or another report in its thread, unless an earlier attempt did so without learning it."""
         channel = self.settings.moderators_channel
         done = {"report": job.event_id, "by": job.reactor}
         if self.ledger.in_doubt:
-            # Another person's try may have posted it, and Slack's clock may be behind this one.
-            since = max(job.ts, f"{job.event_time - KEPT_SECONDS}.000000", key=float)
-            if posted := self.slack.find_verdict(channel, thread_ts, key, since, kind=CARD):
+            # Another person's job may have posted it, and Slack's clock may be behind this one.
+            since = max(job.ts, f"{job.event_time - RETENTION_SECONDS}.000000", key=float)
+            if posted := self.slack.find_post(channel, thread_ts, key, since, kind=CARD):
                 return done | {"post": posted}
         names = self.settings.reporter_names
-        source = f"Reported by {f'<@{job.reactor}>' if names else 'somebody'}.{'' if given else LOST}"
-        note = str(given.get("note", ""))
+        source = f"Reported by {f'<@{job.reactor}>' if names else 'somebody'}.{'' if content else LOST}"
+        note = str(content.get("note", ""))
         if thread_ts:
             text, shown = "Reported again", cards.blocks("*Reported again*", "", source, note, buttons=False)
         else:
             link = self._link(job)
             text, head = f"A message was reported: {link}", f"{FLAG} *Reported message* in <#{job.channel}>: {link}"
-            shown = cards.blocks(head, self._verdict(job, given), source, note)
+            shown = cards.blocks(head, self._verdict(job, content), source, note)
         return done | {"post": self.slack.post(channel, text, {"key": key}, thread_ts, shown, CARD)}
 
-    def _verdict(self, job: Job, given: Mapping[str, Any]) -> str:
-        """Judge what the form kept of the message, or what the message says now; no word of it is quoted."""
+    def _verdict(self, job: Job, content: Mapping[str, Any]) -> str:
+        """Judge the words that the form stored, or the current message. Quote none of them."""
         try:
-            words = words_of(given) if given else read(self.slack.fetch(job.channel, job.ts).raw)
+            words = words_of(content) if content else read(self.slack.fetch(job.channel, job.ts).raw)
         except MessageGoneError:
             return ":ghost: The message is gone."
         except (NotPermittedError, ChannelRestrictedError):
@@ -117,37 +119,37 @@ class Reports:
         return self.judge.verdict(words, job.channel).without_words().reply("the author's")
 
     def _link(self, job: Job) -> str:
-        """Return the address of the message; Slack gives none of a conversation that the bot is not in."""
+        """Return a link to the message. Slack gives no permalink if the bot is not in the conversation."""
         try:
             return self.slack.link(job.channel, job.ts)
         except (NotPermittedError, ChannelRestrictedError, MessageGoneError):
             return f"{self.slack.workspace_url()}archives/{job.channel}/p{job.ts.replace('.', '')}"
 
-    def card(self, job: Job, given: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
-        """Do what a moderator clicked on a card, unless another one was faster; return how the job ended."""
-        wanted = cards.Move(cards.STATES[job.detail["action"]], job.reactor, float(job.detail["at"]))
+    def card(self, job: Job, content: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
+        """Apply a moderator's click on a card, unless another moderator was faster. Return the job's outcome."""
+        wanted = cards.StateChange(cards.STATES[job.detail["action"]], job.reactor, float(job.detail["at"]))
         try:
-            holds = self._bring_up_to_date(job, wanted)
-            if holds.by != job.reactor:
-                self.slack.whisper(job.channel, job.reactor, cards.said_of(holds))
+            current = self._apply_change(job, wanted)
+            if current.by != job.reactor:
+                self.slack.post_ephemeral(job.channel, job.reactor, cards.describe(current))
                 return "card_taken"
         except MessageGoneError:
             return "card_gone"
         except (NotPermittedError, ChannelRestrictedError) as error:
-            logger.warning("a card could not be changed", extra={"why": str(error)})
+            logger.warning("card could not be changed", extra={"why": str(error)})
             return f"card_{error.code}"
-        return f"card_{holds.state}" if holds == wanted else "card_unchanged"
+        return f"card_{current.state}" if current == wanted else "card_unchanged"
 
-    def _bring_up_to_date(self, job: Job, wanted: cards.Move) -> cards.Move:
-        """Make a move if the card allows it, and let the card show the one that holds; return that."""
-        # Not the owner's: the moderators of an enterprise click in several of its workspaces.
+    def _apply_change(self, job: Job, wanted: cards.StateChange) -> cards.StateChange:
+        """Apply a change if the card allows it, and update the card to show the current state. Return that state."""
+        # Without the owner: moderators of an enterprise click in several of its workspaces.
         row = f"{job.channel}/{job.ts}"
-        holds, shown = self.rows.make(row, wanted), None
-        while holds != shown:
+        current, shown = self.rows.apply(row, wanted), None
+        while current != shown:
             card = self.slack.fetch(job.channel, job.ts)
-            if not cards.shows(card.raw.get("blocks", []), holds):
-                blocks = cards.changed(card.raw.get("blocks", []), holds)
+            if not cards.shows_change(card.raw.get("blocks", []), current):
+                blocks = cards.with_state(card.raw.get("blocks", []), current)
                 self.slack.update(card, str(card.raw.get("text", "")), blocks)
-            # A move that another click made meanwhile may have been shown before this one.
-            holds, shown = self.rows.make(row, holds), holds
-        return holds
+            # Another click may have changed the state in the meantime, and this update may have overwritten it.
+            current, shown = self.rows.apply(row, current), current
+        return current

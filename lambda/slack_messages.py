@@ -1,7 +1,8 @@
-"""Fetch a message, and find or post a verdict. This is the worker's only module that talks to Slack's Web API.
+"""Fetch messages, and find or post verdicts. This is the worker's only module that calls Slack's Web API.
 
-Every failure raises a SlackError. slack_sdk's retries are off: its handler for lost connections repeats a post whose
-reply was lost, and its handler for rate limits sleeps while the function is billed. Jobs wait in the queue instead.
+Every failure raises a SlackError. slack_sdk's retries are off: its handler for lost connections would repeat a post
+whose response was lost, and its handler for rate limits would sleep while the function is billed. Jobs wait in the
+queue instead.
 """
 
 from __future__ import annotations
@@ -37,14 +38,14 @@ if TYPE_CHECKING:
     Blocks = Sequence[Mapping[str, Any]]
 
 EVENT_TYPE = "toxicity_verdict"
-CARD, SUMMARY = "toxicity_card", "toxicity_summary"  # the same for what moderators get
+CARD, SUMMARY = "toxicity_card", "toxicity_summary"  # event types of posts to the moderators
 TIMEOUT_SECONDS = 10
-PAGE = 200
-# The standard library's JSON parser refuses answers that are nested deeper. 8 MB of stack suffice for eight times that.
-MOST_JSON_LEVELS = 5000
+PAGE_SIZE = 200
+# Responses that are nested deeper are rejected by the JSON parser. The stack of 8 MB has room for eight times as much.
+MAX_JSON_DEPTH = 5000
 
-# Slack's error codes by what would help: time, a person, or nothing. tests/toxicity_bot/slack_errors.json has all that
-# Slack documents for the methods called here.
+# Slack's error codes by what would help: time, a person, or nothing. tests/toxicity_bot/slack_errors.json has all codes
+# that Slack documents for the methods called here.
 _GONE = {
     "message_not_found", "thread_not_found", "cannot_reply_to_message", "cant_delete_message", "cant_update_message",
 }  # fmt: skip
@@ -82,28 +83,28 @@ _WRONG_CALL = {
 
 @dataclass(frozen=True)
 class Message:
-    """A fetched message; its repr hides the text."""
+    """A fetched message. Its repr hides the text."""
 
     channel: str
     ts: str
     thread_ts: str
-    """The thread that it belongs to or starts."""
+    """The thread that the message belongs to or would start."""
     bot_id: str
     raw: Mapping[str, Any] = field(repr=False)
 
 
 class SlackMessages:
-    """The messages of one workspace. `token` is called for every request, so that it can be rotated."""
+    """The messages of one workspace. `token` is called for every request, so that tokens can be rotated."""
 
     def __init__(self, api_url: str, token: Callable[[], str]) -> None:
         quiet = logging.getLogger("slack_sdk.quiet")
         quiet.setLevel(logging.CRITICAL)  # its log lines quote Slack's answers
         self._client = WebClient(base_url=api_url, timeout=TIMEOUT_SECONDS, retry_handlers=[], logger=quiet)
         self._token = token
-        self._own: dict[str, dict[str, str]] = {}
+        self._identities: dict[str, dict[str, str]] = {}
 
     def fetch(self, channel: str, ts: str) -> Message:
-        """Return the message or thread reply with exactly this ts; raises MessageGoneError if there is none."""
+        """Return the message or thread reply with exactly this ts. Raises MessageGoneError if there is none."""
         bounds = {"channel": channel, "oldest": ts, "latest": ts, "inclusive": True, "limit": 1}
         for method in ("conversations.history", "conversations.replies"):
             arguments = bounds if method.endswith("history") else {**bounds, "ts": ts}
@@ -112,42 +113,50 @@ class SlackMessages:
                     return _message(channel, raw)
         raise MessageGoneError("conversations.replies", "message_not_found")
 
-    def between(self, channel: str, ts: str, latest: str, thread_ts: str | None = None) -> list[Message]:
-        """Return messages of the channel or of a thread from one ts to another, oldest first.
+    def list_messages(self, channel: str, ts: str, latest: str, thread_ts: str | None = None) -> list[Message]:
+        """Return the messages of a channel or thread from `ts` to `latest`, oldest first.
 
-        It makes one call and reads one page; of more messages it returns the newest, or the oldest.
+        It makes one call and reads one page. If there are more messages, a channel returns the newest ones and a thread
+        the oldest.
         """
         method = "conversations.replies" if thread_ts else "conversations.history"
-        page = self._call(method, channel=channel, ts=thread_ts, oldest=ts, latest=latest, inclusive=True, limit=PAGE)
+        page = self._call(
+            method, channel=channel, ts=thread_ts, oldest=ts, latest=latest, inclusive=True, limit=PAGE_SIZE
+        )
         raws = [raw for raw in _objects(page.get("messages")) if raw.get("subtype") != "tombstone"]
-        found = {one: raw for raw in raws if TS.fullmatch(one := _text(raw.get("ts")))}
-        return [_message(channel, found[one]) for one in sorted(found, key=float) if float(one) >= float(ts)]
+        by_ts = {key: raw for raw in raws if TS.fullmatch(key := _text(raw.get("ts")))}
+        return [_message(channel, by_ts[key]) for key in sorted(by_ts, key=float) if float(key) >= float(ts)]
 
     def is_own(self, message: Message) -> bool:
-        """Whether the bot wrote the message itself."""
+        """Whether the bot itself wrote the message."""
         return bool(message.bot_id) and message.bot_id == self._own_ids()[0]
 
     def has_replied(self, message: Message) -> bool:
-        """Whether the message starts a thread in which, as Slack says along with the message, the bot has written."""
+        """Whether the message starts a thread in which the bot has replied, according to the message's own fields."""
         users = message.raw.get("reply_users")
         return isinstance(users, list) and bool(users) and any(own in users for own in self._own_ids())
 
-    def still_reacted(self, message: Message, emoji: Collection[str]) -> bool:
+    def has_reaction(self, message: Message, emoji: Collection[str]) -> bool:
         """Whether the message still has a reaction with any of the emoji."""
         answer = self._call("reactions.get", channel=message.channel, timestamp=message.ts, full=True)
         wanted = {canonical(name) for name in emoji}
         reactions = _objects(_object(answer.get("message")).get("reactions"))
         return any(canonical(_text(reaction.get("name"))) in wanted for reaction in reactions)
 
-    def find_verdict(
+    def find_post(
         self, channel: str, thread_ts: str | None, key: str, since: str, cursor: str = "", kind: str = EVENT_TYPE
     ) -> str | None:
-        """Return the ts of the bot's own post with this key in the thread, or in the channel since `since`.
+        """Return the ts of the bot's own post with this key, in the thread or in the channel, from `since` on.
 
-        The search begins at `cursor`. A SlackUnavailableError says in `reached` where a later one can go on. `kind` is
-        the post's: a verdict, or CARD or SUMMARY.
+        The search starts at `cursor`. The `cursor` of a SlackUnavailableError says where to continue it. `kind` is the
+        kind of post: EVENT_TYPE for a verdict, CARD or SUMMARY.
         """
-        arguments: dict[str, Any] = {"channel": channel, "limit": PAGE, "include_all_metadata": True, "oldest": since}
+        arguments: dict[str, Any] = {
+            "channel": channel,
+            "limit": PAGE_SIZE,
+            "include_all_metadata": True,
+            "oldest": since,
+        }
         if thread_ts:
             arguments["ts"] = thread_ts
         method = "conversations.replies" if thread_ts else "conversations.history"
@@ -155,10 +164,10 @@ class SlackMessages:
             try:
                 page = self._call(method, **arguments, cursor=cursor or None)
             except SlackUnavailableError as error:
-                error.reached = "" if error.code == "invalid_cursor" else cursor
+                error.cursor = "" if error.code == "invalid_cursor" else cursor
                 raise
             for raw in _objects(page.get("messages")):
-                if self._is_marked(raw, key.__eq__, kind):
+                if self._is_own_post(raw, key.__eq__, kind):
                     return str(raw["ts"])
             cursor = _text(_object(page.get("response_metadata")).get("next_cursor"))
             if not cursor:
@@ -168,17 +177,17 @@ class SlackMessages:
         self,
         channel: str,
         text: str,
-        mark: Mapping[str, Any],
+        payload: Mapping[str, Any],
         thread_ts: str | None = None,
         blocks: Blocks | None = None,
         kind: str = EVENT_TYPE,
     ) -> str:
-        """Post a verdict, CARD or SUMMARY with `mark` as its metadata; return its ts. `blocks` are shown for the text.
+        """Post a verdict, CARD or SUMMARY with `payload` as its metadata, and return its ts. `blocks` replace the text.
 
-        Raises SlackUnavailableError if the reply is lost, and MessageGoneError if the thread was deleted meanwhile:
-        Slack then posts to the channel itself, and that post is deleted.
+        Raises SlackUnavailableError if the response is lost, and MessageGoneError if the thread has been deleted. In
+        that case Slack posts to the channel itself, and the bot deletes that post.
         """
-        answer = self._show(
+        answer = self._call_with_blocks(
             "chat.postMessage",
             blocks,
             channel=channel,
@@ -186,7 +195,7 @@ class SlackMessages:
             thread_ts=thread_ts,
             unfurl_links=False,
             unfurl_media=False,
-            metadata={"event_type": kind, "event_payload": dict(mark)},
+            metadata={"event_type": kind, "event_payload": dict(payload)},
         )
         posted = str(answer["ts"])
         message = _object(answer.get("message")) or {"thread_ts": thread_ts}
@@ -195,48 +204,48 @@ class SlackMessages:
             raise MessageGoneError("chat.postMessage", "thread_not_found")
         return posted
 
-    def take_back(self, channel: str, key: str) -> None:
-        """Delete the bot's own posts in the channel itself, on its newest page, whose key starts with `key`.
+    def delete_stray_verdicts(self, channel: str, key: str) -> None:
+        """Delete the bot's own posts with this key prefix on the newest page of the channel itself.
 
-        Slack posts there if the thread was deleted, and the post stays if it could not be deleted at once.
+        Slack posts there if the thread was deleted. Such a post stays if the bot could not delete it at once.
         """
-        page = self._call("conversations.history", channel=channel, limit=PAGE, include_all_metadata=True)
+        page = self._call("conversations.history", channel=channel, limit=PAGE_SIZE, include_all_metadata=True)
         for raw in _objects(page.get("messages")):
-            if self._is_marked(raw, lambda marked: marked.startswith(key)):
-                with contextlib.suppress(MessageGoneError):  # another try has deleted it
+            if self._is_own_post(raw, lambda marked: marked.startswith(key)):
+                with contextlib.suppress(MessageGoneError):  # another attempt has deleted it
                     self._call("chat.delete", channel=channel, ts=raw["ts"])
 
     def update(self, message: Message, text: str, blocks: Blocks) -> None:
-        """Change one of the bot's own messages; raises MessageGoneError if it is none, or was deleted."""
+        """Update one of the bot's own messages. Raises MessageGoneError if it was deleted or is not the bot's."""
         self._call("chat.update", channel=message.channel, ts=message.ts, text=text, blocks=blocks)
 
-    def whisper(
+    def post_ephemeral(
         self, channel: str, user: str, text: str, thread_ts: str | None = None, blocks: Blocks | None = None
     ) -> None:
-        """Show a text to one person only; Slack does not guarantee the delivery."""
-        self._show("chat.postEphemeral", blocks, channel=channel, user=user, text=text, thread_ts=thread_ts)
+        """Show a text to one person only. Slack does not guarantee delivery."""
+        self._call_with_blocks("chat.postEphemeral", blocks, channel=channel, user=user, text=text, thread_ts=thread_ts)
 
-    def tell(self, user: str, text: str) -> None:
+    def send_direct_message(self, user: str, text: str) -> None:
         """Send a direct message to one person."""
         self._call("chat.postMessage", channel=user, text=text, unfurl_links=False, unfurl_media=False)
 
     def permalink(self, message: Message) -> str:
-        """Return the address of a message."""
+        """Return the permalink of a message."""
         return self.link(message.channel, message.ts)
 
     def link(self, channel: str, ts: str) -> str:
-        """Return the address of the message with this ts."""
+        """Return the permalink of the message with this ts."""
         return str(self._call("chat.getPermalink", channel=channel, message_ts=ts)["permalink"])
 
-    def _is_marked(self, raw: Mapping[str, Any], wanted: Callable[[str], bool], kind: str = EVENT_TYPE) -> bool:
-        """Whether a message is the bot's own, of this kind, with a wanted key. Other apps can write such metadata."""
+    def _is_own_post(self, raw: Mapping[str, Any], wanted: Callable[[str], bool], kind: str = EVENT_TYPE) -> bool:
+        """Whether a message is the bot's own, of this kind, with a wanted key. Other apps can set the same metadata."""
         metadata = _object(raw.get("metadata"))
         key = _object(metadata.get("event_payload")).get("key")
         marked = metadata.get("event_type") == kind and isinstance(key, str) and wanted(key)
         return marked and raw.get("bot_id") == self._own_ids()[0]
 
     def workspace_url(self) -> str:
-        """Return the address of the workspace, with a slash at its end."""
+        """Return the URL of the workspace, with a slash at the end."""
         return self._identity()["url"]
 
     def _own_ids(self) -> tuple[str, str]:
@@ -246,23 +255,23 @@ class SlackMessages:
 
     def _identity(self) -> dict[str, str]:
         token = self._token()
-        if token not in self._own:
+        if token not in self._identities:
             answer = self._call("auth.test")
-            self._own = {token: {name: _text(answer.get(name)) for name in ("bot_id", "user_id", "url")}}
-        return self._own[token]
+            self._identities = {token: {name: _text(answer.get(name)) for name in ("bot_id", "user_id", "url")}}
+        return self._identities[token]
 
-    def _show(self, method: str, blocks: Blocks | None, **arguments: Any) -> dict[str, Any]:
-        """Show blocks, or their text alone where Slack does not take them: buttons must not cost a verdict."""
+    def _call_with_blocks(self, method: str, blocks: Blocks | None, **arguments: Any) -> dict[str, Any]:
+        """Make a call with blocks. If Slack rejects them, repeat it with only the text: the verdict matters more."""
         try:
             return self._call(method, blocks=blocks, **arguments)
         except WrongCallError as error:
             if not (blocks and error.code in ("invalid_blocks", "invalid_blocks_format")):
                 raise
-            logger.warning("Slack does not take the blocks, so the text is shown without", extra={"why": str(error)})
+            logger.warning("Slack rejects the blocks: the text is posted without them", extra={"why": str(error)})
             return self._call(method, **arguments)
 
     def _call(self, method: str, **arguments: Any) -> dict[str, Any]:
-        given = {name: value for name, value in arguments.items() if value is not None}
+        present = {name: value for name, value in arguments.items() if value is not None}
         # A JSON body for posts, a form for reads: Slack's read methods take no JSON.
         posts = method.startswith(("chat.post", "chat.update"))
         try:
@@ -270,12 +279,12 @@ class SlackMessages:
                 answer = self._client.api_call(
                     method,
                     headers={"Authorization": f"Bearer {self._token()}"},
-                    json=given if posts else None,
-                    params=None if posts else given,
+                    json=present if posts else None,
+                    params=None if posts else present,
                 )
         except SlackApiError as error:
-            # Not chained: the cause holds Slack's answer, with texts.
-            raise _from_answer(method, error, str(given.get("channel", ""))) from None
+            # Not chained: the cause holds Slack's response, which contains texts.
+            raise _from_answer(method, error, str(present.get("channel", ""))) from None
         except RecursionError:
             raise SlackError(method, "answer_nested_too_deep") from None
         except (OSError, http.client.HTTPException, SlackClientError, ValueError, LookupError, AttributeError) as error:
@@ -286,9 +295,9 @@ class SlackMessages:
 
 @contextlib.contextmanager
 def _deep_recursion() -> Iterator[None]:
-    """Let the JSON parser recurse deeper than Python functions may: a message within an answer may be nested."""
+    """Raise the recursion limit for the JSON parser: a message in a response may be deeply nested."""
     limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(limit, MOST_JSON_LEVELS))
+    sys.setrecursionlimit(max(limit, MAX_JSON_DEPTH))
     try:
         yield
     finally:
@@ -305,7 +314,7 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 
 def _objects(value: Any) -> list[Mapping[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _text(value: Any) -> str:
@@ -313,7 +322,7 @@ def _text(value: Any) -> str:
 
 
 def _from_answer(method: str, error: SlackApiError, channel: str) -> SlackError:
-    """Return the error for a refusal of Slack's, by what would help: time, a person, or nothing."""
+    """Return the SlackError for an error response, by what would help: time, a person, or nothing."""
     answer = error.response
     data = answer.data if isinstance(answer.data, dict) else {}
     code = str(data.get("error", ""))
@@ -330,15 +339,15 @@ def _from_answer(method: str, error: SlackApiError, channel: str) -> SlackError:
     ):
         if code in codes:
             return kind(method, code)
-    # Anything else that is not an error code, such as a proxy's page, is a network failure. slack_sdk quotes the page
-    # in `error`.
+    # Anything else that is not an error code, such as a proxy's page, counts as a network failure. slack_sdk puts the
+    # page in `error`.
     if answer.status_code >= 500 or not code.replace("_", "").isalnum():
         return SlackUnavailableError(method, f"http_{answer.status_code}")
     return SlackError(method, code)
 
 
 def retry_after(headers: Mapping[str, Any]) -> int:
-    """Read Retry-After: seconds or, from proxies, an HTTP date; between one second and a quarter of an hour."""
+    """Parse Retry-After, in seconds or, from proxies, as an HTTP date. The result is from 1 to 900 seconds."""
     value = str(next((value for name, value in headers.items() if name.lower() == "retry-after"), "30"))
     if value.isascii() and value.isdigit():
         seconds = float(value)

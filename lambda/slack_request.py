@@ -1,7 +1,7 @@
 """Verify an HTTP request and return the payload that Slack signed.
 
-The request is an API Gateway event (payload v2; v1 and function URLs have the same fields). The checks are, in this
-order: size, signature over the raw bytes, clock, JSON or form. No input raises anything but RefusedRequestError.
+The request is an API Gateway event (payload v2; v1 and function URLs have the same fields). It is checked in this
+order: size, signature of the raw bytes, timestamp, JSON or form. No input raises anything but RefusedRequestError.
 https://docs.slack.dev/authentication/verifying-requests-from-slack
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MAX_BODY_BYTES = 256 * 1024  # a reaction event has about 1 KiB, the largest events some tens of KiB
 MAX_AGE_SECONDS = 300
-MOST_FIELDS = 100  # a slash command has about 15
+MAX_FIELDS = 100  # a slash command has about 15
 FORM = "application/x-www-form-urlencoded"
 
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
@@ -31,18 +31,18 @@ _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})+|(?:[A-Za-z0-9+/]{4})*[A-Za-z0-9+/]{
 
 
 def read(event: Mapping[str, Any], signing_secrets: Iterable[str], now: float) -> dict[str, Any]:
-    """Return what Slack sent, verified: the JSON object of an event or an interaction, or the fields of a command.
+    """Verify a request and return its payload: the JSON of an event or interaction, or the fields of a command.
 
-    The fields of a form without `payload` get the type `slash_command`, or `ssl_check`. `now` is in seconds since 1970.
+    The fields of a form without `payload` get the type `slash_command` or `ssl_check`. `now` is a Unix timestamp.
     """
     body = _raw_body(event)
     headers = _headers(event)
     timestamp = headers.get("x-slack-request-timestamp", "")
-    given = headers.get("x-slack-signature", "").encode("utf-8", "replace")
-    if not _TIMESTAMP.fullmatch(timestamp) or not given:
+    received = headers.get("x-slack-signature", "").encode("utf-8", "replace")
+    if not _TIMESTAMP.fullmatch(timestamp) or not received:
         raise RefusedRequestError(401, "unsigned")
-    # Every secret is tried, so that the time does not tell which one matched.
-    matches = [hmac.compare_digest(signature(secret, timestamp, body), given) for secret in signing_secrets]
+    # Try every secret, so that the response time does not reveal which one matched.
+    matches = [hmac.compare_digest(signature(secret, timestamp, body), received) for secret in signing_secrets]
     if not any(matches):
         raise RefusedRequestError(401, "bad_signature")
     if abs(now - int(timestamp)) > MAX_AGE_SECONDS:
@@ -58,12 +58,12 @@ def read(event: Mapping[str, Any], signing_secrets: Iterable[str], now: float) -
 
 
 def _form(body: bytes) -> Any:
-    """Return the JSON of an interaction, or the fields of a command; raises ValueError for any other form."""
+    """Return the JSON of an interaction or the fields of a command. Raises ValueError for any other form."""
     text = body.decode("ascii")
-    pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=MOST_FIELDS)
+    pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=MAX_FIELDS)
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        raise ValueError("a field is given twice")
+        raise ValueError("a field occurs twice")
     if "payload" in fields:
         return json.loads(fields["payload"])
     if "command" in fields:
@@ -92,7 +92,7 @@ def _raw_body(event: Mapping[str, Any]) -> bytes:
         raise RefusedRequestError(413, "too_large")
     encoded = event.get("isBase64Encoded")
     if encoded is None:
-        # Not every gateway sets the flag. Neither a JSON object nor Slack's forms consist of base64's alphabet alone.
+        # Not every gateway sets the flag. JSON objects and Slack's forms have characters that Base64 does not use.
         encoded = _BASE64.fullmatch(body)
     try:
         raw = base64.b64decode(body, validate=True) if encoded else body.encode("utf-8")

@@ -1,4 +1,4 @@
-"""Count verdicts, feedback and reports by channel, from the rows of the ledger's table."""
+"""Count verdicts, feedback and reports per channel, from the rows of the ledger's table."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .feedback import AGREED, DISAGREED
-from .ledger import KEPT_SECONDS
+from .ledger import RETENTION_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 DAYS = 7
 REPORTED = "reported"
-MOST_CHANNELS = 20  # that are named one by one
+MAX_CHANNELS = 20  # listed individually
 
 
 @dataclass
 class Tally:
-    """Numbers of one channel, or of all."""
+    """The counts of one channel, or of all channels."""
 
     verdicts: int = 0
     toxic: int = 0
-    """Of the verdicts, those that said likely toxic."""
+    """The verdicts that said likely toxic."""
     agreed: int = 0
     disagreed: int = 0
     reports: int = 0
@@ -36,9 +36,9 @@ class Tally:
 
 
 def tallies(rows: Iterable[Mapping[str, Any]], since: float) -> dict[str, Tally]:
-    """Return the numbers since a time, in seconds since 1970, by channel, those with most first.
+    """Return the counts since a Unix timestamp, by channel, with the largest first.
 
-    Rows that an older version wrote do not say which channel they are about: theirs is empty.
+    Rows that an older version wrote have no channel and are counted under an empty one.
     """
     found: defaultdict[str, Tally] = defaultdict(Tally)
     for row in rows:
@@ -48,23 +48,23 @@ def tallies(rows: Iterable[Mapping[str, Any]], since: float) -> dict[str, Tally]
             tally = found[data["key"].split("/")[1]]
             tally.agreed += data["choice"] == AGREED
             tally.disagreed += data["choice"] == DISAGREED
-        # What a reaction led to expires after a fixed time.
-        elif row["status"]["S"] == "COMPLETED" and int(row["expiration"]["N"]) - KEPT_SECONDS >= since:
+        # These rows expire a fixed time after they were written.
+        elif row["status"]["S"] == "COMPLETED" and int(row["expiration"]["N"]) - RETENTION_SECONDS >= since:
             tally = found[str(data.get("channel", ""))]
             tally.verdicts += kind == "verdict"
             tally.toxic += kind == "verdict" and data.get("outcome") == "toxic"
             tally.reports += kind == "report" and data.get("outcome") == REPORTED
-    return dict(sorted(found.items(), key=lambda one: -(one[1].verdicts + one[1].reports)))
+    return dict(sorted(found.items(), key=lambda item: -(item[1].verdicts + item[1].reports)))
 
 
 def total(tallies: Mapping[str, Tally]) -> Tally:
-    """Return the sum of all channels."""
+    """Return the sum over all channels."""
     names = tuple(vars(Tally()))
     return Tally(*(sum(getattr(tally, name) for tally in tallies.values()) for name in names))
 
 
 def scan(client: Any, table: str) -> Iterator[dict[str, Any]]:
-    """Yield the rows that count; raises boto3's errors."""
+    """Yield the rows that are counted. Raises boto3's errors."""
     kinds = {f":{kind}": {"S": f"{kind}#"} for kind in ("verdict", "report", "feedback")}
     pages = client.get_paginator("scan").paginate(
         TableName=table,
@@ -76,11 +76,11 @@ def scan(client: Any, table: str) -> Iterator[dict[str, Any]]:
 
 
 def summary(tallies: Mapping[str, Tally]) -> str:
-    """Return the summary of a week in Slack's mrkdwn."""
+    """Return the weekly summary in Slack's mrkdwn."""
     lines = [f":bar_chart: *The last {DAYS} days:* {total(tallies)}."]
     named = [(channel, tally) for channel, tally in tallies.items() if channel]
-    lines += [f"• <#{channel}>: {tally}" for channel, tally in named[:MOST_CHANNELS]]
-    if rest := dict(named[MOST_CHANNELS:]):
+    lines += [f"• <#{channel}>: {tally}" for channel, tally in named[:MAX_CHANNELS]]
+    if rest := dict(named[MAX_CHANNELS:]):
         lines.append(f"• {_number(len(rest), 'other channel')}: {total(rest)}")
     return "\n".join(lines)
 

@@ -1,8 +1,8 @@
-"""Tell words that are never quoted as what weighed most: function words, groups of people, places and persons.
+"""Detect words that are never quoted as what weighed most: function words, groups of people, places and persons.
 
-A model may weigh them, but a reader would take the quotation for a statement about a group. They are known by lists,
-persons and places also by a capital letter within a sentence. So a name in small letters that is on no list is taken
-for any other word, and an insult with a capital letter within a sentence is quoted only if `leetspeak` knows it.
+The model may give them weight, but a reader would take the quotation for a statement about a group. They are detected
+by lists; persons and places also by a capital letter within a sentence. So a lowercase name that is not on a list is
+treated as an ordinary word, and a capitalized insult within a sentence is quoted only if `leetspeak` knows it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .leetspeak import is_insult
 if TYPE_CHECKING:
     from collections.abc import Set
 
-# The closed classes of English words: no list of them grows.
+# English function words are a closed class, so this list does not grow.
 _FUNCTION = """
     a an the this that these those such what which who whom whose whoever whatever where when why how i me my mine
     myself we us our ours ourselves you your yours yourself yourselves u ur ya yall he him his himself she her hers
@@ -39,7 +39,7 @@ _POSSESSIVE = re.compile(r"['\u2019](?:s|re|ll|ve|d|m)?$")
 
 
 def unquotable(word: str, *, name_by_case: bool) -> bool:
-    """Whether a word is not to be quoted; `name_by_case` says that a capital letter would make it a name."""
+    """Whether a word must not be quoted. `name_by_case` says whether a capital letter would make it a name."""
     lower = word.casefold()
     stem = _POSSESSIVE.sub("", lower)
     if not _FUNCTION_WORDS.isdisjoint({stem, lower.translate(_APOSTROPHES)}) or stem in _TITLES:

@@ -1,4 +1,4 @@
-"""Turn a score and two thresholds into a verdict, and a verdict into the words that people read."""
+"""Turn a score and two thresholds into a verdict, and a verdict into the text that people read."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _VERDICTS = {"toxic": "likely toxic", "maybe_toxic": "may be toxic", "fine": "no
 _NO_WORDS = "there are no words in it, only emoji, links, mentions, code or files."
 _CODE = "I did not judge the code in it."
 _PARTLY = "It is nested too deep or too large to be read whole: the rest was not judged."
-_JUDGED = ("outcome", "score", "read")  # figures of a verdict on quoted words
+_JUDGED = ("outcome", "score", "read")  # the fields kept of a verdict on quoted words
 
-# Languages that workplaces use most; any other is called by its code.
+# Common languages. Any other is called by its code.
 _LANGUAGES = {
     "ar": "Arabic", "bn": "Bengali", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek", "es": "Spanish",
     "fa": "Persian", "fi": "Finnish", "fr": "French", "he": "Hebrew", "hi": "Hindi", "hu": "Hungarian",
@@ -39,7 +39,7 @@ _LANGUAGES = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said about a message. `score` is the probability that it is toxic; None if it cannot be judged."""
+    """A verdict on a message. `score` is the probability that it is toxic, or None if it cannot be judged."""
 
     outcome: Outcome
     thresholds: Thresholds
@@ -48,20 +48,20 @@ class Verdict:
     windows: int = 1
     reason: str = ""
     share: float = 1.0
-    """What was read, as a share of the words."""
+    """The share of the words that was read."""
     subject: Literal["message", "own", "quoted"] = "message"
-    """What was judged: all of the message, the author's own words beside quoted ones, or quoted ones only."""
+    """What was judged: the whole message, the author's own words beside quoted ones, or only quoted words."""
     quoted: Verdict | None = None
-    """On words that the author quotes or forwards; it does not change the outcome."""
+    """The verdict on words that the author quotes or forwards. It does not change the outcome."""
     notes: tuple[str, ...] = ()
     """What was not judged."""
     language: str = ""
-    """ISO 639 code: en for a text that was judged; empty where there are no words."""
+    """ISO 639 code: en for a text that was judged, empty if there are no words."""
     rest: float | None = None
     """The score without `words`, if it was measured."""
 
     def reply(self, author: str = "your") -> str:
-        """Return the answer in Slack's mrkdwn; quoted words are escaped. `author` says whose the own words are."""
+        """Return the reply in Slack's mrkdwn, with quoted words escaped. `author` is a possessive, such as `your`."""
         subject = {"message": "it", "own": f"{author} own words", "quoted": "the quoted message"}[self.subject]
         if self.score is None:
             about = "this message" if self.subject == "message" else subject
@@ -69,7 +69,7 @@ class Verdict:
         else:
             verb = "score" if self.subject == "own" else "scores"
             lines = [f"{_HEADS[self.outcome]} \u2013 {subject} {verb} {self._points(self.score)}."]
-            # The owner chooses the thresholds, so less than a half may be called likely, and more than a half not.
+            # Thresholds are configurable, so a score below 0.5 can be likely toxic, or one above it not.
             if (self.outcome == "toxic") != (self.score >= 0.5):
                 lines[0] += f" Likely means {100 * self.thresholds.toxic:g} or more here."
         if self.words:
@@ -94,7 +94,7 @@ class Verdict:
         return "\n".join(lines)
 
     def _without_them(self) -> str:
-        """Say what the verdict would be without the words that weighed most."""
+        """Return a sentence on what the verdict would be without the words that weighed most."""
         if self.rest is None:
             return ""
         them = "it" if len(self.words) == 1 else "them"
@@ -104,13 +104,13 @@ class Verdict:
         return f" Without {them} the verdict would be \u201c{_VERDICTS[outcome]}\u201d."
 
     def _points(self, score: float) -> str:
-        """Return points of 100 that are on the same side of the thresholds as the score: rounded, if need be less so.
+        """Return the score as points of 100, with as many digits as it takes to be on the right side of the thresholds.
 
-        They are no percentage: where toxicity is rare, fewer than 80 of 100 messages with 80 points are toxic.
+        Points are not a percentage: if toxicity is rare, fewer than 80 of 100 messages with 80 points are toxic.
         """
         for digits in range(6):
             shown = round(100 * score, digits)
-            if all((shown >= round(100 * one, 6)) == (score >= one) for one in self.thresholds):
+            if all((shown >= round(100 * threshold, 6)) == (score >= threshold) for threshold in self.thresholds):
                 break
         return f"{_hundredths(score, digits)} of 100"
 
@@ -124,7 +124,7 @@ class Verdict:
         return f"The quoted message {verb}{_VERDICTS[quoted.outcome]}{apart}. It scores {points}.{part}"
 
     def figures(self) -> dict[str, str | float]:
-        """Return the outcome, the thresholds, the score and the share that was read, if they say anything."""
+        """Return the outcome and the thresholds, the score if there is one, and the share read if it is below 1."""
         score: dict[str, str | float] = {} if self.score is None else {"score": round(self.score, 4)}
         if self.quoted:
             score |= {f"quoted_{name}": value for name, value in self.quoted.figures().items() if name in _JUDGED}
@@ -133,14 +133,15 @@ class Verdict:
         return {"outcome": self.outcome, "threshold": toxic, "threshold_maybe": maybe, **score, **read}
 
     def without_words(self) -> Verdict:
-        """Return the same verdict without quoted words, for readers who may not see the message."""
+        """Return the verdict without quoted words, for readers who may not see the message."""
         return replace(self, words=(), rest=None)
 
 
-def apart(own: Verdict, quoted: Verdict, *, code: bool = False, whole: bool = True) -> Verdict:
-    """Join the verdicts on the author's own words, which decide, and on quoted ones; either may have no words.
+def combine(own: Verdict, quoted: Verdict, *, code: bool = False, whole: bool = True) -> Verdict:
+    """Combine the verdicts on the author's own words and on quoted words. Either may be on no words at all.
 
-    `code` says that there are code blocks, which are not judged, and `whole` that all of the message was read.
+    The author's own words decide the outcome. `code` says whether the message has code blocks, which are not judged.
+    `whole` says whether all of the message was read.
     """
     notes = (*([_CODE] if code else []), *([] if whole else [_PARTLY]))
     if quoted.reason == _NO_WORDS:
@@ -153,7 +154,7 @@ def apart(own: Verdict, quoted: Verdict, *, code: bool = False, whole: bool = Tr
 def decide(
     score: float, thresholds: Thresholds, words: Sequence[str] = (), windows: int = 1, share: float = 1.0
 ) -> Verdict:
-    """Compare a score with the thresholds; one equal to a threshold has reached it. A fine verdict quotes no words."""
+    """Compare a score with the thresholds. A score equal to a threshold reaches it. A fine verdict quotes no words."""
     if score < thresholds.maybe:
         return Verdict("fine", thresholds, score, (), windows, share=share, language="en")
     outcome: Outcome = "toxic" if score >= thresholds.toxic else "maybe_toxic"
@@ -166,7 +167,7 @@ def nothing_to_judge(thresholds: Thresholds) -> Verdict:
 
 
 def not_english(code: str, thresholds: Thresholds) -> Verdict:
-    """Return the verdict on a message in a language that the model does not read; `code` is ISO 639."""
+    """Return the verdict on a message in a language that the model cannot read. `code` is an ISO 639 code."""
     reason = f"it seems to be in {language_name(code)}, and I read English only."
     return Verdict("cannot_judge", thresholds, reason=reason, language=code)
 
@@ -177,7 +178,7 @@ def language_name(code: str) -> str:
 
 
 def hint(channel: str, code: str, scope: str | None) -> str:
-    """Return what the person who reacted is told when the bot lacks a right; `code` is Slack's error."""
+    """Return the hint to the person who reacted if the bot lacks a permission. `code` is Slack's error code."""
     where = f"<#{channel}>"
     if code == "missing_scope":
         return (
@@ -194,5 +195,5 @@ def _hundredths(share: float, digits: int = 0) -> str:
 
 
 def _quotable(word: str) -> str:
-    """Keep a quoted word from closing or opening formatting, and from filling the screen."""
+    """Shorten a quoted word, and replace characters that would start or end formatting."""
     return escape(word[:40]).replace("*", "\u2217").replace("`", "'").replace("_", "\u02cd").replace("~", "\u223c")

@@ -1,4 +1,4 @@
-"""Post the numbers of the last week to the moderators' channel, once a week, whatever fails."""
+"""Post last week's counts to the moderators' channel, exactly once a week."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def post_summary(
     settings: Settings, slack: SlackMessages, ledger: Ledger, clock: Callable[[], float] = time.time
 ) -> str:
-    """Post it unless this week has one; return how that ended, as a value for a metric. Raises BotError."""
+    """Post the summary unless this week has one. Return the outcome, as a metric value. Raises BotError."""
     if not settings.moderators_channel:
         return "no_channel"
     now = clock()
@@ -31,7 +31,7 @@ def post_summary(
     def post() -> dict[str, Any]:
         since = f"{now - DAYS * 24 * 3600:.6f}"
         if ledger.in_doubt and (
-            posted := slack.find_verdict(settings.moderators_channel, None, week, since, kind=SUMMARY)
+            posted := slack.find_post(settings.moderators_channel, None, week, since, kind=SUMMARY)
         ):
             return {"outcome": "summary_found", "post": posted}
         with table_errors():
@@ -43,7 +43,7 @@ def post_summary(
         return str(ledger.once("summary", week, post)["outcome"])
     except (NotPermittedError, ChannelRestrictedError) as error:
         logger.error(
-            "the weekly summary was not posted: invite the bot to MODERATORS_CHANNEL, or name another channel",
+            "weekly summary not posted: invite the bot to MODERATORS_CHANNEL, or choose another channel",
             extra={"why": str(error)},
         )
         return f"summary_{error.code}"

@@ -1,6 +1,6 @@
-"""Lambda handler of the queue, and of the receiver's invocations: take each job to its end.
+"""Lambda handler for the queue and for the receiver's invocations: handle each job.
 
-The tokenizer and the session load here, once per process. A job that is done, or can never be done, ends. A job that
+The tokenizer and the model load here, once per process. A job ends when it is done or can never succeed. A job that
 Slack or the ledger delays goes back to the queue for as long as they ask.
 """
 
@@ -35,7 +35,7 @@ from .errors import (
     SlackUnavailableError,
     WrongCallError,
 )
-from .jobs import LONGEST_DELAY, Job, retry_delay
+from .jobs import MAX_DELAY_SECONDS, Job, retry_delay
 from .judge import Judge
 from .ledger import Ledger
 from .observability import count, frames, logger, measure
@@ -54,16 +54,16 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    # (job, given, *, retried) -> how it ended, as a value for a metric
+    # (job, content, *, retried) -> outcome, as a metric value
     Handler = Callable[..., str]
 
-NOTHING: Mapping[str, Any] = {}
-# Seconds, the function's time-out. After a post without an answer, the job looks for it once its claim has ended.
-LONGEST_CLAIM = 30
-# Nobody knows whether time helps against an error code that is not known: a few tries, and no alarm.
-TRIES_WITH_AN_UNKNOWN_CODE = 3
-# Six retries outlast the 60 s between reads of the secret, so the token is current by then.
-TRIES_WITH_AN_OLD_TOKEN = 6
+NO_CONTENT: Mapping[str, Any] = {}
+# The function's timeout. If Slack does not confirm a post, the job looks for it once its claim has expired.
+MAX_CLAIM_SECONDS = 30
+# An unknown error code may be temporary: retry a few times, without an alarm.
+MAX_ATTEMPTS_UNKNOWN_CODE = 3
+# Six retries take longer than the 60 s between reads of the secret, so the token is current by then.
+MAX_RETRIES_STALE_TOKEN = 6
 
 settings = Settings.from_environ(os.environ, needs=("SLACK_BOT_TOKEN", "LEDGER_TABLE"))
 classifier = Classifier(settings.model_dir)
@@ -76,15 +76,15 @@ processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failu
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Judge a batch of jobs; return the ids of those to retry. An event without records only loads the model.
+    """Handle a batch of jobs and return the ids of those to retry. An event without records only loads the model.
 
-    An event with `ask` is the receiver's: a job with the text that came with it. One with `summary` is the schedule's.
+    An event with `ask` comes from the receiver and has a job and its text. One with `summary` comes from the schedule.
     """
     if "ask" in event:
-        ledger.lease_until_end_of(context)
-        return {"ended": answer_at_once(event["ask"])}
+        ledger.set_deadline(context)
+        return {"ended": handle_invocation(event["ask"])}
     if "summary" in event:
-        ledger.lease_until_end_of(context)
+        ledger.set_deadline(context)
         slack = SlackMessages(settings.api_url, lambda: credentials.bot_token)
         try:
             return {"ended": post_summary(settings, slack, ledger)}
@@ -94,58 +94,58 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     records = [record for record in event.get("Records") or () if _is_readable(record)]
     if not records:
         return {"batchItemFailures": []}
-    ledger.lease_until_end_of(context)
+    ledger.set_deadline(context)
     batch = {"Records": records}
-    answer = process_partial_response(event=batch, record_handler=judge_record, processor=processor, context=context)
+    answer = process_partial_response(event=batch, record_handler=handle_record, processor=processor, context=context)
     return dict(answer)
 
 
 def _is_readable(record: Any) -> bool:
-    """Whether a record has the fields that SQS always gives. Without them the queue cannot be told what to retry."""
+    """Whether a record has the fields that SQS always sets. Without them it cannot be reported for a retry."""
     try:
-        given = record["messageId"], record["body"], record["attributes"]["ApproximateReceiveCount"]
-        readable = all(isinstance(value, str) and value for value in given) and given[2].isdecimal()
+        fields = record["messageId"], record["body"], record["attributes"]["ApproximateReceiveCount"]
+        readable = all(isinstance(value, str) and value for value in fields) and fields[2].isdecimal()
     except (KeyError, TypeError):
         readable = False
     if not readable:
-        logger.warning("a record that is not as SQS makes them ends here")
+        logger.warning("malformed SQS record dropped")
         count("JobEnded", "malformed_record")
     return readable
 
 
-def judge_record(record: SQSRecord) -> None:
-    """Take one job to its end, or raise so that the queue delivers it again after the pause that the error asks for."""
-    started, known = time.perf_counter(), classifier.cache.hits
+def handle_record(record: SQSRecord) -> None:
+    """Handle one job, or raise so that the queue redelivers it after a delay that depends on the error."""
+    started, hits_before = time.perf_counter(), classifier.cache.hits
     attempt = int(record.attributes.approximate_receive_count)
     try:
         job = Job.from_json(record.body)
-        ended = end_of(job, attempt)
+        ended = handle_job(job, attempt)
     except (SlackError, LedgerError, SecretStoreError, ClaimedError) as error:
-        seconds = pause(error, attempt, job, record.message_id)
-        _come_back(record, seconds)
+        seconds = delay_after(error, attempt, job, record.message_id)
+        _postpone(record, seconds)
         logger.warning("job postponed", extra={"record": record.message_id, "why": str(error), "seconds": seconds})
         count("JobPostponed", type(error).__name__)
         raise
     except Exception as error:
-        # Any other error: the queue retries the job, then moves it to the dead-letter queue, which has an alarm.
+        # After any other error the queue retries the job, then moves it to the dead-letter queue, which has an alarm.
         why = str(error) if isinstance(error, BotError) else type(error).__name__
         logger.error("job failed", extra={"record": record.message_id, "why": why, "frames": frames(error)})
         count("JobFailed", type(error).__name__)
         raise
     count("JobEnded", ended)
     measure("JobDuration", (time.perf_counter() - started) * 1000)
-    if reused := classifier.cache.hits - known:
+    if reused := classifier.cache.hits - hits_before:
         measure("ScoresReused", reused, MetricUnit.Count)
 
 
-def answer_at_once(ask: Mapping[str, Any]) -> str:
-    """Take a job to its end with the text that came with it; it never raises, since the backup job comes later."""
+def handle_invocation(ask: Mapping[str, Any]) -> str:
+    """Handle a job with the text that came with it. Never raises: if this fails, the backup job runs later."""
     started = time.perf_counter()
     try:
-        ended = end_of(Job.from_json(ask["job"]), given=ask["given"])
-    except Exception as error:  # Lambda would log its text, which may quote the message
+        ended = handle_job(Job.from_json(ask["job"]), content=ask["given"])
+    except Exception as error:  # Lambda would log the error's text, which may quote the message
         why = str(error) if isinstance(error, BotError) else type(error).__name__
-        logger.warning("not answered at once", extra={"why": why, "frames": frames(error)})
+        logger.warning("answer postponed", extra={"why": why, "frames": frames(error)})
         count("AnswerPostponed", type(error).__name__)
         return "postponed"
     count("JobEnded", ended)
@@ -155,7 +155,7 @@ def answer_at_once(ask: Mapping[str, Any]) -> str:
 
 @functools.cache
 def handlers_for(installation: str) -> Mapping[str, Handler]:
-    """Return what takes a job of each kind to its end, with the token of one installation; most bots have one."""
+    """Return the handler for each kind of job, with the token of one installation. Most bots have one installation."""
     slack = SlackMessages(settings.api_url, lambda: credentials.bot_token_of(installation))
     judge = Judge(settings, thresholds, slack, classifier, ledger)
     answers = Answers(settings, thresholds, slack, judge, ledger)
@@ -164,56 +164,54 @@ def handlers_for(installation: str) -> Mapping[str, Handler]:
     watching = Watching(settings, thresholds, slack, judge, ledger, lease)
     feedback = Feedback(settings, Opinions(settings.ledger_table, ledger.client))
     return {
-        "reaction": lambda job, given, *, retried: judge.judge(job, retried=retried),  # noqa: ARG005
+        "reaction": lambda job, content, *, retried: judge.judge(job, retried=retried),  # noqa: ARG005
         "check": answers.check,
         "command": answers.command,
         "report": reports.report,
         "card": reports.card,
-        "feedback": feedback.take,
+        "feedback": feedback.record,
         "watch": watching.watch,
     }
 
 
-def end_of(job: Job, attempt: int = 1, given: Mapping[str, Any] = NOTHING) -> str:
-    """Take a job to its end, again with a fresh token if Slack refuses the old one.
+def handle_job(job: Job, attempt: int = 1, content: Mapping[str, Any] = NO_CONTENT) -> str:
+    """Handle a job and return its outcome. If Slack refuses the token, try again with a fresh one.
 
-    What Slack refuses for good ends the job. `given` is what travels in memory only.
+    A permanent refusal by Slack ends the job. `content` has the texts that travel in memory only.
     """
 
     def handle() -> str:
         handlers = handlers_for(job.installation)
         if job.kind not in handlers:
-            raise JobError("a job is of a kind that this version does not know: look at it in the dead-letter queue")
-        return handlers[job.kind](job, given, retried=attempt > 1)
+            raise JobError("this version does not know the kind of a job: look at it in the dead-letter queue")
+        return handlers[job.kind](job, content, retried=attempt > 1)
 
     try:
         try:
             return handle()
         except CredentialsRefusedError as error:
-            if credentials.may_be_outdated and attempt <= TRIES_WITH_AN_OLD_TOKEN:
+            if credentials.recently_read and attempt <= MAX_RETRIES_STALE_TOKEN:
                 raise SlackUnavailableError(error.method, error.code) from error  # the retry reads the secret again
             if not credentials.refresh():
                 raise
             return handle()
     except CredentialsRefusedError as error:
-        logger.error(
-            "Slack refuses the bot's token: install the app again or mend the secret", extra={"why": str(error)}
-        )
+        logger.error("Slack refuses the bot's token: reinstall the app or fix the secret", extra={"why": str(error)})
         give_up(job, ledger, settings.api_url)
         return error.code
     except SlackUnavailableError:
         raise
     except SlackError as error:
         known = isinstance(error, WrongCallError)
-        if not known and attempt < TRIES_WITH_AN_UNKNOWN_CODE:
+        if not known and attempt < MAX_ATTEMPTS_UNKNOWN_CODE:
             raise
-        logger.warning("Slack refuses a call, so the job ends", extra={"why": str(error)})
+        logger.warning("Slack refuses a call: the job ends", extra={"why": str(error)})
         give_up(job, ledger, settings.api_url)
-        return f"refused_{error.code}" if known else "refused"  # a dimension of a metric comes from a short list
+        return f"refused_{error.code}" if known else "refused"  # metric dimensions need a short list of values
 
 
-def pause(error: Exception, attempt: int, job: Job, record: str) -> int:
-    """Return the seconds that a job waits after an error; `record` is the id of its message on the queue."""
+def delay_after(error: Exception, attempt: int, job: Job, record: str) -> int:
+    """Return the seconds that a job waits after an error. `record` is the id of its queue message."""
     if isinstance(error, RateLimitedError):
         try:
             wait = turns.wait(f"{job.owner}/{error.method}", record, error.retry_after, retried=attempt > 1)
@@ -222,17 +220,17 @@ def pause(error: Exception, attempt: int, job: Job, record: str) -> int:
             wait = 0
         if wait:
             return math.ceil(wait + random.random())  # noqa: S311 - jitter, not a secret
-        # Back off on top of what Slack asks: it takes a post a second per channel; a job has ten tries.
-        return min(LONGEST_DELAY, error.retry_after + retry_delay(attempt))
-    if isinstance(error, SlackUnavailableError) and error.may_yet_happen:
-        return max(LONGEST_CLAIM, retry_delay(attempt))
+        # Back off beyond what Slack asks: it accepts one post per second and channel, and a job has ten attempts.
+        return min(MAX_DELAY_SECONDS, error.retry_after + retry_delay(attempt))
+    if isinstance(error, SlackUnavailableError) and error.outcome_unknown:
+        return max(MAX_CLAIM_SECONDS, retry_delay(attempt))
     if isinstance(error, ClaimedError):
-        return min(LONGEST_DELAY, error.seconds + retry_delay(attempt))
+        return min(MAX_DELAY_SECONDS, error.seconds + retry_delay(attempt))
     return retry_delay(attempt)
 
 
-def _come_back(record: SQSRecord, seconds: int) -> None:
-    """Let the job wait in the queue, not in the function; if that fails, its visibility time-out decides."""
+def _postpone(record: SQSRecord, seconds: int) -> None:
+    """Make the job wait in the queue, not in the function. If that fails, its visibility timeout applies."""
     try:
         queue.change_message_visibility(
             QueueUrl=settings.jobs_queue_url or record.queue_url,

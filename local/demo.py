@@ -64,7 +64,7 @@ class Demo:
 
     def reaction(self, post: Post, *reactors: str) -> Iterator[str]:
         """Post a message and react to it; the bot answers once, or each reactor where answers are private."""
-        settings, before = self.settings.of(post.channel), len(self._private())
+        settings, before = self.settings.for_channel(post.channel), len(self._private())
         message = post.write(self.workspace, self.messages.get(post.replies_to, {}).get("ts"))
         self.messages[post.name], emoji = message, settings.trigger_emoji[0]
         started, acks = time.perf_counter(), []

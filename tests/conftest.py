@@ -98,5 +98,5 @@ def receiver(aws: EmbeddedAws) -> ModuleType:
 def worker(aws: EmbeddedAws, slack: SlackServer) -> ModuleType:
     """The module of the handler, whose classifier has read nothing yet."""
     worker = importlib.import_module("toxicity_bot.worker")
-    worker.classifier.cache._found.clear()
+    worker.classifier.cache._results.clear()
     return worker

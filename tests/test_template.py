@@ -107,7 +107,7 @@ def test_each_role_may_do_what_its_function_does_and_nothing_else() -> None:
 def test_times_and_counts_relate_as_aws_advises_and_as_in_the_local_bot(worker: ModuleType) -> None:
     jobs, function = properties("JobsQueue"), properties("Worker")
     assert jobs["VisibilityTimeout"] == 6 * function["Timeout"] == aws.VISIBILITY_SECONDS
-    assert function["Timeout"] == functions.TIMEOUT_SECONDS == worker.LONGEST_CLAIM
+    assert function["Timeout"] == functions.TIMEOUT_SECONDS == worker.MAX_CLAIM_SECONDS
     assert jobs["RedrivePolicy"]["maxReceiveCount"] == aws.MAX_RECEIVE_COUNT >= 5
     assert jobs["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
     assert properties("DeadLetterQueue")["MessageRetentionPeriod"] > jobs["MessageRetentionPeriod"]
@@ -210,7 +210,7 @@ def test_the_scorer_exists_only_on_demand_and_cannot_take_the_bots_share() -> No
     throttling = properties("ScorerApi")["DefaultRouteSettings"]
     assert set(map(str, throttling.values())) == {"{'Ref': 'ScoringRequestsPerSecond'}"}
     assert scorer["ReservedConcurrentExecutions"]["Fn::If"][:2] == ["Reserved", {"Ref": "ScorerConcurrency"}]
-    assert 2 * perspective.SECONDS < scorer["Timeout"] < 30, "an HTTP API waits 30 s"
+    assert 2 * perspective.BUDGET_SECONDS < scorer["Timeout"] < 30, "an HTTP API waits 30 s"
 
 
 def test_every_setting_has_a_variable_and_parameters_have_the_codes_defaults() -> None:

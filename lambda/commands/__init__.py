@@ -1,4 +1,4 @@
-"""The command line `toxicity-bot`: each verb is a module, which imports what it needs when it runs."""
+"""The command line `toxicity-bot`. Each command is a module that imports its dependencies when it runs."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ app.add_typer(feedback.app, name="feedback")
 
 
 def main() -> None:
-    """Run the command line; what goes wrong is one sentence, and exit status 2 for wrong input."""
+    """Run the command line. Errors are one sentence, with exit status 2 for wrong input."""
     guard()
-    typer.main.get_command(app)()  # calling the app itself would put typer's excepthook in front
+    typer.main.get_command(app)()  # calling the app itself would install typer's excepthook

@@ -1,4 +1,4 @@
-"""`toxicity-bot feedback export`: what people said of verdicts, as CSV for labelling and training."""
+"""`toxicity-bot feedback export`: people's feedback on verdicts as CSV, for labelling and training."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
     from toxicity_bot.feedback import Opinion
 
-app = typer.Typer(help="What people said of verdicts.", no_args_is_help=True)
-STANDARD = "-"
+app = typer.Typer(help="People's feedback on verdicts.", no_args_is_help=True)
+STDIO = "-"
 COLUMNS = ("permalink", "label", "feedback", "verdict", "score", "user", "team", "channel", "ts", "at")
 
 
 @app.callback()
 def feedback() -> None:
-    """Keep `export` a verb of its own: a typer of one command would have none."""
+    """Make `export` a subcommand: a typer app with a single command has none."""
 
 
 @app.command()
@@ -38,17 +38,17 @@ def export(
     table: Annotated[
         str, typer.Option(envvar="LEDGER_TABLE", help="The table of verdicts: the stack's output LedgerTableName.")
     ] = "",
-    region: Annotated[str, typer.Option(help="The AWS region; by default that of AWS's own settings.")] = "",
-    out: Annotated[str, typer.Option(help="The file to write; - is standard output.")] = STANDARD,
+    region: Annotated[str, typer.Option(help="The AWS region; default: that of the AWS configuration.")] = "",
+    out: Annotated[str, typer.Option(help="The file to write; - is standard output.")] = STDIO,
     *,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what --out has.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file --out.")] = False,
 ) -> None:
-    """Write a row for each person and verdict, oldest first, with the address of the message and no text.
+    """Write a row for each person and verdict, oldest first, with a link to the message and no text.
 
-    With a token in SLACK_BOT_TOKEN, Slack says the addresses; else they are made of the ids.
+    With a token in SLACK_BOT_TOKEN, the links come from Slack. Otherwise they are built from the ids.
     """
     if not table:
-        raise SettingError("LEDGER_TABLE", "is not set: give --table, the stack's output LedgerTableName.")
+        raise SettingError("LEDGER_TABLE", "is not set: use --table with the stack's output LedgerTableName.")
     try:
         import boto3
 
@@ -57,25 +57,34 @@ def export(
         raise BotError(f"{error}: feedback needs pip install 'slack-toxicity-bot[bot]'") from error
     opinions = Opinions(table, _client(boto3, region))
     try:
-        found = sorted(opinions.all(), key=lambda one: one.at)
+        found = sorted(opinions.all(), key=lambda opinion: opinion.at)
     except LedgerError as error:
-        where = region or "the region of AWS's settings"
+        where = region or "the region of the AWS configuration"
         raise BotError(
-            f"{table} cannot be read in {where} ({error.code}): check the name, --region and who you are."
+            f"{table} cannot be read in {where} ({error.code}): check the name, --region and your credentials."
         ) from error
     permalink = _permalinks()
     with _opened(out, overwrite=overwrite) as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(COLUMNS)
-        for one in found:
-            at = datetime.datetime.fromtimestamp(one.at, datetime.UTC).isoformat(timespec="seconds")
-            rest = (one.choice, one.outcome, one.score, one.user, one.team, one.channel, one.ts, at)
-            rows.writerow((permalink(one), label(one), *rest))
+        for opinion in found:
+            at = datetime.datetime.fromtimestamp(opinion.at, datetime.UTC).isoformat(timespec="seconds")
+            rest = (
+                opinion.choice,
+                opinion.outcome,
+                opinion.score,
+                opinion.user,
+                opinion.team,
+                opinion.channel,
+                opinion.ts,
+                at,
+            )
+            rows.writerow((permalink(opinion), label(opinion), *rest))
     print(f"{len(found):,} rows", file=sys.stderr)
 
 
 def label(opinion: Opinion) -> str:
-    """Return 1 or 0 for toxic or not, as training takes it, where the person said which; else nothing."""
+    """Return the label for training, 1 for toxic or 0 for not, or an empty string if the feedback implies neither."""
     says = {"toxic": True, "fine": False}.get(opinion.outcome)
     if says is None:
         return ""
@@ -90,12 +99,12 @@ def _client(boto3: Any, region: str) -> Any:
     except BotoCoreError as error:
         name = type(error).__name__
         raise BotError(
-            f"AWS's settings do not say where the table is ({name}): give --region eu-central-1, say."
+            f"The AWS configuration has no region ({name}): use --region, for example --region eu-central-1."
         ) from error
 
 
 def _permalinks() -> Callable[[Opinion], str]:
-    """Return what tells the address of a message."""
+    """Return a function that returns the link to a message."""
     token = os.environ.get("SLACK_BOT_TOKEN", "")
     if not token:
         return _link_of_ids
@@ -114,7 +123,7 @@ def _permalinks() -> Callable[[Opinion], str]:
         slack.auth_test()
     except SlackApiError as error:
         code = error.response.get("error")
-        raise BotError(f"Slack refuses SLACK_BOT_TOKEN ({code}): give the app's token, or unset it.") from None
+        raise BotError(f"Slack refuses SLACK_BOT_TOKEN ({code}): set it to the app's token, or unset it.") from None
     except (SlackClientError, OSError) as error:
         reason = type(error).__name__
         raise BotError(f"Slack cannot be reached ({reason}): try again, or unset SLACK_BOT_TOKEN.") from None
@@ -129,17 +138,17 @@ def _permalinks() -> Callable[[Opinion], str]:
 
 
 def _link_of_ids(opinion: Opinion) -> str:
-    """Return an address that opens the channel for whoever is signed in: docs.slack.dev/interactivity/deep-linking."""
+    """Return a link that opens the channel for a signed-in user: docs.slack.dev/interactivity/deep-linking."""
     ids = f"team={opinion.team}&channel={opinion.channel}&message_ts={opinion.ts}"
     return f"https://slack.com/app_redirect?{ids}"
 
 
 def _opened(out: str, *, overwrite: bool) -> AbstractContextManager[TextIO]:
-    if out == STANDARD:
+    if out == STDIO:
         return nullcontext(sys.stdout)
     try:
         return Path(out).open("w" if overwrite else "x", encoding="utf-8", newline="")
     except FileExistsError as error:
-        raise FileError(out, "is there already: choose another --out, or --overwrite it") from error
+        raise FileError(out, "exists already: choose another --out, or --overwrite it") from error
     except OSError as error:
         raise FileError(out, f"cannot be written: {error.strerror}") from error

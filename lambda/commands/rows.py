@@ -1,4 +1,4 @@
-"""Read rows of CSV, TSV, JSON lines or plain lines one by one, whatever is wrong with them, and write such rows."""
+"""Read rows of CSV, TSV, JSON lines or plain lines one at a time, tolerating bad rows, and write such rows."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 Format = Literal["csv", "tsv", "jsonl", "lines"]
 
-MOST_BYTES = 1_000_000  # of a line, or of a field that spans lines
-STANDARD = "-"  # input or output
+MAX_LINE_BYTES = 1_000_000  # also the limit of a field that spans several lines
+STDIO = "-"  # standard input or output
 EXTENSIONS: Mapping[str, Format] = {
     ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".txt": "lines",
 }  # fmt: skip
@@ -32,7 +32,7 @@ _DELIMITERS = {"csv": ",", "tsv": "\t"}
 
 @dataclass
 class Row:
-    """A row with its fields; `error` says why its text cannot be read."""
+    """A row with its fields. `error` says why its text cannot be scored."""
 
     line: int
     fields: dict[str, Any]
@@ -41,26 +41,26 @@ class Row:
 
 
 def format_of(path: str) -> Format | None:
-    """Return the format that a name's extension stands for, that of compression apart."""
+    """Return the format for a file name's extension, ignoring the extension of a compression."""
     name = Path(path)
     return EXTENSIONS.get((name.with_suffix("") if name.suffix in COMPRESS else name).suffix)
 
 
 class Lines:
-    """The decoded lines of a file, with a digest of all that was read and a note of what is wrong.
+    """The decoded lines of a file, with a digest of the lines read so far and the problems found in them.
 
-    A line that is not text is repaired, and one that is too long is cut, so that whatever follows can be read.
+    A line that is not text is repaired, and one that is too long is cut, so that the following lines can be read.
     """
 
     def __init__(self, path: str) -> None:
-        self.name = "standard input" if path == STANDARD else path
+        self.name = "standard input" if path == STDIO else path
         self.number = 0
         self.names: list[str] = []
         self._digest = hashlib.blake2b(digest_size=16)
         self._problem = ""
         try:
-            self._raw = sys.stdin.buffer if path == STANDARD else Path(path).open("rb")  # noqa: SIM115
-            self.size = 0 if path == STANDARD else Path(path).stat().st_size
+            self._raw = sys.stdin.buffer if path == STDIO else Path(path).open("rb")  # noqa: SIM115
+            self.size = 0 if path == STDIO else Path(path).stat().st_size
         except OSError as error:
             raise FileError(path, f"cannot be read: {error.strerror}") from error
         decompress = _DECOMPRESS.get(Path(path).suffix)
@@ -68,15 +68,15 @@ class Lines:
 
     @property
     def position(self) -> int:
-        """Bytes that were taken from the file, of `size`."""
+        """Bytes read from the file, of `size`."""
         return self._raw.tell()
 
     def digest(self) -> str:
-        """Return a digest of all lines that were read."""
+        """Return a digest of all lines read so far."""
         return self._digest.hexdigest()
 
     def problem(self) -> str:
-        """Return what is wrong with the lines since the last call."""
+        """Return the problem found in the lines since the last call, or an empty string."""
         problem, self._problem = self._problem, ""
         return problem
 
@@ -89,8 +89,8 @@ class Lines:
             raise StopIteration
         self.number += 1
         piece = line
-        while len(piece) == MOST_BYTES and not piece.endswith(b"\n"):
-            self._problem = f"it has more than {MOST_BYTES:,} bytes"
+        while len(piece) == MAX_LINE_BYTES and not piece.endswith(b"\n"):
+            self._problem = f"it has more than {MAX_LINE_BYTES:,} bytes"
             piece = self._read()
         if self.number == 1:
             line = line.removeprefix(b"\xef\xbb\xbf")
@@ -104,7 +104,7 @@ class Lines:
 
     def _read(self) -> bytes:
         try:
-            line = self._file.readline(MOST_BYTES)
+            line = self._file.readline(MAX_LINE_BYTES)
         except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
             raise FileError(self.name, f"cannot be read after line {self.number:,}: {error}") from error
         self._digest.update(line)
@@ -112,7 +112,7 @@ class Lines:
 
 
 def read(lines: Lines, kind: Format, column: str) -> Iterator[Row]:
-    """Yield the rows; raises FileError if there are none, or no such column."""
+    """Yield the rows. Raises FileError if there are none or the column is missing."""
     if kind == "jsonl":
         rows = _read_json(lines, column)
     elif kind == "lines":
@@ -125,7 +125,7 @@ def read(lines: Lines, kind: Format, column: str) -> Iterator[Row]:
 
 
 def _read_csv(lines: Lines, column: str, delimiter: str) -> Iterator[Row]:
-    csv.field_size_limit(MOST_BYTES)
+    csv.field_size_limit(MAX_LINE_BYTES)
     header = next(_records(lines, delimiter), None)
     if header is None:
         return
@@ -134,7 +134,7 @@ def _read_csv(lines: Lines, column: str, delimiter: str) -> Iterator[Row]:
     if column not in header:
         raise FileError(lines.name, f"has no column {column!r}, only {', '.join(header)}: name one with --text-column")
     if len(set(header)) < len(header):
-        raise FileError(lines.name, "has two columns of one name")
+        raise FileError(lines.name, "has two columns of the same name")
     lines.names = header
     for record in _records(lines, delimiter):
         if isinstance(record, str):
@@ -148,7 +148,7 @@ def _read_csv(lines: Lines, column: str, delimiter: str) -> Iterator[Row]:
 
 
 def _records(lines: Lines, delimiter: str) -> Iterator[list[str] | str]:
-    """Yield records, or what is wrong with them; reading goes on in the line after that."""
+    """Yield records, or the error message for a bad one. Reading continues on the next line."""
     while True:
         try:
             yield from csv.reader(lines, delimiter=delimiter)
@@ -179,7 +179,7 @@ def _checked(lines: Lines, fields: dict[str, Any], column: str) -> Row:
 
 
 class Formatter:
-    """Writes rows in one format; the first row decides which columns there are."""
+    """Formats rows. The first row determines the columns."""
 
     def __init__(self, kind: Format) -> None:
         self._delimiter = _DELIMITERS.get(kind)
@@ -188,11 +188,11 @@ class Formatter:
         self._csv = csv.writer(self, delimiter=self._delimiter or ",", lineterminator="\n")
 
     def write(self, text: str) -> None:
-        """Take what `csv.writer` writes."""
+        """Receive the output of `csv.writer`."""
         self._written.append(text)
 
     def begin(self, names: Iterable[str]) -> bytes:
-        """Set the columns; return the header, if the format has one."""
+        """Set the columns. Return the header, if the format has one."""
         self._names = tuple(names)
         if self._delimiter is None:
             return b""
@@ -200,14 +200,14 @@ class Formatter:
         return self._encoded()
 
     def misfit(self, fields: Mapping[str, Any]) -> str:
-        """Return why the columns do not take a row, if they do not."""
+        """Return why a row does not fit the columns, or an empty string."""
         extra = set() if self._delimiter is None else fields.keys() - set(self._names)
         return f"it has {min(extra)!r}, which the first row does not have" if extra else ""
 
     def row(self, fields: Mapping[str, Any]) -> bytes:
-        """Return a row; of CSV and TSV, without fields that are no columns."""
+        """Return a formatted row. CSV and TSV omit fields that are not columns."""
         if self._delimiter is None:
-            # What half a character would break is escaped.
+            # Escape unpaired surrogates, which cannot be encoded.
             self._written.append(_json(fields, ascii_only=False) + "\n")
             try:
                 return self._encoded()

@@ -19,23 +19,23 @@ from toxicity_bot.model_directory import ModelDirectory, embedded
 from toxicity_bot.settings import Settings, Thresholds
 
 from .output import Output
-from .rows import EXTENSIONS, STANDARD, Format, Formatter, Lines, Row, format_of, read
+from .rows import EXTENSIONS, STDIO, Format, Formatter, Lines, Row, format_of, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-# A batch has so many rows or characters, a fraction of a second for the model.
-MOST_ROWS = 32
-MOST_CHARACTERS = 2_000
-ADDED = (*Score._fields, "model")
-_NOTHING = Score(None, "", "")
+# Limits of a batch, which takes the model a fraction of a second.
+MAX_BATCH_ROWS = 32
+MAX_BATCH_CHARACTERS = 2_000
+ADDED_COLUMNS = (*Score._fields, "model")
+_NO_SCORE = Score(None, "", "")
 
 
 @dataclass
 class _Batch:
     rows: list[Row] = field(default_factory=list)
     digest: str = ""
-    """Of the input, as far as these rows."""
+    """Of the input, up to these rows."""
 
     def texts(self) -> list[str]:
         return [row.text for row in self.rows if not row.error]
@@ -43,30 +43,30 @@ class _Batch:
 
 def score(
     messages: Annotated[str, typer.Argument(help="The file to score, .gz or .xz too; - is standard input.")],
-    out: Annotated[str, typer.Option(help="The file to write; - is standard output.")] = STANDARD,
+    out: Annotated[str, typer.Option(help="The file to write; - is standard output.")] = STDIO,
     text_column: Annotated[str, typer.Option(help="The column or field with the text.")] = "text",
     format: Annotated[  # noqa: A002 - the option's name
-        Format | None, typer.Option(help="Of the input, where its extension does not tell.")
+        Format | None, typer.Option(help="The input's format, if its extension does not say it.")
     ] = None,
     on_error: Annotated[
         Literal["stop", "write"],
-        typer.Option(help="At a bad row: stop there, or write it with the reason in a column 'error'."),
+        typer.Option(help="At a bad row: stop, or write the row with the reason in a column 'error'."),
     ] = "stop",
-    prefix: Annotated[str, typer.Option(help="Begins the names of added columns, where the file has such ones.")] = "",
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes that score; by default one per core.")] = None,
+    prefix: Annotated[str, typer.Option(help="A prefix for added columns whose names the file already has.")] = "",
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes that score; default: one per core.")] = None,
     model: Annotated[
-        Path | None, typer.Option(envvar="MODEL_DIR", help="The model directory; by default the one that ships.")
+        Path | None, typer.Option(envvar="MODEL_DIR", help="The model directory; default: the shipped model.")
     ] = None,
     *,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin anew, whatever --out has.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start over, even if --out exists.")] = False,
 ) -> None:
     """Add toxicity, verdict, language and model to each row of a file.
 
-    An unfinished run goes on where it stopped if the same command is given again.
+    If a run stops early, the same command continues where it stopped.
     """
     kind = _input_format(messages, format)
     out_kind = _output_format(out, kind, given=format is not None)
-    if messages != STANDARD and os.path.exists(out) and os.path.samefile(messages, out):  # noqa: PTH110, PTH121
+    if messages != STDIO and os.path.exists(out) and os.path.samefile(messages, out):  # noqa: PTH110, PTH121
         raise FileError(out, "is the input: choose another --out")
     directory = ModelDirectory.read(model or embedded())
     own = Thresholds(directory.threshold, directory.threshold_maybe)
@@ -75,7 +75,7 @@ def score(
     options = [kind, out_kind, text_column, on_error, prefix, directory.version, *thresholds]
     output = Output(out, options, overwrite=overwrite)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    added = {name: f"{prefix}{name}" for name in (*ADDED, *(["error"] if on_error == "write" else []))}
+    added = {name: f"{prefix}{name}" for name in (*ADDED_COLUMNS, *(["error"] if on_error == "write" else []))}
     with Workers(workers or len(os.sched_getaffinity(0)), directory.path.absolute(), thresholds) as pool:
         _Run(lines, output, Formatter(out_kind), added, directory.name).score(read(lines, kind, text_column), pool)
 
@@ -97,7 +97,7 @@ class _Run:
         bar = _bar(before) if sys.stderr.isatty() else None
         try:
             for batch, scores in pool.score(self._batches(rows), _Batch.texts):
-                data = b"".join(self._formatted(row, _NOTHING if row.error else next(scores)) for row in batch.rows)
+                data = b"".join(self._formatted(row, _NO_SCORE if row.error else next(scores)) for row in batch.rows)
                 self.output.write(self.header + data, len(batch.rows), batch.digest)
                 self.header = b""
                 if bar is not None:
@@ -105,8 +105,8 @@ class _Run:
             self.output.write(self.header, 0, self.lines.digest())
         except KeyboardInterrupt:
             self.output.commit()
-            goes_on = ": the same command goes on from there" if self.output.resumes else ""
-            print(f"{self.output.progress.rows:,} rows are written{goes_on}", file=sys.stderr)
+            resume = ": the same command continues from there" if self.output.resumes else ""
+            print(f"{self.output.progress.rows:,} rows are written{resume}", file=sys.stderr)
             raise typer.Exit(130) from None
         finally:
             if bar is not None:
@@ -118,7 +118,7 @@ class _Run:
         print(f"{rate}: {pool.hits:,} repeated a text, {self.bad:,} were bad", file=sys.stderr)
 
     def _batches(self, rows: Iterator[Row]) -> Iterator[_Batch]:
-        """Yield the rows in batches; whatever is wrong with the input is raised after the rows before it."""
+        """Yield the rows in batches. An error in the input is raised after the rows before it."""
         batch, characters = _Batch(), 0
         try:
             for row in self._remaining(rows):
@@ -126,7 +126,7 @@ class _Run:
                 batch.rows.append(row)
                 batch.digest = self.lines.digest()
                 characters += len(row.text)
-                if len(batch.rows) == MOST_ROWS or characters >= MOST_CHARACTERS:
+                if len(batch.rows) == MAX_BATCH_ROWS or characters >= MAX_BATCH_CHARACTERS:
                     yield batch
                     batch, characters = _Batch(), 0
         except FileError:
@@ -137,7 +137,7 @@ class _Run:
             yield batch
 
     def _remaining(self, rows: Iterator[Row]) -> Iterator[Row]:
-        """Return the rows that the output does not have yet, once it is sure that it has the others."""
+        """Return the rows that the output does not have yet, after checking that it has the earlier ones."""
         done, first = self.output.progress, list(islice(rows, 1))
         names = self.lines.names or [name for row in first for name in row.fields]
         self._check_names(names)
@@ -145,12 +145,13 @@ class _Run:
         self.header = b"" if done.rows else header
         every = chain(first, rows)
         if sum(1 for _ in islice(every, done.rows)) < done.rows or (done.rows and self.lines.digest() != done.input):
-            raise FileError(self.lines.name, f"is not what {self.output.name} was begun with: --overwrite begins anew")
+            reason = f"is not the input that {self.output.name} was started with: --overwrite starts over"
+            raise FileError(self.lines.name, reason)
         return every
 
     def _check_names(self, names: Iterable[str]) -> None:
         if taken := set(self.added.values()).intersection(names):
-            raise FileError(self.lines.name, f"has a column {min(taken)!r} already: give the new ones a --prefix")
+            raise FileError(self.lines.name, f"has a column {min(taken)!r} already: use a --prefix for the new ones")
 
     def _check(self, row: Row) -> None:
         self._check_names(row.fields)
@@ -164,7 +165,7 @@ class _Run:
         return self.formatter.row(row.fields | {name: values[key] for key, name in self.added.items()})
 
     def _show(self, bar: Any, rows: int) -> None:
-        """Tell tqdm how many rows there may be, by the bytes that were read; of standard input that is not known."""
+        """Update the progress bar. Its total is estimated from the bytes read, except for standard input."""
         bar.update(rows)
         if self.lines.size and (position := self.lines.position):
             bar.total = max(bar.n, round(bar.n * self.lines.size / position))
@@ -176,18 +177,18 @@ def _bar(rows: int) -> Any:
     return tqdm(initial=rows, total=rows, unit=" rows", unit_scale=True, dynamic_ncols=True)
 
 
-def _input_format(messages: str, given: Format | None) -> Format:
-    if kind := given or format_of(messages):
+def _input_format(messages: str, chosen: Format | None) -> Format:
+    if kind := chosen or format_of(messages):
         return kind
-    what = "of standard input" if messages == STANDARD else f"of {messages}"
-    raise FileError("the format", f"{what} is not known by an extension ({', '.join(EXTENSIONS)}): give --format")
+    what = "of standard input" if messages == STDIO else f"of {messages}"
+    raise FileError("the format", f"{what} is unknown: use --format or one of the extensions {', '.join(EXTENSIONS)}")
 
 
 def _output_format(out: str, kind: Format, *, given: bool) -> Format:
-    """Return the format that the name of the output tells, else that of the input; plain lines become JSON lines."""
+    """Return the format from the output's name, or the input's format. Plain lines become JSON lines."""
     found = format_of(out)
     if found == "lines":
-        raise FileError(out, "would have plain lines, which have no columns: name it .jsonl, .csv or .tsv")
-    if not (found or given or out == STANDARD or (Path(out).exists() and not Path(out).is_file())):
-        raise FileError(out, f"has no extension that tells a format: use one of {', '.join(EXTENSIONS)}")
+        raise FileError(out, "would have plain lines, which have no columns: use .jsonl, .csv or .tsv")
+    if not (found or given or out == STDIO or (Path(out).exists() and not Path(out).is_file())):
+        raise FileError(out, f"has no extension of a known format: use one of {', '.join(EXTENSIONS)}")
     return found or ("jsonl" if kind == "lines" else kind)

@@ -1,4 +1,4 @@
-"""`toxicity-bot serve`: answer the Perspective API over HTTP on this machine."""
+"""`toxicity-bot serve`: serve the Perspective API over HTTP on this machine."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import typer
 
 
 def serve(
-    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.")] = 8000,
-    host: Annotated[str, typer.Option(help="The address to listen at. Any but this machine's own needs API keys.")] = (
+    port: Annotated[int, typer.Option(help="The port; 0 chooses a free one.")] = 8000,
+    host: Annotated[str, typer.Option(help="The address to listen on. Any but a loopback address needs API keys.")] = (
         "127.0.0.1"
     ),
-    ready_fd: Annotated[int, typer.Option(hidden=True, help="A descriptor that gets the port.")] = 1,
+    ready_fd: Annotated[int, typer.Option(hidden=True, help="The port is written to this file descriptor.")] = 1,
 ) -> None:
-    """Answer the requests of Google's Perspective API. MODEL_DIR, API_KEY_HASHES and ATTRIBUTE_ALIASES configure it."""
+    """Serve Google's Perspective API. MODEL_DIR, API_KEY_HASHES and ATTRIBUTE_ALIASES configure it."""
     from http.server import ThreadingHTTPServer
 
     from toxicity_bot.errors import BotError, SettingError
@@ -26,7 +26,8 @@ def serve(
 
     if not (os.environ.get("API_KEY_HASHES") or os.environ.get("SLACK_SECRET_ID")):
         if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
-            raise SettingError("API_KEY_HASHES", f"is not set, and others reach {host}: docs/scoring.md makes keys.")
+            reason = f"is not set, and other machines can reach {host}: docs/scoring.md says how to make keys."
+            raise SettingError("API_KEY_HASHES", reason)
         os.environ["API_KEY_HASHES"] = "none"
     os.environ.setdefault("MODEL_DIR", str(embedded()))
     os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "true")
@@ -36,10 +37,10 @@ def serve(
         raise BotError(f"{error}: serve needs pip install 'slack-toxicity-bot[serve]'") from error
 
     Gateway.function = scorer
-    ThreadingHTTPServer.request_queue_size = 128  # with its five a burst of connections would be refused
+    ThreadingHTTPServer.request_queue_size = 128  # the default of 5 would refuse a burst of connections
     with ThreadingHTTPServer((host, port), Gateway) as server:
         address = f"http://{host}:{server.server_port}/v1alpha1/comments:analyze"
-        typer.echo(f"Scoring at {address}, model {scorer.classifier.name}. Ctrl-C ends it.", err=True)
+        typer.echo(f"Scoring at {address}, model {scorer.classifier.name}. Ctrl-C stops it.", err=True)
         os.write(ready_fd, f"{server.server_port}\n".encode())
         with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()

@@ -166,7 +166,7 @@ class SocketBot:
         for client in (self.receiver.queue, self.worker.queue):
             answer_here(client, self.queue)
         answer_here(self.worker.ledger.client, SqliteTable(file))
-        self.receiver.invocation.hand_over = self._hand_over
+        self.receiver.invocation.invoke_worker = self._hand_over
         self._turn = threading.Lock()
         self._pool = ThreadPoolExecutor(1, "answers")
 
@@ -181,7 +181,7 @@ class SocketBot:
 
     def _hand_over(self, _function: str, ask: Any) -> str:
         """Let the worker answer with the text that came along, which stays in memory; a backup job comes later."""
-        self._pool.submit(self._answer, {"ask": {"job": ask.job.to_json(), "given": ask.given}})
+        self._pool.submit(self._answer, {"ask": {"job": ask.job.to_json(), "given": ask.content}})
         return "answered"
 
     def _answer(self, event: dict[str, Any]) -> None:

@@ -90,9 +90,9 @@ def test_jobs_in_the_dead_letter_queue_are_counted(examine: Examine, aws: Embedd
 
 def test_verdicts_feedback_and_reports_of_a_week_are_counted(examine: Examine, aws: EmbeddedAws) -> None:
     opinion = Opinion("T0LOCAL/C0GENERAL/1731000000.000100/0a1b2c3d", "U0ADA", AGREED, "toxic", "0.9000", time.time())
-    Opinions(aws.table, aws.client("dynamodb")).keep(opinion)
+    Opinions(aws.table, aws.client("dynamodb")).save(opinion)
     ledger = Ledger(aws.table)
-    ledger.lease_until_end_of(LocalContext("worker"))  # type: ignore[arg-type]
+    ledger.set_deadline(LocalContext("worker"))  # type: ignore[arg-type]
     ledger.once("verdict", "key", lambda: {"outcome": "toxic", "channel": "C0GENERAL"})
     counted = "1 verdict (1 likely toxic), 1 agreed, 0 disagreed, 0 reports"
     examine().expect({"last 7 days": ("ok", f"{counted}; C0GENERAL: {counted}")})

@@ -89,7 +89,7 @@ def test_people_read_a_line_for_each_finding_and_a_summary(examine: Examine, aws
     assert (shown.returncode, shown.stderr) == (1, "")
     assert "\nok       queue              0 jobs in it" in shown.stdout
     assert "\nwrong    model              " in shown.stdout
-    assert "\n                            -> set MODEL_DIR to that of a model" in shown.stdout
+    assert "\n                            -> set MODEL_DIR to a model's directory" in shown.stdout
     assert shown.stdout.endswith("\n\n11 ok, 1 wrong, 1 unknown\n")
 
 

@@ -49,8 +49,8 @@ def test_a_secret_in_secrets_manager_is_read(examine_with: Callable[..., Report]
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (PLACEHOLDERS, "placeholder still"),
-        ({"signing_secrets": ["canary"], "bot_token": "replace-me"}, "placeholder still"),
+        (PLACEHOLDERS, "still holds a placeholder"),
+        ({"signing_secrets": ["canary"], "bot_token": "replace-me"}, "still holds a placeholder"),
         ({"signing_secrets": ["canary"], "bot_token": "xoxp-canary"}, "not a bot's"),
         ({"signing_secrets": ["canary"], "bot_token": "xoxb-canary\n"}, "line ends around what was pasted: token"),
         ({"signing_secret": "canary", "bot_token": "xoxb-canary"}, "names a secret that is not"),

@@ -29,7 +29,7 @@ REPORTS = "ReportBatchItemFailures"
 REST_OK = dict.fromkeys(("stack", "receiver", "queue", "ledger", FEED), OK)
 BAD_REPLY_TO = "REPLY_TO is 'everybody'"
 BAD_REGION = {"AWS_DEFAULT_REGION": "the canary region"}  # the error's message holds it, and must not be shown
-NO_MODEL = ("does not start (ModelError: ", "is no directory", "aws logs tail /aws/lambda/bot-Worker-")
+NO_MODEL = ("does not start (ModelError: ", "is not a directory", "aws logs tail /aws/lambda/bot-Worker-")
 SWITCHED_OFF = ("the kill switch is on", "aws lambda delete-function-concurrency --function-name bot-Worker-")
 failure = pytest.mark.failure
 
@@ -78,7 +78,7 @@ def test_a_complete_installation_passes(deploy: Deploy, examine: Examine) -> Non
 @pytest.mark.parametrize(
     ("deployed", "expected"),
     [
-        ({"secret": PLACEHOLDERS}, {"secret": ("wrong", "placeholder still", f"make secret STACK={STACK}")} | REST_OK),
+        ({"secret": PLACEHOLDERS}, {"secret": ("wrong", "a placeholder", f"make secret STACK={STACK}")} | REST_OK),
         ({"worker": {"REPLY_TO": "everybody"}}, {"receiver settings": OK, "worker settings": ("wrong", BAD_REPLY_TO)}),
         ({"visibility": 60}, {"queue": ("wrong", "time-out is 60 s, less than 6 times the worker's 30 s")}),
         ({"receiver": {"WORKER_FUNCTION": ""}}, {PRIVATE: ("wrong", "does not know the worker", "make deploy")}),

@@ -185,7 +185,7 @@ def test_a_port_in_use_is_told_with_another_one() -> None:
 
 def test_a_wrong_model_directory_is_told(tmp_path: Path) -> None:
     refused = run_module("local.playground", "--port", "0", environ={"MODEL_DIR": str(tmp_path / "nowhere")})
-    sentence = "is no directory: set MODEL_DIR to that of a model, such as the project's model/"
+    sentence = "is not a directory: set MODEL_DIR to a model's directory, such as the project's model/"
     assert (refused.returncode, refused.stderr) == (2, f"{tmp_path / 'nowhere'} {sentence}\n")
 
 

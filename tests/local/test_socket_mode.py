@@ -248,7 +248,7 @@ def test_a_second_bot_on_the_same_file_says_so(slack: SocketModeSlack, start: St
         ({"SLACK_APP_TOKEN": "xapp-no"}, 2, "SLACK_APP_TOKEN is refused by Slack (invalid_auth): copy it from Basic"),
         ({"SLACK_BOT_TOKEN": "xoxb-no"}, 2, "SLACK_BOT_TOKEN is refused by Slack (invalid_auth): copy it from OAuth"),
         ({"SLACK_API_URL": NOWHERE}, 1, "Slack cannot be reached (Connection refused): is there a network?"),
-        ({"TRIGGER_EMOJI": "☣️"}, 2, "TRIGGER_EMOJI has '☣️', which is no emoji's name: write biohazard_sign."),
+        ({"TRIGGER_EMOJI": "☣️"}, 2, "TRIGGER_EMOJI has '☣️', which is not an emoji name: write biohazard_sign."),
         (ErrorBody("internal_error"), 1, "Slack answers internal_error for the moment: try again later.\n"),
         (HtmlError(502), 1, "Slack answers with status 502 and no reason: try again later.\n"),
         (NO_SOCKET, 1, "Slack's WebSocket cannot be opened: is there a network without a filter?\n"),

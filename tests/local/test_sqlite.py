@@ -243,7 +243,7 @@ def test_a_full_file_keeps_what_it_has_and_says_so(sqs: Any, queue: SqliteQueue,
     assert queue.waiting() == len(sent) > 0
     ledger = Ledger("rows")
     answer_here(ledger.client, SqliteTable(file))
-    ledger.lease_until_end_of(LocalContext("worker"))  # type: ignore[arg-type]
+    ledger.set_deadline(LocalContext("worker"))  # type: ignore[arg-type]
     with pytest.raises(LedgerError, match="SqliteFileError"):
         ledger.once("verdict", "a", lambda: {"outcome": "x" * 100_000})
 

@@ -315,4 +315,4 @@ def test_only_what_slack_may_have_got_may_yet_be_shown(monkeypatch: pytest.Monke
             stack.enter_context(socket.create_connection(server.getsockname()))
         with pytest.raises(SlackUnavailableError) as caught:
             response_url.respond(f"{address}/responses/1", "Hello", f"{address}/api/")
-    assert caught.value.may_yet_happen is accepts
+    assert caught.value.outcome_unknown is accepts

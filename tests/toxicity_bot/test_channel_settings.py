@@ -29,20 +29,20 @@ def test_an_entry_of_a_channel_counts_before_that_of_all_and_that_before_the_oth
         },
         TRIGGER_EMOJI="tada",
     )
-    here, elsewhere = made.of(GENERAL), made.of("C0RANDOM")
+    here, elsewhere = made.for_channel(GENERAL), made.for_channel("C0RANDOM")
     assert (here.reply_to, here.trigger_emoji) == (PRIVATE, ("eyes",))
     assert (elsewhere.reply_to, elsewhere.trigger_emoji) == ("reactor", ("eyes",))
     everywhere = made.thresholds(MODEL)
     assert made.thresholds_in(GENERAL, everywhere) == Thresholds(0.9, 0.5)
     assert made.thresholds_in("C0RANDOM", everywhere) == Thresholds(0.9, 0.3)
-    assert made.channels.of(GENERAL) == Entry(
+    assert made.channels.for_channel(GENERAL) == Entry(
         "moderators", toxic_threshold=0.9, maybe_toxic_threshold=0.5, emoji=("eyes",), off=False
     )
 
 
 def test_a_channel_without_an_entry_has_the_other_settings() -> None:
     made = settings("", REPLY_TO="reactor", TRIGGER_EMOJI="tada", TOXIC_THRESHOLD="0.8")
-    assert made.of(GENERAL) == made
+    assert made.for_channel(GENERAL) == made
     assert made.thresholds_in(GENERAL, made.thresholds(MODEL)) == Thresholds(0.8, 0.3)
 
 
@@ -71,7 +71,7 @@ def test_in_a_shared_channel_only_the_person_who_asked_sees_a_verdict(
 ) -> None:
     made = settings(entry, **environ)
     silent = made.is_silent(GENERAL, shared=True)
-    assert ("silent" if silent else made.of(GENERAL, shared=True).reply_to) == expected
+    assert ("silent" if silent else made.for_channel(GENERAL, shared=True).reply_to) == expected
     assert not made.is_silent(GENERAL, shared=False)
 
 
@@ -80,16 +80,16 @@ def test_in_a_shared_channel_only_the_person_who_asked_sees_a_verdict(
     ("text", "words"),
     [
         ("{", ["is not JSON", "character 2"]),
-        ("[]", ["is no JSON object"]),
+        ("[]", ["is not a JSON object"]),
         ("reactor", ["is not JSON"]),
         ("[" * 100_000, ["is nested too deep"]),
         ('{"#general": {}}', ['an entry "#general"', "use a channel's id"]),
         ('{"c0123abc": {}}', ['an entry "c0123abc"', "write C0123ABC"]),
-        ('{"C0123ABC": []}', ['an entry "C0123ABC"', "is no JSON object"]),
+        ('{"C0123ABC": []}', ['an entry "C0123ABC"', "is not a JSON object"]),
         ('{"C0123ABC": {}, "C0123ABC": {}}', ['has "C0123ABC" twice']),
         ('{"C0123ABC": {"off": true, "off": false}}', ['has "off" twice']),
         ('{"C0123ABC": {"toxic_treshold": 0.9}}', ['"C0123ABC" with "toxic_treshold"', "write toxic_threshold"]),
-        ('{"C0123ABC": {"colour": 1}}', ['"C0123ABC" with "colour"', "there are verdicts, "]),
+        ('{"C0123ABC": {"colour": 1}}', ['"C0123ABC" with "colour"', "the keys are verdicts, "]),
         ('{"C0123ABC": {"verdicts": "everybody"}}', ['whose verdicts is "everybody"', "use thread, reactor"]),
         ('{"C0123ABC": {"verdicts": "Reactor"}}', ['"C0123ABC" whose verdicts is "Reactor"', "write reactor"]),
         ('{"C0123ABC": {"verdicts": ["thread"]}}', ["whose verdicts is"]),

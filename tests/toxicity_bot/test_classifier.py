@@ -16,7 +16,7 @@ from tests import ROOT
 from tests.toxicity_bot.bot import Bot
 from toxicity_bot.classifier import Classifier
 from toxicity_bot.errors import ModelError, NotEnglishWarning
-from toxicity_bot.heaviest_words import left_out
+from toxicity_bot.heaviest_words import remove_words
 from toxicity_bot.message_text import fold
 from toxicity_bot.score_cache import ScoreCache
 
@@ -144,7 +144,7 @@ def test_scores_do_not_depend_on_graph_optimizations(tmp_path: Path) -> None:
          r"model\.onnx cannot be loaded"),
         ({"session": {"graph_optimization": "ORT_ENABLE_MAGIC", "config": {}}},
          r"model\.onnx cannot be loaded .*ORT_ENABLE_MAGIC"),
-        ({"input_names": ["input_ids"]}, r"model\.onnx asks for .*attention_mask.* where model.json records"),
+        ({"input_names": ["input_ids"]}, r"model\.onnx has the inputs .*attention_mask.* where model.json records"),
         # The references include scores far from 0.5, because a score of 0.5 is the same with the labels swapped.
         ({"reference": FIELDS["reference"], "toxic_labels": [*{*FIELDS["labels"]}.difference(FIELDS["toxic_labels"])]},
          "scores a reference text"),
@@ -254,7 +254,7 @@ def test_without_the_quoted_words_the_score_is_as_low_as_the_reply_says(classifi
         without_emoji = reduce(
             lambda text, word: text if word.isascii() else text.replace(word, " "), verdict.words, row
         )
-        found = classifier.assess(left_out(fold(without_emoji), verdict.words) or "-").toxicity
+        found = classifier.assess(remove_words(fold(without_emoji), verdict.words) or "-").toxicity
         assert found == pytest.approx(verdict.rest, abs=0.01), row
         assert found < (verdict.score or 0), row
 
@@ -303,13 +303,13 @@ def test_a_repeated_text_has_the_same_verdict_without_the_model_and_no_text_is_k
     assert (fresh.cache.hits, fresh.cache.misses) == (2, 1)
     assert fresh.verdict("Cela ne fonctionne pas du tout sur ma machine.").language == "fr"
     assert fresh.verdict(":tada:").language == ""
-    kept = [*fresh.cache._found.values(), *fresh._heaviest._found.values()]
+    kept = [*fresh.cache._results.values(), *fresh._heaviest._results.values()]
     strings = [one for item in kept for one in gc.get_referents(item) if isinstance(one, str)]
     assert strings == []
 
 
 def test_a_cache_finds_a_text_once_and_keeps_the_latest() -> None:
-    cache: ScoreCache[float] = ScoreCache("a", most=2)
+    cache: ScoreCache[float] = ScoreCache("a", max_texts=2)
     asked: list[str] = []
 
     def once(text: str) -> float:
@@ -317,13 +317,13 @@ def test_a_cache_finds_a_text_once_and_keeps_the_latest() -> None:
             asked.append(text)
             return float(len(asked))
 
-        return cache.once(text, find)
+        return cache.get_or_compute(text, find)
 
     assert [once(text) for text in ("one", "two", "one", "three", "one", "two")] == [1, 2, 1, 3, 1, 4]
     assert asked == ["one", "two", "three", "two"], "two was the oldest when three came"
     assert (cache.hits, cache.misses) == (2, 4)
-    assert cache.once("\ud800", lambda: 5.0) == 5, "half a character"
-    assert [cache.once("text", lambda: 1, keep=lambda _: False) for _ in range(2)] == [1, 1]
+    assert cache.get_or_compute("\ud800", lambda: 5.0) == 5, "half a character"
+    assert [cache.get_or_compute("text", lambda: 1, should_cache=lambda _: False) for _ in range(2)] == [1, 1]
     assert cache.misses == 7, "what is not to be kept is found again"
 
 

@@ -85,7 +85,7 @@ def test_output_that_cannot_be_written_is_no_traceback(output: str, command: tup
     [
         (("local.demo",), {"TOXIC_THRESHOLD": "abc"}, "TOXIC_THRESHOLD is 'abc': use a number from 0 to 1."),
         (("local.demo",), {"TRIGGER_EMOJI": "\u2623\ufe0f"}, "write biohazard_sign."),
-        (("local.demo",), {"MODEL_DIR": "/nonexistent"}, "/nonexistent is no directory: set MODEL_DIR to"),
+        (("local.demo",), {"MODEL_DIR": "/nonexistent"}, "/nonexistent is not a directory: set MODEL_DIR to"),
         (("local.soak",), {"MAYBE_TOXIC_THRESHOLD": "1"}, "use a number from 0 to "),
         (("local.fuzz", "--receiver", "nothing_here"), {}, "The package nothing_here is not installed here"),
         (("doctor",), dict.fromkeys(DEFAULTS, ""), "make doctor STACK=slack-toxicity-bot"),

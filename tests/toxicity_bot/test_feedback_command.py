@@ -34,7 +34,7 @@ def test_each_row_has_a_permalink_and_a_label_and_the_oldest_comes_first(
 ) -> None:
     there = slack.workspace.post("C0GENERAL", "U0GRACE", "hello")["ts"]
     for one in (opinion("1731000000.000200", DISAGREED, at=1731000200), opinion(there)):
-        opinions.keep(one)
+        opinions.save(one)
     out = tmp_path / "feedback.csv"
     slack.faults.add("chat.getPermalink", RateLimited("0"))
     done = export("--table", aws.table, "--out", str(out))
@@ -57,7 +57,7 @@ def test_each_row_has_a_permalink_and_a_label_and_the_oldest_comes_first(
 def test_without_a_token_addresses_are_made_of_ids_and_slack_is_not_asked(
     aws: EmbeddedAws, slack: SlackServer, opinions: Opinions
 ) -> None:
-    opinions.keep(opinion("1731000000.000200"))
+    opinions.save(opinion("1731000000.000200"))
     slack.faults.add("chat.getPermalink", ErrorBody("fatal_error"))
     done = export(LEDGER_TABLE=aws.table, SLACK_BOT_TOKEN="")
     assert done.returncode == 0
@@ -82,11 +82,11 @@ def test_a_label_says_what_the_person_said_and_nothing_where_they_did_not(
 @pytest.mark.parametrize(
     ("arguments", "environ", "fault", "status", "words"),
     [
-        ((), {"LEDGER_TABLE": ""}, Fault(), 2, "give --table"),
-        (("--table", "nobodys"), {}, Fault(), 1, "nobodys cannot be read in the region of AWS's settings (ResourceNot"),
-        (("--table", "nobodys"), {"AWS_PROFILE": "nobodys"}, Fault(), 1, "give --region eu-central-1"),
+        ((), {"LEDGER_TABLE": ""}, Fault(), 2, "use --table"),
+        (("--table", "nobodys"), {}, Fault(), 1, "nobodys cannot be read in the region of the AWS configuration (Reso"),
+        (("--table", "nobodys"), {"AWS_PROFILE": "nobodys"}, Fault(), 1, "for example --region eu-central-1"),
         (("--out", "no/such/folder/x.csv"), {}, Fault(), 2, "cannot be written"),
-        ((), {}, ErrorBody("invalid_auth"), 1, "(invalid_auth): give the app's token"),
+        ((), {}, ErrorBody("invalid_auth"), 1, "(invalid_auth): set it to the app's token"),
         ((), {}, Reset(), 1, "Slack cannot be reached"),
     ],
     ids=["no table", "unknown table", "unknown profile", "no folder", "refused token", "no Slack"],
@@ -101,7 +101,7 @@ def test_what_goes_wrong_is_one_sentence_and_its_status_before_anything_is_writt
     opinions: Opinions,
     tmp_path: Path,
 ) -> None:
-    opinions.keep(opinion("1731000000.000200"))
+    opinions.save(opinion("1731000000.000200"))
     slack.faults.add("auth.test", fault)
     out = tmp_path / "feedback.csv"
     done = export("--out", str(out), *arguments, **environ)

@@ -10,7 +10,7 @@ import pytest
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from local.events import USER_AGENT, encoded, signed
-from toxicity_bot.gateway import LARGEST_PAYLOAD, Gateway, api_gateway_event
+from toxicity_bot.gateway import MAX_PAYLOAD_BYTES, Gateway, api_gateway_event
 
 NOW = 1731000000.5
 
@@ -58,7 +58,7 @@ def test_every_method_reaches_the_function_with_its_query(connection: http.clien
         assert answer.read().decode() == ("" if method == "HEAD" else expected)
 
 
-@pytest.mark.parametrize(("length", "status"), [(str(LARGEST_PAYLOAD + 1), 413), ("many", 411), ("-1", 411)])
+@pytest.mark.parametrize(("length", "status"), [(str(MAX_PAYLOAD_BYTES + 1), 413), ("many", 411), ("-1", 411)])
 def test_a_body_without_a_usable_length_is_refused(
     connection: http.client.HTTPConnection, length: str, status: int
 ) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from toxicity_bot.heaviest_words import MOST_PARTS, MOST_WORDS, heaviest_words
+from toxicity_bot.heaviest_words import MAX_PARTS, MAX_WORDS, heaviest_words
 from toxicity_bot.unquotable import unquotable
 
 WEIGHTS = {"fool": 0.6, "clown": 0.3, "meh": 0.02, "@user": 0.6, "germans": 0.6, "you": 0.6}
@@ -35,15 +35,15 @@ class AddingScorer:
     ],
 )
 def test_words_in_order_of_weight(text: str, expected: tuple[str, ...]) -> None:
-    assert heaviest_words(text, AddingScorer(), limit=3, enough=0.1) == expected
-    assert heaviest_words(text, AddingScorer(), limit=1, enough=0.1) == expected[:1]
+    assert heaviest_words(text, AddingScorer(), limit=3, threshold=0.1) == expected
+    assert heaviest_words(text, AddingScorer(), limit=1, threshold=0.1) == expected[:1]
 
 
 def test_two_insults_that_each_suffice_are_both_found() -> None:
     def any_insult(texts: Sequence[str]) -> list[float]:
         return [0.9 if {"fool", "dunce"} & set(text.split()) else 0.1 for text in texts]
 
-    assert set(heaviest_words("you fool and dunce", any_insult, limit=3, enough=0.3)) == {"fool", "dunce"}
+    assert set(heaviest_words("you fool and dunce", any_insult, limit=3, threshold=0.3)) == {"fool", "dunce"}
 
 
 @pytest.mark.parametrize("place", [0, 17, 255, 510])
@@ -51,8 +51,8 @@ def test_the_cost_is_bounded_and_the_word_still_found(place: int) -> None:
     words = [f"word{index}" for index in range(511)]
     words[place] = "fool"
     scorer = AddingScorer()
-    assert heaviest_words(" ".join(words), scorer, limit=3, enough=0.1) == ("fool",)
-    assert scorer.asked <= 3 * MOST_PARTS + 3 * MOST_WORDS
+    assert heaviest_words(" ".join(words), scorer, limit=3, threshold=0.1) == ("fool",)
+    assert scorer.asked <= 3 * MAX_PARTS + 3 * MAX_WORDS
 
 
 UNQUOTABLE = """

@@ -7,7 +7,7 @@ from local.workspace import Identity, Workspace
 from toxicity_bot import cards, interactions
 from toxicity_bot.feedback import ACTION_ID as FEEDBACK
 from toxicity_bot.feedback import verdict_blocks
-from toxicity_bot.interactions import Ask, ask_or_reason, may_answer_at
+from toxicity_bot.interactions import UserRequest, is_response_url, request_or_reason
 from toxicity_bot.report_form import Form
 from toxicity_bot.settings import Settings
 
@@ -42,7 +42,7 @@ def click(action: str, **changes: Any) -> dict[str, Any]:
 
 def form(**changes: Any) -> dict[str, Any]:
     """What Slack sends for the form of a report with a note; `changes` are of its view."""
-    shown = ask_or_reason(shortcut("report_message"), SETTINGS, NOW)
+    shown = request_or_reason(shortcut("report_message"), SETTINGS, NOW)
     assert isinstance(shown, Form), shown
     workspace = Workspace.example(lambda: NOW)
     workspace.views.show(workspace.views.trigger("U0GRACE"), shown.view)
@@ -50,16 +50,16 @@ def form(**changes: Any) -> dict[str, Any]:
     return payload | {"view": payload["view"] | changes}
 
 
-def asked(payload: dict[str, Any]) -> Ask:
-    ask = ask_or_reason(payload, SETTINGS, NOW)
-    assert isinstance(ask, Ask), ask
+def asked(payload: dict[str, Any]) -> UserRequest:
+    ask = request_or_reason(payload, SETTINGS, NOW)
+    assert isinstance(ask, UserRequest), ask
     return ask
 
 
 def test_a_shortcut_is_a_job_of_ids_and_the_message_apart() -> None:
     payload = shortcut()
     ask = asked(payload)
-    assert ask.given == {"message": payload["message"]}
+    assert ask.content == {"message": payload["message"]}
     assert "Hello" not in ask.job.to_json()
     assert "Hello" not in repr(ask)
     job = ask.job
@@ -81,13 +81,13 @@ def test_a_shortcut_is_a_job_of_ids_and_the_message_apart() -> None:
 )
 def test_a_command_is_a_word_of_its_own_or_a_sentence(text: str, word: str | None, given: dict[str, str]) -> None:
     ask = asked(command(text))
-    assert (ask.job.kind, ask.job.ts, ask.job.detail.get("word"), ask.given) == ("command", "", word, given)
+    assert (ask.job.kind, ask.job.ts, ask.job.detail.get("word"), ask.content) == ("command", "", word, given)
 
 
 def test_a_form_is_a_job_of_ids_and_its_texts_are_hidden() -> None:
-    shown, sent = ask_or_reason(shortcut("report_message"), SETTINGS, NOW), asked(form())
+    shown, sent = request_or_reason(shortcut("report_message"), SETTINGS, NOW), asked(form())
     assert "Hello" not in repr(shown)
-    assert (sent.given["own"], sent.given["note"]) == ("Hello", "A secret note.")
+    assert (sent.content["own"], sent.content["note"]) == ("Hello", "A secret note.")
     assert not {word for word in ("Hello", "secret") if word in repr(sent) + sent.job.to_json()}
 
 
@@ -160,7 +160,7 @@ NAMELESS: list[dict[str, Any]] = [
     ],
 )
 def test_what_is_unknown_or_malformed_is_dropped_with_its_reason(reason: str, payload: dict[str, Any]) -> None:
-    assert ask_or_reason(payload, SETTINGS, NOW) == reason
+    assert request_or_reason(payload, SETTINGS, NOW) == reason
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_a_moderator_of_another_team_of_an_enterprise_is_no_outsider(
 
 def test_a_message_that_did_not_come_along_is_fetched() -> None:
     ask = asked(shortcut(message=None))
-    assert (ask.given, ask.job.ts) == ({}, shortcut()["message_ts"])
+    assert (ask.content, ask.job.ts) == ({}, shortcut()["message_ts"])
 
 
 @pytest.mark.failure(104)
@@ -207,7 +207,7 @@ def test_a_message_that_did_not_come_along_is_fetched() -> None:
     ],
 )
 def test_answers_go_to_slacks_own_hosts_only(url: Any, api: str, may: bool) -> None:
-    assert may_answer_at(url, api) is may
+    assert is_response_url(url, api) is may
 
 
 def test_every_type_of_interaction_and_every_button_of_a_card_is_read_here_and_no_event() -> None:

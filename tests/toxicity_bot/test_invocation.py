@@ -10,10 +10,12 @@ import pytest
 
 from local.aws import EmbeddedAws
 from toxicity_bot import invocation
-from toxicity_bot.interactions import Ask
+from toxicity_bot.interactions import UserRequest
 from toxicity_bot.jobs import Job
 
-ASK = Ask(Job("T1", "C1", "1.1", "U1", "1.2.a", 1731000000, "T1", "check"), {"message": {"text": "quetzalcoatlus"}})
+ASK = UserRequest(
+    Job("T1", "C1", "1.1", "U1", "1.2.a", 1731000000, "T1", "check"), {"message": {"text": "quetzalcoatlus"}}
+)
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def test_a_worker_that_is_slow_is_not_waited_for(patch: pytest.MonkeyPatch) -> N
     patch.setattr(invocation, "READ_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         patch.setenv("AWS_ENDPOINT_URL_LAMBDA", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        assert invocation.hand_over("worker", ASK) == "ReadTimeoutError"
+        assert invocation.invoke_worker("worker", ASK) == "ReadTimeoutError"
         asked, _ = silent.accept()
         with asked:
             assert b"/functions/worker/invocations" in asked.recv(65536), "it was asked, and goes on without a listener"
@@ -43,7 +45,7 @@ def test_a_worker_that_cannot_be_reached_is_no_error_of_the_receiver(patch: pyte
     with socket.create_server(("127.0.0.1", 0)) as taken:
         closed = taken.getsockname()[1]
     patch.setenv("AWS_ENDPOINT_URL_LAMBDA", f"http://127.0.0.1:{closed}")
-    assert invocation.hand_over("worker", ASK) == "EndpointConnectionError"
+    assert invocation.invoke_worker("worker", ASK) == "EndpointConnectionError"
 
 
 class _Lambda(BaseHTTPRequestHandler):
@@ -88,7 +90,7 @@ def test_a_connection_is_kept_and_made_anew_once_if_it_was_closed_meanwhile_and_
     with ThreadingHTTPServer(("127.0.0.1", 0), _Lambda) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         patch.setenv("AWS_ENDPOINT_URL_LAMBDA", f"http://127.0.0.1:{server.server_port}")
-        assert [invocation.hand_over("bot-Worker:live", ASK) for _ in ends] == ends
+        assert [invocation.invoke_worker("bot-Worker:live", ASK) for _ in ends] == ends
         invocation._client().close()
         server.shutdown()
     assert (len(_Lambda.came_by), len(set(_Lambda.came_by))) == (len(statuses), connections)
@@ -98,4 +100,4 @@ def test_a_message_nested_too_deep_for_json_is_left_to_the_backup(patch: pytest.
     nested: list[object] = []
     for _ in range(200_000):
         nested = [nested]
-    assert invocation.hand_over("worker", Ask(ASK.job, {"message": {"blocks": nested}})) == "RecursionError"
+    assert invocation.invoke_worker("worker", UserRequest(ASK.job, {"message": {"blocks": nested}})) == "RecursionError"

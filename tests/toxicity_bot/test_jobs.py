@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toxicity_bot.errors import JobError
-from toxicity_bot.jobs import LONGEST_DELAY, Job, retry_delay
+from toxicity_bot.jobs import MAX_DELAY_SECONDS, Job, retry_delay
 
 JOB = Job("T0LOCAL", "C0GENERAL", "1731000000.000100", "U0ADA", "Ev0001", 1731000000)
 
@@ -67,7 +67,7 @@ def test_the_delay_doubles_up_to_a_quarter_of_an_hour(attempt: int, shortest: in
 
 @given(st.integers(1, 10_000))
 def test_a_random_delay_is_within_the_limits_of_the_queue(attempt: int) -> None:
-    assert 1 <= retry_delay(attempt) <= LONGEST_DELAY
+    assert 1 <= retry_delay(attempt) <= MAX_DELAY_SECONDS
 
 
 def test_the_delays_of_jobs_that_fail_together_differ() -> None:

@@ -22,7 +22,7 @@ from toxicity_bot.classifier import Classifier
 from toxicity_bot.errors import ClaimedError, SlackUnavailableError
 from toxicity_bot.jobs import Job
 from toxicity_bot.judge import Judge
-from toxicity_bot.ledger import KEPT_SECONDS, Ledger
+from toxicity_bot.ledger import RETENTION_SECONDS, Ledger
 from toxicity_bot.settings import Settings, Thresholds
 from toxicity_bot.slack_messages import SlackMessages
 
@@ -44,7 +44,7 @@ class Judging(Room):
         self, message: Message, channel: str = GENERAL, *, by: str = GRACE, at: int = 1731000000, **environ: str
     ) -> str:
         """Judge a message to which somebody reacted; `environ` holds environment variables."""
-        self.ledger.lease_until_end_of(LocalContext("worker"))  # type: ignore[arg-type]  # as on Lambda
+        self.ledger.set_deadline(LocalContext("worker"))  # type: ignore[arg-type]  # as on Lambda
         settings = Settings.from_environ(environ)
         thresholds = settings.thresholds(Thresholds(self.classifier.threshold, self.classifier.threshold_maybe))
         messages = SlackMessages(self.slack.url, lambda: self.slack.workspace.token)
@@ -491,11 +491,11 @@ def test_reply_to_a_channel_links_there_and_quotes_nothing(room: Judging) -> Non
 
 def test_a_reply_channel_is_searched_back_to_the_oldest_possible_verdict(room: Judging) -> None:
     message = room.say()
-    month_later = int(float(message["ts"])) + 2 * KEPT_SECONDS
+    month_later = int(float(message["ts"])) + 2 * RETENTION_SECONDS
     room.slack.faults.add("chat.postMessage", Reset())
     with pytest.raises(SlackUnavailableError):
         room.judge(message, at=month_later, REPLY_TO=PRIVATE)
     room.end_claims()
     room.judge(message, at=month_later, REPLY_TO=PRIVATE)
     searched: dict[str, Any] = room.slack.calls_of("conversations.history")[-1].arguments
-    assert float(searched["oldest"]) == month_later - KEPT_SECONDS
+    assert float(searched["oldest"]) == month_later - RETENTION_SECONDS

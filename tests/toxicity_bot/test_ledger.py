@@ -14,7 +14,7 @@ import pytest
 from local.aws import EmbeddedAws
 from local.functions import LocalContext
 from toxicity_bot.errors import ClaimedError, LedgerError, MessageGoneError, SlackError, SlackUnavailableError
-from toxicity_bot.ledger import KEPT_SECONDS, Ledger, Outcome, message_key
+from toxicity_bot.ledger import RETENTION_SECONDS, Ledger, Outcome, message_key
 
 TABLE = "verdicts"
 MESSAGE = ("T0LOCAL", "C0GENERAL", "1731000000.000100")
@@ -47,7 +47,7 @@ class Invocations:
             self.doubts.append(self.ledger.in_doubt)
             return work()
 
-        self.ledger.lease_until_end_of(LocalContext("worker", timeout_seconds=seconds))  # type: ignore[arg-type]
+        self.ledger.set_deadline(LocalContext("worker", timeout_seconds=seconds))  # type: ignore[arg-type]
         return self.ledger.once(kind, key, noted)
 
     def fail(self, error: SlackError) -> None:
@@ -80,7 +80,7 @@ def test_work_is_done_once_and_keeps_its_first_outcome(invocations: Invocations)
     assert row.keys() == {"id", "expiration", "in_progress_expiration", "data", "status"}
     assert json.loads(row["data"]["S"]) == {"outcome": "toxic", "run": 1}
     seconds_left = int(row["expiration"]["N"]) - time.time()
-    assert seconds_left == pytest.approx(KEPT_SECONDS, abs=60)
+    assert seconds_left == pytest.approx(RETENTION_SECONDS, abs=60)
     assert seconds_left > 14 * 24 * 3600, "a row outlives the dead-letter queue"
 
 
@@ -147,16 +147,16 @@ def test_a_row_stays_in_doubt_until_somebody_knows_whether_the_work_was_done(inv
 def test_a_doubt_is_settled_by_what_was_found(found: Outcome | None, invocations: Invocations) -> None:
     invocations.fail(LOST)
     invocations.change_row(in_progress_expiration=0)
-    invocations.ledger.settle("verdict", KEY, found)
-    assert invocations.ledger.found("verdict", KEY) == found
+    invocations.ledger.resolve("verdict", KEY, found)
+    assert invocations.ledger.find_outcome("verdict", KEY) == found
     assert invocations.once(Work()) == (found or {"outcome": "toxic", "run": 1})
     assert not any(invocations.doubts)
 
 
 def test_the_facts_that_were_noted_last_are_kept(any_ledger: Ledger) -> None:
-    any_ledger.note(KEY, {"cursor": "a", "since": "1.2"})
-    any_ledger.note(KEY, {"cursor": "b"})
-    assert (any_ledger.noted(KEY), any_ledger.noted("another")) == ({"cursor": "b"}, {})
+    any_ledger.write_note(KEY, {"cursor": "a", "since": "1.2"})
+    any_ledger.write_note(KEY, {"cursor": "b"})
+    assert (any_ledger.read_note(KEY), any_ledger.read_note("another")) == ({"cursor": "b"}, {})
 
 
 def test_a_key_tells_contents_apart_and_no_messages_text() -> None:
@@ -178,7 +178,7 @@ def test_a_row_is_claimed_until_the_lease_of_its_invocation_ends(
     work = Work()
 
     def while_it_works() -> Outcome:
-        with nullcontext() if runs else pytest.raises(ClaimedError, match="another invocation is at this verdict"):
+        with nullcontext() if runs else pytest.raises(ClaimedError, match="is working on this verdict"):
             invocations.once(work)
         return {"outcome": "fine"}
 

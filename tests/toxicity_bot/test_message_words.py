@@ -11,7 +11,7 @@ from slack_sdk.models.blocks import Block
 from slack_sdk.models.blocks.block_elements import BlockElement
 
 from tests.canaries import AROUND_BLOCKS, AROUND_MESSAGES, BLOCKS, UNREAD, URL, Json, Word
-from toxicity_bot.message_words import MOST_CHARACTERS, Words, read
+from toxicity_bot.message_words import MAX_CHARACTERS, Words, read
 
 Canary = Callable[..., Json]
 INSULT = "You are a stupid idiot."
@@ -259,7 +259,7 @@ def test_what_is_nested_too_deep_is_left_out_and_the_rest_is_read(part: str, key
 def test_a_message_that_is_too_large_is_read_in_part(message: Json) -> None:
     words = read({"text": INSULT} | message)
     assert words.own.startswith(INSULT)
-    assert len(words.own) <= MOST_CHARACTERS + 50_000
+    assert len(words.own) <= MAX_CHARACTERS + 50_000
     assert not words.whole
 
 

@@ -75,7 +75,7 @@ def test_a_missing_or_truncated_file_is_named(folder: Path, name: str, left: byt
             ({"window": 2}, "window is 2, not 3 to the"),
             ({"toxic_labels": ["RUDE"]}, "RUDE"),
             ({"toxic_labels": []}, "toxic_labels"),
-            ({"files": {"tokenizer.json": {"bytes": 7}}}, r"no model\.onnx"),
+            ({"files": {"tokenizer.json": {"bytes": 7}}}, r"does not list model\.onnx"),
             ({"threshold": "high"}, "high"),
             ({"threshold": 7}, "from 0 to 1"),
             ({"threshold": float("nan")}, "from 0 to 1"),

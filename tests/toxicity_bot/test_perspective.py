@@ -59,7 +59,7 @@ def test_spans_are_in_order_few_and_within_the_text(classifier: Classifier, text
     ends = [end for span in spans for end in (span["begin"], span["end"])]
     assert ends == sorted(ends)
     assert ends[-1] <= len(f"a{text}".encode("utf-16-le", "surrogatepass")) / 2
-    assert 1 <= len(spans) <= perspective.MOST_SPANS
+    assert 1 <= len(spans) <= perspective.MAX_SPANS
 
 
 def test_other_attributes_are_answered_only_if_they_are_aliases(classifier: Classifier) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests import ROOT
 from toxicity_bot.classifier import Classifier
 from toxicity_bot.message_text import FoldedText, fold
-from toxicity_bot.reading_budget import MOST_CHARACTERS, TOKENS_ALWAYS_READ, excerpt, spread
+from toxicity_bot.reading_budget import MAX_CHARACTERS, MIN_TOKENS, excerpt, spread
 
 FRIENDLY = "we looked at the deployment plan and agreed to merge the change after the review tomorrow. "
 INSULT = "You are a stupid idiot."
@@ -40,11 +40,11 @@ def test_of_a_long_text_whole_words_from_the_beginning_to_the_end_are_read(
 ) -> None:
     text = space.join(f"{number:x}".rjust(letters, "g") for number in range(1 + words))
     read = excerpt(text)
-    if len(text) <= MOST_CHARACTERS:
+    if len(text) <= MAX_CHARACTERS:
         assert read == text
         return
     kept = read.replace("\u2026", " ").split()
-    assert len(read) < MOST_CHARACTERS + 100
+    assert len(read) < MAX_CHARACTERS + 100
     assert set(kept) <= set(text.split()), "no word is cut"
     assert (kept[0], kept[-1]) == (text.split()[0], text.split()[-1])
     numbers = [int(word.lstrip("g") or "0", 16) for word in kept]
@@ -58,7 +58,7 @@ def test_of_a_long_text_whole_words_from_the_beginning_to_the_end_are_read(
 def test_a_text_without_spaces_is_read_too() -> None:
     folded = FoldedText.of("x" * 1_000_000)
     assert 0.05 < folded.share < 0.07
-    assert len(folded.folded) > MOST_CHARACTERS - 1000
+    assert len(folded.folded) > MAX_CHARACTERS - 1000
 
 
 @pytest.mark.failure(72)
@@ -68,7 +68,7 @@ def test_a_long_text_is_read_at_both_ends_and_between_until_the_time_is_over(pla
     sentences.insert(place % 501, INSULT + " ")
     verdict = slow.verdict("".join(sentences), seconds=SECONDS)
     tokens = slow.window - 2
-    always = -(-TOKENS_ALWAYS_READ // tokens)
+    always = -(-MIN_TOKENS // tokens)
     # The clock is also asked when the text is folded and when the first window begins.
     assert always < verdict.windows <= always + SECONDS
     assert verdict.outcome == "toxic"

@@ -252,13 +252,13 @@ def test_a_cold_receiver_reads_a_challenge_shortcuts_and_clicks_without_the_mode
     click = {"type": "block_actions", "actions": [{"action_id": "verdict_feedback", "value": "{}"}]}
     code = (
         f"import sys; from toxicity_bot import receiver; answer = receiver.handler({event!r}, None);"
-        f"asks = [receiver.interactions.ask_or_reason(one, receiver.settings, 0) for one in {[*shortcuts, click]!r}];"
+        f"asks = [receiver.interactions.request_or_reason(x, receiver.settings, 0) for x in {[*shortcuts, click]!r}];"
         "print(answer['body'], [type(ask).__name__ for ask in asks]);"
         f"print([name for name in {HEAVY!r} if name in sys.modules], 'boto3' in sys.modules)"
     )
     environ = {"SLACK_SIGNING_SECRET": SECRET, "JOBS_QUEUE_URL": "https://sqs/jobs", "MODERATORS_CHANNEL": "C0MODS"}
     ended = run_receiver(environ, code)
-    assert ended.stdout == "{\"challenge\": \"a challenge\"} ['Ask', 'Form', 'str']\n[] True\n", ended.stderr
+    assert ended.stdout == "{\"challenge\": \"a challenge\"} ['UserRequest', 'Form', 'str']\n[] True\n", ended.stderr
 
 
 @pytest.mark.parametrize("missing", ["SLACK_SIGNING_SECRET", "JOBS_QUEUE_URL"])

@@ -14,7 +14,7 @@ from toxicity_bot.answers import NOT_PASSED_ON
 from toxicity_bot.cards import LOOK, NO_PROBLEM, RESOLVED
 from toxicity_bot.credentials import SECONDS_BETWEEN_READS
 from toxicity_bot.jobs import Job
-from toxicity_bot.report_form import MOST_METADATA_CHARACTERS
+from toxicity_bot.report_form import MAX_METADATA_CHARACTERS
 from toxicity_bot.slack_messages import SlackMessages
 
 NOTE = "Third time this week, quetzalcoatlus."
@@ -114,7 +114,7 @@ def test_a_message_that_is_reported_again_has_one_card_and_a_person_counts_once(
 def test_the_form_says_who_learns_what_and_keeps_a_long_message_in_part(bot: Bot) -> None:
     form = open_form(bot, '"\n\U0001f926' * 4000 + " You stupid idiot.")
     assert "They see your name." in form["blocks"][0]["text"]["text"]
-    assert 1000 < len(form["private_metadata"]) <= MOST_METADATA_CHARACTERS
+    assert 1000 < len(form["private_metadata"]) <= MAX_METADATA_CHARACTERS
     assert bot.ask(bot.slack.send_form(GRACE, note="x" * 1000)).status == 200
     assert "the rest was not judged" in text_of(bot.cards()[0])
 
@@ -303,8 +303,8 @@ def test_a_card_shows_what_holds_though_an_earlier_click_is_shown_later(bot: Bot
         click(bot, card, action, moderator)
     jobs = [Job.from_json(job["Body"]) for job in bot.queued()]
     look, *later = sorted(jobs, key=lambda job: job.detail["at"])
-    bot.slack.faults.add("chat.update", Call(lambda: [bot.worker.end_of(job) for job in later]))
-    bot.worker.end_of(look)
+    bot.slack.faults.add("chat.update", Call(lambda: [bot.worker.handle_job(job) for job in later]))
+    bot.worker.handle_job(look)
     assert f"<@{ADA}> resolved it" in text_of(bot.cards()[0])
     assert labels(bot.cards()[0]) == []
 
@@ -348,4 +348,4 @@ def test_a_card_that_slack_refuses_to_change_is_named_in_the_log(bot: Bot) -> No
     click(bot, card, LOOK)
     assert bot.work() == 1
     assert bot.ends()[-1] == "card_is_inactive"
-    assert bot.logged("WARNING")[-1]["message"] == "a card could not be changed"
+    assert bot.logged("WARNING")[-1]["message"] == "card could not be changed"

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests import ROOT
-from toxicity_bot.bulk import DEPTH
+from toxicity_bot.bulk import BATCHES_PER_WORKER
 from toxicity_bot.classifier import Classifier
 from toxicity_bot.commands.rows import COMPRESS
 
@@ -152,9 +152,9 @@ def test_a_stopped_run_goes_on_where_it_stopped(stop: signal.Signals, status: in
     if stop == signal.SIGKILL:
         # What is before that place must be the same, and so must the options.
         (tmp_path / "in.txt").write_bytes(lines(["another", *MANY[1:]]))
-        assert "is not what out.jsonl was begun with" in run(tmp_path, "in.txt", "--out", out, status=2)[1]
+        assert "is not the input that out.jsonl was started with" in run(tmp_path, "in.txt", "--out", out, status=2)[1]
         (tmp_path / "in.txt").write_bytes(lines(MANY))
-        assert "begun with other options" in run(tmp_path, "in.txt", "--out", out, "--prefix", "x", status=2)[1]
+        assert "started with other options" in run(tmp_path, "in.txt", "--out", out, "--prefix", "x", status=2)[1]
     _, said = run(tmp_path, "in.txt", "--out", out)
     assert said.startswith(f"{len(MANY) - done} rows in ")
     assert unzipped(tmp_path / out) == unzipped(tmp_path / f"whole.{out}")
@@ -164,7 +164,7 @@ def test_a_stopped_run_goes_on_where_it_stopped(stop: signal.Signals, status: in
 def test_two_runs_do_not_write_one_file(tmp_path: Path) -> None:
     first = start(tmp_path, "-", "--format", "lines", "--out", "out.jsonl")
     assert first.stdin
-    first.stdin.write(lines(["hello there"] * 32 * (DEPTH * os.cpu_count() + 1)))  # type: ignore[operator]
+    first.stdin.write(lines(["hello there"] * 32 * (BATCHES_PER_WORKER * os.cpu_count() + 1)))  # type: ignore[operator]
     first.stdin.flush()
     while not (tmp_path / "out.jsonl.progress").exists():
         select.select([], [], [], 0.01)
@@ -217,17 +217,17 @@ def test_a_bad_row_stops_the_run_or_is_written_with_the_reason(
         (["good.csv", "--text-column", "body"], "good.csv has no column 'body', only id, text"),
         (["utf16.csv"], "utf16.csv has no header: in line 1, it has a NUL byte"),
         (["broken.csv.gz"], "broken.csv.gz cannot be read after line"),
-        (["good.data"], "good.data is not known by an extension"),
-        (["-"], "standard input is not known by an extension"),
+        (["good.data"], "good.data is unknown: use --format"),
+        (["-"], "standard input is unknown: use --format"),
         (["good.csv", "--out", "good.csv"], "good.csv is the input"),
-        (["good.csv", "--out", "there.csv"], "there.csv is there already"),
+        (["good.csv", "--out", "there.csv"], "there.csv exists already"),
         (["good.csv", "--out", "none/out.csv"], "none/out.csv cannot be written: No such file"),
         (["good.csv", "--out", "/dev/full"], "/dev/full cannot be written: No space left"),
         (["good.csv", "--out", "out.data"], "out.data has no extension"),
         (["good.csv", "--out", "out.txt"], "out.txt would have plain lines"),
         (["scored.csv"], "scored.csv has a column 'toxicity' already"),
         (["unclosed.csv"], "field larger than field limit"),
-        (["good.csv", "--model", "none"], "none is no directory"),
+        (["good.csv", "--model", "none"], "none is not a directory"),
     ],
 )
 def test_a_bad_file_is_one_sentence(arguments: list[str], reason: str, tmp_path: Path) -> None:

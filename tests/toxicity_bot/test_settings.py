@@ -76,7 +76,7 @@ def test_every_variable_is_read_and_has_a_default() -> None:
         *(("REPLY_TO", value, "thread, reactor, moderators or a channel") for value in ("everybody", "#general")),
         *((name, value, "yes or no") for name in ("JUDGE_AFTER_REMOVAL", "REPLY_IN_SHARED_CHANNELS")
           for value in ("perhaps", "1")),
-        ("CHANNEL_SETTINGS", "reactor", 'write such as {"C0123ABC": {"verdicts": "reactor"}}.'),
+        ("CHANNEL_SETTINGS", "reactor", 'write, for example, {"C0123ABC": {"verdicts": "reactor"}}.'),
         *(("MAX_EVENT_AGE_HOURS", value, "above 0, at most 336") for value in ("inf", "-1", "0")),
         *(("ATTRIBUTE_ALIASES", value, "SEVERE_TOXICITY=TOXICITY") for value in ("INSULT", "A=B", "a=TOXICITY")),
         *(("API_KEY_HASHES", value, "64 hexadecimal digits") for value in ("a-key", f"none,{'0' * 64}")),

@@ -86,13 +86,13 @@ def test_fields_of_other_types_are_taken_as_missing(slack: SlackServer, messages
     slack.faults.add("conversations.history", answer(f'7, null, "x", {odd}'), times=2)
     found = messages.fetch(GENERAL, "1.2")
     assert (found.thread_ts, found.bot_id, messages.has_replied(found)) == ("1.2", "", False)
-    assert messages.find_verdict(GENERAL, None, KEY, "0") is None
+    assert messages.find_post(GENERAL, None, KEY, "0") is None
     for answered in ({"messages": "none"}, {"messages": {}, "response_metadata": "x"}, {"message": "x"}):
         reply = Fault(Reply.of({"ok": True, "ts": "1.3"} | answered))
         for method in ("conversations.history", "reactions.get", "chat.postMessage"):
             slack.faults.add(method, reply)
-        assert messages.find_verdict(GENERAL, None, KEY, "0") is None
-        assert messages.still_reacted(found, ["tada"]) is False
+        assert messages.find_post(GENERAL, None, KEY, "0") is None
+        assert messages.has_reaction(found, ["tada"]) is False
         assert messages.post(GENERAL, "Hello.", {}) == "1.3"
 
 
@@ -120,26 +120,26 @@ def test_the_bot_recognizes_its_own_messages(slack: SlackServer, messages: Slack
 
 def test_a_reaction_counts_under_each_name_until_removed(slack: SlackServer, messages: SlackMessages) -> None:
     message = messages.fetch(GENERAL, write(slack)["ts"])
-    assert not messages.still_reacted(message, ["thumbsup"])
+    assert not messages.has_reaction(message, ["thumbsup"])
     slack.workspace.react(GENERAL, message.ts, "U0GRACE", "+1::skin-tone-2")
-    assert messages.still_reacted(message, ["tada", "thumbsup"])
-    assert not messages.still_reacted(message, ["tada"])
+    assert messages.has_reaction(message, ["tada", "thumbsup"])
+    assert not messages.has_reaction(message, ["tada"])
     slack.workspace.unreact(GENERAL, message.ts, "U0GRACE", "+1::skin-tone-2")
-    assert not messages.still_reacted(message, ["thumbsup"])
+    assert not messages.has_reaction(message, ["thumbsup"])
 
 
 @pytest.mark.parametrize("replies", [0, 1, 5, 6, 7, 23])
 def test_a_verdict_is_found_by_its_key_at_the_end_of_a_thread(
     replies: int, slack: SlackServer, messages: SlackMessages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slack_messages, "PAGE", 3)
+    monkeypatch.setattr(slack_messages, "PAGE_SIZE", 3)
     root = write(slack)["ts"]
     for number in range(replies):
         write(slack, f"Reply {number}.", thread_ts=root)
     messages.post(GENERAL, "Another's.", {"key": "another"}, root)
     posted = messages.post(GENERAL, "The verdict.", {"key": KEY}, root)
-    assert messages.find_verdict(GENERAL, root, KEY, since=root) == posted
-    assert messages.find_verdict(GENERAL, root, "a third", since=root) is None
+    assert messages.find_post(GENERAL, root, KEY, since=root) == posted
+    assert messages.find_post(GENERAL, root, "a third", since=root) is None
 
 
 def test_metadata_of_another_author_or_type_is_no_verdict(slack: SlackServer, messages: SlackMessages) -> None:
@@ -151,7 +151,7 @@ def test_metadata_of_another_author_or_type_is_no_verdict(slack: SlackServer, me
         ("U0TOXICITY", EVENT_TYPE, {}),
     ):
         write(slack, user=user, thread_ts=root, metadata={"event_type": event_type, "event_payload": payload})
-    assert messages.find_verdict(GENERAL, root, KEY, since=root) is None
+    assert messages.find_post(GENERAL, root, KEY, since=root) is None
 
 
 def test_a_post_has_its_thread_and_metadata_and_no_previews(slack: SlackServer, messages: SlackMessages) -> None:

@@ -14,7 +14,7 @@ from local.aws import MAX_RECEIVE_COUNT
 from local.faults import LIMITS, Call, Fault, RateLimits, Reset
 from tests.toxicity_bot.bot import GENERAL, GRACE, PRIVATE, Bot
 from toxicity_bot.ledger import Ledger
-from toxicity_bot.turns import GAP, LONGEST_WAIT, Turns
+from toxicity_bot.turns import MAX_WAIT_SECONDS, MIN_GAP_SECONDS, Turns
 
 LINE = "T0LOCAL/conversations.history"
 
@@ -133,7 +133,7 @@ def test_a_message_that_was_edited_while_its_lost_verdict_was_searched_is_judged
 
 def test_jobs_that_are_limited_at_once_come_back_one_after_the_other(turns: Turns) -> None:
     waits = [turns.wait(LINE, f"job {number}", 60, retried=False) for number in range(4)]
-    assert waits == pytest.approx([0, 60 + GAP, 60 + 2 * GAP, 60 + 3 * GAP])
+    assert waits == pytest.approx([0, 60 + MIN_GAP_SECONDS, 60 + 2 * MIN_GAP_SECONDS, 60 + 3 * MIN_GAP_SECONDS])
     assert turns.wait("T0LOCAL/another.method", "job 9", 60, retried=False) == 0
 
 
@@ -143,7 +143,7 @@ def test_turns_move_apart_when_they_come_too_early_up_to_what_slack_asks(turns: 
     clock.now += 61
     waits = [turns.wait(LINE, f"job {number}", 60 - number, retried=True) for number in range(10)]
     gaps = [later - earlier for earlier, later in itertools.pairwise(waits)]
-    assert gaps[:3] == pytest.approx([2 * GAP, 4 * GAP, 8 * GAP])
+    assert gaps[:3] == pytest.approx([2 * MIN_GAP_SECONDS, 4 * MIN_GAP_SECONDS, 8 * MIN_GAP_SECONDS])
     assert gaps[-3:] == pytest.approx([63] * 3)
 
 
@@ -151,12 +151,12 @@ def test_a_job_alone_waits_as_long_as_slack_asks_and_an_empty_line_forgets(turns
     assert [turns.wait(LINE, "alone", 30, retried=number > 0) for number in range(3)] == [0, 0, 0]
     clock.now += 3600
     assert turns.wait(LINE, "another", 30, retried=True) == 0
-    assert turns.wait(LINE, "a third", 30, retried=False) == pytest.approx(30 + GAP)
+    assert turns.wait(LINE, "a third", 30, retried=False) == pytest.approx(30 + MIN_GAP_SECONDS)
 
 
 def test_no_job_sleeps_longer_than_the_queue_can_hide_it(turns: Turns) -> None:
     waits = [turns.wait(LINE, f"job {number}", 900, retried=True) for number in range(60)]
-    assert max(waits) == LONGEST_WAIT
+    assert max(waits) == MAX_WAIT_SECONDS
 
 
 def test_a_table_that_fails_gives_no_turn_and_the_job_waits_as_slack_asks(bot: Bot) -> None:

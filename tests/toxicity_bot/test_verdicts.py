@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from toxicity_bot.settings import Thresholds
-from toxicity_bot.verdicts import Verdict, apart, decide, hint, not_english, nothing_to_judge
+from toxicity_bot.verdicts import Verdict, combine, decide, hint, not_english, nothing_to_judge
 
 ONE = Thresholds(toxic=0.5, maybe=0.5)
 TWO = Thresholds(toxic=0.8, maybe=0.3)
@@ -110,7 +110,7 @@ OWN_FINE = ":white_circle: *No clear sign of toxicity* \u2013 your own words sco
 def test_own_words_decide_and_the_reply_says_whose_words_are_toxic(
     own: Verdict, quoted: Verdict, outcome: str, lines: list[str]
 ) -> None:
-    verdict = apart(own, quoted)
+    verdict = combine(own, quoted)
     assert (verdict.outcome, verdict.reply().splitlines()) == (outcome, lines)
     assert "your" not in verdict.reply("the author's")
     assert "idiot" not in verdict.without_words().reply()
@@ -119,20 +119,20 @@ def test_own_words_decide_and_the_reply_says_whose_words_are_toxic(
 @pytest.mark.failure(63, 72)
 def test_the_reply_says_of_own_and_of_quoted_words_what_share_was_read() -> None:
     own, quoted = decide(0.04, TWO, windows=90, share=0.3), decide(0.97, TWO, windows=90, share=0.4)
-    _, of_own, of_quoted, _ = apart(own, quoted).reply().splitlines()
+    _, of_own, of_quoted, _ = combine(own, quoted).reply().splitlines()
     assert of_own.startswith("They are too long to read whole: I read 30 %, the beginning, the end")
     assert of_quoted.endswith("your own words show no clear sign of it. It scores 97 of 100. I read 40 % of it.")
-    assert apart(own, quoted).figures().items() >= {"read": 0.3, "quoted_read": 0.4}.items()
+    assert combine(own, quoted).figures().items() >= {"read": 0.3, "quoted_read": 0.4}.items()
     foreign = replace(GERMAN, share=0.4)
-    assert apart(FINE, foreign).reply().endswith(f"{GERMAN.reason} I read 40 % of it.")
-    assert apart(foreign, FINE).reply().splitlines()[1] == "They are too long to read whole: I read 40 %."
+    assert combine(FINE, foreign).reply().endswith(f"{GERMAN.reason} I read 40 % of it.")
+    assert combine(foreign, FINE).reply().splitlines()[1] == "They are too long to read whole: I read 40 %."
 
 
 @pytest.mark.failure(65, 66)
 def test_a_verdict_says_what_was_not_judged() -> None:
-    assert "I did not judge the code in it." in apart(FINE, NOTHING, code=True).reply().splitlines()
-    assert "nested too deep or too large" in apart(NOTHING, TOXIC, whole=False).reply().splitlines()[-2]
-    assert len(apart(FINE, NOTHING).reply().splitlines()) == 1
+    assert "I did not judge the code in it." in combine(FINE, NOTHING, code=True).reply().splitlines()
+    assert "nested too deep or too large" in combine(NOTHING, TOXIC, whole=False).reply().splitlines()[-2]
+    assert len(combine(FINE, NOTHING).reply().splitlines()) == 1
 
 
 @pytest.mark.failure(85)
@@ -190,8 +190,8 @@ def test_figures_are_rounded_and_hold_no_words() -> None:
     assert decide(0.123456, TWO, ["word"], 2).figures() == {"outcome": "fine", **thresholds, "score": 0.1235}
     assert decide(0.3, TWO, ["word"]).figures() == {"outcome": "maybe_toxic", **thresholds, "score": 0.3}
     assert NOTHING.figures() == {"outcome": "cannot_judge", **thresholds}
-    assert apart(FINE, TOXIC).figures() == FINE.figures() | {"quoted_outcome": "toxic", "quoted_score": 0.97}
-    assert apart(FINE, NOTHING).figures() == FINE.figures()
+    assert combine(FINE, TOXIC).figures() == FINE.figures() | {"quoted_outcome": "toxic", "quoted_score": 0.97}
+    assert combine(FINE, NOTHING).figures() == FINE.figures()
 
 
 @pytest.mark.parametrize(

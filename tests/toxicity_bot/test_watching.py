@@ -22,9 +22,9 @@ from toxicity_bot.channel_settings import ChannelSettings
 from toxicity_bot.errors import ClaimedError, RateLimitedError, SlackUnavailableError
 from toxicity_bot.jobs import Job
 from toxicity_bot.message_events import DELAY_SECONDS
-from toxicity_bot.reading_lease import SECONDS, ReadingLease
+from toxicity_bot.reading_lease import LEASE_SECONDS, ReadingLease
 from toxicity_bot.settings import Settings
-from toxicity_bot.watching import SPAN
+from toxicity_bot.watching import MAX_SPAN_SECONDS
 
 NOW = 1731000000
 PRAISE = "Thanks a lot, the fix works and the release is out."
@@ -171,7 +171,7 @@ def test_a_long_queue_is_read_from_its_beginning(bot: Bot) -> None:
     say(bot)
     bot.work()
     (call,) = bot.slack.calls_of("conversations.history")
-    assert float(call.arguments["latest"]) - float(call.arguments["oldest"]) == pytest.approx(SPAN)
+    assert float(call.arguments["latest"]) - float(call.arguments["oldest"]) == pytest.approx(MAX_SPAN_SECONDS)
 
 
 @pytest.mark.failure(126)
@@ -226,7 +226,7 @@ def test_the_lease_of_a_worker_that_died_ends(bot: Bot) -> None:
         raise KeyboardInterrupt
     with pytest.raises(SlackUnavailableError), lease.held(GENERAL, "1.1"):
         raise SlackUnavailableError("conversations.history", "fatal_error")
-    assert waits() == SECONDS
+    assert waits() == LEASE_SECONDS
     with pytest.raises(RateLimitedError), lease.held(GENERAL, "1.1"):  # the same job may try again
         raise RateLimitedError("conversations.history", 60)
     now[0] += 119
@@ -356,7 +356,7 @@ def drain(bot: Bot, clock: Clock) -> int:
     Jobs that wait a second or two would become visible on a real queue while the test runs.
     """
     slept: list[int] = []
-    bot.patch.setattr(bot.worker, "_come_back", lambda _, seconds: slept.append(seconds))
+    bot.patch.setattr(bot.worker, "_postpone", lambda _, seconds: slept.append(seconds))
     due = [(clock.now, number, 1, job) for number, job in enumerate(bot.queued())]
     most = 0
     while due:

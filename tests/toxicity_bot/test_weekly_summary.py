@@ -11,8 +11,8 @@ from tests.toxicity_bot.bot import ADA, GENERAL, GRACE, PRIVATE, Bot
 from toxicity_bot.credentials import SECONDS_BETWEEN_READS
 from toxicity_bot.errors import CredentialsRefusedError, SlackUnavailableError
 from toxicity_bot.feedback import ACTION_ID
-from toxicity_bot.ledger import KEPT_SECONDS
-from toxicity_bot.tally import MOST_CHANNELS, Tally, summary, tallies, total
+from toxicity_bot.ledger import RETENTION_SECONDS
+from toxicity_bot.tally import MAX_CHANNELS, Tally, summary, tallies, total
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_without_a_channel_of_moderators_there_is_no_summary(bot: Bot) -> None:
 def row(key: str, at: float, **data: Any) -> dict[str, Any]:
     return {
         "id": {"S": key}, "status": {"S": "COMPLETED"}, "data": {"S": json.dumps(data)},
-        "at": {"N": str(at)}, "expiration": {"N": str(int(at) + KEPT_SECONDS)},
+        "at": {"N": str(at)}, "expiration": {"N": str(int(at) + RETENTION_SECONDS)},
     }  # fmt: skip
 
 
@@ -107,6 +107,6 @@ def test_only_what_happened_since_counts_and_unfinished_work_and_hints_do_not() 
 
 
 def test_many_channels_are_summed_up() -> None:
-    text = summary({f"C{number}": Tally(verdicts=1, reports=1) for number in range(MOST_CHANNELS + 2)})
+    text = summary({f"C{number}": Tally(verdicts=1, reports=1) for number in range(MAX_CHANNELS + 2)})
     assert text.splitlines()[-1] == "\u2022 2 other channels: 2 verdicts, 0 agreed, 0 disagreed, 2 reports"
-    assert len(text.splitlines()) == MOST_CHANNELS + 2
+    assert len(text.splitlines()) == MAX_CHANNELS + 2

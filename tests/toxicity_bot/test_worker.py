@@ -210,15 +210,15 @@ def test_a_refused_token_ends_the_job_at_once_and_the_log_says_what_to_do(code: 
     assert bot.work() == 1
     assert bot.ends() == [code]
     (line,) = bot.logged("ERROR")
-    assert "install the app again" in line["message"]
+    assert "reinstall the app" in line["message"]
     assert code in line["why"]
     assert len(bot.slack.calls) == 1, "no second try"
 
 
 def test_the_retries_with_an_old_token_outlast_the_time_between_reads_of_the_secret(worker: ModuleType) -> None:
-    shortest = sum(retry_delay(attempt, jitter=0) for attempt in range(1, worker.TRIES_WITH_AN_OLD_TOKEN + 1))
+    shortest = sum(retry_delay(attempt, jitter=0) for attempt in range(1, worker.MAX_RETRIES_STALE_TOKEN + 1))
     assert shortest > SECONDS_BETWEEN_READS
-    assert worker.TRIES_WITH_AN_OLD_TOKEN < MAX_RECEIVE_COUNT
+    assert worker.MAX_RETRIES_STALE_TOKEN < MAX_RECEIVE_COUNT
 
 
 @pytest.mark.failure(44)

@@ -13,8 +13,7 @@ import copy
 import hmac
 import json
 import threading
-import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.idempotency import (
@@ -28,12 +27,12 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyPersistenceLayerError,
 )
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from .errors import ClaimedError, LedgerError, SlackUnavailableError
+from .table import ALWAYS, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -48,7 +47,8 @@ class Ledger:
 
     def __init__(self, table: str) -> None:
         config = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 3})
-        self._table = _Claims(table_name=table, boto_config=config)
+        self._claims = _Claims(table_name=table, boto_config=config)
+        self.table = Table(table, self._claims.client)
         self._config = IdempotencyConfig(
             expires_after_seconds=KEPT_SECONDS, hash_function="sha256", raise_on_no_idempotency_key=True
         )
@@ -60,12 +60,12 @@ class Ledger:
     @property
     def client(self) -> Any:
         """boto3's client of the table."""
-        return self._table.client
+        return self.table.client
 
     @property
     def in_doubt(self) -> bool:
         """Whether the row whose work this thread does had a claim before, whose work may have been done."""
-        return self._table.in_doubt
+        return self._claims.in_doubt
 
     def once(self, kind: str, key: str, work: Callable[[], Outcome]) -> Outcome:
         """Do the work unless its row says that it is done; return its outcome, or that of the first time.
@@ -79,11 +79,11 @@ class Ledger:
             return work()
 
         # Powertools keeps the kind in the store, which the work may use for another one.
-        store = copy.copy(self._table)
+        store = copy.copy(self._claims)
         run_once = idempotent_function(
             first_time, data_keyword_argument="key", persistence_store=store, config=self._config, key_prefix=kind
         )
-        around = self._table.replaced
+        around = self._claims.replaced
         try:
             return dict(run_once(key=key))
         except (IdempotencyAlreadyInProgressError, IdempotencyInconsistentStateError) as error:
@@ -91,7 +91,7 @@ class Ledger:
         except IdempotencyPersistenceLayerError as error:
             raise LedgerError(type(error.__cause__).__name__) from error
         finally:
-            self._table.replaced = around
+            self._claims.replaced = around
 
     def settle(self, kind: str, key: str, found: Outcome | None) -> None:
         """End the doubt about a row: its work was found done, or not; raises as `once` does."""
@@ -117,17 +117,13 @@ class Ledger:
 
     def note(self, about: str, facts: Mapping[str, Any]) -> None:
         """Keep facts for the next try, in place of those noted before."""
-        fields = {"data": json.dumps(facts), "status": "NOTE"}
-        expiration = {"expiration": {"N": str(int(time.time()) + KEPT_SECONDS)}}
-        item = _note_id(about) | expiration | {name: {"S": value} for name, value in fields.items()}
-        with table_errors():
-            self.client.put_item(TableName=self._table.table_name, Item=item)
+        row = {"status": "NOTE", "data": json.dumps(facts)}
+        self.table.put(f"note#{about}", row, KEPT_SECONDS, ALWAYS)
 
     def noted(self, about: str) -> dict[str, Any]:
         """Return the facts that were noted last, if any."""
-        with table_errors():
-            answer = self.client.get_item(TableName=self._table.table_name, Key=_note_id(about), ConsistentRead=True)
-        return dict(json.loads(answer["Item"]["data"]["S"])) if "Item" in answer else {}
+        row = self.table.get(f"note#{about}")
+        return dict(json.loads(row["data"])) if row else {}
 
 
 class _NotDoneError(Exception):
@@ -170,19 +166,6 @@ class _Claims(DynamoDBPersistenceLayer):
 
     def _note_replaced(self, parsed: dict[str, Any], **_: object) -> None:
         self.replaced = parsed.get("Attributes", {}).get("status", {}).get("S")
-
-
-@contextmanager
-def table_errors() -> Iterator[None]:
-    """Raise a LedgerError for every error of the table."""
-    try:
-        yield
-    except (BotoCoreError, ClientError) as error:
-        raise LedgerError(type(error).__name__) from error
-
-
-def _note_id(about: str) -> dict[str, Any]:
-    return {"id": {"S": f"note#{about}"}}
 
 
 def message_id(team: str, channel: str, ts: str) -> str:

@@ -21,6 +21,11 @@ ID = re.compile(r"[A-Za-z0-9]{2,32}")
 TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}")
 
 
+def object_in(value: Any) -> Mapping[str, Any]:
+    """Return a value of Slack's JSON if it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
 def canonical(emoji: str) -> str:
     """Return the first of an emoji's aliases, without skin tone: `+1` for `thumbsup::skin-tone-2`."""
     name = emoji.strip(":").split("::", 1)[0]

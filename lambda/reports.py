@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import cards
+from . import card_rows, cards
 from .answers import NOT_PASSED_ON, key_of
 from .errors import ChannelRestrictedError, MessageGoneError, NotPermittedError
 from .ledger import KEPT_SECONDS, message_id
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .answers import Answers
-    from .card_rows import CardRows
     from .jobs import Job
     from .judge import Judge
     from .ledger import Ledger
@@ -47,7 +46,6 @@ class Reports:
     judge: Judge
     answers: Answers
     ledger: Ledger
-    rows: CardRows
 
     def report(self, job: Job, given: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
         """Post a card about a message, and tell the person who reported it; return how the job ended."""
@@ -142,12 +140,12 @@ class Reports:
         """Make a move if the card allows it, and let the card show the one that holds; return that."""
         # Not the owner's: the moderators of an enterprise click in several of its workspaces.
         row = f"{job.channel}/{job.ts}"
-        holds, shown = self.rows.make(row, wanted), None
+        holds, shown = card_rows.make(self.ledger.table, row, wanted), None
         while holds != shown:
             card = self.slack.fetch(job.channel, job.ts)
             if not cards.shows(card.raw.get("blocks", []), holds):
                 blocks = cards.changed(card.raw.get("blocks", []), holds)
                 self.slack.update(card, str(card.raw.get("text", "")), blocks)
             # A move that another click made meanwhile may have been shown before this one.
-            holds, shown = self.rows.make(row, holds), holds
+            holds, shown = card_rows.make(self.ledger.table, row, holds), holds
         return holds

@@ -24,6 +24,7 @@ from .ledger import message_id
 from .message_events import DELETED, EDITED, by_person
 from .message_words import read
 from .observability import logger
+from .reading_lease import reading
 from .settings import Thresholds
 from .slack_messages import CARD
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from .jobs import Job
     from .judge import Judge
     from .ledger import Ledger
-    from .reading_lease import ReadingLease
     from .settings import Settings
     from .slack_messages import Message, SlackMessages
     from .verdicts import Verdict
@@ -54,7 +54,6 @@ class Watching:
     slack: SlackMessages
     judge: Judge
     ledger: Ledger
-    lease: ReadingLease
     clock: Callable[[], float] = time.monotonic
 
     def watch(self, job: Job, given: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
@@ -81,7 +80,7 @@ class Watching:
         thread_ts = job.detail.get("thread_ts")
         latest = str(noted.get("before") or f"{float(job.ts) + SPAN:.6f}")
         until = self.clock() + MOST_SECONDS
-        with self.lease.held(f"{job.owner}/{job.channel}/{thread_ts or ''}", job.ts):
+        with reading(self.ledger.table, f"{job.owner}/{job.channel}/{thread_ts or ''}", job.ts):
             while True:
                 messages = self.slack.between(job.channel, job.ts, latest, thread_ts)
                 own = next((one for one in messages if one.ts == job.ts), None)
@@ -130,7 +129,7 @@ class Watching:
         done = {"report": job.event_id, "by": "watch"}
         if self.ledger.in_doubt and (posted := self.slack.find_verdict(channel, None, about, message.ts, kind=CARD)):
             return done | {"post": posted}
-        link = self.slack.permalink(message)
+        link = self.slack.link(message.channel, message.ts)
         head = f":eyes: *Message in a watched channel* {link}"
         shown = cards.blocks(head, verdict.without_words().reply("the author's"), SOURCE)
         text = f"A message in a watched channel is likely toxic: {link}"

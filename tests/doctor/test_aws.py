@@ -13,7 +13,8 @@ from local.functions import LocalContext
 from tests.doctor.conftest import OK, UNKNOWN
 from toxicity_bot.feedback import AGREED, Opinion
 from toxicity_bot.ledger import Ledger
-from toxicity_bot.opinions import Opinions
+from toxicity_bot.opinions import keep
+from toxicity_bot.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +91,7 @@ def test_jobs_in_the_dead_letter_queue_are_counted(examine: Examine, aws: Embedd
 
 def test_verdicts_feedback_and_reports_of_a_week_are_counted(examine: Examine, aws: EmbeddedAws) -> None:
     opinion = Opinion("T0LOCAL/C0GENERAL/1731000000.000100/0a1b2c3d", "U0ADA", AGREED, "toxic", "0.9000", time.time())
-    Opinions(aws.table, aws.client("dynamodb")).keep(opinion)
+    keep(Table(aws.table, aws.client("dynamodb")), opinion)
     ledger = Ledger(aws.table)
     ledger.lease_until_end_of(LocalContext("worker"))  # type: ignore[arg-type]
     ledger.once("verdict", "key", lambda: {"outcome": "toxic", "channel": "C0GENERAL"})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from . import response_url
 from .errors import SlackError
@@ -15,7 +15,7 @@ from .table import table_errors
 from .tally import scan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from .jobs import Job
     from .settings import Settings
@@ -43,23 +43,15 @@ def kept(table: Table) -> Iterator[Opinion]:
             yield Opinion(**json.loads(row["data"]["S"]), at=float(row["at"]["N"]))
 
 
-@dataclass(frozen=True)
-class Feedback:
-    """Takes what people say of verdicts."""
-
-    settings: Settings
-    table: Table
-
-    def take(self, job: Job, given: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
-        """Keep one person's opinion of a verdict, and say so to that person; return how the job ended."""
-        about = {name: job.detail[name] for name in ("key", "choice", "outcome", "score")}
-        if not keep(self.table, Opinion(**about, user=job.reactor, at=float(job.detail["at"]))):
-            return "feedback_known"
-        choice = job.detail["choice"]
-        count("FeedbackGiven", choice)
-        thanks = THANKS.format(choice="right" if choice == AGREED else "wrong")
-        # What counts is kept: it is not worth a second try, nor a direct message, if they do not see the thanks.
-        with suppress(SlackError):
-            more = {"replace_original": False}
-            response_url.respond(job.detail.get("response_url", ""), thanks, self.settings.api_url, **more)
-        return f"feedback_{choice}"
+def take(job: Job, settings: Settings, table: Table) -> str:
+    """Keep one person's opinion of a verdict, and say so to that person; return how the job ended."""
+    about = {name: job.detail[name] for name in ("key", "choice", "outcome", "score")}
+    if not keep(table, Opinion(**about, user=job.reactor, at=float(job.detail["at"]))):
+        return "feedback_known"
+    choice = job.detail["choice"]
+    count("FeedbackGiven", choice)
+    thanks = THANKS.format(choice="right" if choice == AGREED else "wrong")
+    # What counts is kept: it is not worth a second try, nor a direct message, if they do not see the thanks.
+    with suppress(SlackError):
+        response_url.respond(job.detail.get("response_url", ""), thanks, settings.api_url, replace_original=False)
+    return f"feedback_{choice}"

@@ -39,7 +39,7 @@ from .jobs import LONGEST_DELAY, Job, retry_delay
 from .judge import Judge
 from .ledger import Ledger
 from .observability import count, frames, logger, measure
-from .opinions import Feedback
+from .opinions import take
 from .reports import Reports
 from .settings import Settings, Thresholds
 from .slack_messages import SlackMessages
@@ -158,14 +158,13 @@ def handlers_for(installation: str) -> Mapping[str, Handler]:
     answers = Answers(settings, thresholds, slack, judge, ledger)
     reports = Reports(settings, slack, judge, answers, ledger)
     watching = Watching(settings, thresholds, slack, judge, ledger)
-    feedback = Feedback(settings, ledger.table)
     return {
         "reaction": lambda job, given, *, retried: judge.judge(job, retried=retried),  # noqa: ARG005
         "check": answers.check,
         "command": answers.command,
         "report": reports.report,
         "card": reports.card,
-        "feedback": feedback.take,
+        "feedback": lambda job, given, *, retried: take(job, settings, ledger.table),  # noqa: ARG005
         "watch": watching.watch,
     }
 

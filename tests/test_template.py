@@ -1,11 +1,11 @@
 """template.yaml: rights, limits, alarms, and values that must agree with the code's."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -14,10 +14,6 @@ from tests.cloudformation import template
 from toxicity_bot import perspective
 from toxicity_bot.errors import SettingError
 from toxicity_bot.settings import DEFAULTS, Settings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import ModuleType
 
 TEMPLATE = template()
 # What may name no resource: X-Ray has none, and CodeDeploy describes alarms by a list of names.

@@ -1,28 +1,22 @@
 """Findings about a secret in Secrets Manager, and `make secret`, which stores it; neither shows its content."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from doctor import secret
-from tests.doctor.conftest import OK, PLACEHOLDERS, UNKNOWN
+from local.aws import EmbeddedAws
+from local.slack_server import SlackServer
+from tests.doctor.conftest import OK, PLACEHOLDERS, UNKNOWN, Examine, Report
 from tests.doctor.deployment import SECRET_ID, STACK, Deployment, stack_template
 from toxicity_bot.api_keys import hashed, keys_in
 from toxicity_bot.credentials import Credentials
 from toxicity_bot.settings import Settings
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from local.aws import EmbeddedAws
-    from local.slack_server import SlackServer
-    from tests.doctor.conftest import Examine, Report
-
-    Store = Callable[..., tuple[int, dict[str, Any], str]]
+Store = Callable[..., tuple[int, dict[str, Any], str]]
 
 OLD = {"signing_secrets": ["a" * 32], "bot_token": "xoxb-old"}
 TWO = {"signing_secrets": ["a" * 32, "b" * 32]}

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.toxicity_bot import JSON
 from tests.toxicity_bot.bot import GENERAL, GRACE, INSULT, PRIVATE, Bot
 from toxicity_bot.channel_settings import ChannelSettings, Entry
 from toxicity_bot.errors import SettingError
@@ -138,11 +139,6 @@ def test_thresholds_on_the_wrong_side_of_the_models_are_refused_when_it_is_known
         made.thresholds(MODEL)
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
-    lambda values: st.lists(values) | st.dictionaries(st.text(), values),
-    max_leaves=5,
-)
 KEYS = ["verdicts", "toxic_threshold", "maybe_toxic_threshold", "emoji", "off", "watch", "watch_threshold"]
 
 

@@ -8,7 +8,7 @@ import pytest
 from local.bot import LocalBot
 from local.events import Deliveries, event_callback
 from local.faults import Call
-from tests.toxicity_bot.bot import ADA, EMOJI, GENERAL, GRACE, INSULT, end_claims, workspace
+from tests.toxicity_bot.bot import ADA, EMOJI, GENERAL, GRACE, INSULT, Room, workspace
 from tests.toxicity_bot.record import Record
 
 
@@ -41,7 +41,7 @@ def test_a_worker_killed_between_post_and_ledger_leaves_one_verdict(bot: LocalBo
     for log in bot.logs.iterdir():
         record.watch(log)
     wait_until(lambda: ("JobPostponed", "ClaimedError") in record.counted(), "the dead worker's claim holds")
-    end_claims(bot.aws)
+    Room(bot.slack, bot.aws).end_claims()
     bot.wait_until_idle(timeout=60)
     assert ("JobEnded", "found") in record.counted()
     posts = [post for post in bot.workspace.conversation(GENERAL) if "metadata" in post]

@@ -13,7 +13,6 @@ import copy
 import hmac
 import json
 import threading
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.idempotency import (
@@ -93,22 +92,16 @@ class Ledger:
         finally:
             self._claims.replaced = around
 
-    def settle(self, kind: str, key: str, found: Outcome | None) -> None:
-        """End the doubt about a row: its work was found done, or not; raises as `once` does."""
+    def settle(self, kind: str, key: str, found: Outcome | None = None) -> Outcome | None:
+        """Return the outcome of work that is done, or of work that was found done, else None; raises as `once` does.
+
+        That ends the doubt about its row.
+        """
 
         def work() -> Outcome:
             if found is None:
                 raise _NotDoneError
             return found
-
-        with suppress(_NotDoneError):
-            self.once(kind, key, work)
-
-    def found(self, kind: str, key: str) -> Outcome | None:
-        """Return the outcome of work that is done, or None; raises as `once` does."""
-
-        def work() -> Outcome:
-            raise _NotDoneError
 
         try:
             return self.once(kind, key, work)

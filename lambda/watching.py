@@ -145,7 +145,7 @@ class Watching:
             card = self._card(job, message, verdict)
             if card["report"] == job.event_id:
                 return "watched_toxic"
-        elif (found := self.ledger.found("card", message_id(job.owner, job.channel, job.ts))) is not None:
+        elif (found := self.ledger.settle("card", message_id(job.owner, job.channel, job.ts))) is not None:
             card = found
         else:
             return f"watched_{verdict.outcome}"
@@ -154,7 +154,7 @@ class Watching:
 
     def _deleted(self, job: Job) -> str:
         """Let the card of a message say that the message was deleted."""
-        card = self.ledger.found("card", message_id(job.owner, job.channel, job.ts))
+        card = self.ledger.settle("card", message_id(job.owner, job.channel, job.ts))
         return self._tell(card, cards.DELETED, job) if card else "message_gone"
 
     def _tell(self, card: Mapping[str, Any], line: str, job: Job) -> str:

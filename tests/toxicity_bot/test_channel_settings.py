@@ -41,15 +41,12 @@ def test_an_entry_of_a_channel_counts_before_that_of_all_and_that_before_the_oth
     )
 
 
-def test_a_channel_without_an_entry_has_the_other_settings() -> None:
+def test_what_a_channels_entry_does_not_say_is_as_elsewhere() -> None:
     made = settings("", REPLY_TO="reactor", TRIGGER_EMOJI="tada", TOXIC_THRESHOLD="0.8")
     assert made.of(GENERAL) == made
     assert made.thresholds_in(GENERAL, made.thresholds(MODEL)) == Thresholds(0.8, 0.3)
-
-
-def test_a_lower_toxic_threshold_of_a_channel_leaves_nothing_between() -> None:
-    made = settings({GENERAL: {"toxic_threshold": 0.2}}, MAYBE_TOXIC_THRESHOLD="0.4")
-    assert made.thresholds_in(GENERAL, made.thresholds(MODEL)) == Thresholds(0.2, 0.2)
+    lower = settings({GENERAL: {"toxic_threshold": 0.2}}, MAYBE_TOXIC_THRESHOLD="0.4")
+    assert lower.thresholds_in(GENERAL, lower.thresholds(MODEL)) == Thresholds(0.2, 0.2), "nothing is between"
 
 
 @pytest.mark.failure(121)

@@ -2,7 +2,6 @@
 
 import gc
 import json
-import math
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -72,25 +71,14 @@ def test_a_second_window_starts_when_the_first_is_full(tmp_path: Path) -> None:
     assert [short.assess(" ".join(["the"] * count)).windows for count in (1, 8, 9, 15, 16)] == [1, 1, 2, 2, 3]
 
 
-def test_sigmoid_scores_labels_separately_and_softmax_together(tmp_path: Path) -> None:
-    """Both activations are applied to the same logits."""
+def test_of_independent_labels_the_strongest_counts_and_exclusive_ones_add_up(tmp_path: Path) -> None:
+    def loaded(activation: str) -> Classifier:
+        (folder := tmp_path / activation).mkdir()
+        return Classifier(changed_model(folder, toxic_labels=FIELDS["labels"], activation=activation), threads=1)
 
-    def loaded(name: str, **changes: Any) -> Classifier:
-        (tmp_path / name).mkdir()
-        return Classifier(changed_model(tmp_path / name, toxic_labels=FIELDS["labels"], **changes), threads=1)
-
-    softmax = loaded("softmax")
-    sigmoid = loaded("sigmoid", activation="sigmoid")
-    cooler = loaded("cooler", activation="sigmoid", temperature=2 * FIELDS["temperature"])
-
-    independent = sigmoid.scores(INSULT)
-    logits = {label: math.log(score / (1 - score)) for label, score in independent.items()}
-    whole = sum(math.exp(logit) for logit in logits.values())
-
-    assert softmax.scores(INSULT) == pytest.approx({label: math.exp(logits[label]) / whole for label in logits})
-    assert softmax.toxicity(INSULT) == pytest.approx(1)
-    assert sigmoid.toxicity(INSULT) == max(independent.values())
-    assert cooler.scores(INSULT) == pytest.approx({label: 1 / (1 + math.exp(-logits[label] / 2)) for label in logits})
+    sigmoid = loaded("sigmoid")
+    assert sigmoid.toxicity(INSULT) == max(sigmoid.scores(INSULT).values()) < 1
+    assert loaded("softmax").toxicity(INSULT) == pytest.approx(1)
 
 
 @pytest.mark.failure(53)

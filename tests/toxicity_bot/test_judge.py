@@ -298,18 +298,14 @@ def test_a_hint_names_the_missing_scope_and_the_job_ends_if_it_may_not_be_sent(r
 
 
 @pytest.mark.failure(34)
-@pytest.mark.parametrize(
-    "code", ["is_archived", "restricted_action_read_only_channel", "restricted_action_thread_locked"]
-)
-def test_a_restricted_channel_ends_the_job(code: str, room: Judging) -> None:
-    message = room.say()
-    if code == "is_archived":
-        room.slack.workspace.archive(GENERAL)
-    elif code.endswith("thread_locked"):
-        room.slack.workspace.lock_thread(GENERAL, message["ts"])
-    else:
-        room.slack.workspace.restrict(GENERAL, code)
-    assert room.judge(message) == f"restricted_{code}"
+def test_a_restricted_channel_ends_the_job(room: Judging) -> None:
+    message, workspace = room.say(), room.slack.workspace
+    workspace.lock_thread(GENERAL, message["ts"])
+    assert room.judge(message) == "restricted_restricted_action_thread_locked"
+    workspace.restrict(GENERAL, "restricted_action_read_only_channel")
+    assert room.judge(room.say()) == "restricted_restricted_action_read_only_channel"
+    workspace.archive(GENERAL)
+    assert room.judge(message) == "restricted_is_archived"
     assert room.hints() == []
 
 

@@ -45,6 +45,6 @@ def reading(table: Table, channel: str, reader: str) -> Iterator[None]:
 def _taken(table: Table, key: str, reader: str, seconds: float) -> float:
     """Take the lease for so long; return the seconds for which another reader has it, or 0."""
     now = table.clock()
-    row = {"status": "READING", "reader": reader, "until": now + seconds}
+    row: dict[str, str | float] = {"status": "READING", "reader": reader, "until": now + seconds}
     other = table.put(key, row, KEPT_SECONDS, "#until <= :now OR #reader = :reader", now=now, reader=reader)
     return max(0.001, float(other["until"]) - now) if other else 0

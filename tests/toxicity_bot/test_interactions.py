@@ -15,6 +15,7 @@ NOW = 1731000000
 HOOKS = "https://hooks.slack.com"
 SETTINGS = Settings.from_environ({"MODERATORS_CHANNEL": "C0GENERAL"})
 KEY = "T0LOCAL/C0GENERAL/1731000000.000100/0a1b2c3d"
+Changes = list[dict[str, Any]]
 
 
 def shortcut(name: str = "check_toxicity", **changes: Any) -> dict[str, Any]:
@@ -120,10 +121,10 @@ def test_the_installation_is_the_organisations_or_the_workspaces(changes: dict[s
             {"type": "block_actions"}, {"type": "block_actions", "actions": []}, {"type": "message_action"},
             {"type": "block_actions", "actions": ["a"]}, {"type": "view_submission", "view": None},
             {"type": "view_submission", "view": {"callback_id": "a"}})),
-        *(("malformed_interaction", shortcut(**change)) for change in (
+        *(("malformed_interaction", shortcut(**change)) for change in Changes((
             {"team": {"id": "T/1"}}, {"channel": None}, {"channel": {"id": ["C1"]}}, {"user": "U0GRACE"}, {"user": {}},
             {"trigger_id": None}, {"trigger_id": "a b"}, {"trigger_id": "1" * 101}, {"message_ts": "yesterday"},
-            {"message_ts": 1.5}, {"response_url": None}, {"response_url": "https://example.com/"})),
+            {"message_ts": 1.5}, {"response_url": None}, {"response_url": "https://example.com/"}))),
         *(("malformed_interaction", command(**change)) for change in (
             {"team_id": ""}, {"channel_id": "c/1"}, {"user_id": None}, {"trigger_id": ""}, {"command": "toxicity"},
             {"command": "/a b"}, {"command": "/<!here>"}, {"response_url": ""})),
@@ -134,9 +135,9 @@ def test_the_installation_is_the_organisations_or_the_workspaces(changes: dict[s
             ("other_channel", {"channel": {"id": "C0RANDOM"}}), ("malformed_interaction", {"container": None}),
             ("malformed_interaction", {"actions": [{"action_id": cards.LOOK}]}))),
         ("other_installation", click(FEEDBACK, team={"id": "T0OTHER"}, user={"id": "U0GRACE", "team_id": "T0OTHER"})),
-        *(("malformed_interaction", form(**change)) for change in (
+        *(("malformed_interaction", form(**change)) for change in Changes((
             {"private_metadata": "{}"}, {"private_metadata": ""}, {"state": {}}, {"id": None},
-            {"private_metadata": form()["view"]["private_metadata"].replace(HOOKS, "https://example.com")})),
+            {"private_metadata": form()["view"]["private_metadata"].replace(HOOKS, "https://example.com")}))),
         ("other_app", form(app_id="A0OTHER")),
     ],
 )  # fmt: skip

@@ -28,8 +28,7 @@ from toxicity_bot.slack_messages import SlackMessages
 
 PRAISE = "Thanks a lot, the fix works and the release is out."
 INSULTING = {"type": "section", "text": {"type": "mrkdwn", "text": INSULT}}
-
-PLAIN = "We looked at the deployment plan and agreed to merge the change after the review tomorrow. "
+BUILD = "Build 7 has started."
 
 
 @dataclass
@@ -55,10 +54,6 @@ class Judging(Room):
 @pytest.fixture
 def room(slack: SlackServer, aws: EmbeddedAws, classifier: Classifier, ledger: Ledger) -> Judging:
     return Judging(slack, aws, classifier, ledger)
-
-
-def fail(_: object) -> None:
-    raise AssertionError("the model was asked in vain")
 
 
 @pytest.mark.parametrize(
@@ -229,16 +224,16 @@ def test_a_verdict_posted_outside_its_deleted_thread_is_deleted(failed_deletions
         (INSULT, [{"text": text} for text in (INSULT, f" {INSULT.replace(' ', '  ')} ", f"*{INSULT}*")], ["toxic"]),
         (INSULT, [{"text": f"&gt; {INSULT}"}], ["toxic", "toxic"]),
         (f"&gt; {PRAISE}\nLook.", [{"text": f"&gt; {INSULT}\nLook."}], ["fine", "fine"]),
-        (PRAISE, [{"blocks": [INSULTING]}], ["fine", "toxic"]),
-        (PRAISE, [{"attachments": [{"text": INSULT}]}], ["fine", "toxic"]),
-        (PRAISE, [{"text": "You idiot \ud83d"}], ["fine", "toxic"]),  # JSON can hold one half of a surrogate pair
+        (BUILD, [{"blocks": [INSULTING]}], ["fine", "toxic"]),
+        (BUILD, [{"attachments": [{"text": INSULT}]}], ["fine", "toxic"]),
+        (BUILD, [{"text": "You idiot \ud83d"}], ["fine", "toxic"]),  # JSON can hold one half of a surrogate pair
     ],
     ids=["words", "no words", "whose words", "quoted words", "blocks", "attachments", "half a character"],
 )  # fmt: skip
 def test_each_content_has_one_verdict_whoever_reacts_and_whatever_slack_says_of_edits(
     before: str, changes: list[dict[str, Any]], outcomes: list[str], room: Judging
 ) -> None:
-    message = room.say(before)
+    message = room.say(before, by="U0HOOK")
     room.judge(message)
     for change in changes:
         # Slack marks an app's change in place not at all, and two edits in one second alike.
@@ -259,7 +254,6 @@ def test_a_first_delivery_reads_no_more_than_the_message_and_answers_in_its_thre
     assert post["thread_ts"] == (message["ts"] if of == "message" else parent["ts"])
     reads = [call.method for call in room.slack.calls if call.method not in ("auth.test", "chat.postMessage")]
     assert reads == ["conversations.history", *(["conversations.replies"] if of == "reply" else [])]
-    assert len(room.slack.calls_of("auth.test")) == 1, "who the bot is does not change"
 
 
 @pytest.mark.failure(28)

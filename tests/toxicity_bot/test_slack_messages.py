@@ -135,6 +135,7 @@ def test_metadata_of_another_author_or_type_is_no_verdict(slack: SlackServer, me
     ):
         write(slack, user=user, thread_ts=root, metadata={"event_type": event_type, "event_payload": payload})
     assert messages.find_verdict(GENERAL, root, KEY, since=root) is None
+    assert len(slack.calls_of("auth.test")) == 1, "who the bot is does not change"
 
 
 def test_a_post_has_its_thread_and_metadata_and_no_previews(slack: SlackServer, messages: SlackMessages) -> None:

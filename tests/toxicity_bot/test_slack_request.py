@@ -58,12 +58,8 @@ def test_slacks_published_example_has_slacks_published_signature() -> None:
     assert refusal({"headers": headers, "body": body.decode()}) == (400, "malformed")
     headers["Content-Type"] = FORM
     command = slack_request.read({"headers": headers, "body": body.decode()}, [SECRET], NOW)
-    assert {name: command[name] for name in ("type", "command", "text", "user_id")} == {
-        "type": "slash_command",
-        "command": "/webhook-collect",
-        "text": "",
-        "user_id": "U2CERLKJA",
-    }
+    expected = {"type": "slash_command", "command": "/webhook-collect", "text": "", "user_id": "U2CERLKJA"}
+    assert command.items() >= expected.items()
 
 
 @pytest.mark.failure(8, 14)

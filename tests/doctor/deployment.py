@@ -120,3 +120,4 @@ def run_functions_here(aws: EmbeddedAws, patch: pytest.MonkeyPatch) -> None:
         return Response(json.dumps(result), headers=headers)(environ, start_response)
 
     patch.setattr(Turns, "__call__", answer)
+    patch.setenv("AWS_ENDPOINT_URL_LAMBDA", aws.url)  # tests of the bot in this process have one of their own

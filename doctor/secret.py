@@ -8,6 +8,7 @@ from __future__ import annotations
 import getpass
 import json
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
 
     from toxicity_bot.settings import Settings
 
-    Ask = Callable[[str], str]
-
 ACCEPTED = 2  # signing secrets: the current and the previous one
+
+Secrets = dict[str, Any]
+"""What the secret of a stack holds."""
 
 _SET_ID = "set SLACK_SECRET_ID to the stack's output SecretId, and look in the stack's region"
 _PLACES = (
@@ -82,45 +84,39 @@ def _check(settings: Settings, remedy: str) -> Check[Keys]:
     return Keys(signing_secrets[0] if signing_secrets else Secret(""), bot_token)
 
 
-def store(stack: str, ask: Ask) -> int:
-    """Ask for the credentials, store them in the stack's secret, and return the exit status."""
-
-    def change(present: dict[str, Any]) -> tuple[dict[str, Any], str]:
-        secret = _renewed(present, *_asked(ask))
-        number = len(secret["signing_secrets"])
-        return secret, f"Stored: {number} signing secret(s) and the token. The bot reads them by itself."
-
-    return _change(stack, change)
-
-
-def add_key(stack: str, name: str) -> int:
-    """Store the hash of a new API key by this name, show the key once, and return the exit status."""
-
-    def change(present: dict[str, Any]) -> tuple[dict[str, Any], str]:
-        if name in (keys := present.get("api_keys", {})):
-            raise RefusedInputError(f"there is a key {name} already: revoke it first, or choose another name.")
-        key = api_keys.new_key()
-        keys |= {name: api_keys.hashed(key)}
-        return present | {"api_keys": keys}, f"{key}\nThis key of {name} is not shown again."
-
-    return _change(stack, change)
+def renewed(present: Secrets, ask: Callable[[str], str]) -> tuple[Secrets, str]:
+    """Replace the signing secret and the token by those that `ask` returns; an empty one keeps the stored one."""
+    signing_secret, bot_token = _asked(ask)
+    known = [one for one in present.get("signing_secrets", []) if one != PLACEHOLDER]
+    secrets = [signing_secret, *(one for one in known if one != signing_secret)] if signing_secret else known
+    token = bot_token or present.get("bot_token", PLACEHOLDER)
+    if not secrets or token == PLACEHOLDER:
+        raise RefusedInputError("no value is stored yet, so both are needed.")
+    accepted = secrets[:ACCEPTED]
+    told = f"Stored: {len(accepted)} signing secret(s) and the token. The bot reads them by itself."
+    return present | {"signing_secrets": accepted, "bot_token": token}, told
 
 
-def revoke(stack: str, name: str) -> int:
-    """Remove an API key, which is refused a minute later, and return the exit status."""
-
-    def change(present: dict[str, Any]) -> tuple[dict[str, Any], str]:
-        keys = present.get("api_keys", {})
-        if name not in keys:
-            raise RefusedInputError(f"there is no key {name}, only: {', '.join(sorted(keys)) or 'none'}.")
-        left = {other: digest for other, digest in keys.items() if other != name}
-        return present | {"api_keys": left}, f"Revoked: {name}. Left: {', '.join(sorted(left)) or 'none'}."
-
-    return _change(stack, change)
+def with_key(present: Secrets, name: str) -> tuple[Secrets, str]:
+    """Add the hash of a new API key by this name; the key is shown once."""
+    if name in (keys := present.get("api_keys", {})):
+        raise RefusedInputError(f"there is a key {name} already: revoke it first, or choose another name.")
+    key = api_keys.new_key()
+    hashes = {"api_keys": keys | {name: api_keys.hashed(key)}}
+    return present | hashes, f"{key}\nThis key of {name} is not shown again."
 
 
-def _change(stack: str, change: Callable[[dict[str, Any]], tuple[dict[str, Any], str]]) -> int:
-    """Store what `change` makes of the stack's secret, and print what it says."""
+def without_key(present: Secrets, name: str) -> tuple[Secrets, str]:
+    """Remove an API key, which is refused a minute later."""
+    left = dict(present.get("api_keys", {}))
+    if name not in left:
+        raise RefusedInputError(f"there is no key {name}, only: {', '.join(sorted(left)) or 'none'}.")
+    del left[name]
+    return present | {"api_keys": left}, f"Revoked: {name}. Left: {', '.join(sorted(left)) or 'none'}."
+
+
+def store(stack: str, change: Callable[[Secrets], tuple[Secrets, str]]) -> int:
+    """Store what `change` makes of the stack's secret, print what it says, and return the exit status."""
     try:
         described = client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
         secret_id = outputs_of(described)["SecretId"]
@@ -142,7 +138,7 @@ def _change(stack: str, change: Callable[[dict[str, Any]], tuple[dict[str, Any],
     return 1
 
 
-def _asked(ask: Ask) -> tuple[str, str]:
+def _asked(ask: Callable[[str], str]) -> tuple[str, str]:
     """Ask for the signing secret and the token; raises RefusedInputError for obvious mistakes."""
     print("What you paste is not shown. Enter alone keeps the stored value.")
     signing_secret = ask("Signing Secret (Basic Information, App Credentials): ").strip()
@@ -154,17 +150,7 @@ def _asked(ask: Ask) -> tuple[str, str]:
     return signing_secret, bot_token
 
 
-def _renewed(present: dict[str, Any], signing_secret: str, bot_token: str) -> dict[str, Any]:
-    """Return the secret with the new values; an empty value keeps the stored one."""
-    known = [one for one in present.get("signing_secrets", []) if one != PLACEHOLDER]
-    secrets = [signing_secret, *(one for one in known if one != signing_secret)] if signing_secret else known
-    token = bot_token or present.get("bot_token", PLACEHOLDER)
-    if not secrets or token == PLACEHOLDER:
-        raise RefusedInputError("no value is stored yet, so both are needed.")
-    return present | {"signing_secrets": secrets[:ACCEPTED], "bot_token": token}
-
-
-def _parsed(text: str) -> dict[str, Any]:
+def _parsed(text: str) -> Secrets:
     """Return the stored object, or an empty one if it has another form: then both values are needed again."""
     try:
         present = json.loads(text)
@@ -179,12 +165,13 @@ def main(
     revoke_key: Annotated[str, typer.Option(help="Revoke the API key of this name instead.")] = "",
 ) -> None:
     """Ask for the Slack app's credentials and store them in the secret of the stack, in AWS_DEFAULT_REGION."""
+    change = partial(renewed, ask=getpass.getpass)
+    if new_key:
+        change = partial(with_key, name=new_key)
+    elif revoke_key:
+        change = partial(without_key, name=revoke_key)
     try:
-        if new_key:
-            raise typer.Exit(add_key(stack, new_key))
-        if revoke_key:
-            raise typer.Exit(revoke(stack, revoke_key))
-        raise typer.Exit(store(stack, getpass.getpass))
+        raise typer.Exit(store(stack, change))
     except (KeyboardInterrupt, EOFError) as stop:
         print("\nNothing was stored.", file=sys.stderr)
         raise typer.Exit(STOPPED if isinstance(stop, KeyboardInterrupt) else 2) from None

@@ -5,61 +5,28 @@ A row has the card's state, who set it and when. A conditional write prevents tw
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any
-
-from botocore.exceptions import ClientError
+from typing import TYPE_CHECKING
 
 from .cards import StateChange
-from .ledger import RETENTION_SECONDS, table_errors
+from .ledger import RETENTION_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from .table import Table
 
 # After this time others can take a card, in case its moderator is on holiday.
 MAX_HOLD_SECONDS = 24 * 3600
 
 
-class CardRows:
-    """The states of cards. `client` is a boto3 DynamoDB client; `clock` returns a Unix timestamp."""
+def apply(table: Table, card: str, change: StateChange) -> StateChange:
+    """Apply a change if the card allows it. Return the change that is in effect now. Raises LedgerError.
 
-    def __init__(self, table: str, client: Any, clock: Callable[[], float] = time.time) -> None:
-        self._table = table
-        self._client = client
-        self._clock = clock
-
-    def apply(self, card: str, change: StateChange) -> StateChange:
-        """Apply a change if the card allows it. Return the change that is in effect now. Raises LedgerError.
-
-        A free card allows every change. For a day after a moderator has taken it, only that moderator can close it.
-        A card that is resolved or not a problem stays so.
-        """
-        item: dict[str, dict[str, str]] = {
-            "id": {"S": f"card#{card}"},
-            "status": {"S": "CARD"},
-            "state": {"S": change.state},
-            "by": {"S": change.by},
-            "at": {"N": f"{change.at:.6f}"},
-            "expiration": {"N": str(int(self._clock()) + RETENTION_SECONDS)},
-        }
-        free = "#at < :yesterday" if change.state == "looking" else "(#at < :yesterday OR #by = :by)"
-        names = {f"#{name}": name for name in ("state", "at", "by") if f"#{name}" in f"#state {free}"}
-        values = {":looking": {"S": "looking"}, ":yesterday": {"N": f"{change.at - MAX_HOLD_SECONDS:.6f}"}}
-        if ":by" in free:
-            values[":by"] = item["by"]
-        with table_errors():
-            try:
-                self._client.put_item(
-                    TableName=self._table,
-                    Item=item,
-                    ConditionExpression=f"attribute_not_exists(id) OR (#state = :looking AND {free})",
-                    ExpressionAttributeNames=names,
-                    ExpressionAttributeValues=values,
-                )
-            except ClientError as error:
-                if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                    raise
-                found = self._client.get_item(TableName=self._table, Key={"id": item["id"]}, ConsistentRead=True)
-                row: Any = found.get("Item") or item  # the row may have expired in between
-                return StateChange(row["state"]["S"], row["by"]["S"], float(row["at"]["N"]))
-        return change
+    A free card allows every change. For a day after a moderator has taken it, only that moderator can close it. A card
+    that is resolved or not a problem stays so.
+    """
+    row = {"status": "CARD", "state": change.state, "by": change.by, "at": change.at}
+    free = "#at < :yesterday" if change.state == "looking" else "(#at < :yesterday OR #by = :by)"
+    values: dict[str, str | float] = {"looking": "looking", "yesterday": change.at - MAX_HOLD_SECONDS}
+    if change.state != "looking":
+        values["by"] = change.by
+    current = table.put(f"card#{card}", row, RETENTION_SECONDS, f"(#state = :looking AND {free})", **values)
+    return StateChange(current["state"], current["by"], current["at"]) if current else change

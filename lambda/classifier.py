@@ -96,32 +96,18 @@ class Classifier:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
-        self._model = ModelDirectory.read(embedded() if model_dir is None else Path(model_dir))
+        model = self._model = ModelDirectory.read(embedded() if model_dir is None else Path(model_dir))
+        self.name = model.name
+        """The model's source, and a digest of everything that determines its scores."""
+        self.threshold, self.threshold_maybe = model.threshold, model.threshold_maybe
+        """Toxicity at or above which a text is likely toxic, or may be toxic, as recorded in the model directory."""
+        self.window = model.window
+        """Tokens per window, including special tokens."""
         self._toxic = np.array([label in self._model.toxic_labels for label in self._model.labels])
         self._session = ModelSession(self._model, threads or len(os.sched_getaffinity(0)))
         self._check_references()
         self.cache: ScoreCache[_Reading] = ScoreCache(self._model.version)
         self._heaviest: ScoreCache[tuple[tuple[int, int], ...]] = ScoreCache(self._model.version)
-
-    @property
-    def name(self) -> str:
-        """The model's source, and a digest of everything that determines its scores."""
-        return self._model.name
-
-    @property
-    def threshold(self) -> float:
-        """Toxicity at or above which a text is likely toxic, as recorded in the model directory."""
-        return self._model.threshold
-
-    @property
-    def threshold_maybe(self) -> float:
-        """Toxicity at or above which a text may be toxic; at most `threshold`."""
-        return self._model.threshold_maybe
-
-    @property
-    def window(self) -> int:
-        """Tokens per window, including special tokens."""
-        return self._model.window
 
     def toxicity(self, text: str) -> float:
         """Return the calibrated probability, 0 to 1, that the text is toxic.

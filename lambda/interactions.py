@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from .jobs import Job
-from .reactions import ID, TS
+from .reactions import ID, TS, object_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,7 +47,7 @@ def _name(kind: str, payload: Mapping[str, Any]) -> str:
     if kind == "block_actions":
         return str(_first_action(payload).get("action_id"))
     if kind == "view_submission":
-        return str(_object(payload.get("view")).get("callback_id"))
+        return str(object_in(payload.get("view")).get("callback_id"))
     return str(payload.get("callback_id"))
 
 
@@ -55,7 +55,7 @@ def _check_shortcut(payload: Mapping[str, Any], settings: Settings, now: float) 
     """Parse the shortcut that checks a message in private."""
     if not settings.shortcuts:
         return "shortcuts_off"
-    message = _object(payload.get("message"))
+    message = object_in(payload.get("message"))
     job = job_of(payload, now, "check", ts=payload.get("message_ts") or message.get("ts"))
     url, thread_ts = payload.get("response_url"), message.get("thread_ts")
     if job is None or not is_response_url(url, settings.api_url):
@@ -90,7 +90,7 @@ def _report_shortcut(payload: Mapping[str, Any], settings: Settings, now: float)
 
     if not settings.shortcuts:
         return "shortcuts_off"
-    message = _object(payload.get("message"))
+    message = object_in(payload.get("message"))
     url, trigger = payload.get("response_url"), str(payload.get("trigger_id"))
     job = job_of(payload, now, "report", ts=payload.get("message_ts") or message.get("ts"))
     if job is None or not is_response_url(url, settings.api_url):
@@ -105,7 +105,7 @@ def _report_submission(payload: Mapping[str, Any], settings: Settings, now: floa
     """Parse a submitted report form."""
     from . import report_form
 
-    view = _object(payload.get("view"))
+    view = object_in(payload.get("view"))
     if not settings.moderators_channel:
         return "reports_off"
     if _is_from_another_app(payload, view):
@@ -123,9 +123,8 @@ def _report_submission(payload: Mapping[str, Any], settings: Settings, now: floa
 
 def _card_click(payload: Mapping[str, Any], settings: Settings, now: float) -> UserRequest | str:
     """Parse a moderator's click on a card."""
-    click = _click(
-        payload, now, "card", _object(payload.get("channel")).get("id"), _container(payload).get("message_ts")
-    )
+    channel, card = object_in(payload.get("channel")), object_in(payload.get("container"))
+    click = _click(payload, now, "card", channel.get("id"), card.get("message_ts"))
     if isinstance(click, str):
         return click
     job, action = click
@@ -160,7 +159,7 @@ def _click(
 ) -> tuple[Job, Mapping[str, Any]] | str:
     """Return the job for a click on a button, and the button, or the reason to ignore it."""
     action = _first_action(payload)
-    if _is_from_another_app(payload, _object(payload.get("message"))):
+    if _is_from_another_app(payload, object_in(payload.get("message"))):
         return "other_app"
     if _is_outsider(payload):
         return "outsider"
@@ -173,11 +172,7 @@ def _click(
 
 def _first_action(payload: Mapping[str, Any]) -> Mapping[str, Any]:
     actions = payload.get("actions")
-    return _object(actions[0]) if isinstance(actions, list) and actions else {}
-
-
-def _container(payload: Mapping[str, Any]) -> Mapping[str, Any]:
-    return _object(payload.get("container"))
+    return object_in(actions[0]) if isinstance(actions, list) and actions else {}
 
 
 def _is_from_another_app(payload: Mapping[str, Any], shown: Mapping[str, Any]) -> bool:
@@ -188,7 +183,7 @@ def _is_from_another_app(payload: Mapping[str, Any], shown: Mapping[str, Any]) -
 
 def _is_outsider(payload: Mapping[str, Any]) -> bool:
     """Whether a person is of another organisation, as in a shared channel. Not known in an enterprise."""
-    home, team = _object(payload.get("user")).get("team_id"), _object(payload.get("team"))
+    home, team = object_in(payload.get("user")).get("team_id"), object_in(payload.get("team"))
     in_enterprise = payload.get("enterprise") or team.get("enterprise_id")  # home may be the enterprise's id
     return not in_enterprise and bool(home) and home != team.get("id")
 
@@ -205,9 +200,9 @@ _READERS: Mapping[tuple[str, str], Callable[[Mapping[str, Any], Settings, float]
 
 def job_of(payload: Mapping[str, Any], now: float, kind: str, *, ts: Any = "") -> Job | None:
     """Return the job for an interaction, or None if an id is missing. Its `event_id` is the id of the click."""
-    user = _object(payload.get("user"))
-    team = _object(payload.get("team")).get("id") or user.get("team_id")
-    ids = team, _object(payload.get("channel")).get("id"), user.get("id")
+    user = object_in(payload.get("user"))
+    team = object_in(payload.get("team")).get("id") or user.get("team_id")
+    ids = team, object_in(payload.get("channel")).get("id"), user.get("id")
     trigger = payload.get("trigger_id")
     if not all(isinstance(value, str) and ID.fullmatch(value) for value in ids):
         return None
@@ -215,7 +210,7 @@ def job_of(payload: Mapping[str, Any], now: float, kind: str, *, ts: Any = "") -
         return None
     if kind != "command" and not (isinstance(ts, str) and TS.fullmatch(ts)):
         return None
-    enterprise = _object(payload.get("enterprise")).get("id")
+    enterprise = object_in(payload.get("enterprise")).get("id")
     grid = payload.get("is_enterprise_install") is True and isinstance(enterprise, str) and ID.fullmatch(enterprise)
     team, channel, person = map(str, ids)
     return Job(team, channel, ts, person, trigger, int(now), str(enterprise) if grid else team, kind)
@@ -231,7 +226,3 @@ def is_response_url(url: Any, api_url: str) -> bool:
         return False
     hosts = (api.netloc, f"hooks.{api.netloc}")
     return address.scheme == api.scheme and address.netloc in hosts and len(url) <= 500
-
-
-def _object(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}

@@ -6,6 +6,7 @@ The decisions about a job are all here, in the order in which they are made. The
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import verdicts
@@ -27,24 +28,16 @@ if TYPE_CHECKING:
     from .verdicts import Verdict
 
 
+@dataclass(frozen=True)
 class Judge:
     """Handles the jobs of reactions."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        thresholds: Thresholds,
-        slack: SlackMessages,
-        classifier: Classifier,
-        ledger: Ledger,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._settings = settings
-        self._thresholds = thresholds
-        self._slack = slack
-        self._classifier = classifier
-        self._ledger = ledger
-        self._clock = clock
+    settings: Settings
+    thresholds: Thresholds
+    slack: SlackMessages
+    classifier: Classifier
+    ledger: Ledger
+    clock: Callable[[], float] = time.monotonic
 
     def judge(self, job: Job, *, retried: bool = True) -> str:
         """Handle a job and return its outcome, as a metric value. Raises BotError if it must be retried or fails.
@@ -63,7 +56,7 @@ class Judge:
 
     def _channel_settings(self, job: Job) -> Settings:
         """Return the settings for the channel of a job's message."""
-        return self._settings.for_channel(job.channel, shared=job.shared)
+        return self.settings.for_channel(job.channel, shared=job.shared)
 
     def _finish_search(self, job: Job) -> str:
         """Continue a search for a verdict that an earlier attempt could not finish. Return the key searched for.
@@ -72,42 +65,42 @@ class Judge:
         search its thread in one attempt.
         """
         note_key = id_of(job)
-        search = self._ledger.read_note(note_key)
+        search = self.ledger.read_note(note_key)
         key = str(search.get("key", ""))
         if "since" in search:
             posted = self._find(note_key, search)
             found = {"outcome": "found", "post": posted, "channel": job.channel}
-            self._ledger.resolve("verdict", key, found if posted else None)
-            self._ledger.write_note(note_key, {"key": key})
+            self.ledger.resolve("verdict", key, found if posted else None)
+            self.ledger.write_note(note_key, {"key": key})
         return key
 
     def _find(self, note_key: str, search: dict[str, Any]) -> str | None:
         """Search for a verdict. If Slack delays the search, store its position in a note."""
         try:
-            return self._slack.find_post(**search)
+            return self.slack.find_post(**search)
         except SlackUnavailableError as error:
-            self._ledger.write_note(note_key, search | {"cursor": error.cursor})
+            self.ledger.write_note(note_key, search | {"cursor": error.cursor})
             raise
 
     def _judge_message(self, job: Job, searched: str) -> str:
         """Judge the message's current text. No verdict with the key `searched` exists that the ledger does not know."""
-        message = self._slack.fetch(job.channel, job.ts)
-        if self._slack.is_own(message):
+        message = self.slack.fetch(job.channel, job.ts)
+        if self.slack.is_own(message):
             return "own_message"
         settings = self._channel_settings(job)
-        if not settings.judge_after_removal and not self._slack.has_reaction(message, settings.trigger_emoji):
+        if not settings.judge_after_removal and not self.slack.has_reaction(message, settings.trigger_emoji):
             return "reaction_removed"
         words = read(message.raw)
         key = key_of(job, words)
         # A verdict that only the reactor sees is posted once for each reactor.
         verdict_key = f"{key}/{job.reactor}" if settings.reply_to == "reactor" else key
-        done = self._ledger.once("verdict", verdict_key, lambda: self._post_verdict(job, message, words, key, searched))
+        done = self.ledger.once("verdict", verdict_key, lambda: self._post_verdict(job, message, words, key, searched))
         return str(done["outcome"])
 
     def _message_gone(self, job: Job, retried: bool) -> str:
         """End the job. Delete a verdict that was posted after its thread was gone, if that failed before."""
         if retried and self._channel_settings(job).reply_to == "thread":
-            self._slack.delete_stray_verdicts(job.channel, id_of(job))
+            self.slack.delete_stray_verdicts(job.channel, id_of(job))
         return "message_gone"
 
     def _post_verdict(self, job: Job, message: Message, words: Words, key: str, searched: str) -> dict[str, Any]:
@@ -126,46 +119,46 @@ class Judge:
         if to == "reactor":
             in_thread = message.thread_ts if message.thread_ts != message.ts else None
             text = verdict.reply("the author's")
-            self._slack.post_ephemeral(job.channel, job.reactor, text, in_thread, self._blocks(text, key, figures))
+            self.slack.post_ephemeral(job.channel, job.reactor, text, in_thread, self._blocks(text, key, figures))
             posted = ""
         elif thread_ts:
             text = verdict.reply()
-            posted = self._slack.post(channel, text, metadata, thread_ts, self._blocks(text, key, figures))
+            posted = self.slack.post(channel, text, metadata, thread_ts, self._blocks(text, key, figures))
         else:
             # Quote no words: readers of another channel may not be allowed to see the message.
             reply = verdict.without_words().reply("the author's")
-            text = f"{self._slack.permalink(message)}\n{reply}"
-            posted = self._slack.post(channel, text, metadata, blocks=self._blocks(text, key, figures))
+            text = f"{self.slack.link(message.channel, message.ts)}\n{reply}"
+            posted = self.slack.post(channel, text, metadata, blocks=self._blocks(text, key, figures))
         return {"post": posted, "channel": job.channel, **figures}
 
     def _blocks(self, text: str, key: str, figures: Mapping[str, Any]) -> list[dict[str, Any]] | None:
         """Return the verdict with feedback buttons, if FEEDBACK is on."""
-        return verdict_blocks(text, key, figures) if self._settings.feedback else None
+        return verdict_blocks(text, key, figures) if self.settings.feedback else None
 
     def verdict(self, words: Words, channel: str) -> Verdict:
         """Judge the author's own words and the quoted words separately, with the thresholds of a channel."""
-        return self.verdict_with_thresholds(words, self._settings.thresholds_in(channel, self._thresholds))
+        return self.verdict_with_thresholds(words, self.settings.thresholds_in(channel, self.thresholds))
 
     def verdict_with_thresholds(self, words: Words, thresholds: Thresholds) -> Verdict:
         """Judge the author's own words and the quoted words separately, with these thresholds.
 
         The shorter text gets up to half of the time budget of a message, the longer text the rest.
         """
-        deadline = self._clock() + BUDGET_SECONDS
+        deadline = self.clock() + BUDGET_SECONDS
         judged: dict[str, Verdict] = {}
         for remaining, text in zip((2, 1), sorted((words.own, words.quoted), key=len), strict=True):
-            seconds = (deadline - self._clock()) / remaining
-            judged[text] = self._classifier.verdict(text, thresholds, seconds)
+            seconds = (deadline - self.clock()) / remaining
+            judged[text] = self.classifier.verdict(text, thresholds, seconds)
         return verdicts.combine(judged[words.own], judged[words.quoted], code=bool(words.code), whole=words.whole)
 
     def _may_exist(self, to: str, message: Message, key: str, searched: str) -> bool:
         """Whether there may be a verdict that the ledger does not know."""
         if to == "reactor":
             return False
-        if self._ledger.in_doubt:
+        if self.ledger.in_doubt:
             return True
         # The ledger of another region may know it.
-        return to == "thread" and key != searched and self._slack.has_replied(message)
+        return to == "thread" and key != searched and self.slack.has_replied(message)
 
     def _hint(self, job: Job, error: NotPermittedError) -> str:
         """Tell the person who reacted why there is no verdict, once."""
@@ -174,7 +167,7 @@ class Judge:
         def tell() -> dict[str, Any]:
             try:
                 hint = verdicts.hint(error.channel or job.channel, error.code, error.scope)
-                self._slack.send_direct_message(job.reactor, hint)
+                self.slack.send_direct_message(job.reactor, hint)
             except (NotPermittedError, ChannelRestrictedError) as refusal:
                 return {"outcome": f"untold_{refusal.code}"}
             except SlackUnavailableError as failure:
@@ -184,7 +177,7 @@ class Judge:
                 raise
             return {"outcome": f"hint_{error.code}"}
 
-        return str(self._ledger.once("hint", key, tell)["outcome"])
+        return str(self.ledger.once("hint", key, tell)["outcome"])
 
 
 def id_of(job: Job) -> str:

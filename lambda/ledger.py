@@ -13,8 +13,6 @@ import copy
 import hmac
 import json
 import threading
-import time
-from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.idempotency import (
@@ -28,12 +26,12 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyPersistenceLayerError,
 )
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from .errors import ClaimedError, LedgerError, SlackUnavailableError
+from .table import ALWAYS, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -48,7 +46,8 @@ class Ledger:
 
     def __init__(self, table: str) -> None:
         config = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 3})
-        self._table = _Claims(table_name=table, boto_config=config)
+        self._claims = _Claims(table_name=table, boto_config=config)
+        self.table = Table(table, self._claims.client)
         self._config = IdempotencyConfig(
             expires_after_seconds=RETENTION_SECONDS, hash_function="sha256", raise_on_no_idempotency_key=True
         )
@@ -60,12 +59,12 @@ class Ledger:
     @property
     def client(self) -> Any:
         """The boto3 client of the table."""
-        return self._table.client
+        return self.table.client
 
     @property
     def in_doubt(self) -> bool:
         """Whether the row that this thread works on had an earlier claim, whose work may have been done."""
-        return self._table.in_doubt
+        return self._claims.in_doubt
 
     def once(self, kind: str, key: str, work: Callable[[], Outcome]) -> Outcome:
         """Do the work unless its row says that it is done. Return its outcome, now or from the first time.
@@ -79,11 +78,11 @@ class Ledger:
             return work()
 
         # Powertools keeps the kind in the store, and nested work may need another kind.
-        store = copy.copy(self._table)
+        store = copy.copy(self._claims)
         run_once = idempotent_function(
             first_time, data_keyword_argument="key", persistence_store=store, config=self._config, key_prefix=kind
         )
-        outer_status = self._table.replaced_status
+        outer_status = self._claims.replaced_status
         try:
             return dict(run_once(key=key))
         except (IdempotencyAlreadyInProgressError, IdempotencyInconsistentStateError) as error:
@@ -91,24 +90,18 @@ class Ledger:
         except IdempotencyPersistenceLayerError as error:
             raise LedgerError(type(error.__cause__).__name__) from error
         finally:
-            self._table.replaced_status = outer_status
+            self._claims.replaced_status = outer_status
 
-    def resolve(self, kind: str, key: str, found: Outcome | None) -> None:
-        """Resolve the doubt about a row: `found` is its outcome, or None if there is none. Raises as `once` does."""
+    def resolve(self, kind: str, key: str, found: Outcome | None = None) -> Outcome | None:
+        """Resolve the doubt about a row: `found` is the outcome of its work, or None if the work was not done.
+
+        Return the outcome of finished work, or None. Raises as `once` does.
+        """
 
         def work() -> Outcome:
             if found is None:
                 raise _NotDoneError
             return found
-
-        with suppress(_NotDoneError):
-            self.once(kind, key, work)
-
-    def find_outcome(self, kind: str, key: str) -> Outcome | None:
-        """Return the outcome of finished work, or None. Raises as `once` does."""
-
-        def work() -> Outcome:
-            raise _NotDoneError
 
         try:
             return self.once(kind, key, work)
@@ -117,17 +110,13 @@ class Ledger:
 
     def write_note(self, key: str, facts: Mapping[str, Any]) -> None:
         """Store facts for the next attempt, replacing the previous note."""
-        fields = {"data": json.dumps(facts), "status": "NOTE"}
-        expiration = {"expiration": {"N": str(int(time.time()) + RETENTION_SECONDS)}}
-        item = _note_id(key) | expiration | {name: {"S": value} for name, value in fields.items()}
-        with table_errors():
-            self.client.put_item(TableName=self._table.table_name, Item=item)
+        row = {"status": "NOTE", "data": json.dumps(facts)}
+        self.table.put(f"note#{key}", row, RETENTION_SECONDS, ALWAYS)
 
     def read_note(self, key: str) -> dict[str, Any]:
         """Return the facts of the last note; empty if there is none."""
-        with table_errors():
-            answer = self.client.get_item(TableName=self._table.table_name, Key=_note_id(key), ConsistentRead=True)
-        return dict(json.loads(answer["Item"]["data"]["S"])) if "Item" in answer else {}
+        row = self.table.get(f"note#{key}")
+        return dict(json.loads(row["data"])) if row else {}
 
 
 class _NotDoneError(Exception):
@@ -170,19 +159,6 @@ class _Claims(DynamoDBPersistenceLayer):
 
     def _remember_replaced(self, parsed: dict[str, Any], **_: object) -> None:
         self.replaced_status = parsed.get("Attributes", {}).get("status", {}).get("S")
-
-
-@contextmanager
-def table_errors() -> Iterator[None]:
-    """Convert every error of the table to a LedgerError."""
-    try:
-        yield
-    except (BotoCoreError, ClientError) as error:
-        raise LedgerError(type(error).__name__) from error
-
-
-def _note_id(key: str) -> dict[str, Any]:
-    return {"id": {"S": f"note#{key}"}}
 
 
 def message_id(team: str, channel: str, ts: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .reactions import TS, bot_users, job_of
+from .reactions import TS, bot_users, job_of, object_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,12 +27,12 @@ _BY_PEOPLE = ("", "thread_broadcast", "me_message", "file_share")
 
 def is_of_message(payload: Mapping[str, Any]) -> bool:
     """Whether an event says that a message was posted, edited or deleted."""
-    return payload.get("type") == "event_callback" and _object(payload.get("event")).get("type") == "message"
+    return payload.get("type") == "event_callback" and object_in(payload.get("event")).get("type") == "message"
 
 
 def job_or_reason(payload: Mapping[str, Any], settings: Settings, now: float) -> Job | str:
     """Return the job for a message event, or the reason to ignore it. `now` is a Unix timestamp."""
-    event = _object(payload.get("event"))
+    event = object_in(payload.get("event"))
     if event.get("channel") not in settings.channels.watched():
         return "not_watched"
     message, change = _changed(event)
@@ -59,7 +59,7 @@ def by_person(message: Mapping[str, Any]) -> bool:
 def _changed(event: Mapping[str, Any]) -> tuple[Mapping[str, Any], str | None]:
     """Return the message of an event and the kind of change; None if only Slack changed it, as for a preview."""
     kind = event.get("subtype")
-    message, before = _object(event.get("message")), _object(event.get("previous_message"))
+    message, before = object_in(event.get("message")), object_in(event.get("previous_message"))
     # A deleted message that has replies leaves a tombstone.
     if kind == "message_deleted" or message.get("subtype") == "tombstone":
         return {**before, "ts": event.get("deleted_ts") or before.get("ts")}, DELETED
@@ -68,7 +68,3 @@ def _changed(event: Mapping[str, Any]) -> tuple[Mapping[str, Any], str | None]:
         same = all(message.get(name) == before.get(name) for name in ("edited", "text", "blocks"))
         return message, None if same else EDITED
     return event, ""
-
-
-def _object(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}

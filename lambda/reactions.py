@@ -21,6 +21,11 @@ ID = re.compile(r"[A-Za-z0-9]{2,32}")
 TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}")
 
 
+def object_in(value: Any) -> Mapping[str, Any]:
+    """Return a value of Slack's JSON if it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
 def canonical(emoji: str) -> str:
     """Return the canonical name of an emoji, without skin tone: `+1` for `thumbsup::skin-tone-2`."""
     name = emoji.strip(":").split("::", 1)[0]
@@ -35,8 +40,9 @@ def job_or_reason(payload: Mapping[str, Any], settings: Settings, now: float) ->
         return "unknown_type"
     if event.get("type") != "reaction_added":
         return "unknown_event"
-    job = _job(payload, event)
-    if job is None:
+    item = object_in(event.get("item"))
+    job = job_of(payload, item.get("channel"), item.get("ts"), event.get("user"))
+    if job is None or item.get("type") != "message":
         return "malformed_event"
     own = bot_users(payload)
     triggers = map(canonical, settings.for_channel(job.channel).trigger_emoji)
@@ -50,13 +56,6 @@ def job_or_reason(payload: Mapping[str, Any], settings: Settings, now: float) ->
         "late_event": now - job.event_time > settings.max_event_age,
     }
     return next((reason for reason, holds in reasons.items() if holds), job)
-
-
-def _job(payload: Mapping[str, Any], event: Mapping[str, Any]) -> Job | None:
-    item = event.get("item")
-    if not isinstance(item, dict) or item.get("type") != "message":
-        return None
-    return job_of(payload, item.get("channel"), item.get("ts"), event.get("user"))
 
 
 def job_of(payload: Mapping[str, Any], channel: Any, ts: Any, user: Any) -> Job | None:

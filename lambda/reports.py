@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import cards
+from . import card_rows, cards
 from .answers import NOT_PASSED_ON, key_of
 from .errors import ChannelRestrictedError, MessageGoneError, NotPermittedError
 from .ledger import RETENTION_SECONDS, message_id
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .answers import Answers
-    from .card_rows import CardRows
     from .jobs import Job
     from .judge import Judge
     from .ledger import Ledger
@@ -47,7 +46,6 @@ class Reports:
     judge: Judge
     answers: Answers
     ledger: Ledger
-    rows: CardRows
 
     def report(self, job: Job, content: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
         """Post a card about a message and confirm this to the person who reported it. Return the job's outcome."""
@@ -144,12 +142,12 @@ class Reports:
         """Apply a change if the card allows it, and update the card to show the current state. Return that state."""
         # Without the owner: moderators of an enterprise click in several of its workspaces.
         row = f"{job.channel}/{job.ts}"
-        current, shown = self.rows.apply(row, wanted), None
+        current, shown = card_rows.apply(self.ledger.table, row, wanted), None
         while current != shown:
             card = self.slack.fetch(job.channel, job.ts)
             if not cards.shows_change(card.raw.get("blocks", []), current):
                 blocks = cards.with_state(card.raw.get("blocks", []), current)
                 self.slack.update(card, str(card.raw.get("text", "")), blocks)
             # Another click may have changed the state in the meantime, and this update may have overwritten it.
-            current, shown = self.rows.apply(row, current), current
+            current, shown = card_rows.apply(self.ledger.table, row, current), current
         return current

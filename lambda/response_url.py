@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import logging
 from typing import Any
 
 from slack_sdk.errors import SlackClientError
@@ -25,11 +24,9 @@ def respond(url: str, text: str, api_url: str, **fields: Any) -> None:
     """
     if not is_response_url(url, api_url):
         raise WrongCallError(METHOD, "not_slacks_address")
-    quiet = logging.getLogger("slack_sdk.quiet")
-    quiet.setLevel(logging.CRITICAL)  # its log lines quote the answer
     body = {"response_type": "ephemeral", "text": text, **fields}
     try:
-        answer = WebhookClient(url, timeout=TIMEOUT_SECONDS, retry_handlers=[], logger=quiet).send_dict(body)
+        answer = WebhookClient(url, timeout=TIMEOUT_SECONDS, retry_handlers=[]).send_dict(body)
     except (OSError, http.client.HTTPException, SlackClientError, ValueError) as error:
         # A URLError, whatever its cause, means that Slack did not get the answer.
         raise SlackUnavailableError(METHOD, type(error).__name__) from None

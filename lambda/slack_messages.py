@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import email.utils
 import http.client
-import logging
 import sys
 import time
 from dataclasses import dataclass, field
@@ -30,7 +29,7 @@ from .errors import (
     WrongCallError,
 )
 from .observability import logger
-from .reactions import TS, canonical
+from .reactions import TS, canonical, object_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -97,9 +96,7 @@ class SlackMessages:
     """The messages of one workspace. `token` is called for every request, so that tokens can be rotated."""
 
     def __init__(self, api_url: str, token: Callable[[], str]) -> None:
-        quiet = logging.getLogger("slack_sdk.quiet")
-        quiet.setLevel(logging.CRITICAL)  # its log lines quote Slack's answers
-        self._client = WebClient(base_url=api_url, timeout=TIMEOUT_SECONDS, retry_handlers=[], logger=quiet)
+        self._client = WebClient(base_url=api_url, timeout=TIMEOUT_SECONDS, retry_handlers=[])
         self._token = token
         self._identities: dict[str, dict[str, str]] = {}
 
@@ -140,7 +137,7 @@ class SlackMessages:
         """Whether the message still has a reaction with any of the emoji."""
         answer = self._call("reactions.get", channel=message.channel, timestamp=message.ts, full=True)
         wanted = {canonical(name) for name in emoji}
-        reactions = _objects(_object(answer.get("message")).get("reactions"))
+        reactions = _objects(object_in(answer.get("message")).get("reactions"))
         return any(canonical(_text(reaction.get("name"))) in wanted for reaction in reactions)
 
     def find_post(
@@ -169,7 +166,7 @@ class SlackMessages:
             for raw in _objects(page.get("messages")):
                 if self._is_own_post(raw, key.__eq__, kind):
                     return str(raw["ts"])
-            cursor = _text(_object(page.get("response_metadata")).get("next_cursor"))
+            cursor = _text(object_in(page.get("response_metadata")).get("next_cursor"))
             if not cursor:
                 return None
 
@@ -198,7 +195,7 @@ class SlackMessages:
             metadata={"event_type": kind, "event_payload": dict(payload)},
         )
         posted = str(answer["ts"])
-        message = _object(answer.get("message")) or {"thread_ts": thread_ts}
+        message = object_in(answer.get("message")) or {"thread_ts": thread_ts}
         if thread_ts and message.get("thread_ts") != thread_ts:
             self._call("chat.delete", channel=channel, ts=posted)
             raise MessageGoneError("chat.postMessage", "thread_not_found")
@@ -229,18 +226,14 @@ class SlackMessages:
         """Send a direct message to one person."""
         self._call("chat.postMessage", channel=user, text=text, unfurl_links=False, unfurl_media=False)
 
-    def permalink(self, message: Message) -> str:
-        """Return the permalink of a message."""
-        return self.link(message.channel, message.ts)
-
     def link(self, channel: str, ts: str) -> str:
         """Return the permalink of the message with this ts."""
         return str(self._call("chat.getPermalink", channel=channel, message_ts=ts)["permalink"])
 
     def _is_own_post(self, raw: Mapping[str, Any], wanted: Callable[[str], bool], kind: str = EVENT_TYPE) -> bool:
         """Whether a message is the bot's own, of this kind, with a wanted key. Other apps can set the same metadata."""
-        metadata = _object(raw.get("metadata"))
-        key = _object(metadata.get("event_payload")).get("key")
+        metadata = object_in(raw.get("metadata"))
+        key = object_in(metadata.get("event_payload")).get("key")
         marked = metadata.get("event_type") == kind and isinstance(key, str) and wanted(key)
         return marked and raw.get("bot_id") == self._own_ids()[0]
 
@@ -307,10 +300,6 @@ def _deep_recursion() -> Iterator[None]:
 def _message(channel: str, raw: Mapping[str, Any]) -> Message:
     ts = _text(raw.get("ts"))
     return Message(channel, ts, _text(raw.get("thread_ts")) or ts, _text(raw.get("bot_id")), raw)
-
-
-def _object(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _objects(value: Any) -> list[Mapping[str, Any]]:

@@ -63,13 +63,13 @@ def total(tallies: Mapping[str, Tally]) -> Tally:
     return Tally(*(sum(getattr(tally, name) for tally in tallies.values()) for name in names))
 
 
-def scan(client: Any, table: str) -> Iterator[dict[str, Any]]:
-    """Yield the rows that are counted. Raises boto3's errors."""
-    kinds = {f":{kind}": {"S": f"{kind}#"} for kind in ("verdict", "report", "feedback")}
+def scan(client: Any, table: str, *kinds: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of these kinds; by default, of all kinds that are counted. Raises boto3's errors."""
+    values = {f":{kind}": {"S": f"{kind}#"} for kind in kinds or ("verdict", "report", "feedback")}
     pages = client.get_paginator("scan").paginate(
         TableName=table,
-        FilterExpression=" OR ".join(f"begins_with(id, {kind})" for kind in kinds),
-        ExpressionAttributeValues=kinds,
+        FilterExpression=" OR ".join(f"begins_with(id, {name})" for name in values),
+        ExpressionAttributeValues=values,
     )
     for page in pages:
         yield from page["Items"]

@@ -8,69 +8,33 @@ the pause that Slack asks for. So a line of waiting jobs adapts to one call a mi
 from __future__ import annotations
 
 import json
-import time
-from typing import TYPE_CHECKING, Any
-
-from botocore.exceptions import ClientError
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from .table import Table
 
 MIN_GAP_SECONDS = 1.3  # Slack's Tier 3 allows a call of each method every 1.2 s, 50 a minute
 MAX_WAIT_SECONDS = 11 * 3600  # SQS hides a message for at most twelve hours
 RETENTION_SECONDS = 24 * 3600
 
 
-class Turns:
-    """The lines of one table. `client` is a boto3 DynamoDB client; `clock` returns a Unix timestamp."""
+def wait(table: Table, line: str, job: str, retry_after: int, *, retried: bool) -> float:
+    """Return the seconds until the turn of a rate-limited job, or 0 if no other job is waiting.
 
-    def __init__(self, table: str, client: Any, clock: Callable[[], float] = time.time) -> None:
-        self._table = table
-        self._client = client
-        self._clock = clock
-
-    def wait(self, line: str, job: str, retry_after: int, *, retried: bool) -> float:
-        """Return the seconds until the turn of a rate-limited job, or 0 if no other job is waiting.
-
-        `line` names an installation and a method, `job` is the id of the job's queue message.
-        """
-        while True:
-            now = self._clock()
-            before = self._read(line)
-            free, gap, longest, last = json.loads(before) if before else (0.0, MIN_GAP_SECONDS, 0, "")
-            alone = free <= now or last == job
-            longest = max(longest, retry_after)
-            if free <= now:
-                gap = MIN_GAP_SECONDS
-            elif retried and not alone:
-                gap = min(2 * gap, max(MIN_GAP_SECONDS, 1.05 * longest))
-            turn = now + retry_after if alone else min(max(free, now + retry_after), now + MAX_WAIT_SECONDS)
-            if self._replace(line, before, json.dumps([turn + gap, gap, longest, job])):
-                return 0 if alone else turn - now
-
-    def _read(self, line: str) -> str | None:
-        answer = self._client.get_item(TableName=self._table, Key=_key(line), ConsistentRead=True)
-        return str(answer["Item"]["data"]["S"]) if "Item" in answer else None
-
-    def _replace(self, line: str, before: str | None, after: str) -> bool:
-        """Write a row unless another invocation has changed it. Return whether it was written."""
-        fields = {"data": {"S": after}, "status": {"S": "TURNS"}}
-        expiration = {"expiration": {"N": str(int(self._clock() + RETENTION_SECONDS))}}
-        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(id)"}
-        if before is not None:
-            condition = {
-                "ConditionExpression": "#data = :before",
-                "ExpressionAttributeNames": {"#data": "data"},
-                "ExpressionAttributeValues": {":before": {"S": before}},
-            }
-        try:
-            self._client.put_item(TableName=self._table, Item=_key(line) | fields | expiration, **condition)
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-                return False
-            raise
-        return True
-
-
-def _key(line: str) -> dict[str, Any]:
-    return {"id": {"S": f"turns#{line}"}}
+    `line` names an installation and a method, `job` is the id of the job's queue message. Raises LedgerError.
+    """
+    while True:
+        now = table.clock()
+        before = table.get(f"turns#{line}")
+        free, gap, longest, last = json.loads(before["data"]) if before else (0.0, MIN_GAP_SECONDS, 0, "")
+        alone = free <= now or last == job
+        longest = max(longest, retry_after)
+        if free <= now:
+            gap = MIN_GAP_SECONDS
+        elif retried and not alone:
+            gap = min(2 * gap, max(MIN_GAP_SECONDS, 1.05 * longest))
+        turn = now + retry_after if alone else min(max(free, now + retry_after), now + MAX_WAIT_SECONDS)
+        row = {"status": "TURNS", "data": json.dumps([turn + gap, gap, longest, job])}
+        unchanged = {"before": before["data"]} if before else {}
+        if not table.put(f"turns#{line}", row, RETENTION_SECONDS, "#data = :before" if before else "", **unchanged):
+            return 0 if alone else turn - now  # else another invocation was faster

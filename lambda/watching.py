@@ -24,6 +24,7 @@ from .ledger import message_id
 from .message_events import DELETED, EDITED, by_person
 from .message_words import read
 from .observability import logger
+from .reading_lease import reading
 from .settings import Thresholds
 from .slack_messages import CARD
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from .jobs import Job
     from .judge import Judge
     from .ledger import Ledger
-    from .reading_lease import ReadingLease
     from .settings import Settings
     from .slack_messages import Message, SlackMessages
     from .verdicts import Verdict
@@ -56,7 +56,6 @@ class Watching:
     slack: SlackMessages
     judge: Judge
     ledger: Ledger
-    lease: ReadingLease
     clock: Callable[[], float] = time.monotonic
 
     def watch(self, job: Job, content: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
@@ -83,7 +82,7 @@ class Watching:
         thread_ts = job.detail.get("thread_ts")
         latest = str(note.get("before") or f"{float(job.ts) + MAX_SPAN_SECONDS:.6f}")
         deadline = self.clock() + MAX_SECONDS
-        with self.lease.held(f"{job.owner}/{job.channel}/{thread_ts or ''}", job.ts):
+        with reading(self.ledger.table, f"{job.owner}/{job.channel}/{thread_ts or ''}", job.ts):
             while True:
                 messages = self.slack.list_messages(job.channel, job.ts, latest, thread_ts)
                 own = next((message for message in messages if message.ts == job.ts), None)
@@ -133,7 +132,7 @@ class Watching:
         done = {"report": job.event_id, "by": "watch"}
         if self.ledger.in_doubt and (posted := self.slack.find_post(channel, None, card_key, message.ts, kind=CARD)):
             return done | {"post": posted}
-        link = self.slack.permalink(message)
+        link = self.slack.link(message.channel, message.ts)
         head = f":eyes: *Message in a watched channel* {link}"
         shown = cards.blocks(head, verdict.without_words().reply("the author's"), SOURCE)
         text = f"A message in a watched channel is likely toxic: {link}"
@@ -149,7 +148,7 @@ class Watching:
             card = self._card(job, message, verdict)
             if card["report"] == job.event_id:
                 return "watched_toxic"
-        elif (found := self.ledger.find_outcome("card", message_id(job.owner, job.channel, job.ts))) is not None:
+        elif (found := self.ledger.resolve("card", message_id(job.owner, job.channel, job.ts))) is not None:
             card = found
         else:
             return f"watched_{verdict.outcome}"
@@ -157,8 +156,8 @@ class Watching:
         return self._update_card(card, cards.EDITED.format(verdict=now), job)
 
     def _deleted(self, job: Job) -> str:
-        """Update the card of a message to say that the message was deleted."""
-        card = self.ledger.find_outcome("card", message_id(job.owner, job.channel, job.ts))
+        """Let the card of a message say that the message was deleted."""
+        card = self.ledger.resolve("card", message_id(job.owner, job.channel, job.ts))
         return self._update_card(card, cards.DELETED, job) if card else "message_gone"
 
     def _update_card(self, card: Mapping[str, Any], line: str, job: Job) -> str:

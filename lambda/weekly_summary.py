@@ -6,9 +6,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from .errors import ChannelRestrictedError, NotPermittedError
-from .ledger import table_errors
 from .observability import logger
 from .slack_messages import SUMMARY
+from .table import table_errors
 from .tally import DAYS, scan, summary, tallies
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from . import opinions, turns
 from .answers import Answers, give_up
-from .card_rows import CardRows
 from .classifier import Classifier
 from .credentials import Credentials
 from .errors import (
@@ -39,12 +39,9 @@ from .jobs import MAX_DELAY_SECONDS, Job, retry_delay
 from .judge import Judge
 from .ledger import Ledger
 from .observability import count, frames, logger, measure
-from .opinions import Feedback, Opinions
-from .reading_lease import ReadingLease
 from .reports import Reports
 from .settings import Settings, Thresholds
 from .slack_messages import SlackMessages
-from .turns import Turns
 from .watching import Watching
 from .weekly_summary import post_summary
 
@@ -70,7 +67,6 @@ classifier = Classifier(settings.model_dir)
 thresholds = settings.thresholds(Thresholds(classifier.threshold, classifier.threshold_maybe))
 credentials = Credentials(settings)
 ledger = Ledger(settings.ledger_table)
-turns = Turns(settings.ledger_table, ledger.client)
 queue = boto3.client("sqs", config=Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 3}))
 processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
@@ -159,17 +155,15 @@ def handlers_for(installation: str) -> Mapping[str, Handler]:
     slack = SlackMessages(settings.api_url, lambda: credentials.bot_token_of(installation))
     judge = Judge(settings, thresholds, slack, classifier, ledger)
     answers = Answers(settings, thresholds, slack, judge, ledger)
-    reports = Reports(settings, slack, judge, answers, ledger, CardRows(settings.ledger_table, ledger.client))
-    lease = ReadingLease(settings.ledger_table, ledger.client)
-    watching = Watching(settings, thresholds, slack, judge, ledger, lease)
-    feedback = Feedback(settings, Opinions(settings.ledger_table, ledger.client))
+    reports = Reports(settings, slack, judge, answers, ledger)
+    watching = Watching(settings, thresholds, slack, judge, ledger)
     return {
         "reaction": lambda job, content, *, retried: judge.judge(job, retried=retried),  # noqa: ARG005
         "check": answers.check,
         "command": answers.command,
         "report": reports.report,
         "card": reports.card,
-        "feedback": feedback.record,
+        "feedback": lambda job, content, *, retried: opinions.record(job, settings, ledger.table),  # noqa: ARG005
         "watch": watching.watch,
     }
 
@@ -214,9 +208,10 @@ def delay_after(error: Exception, attempt: int, job: Job, record: str) -> int:
     """Return the seconds that a job waits after an error. `record` is the id of its queue message."""
     if isinstance(error, RateLimitedError):
         try:
-            wait = turns.wait(f"{job.owner}/{error.method}", record, error.retry_after, retried=attempt > 1)
-        except (BotoCoreError, ClientError) as failure:
-            logger.warning("no turn given", extra={"error": type(failure).__name__})
+            line = f"{job.owner}/{error.method}"
+            wait = turns.wait(ledger.table, line, record, error.retry_after, retried=attempt > 1)
+        except LedgerError as failure:
+            logger.warning("no turn given", extra={"error": failure.code})
             wait = 0
         if wait:
             return math.ceil(wait + random.random())  # noqa: S311 - jitter, not a secret

@@ -1,15 +1,11 @@
 """Reads CloudFormation templates; short tags such as !Ref and !Sub become their long form, {"Ref": ...}."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import yaml
 
 from tests import ROOT
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 TEMPLATE = ROOT / "template.yaml"
 

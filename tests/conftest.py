@@ -3,13 +3,12 @@
 Servers and the model start once per session; each test gets an empty queue, an empty table and a new workspace.
 """
 
-from __future__ import annotations
-
 import functools
 import importlib
 import os
 import signal
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from types import ModuleType
 
 import hypothesis
 import pytest
@@ -22,10 +21,6 @@ from local.web_api import WebApi
 from local.workspace import Workspace
 from tests import ROOT
 from toxicity_bot.classifier import Classifier
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import ModuleType
 
 # The time of one example depends on the machine's load; tests of speed measure it themselves.
 hypothesis.settings.register_profile("no_deadline", deadline=None)

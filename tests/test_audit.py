@@ -1,35 +1,22 @@
 """`make audit` fails for vulnerabilities that are exploited and for nothing else."""
 
-from __future__ import annotations
-
 import json
-import subprocess
-import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from tests import ROOT
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests import run
 
 ANSWER = {
     "dependencies": [
         {"name": "fine", "version": "1.0", "vulns": []},
         {"name": "unknown", "version": "1.0", "skip_reason": "not found"},
-        {
-            "name": "guarded",
-            "version": "3.0",
-            "vulns": [{"id": "GHSA-1", "aliases": ["CVE-2026-4372"], "fix_versions": ["5.3"], "description": ""}],
-        },
-        {
-            "name": "holey",
-            "version": "2.0",
-            "vulns": [{"id": "PYSEC-2026-1", "aliases": ["CVE-2026-0001"], "fix_versions": ["2.1"], "description": ""}],
-        },
+        *({"name": name, "version": version, "vulns": [{"id": one, "aliases": [cve], "fix_versions": [fixed]}]}
+          for name, version, one, cve, fixed in (
+              ("guarded", "3.0", "GHSA-1", "CVE-2026-4372", "5.3"),
+              ("holey", "2.0", "PYSEC-2026-1", "CVE-2026-0001", "2.1"))),
     ]
-}
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -43,16 +30,11 @@ def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return answer
 
 
-def audit(catalogue: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, ".ci/audit.py", catalogue.as_uri()]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-
-
 @pytest.mark.parametrize(("listed", "code"), [(["CVE-2026-0001"], 1), (["CVE-2026-9999"], 0)])
 def test_only_what_is_exploited_fails(answer: Path, tmp_path: Path, listed: list[str], code: int) -> None:
     catalogue = tmp_path / "catalogue.json"
     catalogue.write_text(json.dumps({"vulnerabilities": [{"cveID": name} for name in [*listed, "CVE-2026-4372"]]}))
-    shown = audit(catalogue)
+    shown = run(".ci/audit.py", catalogue.as_uri())
     assert shown.returncode == code, shown.stderr
     assert "2 known vulnerabilities in requirements/runtime.txt and requirements/build.txt" in shown.stdout
     assert "holey 2.0: PYSEC-2026-1, fixed in 2.1\n" in shown.stdout
@@ -65,6 +47,6 @@ def test_only_what_is_exploited_fails(answer: Path, tmp_path: Path, listed: list
 @pytest.mark.parametrize("text", [json.dumps(ANSWER), ""], ids=["no catalogue", "no answer of pip-audit"])
 def test_an_unreachable_database_is_reported_and_no_failure(answer: Path, tmp_path: Path, text: str) -> None:
     answer.write_text(text)
-    shown = audit(tmp_path / "missing.json")
+    shown = run(".ci/audit.py", (tmp_path / "missing.json").as_uri())
     assert (shown.returncode, "Traceback" in shown.stderr) == (0, False)
     assert "Not audited: " in shown.stdout

@@ -3,8 +3,6 @@
 The limits are those of https://github.com/slackapi/manifest-schema, schemas/manifest.schema.1.0.0.json.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

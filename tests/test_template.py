@@ -1,11 +1,11 @@
 """template.yaml: rights, limits, alarms, and values that must agree with the code's."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -14,10 +14,6 @@ from tests.cloudformation import template
 from toxicity_bot import perspective
 from toxicity_bot.errors import SettingError
 from toxicity_bot.settings import DEFAULTS, Settings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import ModuleType
 
 TEMPLATE = template()
 # What may name no resource: X-Ray has none, and CodeDeploy describes alarms by a list of names.
@@ -60,16 +56,12 @@ def test_all_functions_are_one_image_with_another_command_and_role() -> None:
         assert properties(name)["Role"] == {"Fn::GetAtt": [f"{name}Role", "Arn"]}
 
 
-def test_every_right_is_in_a_role_of_this_template() -> None:
-    """The test below reads the policies of these roles, so there must be no others."""
+@pytest.mark.failure(59)
+def test_each_role_may_do_what_its_function_does_and_nothing_else() -> None:
     assert not any("ManagedPolicyArns" in role for role in of_type("AWS::IAM::Role").values())
     assert not any("Policies" in one for one in of_type("AWS::Serverless::Function").values()), "SAM adds no role"
     kinds = {one["Type"] for one in RESOURCES.values() if one["Type"].startswith("AWS::IAM::")}
-    assert kinds == {"AWS::IAM::Role"}
-
-
-@pytest.mark.failure(59)
-def test_each_role_may_do_what_its_function_does_and_nothing_else() -> None:
+    assert kinds == {"AWS::IAM::Role"}, "every right is in a role of this template"
     rights: dict[str, set[tuple[str, str]]] = {}
     for role, statement in statements():
         assert statement["Effect"] == "Allow"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import datetime
-import logging
 import os
 import sys
 from contextlib import nullcontext
@@ -52,12 +51,13 @@ def export(
     try:
         import boto3
 
-        from toxicity_bot.opinions import Opinions
+        from toxicity_bot.opinions import all_opinions
+        from toxicity_bot.table import Table
     except ModuleNotFoundError as error:
         raise BotError(f"{error}: feedback needs pip install 'slack-toxicity-bot[bot]'") from error
-    opinions = Opinions(table, _client(boto3, region))
+    client = _client(boto3, region)
     try:
-        found = sorted(opinions.all(), key=lambda opinion: opinion.at)
+        found = sorted(all_opinions(Table(table, client)), key=lambda opinion: opinion.at)
     except LedgerError as error:
         where = region or "the region of the AWS configuration"
         raise BotError(
@@ -114,11 +114,9 @@ def _permalinks() -> Callable[[Opinion], str]:
 
     from toxicity_bot.settings import Settings
 
-    quiet = logging.getLogger("slack_sdk.quiet")
-    quiet.setLevel(logging.CRITICAL)
     retries: list[RetryHandler] = [RateLimitErrorRetryHandler(max_retry_count=5)]
     api_url = Settings.from_environ(os.environ).api_url
-    slack = WebClient(token, base_url=api_url, retry_handlers=retries, logger=quiet)
+    slack = WebClient(token, base_url=api_url, retry_handlers=retries)
     try:
         slack.auth_test()
     except SlackApiError as error:

@@ -1,31 +1,22 @@
 """What the doctor's tests share: one call of it, as a program makes it, and a receiver to examine."""
 
-from __future__ import annotations
-
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import boto3
 import pytest
 
 from doctor.__main__ import main
+from local.aws import EmbeddedAws
 from local.bot import Process
+from local.slack_server import SlackServer
 from toxicity_bot.credentials import PLACEHOLDER
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from local.aws import EmbeddedAws
-    from local.slack_server import SlackServer
 
 SIGNING_SECRET = "local-signing-secret"
 PLACEHOLDERS = {"signing_secrets": [PLACEHOLDER], "bot_token": PLACEHOLDER}
-CLOSED = "http://127.0.0.1:9"
-"""Where nothing listens."""
 OK, UNKNOWN = ("ok",), ("unknown",)
 Expected = Mapping[str, Sequence[str]]
 """By subject: the mark of its finding, and words that the finding must say."""

@@ -4,27 +4,17 @@ The stack has the names of template.yaml. What moto's CloudFormation does not ma
 beside it.
 """
 
-from __future__ import annotations
-
-import contextlib
 import json
-import os
-import subprocess
-import sys
-import urllib.error
-import urllib.request
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from wsgiref.types import StartResponse, WSGIEnvironment
 
-from werkzeug.wrappers import Request, Response
+import pytest
+from werkzeug.wrappers import Response
 
 from doctor.installation import ALIAS, FUNCTIONS
-from tests import ROOT
-from tests.serving import serving
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from local.aws import EmbeddedAws
+from local.aws import EmbeddedAws, Turns
+from tests import run
 
 STACK = "bot"
 SECRET_ID = "bot/slack"
@@ -113,38 +103,21 @@ class Deployment:
             FunctionResponseTypes=responses,
         )["UUID"]
 
-    def switch_off(self, logical_id: str) -> None:
-        """Use a function's kill switch."""
-        name = self.resources[logical_id]
-        self.functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
 
+def run_functions_here(aws: EmbeddedAws, patch: pytest.MonkeyPatch) -> None:
+    """Let a function run in a process of its own when it is invoked; for that moto would need containers."""
+    answered = Turns.__call__
 
-@contextlib.contextmanager
-def lambda_host(aws: EmbeddedAws) -> Iterator[str]:
-    """Serve Lambda's API: functions run here when they are invoked, everything else goes on to moto."""
-
-    @Request.application
-    def answer(request: Request) -> Response:
-        # Invoke is the only POST that the doctor makes.
-        return invoke(request) if request.method == "POST" else forward(request)
-
-    def invoke(request: Request) -> Response:
-        name = request.path.split("/")[3]
+    def answer(turns: Turns, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        *_, name, operation = environ["PATH_INFO"].split("/")
+        if operation != "invocations":
+            return answered(turns, environ, start_response)
         configuration = aws.client("lambda").get_function_configuration(FunctionName=name)
-        environ = os.environ | configuration["Environment"]["Variables"]
-        command = [sys.executable, "-c", WORKER, request.get_data(as_text=True)]
-        run = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=True)
-        failed, result = json.loads(run.stdout.splitlines()[-1])
-        return Response(json.dumps(result), headers={"X-Amz-Function-Error": failed} if failed else {})
+        event = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])).decode()
+        ended = run("-c", WORKER, event, environ=configuration["Environment"]["Variables"])
+        failed, result = json.loads(ended.stdout.splitlines()[-1])
+        headers = {"X-Amz-Function-Error": failed} if failed else {}
+        return Response(json.dumps(result), headers=headers)(environ, start_response)
 
-    def forward(request: Request) -> Response:
-        onward = urllib.request.Request(aws.url + request.full_path, headers=dict(request.headers))
-        try:
-            with urllib.request.urlopen(onward, timeout=5) as found:
-                return Response(found.read(), found.status)
-        except urllib.error.HTTPError as error:
-            with error:
-                return Response(error.read(), error.code, {"x-amzn-ErrorType": error.headers["x-amzn-ErrorType"] or ""})
-
-    with serving(answer) as url:
-        yield url
+    patch.setattr(Turns, "__call__", answer)
+    patch.setenv("AWS_ENDPOINT_URL_LAMBDA", aws.url)  # tests of the bot in this process have one of their own

@@ -1,21 +1,14 @@
 """`make doctor` on one machine: what is examined, what is found, what people and programs read, how it is called."""
 
-from __future__ import annotations
-
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from doctor.functions import PRIVATE
-from tests import ROOT, run_module
-from tests.doctor.conftest import CLOSED, OK, UNKNOWN
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from local.aws import EmbeddedAws
-    from tests.doctor.conftest import Examine, Expected
+from local.aws import EmbeddedAws
+from tests import CLOSED, ROOT, run_module
+from tests.doctor.conftest import OK, UNKNOWN, Examine, Expected
 
 MODEL = {"MODEL_DIR": str(ROOT / "model")}
 SECRET = {"SLACK_SECRET_ID": "test/slack"}

@@ -1,27 +1,22 @@
 """Findings about a secret in Secrets Manager, and `make secret`, which stores it; neither shows its content."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 
 from doctor import secret
-from tests.doctor.conftest import OK, PLACEHOLDERS, UNKNOWN
+from local.aws import EmbeddedAws
+from local.slack_server import SlackServer
+from tests.doctor.conftest import OK, PLACEHOLDERS, UNKNOWN, Examine, Report
 from tests.doctor.deployment import SECRET_ID, STACK, Deployment, stack_template
 from toxicity_bot.api_keys import hashed, keys_in
 from toxicity_bot.credentials import Credentials
 from toxicity_bot.settings import Settings
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from local.aws import EmbeddedAws
-    from local.slack_server import SlackServer
-    from tests.doctor.conftest import Examine, Report
-
-    Store = Callable[..., tuple[int, dict[str, Any], str]]
+Store = Callable[..., tuple[int, dict[str, Any], str]]
 
 OLD = {"signing_secrets": ["a" * 32], "bot_token": "xoxb-old"}
 TWO = {"signing_secrets": ["a" * 32, "b" * 32]}
@@ -75,7 +70,7 @@ def store(aws: EmbeddedAws, capsys: pytest.CaptureFixture[str]) -> Store:
     def run(present: dict[str, Any], *answers: str, stack: str = STACK) -> tuple[int, dict[str, Any], str]:
         Deployment(aws, stack_template({}, "https://example.com/slack/events"), present)
         waiting = iter(answers)
-        code = secret.store(stack, lambda prompt: next(waiting))
+        code = secret.store(stack, partial(secret.renewed, ask=lambda prompt: next(waiting)))
         stored = aws.client("secretsmanager").get_secret_value(SecretId=SECRET_ID)["SecretString"]
         return code, json.loads(stored), "".join(capsys.readouterr())
 
@@ -130,13 +125,16 @@ def test_api_keys_are_made_and_revoked_and_only_their_hashes_are_stored(
     def stored() -> str:
         return str(aws.client("secretsmanager").get_secret_value(SecretId=SECRET_ID)["SecretString"])
 
+    def change(of: Callable[..., tuple[secret.Secrets, str]], name: str) -> int:
+        return secret.store(STACK, partial(of, name=name))
+
     Deployment(aws, stack_template({}, "https://example.com/slack/events"), PLACEHOLDERS)
-    assert [secret.add_key(STACK, name) for name in ("coral", "forum")] == [0, 0]
+    assert [change(secret.with_key, name) for name in ("coral", "forum")] == [0, 0]
     coral, _, forum, _ = capsys.readouterr().out.splitlines()
     assert keys_in(stored()) == {"coral": hashed(coral), "forum": hashed(forum)}
     assert coral not in stored()
-    assert secret.add_key(STACK, "coral") == 1
-    assert secret.revoke(STACK, "coral") == 0
-    assert secret.revoke(STACK, "coral") == 1
+    assert change(secret.with_key, "coral") == 1
+    assert change(secret.without_key, "coral") == 0
+    assert change(secret.without_key, "coral") == 1
     assert "only: forum" in capsys.readouterr().err
     assert json.loads(stored()) == PLACEHOLDERS | {"api_keys": {"forum": hashed(forum)}}

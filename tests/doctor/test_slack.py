@@ -1,23 +1,18 @@
 """Findings about Slack, the token, the scopes, the clock, and the request URL, behind which may be anything."""
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from werkzeug.wrappers import Request, Response
 
 from local.faults import ErrorBody, HtmlError, RateLimited, Reset
+from local.slack_server import SlackServer
 from local.workspace import BOT_SCOPES
-from tests.doctor.conftest import CLOSED, OK, UNKNOWN
+from tests import CLOSED
+from tests.doctor.conftest import OK, UNKNOWN, Examine
 from tests.serving import serving
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from local.slack_server import SlackServer
-    from tests.doctor.conftest import Examine
 
 
 @pytest.mark.failure(43)

@@ -1,28 +1,22 @@
 """`make doctor STACK=...`: findings about a CloudFormation stack and its functions."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from doctor.functions import FEED, PRIVATE, check_function
 from doctor.installation import ALIAS, FUNCTIONS, VARIABLES, Function, check_status
+from local.aws import EmbeddedAws
+from local.slack_server import SlackServer
 from tests import ROOT
 from tests.cloudformation import template
-from tests.doctor.conftest import OK, PLACEHOLDERS, UNKNOWN
-from tests.doctor.deployment import SECRET_ID, STACK, Deployment, lambda_host, stack_template
+from tests.doctor.conftest import OK, PLACEHOLDERS, UNKNOWN, Examine, Expected
+from tests.doctor.deployment import SECRET_ID, STACK, Deployment, run_functions_here, stack_template
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from local.aws import EmbeddedAws
-    from local.slack_server import SlackServer
-    from tests.doctor.conftest import Examine, Expected
-
-    Deploy = Callable[..., Deployment]
+Deploy = Callable[..., Deployment]
 
 MODEL = {"MODEL_DIR": str(ROOT / "model")}
 REPORTS = "ReportBatchItemFailures"
@@ -37,7 +31,7 @@ failure = pytest.mark.failure
 @pytest.fixture
 def deploy(
     aws: EmbeddedAws, slack: SlackServer, request_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Deploy]:
+) -> Deploy:
     """Deploy the bot. A worker without variables of its own is switched off, since only tests about it start it."""
     for name in ("SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN", "SLACK_API_URL", "JOBS_QUEUE_URL", "LEDGER_TABLE"):
         monkeypatch.delenv(name)  # a stack's functions know nothing of this machine's
@@ -56,12 +50,12 @@ def deploy(
         if responses is not None:
             deployment.feed_worker(responses)
         if worker is None:
-            deployment.switch_off("Worker")
+            name = deployment.resources["Worker"]
+            deployment.functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
         return deployment
 
-    with lambda_host(aws) as url:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", url)
-        yield make
+    run_functions_here(aws, monkeypatch)
+    return make
 
 
 def test_a_complete_installation_passes(deploy: Deploy, examine: Examine) -> None:
@@ -132,13 +126,10 @@ def test_a_stack_of_another_template_is_found(aws: EmbeddedAws, examine: Examine
 @pytest.mark.parametrize(
     ("status", "mark"),
     [
-        ("CREATE_COMPLETE", "ok"),
-        ("UPDATE_COMPLETE", "ok"),
+        *((f"{change}_COMPLETE", "ok") for change in ("CREATE", "UPDATE")),
         ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "unknown"),
-        ("UPDATE_ROLLBACK_COMPLETE", "wrong"),
-        ("ROLLBACK_COMPLETE", "wrong"),
-        ("UPDATE_ROLLBACK_FAILED", "wrong"),
-        ("DELETE_FAILED", "wrong"),
+        *((f"{change}_COMPLETE", "wrong") for change in ("ROLLBACK", "UPDATE_ROLLBACK")),
+        *((f"{change}_FAILED", "wrong") for change in ("UPDATE_ROLLBACK", "DELETE")),
     ],
 )
 def test_a_failed_deployment_differs_from_one_in_progress(status: str, mark: str) -> None:

@@ -3,10 +3,9 @@
 Exit with status 1 if a test fails or is skipped, or if a failure has no test. Arguments are pytest's: `-x`, say.
 """
 
-from __future__ import annotations
-
 import sys
-from dataclasses import dataclass, field
+import time
+from collections import Counter
 
 import pytest
 
@@ -19,55 +18,42 @@ TESTS = [
 ]
 
 
-@dataclass
-class Result:
-    """The result of all tests of one failure."""
-
-    tests: int = 0
-    failed: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-
-    @property
-    def word(self) -> str:
-        return "FAILED" if self.failed else "passed" if self.tests else "MISSING"
-
-
 class Table:
     """A pytest plugin that adds up the results of the tests of each failure."""
 
     def __init__(self) -> None:
-        self.results = {number: Result() for number in FAILURES}
         self.numbers: dict[str, list[int]] = {}
         """The numbers of each collected test, by its node id."""
-        self.seconds = 0.0
+        self.passed, self.failed = Counter[int](), Counter[int]()
+        self.seconds = dict.fromkeys(FAILURES, 0.0)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         for item in session.items:
             self.numbers[item.nodeid] = [number for mark in item.iter_markers("failure") for number in mark.args]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.seconds += report.duration
         for number in self.numbers[report.nodeid]:
-            result = self.results[number]
-            result.tests += report.when == "call" and report.passed
-            result.seconds += report.duration
-            if not report.passed:
-                result.failed.append(report.nodeid)
+            self.seconds[number] += report.duration
+            self.passed[number] += report.when == "call" and report.passed
+            self.failed[number] += not report.passed
+
+    def word(self, number: int) -> str:
+        return "FAILED" if self.failed[number] else "passed" if self.passed[number] else "MISSING"
 
     def lines(self) -> list[str]:
         width = max(map(len, FAILURES.values()))
         return [
-            f"{number:3}  {FAILURES[number]:{width}}  {result.word:7}  {result.tests:3}  {result.seconds:6.2f}"
-            for number, result in self.results.items()
+            f"{one:3}  {failure:{width}}  {self.word(one):7}  {self.passed[one]:3}  {self.seconds[one]:6.2f}"
+            for one, failure in FAILURES.items()
         ]
 
 
 def main(arguments: list[str]) -> int:
-    table = Table()
+    table, started = Table(), time.monotonic()
     code = pytest.main(["-q", "-m", "failure", *TESTS, *arguments], plugins=[table])
-    met = [number for number, result in table.results.items() if result.word == "passed"]
-    print("\n".join(["", *table.lines(), f"{len(met)} of {len(FAILURES)} failures are met, in {table.seconds:.0f} s."]))
-    return 1 if code or len(met) < len(FAILURES) else 0
+    met, seconds = [table.word(number) for number in FAILURES].count("passed"), time.monotonic() - started
+    print("\n".join(["", *table.lines(), f"{met} of {len(FAILURES)} failures are met, in {seconds:.0f} s."]))
+    return 1 if code or met < len(FAILURES) else 0
 
 
 if __name__ == "__main__":

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from tests import ROOT
@@ -33,5 +31,5 @@ def test_a_failure_is_met_if_its_tests_pass_with_setup_and_teardown(outcomes: di
     for when, outcome in outcomes.items():
         report = pytest.TestReport("test_x.py::test_x", ("", 0, ""), {}, outcome, None, when)  # type: ignore[arg-type]
         table.pytest_runtest_logreport(report)
-    assert table.results[7].word == word
+    assert table.word(7) == word
     assert word in table.lines()[6]

@@ -28,6 +28,7 @@ from toxicity_bot.credentials import Credentials
 GENERAL, PRIVATE, RANDOM = "C0GENERAL", "C0PRIVATE", "C0RANDOM"
 ADA, GRACE, DEPLOYBOT, OWN = "U0ADA", "U0GRACE", "U0DEPLOYBOT", "U0TOXICITY"
 EMOJI = "biohazard_sign"
+VISIBLE = "ApproximateNumberOfMessages"
 INSULT = "You stupid idiot, quetzalcoatlus."
 
 
@@ -46,17 +47,12 @@ def workspace() -> Workspace:
     return made
 
 
-def rows(aws: EmbeddedAws) -> list[dict[str, Any]]:
-    """Return the rows of the ledger."""
-    items: list[dict[str, Any]] = aws.client("dynamodb").scan(TableName=aws.table)["Items"]
-    return items
-
-
-def end_claims(aws: EmbeddedAws) -> None:
-    """End the lease of every claim in the ledger, as if its invocation had ended."""
-    for row in rows(aws):
-        if row["status"]["S"] == "INPROGRESS":
-            aws.client("dynamodb").put_item(TableName=aws.table, Item=row | {"in_progress_expiration": {"N": "0"}})
+def store(aws: EmbeddedAws, secret: str) -> None:
+    """Write the secret of the bot into Secrets Manager."""
+    secrets = aws.client("secretsmanager")
+    if not secrets.list_secrets()["SecretList"]:
+        secrets.create_secret(Name="bot/slack", SecretString="{}")
+    secrets.put_secret_value(SecretId="bot/slack", SecretString=secret)
 
 
 def about(post: Message) -> str:
@@ -115,10 +111,16 @@ class Room:
         self.slack.workspace.clock = lambda: clock() + seconds
 
     def rows(self) -> list[dict[str, Any]]:
-        return rows(self.aws)
+        """The rows of the ledger."""
+        items: list[dict[str, Any]] = self.aws.client("dynamodb").scan(TableName=self.aws.table)["Items"]
+        return items
 
     def end_claims(self) -> None:
-        end_claims(self.aws)
+        """End the lease of every claim in the ledger, as if its invocation had ended."""
+        client, past = self.aws.client("dynamodb"), {"in_progress_expiration": {"N": "0"}}
+        for row in self.rows():
+            if row["status"]["S"] == "INPROGRESS":
+                client.put_item(TableName=self.aws.table, Item=row | past)
 
 
 @dataclass
@@ -147,8 +149,9 @@ class Bot(Room):
             self.patch.setattr(module, "settings", replace(module.settings, **settings))
         self.worker.handlers_for.cache_clear()
 
-    def read_stored_secret(self) -> None:
-        """Let both functions read their secrets from the store, by the clock `now`."""
+    def read_stored_secret(self, **changed: Any) -> None:
+        """Let both functions read their secrets from the store, by the clock `now`; some are changed there."""
+        self.store(**changed)
         self.set(secret_id="bot/slack", signing_secrets=(), bot_token="")
         for function in (self.receiver, self.worker):
             self.patch.setattr(function, "credentials", Credentials(function.settings, lambda: self.now))
@@ -171,11 +174,11 @@ class Bot(Room):
     def react(self, message: Message, *, by: str = GRACE, channel: str = GENERAL) -> Delivery:
         return self.deliver(self.event(message, by=by, channel=channel))
 
-    def ask(self, payload: Mapping[str, Any], *, secret: str = "", age: float = 0) -> Delivery:
+    def ask(self, payload: Mapping[str, Any]) -> Delivery:
         """Send a signed interaction or slash command over HTTP, once."""
         body = as_form(payload)
-        sender = secret or self.slack.workspace.signing_secret
-        return deliver(self.url, body, signed(body, sender, int(time.time() - age), kind=FORM), timeout=30)
+        headers = signed(body, self.slack.workspace.signing_secret, int(time.time()), kind=FORM)
+        return deliver(self.url, body, headers, timeout=30)
 
     def check(self, message: Message, *, by: str = GRACE, channel: str = GENERAL) -> Delivery:
         """Use the shortcut on a message."""
@@ -258,7 +261,8 @@ class Bot(Room):
             self._sqs.change_message_visibility(
                 QueueUrl=self.aws.queue_url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
             )
-        while self._visible() < len(self.asleep):
+        asked = {"QueueUrl": self.aws.queue_url, "AttributeNames": [VISIBLE]}
+        while int(self._sqs.get_queue_attributes(**asked)["Attributes"][VISIBLE]) < len(self.asleep):
             pass  # moto shows a message when its clock has moved on by a millisecond
         self.asleep.clear()
 
@@ -306,15 +310,7 @@ class Bot(Room):
         """Write the bot's secret: what Slack has now, but for what is changed."""
         slack = self.slack.workspace
         secret = {"signing_secrets": [slack.signing_secret], "bot_token": slack.token} | changed
-        secrets = self.aws.client("secretsmanager")
-        if not secrets.list_secrets()["SecretList"]:
-            secrets.create_secret(Name="bot/slack", SecretString="{}")
-        secrets.put_secret_value(SecretId="bot/slack", SecretString=json.dumps(secret))
-
-    def _visible(self) -> int:
-        name = "ApproximateNumberOfMessages"
-        answer = self._sqs.get_queue_attributes(QueueUrl=self.aws.queue_url, AttributeNames=[name])
-        return int(answer["Attributes"][name])
+        store(self.aws, json.dumps(secret))
 
     def _receive(self, queue_url: str = "") -> list[Message]:
         answer = self._sqs.receive_message(

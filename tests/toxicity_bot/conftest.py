@@ -1,37 +1,30 @@
 """The bot in this process, and a watch over every test that talks to Slack: nothing leaks, no other host is called."""
 
-from __future__ import annotations
-
 import logging
 import socket
-import threading
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from http.server import ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from pathlib import Path
+from types import ModuleType
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
 
-from local.aws import Turns
+from local.aws import EmbeddedAws, Turns
 from local.bot import address
 from local.functions import InvokeApi, LocalContext
+from local.slack_server import SlackServer
 from local.socket_mode.aws import SqliteTable, answer_here
 from local.socket_mode.file import SqliteFile
 from local.web_api import WebApi
+from tests.serving import running
 from tests.toxicity_bot.bot import Bot, workspace
 from tests.toxicity_bot.record import Record, note_hosts
 from toxicity_bot import invocation
 from toxicity_bot.gateway import Gateway
 from toxicity_bot.ledger import Ledger
 from toxicity_bot.observability import logger
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-    from types import ModuleType
-    from wsgiref.types import StartResponse, WSGIEnvironment
-
-    from local.aws import EmbeddedAws
-    from local.slack_server import SlackServer
 
 
 @pytest.fixture(scope="session")
@@ -81,12 +74,9 @@ def slack(record: Record, slack: SlackServer) -> SlackServer:
 @pytest.fixture(scope="session")
 def _gateway() -> Iterator[str]:
     """The HTTP API in front of this process's receiver; yields its address."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Gateway) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
+    with running(server):
         yield f"http://127.0.0.1:{server.server_port}/slack"
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(scope="session")
@@ -97,11 +87,8 @@ def _invoke_api(_aws_server: EmbeddedAws) -> Iterator[InvokeApi]:
         patch.setattr(invocation, "READ_SECONDS", 60)
         invocation._client()  # reads both
         api = InvokeApi(listener, lambda *_: {}, 0, nullcontext())
-        thread = threading.Thread(target=api.serve_forever, args=(0.02,))
-        thread.start()
-        yield api
-        api.shutdown()
-        thread.join()
+        with running(api):
+            yield api
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.toxicity_bot import JSON
 from tests.toxicity_bot.bot import GENERAL, GRACE, INSULT, PRIVATE, Bot
 from toxicity_bot.channel_settings import ChannelSettings, Entry
 from toxicity_bot.errors import SettingError
@@ -40,15 +41,12 @@ def test_an_entry_of_a_channel_counts_before_that_of_all_and_that_before_the_oth
     )
 
 
-def test_a_channel_without_an_entry_has_the_other_settings() -> None:
+def test_what_a_channels_entry_does_not_say_is_as_elsewhere() -> None:
     made = settings("", REPLY_TO="reactor", TRIGGER_EMOJI="tada", TOXIC_THRESHOLD="0.8")
     assert made.for_channel(GENERAL) == made
     assert made.thresholds_in(GENERAL, made.thresholds(MODEL)) == Thresholds(0.8, 0.3)
-
-
-def test_a_lower_toxic_threshold_of_a_channel_leaves_nothing_between() -> None:
-    made = settings({GENERAL: {"toxic_threshold": 0.2}}, MAYBE_TOXIC_THRESHOLD="0.4")
-    assert made.thresholds_in(GENERAL, made.thresholds(MODEL)) == Thresholds(0.2, 0.2)
+    lower = settings({GENERAL: {"toxic_threshold": 0.2}}, MAYBE_TOXIC_THRESHOLD="0.4")
+    assert lower.thresholds_in(GENERAL, lower.thresholds(MODEL)) == Thresholds(0.2, 0.2), "nothing is between"
 
 
 @pytest.mark.failure(121)
@@ -138,11 +136,6 @@ def test_thresholds_on_the_wrong_side_of_the_models_are_refused_when_it_is_known
         made.thresholds(MODEL)
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
-    lambda values: st.lists(values) | st.dictionaries(st.text(), values),
-    max_leaves=5,
-)
 KEYS = ["verdicts", "toxic_threshold", "maybe_toxic_threshold", "emoji", "off", "watch", "watch_threshold"]
 
 

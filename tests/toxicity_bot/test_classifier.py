@@ -2,9 +2,6 @@
 
 import gc
 import json
-import math
-import subprocess
-import sys
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -12,7 +9,7 @@ from typing import Any
 import pytest
 
 import toxicity_bot
-from tests import ROOT
+from tests import ROOT, run
 from tests.toxicity_bot.bot import Bot
 from toxicity_bot.classifier import Classifier
 from toxicity_bot.errors import ModelError, NotEnglishWarning
@@ -57,27 +54,6 @@ def test_scores_has_every_label_and_agrees_with_toxicity(classifier: Classifier)
     assert classifier.toxicity(INSULT) > classifier.threshold > classifier.toxicity(FRIENDLY)
 
 
-@pytest.mark.failure(41)
-@pytest.mark.parametrize(
-    "disguised",
-    [
-        "You are a stu\u200bpid \uff49\uff44\uff49\uff4f\uff54.",  # zero-width space, full-width letters
-        *("You are a $tup1d 1d10t.", "You are a s t u p i d idiot."),
-    ],
-)
-def test_text_is_folded_before_it_is_scored(classifier: Classifier, disguised: str) -> None:
-    assert classifier.toxicity(disguised) == classifier.toxicity(INSULT)
-
-
-@pytest.mark.failure(39)
-def test_an_insult_at_the_end_of_a_long_text_is_found(classifier: Classifier) -> None:
-    friendly = " ".join([FRIENDLY] * 36)  # 540 words
-    assessment = classifier.assess(f"{friendly}. {INSULT}")
-    assert assessment.windows > 1
-    assert classifier.toxicity(friendly) < classifier.threshold < assessment.toxicity
-    assert "idiot" in classifier.words(assessment)
-
-
 @pytest.mark.failure(39)
 def test_an_insult_is_found_at_every_place_of_a_long_text(tmp_path: Path) -> None:
     short = Classifier(changed_model(tmp_path, window=24), threads=1)
@@ -95,38 +71,14 @@ def test_a_second_window_starts_when_the_first_is_full(tmp_path: Path) -> None:
     assert [short.assess(" ".join(["the"] * count)).windows for count in (1, 8, 9, 15, 16)] == [1, 1, 2, 2, 3]
 
 
-def test_sigmoid_scores_labels_separately_and_softmax_together(tmp_path: Path) -> None:
-    """Both activations are applied to the same logits."""
+def test_of_independent_labels_the_strongest_counts_and_exclusive_ones_add_up(tmp_path: Path) -> None:
+    def loaded(activation: str) -> Classifier:
+        (folder := tmp_path / activation).mkdir()
+        return Classifier(changed_model(folder, toxic_labels=FIELDS["labels"], activation=activation), threads=1)
 
-    def loaded(name: str, **changes: Any) -> Classifier:
-        (tmp_path / name).mkdir()
-        return Classifier(changed_model(tmp_path / name, toxic_labels=FIELDS["labels"], **changes), threads=1)
-
-    softmax = loaded("softmax")
-    sigmoid = loaded("sigmoid", activation="sigmoid")
-    cooler = loaded("cooler", activation="sigmoid", temperature=2 * FIELDS["temperature"])
-
-    independent = sigmoid.scores(INSULT)
-    logits = {label: math.log(score / (1 - score)) for label, score in independent.items()}
-    whole = sum(math.exp(logit) for logit in logits.values())
-
-    assert softmax.scores(INSULT) == pytest.approx({label: math.exp(logits[label]) / whole for label in logits})
-    assert softmax.toxicity(INSULT) == pytest.approx(1)
-    assert sigmoid.toxicity(INSULT) == max(independent.values())
-    assert cooler.scores(INSULT) == pytest.approx({label: 1 / (1 + math.exp(-logits[label] / 2)) for label in logits})
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("You are an idiot!", ("idiot",)),
-        ("idiot", ("idiot",)),
-        (f"{FRIENDLY}. {FRIENDLY}. What an idiot, {FRIENDLY}.", ("idiot",)),
-        (FRIENDLY, ()),
-    ],
-)
-def test_words_are_those_with_the_most_weight(classifier: Classifier, text: str, expected: tuple[str, ...]) -> None:
-    assert classifier.words(classifier.assess(text), limit=1) == expected
+    sigmoid = loaded("sigmoid")
+    assert sigmoid.toxicity(INSULT) == max(sigmoid.scores(INSULT).values()) < 1
+    assert loaded("softmax").toxicity(INSULT) == pytest.approx(1)
 
 
 @pytest.mark.failure(53)
@@ -136,6 +88,7 @@ def test_scores_do_not_depend_on_graph_optimizations(tmp_path: Path) -> None:
     assert slow.toxicity(INSULT) == pytest.approx(Classifier(threads=1).toxicity(INSULT), abs=0.02)
 
 
+@pytest.mark.failure(51)
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -168,24 +121,6 @@ def test_a_damaged_file_of_the_same_size_is_refused(name: str, reason: str, tmp_
         Classifier(folder)
 
 
-@pytest.mark.failure(51)
-def test_a_swapped_tokenizer_of_the_same_size_fails_the_self_test(tmp_path: Path) -> None:
-    """All sizes are right and everything loads; only the scores are wrong."""
-    folder = changed_model(tmp_path, reference=FIELDS["reference"])
-    size = FIELDS["files"]["tokenizer.json"]["bytes"]
-    tokenizer = json.loads((MODEL / "tokenizer.json").read_text(encoding="utf-8"))
-    added = {token["content"] for token in tokenizer["added_tokens"]}
-    vocabulary: dict[str, int] = tokenizer["model"]["vocab"]
-    ordinary = [token for token in vocabulary if token not in added]
-    vocabulary.update(zip(ordinary, [vocabulary[token] for token in reversed(ordinary)], strict=True))
-    (folder / "tokenizer.json").unlink()
-    swapped = json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":"))
-    (folder / "tokenizer.json").write_bytes(swapped.encode().ljust(size))
-    assert (folder / "tokenizer.json").stat().st_size == size
-    with pytest.raises(ModelError, match=r"model\.onnx scores a reference text .* where model.json records"):
-        Classifier(folder)
-
-
 @pytest.mark.failure(52)
 def test_no_network_and_no_build_library_is_used() -> None:
     program = f"""
@@ -199,14 +134,21 @@ assert Classifier({str(MODEL)!r}).toxicity({INSULT!r}) > 0.5
 unwanted = {{"torch", "transformers", "optimum", "huggingface_hub", "onnx", "model_build"}} & set(sys.modules)
 assert not unwanted, unwanted
 """
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run("-c", program)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("text", ["", " \n\u200b", ":tada: \U0001f389"])
-def test_a_text_without_words_cannot_be_judged(classifier: Classifier, text: str) -> None:
+@pytest.mark.failure(37)
+@pytest.mark.parametrize(
+    "text",
+    ["", " \n\u200b", ":tada: \U0001f389", "http", "@user", "100 %", "&nbsp; &shy;", "https://example.com/you-idiot"],
+)
+def test_a_text_without_words_cannot_be_judged_and_never_reaches_the_model(
+    classifier: Classifier, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classifier, "_session", None)
     assert "no words" in classifier.verdict(text).reason
-    if ":" not in text:
+    if not text.strip(" \n\u200b"):
         with pytest.raises(ValueError, match="no text to judge"):
             classifier.assess(text)
 

@@ -9,7 +9,7 @@ from local.faults import ErrorBody, HtmlError
 from local.workspace import Message
 from tests.toxicity_bot.bot import ADA, GENERAL, GRACE, PRIVATE, Bot
 from toxicity_bot.feedback import ACTION_ID, AGREED, DISAGREED, Opinion, read, verdict_blocks
-from toxicity_bot.opinions import Opinions
+from toxicity_bot.opinions import all_opinions
 
 KEY = "T0LOCAL/C0GENERAL/1731000000.000100/0a1b2c3d"
 
@@ -21,7 +21,7 @@ def click(bot: Bot, verdict: Message, choice: str, by: str = GRACE) -> dict[str,
 
 
 def opinions(bot: Bot) -> list[Opinion]:
-    return list(Opinions(bot.aws.table, bot.aws.client("dynamodb")).all())
+    return list(all_opinions(bot.worker.ledger.table))
 
 
 @pytest.fixture

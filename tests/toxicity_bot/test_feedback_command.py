@@ -13,7 +13,8 @@ from local.slack_server import SlackServer
 from tests import run_module
 from toxicity_bot.commands.feedback import COLUMNS, label
 from toxicity_bot.feedback import AGREED, DISAGREED, Opinion
-from toxicity_bot.opinions import Opinions
+from toxicity_bot.opinions import save
+from toxicity_bot.table import Table
 
 
 def opinion(ts: str, choice: str = AGREED, outcome: str = "toxic", at: float = 1731000100) -> Opinion:
@@ -25,16 +26,16 @@ def export(*arguments: str, **environ: str) -> CompletedProcess[str]:
 
 
 @pytest.fixture
-def opinions(aws: EmbeddedAws) -> Opinions:
-    return Opinions(aws.table, aws.client("dynamodb"))
+def table(aws: EmbeddedAws) -> Table:
+    return Table(aws.table, aws.client("dynamodb"))
 
 
 def test_each_row_has_a_permalink_and_a_label_and_the_oldest_comes_first(
-    aws: EmbeddedAws, slack: SlackServer, opinions: Opinions, tmp_path: Path
+    aws: EmbeddedAws, slack: SlackServer, table: Table, tmp_path: Path
 ) -> None:
     there = slack.workspace.post("C0GENERAL", "U0GRACE", "hello")["ts"]
     for one in (opinion("1731000000.000200", DISAGREED, at=1731000200), opinion(there)):
-        opinions.save(one)
+        save(table, one)
     out = tmp_path / "feedback.csv"
     slack.faults.add("chat.getPermalink", RateLimited("0"))
     done = export("--table", aws.table, "--out", str(out))
@@ -55,9 +56,9 @@ def test_each_row_has_a_permalink_and_a_label_and_the_oldest_comes_first(
 
 
 def test_without_a_token_addresses_are_made_of_ids_and_slack_is_not_asked(
-    aws: EmbeddedAws, slack: SlackServer, opinions: Opinions
+    aws: EmbeddedAws, slack: SlackServer, table: Table
 ) -> None:
-    opinions.save(opinion("1731000000.000200"))
+    save(table, opinion("1731000000.000200"))
     slack.faults.add("chat.getPermalink", ErrorBody("fatal_error"))
     done = export(LEDGER_TABLE=aws.table, SLACK_BOT_TOKEN="")
     assert done.returncode == 0
@@ -98,10 +99,10 @@ def test_what_goes_wrong_is_one_sentence_and_its_status_before_anything_is_writt
     status: int,
     words: str,
     slack: SlackServer,
-    opinions: Opinions,
+    table: Table,
     tmp_path: Path,
 ) -> None:
-    opinions.save(opinion("1731000000.000200"))
+    save(table, opinion("1731000000.000200"))
     slack.faults.add("auth.test", fault)
     out = tmp_path / "feedback.csv"
     done = export("--out", str(out), *arguments, **environ)

@@ -15,6 +15,7 @@ NOW = 1731000000
 HOOKS = "https://hooks.slack.com"
 SETTINGS = Settings.from_environ({"MODERATORS_CHANNEL": "C0GENERAL"})
 KEY = "T0LOCAL/C0GENERAL/1731000000.000100/0a1b2c3d"
+Changes = list[dict[str, Any]]
 
 
 def shortcut(name: str = "check_toxicity", **changes: Any) -> dict[str, Any]:
@@ -66,6 +67,7 @@ def test_a_shortcut_is_a_job_of_ids_and_the_message_apart() -> None:
     assert (job.kind, job.team, job.channel, job.ts) == ("check", "T0LOCAL", "C0GENERAL", payload["message_ts"])
     assert (job.reactor, job.event_id, job.event_time) == ("U0GRACE", payload["trigger_id"], NOW)
     assert job.detail == {"response_url": payload["response_url"]}
+    assert asked(payload | {"message": None}) == UserRequest(job), "then the message is fetched"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,8 @@ def test_a_shortcut_is_a_job_of_ids_and_the_message_apart() -> None:
     ],
 )
 def test_a_command_is_a_word_of_its_own_or_a_sentence(text: str, word: str | None, given: dict[str, str]) -> None:
-    ask = asked(command(text))
+    ask = asked(command(text, command="/is-this-ok"))
+    assert ask.job.detail["command"] == "/is-this-ok", "the owner may give it any name"
     assert (ask.job.kind, ask.job.ts, ask.job.detail.get("word"), ask.content) == ("command", "", word, given)
 
 
@@ -89,10 +92,6 @@ def test_a_form_is_a_job_of_ids_and_its_texts_are_hidden() -> None:
     assert "Hello" not in repr(shown)
     assert (sent.content["own"], sent.content["note"]) == ("Hello", "A secret note.")
     assert not {word for word in ("Hello", "secret") if word in repr(sent) + sent.job.to_json()}
-
-
-def test_a_command_may_have_the_name_that_the_owner_gave_it() -> None:
-    assert asked(command(command="/is-this-ok")).job.detail["command"] == "/is-this-ok"
 
 
 @pytest.mark.failure(45)
@@ -113,52 +112,35 @@ def test_the_installation_is_the_organisations_or_the_workspaces(changes: dict[s
     assert asked(command(identity=Identity(enterprise_id="E0GRID"))).job.installation == "T0LOCAL"
 
 
-# What is changed in a payload, a shortcut's and a command's.
-BAD_SHORTCUTS: list[dict[str, Any]] = [
-    {"team": {"id": "T/1"}}, {"channel": None}, {"channel": {"id": ["C1"]}}, {"user": "U0GRACE"}, {"user": {}},
-    {"trigger_id": None}, {"trigger_id": "a b"}, {"trigger_id": "1" * 101}, {"message_ts": "yesterday"},
-    {"message_ts": 1.5}, {"response_url": None}, {"response_url": "https://example.com/"},
-]  # fmt: skip
-BAD_COMMANDS: list[dict[str, Any]] = [
-    {"team_id": ""}, {"channel_id": "c/1"}, {"user_id": None}, {"trigger_id": ""}, {"command": "toxicity"},
-    {"command": "/a b"}, {"command": "/<!here>"}, {"response_url": ""},
-]  # fmt: skip
-BAD_CLICKS: list[tuple[str, dict[str, Any]]] = [
-    ("outsider", {"user": {"id": "U0GRACE", "team_id": "T0GUEST"}}),
-    ("other_app", {"message": {"app_id": "A0OTHER"}}),
-    ("malformed_interaction", {"trigger_id": "x" * 200}),
-]
-BAD_CARDS: list[tuple[str, dict[str, Any]]] = [
-    ("other_channel", {"channel": {"id": "C0RANDOM"}}),
-    ("malformed_interaction", {"actions": [{"action_id": cards.LOOK}]}),
-    ("malformed_interaction", {"container": None}),
-]
-BAD_FORMS: list[dict[str, Any]] = [
-    {"private_metadata": "{}"}, {"private_metadata": ""}, {"state": {}}, {"id": None},
-    {"private_metadata": form()["view"]["private_metadata"].replace(HOOKS, "https://example.com")},
-]  # fmt: skip
-NAMELESS: list[dict[str, Any]] = [
-    {"type": "block_actions"}, {"type": "block_actions", "actions": []}, {"type": "block_actions", "actions": ["a"]},
-    {"type": "view_submission", "view": None}, {"type": "view_submission", "view": {"callback_id": "a"}},
-    {"type": "message_action"},
-]  # fmt: skip
-
-
 @pytest.mark.failure(12, 108, 117)
 @pytest.mark.parametrize(
     ("reason", "payload"),
     [
         *(("unknown_interaction", shortcut(callback_id=name)) for name in ("another", None, ["check_toxicity"])),
-        *(("unknown_interaction", payload) for payload in NAMELESS),
-        *(("malformed_interaction", shortcut(**change)) for change in BAD_SHORTCUTS),
-        *(("malformed_interaction", command(**change)) for change in BAD_COMMANDS),
-        *((reason, click(button, **change)) for reason, change in BAD_CLICKS for button in (cards.LOOK, FEEDBACK)),
-        *((reason, click(cards.LOOK, **change)) for reason, change in BAD_CARDS),
+        *(("unknown_interaction", payload) for payload in (
+            {"type": "block_actions"}, {"type": "block_actions", "actions": []}, {"type": "message_action"},
+            {"type": "block_actions", "actions": ["a"]}, {"type": "view_submission", "view": None},
+            {"type": "view_submission", "view": {"callback_id": "a"}})),
+        *(("malformed_interaction", shortcut(**change)) for change in Changes((
+            {"team": {"id": "T/1"}}, {"channel": None}, {"channel": {"id": ["C1"]}}, {"user": "U0GRACE"}, {"user": {}},
+            {"trigger_id": None}, {"trigger_id": "a b"}, {"trigger_id": "1" * 101}, {"message_ts": "yesterday"},
+            {"message_ts": 1.5}, {"response_url": None}, {"response_url": "https://example.com/"}))),
+        *(("malformed_interaction", command(**change)) for change in (
+            {"team_id": ""}, {"channel_id": "c/1"}, {"user_id": None}, {"trigger_id": ""}, {"command": "toxicity"},
+            {"command": "/a b"}, {"command": "/<!here>"}, {"response_url": ""})),
+        *((reason, click(button, **change)) for button in (cards.LOOK, FEEDBACK) for reason, change in (
+            ("outsider", {"user": {"id": "U0GRACE", "team_id": "T0GUEST"}}),
+            ("other_app", {"message": {"app_id": "A0OTHER"}}), ("malformed_interaction", {"trigger_id": "x" * 200}))),
+        *((reason, click(cards.LOOK, **change)) for reason, change in (
+            ("other_channel", {"channel": {"id": "C0RANDOM"}}), ("malformed_interaction", {"container": None}),
+            ("malformed_interaction", {"actions": [{"action_id": cards.LOOK}]}))),
         ("other_installation", click(FEEDBACK, team={"id": "T0OTHER"}, user={"id": "U0GRACE", "team_id": "T0OTHER"})),
-        *(("malformed_interaction", form(**change)) for change in BAD_FORMS),
+        *(("malformed_interaction", form(**change)) for change in Changes((
+            {"private_metadata": "{}"}, {"private_metadata": ""}, {"state": {}}, {"id": None},
+            {"private_metadata": form()["view"]["private_metadata"].replace(HOOKS, "https://example.com")}))),
         ("other_app", form(app_id="A0OTHER")),
     ],
-)
+)  # fmt: skip
 def test_what_is_unknown_or_malformed_is_dropped_with_its_reason(reason: str, payload: dict[str, Any]) -> None:
     assert request_or_reason(payload, SETTINGS, NOW) == reason
 
@@ -176,11 +158,6 @@ def test_a_moderator_of_another_team_of_an_enterprise_is_no_outsider(
 ) -> None:
     payload = click(cards.LOOK, user={"id": "U0GRACE", "team_id": home}, enterprise=enterprise, team=team)
     assert asked(payload).job.detail["action"] == cards.LOOK
-
-
-def test_a_message_that_did_not_come_along_is_fetched() -> None:
-    ask = asked(shortcut(message=None))
-    assert (ask.content, ask.job.ts) == ({}, shortcut()["message_ts"])
 
 
 @pytest.mark.failure(104)

@@ -1,7 +1,6 @@
 """The receiver's call of the worker, against sockets that answer, refuse or stay silent."""
 
 import socket
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
@@ -9,6 +8,8 @@ from typing import ClassVar
 import pytest
 
 from local.aws import EmbeddedAws
+from tests import CLOSED
+from tests.serving import running
 from toxicity_bot import invocation
 from toxicity_bot.interactions import UserRequest
 from toxicity_bot.jobs import Job
@@ -42,9 +43,7 @@ def test_a_worker_that_is_slow_is_not_waited_for(patch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.failure(54, 102)
 def test_a_worker_that_cannot_be_reached_is_no_error_of_the_receiver(patch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        closed = taken.getsockname()[1]
-    patch.setenv("AWS_ENDPOINT_URL_LAMBDA", f"http://127.0.0.1:{closed}")
+    patch.setenv("AWS_ENDPOINT_URL_LAMBDA", CLOSED)
     assert invocation.invoke_worker("worker", ASK) == "EndpointConnectionError"
 
 
@@ -87,12 +86,11 @@ def test_a_connection_is_kept_and_made_anew_once_if_it_was_closed_meanwhile_and_
     patch: pytest.MonkeyPatch, statuses: list[int], ends: list[str], connections: int
 ) -> None:
     _Lambda.statuses, _Lambda.came_by = list(statuses), []
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Lambda) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Lambda)
+    with running(server):
         patch.setenv("AWS_ENDPOINT_URL_LAMBDA", f"http://127.0.0.1:{server.server_port}")
         assert [invocation.invoke_worker("bot-Worker:live", ASK) for _ in ends] == ends
         invocation._client().close()
-        server.shutdown()
     assert (len(_Lambda.came_by), len(set(_Lambda.came_by))) == (len(statuses), connections)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from local.aws import EmbeddedAws
-from local.faults import Call, ErrorBody, Fault, RateLimited, Reset
+from local.faults import Call, ErrorBody, Reset
 from local.functions import LocalContext
 from local.slack_server import SlackServer
 from local.workspace import Message
@@ -28,8 +28,7 @@ from toxicity_bot.slack_messages import SlackMessages
 
 PRAISE = "Thanks a lot, the fix works and the release is out."
 INSULTING = {"type": "section", "text": {"type": "mrkdwn", "text": INSULT}}
-
-PLAIN = "We looked at the deployment plan and agreed to merge the change after the review tomorrow. "
+BUILD = "Build 7 has started."
 
 
 @dataclass
@@ -55,10 +54,6 @@ class Judging(Room):
 @pytest.fixture
 def room(slack: SlackServer, aws: EmbeddedAws, classifier: Classifier, ledger: Ledger) -> Judging:
     return Judging(slack, aws, classifier, ledger)
-
-
-def fail(_: object) -> None:
-    raise AssertionError("the model was asked in vain")
 
 
 @pytest.mark.parametrize(
@@ -97,16 +92,6 @@ def test_hard_texts_are_judged_as_measured_and_the_verdict_is_a_likelihood(kind:
         assert ("not a judgement of the person" in post["text"]) == (outcome != "fine")
 
 
-@pytest.mark.failure(37)
-@pytest.mark.parametrize(
-    "text", [":tada:", "<https://example.com/you-idiot>", "<@U0ADA>", "100 %", "&amp;nbsp; &amp;shy;"]
-)
-def test_text_without_words_never_reaches_the_model(text: str, room: Judging, monkeypatch: pytest.MonkeyPatch) -> None:
-    for method in ("assess", "words"):
-        monkeypatch.setattr(room.classifier, method, fail)
-    assert room.judge(room.say(text)) == "cannot_judge"
-
-
 @pytest.mark.parametrize(
     ("text", "toxic", "maybe", "outcome", "quotes"),
     [
@@ -128,15 +113,6 @@ def test_thresholds_in_the_settings_override_the_models_and_toxic_words_are_quot
     assert any(f"\u201c{word}\u201d" in post["text"] for word in ("stupid", "idiot")) == quotes, post["text"]
 
 
-def test_toxic_emoji_are_quoted_and_fine_words_never_weighed(room: Judging, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room.classifier, "words", lambda *_, **__: ("finger", "garbage", "middle", "elsewhere"))
-    room.judge(room.say("you write garbage :middle_finger:"), TOXIC_THRESHOLD="0")
-    (post,) = room.verdicts()
-    assert "What weighed most: \u201c\U0001f595\u201d, \u201cgarbage\u201d." in post["text"]
-    monkeypatch.setattr(room.classifier, "words", fail)
-    assert room.judge(room.say(PRAISE)) == "fine"
-
-
 def shared(text: str) -> dict[str, Any]:
     """The attachment that Slack makes of a shared message."""
     address = "https://archaeopteryx.slack.com/archives/C0RANDOM/p1731000000000100"
@@ -144,65 +120,14 @@ def shared(text: str) -> dict[str, Any]:
 
 
 @pytest.mark.failure(61, 63)
-@pytest.mark.parametrize(
-    ("message", "outcome", "line"),
-    [
-        ({"text": "HR, please look at this message.", "attachments": [shared(INSULT)]}, "fine",
-         "The quoted message is likely toxic; your own words show no clear sign of it."),
-        ({"text": f"&gt; {INSULT}\nThat was not nice, please stop."}, "fine",
-         "The quoted message is likely toxic; your own words show no clear sign of it."),
-        ({"text": INSULT, "attachments": [shared(PRAISE)]}, "toxic",
-         "The quoted message shows no clear sign of toxicity."),
-        ({"text": "", "attachments": [shared(INSULT)]}, "toxic", "The author added no words of their own."),
-    ],
-)  # fmt: skip
-def test_the_authors_own_words_decide_and_quoted_ones_are_judged_apart(
-    message: dict[str, Any], outcome: str, line: str, room: Judging
-) -> None:
-    written = room.say(**message)
-    assert room.judge(written) == outcome
-    assert room.judge(written, by=ADA, REPLY_TO="reactor") == outcome
+def test_the_authors_own_words_decide_and_quoted_ones_are_judged_apart(room: Judging) -> None:
+    written = room.say("HR, please look at this message.", attachments=[shared(INSULT)])
+    assert room.judge(written) == "fine"
+    assert room.judge(written, by=ADA, REPLY_TO="reactor") == "fine"
     (post,), (shown,) = room.verdicts(), room.slack.workspace.ephemerals
-    assert line in post["text"]
-    assert line.replace("your", "the author's") in shown["text"], "the reactor is not the author"
-
-
-@pytest.mark.failure(63, 70)
-@pytest.mark.parametrize(
-    ("before", "after", "outcome", "line"),
-    [
-        (INSULT, f"&gt; {INSULT}", "toxic", "added no words"),
-        (f"&gt; {PRAISE}\nPlease read this.", f"&gt; {INSULT}\nPlease read this.", "fine", "is likely toxic"),
-    ],
-)
-def test_an_edit_that_only_changes_what_is_quoted_gets_a_new_verdict(
-    before: str, after: str, outcome: str, line: str, room: Judging
-) -> None:
-    message = room.say(before)
-    assert room.judge(message) == outcome
-    room.slack.workspace.edit(GENERAL, message["ts"], after)
-    assert [room.judge(message, by=reactor) for reactor in (GRACE, ADA)] == [outcome, outcome]
-    assert [line in post["text"] for post in room.verdicts()] == [False, True]
-
-
-@pytest.mark.failure(63, 72)
-@pytest.mark.parametrize(
-    ("place", "line"), [(10_000, "shows no clear sign of toxicity."), (-1, "your own words show no clear sign of it.")]
-)
-def test_a_quoted_insult_counts_only_within_the_share_that_the_reply_tells(
-    place: int, line: str, room: Judging
-) -> None:
-    room.clock = itertools.count(step=60).__next__  # the time is over at once: only the least is read
-    long = PLAIN * 4_000
-    quoted = f"{long[:place]} {INSULT} {long[place:] if place > 0 else ''}"
-    assert room.judge(room.say("Please read this.", attachments=[shared(quoted)])) == "fine"
-    (post,) = room.verdicts()
-    assert re.search(
-        rf"The quoted message .*{re.escape(line)} It scores .* of 100\. I read \d+ % of it\.", post["text"]
-    )
-    payload = post["metadata"]["event_payload"]
-    assert "read" not in payload, "own words were read whole"
-    assert 0 < payload["quoted_read"] < 0.25
+    line = "The quoted message is likely toxic; {} own words show no clear sign of it."
+    assert line.format("your") in post["text"]
+    assert line.format("the author's") in shown["text"], "the reactor is not the author"
 
 
 @pytest.mark.failure(72)
@@ -237,10 +162,10 @@ def test_the_reply_says_what_was_not_judged(message: dict[str, Any], outcome: st
     assert line in room.verdicts()[0]["text"]
 
 
-@pytest.mark.failure(20)
-def test_the_bots_own_message_is_not_judged(room: Judging) -> None:
-    assert room.judge(room.say(by=OWN)) == "own_message"
-    assert room.verdicts() == []
+@pytest.mark.failure(20, 21)
+def test_the_bots_own_message_is_not_judged_and_another_bots_is(room: Judging) -> None:
+    assert [room.judge(room.say(by=bot)) for bot in (OWN, DEPLOYBOT)] == ["own_message", "toxic"]
+    assert len(room.verdicts()) == 1
 
 
 @pytest.mark.failure(22, 56)
@@ -290,62 +215,32 @@ def test_a_verdict_posted_outside_its_deleted_thread_is_deleted(failed_deletions
     assert [post["thread_ts"] for post in room.verdicts()] == [other["ts"]]
 
 
-@pytest.mark.failure(27, 70)
-def test_each_content_has_one_verdict_whatever_slack_says_of_edits(room: Judging) -> None:
-    message = room.say("Good morning, everyone.")
-    stored = room.slack.workspace.channel(GENERAL).find(message["ts"])
-    assert room.judge(message) == "fine"
-    outcomes = []
-    for text in (INSULT, PRAISE, f"{INSULT} Get lost."):
-        room.slack.workspace.edit(GENERAL, message["ts"], text)
-        stored["edited"]["ts"] = "1731000000.000000"  # all within one second
-        outcomes += [room.judge(message, by=reactor) for reactor in (GRACE, ADA)]
-    assert outcomes == ["toxic", "toxic", "fine", "fine", "toxic", "toxic"]
-    assert room.outcomes(message) == ["fine", "toxic", "fine", "toxic"]
-
-
-@pytest.mark.failure(70)
+@pytest.mark.failure(27, 63, 70, 71)
 @pytest.mark.parametrize(
-    "changed",
+    ("before", "changes", "outcomes"),
     [
-        {"text": INSULT},
-        {"blocks": [INSULTING]},
-        {"attachments": [{"text": INSULT}]},
-        {"text": "You idiot \ud83d"},  # JSON can hold one half of a surrogate pair
+        ("Good morning.", [{"text": text} for text in (INSULT, PRAISE, f"{INSULT} Get lost.", PRAISE)],
+         ["fine", "toxic", "fine", "toxic"]),
+        (INSULT, [{"text": text} for text in (INSULT, f" {INSULT.replace(' ', '  ')} ", f"*{INSULT}*")], ["toxic"]),
+        (INSULT, [{"text": f"&gt; {INSULT}"}], ["toxic", "toxic"]),
+        (f"&gt; {PRAISE}\nLook.", [{"text": f"&gt; {INSULT}\nLook."}], ["fine", "fine"]),
+        (BUILD, [{"blocks": [INSULTING]}], ["fine", "toxic"]),
+        (BUILD, [{"attachments": [{"text": INSULT}]}], ["fine", "toxic"]),
+        (BUILD, [{"text": "You idiot \ud83d"}], ["fine", "toxic"]),  # JSON can hold one half of a surrogate pair
     ],
-    ids=["text", "blocks", "attachments", "half a character"],
-)
-def test_a_message_that_its_app_changes_in_place_gets_a_new_verdict(changed: dict[str, Any], room: Judging) -> None:
-    message = room.say("Build 7 has started.", by="U0HOOK")
-    assert room.judge(message) == "fine"
-    room.slack.workspace.channel(GENERAL).find(message["ts"]).update(changed)
-    assert [room.judge(message, by=reactor) for reactor in (GRACE, ADA)] == ["toxic", "toxic"]
-    assert room.outcomes(message) == ["fine", "toxic"]
-
-
-@pytest.mark.failure(72)
-@pytest.mark.parametrize(("text", "outcome"), [("{} {}", "fine"), ("{} {} You stupid idiot.", "toxic")])
-def test_a_message_of_a_million_characters_is_judged_and_the_share_that_was_read_is_told(
-    text: str, outcome: str, room: Judging
+    ids=["words", "no words", "whose words", "quoted words", "blocks", "attachments", "half a character"],
+)  # fmt: skip
+def test_each_content_has_one_verdict_whoever_reacts_and_whatever_slack_says_of_edits(
+    before: str, changes: list[dict[str, Any]], outcomes: list[str], room: Judging
 ) -> None:
-    message = room.say(text.format(PRAISE, PLAIN * 10_980))
-    assert room.judge(message) == outcome
-    (post,) = room.verdicts()
-    assert re.search(r"too long to read whole: I read (under 1|\d) %, the beginning, the end", post["text"])
-    assert 0 < post["metadata"]["event_payload"]["read"] < 0.07
-
-
-@pytest.mark.failure(71)
-@pytest.mark.parametrize("text", [INSULT, f" {INSULT.replace(' ', '  ')} ", f"*{INSULT}*"])
-def test_an_edit_that_changes_no_word_gets_no_second_verdict(text: str, room: Judging) -> None:
-    message = room.say()
-    assert room.judge(message) == "toxic"
-    room.slack.workspace.edit(GENERAL, message["ts"], text)
-    assert room.judge(message, by=ADA) == "toxic"
-    room.slack.workspace.edit(GENERAL, message["ts"], PRAISE)
-    room.slack.workspace.edit(GENERAL, message["ts"], INSULT)
-    assert room.judge(message, by=ADA) == "toxic"
-    assert len(room.verdicts()) == 1
+    message = room.say(before, by="U0HOOK")
+    room.judge(message)
+    for change in changes:
+        # Slack marks an app's change in place not at all, and two edits in one second alike.
+        room.slack.workspace.channel(GENERAL).find(message["ts"]).update(change)
+        for reactor in (GRACE, ADA):
+            room.judge(message, by=reactor)
+    assert room.outcomes(message) == outcomes
 
 
 @pytest.mark.failure(24, 74)
@@ -359,25 +254,6 @@ def test_a_first_delivery_reads_no_more_than_the_message_and_answers_in_its_thre
     assert post["thread_ts"] == (message["ts"] if of == "message" else parent["ts"])
     reads = [call.method for call in room.slack.calls if call.method not in ("auth.test", "chat.postMessage")]
     assert reads == ["conversations.history", *(["conversations.replies"] if of == "reply" else [])]
-
-
-@pytest.mark.failure(33, 74)
-@pytest.mark.parametrize("in_thread", [False, True])
-def test_a_lost_post_is_looked_for_however_often_the_search_fails(in_thread: bool, room: Judging) -> None:
-    message = room.say(thread_ts=room.say(PRAISE)["ts"] if in_thread else None)
-    room.slack.faults.add("chat.postMessage", Reset(before_work=False))
-    with pytest.raises(SlackUnavailableError):
-        room.judge(message)
-    room.end_claims()
-    if in_thread:
-        room.slack.faults.add("conversations.replies", Fault())  # the one that fetches the message
-    for fault in (RateLimited("60"), ErrorBody("internal_error"), Reset()):
-        room.slack.faults.add("conversations.replies", fault)
-        with pytest.raises(SlackUnavailableError):
-            room.judge(message)
-    assert room.judge(message) == "found"
-    assert room.slack.faults.left() == 0
-    assert len(room.verdicts()) == 1
 
 
 @pytest.mark.failure(28)
@@ -416,18 +292,14 @@ def test_a_hint_names_the_missing_scope_and_the_job_ends_if_it_may_not_be_sent(r
 
 
 @pytest.mark.failure(34)
-@pytest.mark.parametrize(
-    "code", ["is_archived", "restricted_action_read_only_channel", "restricted_action_thread_locked"]
-)
-def test_a_restricted_channel_ends_the_job(code: str, room: Judging) -> None:
-    message = room.say()
-    if code == "is_archived":
-        room.slack.workspace.archive(GENERAL)
-    elif code.endswith("thread_locked"):
-        room.slack.workspace.lock_thread(GENERAL, message["ts"])
-    else:
-        room.slack.workspace.restrict(GENERAL, code)
-    assert room.judge(message) == f"restricted_{code}"
+def test_a_restricted_channel_ends_the_job(room: Judging) -> None:
+    message, workspace = room.say(), room.slack.workspace
+    workspace.lock_thread(GENERAL, message["ts"])
+    assert room.judge(message) == "restricted_restricted_action_thread_locked"
+    workspace.restrict(GENERAL, "restricted_action_read_only_channel")
+    assert room.judge(room.say()) == "restricted_restricted_action_read_only_channel"
+    workspace.archive(GENERAL)
+    assert room.judge(message) == "restricted_is_archived"
     assert room.hints() == []
 
 
@@ -447,20 +319,6 @@ def test_a_post_that_appears_after_its_timeout_is_found(room: Judging, monkeypat
         assert time.monotonic() < deadline, "the first post never appeared"
     room.end_claims()
     assert room.judge(message) == "found"
-    assert len(room.verdicts()) == 1
-
-
-@pytest.mark.failure(46)
-def test_a_job_handled_twice_at_once_makes_one_verdict(room: Judging) -> None:
-    message = room.say()
-
-    def second_delivery() -> None:
-        with pytest.raises(ClaimedError):
-            room.judge(message)
-
-    room.slack.faults.add("chat.postMessage", Call(second_delivery))
-    assert room.judge(message) == "toxic"
-    assert room.slack.faults.left() == 0
     assert len(room.verdicts()) == 1
 
 

@@ -148,7 +148,7 @@ def test_a_doubt_is_settled_by_what_was_found(found: Outcome | None, invocations
     invocations.fail(LOST)
     invocations.change_row(in_progress_expiration=0)
     invocations.ledger.resolve("verdict", KEY, found)
-    assert invocations.ledger.find_outcome("verdict", KEY) == found
+    assert invocations.ledger.resolve("verdict", KEY) == found
     assert invocations.once(Work()) == (found or {"outcome": "toxic", "run": 1})
     assert not any(invocations.doubts)
 

@@ -30,15 +30,6 @@ def model_json(without: str = "", **changes: Any) -> bytes:
     return json.dumps(fields).encode()
 
 
-def test_the_fields_of_model_json_are_read(folder: Path) -> None:
-    model = ModelDirectory.read(folder)
-    assert model.path == folder
-    assert model.labels == tuple(FIELDS["labels"])
-    assert model.toxic_labels == set(FIELDS["toxic_labels"])
-    assert (model.threshold, model.window) == (FIELDS["threshold"], FIELDS["window"])
-    assert model.references[0].text == FIELDS["reference"]["scores"][0]["text"]
-
-
 @pytest.mark.parametrize(("maybe", "without"), [(0, ""), (0.3, ""), (0.8, ""), (0.3, "threshold_maybe")])
 def test_the_lower_threshold_is_the_upper_where_none_is_given(folder: Path, maybe: float, without: str) -> None:
     (folder / "model.json").write_bytes(model_json(without, threshold=0.8, threshold_maybe=maybe))

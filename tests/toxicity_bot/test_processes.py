@@ -1,22 +1,14 @@
 """The two functions as processes of their own, beside a local Slack and embedded AWS."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from local.bot import LocalBot
 from local.events import Deliveries, event_callback
 from local.faults import Call
-from tests.toxicity_bot.bot import ADA, EMOJI, GENERAL, GRACE, INSULT, end_claims, workspace
+from tests.toxicity_bot.bot import ADA, EMOJI, GENERAL, GRACE, INSULT, Room, workspace
 from tests.toxicity_bot.record import Record
-
-
-def wait_until(condition: Callable[[], object], what: str, timeout: float = 60) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"expected within {timeout} s: {what}"
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -35,13 +27,13 @@ def test_a_worker_killed_between_post_and_ledger_leaves_one_verdict(bot: LocalBo
     reaction = bot.workspace.react(GENERAL, message["ts"], GRACE, EMOJI)
     slack = Deliveries(bot.request_url, bot.workspace.signing_secret, delays=(), timeout=30)
     slack.send(event_callback(reaction, bot.workspace.identity))
-    wait_until(lambda: bot.worker.ended, "the worker is killed while it posts")
+    bot._wait(lambda: bot.worker.ended, 60, 0.02, "the worker is not killed while it posts")
 
     bot.restart_worker()
     for log in bot.logs.iterdir():
         record.watch(log)
-    wait_until(lambda: ("JobPostponed", "ClaimedError") in record.counted(), "the dead worker's claim holds")
-    end_claims(bot.aws)
+    bot._wait(lambda: ("JobPostponed", "ClaimedError") in record.counted(), 60, 0.02, "its claim does not hold")
+    Room(bot.slack, bot.aws).end_claims()
     bot.wait_until_idle(timeout=60)
     assert ("JobEnded", "found") in record.counted()
     posts = [post for post in bot.workspace.conversation(GENERAL) if "metadata" in post]

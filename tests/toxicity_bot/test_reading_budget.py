@@ -98,13 +98,6 @@ def test_what_cannot_be_judged_also_says_how_much_was_read(text: str, slow: Clas
     assert "too long to read whole: I read" in verdict.reply()
 
 
-def test_a_message_that_is_read_whole_does_not_speak_of_a_share(slow: Classifier) -> None:
-    verdict = slow.verdict(FRIENDLY * 50)
-    assert verdict.share == 1
-    assert "read" not in verdict.figures()
-    assert f"I read it in {verdict.windows} overlapping parts" in verdict.reply()
-
-
 def longest_run_of_marks(text: str) -> int:
     decomposed = unicodedata.normalize("NFKD", text)
     runs = itertools.groupby(decomposed, key=lambda character: unicodedata.combining(character) > 0)

@@ -1,8 +1,5 @@
 import json
-import os
 import socket
-import subprocess
-import sys
 import time
 from types import ModuleType
 from typing import Any
@@ -12,9 +9,8 @@ import pytest
 from local.events import Deliveries, app_rate_limited, encoded, signed, url_verification
 from local.interactions import Interactions
 from local.workspace import Identity, Workspace
-from tests import ROOT
+from tests import run
 from tests.toxicity_bot.bot import OWN, Bot, imported_anew
-from toxicity_bot.credentials import SECONDS_BETWEEN_READS, Credentials
 from toxicity_bot.gateway import api_gateway_event
 from toxicity_bot.jobs import Job
 
@@ -84,7 +80,6 @@ def test_only_slack_gets_its_challenge_echoed(challenge: object, echoed: str, re
     [
         ({}, {"user": OWN}, "own_reaction"),
         ({}, {"item_user": OWN}, "own_message"),
-        ({}, {"type": "app_home_opened"}, "unknown_event"),
         ({"type": "canary"}, {}, "unknown_type"),
         ({"type": "block_actions"}, {}, "unknown_interaction"),
         (app_rate_limited(Identity()), {}, "app_rate_limited"),
@@ -118,15 +113,13 @@ def test_a_forged_or_stale_request_is_refused(change: dict[str, Any], reason: st
 @pytest.mark.parametrize(
     ("event", "status"),
     [
-        ({}, 401),
         ({"headers": None, "body": None}, 401),
-        ({"headers": {"X-Slack-Signature": "v0="}, "body": "{}"}, 401),
         ({"body": "{", "isBase64Encoded": True}, 400),
         ({"body": ["{"]}, 400),
         ({"body": "x" * (256 * 1024 + 1)}, 413),
         (None, 400),
     ],
-    ids=range(7),
+    ids=range(5),
 )
 def test_a_malformed_request_is_refused(event: dict[str, Any] | None, status: int, receiver: ModuleType) -> None:
     # A signed payload that is no object is signed here: a signature is good for five minutes.
@@ -165,79 +158,26 @@ def test_a_silent_queue_or_an_unusable_secret_makes_slack_retry(error: str, bot:
     assert bot.record.counted() == [("ReceiverFailed", error)]
 
 
-@pytest.fixture
-def stored(bot: Bot) -> Bot:
-    """The bot, which reads its secrets from the store."""
-    bot.store(signing_secrets=[FIRST])
-    bot.read_stored_secret()
-    return bot
-
-
-def sent(bot: Bot, secret: str) -> list[int]:
-    """Deliver a reaction as Slack does, retries included; return the statuses."""
+@pytest.mark.failure(44)
+def test_a_secret_that_changes_without_notice_loses_no_event(bot: Bot) -> None:
+    """Slack signs with a new secret just after the old one was read; one of its retries comes late enough."""
 
     def wait(seconds: float) -> None:
         bot.now += seconds
 
-    slack = Deliveries(bot.url, secret, timeout=30, wait=wait)
-    return [delivery.status for delivery in slack.send(bot.event(bot.say()))]
+    statuses = []
+    bot.read_stored_secret(signing_secrets=[FIRST])
+    for secret in (FIRST, SECOND):
+        bot.store(signing_secrets=[secret])
+        slack = Deliveries(bot.url, secret, timeout=30, wait=wait)
+        statuses.append([delivery.status for delivery in slack.send(bot.event(bot.say()))])
+    (first,), (refused, *_, last) = statuses
+    assert (first, refused, last) == (200, 401, 200), statuses
 
 
-@pytest.mark.failure(44)
-def test_both_secrets_are_accepted_while_slack_changes_over(stored: Bot) -> None:
-    assert sent(stored, FIRST) == [200]
-    stored.store(signing_secrets=[SECOND, FIRST])
-    stored.now += SECONDS_BETWEEN_READS
-    assert sent(stored, FIRST) == sent(stored, SECOND) == [200]
-
-
-@pytest.mark.failure(44)
-def test_a_secret_that_changes_without_notice_loses_no_event(stored: Bot) -> None:
-    """Slack signs with a new secret just after the old one was read; one of its retries comes late enough."""
-    assert sent(stored, FIRST) == [200]
-    stored.store(signing_secrets=[SECOND])
-    statuses = sent(stored, SECOND)
-    assert (statuses[0], statuses[-1]) == (401, 200), statuses
-
-
-@pytest.mark.failure(44)
-def test_forged_requests_do_not_cause_more_than_one_read_a_minute(stored: Bot) -> None:
-    reads: list[float] = []
-    read = Credentials._read
-
-    def seen(credentials: Credentials) -> Any:
-        reads.append(stored.now)
-        return read(credentials)
-
-    stored.patch.setattr(Credentials, "_read", seen)
-    event = stored.event(stored.say())
-    for _ in range(10):
-        assert stored.deliver(event, secret=FORGED).status == 401
-        stored.now += 20
-    assert len(reads) <= 1 + 200 / SECONDS_BETWEEN_READS, reads
-
-
-@pytest.mark.failure(43)
-def test_a_revoked_token_ends_every_job_and_leaves_no_dead_letters(stored: Bot) -> None:
-    for _ in range(3):
-        assert sent(stored, FIRST) == [200]
-    stored.slack.workspace.refuse_token("token_revoked")
-    ended = 0
-    for _ in range(9):
-        ended += stored.work()
-        stored.now += 10
-        stored.wake()
-    assert (ended, stored.queued(), stored.dead()) == (3, [], [])
-    assert "token_revoked" in stored.ends()
-
-
+ENVIRON = {"SLACK_SIGNING_SECRET": SECRET, "JOBS_QUEUE_URL": "https://sqs/jobs"}
+ENVIRON |= {"SLACK_API_URL": "", "AWS_DEFAULT_REGION": "eu-west-1"}
 HEAVY = ["numpy", "onnxruntime", "slack_sdk", "slack_bolt", "tokenizers", "fasttext", "confusable_homoglyphs"]
-
-
-def run_receiver(environ: dict[str, str], code: str) -> subprocess.CompletedProcess[str]:
-    environ = environ | {"PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": "eu-west-1"}
-    command = [sys.executable, "-c", code]
-    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=30)
 
 
 @pytest.mark.failure(4, 15)
@@ -256,15 +196,12 @@ def test_a_cold_receiver_reads_a_challenge_shortcuts_and_clicks_without_the_mode
         "print(answer['body'], [type(ask).__name__ for ask in asks]);"
         f"print([name for name in {HEAVY!r} if name in sys.modules], 'boto3' in sys.modules)"
     )
-    environ = {"SLACK_SIGNING_SECRET": SECRET, "JOBS_QUEUE_URL": "https://sqs/jobs", "MODERATORS_CHANNEL": "C0MODS"}
-    ended = run_receiver(environ, code)
+    ended = run("-c", code, environ=ENVIRON | {"MODERATORS_CHANNEL": "C0MODS"})
     assert ended.stdout == "{\"challenge\": \"a challenge\"} ['UserRequest', 'Form', 'str']\n[] True\n", ended.stderr
 
 
 @pytest.mark.parametrize("missing", ["SLACK_SIGNING_SECRET", "JOBS_QUEUE_URL"])
 def test_a_missing_setting_stops_the_start_and_is_named(missing: str) -> None:
-    environ = {"SLACK_SIGNING_SECRET": "s", "JOBS_QUEUE_URL": "https://sqs/jobs"}
-    del environ[missing]
-    ended = run_receiver(environ, "import toxicity_bot.receiver")
+    ended = run("-c", "import toxicity_bot.receiver", environ=ENVIRON | {missing: ""})
     assert ended.returncode != 0
     assert f"SettingError: {missing} is not set" in ended.stderr.splitlines()[-1]

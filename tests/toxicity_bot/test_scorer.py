@@ -13,6 +13,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from local.aws import EmbeddedAws
+from tests.toxicity_bot.bot import store
 from tests.toxicity_bot.record import Record
 from toxicity_bot.api_keys import ApiKeys, hashed
 from toxicity_bot.gateway import Gateway
@@ -36,8 +37,8 @@ class Answer(NamedTuple):
 class Service:
     """The scorer behind the local gateway, with its keys in Secrets Manager and a clock that stands still."""
 
-    def __init__(self, scorer: ModuleType, address: str, secrets: Any, patch: pytest.MonkeyPatch) -> None:
-        self.scorer, self._address, self._secrets, self._patch = scorer, address, secrets, patch
+    def __init__(self, scorer: ModuleType, address: str, aws: EmbeddedAws, patch: pytest.MonkeyPatch) -> None:
+        self.scorer, self._address, self.aws, self._patch = scorer, address, aws, patch
         self.now = 1000.0
         self.set(secret_id="bot/slack")
 
@@ -47,12 +48,7 @@ class Service:
         self._patch.setattr(self.scorer, "keys", ApiKeys(changed, lambda: self.now))
 
     def store(self, **keys: str) -> None:
-        self.write(json.dumps(SLACK | {"api_keys": {name: hashed(key) for name, key in keys.items()}}))
-
-    def write(self, secret: str) -> None:
-        if not self._secrets.list_secrets()["SecretList"]:
-            self._secrets.create_secret(Name="bot/slack", SecretString="{}")
-        self._secrets.put_secret_value(SecretId="bot/slack", SecretString=secret)
+        store(self.aws, json.dumps(SLACK | {"api_keys": {name: hashed(key) for name, key in keys.items()}}))
 
     def call(
         self, path: str, body: bytes | None = None, *, key: str = "", method: str = "POST", **headers: str
@@ -73,7 +69,7 @@ class Service:
 def service(aws: EmbeddedAws, record: Record, _gateway: str, monkeypatch: pytest.MonkeyPatch) -> Service:
     scorer = importlib.import_module("toxicity_bot.scorer")
     monkeypatch.setattr(Gateway, "function", scorer, raising=False)
-    made = Service(scorer, urlsplit(_gateway).netloc, aws.client("secretsmanager"), monkeypatch)
+    made = Service(scorer, urlsplit(_gateway).netloc, aws, monkeypatch)
     made.store(coral=KEY)
     return made
 
@@ -133,7 +129,7 @@ def test_keys_in_the_environment_or_none(service: Service) -> None:
 
 @pytest.mark.parametrize("secret", ["", "[]", '{"api_keys": ["a"]}', '{"api_keys": {"a": "coelacanth-1"}}', "{"])
 def test_a_secret_of_another_form_answers_503(service: Service, secret: str) -> None:
-    service.write(secret or '{"api_keys": null}')
+    store(service.aws, secret or '{"api_keys": null}')
     assert service.analyze().status == 503
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.toxicity_bot import JSON as JSON_VALUES
 from toxicity_bot import slack_request
 from toxicity_bot.errors import RefusedRequestError, StaleRequestError
 from toxicity_bot.slack_request import FORM, MAX_BODY_BYTES
@@ -57,12 +58,8 @@ def test_slacks_published_example_has_slacks_published_signature() -> None:
     assert refusal({"headers": headers, "body": body.decode()}) == (400, "malformed")
     headers["Content-Type"] = FORM
     command = slack_request.read({"headers": headers, "body": body.decode()}, [SECRET], NOW)
-    assert {name: command[name] for name in ("type", "command", "text", "user_id")} == {
-        "type": "slash_command",
-        "command": "/webhook-collect",
-        "text": "",
-        "user_id": "U2CERLKJA",
-    }
+    expected = {"type": "slash_command", "command": "/webhook-collect", "text": "", "user_id": "U2CERLKJA"}
+    assert command.items() >= expected.items()
 
 
 @pytest.mark.failure(8, 14)
@@ -207,18 +204,13 @@ def test_an_interaction_is_the_json_in_its_form(payload: dict[str, Any], kind: s
     assert slack_request.read(event, [SECRET], NOW) == json.loads(json.dumps(payload))
 
 
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda values: st.lists(values) | st.dictionaries(st.text(), values),
-    max_leaves=6,
-)
 HEADERS = st.fixed_dictionaries(
     {"X-Slack-Request-Timestamp": st.text() | st.integers().map(str), "X-Slack-Signature": st.text()}
 )
 
 
 @given(
-    st.dictionaries(st.sampled_from(["headers", "body", "isBase64Encoded"]), VALUES)
+    st.dictionaries(st.sampled_from(["headers", "body", "isBase64Encoded"]), JSON_VALUES)
     | st.fixed_dictionaries({"headers": HEADERS, "body": st.text(), "isBase64Encoded": st.booleans()})
 )
 def test_no_event_raises_anything_but_a_refusal(event: dict[str, Any]) -> None:

@@ -1,20 +1,21 @@
 """Bursts of reactions while Slack enforces its limits, with an hour of waiting that takes no time.
 
-The worker's clock, Slack's and the queue's are one that the test moves on; jobs wait on a real queue, whose own clock
-is not needed because the test wakes a job when its time has come.
+The worker's clock, Slack's and the queue's are one that the test moves on.
 """
 
 import heapq
 import itertools
-from typing import Any
 
 import pytest
 
 from local.aws import MAX_RECEIVE_COUNT
 from local.faults import LIMITS, Call, Fault, RateLimits, Reset
-from tests.toxicity_bot.bot import GENERAL, GRACE, PRIVATE, Bot
+from tests.toxicity_bot.bot import GENERAL, PRIVATE, Bot
+from toxicity_bot import turns
 from toxicity_bot.ledger import Ledger
-from toxicity_bot.turns import MAX_WAIT_SECONDS, MIN_GAP_SECONDS, Turns
+from toxicity_bot.table import Table
+from toxicity_bot.turns import MAX_WAIT_SECONDS
+from toxicity_bot.turns import MIN_GAP_SECONDS as GAP
 
 LINE = "T0LOCAL/conversations.history"
 
@@ -34,39 +35,36 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def turns(any_ledger: Ledger, clock: Clock) -> Turns:
-    return Turns("verdicts", any_ledger.client, clock)
+def table(any_ledger: Ledger, clock: Clock) -> Table:
+    return Table(any_ledger.table.name, any_ledger.client, clock)
 
 
 def limit(bot: Bot, limits: str, clock: Clock) -> None:
     """Let Slack enforce limits, by the same clock as the worker's."""
     bot.patch.setattr(bot.slack, "faults", RateLimits(LIMITS[limits], clock))
     bot.patch.setattr(bot.slack.api, "largest_page", LIMITS[limits].page)
-    bot.patch.setattr(bot.worker, "turns", Turns(bot.aws.table, bot.aws.client("dynamodb"), clock))
+    bot.patch.setattr(bot.worker.ledger.table, "clock", clock)
 
 
 def drain(bot: Bot, clock: Clock) -> int:
-    """Work until no job is left, each job when its sleep is over; return the most tries of one job."""
+    """Hand each job to the worker when its time has come, by the clock; return the most tries of one.
+
+    They do not go back to the queue, where those that wait a second or two would become visible meanwhile.
+    """
+    slept: list[int] = []
+    bot.patch.setattr(bot.worker, "_postpone", lambda _, seconds: slept.append(seconds))
+    due = [(clock.now, number, 1, job) for number, job in enumerate(bot.queued())]
     most = 0
-    due: list[tuple[float, int, dict[str, Any]]] = []
-    waiting = bot.queued()
-    started = clock.now
-    while waiting or due:
-        if not waiting:
-            clock.now, _, message = heapq.heappop(due)
-            bot.asleep = [message]
+    while due:
+        at, number, tries, job = heapq.heappop(due)
+        clock.now = max(at, clock.now) + 0.05
+        job["Attributes"]["ApproximateReceiveCount"] = str(tries)
+        most = max(most, tries)
+        if tries > 1:
             bot.end_claims()
-            bot.wake()
-            waiting = bot.queued()
-            assert clock.now < started + 24 * 3600, "the burst did not end"
-        for message in waiting:
-            most = max(most, int(message["Attributes"]["ApproximateReceiveCount"]))
-            asked = len(bot.slept())
-            clock.now += 0.05
-            if not bot.handle([message]):
-                (seconds,) = bot.slept()[asked:]
-                heapq.heappush(due, (clock.now + seconds, len(due) + int(1000 * clock.now), message))
-        waiting = []
+        if not bot.handle([job]):
+            assert tries < MAX_RECEIVE_COUNT, "the job is given up"
+            heapq.heappush(due, (clock.now + slept[-1], number, tries + 1, job))
     return most
 
 
@@ -86,7 +84,6 @@ def test_a_burst_above_slacks_limit_gets_all_its_verdicts_once(
     started = clock.now
     tries = drain(bot, clock)
     assert [bot.outcomes(message) for message in messages] == [["fine"]] * 60
-    assert bot.dead() == []
     assert tries <= MAX_RECEIVE_COUNT // 2
     assert clock.now - started < 60 * minutes
     print(f"{limits}: 60 verdicts in {(clock.now - started) / 60:.1f} minutes, at most {tries} tries of a job")
@@ -109,11 +106,9 @@ def test_a_lost_post_is_settled_though_slack_allows_one_call_a_minute(
         bot.say(f"Answer {number}.", **place)
     bot.slack.faults.add("chat.postMessage", Reset(before_work=not posted))
     bot.react(message)
-    tries = drain(bot, clock)
-    assert bot.dead() == []
+    drain(bot, clock)
     assert bot.outcomes(message) == ["toxic"]
     assert bot.ends() == ["found" if posted else "toxic"]
-    assert tries < MAX_RECEIVE_COUNT
 
 
 @pytest.mark.failure(75)
@@ -131,41 +126,43 @@ def test_a_message_that_was_edited_while_its_lost_verdict_was_searched_is_judged
     assert bot.outcomes(message) == ["toxic", "fine"]
 
 
-def test_jobs_that_are_limited_at_once_come_back_one_after_the_other(turns: Turns) -> None:
-    waits = [turns.wait(LINE, f"job {number}", 60, retried=False) for number in range(4)]
-    assert waits == pytest.approx([0, 60 + MIN_GAP_SECONDS, 60 + 2 * MIN_GAP_SECONDS, 60 + 3 * MIN_GAP_SECONDS])
-    assert turns.wait("T0LOCAL/another.method", "job 9", 60, retried=False) == 0
+def waits(table: Table, jobs: int, retry_after: int = 60, *, retried: bool = False) -> list[float]:
+    """How long each of several jobs waits that Slack limits at once."""
+    return [turns.wait(table, LINE, f"job {number}", retry_after, retried=retried) for number in range(jobs)]
 
 
-def test_turns_move_apart_when_they_come_too_early_up_to_what_slack_asks(turns: Turns, clock: Clock) -> None:
-    for number in range(20):
-        turns.wait(LINE, f"job {number}", 60, retried=False)
+def test_jobs_that_are_limited_at_once_postpone_one_after_the_other(table: Table) -> None:
+    assert waits(table, 4) == pytest.approx([0, 60 + GAP, 60 + 2 * GAP, 60 + 3 * GAP])
+    assert turns.wait(table, "T0LOCAL/another.method", "job 9", 60, retried=False) == 0
+
+
+def test_turns_move_apart_when_they_come_too_early_up_to_what_slack_asks(table: Table, clock: Clock) -> None:
+    waits(table, 20)
     clock.now += 61
-    waits = [turns.wait(LINE, f"job {number}", 60 - number, retried=True) for number in range(10)]
-    gaps = [later - earlier for earlier, later in itertools.pairwise(waits)]
-    assert gaps[:3] == pytest.approx([2 * MIN_GAP_SECONDS, 4 * MIN_GAP_SECONDS, 8 * MIN_GAP_SECONDS])
+    gaps = [later - earlier for earlier, later in itertools.pairwise(waits(table, 10, retried=True))]
+    assert gaps[:3] == pytest.approx([2 * GAP, 4 * GAP, 8 * GAP])
     assert gaps[-3:] == pytest.approx([63] * 3)
 
 
-def test_a_job_alone_waits_as_long_as_slack_asks_and_an_empty_line_forgets(turns: Turns, clock: Clock) -> None:
-    assert [turns.wait(LINE, "alone", 30, retried=number > 0) for number in range(3)] == [0, 0, 0]
+def test_a_job_alone_waits_as_long_as_slack_asks_and_an_empty_line_forgets(table: Table, clock: Clock) -> None:
+    assert [waits(table, 1, 30, retried=retried) for retried in (False, True, True)] == [[0]] * 3
     clock.now += 3600
-    assert turns.wait(LINE, "another", 30, retried=True) == 0
-    assert turns.wait(LINE, "a third", 30, retried=False) == pytest.approx(30 + MIN_GAP_SECONDS)
+    assert turns.wait(table, LINE, "another", 30, retried=True) == 0
+    assert turns.wait(table, LINE, "a third", 30, retried=False) == pytest.approx(30 + GAP)
 
 
-def test_no_job_sleeps_longer_than_the_queue_can_hide_it(turns: Turns) -> None:
-    waits = [turns.wait(LINE, f"job {number}", 900, retried=True) for number in range(60)]
-    assert max(waits) == MAX_WAIT_SECONDS
+def test_no_job_sleeps_longer_than_the_queue_can_hide_it(table: Table) -> None:
+    assert max(waits(table, 60, 900, retried=True)) == MAX_WAIT_SECONDS
 
 
 def test_a_table_that_fails_gives_no_turn_and_the_job_waits_as_slack_asks(bot: Bot) -> None:
-    message = bot.say()
     bot.patch.setattr(bot.slack, "faults", RateLimits(LIMITS["one_a_minute"]))
-    bot.patch.setattr(bot.worker, "turns", Turns("missing", bot.aws.client("dynamodb")))
-    bot.react(bot.say(), by=GRACE)
-    bot.react(message, channel=GENERAL)
-    bot.work()
+    bot.react(bot.say())
+    bot.react(bot.say())
+    first, second = bot.queued()
+    bot.handle([first])
+    bot.patch.setattr(bot.worker.ledger.table, "name", "missing")
+    assert bot.handle([second]) == 0
     (slept,) = bot.slept()
     assert 1 <= slept <= 62
-    assert "no turn given" in [line["message"] for line in bot.record.lines() if "level" in line]
+    assert "no turn given" in [line["message"] for line in bot.logged()]

@@ -10,24 +10,11 @@ TWO = Thresholds(toxic=0.8, maybe=0.3)
 ESTIMATE = "_A model's estimate of the words, not a judgement of the person._"
 
 
-@pytest.mark.parametrize(
-    ("thresholds", "outcomes"),
-    [
-        (ONE, {0.0: "fine", 0.4999: "fine", 0.5: "toxic", 1.0: "toxic"}),
-        (TWO, {0.2999: "fine", 0.3: "maybe_toxic", 0.7999: "maybe_toxic", 0.8: "toxic"}),
-    ],
-)
-def test_a_score_at_a_threshold_has_the_outcome_above_it(thresholds: Thresholds, outcomes: dict[float, str]) -> None:
-    assert {score: decide(score, thresholds).outcome for score in outcomes} == outcomes
-
-
-@pytest.mark.parametrize(
-    ("score", "head"), [(0.953, ":warning: *Likely toxic*"), (0.45, ":large_orange_diamond: *May be toxic*")]
-)
-def test_a_toxic_verdict_gives_the_score_and_the_words_and_a_fine_one_quotes_nothing(score: float, head: str) -> None:
-    assert decide(score, TWO, ["stupid", "idiot"]).reply() == (
-        f"{head} \u2013 it scores {int(100 * score)} of 100.\n"
-        f"What weighed most: \u201cstupid\u201d, \u201cidiot\u201d.\n{ESTIMATE}"
+def test_a_toxic_verdict_gives_the_score_and_the_words_and_a_fine_one_quotes_nothing() -> None:
+    assert decide(0.953, TWO, ["stupid", "idiot"], windows=3).reply() == (
+        ":warning: *Likely toxic* \u2013 it scores 95 of 100.\n"
+        "What weighed most: \u201cstupid\u201d, \u201cidiot\u201d.\n"
+        f"It is long: I read it in 3 overlapping parts, and the most toxic one counts.\n{ESTIMATE}"
     )
     fine = decide(0.04, TWO, ["stupid"])
     assert fine.reply() == ":white_circle: *No clear sign of toxicity* \u2013 it scores 4 of 100."
@@ -40,6 +27,7 @@ def test_a_toxic_verdict_gives_the_score_and_the_words_and_a_fine_one_quotes_not
         (0.36, 0.35, 0.1, "*Likely toxic* \u2013 it scores 36 of 100. Likely means 35 or more here."),
         (0.5, 0.35, 0.1, "*Likely toxic* \u2013 it scores 50 of 100."),
         (0.2, 0.35, 0.1, "*May be toxic* \u2013 it scores 20 of 100."),
+        (0.3, 0.75, 0.3, "*May be toxic* \u2013 it scores 30 of 100."),
         (0.7, 0.82, 0.3, "*May be toxic* \u2013 it scores 70 of 100. Likely means 82 or more here."),
         (0.8149, 0.82, 0.3, "*May be toxic* \u2013 it scores 81 of 100. Likely means 82 or more here."),
         (0.8199, 0.82, 0.3, "*May be toxic* \u2013 it scores 81.99 of 100. Likely means 82 or more here."),
@@ -50,28 +38,22 @@ def test_a_toxic_verdict_gives_the_score_and_the_words_and_a_fine_one_quotes_not
         (0.82, 0.82, 0.3, "*Likely toxic* \u2013 it scores 82 of 100."),
         (0.6, 0.825, 0.7, "*No clear sign of toxicity* \u2013 it scores 60 of 100. Likely means 82.5 or more here."),
         (0.4, 0.82, 0.7, "*No clear sign of toxicity* \u2013 it scores 40 of 100."),
+        # Whole points are not rounded down, and no score is given as certain.
+        *((score, 0.5, 0.5, f"*No clear sign of toxicity* \u2013 it scores {points} of 100.")
+          for score, points in ((0.0, "under 1"), (0.0099, "under 1"), (0.01, 1), (0.29, 29))),
+        *((score, 0.5, 0.5, f"*Likely toxic* \u2013 it scores {points} of 100.")
+          for score, points in ((0.57, 57), (0.58, 58), (0.82, 82), (0.99, 99), (0.991, "over 99"), (1.0, "over 99"))),
     ],
     ids=str,
-)
-def test_the_threshold_is_given_where_needed(score: float, toxic: float, maybe: float, line: str) -> None:
+)  # fmt: skip
+def test_points_are_on_the_side_of_the_verdict_and_the_threshold_is_given_where_needed(
+    score: float, toxic: float, maybe: float, line: str
+) -> None:
     assert decide(score, Thresholds(toxic, maybe)).reply().splitlines()[0].split(": ", 1)[1] == line
 
 
-@pytest.mark.parametrize(
-    ("score", "words"),
-    [
-        *((score, "under 1 of 100") for score in (0.0, 0.0099)),
-        *((points / 100, f"{points} of 100") for points in (1, 29, 57, 58, 82, 99)),
-        *((score, "over 99 of 100") for score in (0.991, 1.0)),
-    ],
-)
-def test_whole_points_are_not_rounded_down_and_no_score_is_given_as_certain(score: float, words: str) -> None:
-    assert f" {words}" in decide(score, ONE).reply()
-    assert "100 of 100" not in decide(score, ONE).reply()
-
-
 TOXIC, MAYBE, FINE = (decide(score, TWO, ["idiot"]) for score in (0.97, 0.45, 0.04))
-NOTHING, GERMAN = nothing_to_judge(TWO), not_english("de", TWO)
+NOTHING, GERMAN, ESPERANTO = nothing_to_judge(TWO), not_english("de", TWO), not_english("eo", TWO)
 OWN_FINE = ":white_circle: *No clear sign of toxicity* \u2013 your own words score 4 of 100."
 
 
@@ -98,10 +80,10 @@ OWN_FINE = ":white_circle: *No clear sign of toxicity* \u2013 your own words sco
          [":warning: *Likely toxic* \u2013 the quoted message scores 97 of 100.",
           "What weighed most: \u201cidiot\u201d.", "The author added no words of their own.", ESTIMATE]),
         (NOTHING, GERMAN, "cannot_judge",
-         [f":grey_question: *I can't judge the quoted message:* {GERMAN.reason}",
+         [":grey_question: *I can't judge the quoted message:* it seems to be in German, and I read English only.",
           "The author added no words of their own."]),
-        (GERMAN, TOXIC, "cannot_judge",
-         [f":grey_question: *I can't judge your own words:* {GERMAN.reason}",
+        (ESPERANTO, TOXIC, "cannot_judge",
+         [f":grey_question: *I can't judge your own words:* {ESPERANTO.reason}",
           "The quoted message is likely toxic. It scores 97 of 100.", ESTIMATE]),
         (FINE, GERMAN, "fine", [OWN_FINE, f"I can't judge the quoted message: {GERMAN.reason}"]),
         (NOTHING, NOTHING, "cannot_judge", [NOTHING.reply()]),
@@ -151,11 +133,6 @@ def test_the_reply_says_what_the_verdict_would_be_without_the_words(words: str, 
     assert "Without" not in verdict.without_words().reply()
 
 
-def test_a_verdict_on_a_long_message_says_that_it_was_read_in_parts() -> None:
-    assert "3 overlapping parts" in decide(0.9, ONE, windows=3).reply()
-    assert "overlapping" not in decide(0.9, ONE, windows=1).reply()
-
-
 @pytest.mark.parametrize(
     ("word", "quoted"),
     [
@@ -173,17 +150,8 @@ def test_quoted_words_create_no_mention_link_or_formatting(word: str, quoted: st
     assert f"\u201c{quoted}\u201d." in decide(0.9, ONE, [word]).reply()
 
 
-@pytest.mark.parametrize(
-    ("code", "name"),
-    [("de", "German"), ("ja", "Japanese"), ("pt", "Portuguese"), ("eo", "a language with the code \u201ceo\u201d")],
-)
-def test_a_language_is_named_or_given_by_its_code(code: str, name: str) -> None:
-    verdict = not_english(code, ONE)
-    assert verdict.outcome == "cannot_judge"
-    assert f"in {name}, and I read English only" in verdict.reply()
-
-
 def test_figures_are_rounded_and_hold_no_words() -> None:
+    assert "in a language with the code \u201ceo\u201d, and I read English only" in ESPERANTO.reply()
     assert "no words" in NOTHING.reply()
     assert decide(0.9, ONE, ["word"], 2).without_words() == Verdict("toxic", ONE, 0.9, (), 2, language="en")
     thresholds = {"threshold": 0.8, "threshold_maybe": 0.3}

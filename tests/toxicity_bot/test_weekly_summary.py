@@ -63,7 +63,6 @@ def test_a_summary_whose_post_got_no_answer_is_looked_for_when_the_schedule_trie
 
 @pytest.mark.failure(119)
 def test_with_a_token_that_was_replaced_the_second_try_posts_it(bot: Bot) -> None:
-    bot.store()
     bot.read_stored_secret()
     assert bot.judge(bot.say()) == ["toxic"]
     bot.slack.workspace.rotate_token()

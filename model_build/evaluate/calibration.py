@@ -25,6 +25,7 @@ from model_build import manifest, model_card
 from model_build.errors import ModelBuildError
 from model_build.evaluate.models import progress_bar
 from model_build.metrics import calibration_error, measure
+from model_build.verify import score_references
 from toxicity_bot.classifier import Classifier
 from toxicity_bot.model_session import activate
 
@@ -70,8 +71,8 @@ def calibrate(
     work_sources: Sequence[str],
     false_positive_rate: float,
     threads: int,
-    chat_rate: float = 0.003,
-    likely_precision: float = 0.6,
+    chat_rate: float,
+    likely_precision: float,
 ) -> None:
     """Rewrite `model.json` and the card in place; after an error they are unchanged.
 
@@ -187,18 +188,11 @@ def _rates(labels: Labels, scores: Scores, at_work: npt.NDArray[np.bool_], thres
 
 def _write(folder: Path, fields: dict[str, Any], threads: int) -> None:
     """Score the reference texts with the new settings, in a temporary directory, before `folder` is changed."""
-    reference = fields["reference"]
-    tolerance, texts = reference["tolerance"], [score["text"] for score in reference["scores"]]
     with tempfile.TemporaryDirectory(prefix="calibrate-") as name:
         copy = Path(name)
         for file in fields["files"]:
             (copy / file).symlink_to((folder / file).resolve())
-        # The recorded scores belong to the old temperature: until they are replaced, the self-test accepts any.
-        reference["tolerance"] = 1.0
-        manifest.write(copy, fields)
-        classifier = Classifier(copy, threads)
-        reference["scores"] = manifest.reference_scores({text: classifier.assess(text).toxicity for text in texts})
-        reference["tolerance"] = tolerance
+        fields["reference"]["scores"] = manifest.reference_scores(score_references(copy, fields, threads))
         manifest.write(copy, fields)
         Classifier(copy, threads)  # runs the bot's self-test
     model_card.write(folder, fields)

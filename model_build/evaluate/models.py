@@ -23,13 +23,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
-import scipy.sparse
-from sklearn.feature_extraction.text import HashingVectorizer
-from sklearn.linear_model import SGDClassifier
-from sklearn.pipeline import make_union
 from tqdm import tqdm
 
-from model_build import manifest
+from model_build import manifest, ngrams
 from model_build.errors import ModelBuildError
 from model_build.evaluate.evaluation_set import folding_checksum
 from model_build.source import is_model_directory, locate, sha256
@@ -49,14 +45,7 @@ HALF = 0.5  # the threshold of a checkpoint and of the baseline, which have none
 CHUNK = 256  # texts that are scored between two saves
 
 BASELINE = "n-gram baseline"
-VECTORIZERS: tuple[dict[str, Any], ...] = (
-    {"analyzer": "char_wb", "ngram_range": (3, 5), "n_features": 2**20},
-    {"analyzer": "word", "ngram_range": (1, 2), "n_features": 2**18},
-)
-# alpha has the best mean AUC over sources, of 5e-7 to 1e-5; seed and passes hardly matter.
-CLASSIFIER: dict[str, Any] = {"loss": "log_loss", "alpha": 2e-6, "max_iter": 8, "tol": None, "random_state": 1}
 LOWER_CASED = 0.5  # share of the training texts, so that lower case alone is no sign of toxicity
-NGRAM_CHUNK = 4096  # texts that are turned into features at once
 
 # A terminal has a bar that moves, a log a line every 30 seconds.
 progress_bar = partial(tqdm, mininterval=0.1 if sys.stderr.isatty() else 30)
@@ -131,10 +120,6 @@ def _checkpoint(folder: Path, name: str, threads: int) -> Model:
 def train_baseline(rows: Sequence[Row], tested: EvaluationSet, cache: Path) -> Model:
     """Return the n-gram baseline trained on `rows`, or read it from `cache` if it was trained on the same rows before.
 
-    A linear classifier of character and word n-grams knows no meaning and nearly no word order, so a transformer has to
-    beat it to be worth its size. Hashed features and a logistic loss, as in scikit-learn's user guide (6.2.3.6,
-    out-of-core learning with a hashing vectorizer), are trained in a minute on one core.
-
     Rows whose text is tested as well, in any case, are left out. Raises ModelBuildError if the others lack a label.
     """
     tested_texts = {text.casefold() for text in tested.originals}
@@ -142,9 +127,9 @@ def train_baseline(rows: Sequence[Row], tested: EvaluationSet, cache: Path) -> M
     if {label for _, label in examples} != {0, 1}:
         raise ModelBuildError(
             "the baseline needs rows of both labels whose split is train and that are not tested: pass a file that has "
-            "them with --baseline-data"
+            "them as another --data"
         )
-    digest = hashlib.sha256(f"{VECTORIZERS} {CLASSIFIER} {LOWER_CASED} {folding_checksum()}".encode())
+    digest = hashlib.sha256(f"{ngrams.VECTORIZERS} {ngrams.CLASSIFIER} {LOWER_CASED} {folding_checksum()}".encode())
     for text, label in examples:
         digest.update(f"{label} {text}\0".encode())
     checksum = digest.hexdigest()
@@ -163,29 +148,19 @@ def train_baseline(rows: Sequence[Row], tested: EvaluationSet, cache: Path) -> M
 
 
 def _fit_baseline(examples: Sequence[tuple[str, int]]) -> tuple[npt.NDArray[np.float32], float]:
-    chance = random.Random(CLASSIFIER["random_state"])  # noqa: S311 - which texts lose their case, not a secret
+    chance = random.Random(ngrams.CLASSIFIER["random_state"])  # noqa: S311 - which texts lose their case, not a secret
     texts = [fold(text) for text, _ in examples]
     texts = [text.lower() if chance.random() < LOWER_CASED else text for text in texts]
-    ngrams = _ngrams()
-    chunks = [ngrams.transform(texts[start : start + NGRAM_CHUNK]) for start in range(0, len(texts), NGRAM_CHUNK)]
-    linear = SGDClassifier(**CLASSIFIER).fit(scipy.sparse.vstack(chunks), [label for _, label in examples])
+    linear = ngrams.classifier().fit(ngrams.features(texts), [label for _, label in examples])
     return linear.coef_[0].astype(np.float32), float(linear.intercept_[0])
 
 
 def _baseline_scorer(weights: npt.NDArray[np.float32], bias: float) -> Scorer:
-    ngrams = _ngrams()
-
     def score(texts: Sequence[str]) -> Sequence[float]:
-        logits = ngrams.transform(texts) @ weights + bias
+        logits = ngrams.features(texts) @ weights + bias
         return [float(toxicity) for toxicity in 1 / (1 + np.exp(-logits.astype(np.float64)))]
 
     return score
-
-
-def _ngrams() -> Any:
-    """Return what makes of texts their features, (texts, hashes)."""
-    shared = {"lowercase": False, "alternate_sign": False, "norm": "l2", "dtype": np.float32}
-    return make_union(*(HashingVectorizer(**settings, **shared) for settings in VECTORIZERS))
 
 
 def _cut(text: str, fits: Callable[[str], bool]) -> str:

@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
-from sklearn.linear_model import SGDClassifier
 from sklearn.model_selection import GroupKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline, make_union
 
 from model_build import data as labelled
+from model_build import ngrams
 from model_build.data import Row
 from model_build.errors import ModelBuildError
 from model_build.source import locate
@@ -36,9 +34,6 @@ if TYPE_CHECKING:
 
 NGRAMS = "ngrams"  # the teacher that is a linear model and needs no checkpoint
 FOLDS = 5
-FEATURES = 1 << 20  # of each kind of n-gram
-REGULARIZATION = 3e-6
-PASSES = 12
 
 
 def distill(options: DistillOptions) -> bool:
@@ -96,18 +91,10 @@ def out_of_fold(texts: Sequence[str], labels: Sequence[int], seed: int) -> npt.N
     if len(set(folded)) < FOLDS:
         raise ModelBuildError(f"{len(set(folded))} different texts are too few for {FOLDS} folds")
     _, groups = np.unique(np.array(folded, dtype=object), return_inverse=True)
-    features = make_pipeline(
-        make_union(
-            HashingVectorizer(analyzer="char_wb", ngram_range=(3, 5), n_features=FEATURES, alternate_sign=False),
-            HashingVectorizer(analyzer="word", ngram_range=(1, 2), n_features=FEATURES, alternate_sign=False),
-        ),
-        TfidfTransformer(sublinear_tf=True),
-    ).fit_transform(folded)
-    model = SGDClassifier(
-        loss="log_loss", alpha=REGULARIZATION, max_iter=PASSES, tol=None, average=True, random_state=seed
-    )
     folds = GroupKFold(FOLDS, shuffle=True, random_state=seed)
-    found = cross_val_predict(model, features, np.asarray(labels), groups=groups, cv=folds, method="predict_proba")
+    found = cross_val_predict(
+        ngrams.classifier(), ngrams.features(folded), labels, groups=groups, cv=folds, method="predict_proba"
+    )
     return found[:, 1].astype(np.float32)  # type: ignore[no-any-return]
 
 

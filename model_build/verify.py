@@ -69,7 +69,7 @@ def score_references(folder: Path, fields: dict[str, Any], threads: int | None =
     The recorded scores may be those of another form of the model: the self-test accepts any.
     """
     reference = fields["reference"]
-    manifest.write(folder, fields | {"reference": reference | {"tolerance": 1.0}})
+    manifest.write_json(folder / manifest.FILE_NAME, fields | {"reference": reference | {"tolerance": 1.0}})
     classifier = Classifier(folder, threads)
     return {row["text"]: classifier.assess(row["text"]).toxicity for row in reference["scores"]}
 

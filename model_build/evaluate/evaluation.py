@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -167,7 +167,7 @@ def _evaluate_model(
         },
         "slices": {name: one.as_json() for name, one in by_slice.items()},
         "far_below_baseline": [name for name, above in zip(names, source_above, strict=True) if above and above[1] < 0],
-        "reliability": [asdict(one) for one in reliability(data.labels, scores)],
+        "reliability": reliability(data.labels, scores),
     }
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from model_build.augmentation import Augmentation
-from model_build.data import chat_messages, checksum, read, text_checksum
+from model_build.data import checksum, lines, read, text_checksum
 from model_build.errors import ModelBuildError
 from model_build.source import sha256
 from toxicity_bot import emoji_names, leetspeak, message_text
@@ -190,7 +190,7 @@ def _sampled_chat(path: Path, split: str) -> list[str]:
     So each split has a sample of its own, and training can leave both out. A message that is said often counts once.
     """
     take = heapq.nsmallest if split == "test" else heapq.nlargest
-    return list(filter(None, map(fold, take(CHAT_MESSAGES, set(chat_messages(path)), key=text_checksum))))
+    return list(filter(None, map(fold, take(CHAT_MESSAGES, set(lines(path)), key=text_checksum))))
 
 
 def _having_one_of(words: Sequence[str], texts: Sequence[str]) -> npt.NDArray[np.bool_]:

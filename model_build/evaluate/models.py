@@ -9,7 +9,6 @@ from __future__ import annotations
 import bisect
 import contextlib
 import hashlib
-import json
 import random
 import re
 import sqlite3
@@ -19,23 +18,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime
 from tqdm import tqdm
 
-from model_build import manifest, ngrams
+from model_build import ngrams
 from model_build.errors import ModelBuildError
 from model_build.evaluate.evaluation_set import folding_checksum
+from model_build.manifest import SERVED_FILES
 from model_build.source import is_model_directory, locate, sha256
 from toxicity_bot import classifier, model_session
 from toxicity_bot.classifier import Classifier
 from toxicity_bot.message_text import fold
+from toxicity_bot.model_directory import ModelDirectory
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import numpy.typing as npt
 
     from model_build.data import Row
@@ -75,16 +74,11 @@ def model_in(folder: Path, name: str, threads: int) -> Model:
     return described(folder, name, threads)
 
 
-def served_checksum(fields: Mapping[str, Any]) -> str:
-    """Return a checksum of everything that decides a model directory's scores: files, settings and the bot's code."""
-    settings = {
-        key: fields.get(key)
-        for key in ("temperature", "labels", "toxic_labels", "activation", "max_length", "window", "session")
-    }
-    files = {name: facts["sha256"] for name, facts in fields["files"].items()}
-    code = [sha256(Path(str(module.__file__))) for module in (classifier, model_session)] + [folding_checksum()]
-    described = json.dumps([settings, files, code, onnxruntime.__version__], sort_keys=True)
-    return hashlib.sha256(described.encode()).hexdigest()
+def served_checksum(model: ModelDirectory) -> str:
+    """Return a checksum of everything that decides a model directory's scores: its version and the bot's code."""
+    code = [sha256(Path(str(module.__file__))) for module in (classifier, model_session)]
+    described = [model.version, *code, folding_checksum(), onnxruntime.__version__]
+    return hashlib.sha256(" ".join(described).encode()).hexdigest()
 
 
 def _served(folder: Path, name: str, threads: int) -> Model:
@@ -92,11 +86,10 @@ def _served(folder: Path, name: str, threads: int) -> Model:
         served = Classifier(folder, threads)
         return lambda texts: [served.assess(text).toxicity for text in texts]
 
-    fields = manifest.read(folder)
-    size = sum(int(facts["bytes"]) for facts in fields["files"].values())
-    threshold = float(fields["threshold"])
-    maybe = float(fields.get("threshold_maybe", threshold))
-    return Model(name, "as the bot serves it", served_checksum(fields), size, threshold, maybe, load)
+    model = ModelDirectory.read(folder)
+    size = sum((folder / file).stat().st_size for file in SERVED_FILES)
+    kind, checksum = "as the bot serves it", served_checksum(model)
+    return Model(name, kind, checksum, size, model.threshold, model.threshold_maybe, load)
 
 
 def _checkpoint(folder: Path, name: str, threads: int) -> Model:

@@ -48,7 +48,7 @@ def distill(options: DistillOptions) -> bool:
     if not base:
         raise ModelBuildError("the n-gram teacher has no layers to begin with: pass --base")
     unlabelled = [
-        Row(text=text.strip(), label=UNLABELLED, source="unlabelled", split="train")
+        Row(text=text, label=UNLABELLED, source="unlabelled", split="train")
         for text in corpus.texts(paths, skip_bad_rows=options.skip_bad_rows)
     ]
     checksums = [labelled.checksum(*files) for files in (options.data, paths) if files]

@@ -146,8 +146,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def equal(first: Path, second: Path) -> bool:
     """Whether two checkpoints have the same weights, bit for bit."""
-    ours, theirs = weights(first), weights(second)
-    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+    return not any(differences(first, second).values())
 
 
 def differences(first: Path, second: Path) -> dict[str, float]:

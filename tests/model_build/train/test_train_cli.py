@@ -9,7 +9,6 @@ from model_build.errors import ModelBuildError
 from tests.model_build.conftest import Built, read_json
 from tests.model_build.train.conftest import run_command
 
-pytestmark = pytest.mark.filterwarnings("ignore:mtime may not be reliable:UserWarning")
 BRIEFLY = ("--max-steps", 2, "--per-device-train-batch-size", 8, "--max-length", 32, "--use-cpu")
 
 

@@ -16,7 +16,7 @@ from model_build.errors import ModelBuildError
 
 REPORT, CACHE = Path("docs/evaluation"), Path("build/evaluate")
 Data = typer.Option(help="Labelled messages: JSON lines or CSV, plain or .xz. May be given several times.")
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+CORES = len(os.sched_getaffinity(0))
 
 
 class NamedFolder(NamedTuple):

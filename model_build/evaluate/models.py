@@ -9,7 +9,6 @@ from __future__ import annotations
 import bisect
 import contextlib
 import hashlib
-import random
 import re
 import sqlite3
 import sys
@@ -31,7 +30,6 @@ from model_build.manifest import SERVED_FILES
 from model_build.source import is_model_directory, locate, sha256
 from toxicity_bot import classifier, model_session
 from toxicity_bot.classifier import Classifier
-from toxicity_bot.message_text import fold
 from toxicity_bot.model_directory import ModelDirectory
 
 if TYPE_CHECKING:
@@ -44,7 +42,6 @@ HALF = 0.5  # the threshold of a checkpoint and of the baseline, which have none
 CHUNK = 256  # texts that are scored between two saves
 
 BASELINE = "n-gram baseline"
-LOWER_CASED = 0.5  # share of the training texts, so that lower case alone is no sign of toxicity
 
 # A terminal has a bar that moves, a log a line every 30 seconds.
 progress_bar = partial(tqdm, mininterval=0.1 if sys.stderr.isatty() else 30)
@@ -122,38 +119,22 @@ def train_baseline(rows: Sequence[Row], tested: EvaluationSet, cache: Path) -> M
             "the baseline needs rows of both labels whose split is train and that are not tested: pass a file that has "
             "them as another --data"
         )
-    digest = hashlib.sha256(f"{ngrams.VECTORIZERS} {ngrams.CLASSIFIER} {LOWER_CASED} {folding_checksum()}".encode())
+    digest = hashlib.sha256(f"{ngrams.SETTINGS} {folding_checksum()}".encode())
     for text, label in examples:
         digest.update(f"{label} {text}\0".encode())
     checksum = digest.hexdigest()
     file = cache / f"baseline-{checksum[:16]}.npz"
     if not file.is_file():
         print(f"evaluate: training the baseline on {len(examples):,} texts, about a minute ...", flush=True)
-        weights, bias = _fit_baseline(examples)
+        weights, bias = ngrams.fit([text for text, _ in examples], [label for _, label in examples])
         cache.mkdir(parents=True, exist_ok=True)
         new = file.with_suffix(".new.npz")
         np.savez(new, weights=weights, bias=bias)
         new.replace(file)
     with np.load(file) as arrays:
         weights, bias = arrays["weights"], float(arrays["bias"])
-    kind = "character and word n-grams, a linear classifier"
-    return Model(BASELINE, kind, checksum, weights.nbytes, HALF, HALF, lambda: _baseline_scorer(weights, bias))
-
-
-def _fit_baseline(examples: Sequence[tuple[str, int]]) -> tuple[npt.NDArray[np.float32], float]:
-    chance = random.Random(ngrams.CLASSIFIER["random_state"])  # noqa: S311 - which texts lose their case, not a secret
-    texts = [fold(text) for text, _ in examples]
-    texts = [text.lower() if chance.random() < LOWER_CASED else text for text in texts]
-    linear = ngrams.classifier().fit(ngrams.features(texts), [label for _, label in examples])
-    return linear.coef_[0].astype(np.float32), float(linear.intercept_[0])
-
-
-def _baseline_scorer(weights: npt.NDArray[np.float32], bias: float) -> Scorer:
-    def score(texts: Sequence[str]) -> Sequence[float]:
-        logits = ngrams.features(texts) @ weights + bias
-        return [float(toxicity) for toxicity in 1 / (1 + np.exp(-logits.astype(np.float64)))]
-
-    return score
+    kind, scorer = "character and word n-grams, a linear classifier", partial(ngrams.probabilities, weights, bias)
+    return Model(BASELINE, kind, checksum, weights.nbytes, HALF, HALF, lambda: scorer)
 
 
 def _cut(text: str, fits: Callable[[str], bool]) -> str:

@@ -86,17 +86,11 @@ def test_every_model_and_the_baseline_have_every_metric(written: Written) -> Non
     assert {*below["served"]} & {*below["tiny"]} >= {"forum", "gh_incivility"}
 
 
-def test_the_goals_are_printed_and_unknown_without_their_messages(written: Written) -> None:
+def test_the_goals_are_printed(written: Written) -> None:
     assert len([line for line in written.output.splitlines() if "| ≥ " in line or "| ≤ " in line]) == len(GOALS)
     values = {goal["name"]: goal["values"] for goal in written.report["goals"]}
     assert list(values["written messages: AUC"]) == [BASELINE, "served", "tiny"]
-    assert [name.split(":")[0] for name, found in values.items() if found["tiny"] is None] == [
-        "written messages",  # every kind has one message
-        "written messages",
-        "with a swear word",
-        "open collections",  # no cmu_oss,
-        "open collections",  # and too few harmless messages for 1 %
-    ]
+    assert values["with a swear word: AUC"]["tiny"] is None, "there is none"
 
 
 def test_the_page_has_all_models_in_every_table_and_all_plots(written: Written) -> None:

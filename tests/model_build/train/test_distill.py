@@ -13,11 +13,12 @@ from transformers import RobertaForSequenceClassification, TrainingArguments
 
 from model_build import data as labelled
 from model_build.errors import ModelBuildError
+from model_build.ngrams import out_of_fold
 from model_build.source import locate
 from model_build.torch_model import TorchModel
 from model_build.train import distill as distill_module
 from model_build.train.cli import DistillOptions
-from model_build.train.distill import NGRAMS, averaged, distill, out_of_fold
+from model_build.train.distill import NGRAMS, averaged, distill
 from tests.model_build.conftest import read_json
 from tests.model_build.train.conftest import BRIEFLY, sentences
 

@@ -7,30 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from model_build.errors import ModelBuildError
-from model_build.evaluate.cli import NamedFolder, calibrate, evaluate
+from model_build.evaluate.cli import NamedFolder, evaluate
 from model_build.evaluate.evaluation_set import CHANGES
 from model_build.evaluate.goals import GOALS
 from model_build.evaluate.models import BASELINE
 from tests import ROOT
-from tests.model_build.conftest import edit_json, read_json, write_rows
+from tests.model_build.conftest import edit_json, read_json, run_command, write_rows
 
 CHAT = ("sudo apt install it", "you fool, read the manual", "thanks, that worked")
 GROUP = "My mentor is deaf."
-
-
-def run(*arguments: str) -> tuple[int, str]:
-    """Parse a command line and run it; return the exit status and the output, errors included."""
-    app = typer.Typer()
-    app.command()(evaluate)
-    app.command()(calibrate)
-    found = CliRunner(env={"COLUMNS": "200"}).invoke(app, list(arguments))
-    if isinstance(found.exception, ModelBuildError):
-        raise found.exception
-    return found.exit_code, found.output
 
 
 @dataclass(frozen=True)
@@ -58,13 +45,12 @@ def written(labelled: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathF
     irc: dict[str, Any] = {"source": "ubuntu_irc", "split": "test"}
     checksums = [hashlib.sha256(message.encode()).hexdigest() for message in CHAT]
     rows = [irc | {"text_sha256": checksums[label], "label": label} for label in (0, 1)]
-    arguments = ["evaluate", f"served={ROOT / 'model'}", f"tiny={checkpoint}", "--chat", str(chat)]
-    for file in (labelled, own, write_rows(data / "irc.jsonl", *rows)):
-        arguments += ["--data", str(file)]
-    arguments += ["--threads", "1", "--cache", str(folder), "--bootstrap", "60"]
-    status, output = run(*arguments, "--out", str(folder))
-    assert status == 0
-    return Written(folder, output, read_json(folder / "report.json"))
+    models = f"served={ROOT / 'model'}", f"tiny={checkpoint}"
+    files = (labelled, own, write_rows(data / "irc.jsonl", *rows))
+    given = [word for file in files for word in ("--data", file)] + ["--chat", chat, "--out", folder, "--cache", folder]
+    result = run_command("evaluate", *models, *given, "--threads", 1, "--bootstrap", 60)
+    assert result.exit_code == 0
+    return Written(folder, result.output, read_json(folder / "report.json"))
 
 
 def test_every_model_and_the_baseline_have_every_metric(written: Written) -> None:
@@ -120,7 +106,7 @@ def test_a_finished_report_is_rendered_again_and_recorded_with_the_model(written
     page = written.folder / "report.md"
     before = page.read_bytes()
     page.unlink()
-    assert run("evaluate", "--record", f"served={model}", "--out", str(written.folder))[0] == 0
+    assert run_command("evaluate", "--record", f"served={model}", "--out", written.folder).exit_code == 0
     assert page.read_bytes() == before
     measured = read_json(model / "model.json")["measured"]
     recorded, models = measured["evaluation"], written.report["models"]
@@ -150,7 +136,7 @@ def test_metrics_of_another_model_are_refused(
     edit_json(model / "model.json", **change)
     before = read_json(model / "model.json")
     with pytest.raises(ModelBuildError, match=message):
-        run("evaluate", "--record", f"{name}={model}", "--out", str(written.folder))
+        run_command("evaluate", "--record", f"{name}={model}", "--out", written.folder)
     assert read_json(model / "model.json") == before
 
 
@@ -172,6 +158,6 @@ def test_names_must_differ_and_a_report_must_exist(name: str, labelled: Path, mo
     ],
 )
 def test_wrong_arguments_are_usage_errors(arguments: list[str], message: str) -> None:
-    status, output = run(*arguments)
-    assert status == 2
-    assert message in output
+    result = run_command(*arguments)
+    assert result.exit_code == 2
+    assert message in result.output

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-import typer
 from safetensors.torch import load_file
 from transformers import (
     AutoTokenizer,
@@ -21,9 +20,8 @@ from transformers import (
     RobertaConfig,
     RobertaForSequenceClassification,
 )
-from typer.testing import CliRunner, Result
 
-from model_build.train.cli import FinetuneOptions, align, convert, distill, finetune, pretrain
+from model_build.train.cli import FinetuneOptions
 from model_build.train.pretrain import train_tokenizer
 from tests.model_build.conftest import BERT_SHAPE, LABELS, MPNET_SPECIAL, ROBERTA_SHAPE, write_rows
 
@@ -129,14 +127,6 @@ def finetune_options(messages: Path, base: Path, tmp_path: Path) -> MakeOptions:
     """Return the options of a few steps on the CPU into a new folder, with other values if they are given."""
     given = BRIEFLY | {"out": tmp_path / "out", "data": [messages], "base": str(base)}
     return lambda **other: FinetuneOptions(**given | other)
-
-
-def run_command(*arguments: object) -> Result:
-    """Run one of the commands with its arguments."""
-    app = typer.Typer()
-    for command in (pretrain, align, finetune, distill, convert):
-        app.command()(command)
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

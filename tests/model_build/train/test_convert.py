@@ -16,8 +16,8 @@ from model_build.errors import ModelBuildError
 from model_build.manifest import SERVED_FILES
 from model_build.train.cli import ConvertOptions
 from model_build.train.convert import convert
-from tests.model_build.conftest import Built, read_json
-from tests.model_build.train.conftest import equal, run_command, weights
+from tests.model_build.conftest import Built, read_json, run_command
+from tests.model_build.train.conftest import equal, weights
 
 
 def test_files_of_a_given_size_in_sixteen_bits(base: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from model_build import manifest, model_card
 from model_build.errors import ModelBuildError
 from model_build.graph import FOLDERS, operators
-from model_build.verify import check_scores, check_weights
+from model_build.verify import check_scores, check_weights, score_references
 from toxicity_bot.classifier import Classifier
 from toxicity_bot.model_directory import ModelDirectory
 from toxicity_bot.model_session import ModelSession
@@ -69,11 +69,7 @@ def assemble(
 def scores(folder: Path) -> dict[str, float]:
     """Score the reference texts with the bot's own classifier on the graph that a step left in its folder."""
     checkpoint = manifest.read_checkpoint(folder)
-    fields = manifest.describe(checkpoint, folder, 0.5, checkpoint["reference"], {})
-    fields["reference"]["tolerance"] = 1.0  # these scores are yet to be checked
-    manifest.write(folder, fields)
-    classifier = Classifier(folder)
-    return {text: classifier.assess(text).toxicity for text in checkpoint["reference"]}
+    return score_references(folder, manifest.describe(checkpoint, folder, 0.5, checkpoint["reference"], {}))
 
 
 def measure(folder: Path) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def read(*paths: Path, skip_bad_rows: bool = False, chat: Path | None = None) ->
     return Labelled(rows, bad)
 
 
-def chat_messages(path: Path) -> Iterator[str]:
+def lines(path: Path) -> Iterator[str]:
     """Yield each line that is not blank, stripped."""
     with opened(path) as file:
         yield from filter(None, (line.strip() for line in file))
@@ -118,7 +118,7 @@ def _texts(path: Path, checksums: set[str], chat: Path | None) -> dict[str, str]
         raise ModelBuildError(
             f"{path} has text_sha256 in place of {len(checksums)} texts: pass the file with these messages as --chat"
         )
-    each = ((text_checksum(message), message) for message in chat_messages(chat))
+    each = ((text_checksum(message), message) for message in lines(chat))
     found = {key: message for key, message in each if key in checksums}
     if missing := len(checksums - found.keys()):
         raise ModelBuildError(

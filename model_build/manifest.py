@@ -94,11 +94,6 @@ def reference_scores(toxicities: Mapping[str, float]) -> list[dict[str, Any]]:
     return [{"text": text, "toxicity": round(toxicities[text], 6)} for text in ordered]
 
 
-def write(folder: Path, fields: Mapping[str, Any]) -> None:
-    """Write `model.json` into a model directory."""
-    write_json(folder / FILE_NAME, fields)
-
-
 def read(folder: Path) -> dict[str, Any]:
     """Return the fields of `model.json`; raises ModelBuildError if the folder has none that can be read."""
     return read_json(folder / FILE_NAME, "build a model into this folder first")

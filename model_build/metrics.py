@@ -46,27 +46,21 @@ def true_positive_rate(
     return float(true[false <= false_positive_rate].max())
 
 
-@dataclass(frozen=True)
-class ReliabilityBin:
-    """Rows with similar scores: how many, their mean score, and the share of them that is toxic."""
-
-    rows: int
-    score: float
-    toxic: float
-
-
-def reliability(labels: Labels, scores: Scores) -> list[ReliabilityBin]:
-    """Return the bins that have rows, the lowest scores first."""
+def reliability(labels: Labels, scores: Scores) -> list[dict[str, float]]:
+    """Return the bins of similar scores that have rows, the lowest first: how many rows, their mean score, and the
+    share of them that is toxic.
+    """
     bins = np.minimum((scores * RELIABILITY_BINS).astype(int), RELIABILITY_BINS - 1)
     return [
-        ReliabilityBin(int(inside.sum()), float(scores[inside].mean()), float(labels[inside].mean()))
+        {"rows": int(inside.sum()), "score": float(scores[inside].mean()), "toxic": float(labels[inside].mean())}
         for inside in (bins == index for index in np.unique(bins))
     ]
 
 
 def calibration_error(labels: Labels, scores: Scores) -> float:
     """Return the expected calibration error of the score as the probability of being toxic."""
-    return sum(part.rows * abs(part.score - part.toxic) for part in reliability(labels, scores)) / len(labels)
+    bins = reliability(labels, scores)
+    return sum(part["rows"] * abs(part["score"] - part["toxic"]) for part in bins) / len(labels)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ UNKNOWN = "\u2013"  # an en dash
 
 def write(folder: Path, fields: Mapping[str, Any]) -> None:
     """Write `model.json` and the card that says the same."""
-    manifest.write(folder, fields)
+    manifest.write_json(folder / manifest.FILE_NAME, fields)
     about = {"summary": "", "data": [], "training": [], "not_for": []} | fields.get("about", {})
     threshold_maybe = fields.get("threshold_maybe", fields["threshold"])
     measured = dict.fromkeys(("quality", "calibration", "evaluation", "written")) | fields["measured"]

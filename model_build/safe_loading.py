@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CONFIGURATIONS = ("config.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json")
-LARGEST_CONFIGURATION = 10_000_000  # bytes; a tokenizer's with 100,000 added tokens has 2 MB
 CODE = "makes transformers import Python code from the checkpoint or from a repository that it names"
 REFUSED_KEYS = {
     "auto_map": CODE,
@@ -64,7 +63,7 @@ def _refuse_code(folder: Path) -> None:
         if (folder / name).is_file():
             _check_configuration(folder / name)
     if (index := folder / "model.safetensors.index.json").is_file():
-        for _, key, value in _entries(_read(index).get("weight_map")):
+        for _, key, value in _entries(read_json(index, "pass another checkpoint").get("weight_map")):
             if not re.fullmatch(r"[\w.-]+\.safetensors", str(value)):
                 raise ModelBuildError(
                     f"{index}: {value}, which has {key}, is no file of safetensors beside it: pass another checkpoint"
@@ -72,7 +71,7 @@ def _refuse_code(folder: Path) -> None:
 
 
 def _check_configuration(file: Path) -> None:
-    configuration = _read(file)
+    configuration = read_json(file, "pass another checkpoint")
     for path, key, value in _entries(configuration):
         if key in REFUSED_KEYS:
             raise _refusal(file, path, REFUSED_KEYS[key])
@@ -112,14 +111,6 @@ def _is_tokenizer(name: object) -> bool:
         and issubclass(found, PreTrainedTokenizerBase)
         and ".deprecated." not in found.__module__
     )
-
-
-def _read(file: Path) -> dict[str, Any]:
-    if file.stat().st_size > LARGEST_CONFIGURATION:
-        raise ModelBuildError(
-            f"{file} has more than {LARGEST_CONFIGURATION:,} bytes, so it is no configuration: pass another checkpoint"
-        )
-    return read_json(file, "pass another checkpoint")
 
 
 def _entries(value: Any, path: str = "") -> Iterator[tuple[str, str, Any]]:

@@ -12,7 +12,6 @@ import json
 import math
 import tempfile
 import time
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,11 +24,12 @@ from model_build import manifest, model_card
 from model_build.errors import ModelBuildError
 from model_build.evaluate.models import progress_bar
 from model_build.metrics import calibration_error, measure
+from model_build.verify import score_references
 from toxicity_bot.classifier import Classifier
 from toxicity_bot.model_session import activate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -45,33 +45,14 @@ ROUNDING_ERROR = 1e-9  # 0.29 * 100 is less than 29
 OUTDATED = ("evaluation", "written", "quality")  # measured before the scores changed
 
 
-@dataclass(frozen=True)
-class Logits:
-    """Logits, (texts, labels), and how the bot turns them into toxicities."""
-
-    values: npt.NDArray[np.float64]
-    toxic: npt.NDArray[np.bool_]
-    activation: str
-
-    def of(self, rows: npt.NDArray[np.bool_] | slice) -> Logits:
-        """Return the logits of some rows."""
-        return replace(self, values=self.values[rows])
-
-    def toxicities(self, temperature: float) -> Scores:
-        """Return the scores, (texts,), that the bot's classifier gives at this temperature."""
-        toxic = activate(self.values / temperature, self.activation)[:, self.toxic]
-        found = toxic.sum(axis=1) if self.activation == "softmax" else toxic.max(axis=1)
-        return np.asarray(np.minimum(found, 1.0))  # rounding can make a sum exceed 1
-
-
 def calibrate(
     folder: Path,
     data: EvaluationSet,
     work_sources: Sequence[str],
     false_positive_rate: float,
     threads: int,
-    chat_rate: float = 0.003,
-    likely_precision: float = 0.6,
+    chat_rate: float,
+    likely_precision: float,
 ) -> None:
     """Rewrite `model.json` and the card in place; after an error they are unchanged.
 
@@ -94,14 +75,14 @@ def calibrate(
             f"{false_positive_rate:g}; name other --work-sources or a higher rate"
         )
     everything = _logits(folder, fields, [*data.texts, *data.chat], threads)
-    logits, chat = (everything.of(part) for part in (slice(len(data.texts)), slice(len(data.texts), None)))
-    before = logits.toxicities(float(fields["temperature"]))
+    logits, chat = np.split(everything, [len(data.texts)])
+    before = _toxicities(logits, fields, float(fields["temperature"]))
     work = data.labels[at_work]
-    temperature = _temperature(logits.of(at_work), work)
-    after = logits.toxicities(temperature)
+    temperature = _temperature(logits[at_work], fields, work)
+    after = _toxicities(logits, fields, temperature)
     mostly_harmless, rate = after[harmless], false_positive_rate
     if data.chat:
-        mostly_harmless, rate = chat.toxicities(temperature), chat_rate
+        mostly_harmless, rate = _toxicities(chat, fields, temperature), chat_rate
     said = np.array(["chosen" in detail for detail in data.details])
     promised = partial(_promised, after[said], data.labels[said])
     rare, less_rare = (_threshold(mostly_harmless, one) for one in (rate, min(MAYBE_RATE * rate, 0.5)))
@@ -136,22 +117,29 @@ def calibrate(
     )
 
 
-def _logits(folder: Path, fields: dict[str, Any], texts: Sequence[str], threads: int) -> Logits:
-    """Undo the activation and temperature of the served scores; a softmax loses one constant for each text."""
+def _logits(folder: Path, fields: dict[str, Any], texts: Sequence[str], threads: int) -> npt.NDArray[np.float64]:
+    """Return (texts, labels): the served scores without activation and temperature, up to a constant for each text."""
     classifier = Classifier(folder, threads)
     rows = [list(classifier.scores(text).values()) for text in progress_bar(texts, desc="calibrate", unit="text")]
     probabilities = np.clip(np.array(rows), NEVER_ZERO, None)
     logits = np.log(probabilities)
     if fields["activation"] == "sigmoid":
         logits -= np.log(np.clip(1 - probabilities, NEVER_ZERO, None))
+    return np.asarray(logits * float(fields["temperature"]))
+
+
+def _toxicities(logits: npt.NDArray[np.float64], fields: Mapping[str, Any], temperature: float) -> Scores:
+    """Return the scores, (texts,), that the bot's classifier gives at this temperature."""
     toxic = np.array([label in fields["toxic_labels"] for label in fields["labels"]])
-    return Logits(logits * float(fields["temperature"]), toxic, fields["activation"])
+    each = activate(logits / temperature, fields["activation"])[:, toxic]
+    found = each.sum(axis=1) if fields["activation"] == "softmax" else each.max(axis=1)
+    return np.asarray(np.minimum(found, 1.0))  # rounding can make a sum exceed 1
 
 
-def _temperature(logits: Logits, labels: Labels) -> float:
+def _temperature(logits: npt.NDArray[np.float64], fields: Mapping[str, Any], labels: Labels) -> float:
     low, high = (math.log(bound) for bound in TEMPERATURES)
     found = minimize_scalar(
-        lambda log: log_loss(labels, logits.toxicities(math.exp(log))), bounds=(low, high), method="bounded"
+        lambda log: log_loss(labels, _toxicities(logits, fields, math.exp(log))), bounds=(low, high), method="bounded"
     )
     temperature = math.exp(float(found.x))
     if min(temperature / TEMPERATURES[0], TEMPERATURES[1] / temperature) < 1.01:
@@ -187,18 +175,11 @@ def _rates(labels: Labels, scores: Scores, at_work: npt.NDArray[np.bool_], thres
 
 def _write(folder: Path, fields: dict[str, Any], threads: int) -> None:
     """Score the reference texts with the new settings, in a temporary directory, before `folder` is changed."""
-    reference = fields["reference"]
-    tolerance, texts = reference["tolerance"], [score["text"] for score in reference["scores"]]
     with tempfile.TemporaryDirectory(prefix="calibrate-") as name:
         copy = Path(name)
         for file in fields["files"]:
             (copy / file).symlink_to((folder / file).resolve())
-        # The recorded scores belong to the old temperature: until they are replaced, the self-test accepts any.
-        reference["tolerance"] = 1.0
-        manifest.write(copy, fields)
-        classifier = Classifier(copy, threads)
-        reference["scores"] = manifest.reference_scores({text: classifier.assess(text).toxicity for text in texts})
-        reference["tolerance"] = tolerance
-        manifest.write(copy, fields)
+        fields["reference"]["scores"] = manifest.reference_scores(score_references(copy, fields, threads))
+        manifest.write_json(copy / manifest.FILE_NAME, fields)
         Classifier(copy, threads)  # runs the bot's self-test
     model_card.write(folder, fields)

@@ -16,7 +16,7 @@ from model_build.errors import ModelBuildError
 
 REPORT, CACHE = Path("docs/evaluation"), Path("build/evaluate")
 Data = typer.Option(help="Labelled messages: JSON lines or CSV, plain or .xz. May be given several times.")
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+CORES = len(os.sched_getaffinity(0))
 
 
 class NamedFolder(NamedTuple):
@@ -58,10 +58,8 @@ def evaluate(
         NamedFolder | None,
         typer.Option(help="Copy this model's metrics from the report into its card.", **NAMED),
     ] = None,
-    per_source: Annotated[int | None, typer.Option(min=1, help="Score only so many messages of each source.")] = None,
     bootstrap: Annotated[int, typer.Option(min=1, help="Bootstrap draws for the intervals.")] = 500,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 1,
-    baseline_data: Annotated[Path | None, typer.Option(help="Train the baseline on these, not on --data.")] = None,
     cache: Annotated[Path, typer.Option(help="Folder where scores and the baseline are kept.")] = CACHE,
     threads: Threads = CORES,
 ) -> None:
@@ -82,10 +80,9 @@ def evaluate(
         if len({*names, BASELINE}) <= len(names):
             raise ModelBuildError(f"the models are named {', '.join(names)}: pass a different name for each")
         loaded = [model_in(model.folder, model.name, threads) for model in models]
-        texts = evaluation_set.load(data, split, per_source, seed, chat)
-        training = read(*([baseline_data] if baseline_data else data), chat=chat).of_split("train")
-        ngrams = train_baseline(training, texts, cache)
-        found = evaluation.evaluate(texts, [ngrams, *loaded], cache, bootstrap, seed, threads)
+        texts = evaluation_set.load(data, split, chat)
+        baseline = train_baseline(read(*data, chat=chat).of_split("train"), texts, cache)
+        found = evaluation.evaluate(texts, [baseline, *loaded], cache, bootstrap, seed, threads)
         command = " ".join(["python -m model_build", *map(_without_folders, sys.argv[1:])])
         found.report.update(load=round(load, 2), command=command)
         report_files.write(found, out)
@@ -125,7 +122,7 @@ def calibrate(
     from model_build.evaluate import calibration, evaluation_set
 
     sources = [source.strip() for source in work_sources.split(",") if source.strip()]
-    texts = evaluation_set.load(data, split, chat=chat)
+    texts = evaluation_set.load(data, split, chat)
     calibration.calibrate(model, texts, sources, false_positive_rate, threads, chat_rate, likely_precision)
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -47,20 +47,6 @@ class Evaluation:
     scores: dict[str, Scores]
 
 
-@dataclass(frozen=True)
-class Intervals:
-    """The ends of a model's confidence intervals; None where too few draws had both labels."""
-
-    auc: Interval | None
-    tpr_at_1_percent: Interval | None
-    mean_source_auc: Interval | None
-    above_baseline: Interval | None
-    """Of the difference in `mean_source_auc`, computed in each draw; None for the baseline itself."""
-    source_auc: dict[str, Interval | None]
-    source_above_baseline: dict[str, Interval | None]
-    """As `above_baseline`, of the AUC of each source; no source for the baseline itself."""
-
-
 def evaluate(
     data: EvaluationSet, models: Sequence[Model], cache: Path, draws: int, seed: int, threads: int
 ) -> Evaluation:
@@ -76,9 +62,13 @@ def evaluate(
     texts = list(dict.fromkeys([*data.texts, *data.chat, *(text for part in parts for text in part.texts)]))
     known = {model.name: dict(zip(texts, cached_scores(model, texts, cache), strict=True)) for model in models}
     scores = {name: _scores_of(data.texts, found) for name, found in known.items()}
-    intervals = bootstrap(data.labels, data.sources, scores, draws, seed)
-    fields = {model.name: _evaluate_model(model, data, parts, known[model.name], intervals) for model in models}
+    drawn = bootstrap(data.labels, data.sources, scores, draws, seed)
+    fields = {
+        model.name: _evaluate_model(model, data, parts, known[model.name], found, drawn[0])
+        for model, found in zip(models, drawn, strict=True)
+    }
     baseline = fields[models[0].name]
+    baseline["mean"]["auc_above_baseline_interval"] = None
     for found in fields.values():
         found["below_baseline"] = [] if found is baseline else _below(found["sources"], baseline["sources"])
     reached = {
@@ -108,16 +98,16 @@ def evaluate(
 
 def bootstrap(
     labels: Labels, sources: npt.NDArray[np.str_], scores: Mapping[str, Scores], draws: int, seed: int
-) -> dict[str, Intervals]:
-    """Return the percentile intervals of every model; the first of `scores` is the baseline of the others.
+) -> npt.NDArray[np.float64]:
+    """Return the metrics of all draws, (models, draws, metrics); NaN is unknown.
 
-    A draw takes as many rows of each source as it has, with replacement, and is the same for all models, so that
-    differences are paired. Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
+    The metrics are the AUC and the true-positive rate over all rows, the mean AUC of the sources, and the AUC of each
+    in alphabetical order. A draw takes as many rows of each source as it has, with replacement, and is the same for all
+    models, so that differences are paired. Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
     """
     rows_of = {str(source): np.flatnonzero(sources == source) for source in np.unique(sources)}
     random = np.random.default_rng(seed)
-    # (draws, models, metrics): AUC and true-positive rate over all rows, then the AUC of each source; NaN is unknown.
-    found = np.empty((draws, len(scores), 2 + len(rows_of)))
+    found = np.empty((len(scores), draws, 3 + len(rows_of)))
     # Scores and labels are valid in every draw: sklearn need not check them thousands of times.
     with config_context(assume_finite=True, skip_parameter_validation=True):
         for draw in progress_bar(range(draws), desc="evaluate: bootstrap", unit="draw"):
@@ -125,23 +115,10 @@ def bootstrap(
             for number, each in enumerate(scores.values()):
                 overall = auc(labels, each, weights), true_positive_rate(labels, each, FALSE_POSITIVE_RATE, weights)
                 by_source = (auc(labels[rows], each[rows], weights[rows]) for rows in rows_of.values())
-                found[draw, number] = np.array([*overall, *by_source], dtype=np.float64)
-    means = np.ma.masked_invalid(found[:, :, 2:]).mean(axis=2).filled(np.nan)
-    return {
-        name: Intervals(
-            auc=_percentiles(found[:, number, 0]),
-            tpr_at_1_percent=_percentiles(found[:, number, 1]),
-            mean_source_auc=_percentiles(means[:, number]),
-            above_baseline=_percentiles(means[:, number] - means[:, 0]) if number else None,
-            source_auc={source: _percentiles(found[:, number, 2 + place]) for place, source in enumerate(rows_of)},
-            source_above_baseline={
-                source: _percentiles(found[:, number, 2 + place] - found[:, 0, 2 + place])
-                for place, source in enumerate(rows_of)
-                if number
-            },
-        )
-        for number, name in enumerate(scores)
-    }
+                found[number, draw, :2] = np.array(overall, dtype=np.float64)
+                found[number, draw, 3:] = np.array([*by_source], dtype=np.float64)
+    found[:, :, 2] = np.ma.masked_invalid(found[:, :, 3:]).mean(axis=2).filled(np.nan)
+    return found
 
 
 def resample(strata: Iterable[npt.NDArray[np.int64]], random: np.random.Generator) -> Scores:
@@ -158,13 +135,16 @@ def _evaluate_model(
     data: EvaluationSet,
     parts: Sequence[Slice],
     known: Mapping[str, float],
-    intervals: Mapping[str, Intervals],
+    draws: npt.NDArray[np.float64],
+    draws_of_baseline: npt.NDArray[np.float64],
 ) -> dict[str, Any]:
-    scores, ends = _scores_of(data.texts, known), intervals[model.name]
+    scores, names = _scores_of(data.texts, known), data.source_names()
+    auc_ends, rate_ends, mean_ends, *source_ends = intervals(draws)
+    _, _, mean_above, *source_above = intervals(draws - draws_of_baseline)  # of the difference in each draw
     timed = np.linspace(0, len(data.texts) - 1, min(TIMED, len(data.texts))).astype(int)
     by_source = {
         name: measure(data.labels[here], scores[here], model.threshold)
-        for name in data.source_names()
+        for name in names
         for here in [data.sources == name]
     }
     by_slice = {
@@ -179,13 +159,15 @@ def _evaluate_model(
         "threshold_maybe": model.threshold_maybe,
         "milliseconds": round(milliseconds(model.load(), [data.texts[row] for row in timed]), 2),
         "mean_source_auc": averages.as_json()["auc"],
-        "all": overall.as_json() | {"auc_interval": ends.auc, "tpr_at_1_percent_interval": ends.tpr_at_1_percent},
-        "mean": averages.as_json()
-        | {"auc_interval": ends.mean_source_auc, "auc_above_baseline_interval": ends.above_baseline},
-        "sources": {name: one.as_json() | {"auc_interval": ends.source_auc[name]} for name, one in by_source.items()},
+        "all": overall.as_json() | {"auc_interval": auc_ends, "tpr_at_1_percent_interval": rate_ends},
+        "mean": averages.as_json() | {"auc_interval": mean_ends, "auc_above_baseline_interval": mean_above},
+        "sources": {
+            name: one.as_json() | {"auc_interval": ends}
+            for (name, one), ends in zip(by_source.items(), source_ends, strict=True)
+        },
         "slices": {name: one.as_json() for name, one in by_slice.items()},
-        "far_below_baseline": [name for name, above in ends.source_above_baseline.items() if above and above[1] < 0],
-        "reliability": [asdict(one) for one in reliability(data.labels, scores)],
+        "far_below_baseline": [name for name, above in zip(names, source_above, strict=True) if above and above[1] < 0],
+        "reliability": reliability(data.labels, scores),
     }
 
 
@@ -195,6 +177,11 @@ def _below(sources: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[str]
 
 def _scores_of(texts: Sequence[str], known: Mapping[str, float]) -> Scores:
     return np.array([known[text] for text in texts])
+
+
+def intervals(draws: npt.NDArray[np.float64]) -> list[Interval | None]:
+    """Return the confidence interval of each metric of (draws, metrics); None where too few draws have it."""
+    return [_percentiles(column) for column in draws.T]
 
 
 def _percentiles(values: Scores) -> Interval | None:

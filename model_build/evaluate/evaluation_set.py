@@ -12,15 +12,13 @@ import random
 import re
 import tomllib
 from dataclasses import dataclass, field, replace
-from itertools import groupby, islice
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from model_build.augmentation import Augmentation
-from model_build.data import Row, chat_messages, checksum, read, text_checksum
+from model_build.data import checksum, lines, read, text_checksum
 from model_build.errors import ModelBuildError
 from model_build.source import sha256
 from toxicity_bot import emoji_names, leetspeak, message_text
@@ -77,7 +75,6 @@ class EvaluationSet:
     file: str
     sha256: str
     split: str
-    per_source: int | None
     texts: list[str] = field(repr=False)
     originals: list[str] = field(repr=False)
     """The same texts before folding."""
@@ -97,7 +94,6 @@ class EvaluationSet:
             "file": self.file,
             "sha256": self.sha256,
             "split": self.split,
-            "per_source": self.per_source,
             "rows": len(self.texts),
             "toxic": int(self.labels.sum()),
             "chat": len(self.chat),
@@ -120,17 +116,13 @@ class Slice:
     texts: list[str]
 
 
-def load(
-    paths: Sequence[Path], split: str, per_source: int | None = None, seed: int = 1, chat: Path | None = None
-) -> EvaluationSet:
-    """Return the messages of a split of all files, at most `per_source` of each source, sampled reproducibly.
+def load(paths: Sequence[Path], split: str, chat: Path | None = None) -> EvaluationSet:
+    """Return the messages of a split of all files.
 
     `chat` has the texts of rows with a checksum in place of one, and unlabelled messages, of which a sample is taken.
     Texts that are empty after folding are left out. Raises ModelBuildError unless the split has both labels.
     """
     rows, file = read(*paths, chat=chat).of_split(split), ", ".join(path.name for path in paths)
-    if per_source is not None:
-        rows = _sampled(rows, per_source, seed)
     folded = [(text, row) for row in rows if (text := fold(row.text))]
     labels = np.array([row.label for _, row in folded], dtype=np.int64)
     if set(labels.tolist()) != {0, 1}:
@@ -139,7 +131,6 @@ def load(
         file=file,
         sha256=checksum(*paths),
         split=split,
-        per_source=per_source,
         texts=[text for text, _ in folded],
         originals=[row.text for _, row in folded],
         labels=labels,
@@ -193,19 +184,13 @@ def disguise(text: str, seed: int) -> str:
     return "".join(letters)
 
 
-def _sampled(rows: Sequence[Row], per_source: int, seed: int) -> list[Row]:
-    """Rank rows by a checksum, so that a smaller sample is part of a larger one and cached scores serve both."""
-    ranked = sorted(rows, key=lambda row: (row.source, hashlib.sha256(f"{seed} {row.text}".encode()).digest()))
-    return [row for _, group in groupby(ranked, attrgetter("source")) for row in islice(group, per_source)]
-
-
 def _sampled_chat(path: Path, split: str) -> list[str]:
     """Return the messages with the lowest checksums for split `test`, those with the highest for any other.
 
     So each split has a sample of its own, and training can leave both out. A message that is said often counts once.
     """
     take = heapq.nsmallest if split == "test" else heapq.nlargest
-    return list(filter(None, map(fold, take(CHAT_MESSAGES, set(chat_messages(path)), key=text_checksum))))
+    return list(filter(None, map(fold, take(CHAT_MESSAGES, set(lines(path)), key=text_checksum))))
 
 
 def _having_one_of(words: Sequence[str], texts: Sequence[str]) -> npt.NDArray[np.bool_]:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import bisect
 import contextlib
 import hashlib
-import json
-import random
 import re
 import sqlite3
 import sys
@@ -19,27 +17,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime
-import scipy.sparse
-from sklearn.feature_extraction.text import HashingVectorizer
-from sklearn.linear_model import SGDClassifier
-from sklearn.pipeline import make_union
 from tqdm import tqdm
 
-from model_build import manifest
+from model_build import ngrams
 from model_build.errors import ModelBuildError
 from model_build.evaluate.evaluation_set import folding_checksum
+from model_build.manifest import SERVED_FILES
 from model_build.source import is_model_directory, locate, sha256
 from toxicity_bot import classifier, model_session
 from toxicity_bot.classifier import Classifier
-from toxicity_bot.message_text import fold
+from toxicity_bot.model_directory import ModelDirectory
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import numpy.typing as npt
 
     from model_build.data import Row
@@ -49,14 +42,6 @@ HALF = 0.5  # the threshold of a checkpoint and of the baseline, which have none
 CHUNK = 256  # texts that are scored between two saves
 
 BASELINE = "n-gram baseline"
-VECTORIZERS: tuple[dict[str, Any], ...] = (
-    {"analyzer": "char_wb", "ngram_range": (3, 5), "n_features": 2**20},
-    {"analyzer": "word", "ngram_range": (1, 2), "n_features": 2**18},
-)
-# alpha has the best mean AUC over sources, of 5e-7 to 1e-5; seed and passes hardly matter.
-CLASSIFIER: dict[str, Any] = {"loss": "log_loss", "alpha": 2e-6, "max_iter": 8, "tol": None, "random_state": 1}
-LOWER_CASED = 0.5  # share of the training texts, so that lower case alone is no sign of toxicity
-NGRAM_CHUNK = 4096  # texts that are turned into features at once
 
 # A terminal has a bar that moves, a log a line every 30 seconds.
 progress_bar = partial(tqdm, mininterval=0.1 if sys.stderr.isatty() else 30)
@@ -86,16 +71,11 @@ def model_in(folder: Path, name: str, threads: int) -> Model:
     return described(folder, name, threads)
 
 
-def served_checksum(fields: Mapping[str, Any]) -> str:
-    """Return a checksum of everything that decides a model directory's scores: files, settings and the bot's code."""
-    settings = {
-        key: fields.get(key)
-        for key in ("temperature", "labels", "toxic_labels", "activation", "max_length", "window", "session")
-    }
-    files = {name: facts["sha256"] for name, facts in fields["files"].items()}
-    code = [sha256(Path(str(module.__file__))) for module in (classifier, model_session)] + [folding_checksum()]
-    described = json.dumps([settings, files, code, onnxruntime.__version__], sort_keys=True)
-    return hashlib.sha256(described.encode()).hexdigest()
+def served_checksum(model: ModelDirectory) -> str:
+    """Return a checksum of everything that decides a model directory's scores: its version and the bot's code."""
+    code = [sha256(Path(str(module.__file__))) for module in (classifier, model_session)]
+    described = [model.version, *code, folding_checksum(), onnxruntime.__version__]
+    return hashlib.sha256(" ".join(described).encode()).hexdigest()
 
 
 def _served(folder: Path, name: str, threads: int) -> Model:
@@ -103,11 +83,10 @@ def _served(folder: Path, name: str, threads: int) -> Model:
         served = Classifier(folder, threads)
         return lambda texts: [served.assess(text).toxicity for text in texts]
 
-    fields = manifest.read(folder)
-    size = sum(int(facts["bytes"]) for facts in fields["files"].values())
-    threshold = float(fields["threshold"])
-    maybe = float(fields.get("threshold_maybe", threshold))
-    return Model(name, "as the bot serves it", served_checksum(fields), size, threshold, maybe, load)
+    model = ModelDirectory.read(folder)
+    size = sum((folder / file).stat().st_size for file in SERVED_FILES)
+    kind, checksum = "as the bot serves it", served_checksum(model)
+    return Model(name, kind, checksum, size, model.threshold, model.threshold_maybe, load)
 
 
 def _checkpoint(folder: Path, name: str, threads: int) -> Model:
@@ -131,10 +110,6 @@ def _checkpoint(folder: Path, name: str, threads: int) -> Model:
 def train_baseline(rows: Sequence[Row], tested: EvaluationSet, cache: Path) -> Model:
     """Return the n-gram baseline trained on `rows`, or read it from `cache` if it was trained on the same rows before.
 
-    A linear classifier of character and word n-grams knows no meaning and nearly no word order, so a transformer has to
-    beat it to be worth its size. Hashed features and a logistic loss, as in scikit-learn's user guide (6.2.3.6,
-    out-of-core learning with a hashing vectorizer), are trained in a minute on one core.
-
     Rows whose text is tested as well, in any case, are left out. Raises ModelBuildError if the others lack a label.
     """
     tested_texts = {text.casefold() for text in tested.originals}
@@ -142,50 +117,24 @@ def train_baseline(rows: Sequence[Row], tested: EvaluationSet, cache: Path) -> M
     if {label for _, label in examples} != {0, 1}:
         raise ModelBuildError(
             "the baseline needs rows of both labels whose split is train and that are not tested: pass a file that has "
-            "them with --baseline-data"
+            "them as another --data"
         )
-    digest = hashlib.sha256(f"{VECTORIZERS} {CLASSIFIER} {LOWER_CASED} {folding_checksum()}".encode())
+    digest = hashlib.sha256(f"{ngrams.SETTINGS} {folding_checksum()}".encode())
     for text, label in examples:
         digest.update(f"{label} {text}\0".encode())
     checksum = digest.hexdigest()
     file = cache / f"baseline-{checksum[:16]}.npz"
     if not file.is_file():
         print(f"evaluate: training the baseline on {len(examples):,} texts, about a minute ...", flush=True)
-        weights, bias = _fit_baseline(examples)
+        weights, bias = ngrams.fit([text for text, _ in examples], [label for _, label in examples])
         cache.mkdir(parents=True, exist_ok=True)
         new = file.with_suffix(".new.npz")
         np.savez(new, weights=weights, bias=bias)
         new.replace(file)
     with np.load(file) as arrays:
         weights, bias = arrays["weights"], float(arrays["bias"])
-    kind = "character and word n-grams, a linear classifier"
-    return Model(BASELINE, kind, checksum, weights.nbytes, HALF, HALF, lambda: _baseline_scorer(weights, bias))
-
-
-def _fit_baseline(examples: Sequence[tuple[str, int]]) -> tuple[npt.NDArray[np.float32], float]:
-    chance = random.Random(CLASSIFIER["random_state"])  # noqa: S311 - which texts lose their case, not a secret
-    texts = [fold(text) for text, _ in examples]
-    texts = [text.lower() if chance.random() < LOWER_CASED else text for text in texts]
-    ngrams = _ngrams()
-    chunks = [ngrams.transform(texts[start : start + NGRAM_CHUNK]) for start in range(0, len(texts), NGRAM_CHUNK)]
-    linear = SGDClassifier(**CLASSIFIER).fit(scipy.sparse.vstack(chunks), [label for _, label in examples])
-    return linear.coef_[0].astype(np.float32), float(linear.intercept_[0])
-
-
-def _baseline_scorer(weights: npt.NDArray[np.float32], bias: float) -> Scorer:
-    ngrams = _ngrams()
-
-    def score(texts: Sequence[str]) -> Sequence[float]:
-        logits = ngrams.transform(texts) @ weights + bias
-        return [float(toxicity) for toxicity in 1 / (1 + np.exp(-logits.astype(np.float64)))]
-
-    return score
-
-
-def _ngrams() -> Any:
-    """Return what makes of texts their features, (texts, hashes)."""
-    shared = {"lowercase": False, "alternate_sign": False, "norm": "l2", "dtype": np.float32}
-    return make_union(*(HashingVectorizer(**settings, **shared) for settings in VECTORIZERS))
+    kind, scorer = "character and word n-grams, a linear classifier", partial(ngrams.probabilities, weights, bias)
+    return Model(BASELINE, kind, checksum, weights.nbytes, HALF, HALF, lambda: scorer)
 
 
 def _cut(text: str, fits: Callable[[str], bool]) -> str:

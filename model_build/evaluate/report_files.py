@@ -20,6 +20,7 @@ from sklearn.metrics import roc_curve
 from model_build import manifest, model_card
 from model_build.errors import ModelBuildError
 from model_build.evaluate.models import served_checksum
+from toxicity_bot.model_directory import ModelDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,12 +72,13 @@ def record(model: Path, name: str, report_folder: Path) -> None:
     are the kinds of written messages and the failures, if those in the report are this model's. Raises ModelBuildError
     if `model` is no complete model directory or has changed since it was evaluated.
     """
-    fields, report, path = manifest.read(model), read(report_folder), report_folder / JSON_NAME
+    fields, now = manifest.read(model), ModelDirectory.read(model)
+    report, path = read(report_folder), report_folder / JSON_NAME
     if name not in report["models"]:
         raise ModelBuildError(f"{path} has no model {name}, only {', '.join(report['models'])}: pass one of these")
-    evaluated, threshold = report["models"][name], float(fields["threshold"])
-    now = {"checksum": served_checksum(fields), "threshold": threshold}
-    if changed := [key for key, value in now.items() if evaluated[key] != value]:
+    evaluated = report["models"][name]
+    found = {"checksum": served_checksum(now), "threshold": now.threshold}
+    if changed := [key for key, value in found.items() if evaluated[key] != value]:
         raise ModelBuildError(
             f"{name} in {path} has another {' and another '.join(changed)} than {model} has now: evaluate it again"
         )

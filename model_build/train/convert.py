@@ -68,14 +68,10 @@ def without_distance_biases(model: Any) -> RobertaForSequenceClassification:
     same = ("vocab_size", "max_position_embeddings", "pad_token_id", "bos_token_id", "eos_token_id")
     config = roberta_config(model.config, **{name: getattr(model.config, name) for name in same})
     found = RobertaForSequenceClassification(config)
-    names = {MPNET_PARTS[part]: BERT_PARTS[part] for part in MPNET_PARTS}
-    state = {}
-    for name, tensor in model.state_dict().items():
-        base, _, inside = name.replace("mpnet.", "roberta.", 1).partition(".layer.")
-        layer, _, part = inside.partition(".")
-        path, _, kind = part.rpartition(".")
-        state[f"{base}.layer.{layer}.{names[path]}.{kind}" if inside else base] = tensor
-    del state["roberta.encoder.relative_attention_bias.weight"]
-    state["roberta.embeddings.token_type_embeddings.weight"] = torch.zeros(1, model.config.hidden_size)
-    found.load_state_dict(state)
+    for ours, theirs in zip(found.roberta.encoder.layer, model.mpnet.encoder.layer, strict=True):
+        for part, path in BERT_PARTS.items():
+            ours.get_submodule(path).load_state_dict(theirs.get_submodule(MPNET_PARTS[part]).state_dict())
+    segment = {"token_type_embeddings.weight": torch.zeros(1, config.hidden_size)}
+    found.roberta.embeddings.load_state_dict(model.mpnet.embeddings.state_dict() | segment)
+    found.classifier.load_state_dict(model.classifier.state_dict())
     return found

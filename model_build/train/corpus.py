@@ -53,9 +53,8 @@ def texts(paths: Sequence[Path], *, skip_bad_rows: bool = False) -> Iterator[str
         if LABELLED & set(path.suffixes):
             rows = labelled.read(path, skip_bad_rows=skip_bad_rows).of_split("train")
             yield from (row.text for row in rows)
-            continue
-        with labelled.opened(path) as file:
-            yield from (line for line in file if not line.isspace())
+        else:
+            yield from labelled.lines(path)
 
 
 class TokenizedTexts(Dataset[dict[str, Any]]):  # type: ignore[misc]  # torch has no types here

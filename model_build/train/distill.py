@@ -12,19 +12,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
-from sklearn.linear_model import SGDClassifier
-from sklearn.model_selection import GroupKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline, make_union
 
 from model_build import data as labelled
 from model_build.data import Row
 from model_build.errors import ModelBuildError
+from model_build.ngrams import out_of_fold
 from model_build.source import locate
 from model_build.torch_model import TorchModel
 from model_build.train import corpus, trainer
 from model_build.train.finetune import SMALLEST_PROBABILITY, UNLABELLED, Targets, Teaching, finetune
-from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,10 +31,6 @@ if TYPE_CHECKING:
     from model_build.train.cli import DistillOptions
 
 NGRAMS = "ngrams"  # the teacher that is a linear model and needs no checkpoint
-FOLDS = 5
-FEATURES = 1 << 20  # of each kind of n-gram
-REGULARIZATION = 3e-6
-PASSES = 12
 
 
 def distill(options: DistillOptions) -> bool:
@@ -53,7 +45,7 @@ def distill(options: DistillOptions) -> bool:
     if not base:
         raise ModelBuildError("the n-gram teacher has no layers to begin with: pass --base")
     unlabelled = [
-        Row(text=text.strip(), label=UNLABELLED, source="unlabelled", split="train")
+        Row(text=text, label=UNLABELLED, source="unlabelled", split="train")
         for text in corpus.texts(paths, skip_bad_rows=options.skip_bad_rows)
     ]
     checksums = [labelled.checksum(*files) for files in (options.data, paths) if files]
@@ -83,32 +75,6 @@ def averaged(each: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]
     kept = np.clip(np.stack(each).astype(np.float64), SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
     mean = np.mean(np.log(kept) - np.log1p(-kept), axis=0)
     return (1 / (1 + np.exp(-mean))).astype(np.float32)  # type: ignore[no-any-return]
-
-
-def out_of_fold(texts: Sequence[str], labels: Sequence[int], seed: int) -> npt.NDArray[np.float32]:
-    """Return the probability of toxic for each text, (texts,), by a linear model of hashed n-grams.
-
-    Five models are trained, each on four fifths, and score the rest, so that the probabilities are more than the labels
-    again (stacked generalization: Wolpert, 1992, https://doi.org/10.1016/S0893-6080(05)80023-1). Texts that differ in
-    case alone share a fold. Raises ModelBuildError for fewer texts than folds.
-    """
-    folded = [fold(text).lower() for text in texts]
-    if len(set(folded)) < FOLDS:
-        raise ModelBuildError(f"{len(set(folded))} different texts are too few for {FOLDS} folds")
-    _, groups = np.unique(np.array(folded, dtype=object), return_inverse=True)
-    features = make_pipeline(
-        make_union(
-            HashingVectorizer(analyzer="char_wb", ngram_range=(3, 5), n_features=FEATURES, alternate_sign=False),
-            HashingVectorizer(analyzer="word", ngram_range=(1, 2), n_features=FEATURES, alternate_sign=False),
-        ),
-        TfidfTransformer(sublinear_tf=True),
-    ).fit_transform(folded)
-    model = SGDClassifier(
-        loss="log_loss", alpha=REGULARIZATION, max_iter=PASSES, tol=None, average=True, random_state=seed
-    )
-    folds = GroupKFold(FOLDS, shuffle=True, random_state=seed)
-    found = cross_val_predict(model, features, np.asarray(labels), groups=groups, cv=folds, method="predict_proba")
-    return found[:, 1].astype(np.float32)  # type: ignore[no-any-return]
 
 
 def _score(name: str, toxic: Sequence[str], rows: Sequence[Row], file: Path, options: DistillOptions) -> None:

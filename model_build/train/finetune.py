@@ -138,7 +138,10 @@ def finetune(options: FinetuneOptions, teaching: Teaching | None = None) -> bool
     Raises ModelBuildError if the data has a bad row or lacks a label, or if base and options do not fit together.
     """
     data = labelled.read(*options.data, chat=options.chat, skip_bad_rows=options.skip_bad_rows)
-    log_bad_rows(data.bad)
+    for description in data.bad[:MOST_BAD_ROWS_NAMED]:
+        trainer.say(f"skipped: {description}")
+    if data.bad:
+        trainer.say(f"{len(data.bad):,} bad rows skipped.")
     rows, dev = _split(data, options)
     rows += teaching.unlabelled if teaching else []
     arguments = trainer.training_arguments(options, label_names=["labels"])
@@ -191,14 +194,6 @@ def finetune(options: FinetuneOptions, teaching: Teaching | None = None) -> bool
         **(teaching.described if teaching else {}),
     }
     return trainer.train(runner, made_of)
-
-
-def log_bad_rows(bad: Sequence[str]) -> None:
-    """Print how many rows were skipped, and the first of them with the reasons."""
-    for description in bad[:MOST_BAD_ROWS_NAMED]:
-        trainer.say(f"skipped: {description}")
-    if bad:
-        trainer.say(f"{len(bad):,} bad rows skipped.")
 
 
 def source_aucs(sources: Sequence[str]) -> Callable[[EvalPrediction], dict[str, float]]:

@@ -28,7 +28,6 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
     BertModel,
-    MPNetConfig,
     MPNetTokenizerFast,
     RobertaConfig,
     RobertaForSequenceClassification,
@@ -40,7 +39,7 @@ from model_build import manifest
 from model_build.errors import ModelBuildError
 from model_build.graph import BLOCK
 from model_build.safe_loading import from_pretrained
-from model_build.serving_form import FAMILIES, first_position
+from model_build.serving_form import FAMILIES, first_position, to_serving_form
 from model_build.source import is_model_directory, locate, sha256, sounds_toxic
 from toxicity_bot.model_directory import ModelDirectory
 
@@ -248,15 +247,15 @@ def restored(folder: Path) -> tuple[Any, PreTrainedTokenizerFast]:
         raise ModelBuildError(
             f"{folder} was not built from a RoBERTa or an MPNet with exclusive labels: begin with its checkpoint"
         )
-    words, positions = weights["words"], weights["positions"]
-    layers = f"{family}.encoder.layers."
+    words, positions = weights.pop("words"), weights.pop("positions")
+    weights |= {f"{family}.embeddings.words.weight": words, f"{family}.embeddings.positions": positions}
     config = AutoConfig.for_model(
         family,
         vocab_size=len(words),
         hidden_size=words.shape[1],
         num_hidden_layers=sum(name.endswith(".query.weight") for name in weights),
         num_attention_heads=_attribute(graph, "MultiHeadAttention", "num_heads"),
-        intermediate_size=len(weights[f"{layers}0.widen.bias"]),
+        intermediate_size=len(weights[f"{family}.encoder.layers.0.widen.bias"]),
         max_position_embeddings=model.pad_id + 1 + len(positions),
         type_vocab_size=1,
         layer_norm_eps=_attribute(graph, "LayerNormalization", "epsilon"),
@@ -266,7 +265,7 @@ def restored(folder: Path) -> tuple[Any, PreTrainedTokenizerFast]:
         **label_names(model.labels),
     )
     found = AutoModelForSequenceClassification.from_config(config)
-    found.load_state_dict(_state(weights, family, model.pad_id + 1))
+    _load_weights(found, weights)
     return found, _tokenizer(folder / "tokenizer.json", len(positions))
 
 
@@ -294,36 +293,29 @@ def _graph_weights(graph: onnx.GraphProto) -> dict[str, npt.NDArray[np.float32]]
     return found | {"words": blocks.reshape(numbers.shape), "positions": constants["positions"].astype(np.float32)}
 
 
-def _state(weights: Mapping[str, npt.NDArray[np.float32]], family: str, first: int) -> dict[str, torch.Tensor]:
-    """Return the weights by the family's names; the build has added RoBERTa's single token type to the positions."""
-    (_, parts), width = FAMILIES[family], weights["words"].shape[1]
-    embeddings, layers = f"{family}.embeddings.", f"{family}.encoder.layers."
-    state = {
-        f"{embeddings}word_embeddings.weight": weights["words"],
-        f"{embeddings}position_embeddings.weight": np.pad(weights["positions"], ((first, 0), (0, 0))),
-    }
-    if family == "roberta":
-        state[f"{embeddings}token_type_embeddings.weight"] = np.zeros((1, width), dtype=np.float32)
-    else:
-        state["mpnet.encoder.relative_attention_bias.weight"] = _bucket_biases(weights["mpnet.encoder.distances"])
-    for name, values in weights.items():
-        if name.startswith(layers):
-            layer, part, kind = name.removeprefix(layers).split(".")
-            state[f"{family}.encoder.layer.{layer}.{parts[part]}.{kind}"] = values
-        elif name.startswith(f"{embeddings}norm."):
-            state[name.replace(".norm.", ".LayerNorm.")] = values
-        elif name.startswith("classifier."):
-            state[name] = values
-    return {name: torch.from_numpy(np.array(values)) for name, values in state.items()}
+def _load_weights(model: Any, weights: Mapping[str, npt.NDArray[np.float32]]) -> None:
+    """Load weights with the names of the serving form, which has them all but the positions and distances in common."""
+    base = model.base_model
+    embeddings, encoder = base.embeddings, base.encoder
+    to_serving_form(model)
+    model.load_state_dict({name: torch.from_numpy(values.copy()) for name, values in weights.items()})
+    first = first_position(model.config)
+    with torch.no_grad():
+        embeddings.position_embeddings.weight[:first] = 0
+        embeddings.position_embeddings.weight[first:] = base.embeddings.positions
+        if base.encoder.distances is None:
+            embeddings.token_type_embeddings.weight.zero_()  # the build has added it to the positions
+        else:
+            encoder.relative_attention_bias.weight.copy_(_bucket_biases(base.encoder.distances, model.config))
+    base.embeddings, base.encoder = embeddings, encoder
 
 
-def _bucket_biases(distances: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _bucket_biases(distances: torch.Tensor, config: Any) -> torch.Tensor:
     """Return MPNet's biases, (buckets, heads), of those that the graph has for each distance, (1, heads, distances)."""
-    longest = distances.shape[-1] // 2
+    longest, buckets = distances.shape[-1] // 2, config.relative_attention_num_buckets
     places = torch.arange(-longest, longest + 1)
-    buckets = MPNetEncoder.relative_position_bucket(places, num_buckets=MPNetConfig().relative_attention_num_buckets)
-    found = np.zeros((MPNetConfig().relative_attention_num_buckets, distances.shape[1]), dtype=np.float32)
-    found[buckets.numpy()] = distances[0].T
+    found = torch.zeros(buckets, distances.shape[1])
+    found[MPNetEncoder.relative_position_bucket(places, num_buckets=buckets)] = distances[0].T
     return found
 
 

@@ -207,7 +207,7 @@ def test_who_asks_in_private_is_answered_from_memory(slack: SocketModeSlack, sta
     assert all(INSULT.encode() not in file.read_bytes() for file in tmp_path.glob("bot.sqlite3*"))
 
 
-def test_calls_that_slack_limits_postpone(slack: SocketModeSlack, start: Start) -> None:
+def test_calls_that_slack_limits_come_back(slack: SocketModeSlack, start: Start) -> None:
     start()
     slack.faults.add("conversations.history", RateLimited("3"), times=2)
     slack.send(reaction(slack))

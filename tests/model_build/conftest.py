@@ -9,9 +9,12 @@ import pytest
 import torch
 from tokenizers import ByteLevelBPETokenizer
 from transformers import RobertaConfig, RobertaForSequenceClassification
+from typer.testing import CliRunner, Result
 
+from model_build.__main__ import app
 from model_build.build import build
 from model_build.manifest import REFERENCE_TEXTS
+from toxicity_bot.errors import BotError
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 MPNET_SPECIAL = ["<s>", "<pad>", "</s>", "[UNK]", "<mask>"]
@@ -64,6 +67,14 @@ def built(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
     work = folder / "work"
     model = build(str(checkpoint), folder / "model", name="tiny", licence="MIT", threshold=0.6, work=work)
     return Built(checkpoint, work, model)
+
+
+def run_command(*arguments: object) -> Result:
+    """Run `python -m model_build` with these arguments; raises the error that it explains."""
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, [str(argument) for argument in arguments])
+    if isinstance(result.exception, BotError):
+        raise result.exception
+    return result
 
 
 def read_json(file: Path) -> dict[str, Any]:

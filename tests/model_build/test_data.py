@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from model_build.data import Row, chat_messages, checksum, read
+from model_build.data import Row, checksum, lines, read
 from model_build.errors import ModelBuildError
 
 GOOD = '{"text": "well done", "label": 0}\n'
@@ -37,7 +37,7 @@ def test_texts_of_another_licence_are_found_by_their_checksums(tmp_path: Path) -
     chat = written(tmp_path, "chat.txt.xz", lzma.compress("hello\n\n  you fôol \r\n".encode()))
     assert read(rows, chat=chat).rows == [Row("well done", 0), Row("you fôol", 1, "irc", "test")]
     assert read(rows, rows, chat=chat).of_split("test") == [Row("you fôol", 1, "irc", "test")] * 2
-    assert list(chat_messages(chat)) == ["hello", "you fôol"]
+    assert list(lines(chat)) == ["hello", "you fôol"]
 
 
 def test_a_text_that_is_not_in_the_chat_is_an_error(tmp_path: Path) -> None:

@@ -54,8 +54,8 @@ def test_a_score_equal_to_the_share_of_toxic_rows_has_no_calibration_error() -> 
     scores = np.array([0.25] * 4 + [0.75] * 4)
     assert calibration_error(np.array([1, 0, 0, 0, 1, 1, 1, 0]), scores) == 0
     assert calibration_error(np.array([0, 0, 0, 0, 1, 1, 1, 1]), scores) == pytest.approx(0.25)
-    (last,) = reliability(np.array([1]), np.array([1.0]))
-    assert (last.rows, last.score, last.toxic) == (1, 1.0, 1.0), "the highest score has a bin"
+    highest = reliability(np.array([1]), np.array([1.0]))
+    assert highest == [{"rows": 1, "score": 1.0, "toxic": 1.0}], "the highest score has a bin"
 
 
 def test_the_mean_leaves_out_unknown_metrics() -> None:

@@ -1,52 +1,25 @@
 """Checkpoints are found in folders and in the hub's cache, and toxic labels are read from names, never guessed."""
 
-import json
-import os
+import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
+from huggingface_hub.utils import reset_sessions
 
 from model_build.errors import ModelBuildError
 from model_build.source import locate, toxic_labels
-from tests import ROOT
 
 COMMIT = "228baf9cd793c9183f6760723b20c606d74afa33"  # the default of the model below
 KNOWN = "mrm8488/distilroberta-finetuned-tweets-hate-speech"
 ALL_TOXIC = ["toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate"]
 CLOSED = "http://127.0.0.1:9"  # the discard port, where nothing listens
 
-# A process of its own: the hub's client reads its environment when it is imported.
-PROGRAM = """
-import json, sys
-from model_build.errors import ModelBuildError
-from model_build.source import locate
-try:
-    source = locate(sys.argv[1], *sys.argv[2:])
-except ModelBuildError as error:
-    sys.exit(str(error))
-print(json.dumps([str(source.folder), source.name, source.revision, source.toxic_labels]))
-"""
 
-
-def run(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGINGFACE_"))}
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", PROGRAM, *arguments],
-        cwd=ROOT,
-        env=kept | {"HF_HOME": str(home)} | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def hub_cache(home: Path, checkpoint: Path) -> Path:
+def hub_cache(folder: Path, checkpoint: Path) -> Path:
     """Lay the checkpoint out as a snapshot of links to blobs."""
-    repository = home / "hub" / f"models--{KNOWN.replace('/', '--')}"
+    repository = folder / f"models--{KNOWN.replace('/', '--')}"
     snapshot = repository / "snapshots" / COMMIT
     snapshot.mkdir(parents=True)
     shutil.copytree(checkpoint, repository / "blobs")
@@ -55,25 +28,27 @@ def hub_cache(home: Path, checkpoint: Path) -> Path:
     return snapshot
 
 
-@pytest.mark.parametrize("environment", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": CLOSED}])
+@pytest.mark.parametrize(("setting", "value"), [("HF_HUB_OFFLINE", True), ("ENDPOINT", CLOSED)])
 def test_a_hub_model_comes_from_the_cache_without_a_network(
-    tmp_path: Path, checkpoint: Path, environment: dict[str, str]
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, setting: str, value: object
 ) -> None:
-    done = run(tmp_path, KNOWN, **environment)
-    assert done.returncode == 1
-    assert done.stderr.strip() == (
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, setting, value)
+    reset_sessions()  # one goes on as it was set when it was made
+    reason = (
         f"{KNOWN} at revision {COMMIT} is not in the hub's cache and the hub cannot be reached: "
         "connect this machine, set HF_HOME to a cache that holds it, or pass a folder instead of the id"
     )
+    with pytest.raises(ModelBuildError, match=f"^{re.escape(reason)}$"):
+        locate(KNOWN)
     snapshot = hub_cache(tmp_path, checkpoint)
-    for revision in ((), (COMMIT,)):
-        done = run(tmp_path, KNOWN, *revision, **environment)
-        assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout) == [str(snapshot), KNOWN, COMMIT, ["LABEL_1"]]
+    for revision in (None, COMMIT):
+        found = locate(KNOWN, revision)
+        assert (found.folder, found.name, found.revision) == (snapshot, KNOWN, COMMIT)
+        assert found.toxic_labels == ("LABEL_1",)
     (snapshot / "model.safetensors").rename(snapshot / "pytorch_model.bin")
-    done = run(tmp_path, KNOWN, **environment)
-    assert done.returncode == 1
-    assert "has no model.safetensors, and pickled weights such as pytorch_model.bin are not read" in done.stderr
+    with pytest.raises(ModelBuildError, match=r"has no model\.safetensors, and pickled weights such as pytorch_model"):
+        locate(KNOWN)
 
 
 def test_folder_is_named_without_its_path_and_pinned_by_its_weights(checkpoint: Path) -> None:

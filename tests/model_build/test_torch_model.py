@@ -43,13 +43,6 @@ def test_scores_are_those_of_transformers(checkpoint: Path, tmp_path: Path, prob
         assert score == pytest.approx(float(expected[0, 1]), abs=1e-5)
 
 
-def test_the_toxic_label_is_found_by_its_name_or_given(source: Source) -> None:
-    by_name, other = TorchModel(source), TorchModel(source, ("NOT_TOXIC",))
-    assert (by_name.toxic_labels, other.toxic_labels) == (["TOXIC"], ["NOT_TOXIC"])
-    sums = np.array(by_name.toxicities(REFERENCE_TEXTS)) + np.array(other.toxicities(REFERENCE_TEXTS))
-    assert sums == pytest.approx(np.ones(len(REFERENCE_TEXTS)), abs=1e-6)
-
-
 def test_a_text_fits_into_the_window_or_not(source: Source) -> None:
     model = TorchModel(source, window=8)
     assert (model.fits("ok"), model.fits("ok " * 50)) == (True, False)

@@ -131,7 +131,7 @@ def waits(table: Table, jobs: int, retry_after: int = 60, *, retried: bool = Fal
     return [turns.wait(table, LINE, f"job {number}", retry_after, retried=retried) for number in range(jobs)]
 
 
-def test_jobs_that_are_limited_at_once_postpone_one_after_the_other(table: Table) -> None:
+def test_jobs_that_are_limited_at_once_come_back_one_after_the_other(table: Table) -> None:
     assert waits(table, 4) == pytest.approx([0, 60 + GAP, 60 + 2 * GAP, 60 + 3 * GAP])
     assert turns.wait(table, "T0LOCAL/another.method", "job 9", 60, retried=False) == 0
 

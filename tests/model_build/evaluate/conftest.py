@@ -62,4 +62,4 @@ def evaluation_set(
 ) -> EvaluationSet:
     """Return a set of these folded texts, which were in capitals before."""
     originals, kept = [text.upper() for text in texts], list(details) or [{}] * len(texts)
-    return EvaluationSet("file", "0", "test", None, list(texts), originals, np.array(labels), np.array(sources), kept)
+    return EvaluationSet("file", "0", "test", list(texts), originals, np.array(labels), np.array(sources), kept)

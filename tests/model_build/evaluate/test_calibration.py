@@ -9,7 +9,6 @@ import pytest
 
 from model_build.errors import ModelBuildError
 from model_build.evaluate import calibration
-from model_build.evaluate.calibration import Logits
 from model_build.evaluate.cli import calibrate
 from model_build.verify import verify
 from tests.model_build.conftest import read_json, write_rows
@@ -17,6 +16,7 @@ from toxicity_bot import Classifier
 
 RANDOM = np.random.default_rng(3)
 RATE = 0.2  # of 20 harmless texts
+EXCLUSIVE = {"labels": ["fine", "toxic"], "toxic_labels": ["toxic"], "activation": "softmax"}
 
 
 @pytest.fixture
@@ -33,16 +33,16 @@ def test_the_temperature_is_found(temperature: float) -> None:
     true = RANDOM.normal(0, 2, size=20_000)
     labels = (RANDOM.random(20_000) < 1 / (1 + np.exp(-true))).astype(np.int64)
     both = np.stack([np.zeros_like(true), true], axis=1) * temperature
-    found = calibration._temperature(Logits(both, np.array([False, True]), "softmax"), labels)
+    found = calibration._temperature(both, EXCLUSIVE, labels)
     assert found == pytest.approx(temperature, rel=0.05)
-    one = Logits(true[:, None] * temperature, np.array([True]), "sigmoid")
-    assert calibration._temperature(one, labels) == pytest.approx(found, abs=2e-3)
+    one = {"labels": ["toxic"], "toxic_labels": ["toxic"], "activation": "sigmoid"}
+    assert calibration._temperature(true[:, None] * temperature, one, labels) == pytest.approx(found, abs=2e-3)
 
 
 def test_scores_unrelated_to_the_labels_have_no_temperature() -> None:
-    logits = Logits(np.array([[0.0, 1.0], [1.0, 0.0]] * 50), np.array([False, True]), "softmax")
+    logits = np.array([[0.0, 1.0], [1.0, 0.0]] * 50)
     with pytest.raises(ModelBuildError, match="no temperature between"):
-        calibration._temperature(logits, np.array([0, 1] * 50))
+        calibration._temperature(logits, EXCLUSIVE, np.array([0, 1] * 50))
 
 
 def test_the_threshold_is_the_lowest_that_keeps_the_rate() -> None:

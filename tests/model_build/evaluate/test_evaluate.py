@@ -7,38 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from model_build.errors import ModelBuildError
-from model_build.evaluate.cli import NamedFolder, calibrate, evaluate
+from model_build.evaluate.cli import NamedFolder, evaluate
 from model_build.evaluate.evaluation_set import CHANGES
 from model_build.evaluate.goals import GOALS
 from model_build.evaluate.models import BASELINE
 from tests import ROOT
-from tests.model_build.conftest import edit_json, read_json, write_rows
+from tests.model_build.conftest import edit_json, read_json, run_command, write_rows
 
 CHAT = ("sudo apt install it", "you fool, read the manual", "thanks, that worked")
 GROUP = "My mentor is deaf."
 
 
-def run(*arguments: str) -> tuple[int, str]:
-    """Parse a command line and run it; return the exit status and the output, errors included."""
-    app = typer.Typer()
-    app.command()(evaluate)
-    app.command()(calibrate)
-    found = CliRunner(env={"COLUMNS": "200"}).invoke(app, list(arguments))
-    if isinstance(found.exception, ModelBuildError):
-        raise found.exception
-    return found.exit_code, found.output
-
-
 @dataclass(frozen=True)
 class Written:
-    """A report, the folder that also has its cache, the arguments that wrote it, and what they printed."""
+    """A report, the folder that also has its cache, and what was printed."""
 
     folder: Path
-    arguments: list[str]
     output: str
     report: dict[str, Any]
 
@@ -59,13 +45,12 @@ def written(labelled: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathF
     irc: dict[str, Any] = {"source": "ubuntu_irc", "split": "test"}
     checksums = [hashlib.sha256(message.encode()).hexdigest() for message in CHAT]
     rows = [irc | {"text_sha256": checksums[label], "label": label} for label in (0, 1)]
-    arguments = ["evaluate", f"served={ROOT / 'model'}", f"tiny={checkpoint}", "--chat", str(chat)]
-    for file in (labelled, own, write_rows(data / "irc.jsonl", *rows)):
-        arguments += ["--data", str(file)]
-    arguments += ["--threads", "1", "--cache", str(folder), "--bootstrap", "60"]
-    status, output = run(*arguments, "--out", str(folder))
-    assert status == 0
-    return Written(folder, arguments, output, read_json(folder / "report.json"))
+    models = f"served={ROOT / 'model'}", f"tiny={checkpoint}"
+    files = (labelled, own, write_rows(data / "irc.jsonl", *rows))
+    given = [word for file in files for word in ("--data", file)] + ["--chat", chat, "--out", folder, "--cache", folder]
+    result = run_command("evaluate", *models, *given, "--threads", 1, "--bootstrap", 60)
+    assert result.exit_code == 0
+    return Written(folder, result.output, read_json(folder / "report.json"))
 
 
 def test_every_model_and_the_baseline_have_every_metric(written: Written) -> None:
@@ -87,17 +72,11 @@ def test_every_model_and_the_baseline_have_every_metric(written: Written) -> Non
     assert {*below["served"]} & {*below["tiny"]} >= {"forum", "gh_incivility"}
 
 
-def test_the_goals_are_printed_and_unknown_without_their_messages(written: Written) -> None:
+def test_the_goals_are_printed(written: Written) -> None:
     assert len([line for line in written.output.splitlines() if "| ≥ " in line or "| ≤ " in line]) == len(GOALS)
     values = {goal["name"]: goal["values"] for goal in written.report["goals"]}
     assert list(values["written messages: AUC"]) == [BASELINE, "served", "tiny"]
-    assert [name.split(":")[0] for name, found in values.items() if found["tiny"] is None] == [
-        "written messages",  # every kind has one message
-        "written messages",
-        "with a swear word",
-        "open collections",  # no cmu_oss,
-        "open collections",  # and too few harmless messages for 1 %
-    ]
+    assert values["with a swear word: AUC"]["tiny"] is None, "there is none"
 
 
 def test_the_page_has_all_models_in_every_table_and_all_plots(written: Written) -> None:
@@ -123,21 +102,11 @@ def test_no_message_but_those_of_our_own_is_in_any_output_or_the_cache(written: 
         assert not any(text.encode() in content for text in (*texts, *CHAT, GROUP)), file
 
 
-def test_a_second_report_scores_nothing_and_has_the_same_metrics(written: Written, tmp_path: Path) -> None:
-    status, output = run(*written.arguments, "--out", str(tmp_path))
-    assert status == 0
-    assert "text/s" not in output
-    assert "training" not in output
-    again = read_json(tmp_path / "report.json")
-    for name, found in written.report["models"].items():
-        assert {**again["models"][name], "milliseconds": 0} == {**found, "milliseconds": 0}
-
-
 def test_a_finished_report_is_rendered_again_and_recorded_with_the_model(written: Written, model: Path) -> None:
     page = written.folder / "report.md"
     before = page.read_bytes()
     page.unlink()
-    assert run("evaluate", "--record", f"served={model}", "--out", str(written.folder))[0] == 0
+    assert run_command("evaluate", "--record", f"served={model}", "--out", written.folder).exit_code == 0
     assert page.read_bytes() == before
     measured = read_json(model / "model.json")["measured"]
     recorded, models = measured["evaluation"], written.report["models"]
@@ -157,7 +126,7 @@ def test_a_finished_report_is_rendered_again_and_recorded_with_the_model(written
     [
         ("other", {}, "has no model other, only n-gram baseline, served, tiny"),
         ("tiny", {}, "has another checksum"),
-        ("served", {"threshold": 0.123}, "served in .* has another threshold than"),
+        ("served", {"threshold": 0.95}, "served in .* has another threshold than"),
         ("served", {"temperature": 1.5}, "served in .* has another checksum than"),
     ],
 )
@@ -167,7 +136,7 @@ def test_metrics_of_another_model_are_refused(
     edit_json(model / "model.json", **change)
     before = read_json(model / "model.json")
     with pytest.raises(ModelBuildError, match=message):
-        run("evaluate", "--record", f"{name}={model}", "--out", str(written.folder))
+        run_command("evaluate", "--record", f"{name}={model}", "--out", written.folder)
     assert read_json(model / "model.json") == before
 
 
@@ -189,6 +158,6 @@ def test_names_must_differ_and_a_report_must_exist(name: str, labelled: Path, mo
     ],
 )
 def test_wrong_arguments_are_usage_errors(arguments: list[str], message: str) -> None:
-    status, output = run(*arguments)
-    assert status == 2
-    assert message in output
+    result = run_command(*arguments)
+    assert result.exit_code == 2
+    assert message in result.output

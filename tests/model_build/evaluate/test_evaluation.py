@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from model_build.evaluate.evaluation import bootstrap, evaluate, resample
+from model_build.evaluate.evaluation import bootstrap, evaluate, intervals, resample
 from tests.model_build.evaluate.conftest import evaluation_set, fake_model
 
 RANDOM = np.random.default_rng(7)
+AUC, RATE, MEAN, FIRST = range(4)  # places of the metrics of a draw; the sources begin with FIRST
 
 
 def sample(rows: int, distance: float) -> tuple[np.ndarray, np.ndarray]:
@@ -31,15 +32,13 @@ def test_a_draw_keeps_the_size_of_each_source() -> None:
 def test_the_interval_is_that_of_the_normal_approximation() -> None:
     """Hanley & McNeil 1982 give the standard error of an AUC from its size and the numbers of rows."""
     labels, scores = sample(1000, 0.2)
-    found = bootstrap(labels, np.array(["one"] * 1000), {"base": scores}, draws=400, seed=1)["base"]
+    (draws,) = bootstrap(labels, np.array(["one"] * 1000), {"base": scores}, draws=400, seed=1)
     area = float(roc_auc_score(labels, scores))
     q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
     error = np.sqrt((area * (1 - area) + 499 * (q1 - area**2) + 499 * (q2 - area**2)) / 500**2)
-    assert found.auc is not None
-    assert found.auc == pytest.approx((area - 1.96 * error, area + 1.96 * error), abs=0.006)
-    assert found.mean_source_auc == found.auc == found.source_auc["one"]
-    assert found.above_baseline is None
-    assert found.source_above_baseline == {}
+    found = intervals(draws)
+    assert found[AUC] == pytest.approx((area - 1.96 * error, area + 1.96 * error), abs=0.006)
+    assert found[MEAN] == found[AUC] == found[FIRST]
 
 
 def test_a_better_model_is_above_the_baseline_in_each_draw() -> None:
@@ -47,12 +46,11 @@ def test_a_better_model_is_above_the_baseline_in_each_draw() -> None:
     _, better = sample(400, 0.4)
     sources = np.array(["one", "one", "two", "two"] * 100)
     scores = {"base": worse, "model": better, "same": worse}
-    found = bootstrap(labels, sources, scores, draws=100, seed=1)
-    above = found["model"].above_baseline
-    assert above is not None
+    base, model, same = bootstrap(labels, sources, scores, draws=100, seed=1)
+    above = intervals(model - base)[MEAN]
+    assert above
     assert above[0] > 0.1
-    assert found["same"].above_baseline == (0, 0), "the draws are the same for all models"
-    assert found["same"].source_above_baseline == {"one": (0, 0), "two": (0, 0)}
+    assert np.array_equal(same, base, equal_nan=True), "the draws are the same for all models"
 
 
 def test_a_source_is_far_below_the_baseline_if_the_interval_of_the_difference_is_below_zero(tmp_path: Path) -> None:
@@ -70,23 +68,24 @@ def test_a_source_is_far_below_the_baseline_if_the_interval_of_the_difference_is
     report = evaluate(data, [model("base", good), model("model", bad)], tmp_path, draws=100, seed=1, threads=1).report
     assert report["models"]["model"]["far_below_baseline"] == ["far"]
     assert "far" in report["models"]["model"]["below_baseline"]
-    assert report["models"]["base"]["far_below_baseline"] == []
+    assert report["models"]["base"]["far_below_baseline"] == report["models"]["base"]["below_baseline"] == []
+    assert report["models"]["base"]["mean"]["auc_above_baseline_interval"] is None
 
 
 def test_a_source_with_one_label_has_no_interval_and_does_not_change_the_mean() -> None:
     labels, scores = sample(200, 0.3)
     labels, scores = np.append(labels, [1, 1]), np.append(scores, [0.0, 0.0])
     sources = np.array(["both"] * 200 + ["toxic"] * 2)
-    found = bootstrap(labels, sources, {"base": scores}, draws=60, seed=1)["base"]
-    assert found.source_auc["toxic"] is None
-    assert found.mean_source_auc == found.source_auc["both"]
+    found = intervals(bootstrap(labels, sources, {"base": scores}, draws=60, seed=1)[0])
+    assert found[FIRST + 1] is None
+    assert found[MEAN] == found[FIRST]
 
 
 @pytest.mark.parametrize(("rows", "known"), [(120, False), (400, True)])
 def test_a_rate_that_too_few_rows_can_show_has_no_interval(rows: int, known: bool) -> None:
     labels, scores = sample(rows, 0.2)
     first, again, other = (
-        bootstrap(labels, np.array(["one"] * rows), {"base": scores}, 60, seed) for seed in (1, 1, 2)
+        intervals(bootstrap(labels, np.array(["one"] * rows), {"base": scores}, 60, seed)[0]) for seed in (1, 1, 2)
     )
-    assert (first["base"].tpr_at_1_percent is not None) == known
+    assert (first[RATE] is not None) == known
     assert first == again != other, "the seed decides"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from model_build.data import checksum
 from model_build.errors import ModelBuildError
 from model_build.evaluate import evaluation_set as module
 from model_build.evaluate.evaluation_set import CHANGES, EvaluationSet, disguise, load, slices
@@ -46,14 +47,10 @@ def test_rows_of_the_split_that_are_not_empty_when_folded(tmp_path: Path) -> Non
 
 def test_several_files_are_one_set_with_their_details(tmp_path: Path) -> None:
     first = written(tmp_path, ("a", 0, "x", "test"), ("b", 1, "x", "train"))
-    row = {"text": "c", "label": 1, "split": "test"}
-    second = write_rows(tmp_path / "second.jsonl", row | {"detail": {"kind": "k"}})
+    second = write_rows(tmp_path / "second.jsonl", {"text": "c", "label": 1, "split": "test", "detail": {"kind": "k"}})
     found = load([first, second], "test")
     assert (found.texts, found.labels.tolist(), found.details) == (["a", "c"], [0, 1], [{}, {"kind": "k"}])
-    assert found.file == "rows.jsonl, second.jsonl"
-    assert load([second, first], "test").sha256 != found.sha256
-    write_rows(second, row | {"detail": {"kind": "other"}})
-    assert load([first, second], "test").sha256 != found.sha256
+    assert (found.file, found.sha256) == ("rows.jsonl, second.jsonl", checksum(first, second))
 
 
 def test_each_split_has_a_sample_of_chat_of_its_own(
@@ -67,14 +64,6 @@ def test_each_split_has_a_sample_of_chat_of_its_own(
     assert len({*test, *dev}) == len(test) + len(dev) == 200, "no message twice"
     assert all(text == text.strip() for text in test)
     assert load([labelled], "test").chat == []
-
-
-def test_a_smaller_sample_is_part_of_a_larger_one(labelled: Path) -> None:
-    small, large = (load([labelled], "test", per_source=number) for number in (5, 8))
-    assert set(small.texts) < set(large.texts)
-    assert [facts["rows"] for facts in small.as_json()["sources"].values()] == [5, 5, 5]
-    assert load([labelled], "test", per_source=5).texts == small.texts
-    assert load([labelled], "test", per_source=5, seed=2).texts != small.texts
 
 
 @pytest.fixture
@@ -99,11 +88,6 @@ def test_every_text_is_spelled_differently(data: EvaluationSet) -> None:
     assert found["no punctuation"] == [text.translate(dict.fromkeys(map(ord, ".!'"))) for text in TEXTS]
     for name in CHANGES:
         assert all(before != after for before, after in zip(TEXTS, found[name], strict=True)), found[name]
-    # Folding drops the stars of a word that masks no insult.
-    assert all("*" in text or len(text) < len(before) for before, text in zip(TEXTS, found["stars"], strict=True))
-    for before, typed, spaced in zip(TEXTS, found["typing errors"], found["spaced letters"], strict=True):
-        assert abs(len(before) - len(typed)) <= 3
-        assert spaced.replace(" ", "") == before.replace(" ", "")
 
 
 def test_spelling_is_changed_in_a_sample_that_is_the_same_for_all(

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-import typer
 from safetensors.torch import load_file
 from transformers import (
     AutoTokenizer,
@@ -21,9 +20,8 @@ from transformers import (
     RobertaConfig,
     RobertaForSequenceClassification,
 )
-from typer.testing import CliRunner, Result
 
-from model_build.train.cli import FinetuneOptions, align, convert, distill, finetune, pretrain
+from model_build.train.cli import FinetuneOptions
 from model_build.train.pretrain import train_tokenizer
 from tests.model_build.conftest import BERT_SHAPE, LABELS, MPNET_SPECIAL, ROBERTA_SHAPE, write_rows
 
@@ -131,14 +129,6 @@ def finetune_options(messages: Path, base: Path, tmp_path: Path) -> MakeOptions:
     return lambda **other: FinetuneOptions(**given | other)
 
 
-def run_command(*arguments: object) -> Result:
-    """Run one of the commands with its arguments."""
-    app = typer.Typer()
-    for command in (pretrain, align, finetune, distill, convert):
-        app.command()(command)
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     """Return the weights of a checkpoint by name."""
     return load_file(folder / "model.safetensors")  # type: ignore[no-any-return]
@@ -146,8 +136,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def equal(first: Path, second: Path) -> bool:
     """Whether two checkpoints have the same weights, bit for bit."""
-    ours, theirs = weights(first), weights(second)
-    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+    return not any(differences(first, second).values())
 
 
 def differences(first: Path, second: Path) -> dict[str, float]:

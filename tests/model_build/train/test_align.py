@@ -11,8 +11,8 @@ from model_build.train.align import align, distance
 from model_build.train.cli import AlignOptions, ConvertOptions
 from model_build.train.convert import convert
 from model_build.train.initial_model import keep_layers, read_tokenizer
-from tests.model_build.conftest import read_json
-from tests.model_build.train.conftest import BRIEFLY, run_command
+from tests.model_build.conftest import read_json, run_command
+from tests.model_build.train.conftest import BRIEFLY
 
 IDS = torch.tensor([[0, 9, 7, 12, 5, 6, 2], [0, 5, 11, 2, 1, 1, 1]])
 MASK = (IDS != 1).long()

@@ -16,8 +16,8 @@ from model_build.errors import ModelBuildError
 from model_build.manifest import SERVED_FILES
 from model_build.train.cli import ConvertOptions
 from model_build.train.convert import convert
-from tests.model_build.conftest import Built
-from tests.model_build.train.conftest import equal, run_command, weights
+from tests.model_build.conftest import Built, read_json, run_command
+from tests.model_build.train.conftest import equal, weights
 
 
 def test_files_of_a_given_size_in_sixteen_bits(base: Path, tmp_path: Path) -> None:
@@ -95,3 +95,6 @@ def test_a_restored_checkpoint_is_built_into_the_same_files(
     build(str(again), tmp_path / "rebuilt")
     for name in SERVED_FILES:
         assert (tmp_path / "rebuilt" / name).read_bytes() == (model / name).read_bytes(), name
+    before, after = (read_json(folder / "model.json") for folder in (model, tmp_path / "rebuilt"))
+    for name in ("labels", "toxic_labels", "special_token_ids", "max_length"):
+        assert after[name] == before[name]

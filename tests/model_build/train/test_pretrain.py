@@ -20,7 +20,6 @@ from tests.model_build.train.conftest import BRIEFLY, equal, sentences, weights
 
 MakeOptions = Callable[..., PretrainOptions]
 
-pytestmark = pytest.mark.filterwarnings("ignore:mtime may not be reliable:UserWarning")
 SMALL = BERT_SHAPE | {"num_hidden_layers": 1}
 WORDS = "roberta.embeddings.word_embeddings.weight"
 

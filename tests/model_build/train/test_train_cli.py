@@ -6,10 +6,8 @@ import pytest
 from transformers import AutoModelForSequenceClassification
 
 from model_build.errors import ModelBuildError
-from tests.model_build.conftest import Built, read_json
-from tests.model_build.train.conftest import run_command
+from tests.model_build.conftest import Built, read_json, run_command
 
-pytestmark = pytest.mark.filterwarnings("ignore:mtime may not be reliable:UserWarning")
 BRIEFLY = ("--max-steps", 2, "--per-device-train-batch-size", 8, "--max-length", 32, "--use-cpu")
 
 
@@ -28,9 +26,8 @@ def test_pretrain_convert_and_distill_one_after_the_other(messages: Path, base: 
 
 
 def test_a_model_directory_must_be_converted_before_it_can_teach(built: Built, messages: Path, tmp_path: Path) -> None:
-    result = run_command("distill", "--data", messages, "--teacher", built.model, "--out", tmp_path / "out")
-    assert isinstance(result.exception, ModelBuildError)
-    assert "model_build convert" in str(result.exception)
+    with pytest.raises(ModelBuildError, match="model_build convert"):
+        run_command("distill", "--data", messages, "--teacher", built.model, "--out", tmp_path / "out")
 
 
 @pytest.mark.parametrize(

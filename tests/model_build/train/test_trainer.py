@@ -21,10 +21,9 @@ from model_build.train import trainer
 from model_build.train.cli import EXIT_UNFINISHED, FinetuneOptions
 from model_build.train.finetune import finetune
 from tests import ROOT
-from tests.model_build.conftest import edit_json, read_json
-from tests.model_build.train.conftest import BRIEFLY, MakeOptions, differences, equal, run_command
+from tests.model_build.conftest import edit_json, read_json, run_command
+from tests.model_build.train.conftest import BRIEFLY, MakeOptions, differences, equal
 
-pytestmark = pytest.mark.filterwarnings("ignore:mtime may not be reliable:UserWarning")
 LONGEST = 900  # seconds: DeepSpeed compiles its communication when it is first used
 # ninja, which compiles it, lies beside the interpreter.
 ENVIRONMENT = os.environ | {

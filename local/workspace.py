@@ -232,7 +232,9 @@ class Workspace:
     def show(self, shown: Message) -> Message:
         """Record an ephemeral message, which no method of the Web API returns."""
         with self._lock:
-            self.ephemerals.append(shown | {"ts": self.new_ts()})
+            ts = self.new_ts()
+            blocks = {"blocks": _with_block_ids(shown["blocks"], ts)} if shown.get("blocks") else {}
+            self.ephemerals.append(shown | {"ts": ts} | blocks)
             return self.ephemerals[-1]
 
     def edit(self, channel: str, ts: str, text: str, *, blocks: list[dict[str, Any]] | None = None) -> Message:

@@ -6,8 +6,6 @@ an argument that Slack ignores, one that slack_sdk's client does not have, is `i
 
 from __future__ import annotations
 
-import base64
-import binascii
 import inspect
 import json
 import re
@@ -279,7 +277,7 @@ def _within(arguments: Arguments, messages: list[Message]) -> list[Message]:
 
 
 def _page(messages: list[Message], arguments: Arguments, limit: int, largest: int) -> Answer:
-    """Return one page; as in Slack, a cursor has the ts of the first message of the next page."""
+    """Return one page; as in Slack, a cursor tells the ts of the first message of the next page."""
     try:
         limit = int(arguments.get("limit", limit))
     except (TypeError, ValueError) as error:
@@ -287,25 +285,16 @@ def _page(messages: list[Message], arguments: Arguments, limit: int, largest: in
     if not 1 <= limit <= 1000:
         raise RefusedError("invalid_limit")
     limit = min(limit, largest)
-    start = _start(messages, arguments.get("cursor"))
+    stamps, start = [message["ts"] for message in messages], 0
+    if cursor := arguments.get("cursor"):
+        if cursor not in stamps:
+            raise RefusedError("invalid_cursor")
+        start = stamps.index(cursor)
     page, rest = messages[start : start + limit], messages[start + limit :]
     if not _flag(arguments, "include_all_metadata"):
         page = [_without_metadata(message) for message in page]
-    answer: Answer = {"messages": page, "has_more": bool(rest)}
-    if rest:
-        cursor = base64.b64encode(f"next_ts:{rest[0]['ts'].replace('.', '')}".encode()).decode()
-        answer["response_metadata"] = {"next_cursor": cursor}
-    return answer
-
-
-def _start(messages: list[Message], cursor: str | None) -> int:
-    if not cursor:
-        return 0
-    try:
-        wanted = base64.b64decode(cursor, validate=True).decode()
-        return [f"next_ts:{message['ts'].replace('.', '')}" for message in messages].index(wanted)
-    except (binascii.Error, ValueError) as error:
-        raise RefusedError("invalid_cursor") from error
+    next_page = {"response_metadata": {"next_cursor": rest[0]["ts"]}} if rest else {}
+    return {"messages": page, "has_more": bool(rest)} | next_page
 
 
 def _without_metadata(message: Message) -> Message:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
 
 import pytest
-from slack_sdk.errors import SlackApiError
 
 from tests.canaries import BLOCKS, Word
-from tests.local.conftest import ADA, GENERAL, GRACE, PRIVATE, RANDOM
+from tests.local.conftest import ADA, GENERAL, GRACE, PRIVATE, RANDOM, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,16 +18,6 @@ if TYPE_CHECKING:
 
     from local.slack_server import SlackServer
     from local.workspace import Workspace
-
-
-def refusal(call: Callable[..., object], *given: Any, **arguments: Any) -> dict[str, Any]:
-    """Slack's answer to a call that it refuses."""
-    with pytest.raises(SlackApiError) as caught:
-        call(*given, **arguments)
-    answer = caught.value.response.data
-    assert isinstance(answer, dict)
-    assert answer["ok"] is False
-    return answer
 
 
 def texts(answer: Any) -> list[str]:
@@ -41,6 +30,9 @@ def history(client: WebClient, **bounds: Any) -> list[str]:
 
 def section(text: str) -> dict[str, Any]:
     return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+
+
+LONG = section("x" * 2001)["text"]
 
 
 def raw(url: str, body: bytes | None = None, **headers: str) -> dict[str, Any]:
@@ -269,16 +261,18 @@ def test_the_bot_writes_where_it_is_or_with_a_scope_for_all(client: WebClient, w
     [
         ({"text": "  "}, "no_text", ""),
         ({"blocks": "[{"}, "invalid_blocks_format", ""),
-        ({"blocks": [section("x" * 3001)]}, "invalid_blocks", "must be less than 3001 characters"),
+        ({"blocks": [section("x" * 3001)]}, "invalid_blocks", "text attribute cannot exceed 3000 characters"),
         ({"blocks": [section("")]}, "invalid_blocks", "must be more than 0 characters"),
         ({"blocks": [{"type": "divider"}] * 51}, "invalid_blocks", "no more than 50 items allowed"),
         ({"blocks": [{"type": "sction"}]}, "invalid_blocks", "unsupported type [json-pointer:/blocks/0]"),
-        ({"blocks": [{"type": "section"}]}, "invalid_blocks", "missing required field: text"),
+        ({"blocks": [{"type": "section"}]}, "invalid_blocks", "text or fields attribute must be specified"),
         ({"blocks": [{"type": "card"}]}, "invalid_blocks", "At least one of hero_image, title, actions, or body"),
         ({"blocks": [{"type": "plan"}]}, "invalid_blocks", "title"),
         ({"blocks": [{"type": "carousel", "elements": 7}]}, "invalid_blocks", "failed to match"),
         ({"blocks": [{"type": "context", "elements": []}]}, "invalid_blocks", "no fewer than 1 items allowed"),
         ({"blocks": [{"type": "header", "text": section("x")["text"]}]}, "invalid_blocks", "failed to match"),
+        ({"blocks": [{"type": "section", "text": "x"}]}, "invalid_blocks", "failed to match"),
+        ({"blocks": [{"type": "section", "fields": [LONG]}]}, "invalid_blocks", "must be less than 2001 characters"),
         ({"blocks": [section("x" * 2500)] * 5}, "msg_blocks_too_long", ""),
         ({"text": "x", "metadata": {"event_type": "a", "event_payload": "b"}}, "invalid_metadata_format", ""),
         ({"text": "x", "metadata": {"event_type": "a.b", "event_payload": {}}}, "invalid_metadata_format", ""),

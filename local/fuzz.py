@@ -202,7 +202,7 @@ def main(
             sent = requests(sent_by(slack), slack.workspace.signing_secret)
             odd = sent.flatmap(changed).filter(lambda event: isinstance(event, dict))
             try:
-                answers = fuzz(module, sent | odd, STATUSES, seconds / 2, findings)
+                answers = fuzz(module, sent | sent | sent | odd, STATUSES, seconds / 2, findings)
                 scores = fuzz(scorer, requests(SCORER_REQUESTS, "none"), SCORER_STATUSES, seconds / 2, findings)
             except Exception as error:
                 traceback.print_exception(error)  # with hypothesis' note of the request

@@ -25,7 +25,8 @@ class Server:
         self, application: WSGIApplication, host: str = "127.0.0.1", port: int = 0, *, fd: int | None = None,
         waits: bool = False,
     ) -> None:  # fmt: skip
-        self._http = make_server(host, port, application, threaded=True, request_handler=QuietHandler, fd=fd)
+        handler = HastyHandler if waits else QuietHandler
+        self._http = make_server(host, port, application, threaded=True, request_handler=handler, fd=fd)
         self._http.daemon_threads = not waits  # type: ignore[attr-defined]
         self.address = f"http://{host}:{self._http.port}"
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), name=type(self).__name__)
@@ -51,10 +52,14 @@ class Server:
 class QuietHandler(WSGIRequestHandler):
     """Logs nothing: addresses may contain tokens, and bodies contain texts."""
 
-    timeout = 10  # seconds; close() waits no longer for a client that connects and sends nothing
-
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         pass
+
+
+class HastyHandler(QuietHandler):
+    """Waits a while for a client that sends nothing; `close` would wait for it too."""
+
+    timeout = 10  # seconds
 
 
 def call(function: Callable[..., Any], body: bytes) -> Any:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.wrappers import Request, Response
 
 from doctor.installation import ALIAS, FUNCTIONS
+from local.serving import Server
 from tests import ROOT
-from tests.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -146,5 +146,5 @@ def lambda_host(aws: EmbeddedAws) -> Iterator[str]:
             with error:
                 return Response(error.read(), error.code, {"x-amzn-ErrorType": error.headers["x-amzn-ErrorType"] or ""})
 
-    with serving(answer) as url:
-        yield url
+    with Server(answer) as server:
+        yield server.address

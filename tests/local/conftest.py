@@ -11,9 +11,9 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.signature import Clock, SignatureVerifier
 from werkzeug.wrappers import Request, Response
 
+from local.serving import Server
 from local.slack_server import SlackServer
 from local.workspace import Workspace
-from tests.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -95,7 +95,7 @@ class Receiver:
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     receiver = Receiver()
-    with serving(Request.application(receiver.answer)) as address:
-        receiver.url = f"{address}/slack/events"
+    with Server(Request.application(receiver.answer)) as server:
+        receiver.url = f"{server.address}/slack/events"
         yield receiver
         receiver.closing.set()

@@ -11,9 +11,9 @@ from werkzeug import wrappers
 
 from local.bot import LocalBot
 from local.load import ONE_TOXIC_IN, Load, Request, latencies, offer
+from local.serving import Server
 from local.workspace import Workspace
 from tests import run_module
-from tests.serving import serving
 from toxicity_bot.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def test_a_latency_counts_from_when_the_request_was_due() -> None:
             time.sleep(SERVICE_SECONDS)
         return wrappers.Response()
 
-    with serving(one_at_a_time) as address:
-        requests = offer(address, "secret", [b"{}"] * number, rate)
+    with Server(one_at_a_time) as server:
+        requests = offer(server.address, "secret", [b"{}"] * number, rate)
     assert {request.status for request in requests} == {200}
     assert requests[-1].due == (number - 1) / rate
     shortest = number * SERVICE_SECONDS - (number - 1) / rate

@@ -124,8 +124,7 @@ class WebApi:
         text, thread_ts = content["text"], _thread_ts(arguments)
         self._may_post(channel, thread_ts)
         content |= {"text": text[:MOST_TEXT_CHARACTERS], "metadata": _metadata(arguments.get("metadata"))}
-        content |= {"thread_ts": thread_ts, "reply_broadcast": _flag(arguments, "reply_broadcast")}
-        message = self.workspace.post(channel.id, self.workspace.identity.bot_user_id, **content)
+        message = self.workspace.post(channel.id, self.workspace.identity.bot_user_id, thread_ts=thread_ts, **content)
         answer = {"channel": channel.id, "ts": message["ts"], "message": message}
         if len(text) <= MOST_TEXT_CHARACTERS:
             return answer
@@ -192,10 +191,7 @@ class WebApi:
         return self._visible(named[0] if named else name)
 
     def _may_post(self, channel: Channel, thread_ts: str | None) -> None:
-        refusal = self.workspace.posting_refusal(channel.id, self.workspace.identity.bot_user_id, thread_ts)
-        if refusal == "not_in_channel" and "chat:write.public" in self.workspace.scopes:
-            return
-        if refusal:
+        if refusal := self.workspace.posting_refusal(channel.id, self.workspace.identity.bot_user_id, thread_ts):
             raise RefusedError(refusal)
 
     def _permalink(self, channel_id: str, message: Message) -> str:

@@ -201,7 +201,6 @@ class Workspace:
         blocks: list[dict[str, Any]] | None = None,
         attachments: list[dict[str, Any]] | None = None,
         thread_ts: str | None = None,
-        reply_broadcast: bool = False,
         metadata: dict[str, Any] | None = None,
         subtype: str | None = None,
     ) -> Message:
@@ -224,8 +223,6 @@ class Workspace:
                 message["metadata"] = metadata
             if thread_ts in place.messages:
                 message["thread_ts"] = thread_ts
-                if reply_broadcast:
-                    message["subtype"] = "thread_broadcast"
             place.messages[message["ts"]] = copy.deepcopy(message)
             return place.view(message)
 

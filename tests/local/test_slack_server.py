@@ -116,6 +116,7 @@ def test_wrong_arguments_are_named(client: WebClient, method: str, call: dict[st
         ("conversations.history", {"channel": GENERAL, "limit": "many"}, "invalid_limit"),
         ("conversations.history", {"channel": GENERAL, "cursor": "x"}, "invalid_cursor"),
         ("conversations.replies", {"channel": RANDOM, "ts": "1"}, "not_in_channel"),
+        ("chat.postMessage", {"channel": RANDOM, "text": "x"}, "not_in_channel"),
         ("conversations.replies", {"channel": GENERAL, "ts": ""}, "thread_not_found"),
         ("conversations.replies", {"channel": GENERAL, "ts": "1731000000.999999"}, "thread_not_found"),
         ("reactions.get", {"channel": GENERAL, "timestamp": "1731000000.999999"}, "message_not_found"),
@@ -157,7 +158,7 @@ def test_the_history_up_to_a_reply_or_a_deleted_message_ends_with_an_earlier_one
 def test_history_is_newest_first_with_exclusive_bounds_and_no_replies(client: WebClient, workspace: Workspace) -> None:
     one, two, three = (workspace.post(GENERAL, ADA, text)["ts"] for text in ("one", "two", "three"))
     workspace.post(GENERAL, GRACE, "hidden", thread_ts=two)
-    workspace.post(GENERAL, GRACE, "shown", thread_ts=two, reply_broadcast=True)
+    workspace.post(GENERAL, GRACE, "shown", thread_ts=two, subtype="thread_broadcast")
     assert history(client) == ["shown", "three", "two", "one"]
     assert history(client, oldest=one, latest=three) == ["two"]
     assert history(client, oldest=one, latest=three, inclusive=True) == ["three", "two", "one"]
@@ -219,7 +220,7 @@ def test_a_post_is_the_bots_own_and_keeps_what_was_sent(client: WebClient, works
 
 
 def test_blocks_and_metadata_may_be_json_text(slack: SlackServer, workspace: Workspace) -> None:
-    fields = {"channel": GENERAL, "text": "x", "blocks": '[{"type":"divider"}]', "reply_broadcast": "0"}
+    fields = {"channel": GENERAL, "text": "x", "blocks": '[{"type":"divider"}]'}
     fields["metadata"] = '{"event_type":"a_b","event_payload":{"n":1}}'
     body, token = json.dumps(fields).encode(), f"Bearer {workspace.token}"
     assert raw(f"{slack.url}chat.postMessage", body, Content_Type="application/json", Authorization=token)["ok"]
@@ -248,12 +249,6 @@ def test_a_post_below_a_deleted_message(
     answer = client.chat_postMessage(channel=GENERAL, text="too late", thread_ts=root)
     assert answer["message"].get("thread_ts") == (root if replies else None)
     assert history(client) == [in_channel]
-
-
-def test_the_bot_writes_where_it_is_or_with_a_scope_for_all(client: WebClient, workspace: Workspace) -> None:
-    assert refusal(client.chat_postMessage, channel=RANDOM, text="x")["error"] == "not_in_channel"
-    workspace.grant("chat:write.public")
-    assert client.chat_postMessage(channel=RANDOM, text="x")["ok"]
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,9 @@ def test_a_click_tells_which_button_of_which_message(client: WebClient, slack: S
     assert [(one["type"], one["value"]) for one in wrong["actions"]] == [("feedback_buttons", "no")]
     assert (wrong["container"]["message_ts"], wrong["message"]["text"]) == (ts, "card")
     assert slack.click(GENERAL, ts, GRACE, "take")["actions"][0]["text"] == plain("I'll look")
+    shown = client.chat_postEphemeral(channel=GENERAL, user=GRACE, text="card", blocks=BLOCKS)["message_ts"]
+    private = slack.click(GENERAL, shown, GRACE, "take")
+    assert (private["container"]["is_ephemeral"], "message" in private) == (True, False)
     for user, action, why in ((GRACE, "nothing", "no_such_button"), ("U0STRANGER", "take", "user_not_in_channel")):
         with pytest.raises(RefusedError, match=why):
             slack.click(GENERAL, ts, user, action)

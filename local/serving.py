@@ -74,7 +74,7 @@ def call(function: Callable[..., Any], body: bytes) -> Any:
     try:
         bound = inspect.signature(function).bind(**given)
     except TypeError as error:
-        raise WrongRequestError(f"The body must be an object with {', '.join(kinds)}: {error}.") from error
+        raise WrongRequestError(f"The fields are {', '.join(kinds)}: {error}.") from error
     for field, value in given.items():
         if not _is(value, kinds.get(field)):
             raise WrongRequestError(f"{field} has the wrong type.")

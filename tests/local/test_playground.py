@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 POST = {"channel": "C0GENERAL", "user": "U0ADA", "text": "hello", "thread_ts": ""}
-POST_FIELDS = "The body must be an object with channel, user, text, thread_ts"
+FIELDS = "channel, user, text, thread_ts"
 JSON = "application/json"
 NOT_FOUND = "Slack refuses this: message_not_found."
 NOT_IN_ORDER = "The thresholds must be from 0 to 1, the lower one at most the upper one."
@@ -134,8 +134,8 @@ def test_another_page_changes_nothing(client: Client, headers: dict[str, str], s
     [
         ("post", {**POST, "text": " "}, 400, "There is no text in the message."),
         ("post", {**POST, "text": 1}, 400, "text has the wrong type."),
-        ("post", {**POST, "more": ""}, 400, f"{POST_FIELDS}: got an unexpected keyword argument 'more'."),
-        ("post", [], 400, f"{POST_FIELDS}."),
+        ("post", {**POST, "more": ""}, 400, f"The fields are {FIELDS}: got an unexpected keyword argument 'more'."),
+        ("post", [], 400, f"The body must be an object with {FIELDS}."),
         ("post", {**POST, "channel": "C0NONE"}, 409, "Slack refuses this: channel_not_found."),
         ("edit", {"channel": "C0GENERAL", "ts": "1.0", "user": "U0ADA", "text": "x"}, 409, NOT_FOUND),
         ("switch", {"kinds": ["flood"]}, 400, f"flood is no trouble: there are {', '.join(TROUBLES)}."),

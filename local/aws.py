@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import os
 import threading
 import time
@@ -15,9 +14,12 @@ import urllib.request
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-from werkzeug.serving import make_server
-from werkzeug.test import run_wsgi_app
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.dynamodb.models import dynamodb_backends
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.wrappers import Request, Response
+
+from local.serving import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -29,7 +31,7 @@ MAX_RECEIVE_COUNT = 10
 POLL_INTERVAL = 0.2  # seconds between short polls: a delayed message becomes visible without any request
 
 
-class EmbeddedAws:
+class EmbeddedAws(Server):
     """A queue and a table for the length of the `with` block; `environ` has their addresses and names.
 
     `around` may put another WSGI application around that of the services.
@@ -42,28 +44,35 @@ class EmbeddedAws:
         *,
         around: Callable[[WSGIApplication], WSGIApplication] = lambda application: application,
     ) -> None:
-        logging.getLogger("werkzeug").setLevel(logging.ERROR)
-        application = around(Turns(DomainDispatcherApplication(create_backend_app)))
-        self._server = make_server(host, port, application, threaded=True, request_handler=MotoRequestHandler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="aws", daemon=True)
-        self.url = f"http://{host}:{self._server.port}"
+        super().__init__(around(Turns(DomainDispatcherApplication(create_backend_app))), host, port)
+        self.url = self.address
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self.start()
         self.create()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self.clear()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().close()
 
     def create(self) -> None:
         """Create the queues and the table."""
-        self._sqs = self.client("sqs")
-        self.dead_letter_queue_url, self.queue_url = self._create_queues()
-        self.table = self._create_table("verdicts")
+        self._sqs, self.table = self.client("sqs"), "verdicts"
+        self.dead_letter_queue_url = dead = self._sqs.create_queue(QueueName="jobs-dead")["QueueUrl"]
+        attributes = self._sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]
+        redrive = {"deadLetterTargetArn": attributes["QueueArn"], "maxReceiveCount": MAX_RECEIVE_COUNT}
+        attributes = {"RedrivePolicy": json.dumps(redrive), "VisibilityTimeout": str(VISIBILITY_SECONDS)}
+        self.queue_url = self._sqs.create_queue(QueueName="jobs", Attributes=attributes)["QueueUrl"]
+        dynamodb = self.client("dynamodb")
+        dynamodb.create_table(
+            TableName=self.table,
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        specification = {"Enabled": True, "AttributeName": "expiration"}
+        dynamodb.update_time_to_live(TableName=self.table, TimeToLiveSpecification=specification)
 
     def clear(self) -> None:
         """Remove everything; all servers of one process share one memory."""
@@ -90,6 +99,11 @@ class EmbeddedAws:
         # A job that becomes visible between the two counts is in neither: an empty queue is counted twice.
         return self._counted() or self._counted()
 
+    def row(self, key: str) -> dict[str, str]:
+        """Return a row of the table as it is, without type letters; empty if there is none."""
+        item = dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION].get_item(self.table, {"id": {"S": key}})
+        return {name: str(value.value) for name, value in item.attrs.items()} if item else {}
+
     def let_jobs_return_after(self, seconds: int) -> None:
         """Set after how many seconds the queue gives the job of a killed worker to another one."""
         self._sqs.set_queue_attributes(QueueUrl=self.queue_url, Attributes={"VisibilityTimeout": str(seconds)})
@@ -98,28 +112,6 @@ class EmbeddedAws:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         attributes = self._sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=names)["Attributes"]
         return sum(int(attributes[name]) for name in names)
-
-    def _create_queues(self) -> tuple[str, str]:
-        dead = self._sqs.create_queue(QueueName="jobs-dead")["QueueUrl"]
-        attributes = self._sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]
-        redrive = {"deadLetterTargetArn": attributes["QueueArn"], "maxReceiveCount": MAX_RECEIVE_COUNT}
-        jobs = self._sqs.create_queue(
-            QueueName="jobs",
-            Attributes={"RedrivePolicy": json.dumps(redrive), "VisibilityTimeout": str(VISIBILITY_SECONDS)},
-        )
-        return dead, jobs["QueueUrl"]
-
-    def _create_table(self, name: str) -> str:
-        dynamodb = self.client("dynamodb")
-        dynamodb.create_table(
-            TableName=name,
-            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
-        specification = {"Enabled": True, "AttributeName": "expiration"}
-        dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=specification)
-        return name
 
 
 def aws_environ(url: str, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -161,16 +153,14 @@ class Turns:
             return answer
 
     def _poll(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        asked = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+        asked = json.loads(Request(environ).get_data())
         ends = time.monotonic() + int(asked.get("WaitTimeSeconds") or 0)
         body = json.dumps(asked | {"WaitTimeSeconds": 0}).encode()
         with self._turn:
             while True:
-                again = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-                chunks, status, headers = run_wsgi_app(self._application, again)
-                answer = b"".join(chunks)
+                again = environ | {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+                answer = Response.from_app(self._application, again)
                 left = ends - time.monotonic()
-                if left <= 0 or json.loads(answer).get("Messages") or not status.startswith("200"):
-                    start_response(status, headers.to_wsgi_list())
-                    return [answer]
+                if left <= 0 or json.loads(answer.get_data()).get("Messages") or answer.status_code != 200:
+                    return answer(environ, start_response)
                 self._turn.wait(min(left, POLL_INTERVAL))

@@ -31,19 +31,19 @@ from local.workspace import Workspace
 from toxicity_bot.gateway import api_gateway_event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 RUNS = 300
 WARM_UP = 10  # runs that are not counted
 COLD_STARTS = 9
 ASKED = 100  # private answers
 TEXTS = (FINE[0], TOXIC[0])
-PARTS = {
-    "total": f"worker.handler, warm, one job ({RUNS})",
-    "waiting": "  of which: waiting for Slack and DynamoDB",
-    "model": "  of which: the model, with the words that weighed most",
-    "own": "  of which: the worker's own",
-}
+PARTS = (
+    f"worker.handler, warm, one job ({RUNS})",
+    "  of which: waiting for Slack and DynamoDB",
+    "  of which: the model, with the words that weighed most",
+    "  of which: the worker's own",
+)
 
 
 def since(started: float) -> float:
@@ -99,8 +99,8 @@ def receiver_times(events: list[dict[str, Any]]) -> list[float]:
     return times
 
 
-def worker_times(jobs: int) -> list[dict[str, float]]:
-    """Return the worker's milliseconds for each job: total, waiting, model, and the rest."""
+def worker_times(jobs: int) -> list[tuple[float, float, float, float]]:
+    """Return the worker's milliseconds for each job: in all, waiting, in the model, and the rest."""
     worker = load("worker")
     from botocore.httpsession import URLLib3Session
     from slack_sdk.web import base_client
@@ -120,7 +120,7 @@ def worker_times(jobs: int) -> list[dict[str, float]]:
             raise RuntimeError("the worker did not end a job")
         waiting, judging = (sum(watch.milliseconds for watch in watches) for watches in (waits, model))
         sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=messages[0]["ReceiptHandle"])
-        times.append({"total": total, "waiting": waiting, "model": judging, "own": total - waiting - judging})
+        times.append((total, waiting, judging, total - waiting - judging))
     return times
 
 
@@ -206,7 +206,7 @@ def texts_of_any_length() -> None:
         print(f"{length:13,}{shown}{verdict(texts[0]).share:13.1%}", flush=True)
 
 
-def row(what: str, milliseconds: list[float]) -> None:
+def row(what: str, milliseconds: Sequence[float]) -> None:
     """Print one row of the table: median and 95th percentile."""
     p95 = statistics.quantiles(milliseconds, n=20)[-1]
     print(f"{what:<52} {statistics.median(milliseconds):8.1f} {p95:8.1f}", flush=True)
@@ -222,8 +222,8 @@ def main() -> None:
             times = process.apply(receiver_times, (signed_events(workspace, RUNS + WARM_UP),))
             row(f"receiver.handler, warm, with the send to SQS ({RUNS})", times[WARM_UP:])
             parts = process.apply(worker_times, (RUNS + WARM_UP,))[WARM_UP:]
-            for part, what in PARTS.items():
-                row(what, [times[part] for times in parts])
+            for what, milliseconds in zip(PARTS, zip(*parts, strict=True), strict=True):
+                row(what, milliseconds)
             cold = []
             for _ in range(COLD_STARTS):
                 process.apply(receiver_times, (signed_events(workspace, 1),))

@@ -15,14 +15,12 @@ from slack_sdk.errors import SlackObjectFormationError
 from slack_sdk.models.blocks import Block, block_elements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from slack_sdk.models.basic_objects import JsonObject
 
 MOST_BLOCKS = 50
-MOST_SECTION_CHARACTERS = 3000
-MOST_HEADER_CHARACTERS = 150
-MOST_FIELDS = 10
 MOST_FIELD_CHARACTERS = 2000
-MOST_CONTEXT_ELEMENTS = 10
 # All texts of a message together: undocumented, confirmed in slackapi/bolt-js#2509 on GitHub.
 MOST_CHARACTERS = 12_000
 MOST_LABEL_CHARACTERS = 75
@@ -92,24 +90,10 @@ def rich_text(text: str) -> dict[str, Any]:
     return {"type": "rich_text", "elements": elements}
 
 
-def _block(block: Any, pointer: str) -> list[str]:
-    if not isinstance(block, dict) or block.get("type") not in {*_MODELS, *_WITHOUT_MODEL}:
-        return [f"unsupported type [json-pointer:{pointer}]"]
-    if block["type"] == "section":
-        return _section(block, pointer)
-    if block["type"] == "header":
-        return _text(block.get("text"), f"{pointer}/text", MOST_HEADER_CHARACTERS, ("plain_text",))
-    if block["type"] == "context":
-        return _items(block.get("elements"), f"{pointer}/elements", MOST_CONTEXT_ELEMENTS)
-    if block["type"] == "rich_text" and not isinstance(block.get("elements"), list):
-        return [f"missing required field: elements [json-pointer:{pointer}]"]
-    return [] if block["type"] in _WITHOUT_MODEL else _model(block, pointer) + _elements(block, pointer)
-
-
-def _model(block: dict[str, Any], pointer: str) -> list[str]:
-    """Return what slack_sdk's own model of the block finds wrong."""
+def model_complaints(model: Callable[..., JsonObject], fields: dict[str, Any], pointer: str) -> list[str]:
+    """Return what slack_sdk's own model of a block or a view finds wrong, the elements included."""
     try:
-        _MODELS[block["type"]](**block).to_dict()  # which checks the elements too
+        model(**fields).to_dict()
     except SlackObjectFormationError as error:
         return [f"{error} [json-pointer:{pointer}]"]
     except (TypeError, ValueError, AttributeError) as error:  # a field is missing, or has another type
@@ -117,53 +101,50 @@ def _model(block: dict[str, Any], pointer: str) -> list[str]:
     return []
 
 
-def _elements(block: dict[str, Any], pointer: str) -> list[str]:
-    """Return what is wrong with what people click on or type into, as far as slack_sdk's models let it pass."""
-    if block["type"] not in ("actions", "context_actions", "input"):
+def _block(block: Any, pointer: str) -> list[str]:
+    if not isinstance(block, dict) or block.get("type") not in {*_MODELS, *_WITHOUT_MODEL}:
+        return [f"unsupported type [json-pointer:{pointer}]"]
+    if block["type"] in _WITHOUT_MODEL:
         return []
-    found = []
+    found = model_complaints(_MODELS[block["type"]], block, pointer)
+    return found or [*_texts(block, pointer), *_elements(block, pointer)]
+
+
+def _texts(block: dict[str, Any], pointer: str) -> Iterator[str]:
+    """Yield what is wrong with the texts of a section, a header or a context."""
+    if block["type"] == "context" and not block["elements"]:
+        yield f"no fewer than 1 items allowed [json-pointer:{pointer}/elements]"
+    if block["type"] not in ("section", "header"):
+        return
+    types = ("plain_text", "mrkdwn") if block["type"] == "section" else ("plain_text",)
+    texts = {"text": block["text"]} if "text" in block else {}
+    texts |= {f"fields/{number}": text for number, text in enumerate(block.get("fields", []))}
+    for place, text in texts.items():
+        if not isinstance(text, dict) or text.get("type") not in types:
+            yield f"failed to match all allowed schemas [json-pointer:{pointer}/{place}]"
+        elif not text["text"]:
+            yield f"must be more than 0 characters [json-pointer:{pointer}/{place}/text]"
+        elif place != "text" and len(text["text"]) > MOST_FIELD_CHARACTERS:
+            yield f"must be less than {MOST_FIELD_CHARACTERS + 1} characters [json-pointer:{pointer}/{place}/text]"
+
+
+def _elements(block: dict[str, Any], pointer: str) -> Iterator[str]:
+    """Yield what is wrong with what people click on or type into."""
+    if block["type"] not in ("actions", "context_actions", "input"):
+        return
     for element in block.get("elements") or [block.get("element")]:
         if not isinstance(element, dict) or element.get("type") not in _ELEMENTS:
-            found.append(f"unsupported type [json-pointer:{pointer}/elements]")
+            yield f"unsupported type [json-pointer:{pointer}/elements]"
             continue
         named = [element[name] for name in ("positive_button", "negative_button") if name in element]
         if not all(button.get("value") for button in named):
-            found.append(f"must be more than 0 characters [json-pointer:{pointer}/value]")
+            yield f"must be more than 0 characters [json-pointer:{pointer}/value]"
         labels = [button.get("accessibility_label") or "" for button in named or [element]]
         if max(map(len, labels)) > MOST_LABEL_CHARACTERS:
             most = MOST_LABEL_CHARACTERS + 1
-            found.append(f"must be less than {most} characters [json-pointer:{pointer}/accessibility_label]")
+            yield f"must be less than {most} characters [json-pointer:{pointer}/accessibility_label]"
         if not 1 <= element.get("max_length", 1) <= MOST_INPUT_CHARACTERS:
-            found.append(f"must be from 1 to {MOST_INPUT_CHARACTERS} [json-pointer:{pointer}/max_length]")
-    return found
-
-
-def _section(block: dict[str, Any], pointer: str) -> list[str]:
-    if "text" not in block and "fields" not in block:
-        return [f"missing required field: text [json-pointer:{pointer}]"]
-    found = _text(block["text"], f"{pointer}/text", MOST_SECTION_CHARACTERS) if "text" in block else []
-    if "fields" in block:
-        found += _items(block["fields"], f"{pointer}/fields", MOST_FIELDS)
-        for number, one in enumerate(block["fields"] if isinstance(block["fields"], list) else []):
-            found += _text(one, f"{pointer}/fields/{number}", MOST_FIELD_CHARACTERS)
-    return found
-
-
-def _items(items: Any, pointer: str, most: int) -> list[str]:
-    if not isinstance(items, list) or not items:
-        return [f"no fewer than 1 items allowed [json-pointer:{pointer}]"]
-    return [] if len(items) <= most else [f"no more than {most} items allowed [json-pointer:{pointer}]"]
-
-
-def _text(text: Any, pointer: str, most: int, types: tuple[str, ...] = ("mrkdwn", "plain_text")) -> list[str]:
-    mismatch = f"failed to match all allowed schemas [json-pointer:{pointer}]"
-    if not isinstance(text, dict) or text.get("type") not in types or not isinstance(text.get("text"), str):
-        return [mismatch]
-    if not text["text"]:
-        return [f"must be more than 0 characters [json-pointer:{pointer}/text]"]
-    if len(text["text"]) > most:
-        return [mismatch, f"must be less than {most + 1} characters [json-pointer:{pointer}/text]"]
-    return []
+            yield f"must be from 1 to {MOST_INPUT_CHARACTERS} [json-pointer:{pointer}/max_length]"
 
 
 def _pieces(pattern: re.Pattern[str], text: str) -> Iterator[str | re.Match[str]]:

@@ -140,20 +140,20 @@ class LocalBot:
 
     def wait_until_idle(self, timeout: float = 10, pause: float = 0.02) -> None:
         """Wait until the queue is empty, asking every `pause` seconds; raises BotError after `timeout` seconds."""
-        self._wait(lambda: not self.aws.waiting(), timeout, pause, "there are jobs left on the queue")
+        self.wait_until(lambda: not self.aws.waiting(), "there are jobs left on the queue", timeout, pause)
 
     def wait_for_private(self, before: int, timeout: float = 10) -> list[Message]:
         """Wait until somebody has seen more than the first `before` private answers; return the new ones."""
-        self._wait(lambda: len(self.workspace.ephemerals) > before, timeout, 0.002, "there is no private answer")
+        self.wait_until(lambda: len(self.workspace.ephemerals) > before, "there is no private answer", timeout)
         return self.workspace.ephemerals[before:]
 
-    def _wait(self, condition: Callable[[], bool], timeout: float, pause: float, otherwise: str) -> None:
-        deadline = time.monotonic() + timeout
-        while not condition():
-            if time.monotonic() > deadline:
-                log = self.worker.last_lines()
-                raise BotError(f"{otherwise} after {timeout:.0f} s; the end of the worker's log:\n{log}")
-            time.sleep(pause)
+    def wait_until(
+        self, condition: Callable[[], bool], otherwise: str, timeout: float = 10, pause: float = 0.002
+    ) -> None:
+        """Wait for a condition; raises BotError with the end of the worker's log after `timeout` seconds."""
+        if not waited(condition, timeout, pause):
+            log = self.worker.last_lines()
+            raise BotError(f"{otherwise} after {timeout:.0f} s; the end of the worker's log:\n{log}")
 
     def start(self, command: Sequence[str]) -> Process:
         """Start a receiver or a worker, and do not wait until it is ready."""
@@ -167,6 +167,20 @@ class LocalBot:
             process = Process(command, environ, log)
         self._stack.callback(process.stop)
         return process
+
+
+def waited(
+    condition: Callable[[], bool], timeout: float, pause: float, progress: Callable[[], object] = lambda: ""
+) -> bool:
+    """Wait for a condition; whether it holds before `progress` has been the same for `timeout` seconds."""
+    before, since = None, time.monotonic()
+    while not condition():
+        if (now := progress()) != before:
+            before, since = now, time.monotonic()
+        if time.monotonic() - since > timeout:
+            return False
+        time.sleep(pause)
+    return True
 
 
 def address(listener: socket.socket) -> str:

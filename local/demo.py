@@ -150,14 +150,12 @@ class Demo:
         def answered() -> bool:
             return ts in verdicts(self.workspace) or len(self._private()) > before
 
-        while not answered():
-            seconds = time.perf_counter() - started
-            if seconds > LONGEST_WAIT:
-                log = self.bot.worker.last_lines()
-                raise BotError(f"no answer within {LONGEST_WAIT:.0f} s; the end of the worker's log:\n{log}")
-            if seconds > USUAL_WAIT and not self.bot.aws.waiting() and not answered():
-                raise BotError(f"these settings give no answer: the bot says {self._last_reason()}")
-            time.sleep(0.002)
+        def ended() -> bool:
+            return answered() or (time.perf_counter() - started > USUAL_WAIT and not self.bot.aws.waiting())
+
+        self.bot.wait_until(ended, "no answer", LONGEST_WAIT)
+        if not answered():
+            raise BotError(f"these settings give no answer: the bot says {self._last_reason()}")
 
     def _last_reason(self) -> str:
         """Return how the bot ended the last reaction, as its metrics say it."""

@@ -40,6 +40,7 @@ DROPPED = Reply(0, error="connection_reset")
 class Postponed(Reply):
     """A connection that is reset at once; the server does the work `seconds` later."""
 
+    status: int = 0
     seconds: float = 0
 
 
@@ -102,10 +103,10 @@ class Reset(Fault):
 
 
 class ResetEarly(Fault):
-    """The connection is reset first, and the work is done `seconds` later."""
+    """`function` runs, the connection is reset, and the work is done `seconds` later."""
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(Postponed(0, error="connection_reset", seconds=seconds))
+    def __init__(self, seconds: float, function: Callable[[], object] = lambda: None) -> None:
+        super().__init__(Postponed(seconds=seconds), function=function)
 
 
 class Slow(Fault):

@@ -146,34 +146,32 @@ def poll(
     return len(messages)
 
 
-def compress(worker: ModuleType, factor: int) -> None:
-    """Divide the delays that a worker sets on its jobs; SQS counts whole seconds, so the shortest become 0."""
+def compress(factor: int) -> None:
+    """Divide the delays that the worker sets on its jobs; SQS counts whole seconds, so the shortest become 0."""
 
     def shorten(params: dict[str, Any], **_: object) -> None:
         params["VisibilityTimeout"] //= factor
 
-    worker.queue.meta.events.register("provide-client-params.sqs.ChangeMessageVisibility", shorten)
+    load("worker").queue.meta.events.register("provide-client-params.sqs.ChangeMessageVisibility", shorten)
 
 
-def feed_worker(
-    ready_fd: int,
-    sqs: Any,
-    *,
-    jobs: float = float("inf"),
-    timeout: float = TIMEOUT_SECONDS,
-    listener: socket.socket | None = None,
-) -> None:
-    """Handle so many jobs, or until SIGTERM; write a line to `ready_fd` when the model is loaded."""
+def feed_worker(given: argparse.Namespace) -> None:
+    """Handle so many jobs, or until SIGTERM; write a line to the descriptor when the model is loaded."""
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
-    worker, turn = load("worker"), threading.Lock()
-    if listener:
-        api = InvokeApi(listener, worker.handler, timeout, turn)
+    if given.slack_timeout:
+        slack: Any = load("slack_messages")
+        slack.TIMEOUT_SECONDS = given.slack_timeout
+    if given.compression > 1:
+        compress(given.compression)
+    handler, turn, timeout = load("worker").handler, threading.Lock(), TIMEOUT_SECONDS / given.compression
+    if given.listen_fd is not None:
+        api = InvokeApi(socket.socket(fileno=given.listen_fd), handler, timeout, turn)
         threading.Thread(target=api.serve_forever, args=(0.05,), daemon=True).start()
-    os.write(ready_fd, b"ready\n")
-    handled = 0
-    while not stopping and handled < jobs:
-        handled += poll(sqs, os.environ["JOBS_QUEUE_URL"], worker.handler, 1, timeout, turn)
+    os.write(given.ready_fd, b"ready\n")
+    sqs, handled = boto3.client("sqs"), 0
+    while not stopping and handled < given.jobs:
+        handled += poll(sqs, os.environ["JOBS_QUEUE_URL"], handler, 1, timeout, turn)
 
 
 def main() -> None:
@@ -183,15 +181,12 @@ def main() -> None:
     parser.add_argument("--jobs", type=float, default=float("inf"), help="how many the worker handles")
     parser.add_argument("--listen-fd", type=int, help="a socket that listens, at which the worker is invoked")
     parser.add_argument("--compression", type=int, default=1, help="divides the worker's time-out and delays")
+    parser.add_argument("--slack-timeout", type=float, help="seconds that the worker waits for Slack")
     given = parser.parse_args()
     if given.function == "receiver":
         serve_receiver(given.ready_fd)
     else:
-        if given.compression > 1:
-            compress(load("worker"), given.compression)
-        listener = None if given.listen_fd is None else socket.socket(fileno=given.listen_fd)
-        timeout = TIMEOUT_SECONDS / given.compression
-        feed_worker(given.ready_fd, boto3.client("sqs"), jobs=given.jobs, timeout=timeout, listener=listener)
+        feed_worker(given)
 
 
 if __name__ == "__main__":

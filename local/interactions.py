@@ -18,7 +18,7 @@ from local.web_api import message_content
 from local.workspace import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from local.workspace import Message, Workspace
 
@@ -38,28 +38,25 @@ class _Place:
     answers: int = 0
 
 
-class ResponseUrls:
-    """Hands out addresses below `address`, valid for half an hour, for five answers, and takes the answers."""
+def _refused(status: int, error: str) -> Reply:
+    return Reply.of({"ok": False, "error": error}, status)
 
-    def __init__(self, workspace: Callable[[], Workspace], address: str = "") -> None:
+
+class Interactions:
+    """Returns Slack's payload for each; answers are expected at addresses below `address`."""
+
+    def __init__(self, workspace: Workspace, address: str = "") -> None:
+        self.workspace = workspace
         self.address = address
-        self._workspace = workspace
         self._places: dict[str, _Place] = {}
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
 
-    def new(self, channel: str, user: str) -> str:
-        """Return an address for answers to one interaction; the app need not be in the channel."""
-        with self._lock:
-            path = f"/responses/{next(self._numbers)}"
-            self._places[path] = _Place(channel, user, self._workspace().clock() + VALID_SECONDS)
-        return self.address + path
-
-    def take(self, path: str, body: bytes) -> Reply:
+    def respond(self, path: str, body: bytes) -> Reply:
         """Show an answer, or refuse it as Slack does: in text, with status 404 or 400."""
         with self._lock:
             place = self._places.get(path)
-            if place is None or self._workspace().clock() > place.until:
+            if place is None or self.workspace.clock() > place.until:
                 return _refused(404, "expired_url")
             if place.answers == MOST_ANSWERS:
                 return _refused(404, "used_url")
@@ -74,28 +71,19 @@ class ResponseUrls:
             except RefusedError as error:
                 return _refused(400, error.code)
             place.answers += 1
-            self._show(place, answer, content)
+            if answer.get("response_type") == "in_channel":
+                self.workspace.post(place.channel, self.workspace.identity.bot_user_id, **content)
+            else:
+                where = {"channel": place.channel, "user": place.user, "thread_ts": answer.get("thread_ts")}
+                self.workspace.show(where | content)
         return Reply(200, b"ok", {"Content-Type": "text/plain"})
 
-    def _show(self, place: _Place, answer: dict[str, Any], content: dict[str, Any]) -> None:
-        workspace = self._workspace()
-        if answer.get("response_type") == "in_channel":
-            workspace.post(place.channel, workspace.identity.bot_user_id, **content)
-        else:
-            where = {"channel": place.channel, "user": place.user, "thread_ts": answer.get("thread_ts")}
-            workspace.show(where | content)
-
-
-def _refused(status: int, error: str) -> Reply:
-    return Reply.of({"ok": False, "error": error}, status)
-
-
-class Interactions:
-    """Returns Slack's payload for each; answers are expected at `responses`, in `address`."""
-
-    def __init__(self, workspace: Workspace, address: str = "") -> None:
-        self.workspace = workspace
-        self.responses = ResponseUrls(lambda: self.workspace, address)
+    def _response_url(self, channel: str, user: str) -> str:
+        """Return an address for five answers within half an hour; the app need not be in the channel."""
+        with self._lock:
+            path = f"/responses/{next(self._numbers)}"
+            self._places[path] = _Place(channel, user, self.workspace.clock() + VALID_SECONDS)
+        return self.address + path
 
     def message_action(self, callback_id: str, channel: str, ts: str, user: str) -> Payload:
         """A person uses a shortcut on a message; they must be in the channel, the app need not."""
@@ -106,7 +94,7 @@ class Interactions:
             "channel": {"id": channel, "name": "directmessage" if place.kind == "im" else place.name},
             "callback_id": callback_id,
             "trigger_id": self.workspace.views.trigger(user),
-            "response_url": self.responses.new(channel, user),
+            "response_url": self._response_url(channel, user),
             "message_ts": ts,
             "message": self.workspace.message(channel, ts),
         }
@@ -129,19 +117,18 @@ class Interactions:
             "text": escaped(text),
             "api_app_id": me.app_id,
             "is_enterprise_install": "false",
-            "response_url": self.responses.new(channel, user),
+            "response_url": self._response_url(channel, user),
             "trigger_id": self.workspace.views.trigger(user),
         }
 
-    def click(
-        self, channel: str, ts: str, user: str, action_id: str, *, value: str = "", message: Message | None = None
-    ) -> Payload:
+    def click(self, channel: str, ts: str, user: str, action_id: str, value: str = "") -> Payload:
         """A person clicks on the button with this id; of two with one id, the one with `value`.
 
-        An ephemeral `message` must be given. Raises RefusedError if there is no such button, or if the person is not in
-        the channel.
+        Raises RefusedError if there is no such button, or if the person is not in the channel.
         """
-        shown, place = message or self.workspace.message(channel, ts), self.workspace.channel(channel)
+        place = self.workspace.channel(channel)
+        private = [one for one in self.workspace.ephemerals if one["ts"] == ts]
+        shown = private[0] if private else self.workspace.message(channel, ts)
         if user not in place.members:
             raise RefusedError("user_not_in_channel")
         found = (one for one in buttons(shown) if one[1]["action_id"] == action_id)
@@ -157,10 +144,9 @@ class Interactions:
             "value": button.get("value", ""),
             "action_ts": self.workspace.new_ts(),
         }
-        ephemeral = shown["ts"] not in place.messages
-        where = {"type": "message", "message_ts": shown["ts"], "channel_id": channel, "is_ephemeral": ephemeral}
+        where = {"type": "message", "message_ts": ts, "channel_id": channel, "is_ephemeral": bool(private)}
         # Of an ephemeral message Slack sends no more than where it is.
-        about = {"channel": {"id": channel, "name": place.name}} | ({} if ephemeral else {"message": shown})
+        about = {"channel": {"id": channel, "name": place.name}} | ({} if private else {"message": shown})
         return (
             self._envelope("block_actions", user)
             | about
@@ -168,7 +154,7 @@ class Interactions:
                 "trigger_id": self.workspace.views.trigger(user),
                 "container": where,
                 "state": {"values": {}},
-                "response_url": self.responses.new(channel, user),
+                "response_url": self._response_url(channel, user),
                 "actions": [action],
             }
         )

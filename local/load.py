@@ -15,12 +15,10 @@ import os
 import platform
 import statistics
 import time
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path  # noqa: TC003 - typer reads the annotation
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -39,20 +37,7 @@ LONGEST_DRAIN = 1800.0  # seconds
 PAUSE = 0.5  # seconds between two looks at the queue, which cost the queue time
 
 
-@dataclass(frozen=True)
-class Latencies:
-    """The result of one rate: milliseconds, and requests a second."""
-
-    offered: float
-    held: float
-    p50: float
-    p95: float
-    p99: float
-    errors: int
-
-
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """Seconds from the start at which a request was due and was answered; `status` 0 is no answer."""
 
     due: float
@@ -60,13 +45,14 @@ class Request:
     status: int
 
 
-def latencies(rate: float, requests: list[Request]) -> Latencies:
+def latencies(rate: float, requests: list[Request]) -> dict[str, float]:
+    """Return the result of one rate: milliseconds, and requests a second."""
     times = [1000 * (request.ended - request.due) for request in requests]
     percentiles = statistics.quantiles(times, n=100, method="inclusive")
     acknowledged = sum(request.status == 200 for request in requests)
     held = acknowledged / max(max(request.ended for request in requests), len(requests) / rate)
-    p50, p95, p99 = (round(percentiles[number - 1], 1) for number in (50, 95, 99))
-    return Latencies(rate, round(held, 1), p50, p95, p99, len(requests) - acknowledged)
+    shown = {f"p{number}": round(percentiles[number - 1], 1) for number in (50, 95, 99)}
+    return {"offered": rate, "held": round(held, 1), **shown, "errors": len(requests) - acknowledged}
 
 
 def offer(url: str, secret: str, bodies: list[bytes], rate: float) -> list[Request]:
@@ -83,11 +69,6 @@ def offer(url: str, secret: str, bodies: list[bytes], rate: float) -> list[Reque
         return [*threads.map(send, range(len(bodies)))]
 
 
-def lost_and_doubled(due: list[str], answers: Counter[str]) -> dict[str, int]:
-    numbers = [answers[ts] for ts in due]
-    return {"lost": numbers.count(0), "doubled": sum(number > 1 for number in numbers)}
-
-
 class Load:
     """A local bot under load: reactions, or messages in the channels that it watches."""
 
@@ -96,14 +77,10 @@ class Load:
         members = {self.workspace.add_user("ada"), self.workspace.add_user("grace"), bot.workspace.identity.bot_user_id}
         names = [f"channel{number}" for number in range(WATCHED_CHANNELS if watched else CHANNELS)]
         self.channels = [self.workspace.add_channel(name, members=members) for name in names]
-        self.moderators = self.workspace.add_channel("moderators", members=members)
+        moderators = self.workspace.add_channel("moderators", members=members)
+        entries = {channel: {"watch": True} for channel in self.channels if watched}
+        self.environ = {"CHANNEL_SETTINGS": json.dumps(entries), "MODERATORS_CHANNEL": moderators}
         self._written = 0
-
-    @property
-    def environ(self) -> dict[str, str]:
-        """The settings of the bot."""
-        entries = {channel: {"watch": True} for channel in self.channels if self._watched}
-        return {"CHANNEL_SETTINGS": json.dumps(entries), "MODERATORS_CHANNEL": self.moderators}
 
     def write(self, number: int) -> tuple[list[bytes], list[str]]:
         """Write messages, and react to them unless they are watched.
@@ -127,36 +104,37 @@ class Load:
             due.append(message["ts"] if toxic or not self._watched else "")
         return bodies, due
 
-    def offer(self, bodies: list[bytes], rate: float) -> list[Request]:
+    def _offer(self, bodies: list[bytes], rate: float) -> list[Request]:
         """Send from a process of its own, which waits for nothing but the receiver."""
         with get_context("spawn").Pool(1) as process:
             return process.apply(offer, (self.bot.request_url, self.workspace.signing_secret, bodies, rate))
 
-    def acknowledgements(self, rate: float, seconds: float) -> Latencies:
+    def acknowledgements(self, rate: float, seconds: float) -> dict[str, float]:
         """Measure one rate while the worker is stopped."""
         bodies, _ = self.write(1)
-        result = latencies(rate, self.offer(bodies * max(2, round(rate * seconds)), rate))
+        result = latencies(rate, self._offer(bodies * max(2, round(rate * seconds)), rate))
         self.bot.aws.clear()
         self.bot.aws.create()
         return result
 
-    def jobs(self, number: int, rate: float) -> dict[str, Any]:
+    def jobs(self, number: int) -> dict[str, float]:
         """Send more than the worker handles, wait until the queue is empty, and count the answers."""
         bodies, due = self.write(number)
         started, before = time.monotonic(), self.bot.worker.processor_seconds()
-        requests = self.offer(bodies, rate)
+        requests = self._offer(bodies, OFFERED)
         accepted = [ts for ts, request in zip(due, requests, strict=True) if request.status == 200]
         delay = DELAY_SECONDS if self._watched else 0
         time.sleep(delay)  # jobs that are not due do not count as waiting
         self.bot.wait_until_idle(LONGEST_DRAIN, PAUSE)
         seconds, processor = time.monotonic() - started - delay, self.bot.worker.processor_seconds() - before
         posts = verdicts(self.workspace, CARD if self._watched else EVENT_TYPE)
-        answers = Counter({ts: len(found) for ts, found in posts.items()})
-        return asdict(latencies(rate, requests)) | {
+        answers = [len(posts[ts]) for ts in filter(None, accepted)]
+        return latencies(OFFERED, requests) | {
             "jobs_a_second": round(len(accepted) / seconds, 1),
             "milliseconds": round(1000 * processor / number, 1),
             "reads": sum(len(self.bot.slack.calls_of(f"conversations.{name}")) for name in ("history", "replies")),
-            **lost_and_doubled([*filter(None, accepted)], answers),
+            "lost": answers.count(0),
+            "doubled": sum(one > 1 for one in answers),
         }
 
 
@@ -168,17 +146,16 @@ def measure(load: Load, rates: list[float], seconds: float, jobs: int) -> dict[s
     rows = []
     for rate in rates:
         rows.append(row := load.acknowledgements(rate, seconds))
-        times = f"{row.p50:8.1f} {row.p95:8.1f} {row.p99:8.1f}"
-        print(f"{row.offered:9.0f} {row.held:8.1f} {times} {row.errors:8d}", flush=True)
+        print("{offered:9.0f} {held:8.1f} {p50:8.1f} {p95:8.1f} {p99:8.1f} {errors:8.0f}".format(**row), flush=True)
     load.bot.restart_worker()
-    worker = load.jobs(jobs, OFFERED)
+    worker = load.jobs(jobs)
     print(
         f"{jobs} jobs at {OFFERED:.0f} a second: p50 {worker['p50']} ms, p99 {worker['p99']} ms, "
         f"{worker['errors']} errors\n"
         f"one worker ends {worker['jobs_a_second']} a second, with {worker['milliseconds']} ms of processor time and "
         f"{worker['reads'] / jobs:.2f} reads for each; {worker['lost']} without an answer, {worker['doubled']} with two"
     )
-    return {"acknowledgements": [asdict(row) for row in rows], "worker": worker}
+    return {"acknowledgements": rows, "worker": worker}
 
 
 def main(

@@ -7,13 +7,15 @@ again every minute. It runs in the foreground until Ctrl-C.
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import json
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import typer
 
@@ -23,6 +25,9 @@ from local.events import Deliveries
 from local.situations import Situations, receiver_events, worker_events, write
 from local.slack_server import SlackServer
 from toxicity_bot.command_line import past_proxies
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ENV_FILE = ROOT / "build" / "local-env.json"
 SIGNED_EVERY = 60.0  # seconds; signatures are valid for 300
@@ -87,16 +92,21 @@ class LocalServices:
         return [post["metadata"]["event_payload"]["outcome"] for post in posts]
 
 
-def addresses() -> tuple[str, str]:
-    """Return the address to listen at so that containers reach it, and its name there if it has another one."""
+def addresses(environ: Mapping[str, str] = os.environ) -> tuple[str, str]:
+    """Return the address to listen at so that containers reach it, and its name there if it has another one.
+
+    `environ` is that of the `docker` command.
+    """
     if sys.platform != "linux":
         return "127.0.0.1", "host.docker.internal"  # Docker Desktop's bridge is inside its own virtual machine
-    command = ["docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]
+    command = ["docker", "network", "inspect", "bridge", "--format", "{{json (index .IPAM.Config 0)}}"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise BotError(f"Docker does not answer ({error}). Without containers: --host 127.0.0.1") from error
-    return done.stdout.strip() or "172.17.0.1", ""  # a daemon that has just started does not name its gateway yet
+    network = json.loads(done.stdout)
+    # A daemon that has just started does not name its gateway yet: it is the network's first address.
+    return network.get("Gateway") or str(next(ipaddress.ip_network(network["Subnet"]).hosts())), ""
 
 
 def main(

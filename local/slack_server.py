@@ -16,15 +16,15 @@ import struct
 import threading
 import time
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
 from local.block_kit import escaped
 from local.events import event_callback, message_event
-from local.faults import DROPPED, LIMITS, Faults, RateLimits, Reply
+from local.faults import DROPPED, LIMITS, Faults, Postponed, RateLimits, Reply
 from local.interactions import Interactions
+from local.serving import Server, WrongRequestError, call
 from local.web_api import METHODS, WebApi
 from local.workspace import RefusedError, Workspace
 
@@ -36,10 +36,6 @@ if TYPE_CHECKING:
     from local.workspace import Event
 
 log = logging.getLogger(__name__)
-
-
-class BadFieldError(Exception):
-    """Raised if a request to /local/ lacks a field or has one that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,7 @@ class RecordedCall:
     """The answer, where somebody needs it."""
 
 
-class SlackServer(Interactions):
+class SlackServer(Server, Interactions):
     """Slack for tests, the demo and local runs; `url` is the `base_url` of slack_sdk's client.
 
     Reactions of people at /local/react are sent by `deliveries`, if there are any; with `tells_messages` also what they
@@ -77,7 +73,9 @@ class SlackServer(Interactions):
         tells_messages: bool = False,
         limits: str = "",
     ) -> None:
-        super().__init__(workspace or Workspace.example())
+        Server.__init__(self, self._serve, host, port, waits=True)
+        Interactions.__init__(self, workspace or Workspace.example(), self.address)
+        self.url = f"{self.address}/api/"
         self.api = WebApi(self.workspace, LIMITS[limits].page)
         self.faults: Faults = RateLimits(LIMITS[limits])
         self.calls: list[RecordedCall] = []
@@ -85,33 +83,14 @@ class SlackServer(Interactions):
         self.closing = threading.Event()
         self._deliveries = deliveries
         self._tells_messages = tells_messages
-        self._http = make_server(host, port, self._serve, threaded=True, request_handler=QuietHandler)
-        self._http.daemon_threads = False  # type: ignore[attr-defined]  # close() waits for calls under way
-        self.address = f"http://{host}:{self._http.port}"
-        self.url = f"{self.address}/api/"
-        self.responses.address = self.address
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), name="slack")
 
     def calls_of(self, method: str) -> list[RecordedCall]:
         return [call for call in self.calls if call.method == method]
 
-    def start(self) -> Self:
-        self._thread.start()
-        return self
-
     def close(self) -> None:
         """End calls that are slow on purpose, wait for calls under way, and free the port."""
         self.closing.set()
-        if self._thread.is_alive():
-            self._http.shutdown()
-            self._thread.join()
-        self._http.server_close()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        super().close()
 
     def answer(self, method: str, token: str | None, arguments: dict[str, Any]) -> Reply:
         """Run `method` unless a fault prevents it, and record the result."""
@@ -122,6 +101,9 @@ class SlackServer(Interactions):
         reply = fault.before(self.closing)
         if reply is None:
             reply = fault.after(work())
+        elif isinstance(reply, Postponed):
+            threading.Timer(reply.seconds, work).start()
+            reply = DROPPED
         call = RecordedCall(method, arguments, reply.status, reply.error, started, time.perf_counter())
         self.calls.append(call)
         self.seen(call)
@@ -163,17 +145,19 @@ class SlackServer(Interactions):
     def _respond(self, request: Request) -> Reply:
         """Take an answer at a `response_url`: no token, and Slack says `ok` as text."""
         body = request.get_data()
-        return self._recorded("response_url", json.loads(body), lambda: self.responses.take(request.path, body))
+        return self._recorded("response_url", json.loads(body), lambda: self.respond(request.path, body))
 
     def _act(self, request: Request) -> Reply:
         """Do what a person asks for; 400 names the wrong field, 404 the paths that exist."""
-        actions: dict[str, Callable[[Request], dict[str, Any]]] = {
+        interactions: dict[str, Callable[..., dict[str, Any]]] = {
+            "POST /local/shortcut": self.message_action,
+            "POST /local/command": self.slash_command,
+            "POST /local/click": self.click,
+            "POST /local/form": self.send_form,
+        }
+        actions = interactions | {
             "POST /local/post": self._post,
             "POST /local/react": self._react,
-            "POST /local/shortcut": lambda given: self._ask(self.message_action, given, "channel ts user callback_id"),
-            "POST /local/command": lambda given: self._ask(self.slash_command, given, "channel user text", "command"),
-            "POST /local/click": lambda given: self._ask(self.click, given, "channel ts user action_id", "value"),
-            "POST /local/form": lambda given: self._ask(self.send_form, given, "user", "note"),
             "GET /local/conversation": self._conversation,
             "GET /local/private": self._private,
             "GET /local/workspace": self._members,
@@ -181,25 +165,32 @@ class SlackServer(Interactions):
         asked = f"{request.method} {request.path}"
         if asked not in actions:
             return Reply.of({"ok": False, "error": f"{asked} does not exist; there are {', '.join(actions)}"}, 404)
+        body = request.get_data() if request.method == "POST" else json.dumps(request.args).encode()
         try:
-            return Reply.of({"ok": True, **actions[asked](request)})
-        except BadFieldError as error:
+            done = call(actions[asked], body)
+        except WrongRequestError as error:
             return Reply.of({"ok": False, "error": str(error)}, 400)
         except RefusedError as error:
             return Reply.of({"ok": False, "error": error.code}, 400)
+        return Reply.of({"ok": True, **(self._asked(done) if asked in interactions else done)})
 
-    def _post(self, request: Request) -> dict[str, Any]:
+    def _asked(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """Tell the app of a shortcut, a command, a button or a form."""
+        return {"payload": payload} | ({"delivery": _shown(self._deliveries.ask(payload))} if self._deliveries else {})
+
+    def _post(
+        self, channel: str, user: str, text: str, thread_ts: str | None = None,
+        blocks: list[dict[str, Any]] | None = None, attachments: list[dict[str, Any]] | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
         """Post a message as a person who types it: nothing in it is markup."""
-        fields = _fields(request, "channel user text", "thread_ts blocks attachments")
-        channel, user, text = fields.pop("channel"), fields.pop("user"), fields.pop("text")
-        message = self.workspace.post(channel, user, escaped(text), **fields)
+        message = self.workspace.post(
+            channel, user, escaped(text), thread_ts=thread_ts, blocks=blocks, attachments=attachments
+        )
         told = self._delivered(message_event(channel, message)) if self._tells_messages else {}
         return {"message": message} | told
 
-    def _react(self, request: Request) -> dict[str, Any]:
-        fields = _fields(request, "channel ts user emoji")
-        event = self.workspace.react(fields["channel"], fields["ts"], fields["user"], fields["emoji"].strip(":"))
-        return self._delivered(event)
+    def _react(self, channel: str, ts: str, user: str, emoji: str) -> dict[str, Any]:
+        return self._delivered(self.workspace.react(channel, ts, user, emoji.strip(":")))
 
     def _delivered(self, event: Event) -> dict[str, Any]:
         if self._deliveries is None:
@@ -207,25 +198,14 @@ class SlackServer(Interactions):
         attempts = self._deliveries.send(event_callback(event, self.workspace.identity))
         return {"event": event, "deliveries": [_shown(one) for one in attempts]}
 
-    def _ask(
-        self, use: Callable[..., dict[str, Any]], request: Request, required: str, optional: str = ""
-    ) -> dict[str, Any]:
-        """Use a shortcut, a command, a button or a form."""
-        payload = use(**_fields(request, required, optional))
-        return {"payload": payload} | ({"delivery": _shown(self._deliveries.ask(payload))} if self._deliveries else {})
-
-    def _private(self, request: Request) -> dict[str, Any]:
+    def _private(self, user: str) -> dict[str, Any]:
         """Return what only one person has seen."""
-        if "user" not in request.args:
-            raise BadFieldError("user is missing: ask for /local/private?user=U...")
-        return {"messages": [one for one in self.workspace.ephemerals if one["user"] == request.args["user"]]}
+        return {"messages": [one for one in self.workspace.ephemerals if one["user"] == user]}
 
-    def _conversation(self, request: Request) -> dict[str, Any]:
-        if "channel" not in request.args:
-            raise BadFieldError("channel is missing: ask for /local/conversation?channel=C...")
-        return {"messages": self.workspace.conversation(request.args["channel"])}
+    def _conversation(self, channel: str) -> dict[str, Any]:
+        return {"messages": self.workspace.conversation(channel)}
 
-    def _members(self, _request: Request) -> dict[str, Any]:
+    def _members(self) -> dict[str, Any]:
         users = [{"id": user.id, "name": user.name, "is_bot": bool(user.bot_id)} for user in self.workspace.users]
         channels = [{"id": one.id, "name": one.name, "kind": one.kind} for one in self.workspace.channels]
         return {"bot_user_id": self.workspace.identity.bot_user_id, "users": users, "channels": channels}
@@ -233,15 +213,6 @@ class SlackServer(Interactions):
 
 def _shown(delivery: Delivery) -> dict[str, Any]:
     return {name: asdict(delivery)[name] for name in ("status", "seconds", "failure")}
-
-
-class QuietHandler(WSGIRequestHandler):
-    """Logs nothing: addresses may contain tokens, and bodies contain texts."""
-
-    timeout = 10  # seconds; close() waits no longer for a client that connects and sends nothing
-
-    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        pass
 
 
 def _body_arguments(method: str, request: Request) -> dict[str, Any]:
@@ -260,23 +231,6 @@ def _body_arguments(method: str, request: Request) -> dict[str, Any]:
     if not isinstance(arguments, dict):
         raise RefusedError("json_not_object")
     return arguments if method in METHODS and METHODS[method].takes_json else {}
-
-
-def _fields(request: Request, required: str, optional: str = "") -> dict[str, Any]:
-    """Return the JSON object in the body; raises BadFieldError with the field that is missing, unknown or no text."""
-    try:
-        fields = json.loads(request.get_data())
-    except ValueError as error:
-        raise BadFieldError("the body is not JSON") from error
-    if not isinstance(fields, dict):
-        raise BadFieldError(f"the body is not a JSON object with {required}")
-    for name in required.split():
-        if not isinstance(fields.get(name), str):
-            raise BadFieldError(f"{name} is missing or not a string; required are: {required}")
-    for name in fields:
-        if name not in f"{required} {optional}".split():
-            raise BadFieldError(f"{name} is unknown; known are: {required} {optional}")
-    return fields
 
 
 def _reset(environ: WSGIEnvironment) -> None:

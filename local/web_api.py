@@ -6,8 +6,6 @@ an argument that Slack ignores, one that slack_sdk's client does not have, is `i
 
 from __future__ import annotations
 
-import base64
-import binascii
 import inspect
 import json
 import re
@@ -126,8 +124,7 @@ class WebApi:
         text, thread_ts = content["text"], _thread_ts(arguments)
         self._may_post(channel, thread_ts)
         content |= {"text": text[:MOST_TEXT_CHARACTERS], "metadata": _metadata(arguments.get("metadata"))}
-        content |= {"thread_ts": thread_ts, "reply_broadcast": _flag(arguments, "reply_broadcast")}
-        message = self.workspace.post(channel.id, self.workspace.identity.bot_user_id, **content)
+        message = self.workspace.post(channel.id, self.workspace.identity.bot_user_id, thread_ts=thread_ts, **content)
         answer = {"channel": channel.id, "ts": message["ts"], "message": message}
         if len(text) <= MOST_TEXT_CHARACTERS:
             return answer
@@ -194,10 +191,7 @@ class WebApi:
         return self._visible(named[0] if named else name)
 
     def _may_post(self, channel: Channel, thread_ts: str | None) -> None:
-        refusal = self.workspace.posting_refusal(channel.id, self.workspace.identity.bot_user_id, thread_ts)
-        if refusal == "not_in_channel" and "chat:write.public" in self.workspace.scopes:
-            return
-        if refusal:
+        if refusal := self.workspace.posting_refusal(channel.id, self.workspace.identity.bot_user_id, thread_ts):
             raise RefusedError(refusal)
 
     def _permalink(self, channel_id: str, message: Message) -> str:
@@ -279,7 +273,7 @@ def _within(arguments: Arguments, messages: list[Message]) -> list[Message]:
 
 
 def _page(messages: list[Message], arguments: Arguments, limit: int, largest: int) -> Answer:
-    """Return one page; as in Slack, a cursor has the ts of the first message of the next page."""
+    """Return one page; as in Slack, a cursor tells the ts of the first message of the next page."""
     try:
         limit = int(arguments.get("limit", limit))
     except (TypeError, ValueError) as error:
@@ -287,25 +281,16 @@ def _page(messages: list[Message], arguments: Arguments, limit: int, largest: in
     if not 1 <= limit <= 1000:
         raise RefusedError("invalid_limit")
     limit = min(limit, largest)
-    start = _start(messages, arguments.get("cursor"))
+    stamps, start = [message["ts"] for message in messages], 0
+    if cursor := arguments.get("cursor"):
+        if cursor not in stamps:
+            raise RefusedError("invalid_cursor")
+        start = stamps.index(cursor)
     page, rest = messages[start : start + limit], messages[start + limit :]
     if not _flag(arguments, "include_all_metadata"):
         page = [_without_metadata(message) for message in page]
-    answer: Answer = {"messages": page, "has_more": bool(rest)}
-    if rest:
-        cursor = base64.b64encode(f"next_ts:{rest[0]['ts'].replace('.', '')}".encode()).decode()
-        answer["response_metadata"] = {"next_cursor": cursor}
-    return answer
-
-
-def _start(messages: list[Message], cursor: str | None) -> int:
-    if not cursor:
-        return 0
-    try:
-        wanted = base64.b64decode(cursor, validate=True).decode()
-        return [f"next_ts:{message['ts'].replace('.', '')}" for message in messages].index(wanted)
-    except (binascii.Error, ValueError) as error:
-        raise RefusedError("invalid_cursor") from error
+    next_page = {"response_metadata": {"next_cursor": rest[0]["ts"]}} if rest else {}
+    return {"messages": page, "has_more": bool(rest)} | next_page
 
 
 def _without_metadata(message: Message) -> Message:

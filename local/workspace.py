@@ -201,7 +201,6 @@ class Workspace:
         blocks: list[dict[str, Any]] | None = None,
         attachments: list[dict[str, Any]] | None = None,
         thread_ts: str | None = None,
-        reply_broadcast: bool = False,
         metadata: dict[str, Any] | None = None,
         subtype: str | None = None,
     ) -> Message:
@@ -224,15 +223,15 @@ class Workspace:
                 message["metadata"] = metadata
             if thread_ts in place.messages:
                 message["thread_ts"] = thread_ts
-                if reply_broadcast:
-                    message["subtype"] = "thread_broadcast"
             place.messages[message["ts"]] = copy.deepcopy(message)
             return place.view(message)
 
     def show(self, shown: Message) -> Message:
         """Record an ephemeral message, which no method of the Web API returns."""
         with self._lock:
-            self.ephemerals.append(shown | {"ts": self.new_ts()})
+            ts = self.new_ts()
+            blocks = {"blocks": _with_block_ids(shown["blocks"], ts)} if shown.get("blocks") else {}
+            self.ephemerals.append(shown | {"ts": ts} | blocks)
             return self.ephemerals[-1]
 
     def edit(self, channel: str, ts: str, text: str, *, blocks: list[dict[str, Any]] | None = None) -> Message:

@@ -16,8 +16,9 @@ from local.bot import BotError, LocalBot, bot_environ, verdicts
 from local.events import FORM, JSON, Deliveries, as_form, encoded, event_callback
 from local.playground import view
 from local.playground.scoring import score
-from local.playground.trail import Trail, WatchedAws, unwatched
+from local.playground.trail import Trail, WatchedAws
 from local.playground.trouble import Trouble
+from local.serving import WrongRequestError
 from local.situations import FINE, TOXIC
 from local.slack_server import SlackServer
 from local.workspace import RefusedError, Workspace
@@ -28,7 +29,7 @@ from toxicity_bot.message_words import read
 from toxicity_bot.settings import Settings, Thresholds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from local.slack_server import RecordedCall
 
@@ -38,10 +39,6 @@ COMPRESSION = 3
 MODERATORS = "C0MODERATORS"
 # As in slack/manifest.yaml.
 SHORTCUTS = {"check_toxicity": "Check for toxicity", "report_message": "Report to moderators"}
-
-
-class WrongRequestError(Exception):
-    """Raised if a request lacks a field, or has one that cannot be used; the message says which."""
 
 
 class Feed:
@@ -103,7 +100,6 @@ class Playground:
             self.thresholds = self.settings.thresholds(
                 Thresholds(self.classifier.threshold, self.classifier.threshold_maybe)
             )
-            self._table = unwatched(self.bot.aws.client("dynamodb"))
             self._stack = stack.pop_all()
         _write_examples(self.workspace)
         return self
@@ -118,7 +114,7 @@ class Playground:
         """Return all that the page shows and that may change."""
         trail = self.trail and self.trail.as_json() | {
             "answers": self._answers(self.trail),
-            "row": self._row(self.trail),
+            "row": self.bot.aws.row(self.trail.row),
         }
         shown = {"channels": view.channels(self.workspace), "forms": view.forms(self.workspace)}
         return shown | {"trail": trail, "trouble": sorted(self.trouble.on)}
@@ -135,13 +131,6 @@ class Playground:
         key = key_of(job, read(message))
         keys = [post["metadata"]["event_payload"]["key"] for post in verdicts(self.workspace)[trail.ts]]
         return keys.count(key) + trail.whispers
-
-    def _row(self, trail: Trail) -> dict[str, str]:
-        """Return the ledger's row of a reaction as the table has it, without its type letters."""
-        if not trail.row:
-            return {}
-        item = self._table.get_item(TableName=self.bot.aws.table, Key={"id": {"S": trail.row}}).get("Item", {})
-        return {name: str(next(iter(value.values()))) for name, value in item.items()}
 
     # What people do.
 
@@ -187,8 +176,7 @@ class Playground:
 
     def click(self, channel: str, ts: str, user: str, action_id: str, value: str) -> None:
         """Click on a button of one of the bot's messages."""
-        private = next((one for one in self.workspace.ephemerals if one["ts"] == ts), None)
-        payload = self._slack.click(channel, ts, user, action_id, value=value, message=private)
+        payload = self._slack.click(channel, ts, user, action_id, value=value)
         label = payload["actions"][0]["text"]["text"]
         self._ask(payload, Trail(channel, ts, user, f"clicked on \u201c{label}\u201d", private=True))
 
@@ -203,10 +191,7 @@ class Playground:
 
     def switch(self, kinds: list[str]) -> None:
         """Switch on what goes wrong from the next reaction on."""
-        try:
-            self.trouble.switch(kinds)
-        except ValueError as error:
-            raise WrongRequestError(f"{error}.") from error
+        self.trouble.switch(kinds)
 
     def score(self, text: str, toxic: float, maybe: float) -> dict[str, Any]:
         """Score a text, straight by the classifier."""
@@ -220,31 +205,23 @@ class Playground:
 
     def _send(self, event: dict[str, Any], trail: Trail) -> None:
         """Send an event to the receiver as Slack does, with the trouble that is switched on."""
-        body = encoded(event_callback(event, self.workspace.identity))
-        with self._begun(trail, self.trouble.on):
-            self._deliver(body, JSON, trail)
-            if "deliver_twice" in self.trouble.on:
-                self._deliver(body, JSON, trail, again=1)
+        self._deliver(encoded(event_callback(event, self.workspace.identity)), JSON, trail, self.trouble.on)
 
     def _ask(self, payload: dict[str, Any], trail: Trail) -> None:
         """Send what a person asked for to the receiver as Slack does: once."""
-        with self._begun(trail, ()):
-            self._deliver(as_form(payload), FORM, trail)
+        self._deliver(as_form(payload), FORM, trail)
 
-    @contextlib.contextmanager
-    def _begun(self, trail: Trail, trouble: Iterable[str]) -> Iterator[None]:
-        """Let one request at a time be delivered; from now on, calls and jobs belong to its trail."""
+    def _deliver(self, body: bytes, kind: str, trail: Trail, trouble: frozenset[str] = frozenset()) -> None:
+        """Deliver one request at a time; from now on, calls and jobs belong to its trail."""
+        slack = Deliveries(self.bot.request_url, self.workspace.signing_secret)
         with self._one_at_a_time:
             self.trouble.arm(trouble)
             trail.number, self.trail = next(self._requests), trail
-            yield
-
-    def _deliver(self, body: bytes, kind: str, trail: Trail, again: int = 0) -> None:
-        slack = Deliveries(self.bot.request_url, self.workspace.signing_secret)
-        started = time.perf_counter()
-        delivery = slack.attempt(body, kind=kind, retry_num=again, retry_reason="http_timeout" if again else "")
-        trail.delivered(started, delivery, " once more" if again else "")
-        self.feed.changed()
+            for again in range(2 if "deliver_twice" in trouble else 1):
+                started = time.perf_counter()
+                delivery = slack.attempt(body, kind=kind, retry_num=again, retry_reason="http_timeout")
+                trail.delivered(started, delivery, " once more" if again else "")
+                self.feed.changed()
 
     def _called(self, call: RecordedCall) -> None:
         """Hear of a call of receiver or worker."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from toxicity_bot.message_text import FoldedText
@@ -26,39 +25,25 @@ _FIGURES = (
 )
 
 
-@dataclass(frozen=True)
-class Card:
-    """What model.json says about the model; figures and failures are empty where it was not measured."""
-
-    name: str
-    licence: str
-    parameters: int
-    measured: str
-    """On what, and when."""
-    figures: list[tuple[str, str]]
-    goals: tuple[int, int]
-    """How many are met, and how many there are."""
-    failures: dict[str, list[dict[str, Any]]]
-    """The worst failures on messages that were written for the evaluation, by their label."""
-    not_for: list[str]
-
-    @classmethod
-    def read(cls, directory: Path) -> Card:
-        fields = json.loads((directory / "model.json").read_text(encoding="utf-8"))
-        measured = fields.get("measured", {})
-        evaluation = measured.get("evaluation", {})
-        data, goals = evaluation.get("data", {}), evaluation.get("goals", [])
-        figures = [(label, _figure(evaluation.get("model", {}), path, form)) for label, path, form in _FIGURES]
-        return cls(
-            name=fields.get("source", directory.name),
-            licence=fields.get("licence", ""),
-            parameters=fields.get("parameters", 0),
-            measured=f"{data['rows']:,} texts, {data['toxic']:,} of them toxic, {evaluation['date']}" if data else "",
-            figures=[(label, figure) for label, figure in figures if figure],
-            goals=(sum(bool(goal["met"]) for goal in goals), len(goals)),
-            failures=(measured.get("written") or {}).get("failures", {}),
-            not_for=fields.get("about", {}).get("not_for", []),
-        )
+def card(directory: Path) -> dict[str, Any]:
+    """Return what model.json says about the model; figures and failures are empty where it was not measured."""
+    fields = json.loads((directory / "model.json").read_text(encoding="utf-8"))
+    measured = fields.get("measured", {})
+    evaluation = measured.get("evaluation", {})
+    data, goals = evaluation.get("data", {}), evaluation.get("goals", [])
+    figures = [(label, _figure(evaluation.get("model", {}), path, form)) for label, path, form in _FIGURES]
+    return {
+        "name": fields.get("source", directory.name),
+        "licence": fields.get("licence", ""),
+        "parameters": fields.get("parameters", 0),
+        "measured": f"{data['rows']:,} texts, {data['toxic']:,} of them toxic, {evaluation['date']}" if data else "",
+        "figures": [(label, figure) for label, figure in figures if figure],
+        "goals_met": sum(bool(goal["met"]) for goal in goals),
+        "goals": len(goals),
+        # The worst on messages that were written for the evaluation, by their label.
+        "failures": (measured.get("written") or {}).get("failures", {}),
+        "not_for": fields.get("about", {}).get("not_for", []),
+    }
 
 
 def _figure(measured: Any, path: tuple[str, ...], form: str) -> str:

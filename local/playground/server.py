@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, get_type_hints
+from typing import TYPE_CHECKING
 
 import jinja2
 from werkzeug.exceptions import HTTPException
-from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
 from local.playground import view
-from local.playground.playground import SHORTCUTS, Playground, WrongRequestError
-from local.playground.scoring import Card
+from local.playground.playground import SHORTCUTS, Playground
+from local.playground.scoring import card
 from local.playground.trouble import TROUBLES
-from local.slack_server import QuietHandler
+from local.serving import Server, WrongRequestError, call
 from local.workspace import RefusedError
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIEnvironment
 
 HERE = Path(__file__).parent
@@ -49,20 +47,17 @@ EXAMPLES = (
     "Das ist heute leider wieder kaputt.",
 )
 
-ACTIONS: dict[str, Callable[..., dict[str, Any] | None]] = {
-    name: getattr(Playground, name)
-    for name in (
-        "post", "edit", "delete", "react", "shortcut", "command", "click", "send_form", "close_form", "switch", "score",
-    )
-}  # fmt: skip
-"""What people do; a request names all parameters."""
+# What people do: methods of `Playground`.
+ACTIONS = (
+    "post", "edit", "delete", "react", "shortcut", "command", "click", "send_form", "close_form", "switch", "score",
+)  # fmt: skip
 
 
 class _Request(Request):
     max_content_length = LARGEST_BODY
 
 
-class PageServer:
+class PageServer(Server):
     """Serves the page of a playground at a socket that is bound already."""
 
     def __init__(self, playground: Playground, listener: socket.socket) -> None:
@@ -70,21 +65,11 @@ class PageServer:
         self._page = _rendered(playground)
         self._files = {f"/{file.name}": file for file in (HERE / "static").iterdir()}
         host, self._port = listener.getsockname()
-        self.address = f"http://{host}:{self._port}"
-        self._http = make_server(
-            host, self._port, self._serve, threaded=True, request_handler=QuietHandler, fd=listener.fileno()
-        )
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), name="page")
+        super().__init__(self._serve, host, self._port, fd=listener.fileno())
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._playground.feed.close()
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
+        super().close()
 
     def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         response = self._answer(_Request(environ))
@@ -120,18 +105,7 @@ class PageServer:
         name = request.path.removeprefix("/do/")
         if name not in ACTIONS:
             return _error(404, f"There is no {request.path} here; /do/ has {', '.join(ACTIONS)}.")
-        action = ACTIONS[name]
-        kinds = {field: kind for field, kind in get_type_hints(action).items() if field != "return"}
-        try:
-            given = json.loads(request.get_data())
-        except ValueError as error:
-            raise WrongRequestError("The body is not JSON.") from error
-        if not isinstance(given, dict) or given.keys() != kinds.keys():
-            raise WrongRequestError(f"The body must be an object with {', '.join(kinds)}.")
-        for field, kind in kinds.items():
-            if not _is(given[field], kind):
-                raise WrongRequestError(f"{field} has the wrong type.")
-        done = action(self._playground, **given)
+        done = call(getattr(self._playground, name), request.get_data())
         self._playground.feed.changed()
         return Response(json.dumps(done or {}), mimetype="application/json")
 
@@ -155,13 +129,6 @@ def refusal(request: Request, port: int) -> tuple[int, str] | None:
     return None
 
 
-def _is(value: object, kind: Any) -> bool:
-    """Whether a value of JSON has the type of a parameter."""
-    if kind == list[str]:
-        return isinstance(value, list) and all(isinstance(item, str) for item in value)
-    return isinstance(value, (int, float) if kind is float else kind)
-
-
 def _error(status: int, sentence: str) -> Response:
     return Response(json.dumps({"error": sentence}), status, mimetype="application/json")
 
@@ -183,6 +150,6 @@ def _rendered(playground: Playground) -> str:
         troubles=[{"kind": kind, "label": label, "about": about} for kind, (label, about) in TROUBLES.items()],
         thresholds=playground.thresholds,
         shortcuts=SHORTCUTS,
-        card=Card.read(playground.settings.model_dir),
+        card=card(playground.settings.model_dir),
         examples=EXAMPLES,
     )

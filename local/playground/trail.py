@@ -10,10 +10,10 @@ import json
 import re
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from werkzeug.test import run_wsgi_app
+from werkzeug.wrappers import Request, Response
 
 from local.block_kit import unescaped
 from local.faults import DROPPED
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from local.events import Delivery
 
-UNWATCHED = "HTTP_X_UNWATCHED"
 # From whom to whom a call goes, and what it is for.
 _HOPS = {
     "SendMessage": ("Receiver → queue", "puts the job on it"),
@@ -47,7 +46,6 @@ _HOPS = {
 }
 TAKEN = "ConditionalCheckFailedException"
 ANSWERING = (*POSTING, "response_url")
-_AWS_WORKER = ("PutItem", "UpdateItem", "DeleteItem", "GetItem")
 _HEAVIEST = re.compile(r"^What weighed most: (.+?”)\.", re.MULTILINE)
 
 
@@ -59,38 +57,16 @@ class WatchedAws:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         operation = environ.get("HTTP_X_AMZ_TARGET", "").partition(".")[2]
-        if not operation or UNWATCHED in environ:
+        if not operation:
             return self._application(environ, start_response)
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        started = time.perf_counter()
-        again = {**environ, "wsgi.input": io.BytesIO(body)}
-        chunks, status, headers = run_wsgi_app(self._application, again)
-        answer = b"".join(chunks)
-        answered = json.loads(answer or b"{}")
-        error = None if status.startswith("200") else str(answered.get("__type", status)).rpartition("#")[2]
-        asked, ended = json.loads(body or b"{}"), time.perf_counter()
+        body, started = Request(environ).get_data(), time.perf_counter()
+        answer = Response.from_app(self._application, environ | {"wsgi.input": io.BytesIO(body)})
+        ended, answered = time.perf_counter(), json.loads(answer.get_data() or b"{}")
+        status = answer.status_code
+        error = None if status == 200 else str(answered.get("__type", answer.status)).rpartition("#")[2]
         if operation != "ReceiveMessage" or answered.get("Messages"):
-            self._seen(RecordedCall(operation, asked, int(status[:3]), error, started, ended, answered))
-        start_response(status, headers.to_wsgi_list())
-        return [answer]
-
-
-def unwatched(client: Any) -> Any:
-    """Return a client of boto3 whose calls are the page's own and not seen."""
-    client.meta.events.register("before-call", lambda params, **_: params["headers"].update({"X-Unwatched": "1"}))
-    return client
-
-
-@dataclass
-class Hop:
-    """One step; `at` is in milliseconds since the reaction, `attempt` that of the worker at this job, if any."""
-
-    way: str
-    what: str
-    at: float
-    milliseconds: float
-    attempt: int = 0
-    error: str = ""
+            self._seen(RecordedCall(operation, json.loads(body or b"{}"), status, error, started, ended, answered))
+        return answer(environ, start_response)
 
 
 @dataclass
@@ -119,7 +95,8 @@ class Trail:
     """Whether only the person gets an answer."""
     number: int = 0
     started: float = field(default_factory=time.perf_counter)
-    hops: list[Hop] = field(default_factory=list)
+    hops: list[dict[str, Any]] = field(default_factory=list)
+    """Each step: `at` is in milliseconds since the reaction, `attempt` that of the worker at this job, if any."""
     deliveries: int = 0
     jobs: int = 0
     attempts: int = 0
@@ -153,11 +130,8 @@ class Trail:
     def as_json(self) -> dict[str, Any]:
         """Return what the page shows; hops in the order in which they began."""
         with self._lock:
-            hops = [
-                asdict(hop) | {"at": round(hop.at, 1), "milliseconds": round(hop.milliseconds, 1)}
-                for hop in sorted(self.hops, key=lambda hop: hop.at)
-            ]
             kept = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+            hops = sorted(self.hops, key=lambda hop: hop["at"])
             return kept | {"hops": hops, "job": json.loads(self.job) if self.job else None}
 
     def delivered(self, started: float, delivery: Delivery, again: str = "") -> None:
@@ -177,7 +151,7 @@ class Trail:
                 self._received(call)
             elif call.method in ("DeleteMessage", "ChangeMessageVisibility"):
                 self._put_back_or_ended(call)
-            elif self._now and ("." in call.method or call.method in (*_AWS_WORKER, "response_url")):
+            elif self._now and ("." in call.method or call.method in _HOPS):
                 self._worked(call, self._now)
 
     def killed(self) -> None:
@@ -192,8 +166,9 @@ class Trail:
     def _add(
         self, way: str, what: str, started: float, ended: float, *, attempt: int = 0, error: str | None = None
     ) -> None:
-        milliseconds = max(0.0, (ended - started) * 1000)
-        self.hops.append(Hop(way, what, (started - self.started) * 1000, milliseconds, attempt, error or ""))
+        at, milliseconds = (round(1000 * seconds, 1) for seconds in (started - self.started, ended - started))
+        hop = {"way": way, "what": what, "at": at, "milliseconds": max(0, milliseconds)}
+        self.hops.append(hop | {"attempt": attempt, "error": error or ""})
 
     def _sent(self, call: RecordedCall) -> None:
         self.job = str(call.arguments.get("MessageBody", ""))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from local.faults import DROPPED, Fault, Faults, RateLimited, Reset
+from local.serving import WrongRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,33 +27,28 @@ class Trouble(Faults):
         super().__init__()
         self.on: frozenset[str] = frozenset()
         self._kill = kill
-        self._pending: set[str] = set()
-        self._switch = threading.Lock()
+        self._armed: list[Fault] = []
 
     def switch(self, kinds: Iterable[str]) -> None:
-        """Switch these kinds on, and all others off; raises ValueError for a kind that does not exist."""
+        """Switch these kinds on, and all others off; raises WrongRequestError for a kind that does not exist."""
         wanted = set(kinds)
         if unknown := wanted.difference(TROUBLES):
-            raise ValueError(f"{min(unknown)} is no trouble: there are {', '.join(TROUBLES)}")
+            raise WrongRequestError(f"{min(unknown)} is no trouble: there are {', '.join(TROUBLES)}.")
         self.on = frozenset(wanted)
 
-    def arm(self, kinds: Iterable[str]) -> None:
+    def arm(self, kinds: frozenset[str]) -> None:
         """Let these kinds happen from now on, once each, and none that is left of earlier."""
-        with self._switch:
-            self._pending = set(kinds)
+        armed: list[Fault] = [RateLimited("1")] if "rate_limit" in kinds else []
+        if "kill_worker" in kinds:
+            # The worst moment: the answer is there, and nobody learns of it. The reply is lost as well.
+            armed.append(Fault(DROPPED, before_work=False, function=self._kill))
+        elif "lose_reply" in kinds:
+            armed.append(Reset(before_work=False))
+        with self._lock:
+            self._armed = armed
 
     def take(self, method: str) -> Fault:
-        if method not in POSTING:
-            return super().take(method)
-        with self._switch:
-            if "rate_limit" in self._pending:
-                self._pending.remove("rate_limit")
-                return RateLimited("1")
-            if "kill_worker" in self._pending:
-                # The worst moment: the answer is there, and nobody learns of it. The reply is lost as well.
-                self._pending -= {"kill_worker", "lose_reply"}
-                return Fault(DROPPED, before_work=False, function=self._kill)
-            if "lose_reply" in self._pending:
-                self._pending.remove("lose_reply")
-                return Reset(before_work=False)
+        with self._lock:
+            if method in POSTING and self._armed:
+                return self._armed.pop(0)
         return super().take(method)

@@ -10,7 +10,7 @@ from local.block_kit import rich_text, stored, unescaped
 from local.interactions import buttons
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from local.workspace import Message, User, Workspace
 
@@ -72,15 +72,14 @@ def _message(workspace: Workspace, message: Message) -> dict[str, Any]:
 
 
 def _lines(workspace: Workspace, message: Message) -> Iterator[Line]:
-    """Yield the lines of a message; `kind` is text, quote or code."""
+    """Yield the parts of a message, each of some lines; `kind` is text, quote, code or note."""
     for block in message.get("blocks") or [rich_text(message.get("text", ""))]:
         if block["type"] == "section":
             block = rich_text(stored(block.get("text", {}).get("text", "")))
         if block["type"] == "rich_text":
             for element in block["elements"]:
                 kind = {"rich_text_quote": "quote", "rich_text_preformatted": "code"}.get(element["type"], "text")
-                for pieces in _split(_piece(workspace, one) for one in element["elements"]):
-                    yield {"kind": kind, "pieces": pieces}
+                yield {"kind": kind, "pieces": [_piece(workspace, one) for one in element["elements"]]}
         elif block["type"] == "context":
             for element in block["elements"]:
                 for line in _lines(workspace, {"text": stored(element.get("text", ""))}):
@@ -119,26 +118,12 @@ def _buttons(message: Message) -> list[dict[str, str]]:
 
 
 def _piece(workspace: Workspace, element: dict[str, Any]) -> Piece:
-    kind = element["type"]
-    if kind == "emoji":
+    names = {user.id: user.name for user in workspace.users} | {one.id: one.name for one in workspace.channels}
+    if element["type"] == "emoji":
         return {"text": emoji(element["name"])}
-    if kind == "user":
-        names = {user.id: user.name for user in workspace.users}
-        return {"text": f"@{names.get(element['user_id'], element['user_id'])}", "style": ["mention"]}
-    if kind == "channel":
-        names = {channel.id: channel.name for channel in workspace.channels}
-        return {"text": f"#{names.get(element['channel_id'], element['channel_id'])}", "style": ["mention"]}
+    for kind, sign in {"user": "@", "channel": "#"}.items():
+        if element["type"] == kind:
+            mentioned = element[f"{kind}_id"]
+            return {"text": f"{sign}{names.get(mentioned, mentioned)}", "style": ["mention"]}
     text = element.get("text") or element.get("url") or element.get("fallback") or element.get("range", "")
     return {"text": text, "style": sorted(element.get("style", {}))}
-
-
-def _split(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
-    """Yield the pieces of each line."""
-    line: list[Piece] = []
-    for piece in pieces:
-        first, *rest = piece["text"].split("\n")
-        line.append(piece | {"text": first})
-        for text in rest:
-            yield line
-            line = [piece | {"text": text}]
-    yield line

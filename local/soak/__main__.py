@@ -16,16 +16,16 @@ import time
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Self, get_args
 
 import typer
 
 from local.aws import EmbeddedAws
-from local.bot import RECEIVER, BotError, Process, bot_environ
-from local.events import deliver, encoded, signed
+from local.bot import RECEIVER, BotError, Process, bot_environ, waited
+from local.events import Deliveries
 from local.soak.checks import Problem, Results, attempts, check_dead_letters, check_logs, check_threads
 from local.soak.users import TEXTS, Size, Users, steps
-from local.soak.workers import VISIBILITY_SECONDS, Worker
+from local.soak.workers import VISIBILITY_SECONDS, Redelivering, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,30 +52,27 @@ class Sender:
     def __init__(self, users: Users, url: str) -> None:
         self.statuses: Counter[str] = Counter()
         self.refused: list[str] = []
-        self._users, self._url = users, url
+        self._users = users
+        self._slack, self._forger = (
+            Deliveries(url, secret, delays=RETRY_DELAYS, timeout=ANSWER_SECONDS)
+            for secret in (users.workspace.signing_secret, "somebody else's")
+        )
+        self._hasty = Deliveries(url, users.workspace.signing_secret, delays=(), timeout=LOST_ANSWER_SECONDS)
         self._lock = threading.Lock()
 
-    def send(self, step: Step, body: bytes) -> None:
+    def send(self, step: Step, payload: dict[str, Any]) -> None:
         """Send one delivery: a forged one must be refused, any other accepted."""
-        forged = step.act == "forge"
-        expected = 401 if forged else 200
-        secret = "somebody else's" if forged else self._users.workspace.signing_secret
-        timeout = LOST_ANSWER_SECONDS if step.act == "lose_ack" else ANSWER_SECONDS
-        answers: list[str] = []
-        for delay in (0, *RETRY_DELAYS):
-            time.sleep(delay)
-            sent_at = time.monotonic()
-            attempt = deliver(self._url, body, signed(body, secret, int(time.time())), timeout)
-            answers.append(str(attempt.status or attempt.failure))
-            if attempt.status == expected:
-                if not forged:
-                    self._users.acknowledged(step.number, sent_at)
-                break
-            timeout = ANSWER_SECONDS
-        else:
-            self.refused.append(f"message {step.number}, expected {expected}, got {', '.join(answers)}")
+        attempts = self._hasty.send(payload) if step.act == "lose_ack" else []
+        slack, expected = (self._forger, 401) if step.act == "forge" else (self._slack, 200)
+        attempts += slack.send(payload)
+        last = attempts[-1]
+        if last.status != expected:
+            got = ", ".join(str(one.status or one.failure) for one in attempts)
+            self.refused.append(f"message {step.number}, expected {expected}, got {got}")
+        elif expected == 200:
+            self._users.acknowledged(step.number, time.monotonic() - last.seconds)
         with self._lock:
-            self.statuses.update(answers)
+            self.statuses.update(str(one.status or one.failure) for one in attempts)
 
 
 class Soak:
@@ -91,7 +88,7 @@ class Soak:
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
             self.logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-")))
-            self._aws = stack.enter_context(EmbeddedAws())
+            self._aws = stack.enter_context(EmbeddedAws(around=lambda services: Redelivering(services, self.seed)))
             self._sqs = self._aws.client("sqs")
             self._aws.let_jobs_return_after(VISIBILITY_SECONDS)
             environ = bot_environ(self._aws, self.users.workspace)
@@ -146,7 +143,7 @@ class Soak:
         elif step.act == "poison":
             self._poison(step.number)
         elif (payload := self.users.react(step.number, step.reactor)) is not None:
-            self._sending.append(senders.submit(self.sender.send, step, encoded(payload)))
+            self._sending.append(senders.submit(self.sender.send, step, payload))
 
     def _poison(self, number: int) -> None:
         """Queue a job that cannot be read: no JSON, no ids, or ids of the wrong type."""
@@ -157,15 +154,14 @@ class Soak:
 
     def _until(self, condition: Callable[[], bool], otherwise: str) -> None:
         """Wait for a condition, and replace workers that ended; raises BotError if the queue stands still."""
-        jobs, since = self._aws.waiting(), time.monotonic()
-        while not condition():
+
+        def waiting() -> int:
             for worker in self.workers:
                 worker.replace_ended()
-            if (now := self._aws.waiting()) != jobs:
-                jobs, since = now, time.monotonic()
-            if time.monotonic() - since > LONGEST_STANDSTILL:
-                raise BotError(f"{otherwise}: {jobs} jobs have been on the queue for {LONGEST_STANDSTILL:.0f} s")
-            time.sleep(0.3)
+            return self._aws.waiting()
+
+        if not waited(condition, LONGEST_STANDSTILL, 0.3, waiting):
+            raise BotError(f"{otherwise}: {waiting()} jobs have been on the queue for {LONGEST_STANDSTILL:.0f} s")
 
     def _unsent(self) -> int:
         """Return the number of deliveries under way; raises what a finished one raised."""

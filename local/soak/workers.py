@@ -8,45 +8,30 @@ relative to the work than in an account: harder, not easier.
 
 from __future__ import annotations
 
-import argparse
 import threading
 from collections import Counter
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-import boto3
-
-from local.bot import Process
-from local.faults import DROPPED, ErrorBody, Fault, Faults, HtmlError, Postponed, RateLimited, Reset, ResetEarly, Slow
-from local.functions import TIMEOUT_SECONDS, compress, feed_worker, load
+from local.bot import WORKER, Process
+from local.faults import DROPPED, ErrorBody, Fault, Faults, HtmlError, RateLimited, Reset, ResetEarly, Slow
+from local.functions import TIMEOUT_SECONDS
 from local.slack_server import SlackServer
 from toxicity_bot import slack_messages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from local.faults import Reply
     from local.soak.users import Users
 
 COMPRESSION = 5
-INVOCATION_SECONDS = TIMEOUT_SECONDS / COMPRESSION
 SLACK_TIMEOUT_SECONDS = slack_messages.TIMEOUT_SECONDS / COMPRESSION
 # When SQS gives a killed worker's job to another: later than the function's time-out, as in an account.
-VISIBILITY_SECONDS = round(INVOCATION_SECONDS) + 1
+VISIBILITY_SECONDS = TIMEOUT_SECONDS // COMPRESSION + 1
 REDELIVERED = 0.01  # share of the finished jobs
-
-
-class Killed(Fault):
-    """The calling process is killed while it waits; the call is carried out `seconds` later."""
-
-    def before(self, closing: threading.Event) -> Reply | None:
-        self.function()
-        closing.wait(self.seconds)
-        return None
-
-    def after(self, _reply: Reply) -> Reply:
-        return DROPPED
 
 
 class RandomFaults(Faults):
@@ -68,7 +53,7 @@ class RandomFaults(Faults):
             ("slow", 15, lambda: Slow(uniform(0, timeout / 2))),
             ("work done after the time-out", 5, lambda: Slow(timeout * uniform(1.05, 2))),
             ("killed before the work", 2.5, lambda: Fault(DROPPED, function=kill)),
-            ("killed, then the work done", 2.5, lambda: Killed(seconds=timeout * uniform(0, 1), function=kill)),
+            ("killed, then the work done", 2.5, lambda: ResetEarly(timeout * uniform(0, 1), kill)),
         ]
 
     def take(self, method: str) -> Fault:
@@ -93,11 +78,7 @@ class WorkersSlack(SlackServer):
     def answer(self, method: str, token: str | None, arguments: dict[str, Any]) -> Reply:
         if mark := arguments.get("metadata"):
             self._users.change_before_post(mark["event_payload"]["key"].split("/")[2])
-        reply = super().answer(method, token, arguments)
-        if isinstance(reply, Postponed):
-            threading.Timer(reply.seconds, self.run, (method, token, arguments)).start()
-            return DROPPED
-        return reply
+        return super().answer(method, token, arguments)
 
 
 class Worker:
@@ -133,33 +114,22 @@ class Worker:
         self._process = self._started()
 
     def _started(self) -> Process:
-        name = f"{self._name}.{self.ends.total()}"
-        return Process(("local.soak.workers", "--seed", name), self._environ, self._logs / f"{name}.log")
+        log = self._logs / f"{self._name}.{self.ends.total()}.log"
+        options = ("--compression", str(COMPRESSION), "--slack-timeout", str(SLACK_TIMEOUT_SECONDS))
+        return Process((*WORKER, *options), self._environ, log)
 
 
-class RedeliveringQueue:
-    """SQS that sometimes delivers a deleted job again, as a standard queue may."""
+class Redelivering:
+    """A WSGI application before AWS's: sometimes a finished job comes again, as from a standard queue."""
 
-    def __init__(self, sqs: Any, seed: str) -> None:
-        self._sqs, self._random = sqs, Random(seed)  # noqa: S311 - reproducible, not secret
-        self.receive_message = sqs.receive_message
+    def __init__(self, application: WSGIApplication, seed: int) -> None:
+        self._application = application
+        self._random = Random(f"queue {seed}")  # noqa: S311 - reproducible, not secret
 
-    def delete_message(self, **arguments: Any) -> None:
-        if self._random.random() >= REDELIVERED:
-            self._sqs.delete_message(**arguments)
-
-
-def main() -> None:
-    """Work until SIGTERM, in a process that `Worker` starts."""
-    parser = argparse.ArgumentParser(prog="python -m local.soak.workers")
-    parser.add_argument("--ready-fd", type=int, required=True)
-    parser.add_argument("--seed", required=True)
-    given = parser.parse_args()
-    compressed: Any = slack_messages
-    compressed.TIMEOUT_SECONDS = SLACK_TIMEOUT_SECONDS
-    compress(load("worker"), COMPRESSION)
-    feed_worker(given.ready_fd, RedeliveringQueue(boto3.client("sqs"), given.seed), timeout=INVOCATION_SECONDS)
-
-
-if __name__ == "__main__":
-    main()
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        finished = environ.get("HTTP_X_AMZ_TARGET") == "AmazonSQS.DeleteMessage"
+        if finished and self._random.random() < REDELIVERED:
+            environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+            start_response("200 OK", [("Content-Type", "application/x-amz-json-1.0")])
+            return [b"{}"]
+        return self._application(environ, start_response)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from local.bot import BotError, Process, verdicts
+from local.bot import BotError, Process, verdicts, waited
 from local.faults import Faults
 from local.soak.checks import Results, check_logs, check_threads
 from local.soak.users import TEXTS, Size, Users
@@ -121,17 +121,17 @@ class SocketSoak:
 
     def _wait(self, condition: Callable[[], bool]) -> None:
         """Wait for a condition; start the bot again if it was killed. Raises BotError if it ends or stands still."""
-        before, since = 0, time.monotonic()
-        while not condition():
-            if self._bot.ended and (self._killed.is_set() or self._bot.last_lines(1).startswith("Slack")):
+
+        def done() -> int:
+            if self._bot.ended:
+                if not self._killed.is_set() and not self._bot.last_lines(1).startswith("Slack"):
+                    raise BotError(f"the bot has ended; the end of its log:\n{self._bot.last_lines()}")
                 self.counts["killed" if self._killed.is_set() else "ended at the start, since a call failed"] += 1
                 self._bot = self._started()
-            done = len(self._slack.calls) + self._slack.deliveries.total()
-            if done != before:
-                before, since = done, time.monotonic()
-            if self._bot.ended or time.monotonic() - since > LONGEST_STANDSTILL:
-                raise BotError(f"the bot does not go on; the end of its log:\n{self._bot.last_lines()}")
-            time.sleep(0.05)
+            return len(self._slack.calls) + self._slack.deliveries.total()
+
+        if not waited(condition, LONGEST_STANDSTILL, 0.05, done):
+            raise BotError(f"the bot does not go on; the end of its log:\n{self._bot.last_lines()}")
 
     def _checked(self) -> Results:
         results = Results()

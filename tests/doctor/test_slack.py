@@ -8,11 +8,11 @@ import pytest
 from werkzeug.wrappers import Request, Response
 
 from local.faults import ErrorBody, HtmlError, RateLimited, Reset
+from local.serving import Server
 from local.slack_server import SlackServer
 from local.workspace import BOT_SCOPES
 from tests import CLOSED
 from tests.doctor.conftest import OK, UNKNOWN, Examine
-from tests.serving import serving
 
 
 @pytest.mark.failure(43)
@@ -136,8 +136,8 @@ def to_signed(answer: Callable[[Request], Response]) -> Callable[[Request], Resp
 def test_what_answers_at_the_request_url_and_is_not_the_receiver_is_found(
     examine: Examine, answer: Callable[[Request], Response], words: str
 ) -> None:
-    with serving(Request.application(answer)) as address:
-        examine("--request-url", f"{address}/slack/events").expect({"request url": ("wrong", words)})
+    with Server(Request.application(answer)) as server:
+        examine("--request-url", f"{server.address}/slack/events").expect({"request url": ("wrong", words)})
 
 
 def test_a_receiver_with_another_signing_secret_or_none_is_found(examine: Examine, request_url: str) -> None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
 from slack_sdk.signature import Clock, SignatureVerifier
 from werkzeug.wrappers import Request, Response
 
+from local.serving import Server
 from local.slack_server import SlackServer
 from local.workspace import Workspace
-from tests.serving import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 GENERAL, PRIVATE, RANDOM, ADA, GRACE = "C0GENERAL", "C0PRIVATE", "C0RANDOM", "U0ADA", "U0GRACE"
 NOW = 1731000000.0
@@ -35,6 +36,16 @@ def slack(workspace: Workspace) -> Iterator[SlackServer]:
 @pytest.fixture
 def client(slack: SlackServer) -> WebClient:
     return WebClient(token=slack.workspace.token, base_url=slack.url, retry_handlers=[], timeout=5)
+
+
+def refusal(call: Callable[..., object], *given: Any, **arguments: Any) -> dict[str, Any]:
+    """Slack's answer to a call of slack_sdk's client that it refuses."""
+    with pytest.raises(SlackApiError) as caught:
+        call(*given, **arguments)
+    answer = caught.value.response.data
+    assert isinstance(answer, dict)
+    assert answer["ok"] is False
+    return answer
 
 
 @pytest.fixture
@@ -84,7 +95,7 @@ class Receiver:
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     receiver = Receiver()
-    with serving(Request.application(receiver.answer)) as address:
-        receiver.url = f"{address}/slack/events"
+    with Server(Request.application(receiver.answer)) as server:
+        receiver.url = f"{server.address}/slack/events"
         yield receiver
         receiver.closing.set()

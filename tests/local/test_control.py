@@ -93,13 +93,14 @@ def test_people_click_and_send_forms(client: WebClient, slack: SlackServer) -> N
 @pytest.mark.parametrize(
     ("path", "fields", "status", "message"),
     [
-        ("post", b"{", 400, "the body is not JSON"),
-        ("post", [], 400, "not a JSON object with channel user text"),
-        ("post", {"channel": GENERAL, "user": ADA}, 400, "text is missing"),
-        ("post", {"channel": GENERAL, "user": ADA, "text": "x", "txet": "y"}, 400, "txet is unknown"),
+        ("post", b"{", 400, "The body is not JSON."),
+        ("post", [], 400, "The body must be an object with channel, user, text"),
+        ("post", {"channel": GENERAL, "user": ADA}, 400, "missing a required argument: 'text'"),
+        ("post", {"channel": GENERAL, "user": ADA, "text": 1}, 400, "text has the wrong type."),
+        ("post", {"channel": GENERAL, "user": ADA, "text": "x", "txet": "y"}, 400, "keyword argument 'txet'"),
         ("post", {"channel": "C0NOWHERE", "user": ADA, "text": "x"}, 400, "channel_not_found"),
         ("react", {"channel": GENERAL, "ts": "1", "user": ADA, "emoji": "x"}, 400, "message_not_found"),
-        ("conversation", None, 400, "channel is missing"),
+        ("conversation", None, 400, "missing a required argument: 'channel'"),
         ("shout", {}, 404, "POST /local/post"),
     ],
 )

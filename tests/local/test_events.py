@@ -72,33 +72,30 @@ def test_a_good_answer_ends_the_delivery(receiver: Receiver, payload: dict[str, 
     assert request.is_signed_with("secret")
 
 
-def test_failed_deliveries_are_repeated_three_times(receiver: Receiver, payload: dict[str, Any]) -> None:
-    receiver.statuses = [500, 302, 404, 503, 503]
-    waited: list[float] = []
-    attempts = deliveries(receiver, waited).send(payload)
-    assert [attempt.failure for attempt in attempts] == ["http_error"] * 4
-    assert waited == [0, 60, 300]
-    numbers = [request.headers.get("X-Slack-Retry-Num") for request in receiver.requests]
-    assert numbers == [None, "1", "2", "3"]
-    assert {request.headers.get("X-Slack-Retry-Reason") for request in receiver.requests[1:]} == {"http_error"}
-    assert len({request.body for request in receiver.requests}) == 1
-
-
 @pytest.mark.parametrize(
-    ("headers", "statuses"), [({}, [500, 204]), ({"x-slack-no-retry": "1"}, [400])], ids=["success", "no retry"]
+    ("answers", "headers", "failures", "waits"),
+    [
+        ([500, 302, 404, 503, 503], {}, ["http_error"] * 4, [0, 60, 300]),
+        ([500, 204], {}, ["http_error", ""], [0]),
+        ([400], {"x-slack-no-retry": "1"}, ["http_error"], []),
+        ([0, 200], {}, ["http_timeout", ""], [0]),
+    ],
+    ids=["three times", "success", "no retry", "no answer"],
 )
-def test_retries_end(receiver: Receiver, payload: dict[str, Any], headers: dict[str, str], statuses: list[int]) -> None:
-    receiver.headers, receiver.statuses = headers, [*statuses]
-    attempts = deliveries(receiver, []).send(payload)
-    assert [attempt.status for attempt in attempts] == statuses
-    assert attempts[-1].no_retry == bool(headers)
-
-
-def test_no_answer_is_a_time_out_and_repeated(receiver: Receiver, payload: dict[str, Any]) -> None:
-    receiver.statuses = [0, 200]
-    silent, answered = deliveries(receiver, [], timeout=0.2).send(payload)
-    assert (silent.status, silent.failure, answered.status) == (0, "http_timeout", 200)
-    assert receiver.requests[1].headers["X-Slack-Retry-Reason"] == "http_timeout"
+def test_failed_deliveries_are_repeated(
+    answers: list[int], headers: dict[str, str], failures: list[str], waits: list[float],
+    receiver: Receiver, payload: dict[str, Any],
+) -> None:  # fmt: skip
+    receiver.headers, receiver.statuses = headers, [*answers]
+    waited: list[float] = []
+    attempts = deliveries(receiver, waited, timeout=0.5 if 0 in answers else 3).send(payload)
+    assert [attempt.failure for attempt in attempts] == failures
+    assert [attempt.status for attempt in attempts] == answers[: len(failures)]
+    assert (waited, attempts[-1].no_retry) == (waits, bool(headers))
+    names = ("X-Slack-Retry-Num", "X-Slack-Retry-Reason")
+    retries = [tuple(map(request.headers.get, names)) for request in receiver.requests]
+    assert retries == [(None, None), *((str(number), failures[0]) for number in range(1, len(failures)))]
+    assert len({request.body for request in receiver.requests}) == 1
 
 
 def test_a_late_answer_and_a_closed_port_are_failures(receiver: Receiver) -> None:

@@ -7,18 +7,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import pytest
-from slack_sdk.errors import SlackApiError
 from slack_sdk.webhook import WebhookClient
 
 from local.events import Deliveries, as_form
 from local.interactions import MOST_ANSWERS, VALID_SECONDS
 from local.views import TRIGGER_SECONDS
 from local.workspace import RefusedError
-from tests.local.conftest import ADA, GENERAL, GRACE, NOW, RANDOM
+from tests.local.conftest import ADA, GENERAL, GRACE, NOW, RANDOM, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from slack_sdk import WebClient
 
     from local.slack_server import SlackServer
@@ -49,13 +46,6 @@ def answer(url: str, **body: Any) -> tuple[int, str]:
     """Answer as slack_sdk does; return the status and Slack's word for it."""
     given = WebhookClient(url, retry_handlers=[], timeout=5).send_dict({"text": "hello", **body})
     return given.status_code, given.body if given.status_code == 200 else json.loads(given.body)["error"]
-
-
-def code(call: Callable[..., object], **arguments: Any) -> str:
-    """Slack's error for a call that it refuses."""
-    with pytest.raises(SlackApiError) as refused:
-        call(**arguments)
-    return str(refused.value.response["error"])
 
 
 def test_an_answer_is_seen_by_one_person_also_where_the_app_is_no_member_or_by_the_channel(slack: SlackServer) -> None:
@@ -116,7 +106,7 @@ def test_forms_are_signed_and_sent_once(slack: SlackServer, receiver: Receiver, 
 def test_a_modal_opens_once_and_is_closed_or_sends_what_was_typed(client: WebClient, slack: SlackServer) -> None:
     trigger = slack.workspace.views.trigger(ADA)
     client.views_open(trigger_id=trigger, view=MODAL)
-    assert code(client.views_open, trigger_id=trigger, view=MODAL) == "exchanged_trigger_id"
+    assert refusal(client.views_open, trigger_id=trigger, view=MODAL)["error"] == "exchanged_trigger_id"
     for typed in ({"note": "too long"}, {"other": "x"}):
         with pytest.raises(RefusedError):
             slack.send_form(ADA, **typed)
@@ -135,11 +125,11 @@ def test_a_modal_opens_once_and_is_closed_or_sends_what_was_typed(client: WebCli
 
 
 def test_a_trigger_is_known_and_valid_for_three_seconds(client: WebClient, workspace: Workspace) -> None:
-    assert code(client.views_open, trigger_id="1.2.3", view=MODAL) == "invalid_trigger_id"
+    assert refusal(client.views_open, trigger_id="1.2.3", view=MODAL)["error"] == "invalid_trigger_id"
     trigger = workspace.views.trigger(ADA)
     now = workspace.clock()
     workspace.clock = lambda: now + TRIGGER_SECONDS + 1
-    assert code(client.views_open, trigger_id=trigger, view=MODAL) == "expired_trigger_id"
+    assert refusal(client.views_open, trigger_id=trigger, view=MODAL)["error"] == "expired_trigger_id"
 
 
 @pytest.mark.parametrize(
@@ -157,7 +147,8 @@ def test_a_trigger_is_known_and_valid_for_three_seconds(client: WebClient, works
 )
 def test_a_modal_that_slack_refuses_is_refused(client: WebClient, workspace: Workspace, change: dict[str, Any]) -> None:
     view = {name: value for name, value in (MODAL | change).items() if value is not None}
-    assert code(client.views_open, trigger_id=workspace.views.trigger(ADA), view=view) == "invalid_arguments"
+    trigger = workspace.views.trigger(ADA)
+    assert refusal(client.views_open, trigger_id=trigger, view=view)["error"] == "invalid_arguments"
     assert workspace.views.open == {}
 
 
@@ -167,6 +158,9 @@ def test_a_click_tells_which_button_of_which_message(client: WebClient, slack: S
     assert [(one["type"], one["value"]) for one in wrong["actions"]] == [("feedback_buttons", "no")]
     assert (wrong["container"]["message_ts"], wrong["message"]["text"]) == (ts, "card")
     assert slack.click(GENERAL, ts, GRACE, "take")["actions"][0]["text"] == plain("I'll look")
+    shown = client.chat_postEphemeral(channel=GENERAL, user=GRACE, text="card", blocks=BLOCKS)["message_ts"]
+    private = slack.click(GENERAL, shown, GRACE, "take")
+    assert (private["container"]["is_ephemeral"], "message" in private) == (True, False)
     for user, action, why in ((GRACE, "nothing", "no_such_button"), ("U0STRANGER", "take", "user_not_in_channel")):
         with pytest.raises(RefusedError, match=why):
             slack.click(GENERAL, ts, user, action)
@@ -180,7 +174,7 @@ def test_a_click_tells_which_button_of_which_message(client: WebClient, slack: S
 def test_feedback_buttons_that_slack_would_refuse_are_refused(client: WebClient, change: dict[str, Any]) -> None:
     wrong = FEEDBACK | {"positive_button": {"text": plain("Right"), "value": "yes"} | change}
     blocks = [{"type": "context_actions", "elements": [wrong]}]
-    assert code(client.chat_postMessage, channel=GENERAL, text="x", blocks=blocks) == "invalid_blocks"
+    assert refusal(client.chat_postMessage, channel=GENERAL, text="x", blocks=blocks)["error"] == "invalid_blocks"
 
 
 def test_only_the_apps_own_messages_are_changed_and_their_metadata_stays(
@@ -193,7 +187,7 @@ def test_only_the_apps_own_messages_are_changed_and_their_metadata_stays(
     assert (changed["text"], changed["metadata"], len(changed["blocks"])) == ("done", mark, 1)
     client.chat_update(channel=GENERAL, ts=ts, text="a text takes the place of blocks")
     assert [block["type"] for block in workspace.message(GENERAL, ts)["blocks"]] == ["rich_text"]
-    assert code(client.chat_update, channel=GENERAL, ts=root, text="x") == "cant_update_message"
-    assert code(client.chat_update, channel=GENERAL, ts="1.2", text="x") == "message_not_found"
+    assert refusal(client.chat_update, channel=GENERAL, ts=root, text="x")["error"] == "cant_update_message"
+    assert refusal(client.chat_update, channel=GENERAL, ts="1.2", text="x")["error"] == "message_not_found"
     workspace.archive(GENERAL)
-    assert code(client.chat_update, channel=GENERAL, ts=ts, text="x") == "is_inactive"
+    assert refusal(client.chat_update, channel=GENERAL, ts=ts, text="x")["error"] == "is_inactive"

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
 
 import pytest
-from slack_sdk.errors import SlackApiError
 
 from tests.canaries import BLOCKS, Word
-from tests.local.conftest import ADA, GENERAL, GRACE, PRIVATE, RANDOM
+from tests.local.conftest import ADA, GENERAL, GRACE, PRIVATE, RANDOM, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,16 +18,6 @@ if TYPE_CHECKING:
 
     from local.slack_server import SlackServer
     from local.workspace import Workspace
-
-
-def refusal(call: Callable[..., object], *given: Any, **arguments: Any) -> dict[str, Any]:
-    """Slack's answer to a call that it refuses."""
-    with pytest.raises(SlackApiError) as caught:
-        call(*given, **arguments)
-    answer = caught.value.response.data
-    assert isinstance(answer, dict)
-    assert answer["ok"] is False
-    return answer
 
 
 def texts(answer: Any) -> list[str]:
@@ -41,6 +30,9 @@ def history(client: WebClient, **bounds: Any) -> list[str]:
 
 def section(text: str) -> dict[str, Any]:
     return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+
+
+LONG = section("x" * 2001)["text"]
 
 
 def raw(url: str, body: bytes | None = None, **headers: str) -> dict[str, Any]:
@@ -124,6 +116,7 @@ def test_wrong_arguments_are_named(client: WebClient, method: str, call: dict[st
         ("conversations.history", {"channel": GENERAL, "limit": "many"}, "invalid_limit"),
         ("conversations.history", {"channel": GENERAL, "cursor": "x"}, "invalid_cursor"),
         ("conversations.replies", {"channel": RANDOM, "ts": "1"}, "not_in_channel"),
+        ("chat.postMessage", {"channel": RANDOM, "text": "x"}, "not_in_channel"),
         ("conversations.replies", {"channel": GENERAL, "ts": ""}, "thread_not_found"),
         ("conversations.replies", {"channel": GENERAL, "ts": "1731000000.999999"}, "thread_not_found"),
         ("reactions.get", {"channel": GENERAL, "timestamp": "1731000000.999999"}, "message_not_found"),
@@ -165,7 +158,7 @@ def test_the_history_up_to_a_reply_or_a_deleted_message_ends_with_an_earlier_one
 def test_history_is_newest_first_with_exclusive_bounds_and_no_replies(client: WebClient, workspace: Workspace) -> None:
     one, two, three = (workspace.post(GENERAL, ADA, text)["ts"] for text in ("one", "two", "three"))
     workspace.post(GENERAL, GRACE, "hidden", thread_ts=two)
-    workspace.post(GENERAL, GRACE, "shown", thread_ts=two, reply_broadcast=True)
+    workspace.post(GENERAL, GRACE, "shown", thread_ts=two, subtype="thread_broadcast")
     assert history(client) == ["shown", "three", "two", "one"]
     assert history(client, oldest=one, latest=three) == ["two"]
     assert history(client, oldest=one, latest=three, inclusive=True) == ["three", "two", "one"]
@@ -227,7 +220,7 @@ def test_a_post_is_the_bots_own_and_keeps_what_was_sent(client: WebClient, works
 
 
 def test_blocks_and_metadata_may_be_json_text(slack: SlackServer, workspace: Workspace) -> None:
-    fields = {"channel": GENERAL, "text": "x", "blocks": '[{"type":"divider"}]', "reply_broadcast": "0"}
+    fields = {"channel": GENERAL, "text": "x", "blocks": '[{"type":"divider"}]'}
     fields["metadata"] = '{"event_type":"a_b","event_payload":{"n":1}}'
     body, token = json.dumps(fields).encode(), f"Bearer {workspace.token}"
     assert raw(f"{slack.url}chat.postMessage", body, Content_Type="application/json", Authorization=token)["ok"]
@@ -258,27 +251,23 @@ def test_a_post_below_a_deleted_message(
     assert history(client) == [in_channel]
 
 
-def test_the_bot_writes_where_it_is_or_with_a_scope_for_all(client: WebClient, workspace: Workspace) -> None:
-    assert refusal(client.chat_postMessage, channel=RANDOM, text="x")["error"] == "not_in_channel"
-    workspace.grant("chat:write.public")
-    assert client.chat_postMessage(channel=RANDOM, text="x")["ok"]
-
-
 @pytest.mark.parametrize(
     ("content", "error", "complaint"),
     [
         ({"text": "  "}, "no_text", ""),
         ({"blocks": "[{"}, "invalid_blocks_format", ""),
-        ({"blocks": [section("x" * 3001)]}, "invalid_blocks", "must be less than 3001 characters"),
+        ({"blocks": [section("x" * 3001)]}, "invalid_blocks", "text attribute cannot exceed 3000 characters"),
         ({"blocks": [section("")]}, "invalid_blocks", "must be more than 0 characters"),
         ({"blocks": [{"type": "divider"}] * 51}, "invalid_blocks", "no more than 50 items allowed"),
         ({"blocks": [{"type": "sction"}]}, "invalid_blocks", "unsupported type [json-pointer:/blocks/0]"),
-        ({"blocks": [{"type": "section"}]}, "invalid_blocks", "missing required field: text"),
+        ({"blocks": [{"type": "section"}]}, "invalid_blocks", "text or fields attribute must be specified"),
         ({"blocks": [{"type": "card"}]}, "invalid_blocks", "At least one of hero_image, title, actions, or body"),
         ({"blocks": [{"type": "plan"}]}, "invalid_blocks", "title"),
         ({"blocks": [{"type": "carousel", "elements": 7}]}, "invalid_blocks", "failed to match"),
         ({"blocks": [{"type": "context", "elements": []}]}, "invalid_blocks", "no fewer than 1 items allowed"),
         ({"blocks": [{"type": "header", "text": section("x")["text"]}]}, "invalid_blocks", "failed to match"),
+        ({"blocks": [{"type": "section", "text": "x"}]}, "invalid_blocks", "failed to match"),
+        ({"blocks": [{"type": "section", "fields": [LONG]}]}, "invalid_blocks", "must be less than 2001 characters"),
         ({"blocks": [section("x" * 2500)] * 5}, "msg_blocks_too_long", ""),
         ({"text": "x", "metadata": {"event_type": "a", "event_payload": "b"}}, "invalid_metadata_format", ""),
         ({"text": "x", "metadata": {"event_type": "a.b", "event_payload": {}}}, "invalid_metadata_format", ""),

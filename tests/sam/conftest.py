@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.services import LocalServices
+from local.services import LocalServices, addresses
 from tests import ROOT
 from tests.sam import stand_in
 from tests.sam.application import Application
@@ -51,7 +51,7 @@ def image(engine: Engine, lambda_base: str) -> str:
 @pytest.fixture(scope="session")
 def application(engine: Engine, image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
     """What `sam build` makes, with services around it; whatever containers are left are removed."""
-    with LocalServices(engine.host_address()) as services:
+    with LocalServices(addresses(engine.environ)[0]) as services:
         application = Application(engine, services, tmp_path_factory.mktemp("sam"))
         application.sam("build")
         yield application

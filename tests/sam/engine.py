@@ -6,7 +6,6 @@ at the end of the `with` block. EngineError says what is missing where that is i
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import shutil
@@ -61,14 +60,6 @@ class Engine:
         """Return the bytes of each layer and the command that made it, newest first."""
         history = self.run("history", "--no-trunc", "--human=false", "--format", "{{.Size}} {{.CreatedBy}}", image)
         return [(int(line.split()[0]), line) for line in history.splitlines()]
-
-    def host_address(self) -> str:
-        """Return this machine's address on the default container network."""
-        (network,) = json.loads(self.run("network", "inspect", "bridge"))
-        configuration: dict[str, str] = network["IPAM"]["Config"][0]
-        # A daemon that has just started does not name the gateway yet: it is the first address of the network.
-        first = next(iter(ipaddress.ip_network(configuration["Subnet"]).hosts()))
-        return configuration.get("Gateway") or str(first)
 
     def _answers(self) -> bool:
         if shutil.which("docker") is None:

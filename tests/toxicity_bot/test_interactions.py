@@ -36,8 +36,8 @@ def click(action: str, **changes: Any) -> dict[str, Any]:
     workspace = Workspace.example(lambda: NOW)
     blocks = cards.blocks("A card", "", "") + verdict_blocks("A verdict", KEY, {"outcome": "toxic", "score": 0.9})
     ts = "1731000000.000200"
-    message = {"ts": ts, "blocks": [{"block_id": "a", **block} for block in blocks]}
-    payload = Interactions(workspace, HOOKS).click("C0GENERAL", ts, "U0GRACE", action, message=message)
+    workspace.ephemerals.append({"ts": ts, "blocks": [{"block_id": "a", **block} for block in blocks]})
+    payload = Interactions(workspace, HOOKS).click("C0GENERAL", ts, "U0GRACE", action)
     return payload | {"message": {"app_id": payload["api_app_id"]}} | changes
 
 

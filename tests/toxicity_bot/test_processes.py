@@ -27,12 +27,12 @@ def test_a_worker_killed_between_post_and_ledger_leaves_one_verdict(bot: LocalBo
     reaction = bot.workspace.react(GENERAL, message["ts"], GRACE, EMOJI)
     slack = Deliveries(bot.request_url, bot.workspace.signing_secret, delays=(), timeout=30)
     slack.send(event_callback(reaction, bot.workspace.identity))
-    bot._wait(lambda: bot.worker.ended, 60, 0.02, "the worker is not killed while it posts")
+    bot.wait_until(lambda: bot.worker.ended, "the worker is not killed while it posts", 60, 0.02)
 
     bot.restart_worker()
     for log in bot.logs.iterdir():
         record.watch(log)
-    bot._wait(lambda: ("JobPostponed", "ClaimedError") in record.counted(), 60, 0.02, "its claim does not hold")
+    bot.wait_until(lambda: ("JobPostponed", "ClaimedError") in record.counted(), "its claim does not hold", 60, 0.02)
     Room(bot.slack, bot.aws).end_claims()
     bot.wait_until_idle(timeout=60)
     assert ("JobEnded", "found") in record.counted()

@@ -239,7 +239,7 @@ function announce(atEnd) {
       known.add(key);
       const element = channel.id === current ? list.querySelector(`[data-key="${CSS.escape(one.ts)}"]`) : null;
       if (first) continue;
-      if (one.is_bot) byId("news").textContent = `${titled(one.name)} in ${channel.name}: ${element?.querySelector(".line")?.textContent ?? "a new message"}`;
+      if (one.is_bot) byId("news").textContent = `${titled(one.name)} in ${channel.name}: ${element?.querySelector(".line")?.textContent.split("\n")[0] ?? "a new message"}`;
       element?.scrollIntoView({ block: "nearest" });
     }
   }

@@ -1,0 +1,90 @@
+"""WSGI applications at sockets of this machine, and the arguments in the requests that they get."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import threading
+from typing import TYPE_CHECKING, Any, Self, get_type_hints
+
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from wsgiref.types import WSGIApplication
+
+
+class WrongRequestError(Exception):
+    """Raised if a request lacks a field, or has one that cannot be used; the message says which."""
+
+
+class Server:
+    """Serves an application, each request in a thread of its own; `close` may wait for the requests under way."""
+
+    def __init__(
+        self, application: WSGIApplication, host: str = "127.0.0.1", port: int = 0, *, fd: int | None = None,
+        waits: bool = False,
+    ) -> None:  # fmt: skip
+        handler = HastyHandler if waits else QuietHandler
+        self._http = make_server(host, port, application, threaded=True, request_handler=handler, fd=fd)
+        self._http.daemon_threads = not waits  # type: ignore[attr-defined]
+        self.address = f"http://{host}:{self._http.port}"
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), name=type(self).__name__)
+
+    def start(self) -> Self:
+        self._thread.start()
+        return self
+
+    def close(self) -> None:
+        """Serve no more requests, and free the port."""
+        if self._thread.is_alive():
+            self._http.shutdown()
+            self._thread.join()
+        self._http.server_close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class QuietHandler(WSGIRequestHandler):
+    """Logs nothing: addresses may contain tokens, and bodies contain texts."""
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        pass
+
+
+class HastyHandler(QuietHandler):
+    """Waits a while for a client that sends nothing; `close` would wait for it too."""
+
+    timeout = 10  # seconds
+
+
+def call(function: Callable[..., Any], body: bytes) -> Any:
+    """Call a function with the JSON object in a body; raises WrongRequestError if it is not one of its parameters."""
+    kinds = {name: kind for name, kind in get_type_hints(function).items() if name != "return"}
+    try:
+        given = json.loads(body)
+    except ValueError as error:
+        raise WrongRequestError("The body is not JSON.") from error
+    if not isinstance(given, dict):
+        raise WrongRequestError(f"The body must be an object with {', '.join(kinds)}.")
+    try:
+        bound = inspect.signature(function).bind(**given)
+    except TypeError as error:
+        raise WrongRequestError(f"The fields are {', '.join(kinds)}: {error}.") from error
+    for field, value in given.items():
+        if not _is(value, kinds.get(field)):
+            raise WrongRequestError(f"{field} has the wrong type.")
+    return function(*bound.args, **bound.kwargs)
+
+
+def _is(value: object, kind: Any) -> bool:
+    """Whether a value of JSON has the type of a parameter."""
+    if kind == list[str]:
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    if kind is float:
+        return isinstance(value, (int, float))
+    return kind is not str or isinstance(value, str)

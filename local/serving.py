@@ -29,7 +29,10 @@ class Server:
         self._http = make_server(host, port, application, threaded=True, request_handler=handler, fd=fd)
         self._http.daemon_threads = not waits  # type: ignore[attr-defined]
         self.address = f"http://{host}:{self._http.port}"
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), name=type(self).__name__)
+        # A daemon: Ctrl-C between the start of the thread and `__enter__`'s return leaves nobody who would close it.
+        self._thread = threading.Thread(
+            target=self._http.serve_forever, args=(0.05,), name=type(self).__name__, daemon=True
+        )
 
     def start(self) -> Self:
         self._thread.start()

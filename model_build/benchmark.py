@@ -240,6 +240,8 @@ RUNTIMES: dict[str, Callable[[Setup], Scorer]] = {
     BOT: bot,
 }
 OTHERS = [name for name in RUNTIMES if name != BOT]
+# The model types, as in config.json, that a runtime can convert; all, if it is not listed.
+MODEL_TYPES = {"ctranslate2_int8": ("roberta",)}
 
 
 def remaining(names: Sequence[str], without: str) -> list[str]:
@@ -248,6 +250,11 @@ def remaining(names: Sequence[str], without: str) -> list[str]:
     if unknown := [name for name in left_out if name not in names]:
         raise ModelBuildError(f"--without takes {', '.join(names)}, not {', '.join(unknown)}")
     return [name for name in names if name not in left_out]
+
+
+def supports(name: str, model_type: str) -> bool:
+    """Whether a runtime can convert models of a type."""
+    return model_type in MODEL_TYPES.get(name, (model_type,))
 
 
 _loaded: list[Scorer] = []  # the runtime of this process, for the functions below
@@ -443,7 +450,6 @@ def benchmark(
 ) -> None:
     """Measure the bot's session beside other runtimes on one core: single texts, and messages a second in bulk."""
     others = remaining(OTHERS, without)
-    names = [*others, BOT]
     os.environ |= ENVIRONMENT
     from tokenizers import Tokenizer
 
@@ -463,6 +469,12 @@ def benchmark(
         setup = Setup(directory, source or Path(work, "checkpoint"), Path(work), references)
         for part in () if source else restored(model):
             part.save_pretrained(setup.checkpoint)
+        kind = json.loads((setup.checkpoint / "config.json").read_text(encoding="utf-8"))["model_type"]
+        report["unsupported"] = [name for name in others if not supports(name, kind)]
+        for name in report["unsupported"]:
+            print(f"skip: {name}, which cannot convert a model of type {kind}", flush=True)
+        others = [name for name in others if name not in report["unsupported"]]
+        names = [*others, BOT]
         for name in others:
             print(f"prepare: {name}", flush=True)
             with ProcessPoolExecutor(1, SPAWN) as pool:

@@ -120,6 +120,11 @@ def test_another_checkpoint_is_refused(built: Built, tmp_path: Path) -> None:
         benchmark(built.model, source=tmp_path, without=",".join(OTHERS[1:]), rounds=2)
 
 
+def test_a_runtime_that_cannot_convert_the_model_is_left_out() -> None:
+    assert all(script.supports(name, "roberta") for name in OTHERS)
+    assert [name for name in OTHERS if not script.supports(name, "mpnet")] == ["ctranslate2_int8"]
+
+
 @pytest.mark.parametrize("name", ["tensorrt", BOT])
 def test_an_unknown_name_is_refused(built: Built, name: str) -> None:
     with pytest.raises(ModelBuildError, match=f"--without takes torch_fp32, .* not {name}"):

@@ -57,7 +57,7 @@ BULK_MESSAGES, BULK_MEDIAN_TOKENS, BULK_SIGMA = 64, 20, 0.8
 BATCH = 16
 ROUNDS_FOR_ONE_IN_BULK = 4  # all those messages take as long as dozens of single ones
 WARM_UP_SECONDS = 0.1  # of untimed runs in each turn: cold caches were seen to take 80 ms
-TOLERANCE = 0.25  # of a probability: rounding to 8 bits costs less, wrong weights or a wrong graph cost more
+TOLERANCE = 0.4  # of a probability; coarse rounding to 8 bits costs up to 0.3, wrong weights or a wrong graph cost more
 # Of the runtimes' processes: OpenMP and BLAS read it when they are loaded; OpenVINO sends telemetry, but not in a CI.
 ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 ENVIRONMENT |= {"CI": "true", "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}

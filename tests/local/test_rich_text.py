@@ -1,4 +1,4 @@
-"""What Slack stores of text that people type and apps send, and its `rich_text` blocks."""
+"""The text that Slack stores for messages typed by people and sent by apps, and its `rich_text` blocks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from local.block_kit import escaped, rich_text, stored
 
 
-def test_what_a_person_types_is_never_markup() -> None:
+def test_text_typed_by_a_person_is_never_markup() -> None:
     assert escaped("<@U0ADA> & <b> &amp;") == "&lt;@U0ADA&gt; &amp; &lt;b&gt; &amp;amp;"
 
 
@@ -22,7 +22,7 @@ def test_what_a_person_types_is_never_markup() -> None:
         ("<script>", "&lt;script&gt;"),
     ],
 )
-def test_what_an_app_sends_keeps_its_markup(sent: str, kept: str) -> None:
+def test_text_sent_by_an_app_keeps_its_markup(sent: str, kept: str) -> None:
     assert stored(sent) == kept
     assert stored(kept) == kept
 

@@ -5,7 +5,7 @@ from tests.failures.__main__ import TESTS, Table
 from tests.failures.catalogue import FAILURES
 
 
-def test_every_failure_has_a_test_and_every_number_is_in_the_catalogue() -> None:
+def test_every_failure_has_a_test_and_every_number_is_in_the_catalog() -> None:
     table = Table()
     pytest.main(["--collect-only", "-qq", "-m", "failure", *TESTS], plugins=[table])
     assert {number for numbers in table.numbers.values() for number in numbers} == FAILURES.keys()
@@ -25,7 +25,7 @@ def test_every_failure_has_a_test_and_every_number_is_in_the_catalogue() -> None
         ({}, "MISSING"),
     ],
 )
-def test_a_failure_is_met_if_its_tests_pass_with_setup_and_teardown(outcomes: dict[str, str], word: str) -> None:
+def test_a_failure_passes_if_its_tests_pass_with_setup_and_teardown(outcomes: dict[str, str], word: str) -> None:
     table = Table()
     table.numbers["test_x.py::test_x"] = [7]
     for when, outcome in outcomes.items():

@@ -1,4 +1,4 @@
-"""axe-core finds no serious fault in any view. SCREENSHOTS names a folder that takes pictures of the views."""
+"""axe-core finds no serious fault in any view. If SCREENSHOTS is a folder, screenshots are saved there."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VIEWS = {"light": LIGHT, "dark": DARK, "phone": LIGHT | PHONE, "phone-dark": DAR
 
 
 def picture(playground: Playground, name: str) -> None:
-    """Keep a picture of the window, if pictures are wanted."""
+    """Save a screenshot of the window if SCREENSHOTS is set."""
     if (folder := os.environ.get("SCREENSHOTS")) and not name.startswith("phone-dark"):
         path = Path(folder) / f"playground-{name}.png"
         playground.page.screenshot(path=path, animations="disabled")

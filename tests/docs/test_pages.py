@@ -143,9 +143,7 @@ def test_the_counts_in_the_data_sheet_match_the_data() -> None:
     for file in sorted((ROOT / "data").glob("*.jsonl")):
         rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
         pairs = Counter(row["detail"]["pair"] for row in rows if "pair" in row.get("detail", {}))
-        whole = sum(
-            messages == 2 for messages in pairs.values()
-        )  # if a doubtful message was removed, one of its pair is left
+        whole = sum(messages == 2 for messages in pairs.values())  # some pairs lost a doubtful message
         counted[file.name] = [len(rows), sum(row["label"] for row in rows), whole]
     sheet = {row["file"]: list(row.values())[1:4] for row in table("data/README.md", "file")}
     assert {name: [int(cell.replace(",", "").replace(EMPTY, "0")) for cell in row] for name, row in sheet.items()} == (

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("retry_after", ["3", "Fri, 08 Nov 2024 10:00:00 GMT"])
-def test_a_rate_limit_says_when_to_retry(slack: SlackServer, client: WebClient, retry_after: str) -> None:
+def test_a_rate_limit_has_a_retry_after_header(slack: SlackServer, client: WebClient, retry_after: str) -> None:
     slack.faults.add("chat.postMessage", RateLimited(retry_after))
     with pytest.raises(SlackApiError, match="ratelimited") as caught:
         client.chat_postMessage(channel=GENERAL, text="x")

@@ -27,7 +27,7 @@ def test_text_sent_by_an_app_keeps_its_markup(sent: str, kept: str) -> None:
     assert stored(kept) == kept
 
 
-def test_blocks_hold_the_same_words_unescaped() -> None:
+def test_blocks_contain_the_same_words_unescaped() -> None:
     text = "hi <@U0ADA>, 1 &lt; 2 :tada: <https://example.org|see> <!here> <#C1|x> <!subteam^S1> <!date^1^x|noon>"
     block = rich_text(text)
     assert block["type"] == "rich_text"
@@ -44,7 +44,7 @@ def test_blocks_hold_the_same_words_unescaped() -> None:
     ]
 
 
-def test_blocks_hold_styles_quotes_and_code_as_elements() -> None:
+def test_blocks_contain_styles_quotes_and_code_as_elements() -> None:
     block = rich_text("a *b &amp; c*, 2*3\n&gt; d\n&gt;e\nf ```if g: *h*```i\n&gt;&gt;&gt; j\nk")
     texts = [[one["text"] for one in element["elements"]] for element in block["elements"]]
     kinds = [element["type"].removeprefix("rich_text_") for element in block["elements"]]

@@ -62,6 +62,6 @@ def ada(browser: Browser, address: str) -> Iterator[Playground]:
 def grace(browser: Browser, address: str) -> Iterator[Playground]:
     """Grace's window at the same playground."""
     window = Playground(browser, address)
-    window.be("grace")
+    window.act_as("grace")
     yield window
     assert window.problems == []

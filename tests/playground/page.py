@@ -22,16 +22,16 @@ class Playground:
         self.page: Page = browser.new_page(**given)
         self.problems: list[str] = []
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
-        self.page.on("console", self._heard)
+        self.page.on("console", self._on_console)
         self.page.goto(address)
         expect(self.page.get_by_text("Live", exact=True)).to_be_attached()
         expect(self.messages()).not_to_have_count(0)
 
-    def _heard(self, line: ConsoleMessage) -> None:
+    def _on_console(self, line: ConsoleMessage) -> None:
         if line.type in ("error", "warning"):
             self.problems.append(line.text)
 
-    def be(self, person: str) -> None:
+    def act_as(self, person: str) -> None:
         self.page.get_by_role("radio", name=person).check(force=True)
 
     def messages(self) -> Locator:
@@ -52,7 +52,7 @@ class Playground:
         expect(self.message(text)).to_have_count(1)
         return self.message(text)
 
-    def do(self, message: Locator, action: str) -> None:
+    def press(self, message: Locator, action: str) -> None:
         """Press a button of a message's toolbar."""
         message.hover()
         button = message.get_by_role("toolbar").get_by_role("button", name=action)
@@ -64,7 +64,7 @@ class Playground:
         """React with the trigger emoji and wait until the bot is idle."""
         before = self.page.locator("#trail-state").all()
         number = int(before[0].get_attribute("data-number") or 0) if before else 0
-        self.do(message, "React with ☣️")
+        self.press(message, "React with ☣️")
         self.wait_until_done(number + 1)
 
     def wait_until_done(self, number: int = 1) -> None:
@@ -74,7 +74,7 @@ class Playground:
 
     def shortcut(self, message: Locator, label: str) -> None:
         """Choose a shortcut from a message's menu."""
-        self.do(message, "More")
+        self.press(message, "More")
         message.get_by_role("button", name=label).click()
 
     def trouble(self, label: str, *, on: bool = True) -> None:

@@ -48,7 +48,7 @@ def test_every_view_is_accessible(name: str, browser: Browser, address: str) -> 
     if "phone" in name:
         page.keyboard.press("Escape")
         expect(page.get_by_role("button", name="Last request")).to_be_focused()
-    playground.do(playground.message("Could you look"), "Reply")
+    playground.press(playground.message("Could you look"), "Reply")
     page.get_by_role("button", name="private").click()
     assert serious_faults(playground) == []
     page.get_by_role("tab", name="Score a text").click()

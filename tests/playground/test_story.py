@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 TOXIC = "Shut up, you pathetic loser."
 
 
-def test_the_whole_story(ada: Playground, grace: Playground) -> None:
+def test_messages_verdicts_edits_threads_and_deletion(ada: Playground, grace: Playground) -> None:
     # Ada writes, Grace reacts, and both see the answer without reloading.
     ada.write(TOXIC)
     grace.react(grace.message(TOXIC))
@@ -26,7 +26,7 @@ def test_the_whole_story(ada: Playground, grace: Playground) -> None:
     grace.expect_counted(1, 1, 1, 1, 1)
 
     # An edit allows another verdict.
-    ada.do(ada.message(TOXIC), "Edit")
+    ada.press(ada.message(TOXIC), "Edit")
     editor = ada.page.get_by_label("Edit the message")
     expect(editor).to_have_value(TOXIC)
     editor.fill("Sorry, I was rude. Thank you for the fix.")
@@ -38,19 +38,19 @@ def test_the_whole_story(ada: Playground, grace: Playground) -> None:
     expect(grace.answers().last).to_contain_text("No clear sign of toxicity")
 
     # A reply in a thread, and an emoji that is not the trigger.
-    ada.do(edited, "Reply")
+    ada.press(edited, "Reply")
     ada.page.get_by_label("Reply to Ada as Ada").fill("You are all worthless idiots.")
     ada.page.keyboard.press("Enter")
     reply = ada.message("You are all worthless idiots.")
     expect(reply).to_have_class("message reply is-new")
-    ada.do(reply, "React with 👍")
+    ada.press(reply, "React with 👍")
     expect(ada.page.locator("#trail-state")).to_have_text("The bot does nothing about it, so there is no job.")
     ada.react(reply)
     expect(ada.answers()).to_have_count(3)
 
     # Only the author can delete a message.
     expect(grace.message("You are all worthless").get_by_role("button", name="Delete")).to_have_count(0)
-    ada.do(reply, "Delete")
+    ada.press(reply, "Delete")
     expect(grace.message("You are all worthless")).to_have_count(0)
 
 
@@ -100,7 +100,7 @@ def test_closing_the_form_reports_nothing(ada: Playground) -> None:
     expect(form).to_be_visible()
     ada.page.keyboard.press("Escape")
     expect(form).to_have_count(0)
-    ada.be("grace")
+    ada.act_as("grace")
     ada.page.get_by_role("button", name="moderators").click()
     expect(ada.messages()).to_have_count(0)
 
@@ -143,7 +143,7 @@ def test_typed_text_is_not_interpreted_as_html(ada: Playground) -> None:
     message = ada.write(typed)
     expect(message.locator(".line")).to_have_text(typed)
     assert message.locator("img, b, script").count() == 0
-    ada.do(message, "Edit")
+    ada.press(message, "Edit")
     expect(ada.page.get_by_label("Edit the message")).to_have_value(typed)
     ada.page.keyboard.press("Escape")
     ada.page.get_by_role("tab", name="Score a text").click()
@@ -158,7 +158,7 @@ def test_in_a_channel_without_the_bot_only_the_person_who_reacted_sees_a_hint(ad
     direct = ada.page.get_by_role("navigation").get_by_role("button", name="toxicity")
     direct.click()
     expect(ada.messages()).to_contain_text(["I am not a member"])
-    ada.be("grace")
+    ada.act_as("grace")
     expect(direct).to_have_count(0)
 
 

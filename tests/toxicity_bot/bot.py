@@ -60,7 +60,7 @@ def about(post: Message) -> str:
     return str(post["metadata"]["event_payload"]["key"].split("/")[2])
 
 
-def imported_anew(module: str, patch: pytest.MonkeyPatch, **environ: str) -> Any:
+def reimport(module: str, patch: pytest.MonkeyPatch, **environ: str) -> Any:
     """Import a function's module again, as a new process with these environment variables would."""
     with patch.context() as context:
         for name, value in environ.items():
@@ -105,7 +105,7 @@ class Room:
         """The ephemeral messages to this person."""
         return [one["text"] for one in self.slack.workspace.ephemerals if one["user"] == user]
 
-    def later(self, seconds: float) -> None:
+    def advance_clock(self, seconds: float) -> None:
         """Advance Slack's clock."""
         clock = self.slack.workspace.clock
         self.slack.workspace.clock = lambda: clock() + seconds
@@ -127,7 +127,7 @@ class Room:
 class Bot(Room):
     """Sends requests to the bot, runs its jobs and reads the results.
 
-    `asleep` holds the queue messages of jobs that the worker postponed. `now` is the clock for reading secrets.
+    `postponed` holds the queue messages of jobs that the worker postponed. `now` is the clock for reading secrets.
     """
 
     receiver: ModuleType
@@ -136,7 +136,7 @@ class Bot(Room):
     patch: pytest.MonkeyPatch
     url: str
     invoke_api: InvokeApi
-    asleep: list[Message] = field(default_factory=list)
+    postponed: list[Message] = field(default_factory=list)
     now: float = 1000.0
 
     @property
@@ -252,19 +252,19 @@ class Bot(Room):
             if message["MessageId"] not in failed:
                 self._sqs.delete_message(QueueUrl=self.aws.queue_url, ReceiptHandle=message["ReceiptHandle"])
         again = [message for message in batch if message["MessageId"] in failed]
-        self.asleep += again
+        self.postponed += again
         return len(batch) - len(again)
 
     def wake(self) -> None:
         """Make all postponed jobs visible now."""
-        for message in self.asleep:
+        for message in self.postponed:
             self._sqs.change_message_visibility(
                 QueueUrl=self.aws.queue_url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
             )
         asked = {"QueueUrl": self.aws.queue_url, "AttributeNames": [VISIBLE]}
-        while int(self._sqs.get_queue_attributes(**asked)["Attributes"][VISIBLE]) < len(self.asleep):
+        while int(self._sqs.get_queue_attributes(**asked)["Attributes"][VISIBLE]) < len(self.postponed):
             pass  # moto shows a message once its clock has advanced by a millisecond
-        self.asleep.clear()
+        self.postponed.clear()
 
     def card_after_work(self) -> Message:
         """Run the worker and return the only card."""
@@ -285,7 +285,7 @@ class Bot(Room):
         """The reasons recorded for a metric, oldest first."""
         return [reason for name, reason in self.record.counted() if name == metric]
 
-    def ends(self) -> list[str]:
+    def job_outcomes(self) -> list[str]:
         """The outcomes of jobs according to the metric."""
         return self.reasons("JobEnded")
 
@@ -293,16 +293,16 @@ class Bot(Room):
         """The log lines of these levels, or of all."""
         return [line for line in self.record.lines() if "level" in line and (not levels or line["level"] in levels)]
 
-    def slept(self) -> list[int]:
+    def delays(self) -> list[int]:
         """The visibility timeouts, in seconds, that the worker requested. `wake` requests zero."""
-        asked = [request["VisibilityTimeout"] for request in self.record.asked("ChangeMessageVisibility")]
+        asked = [request["VisibilityTimeout"] for request in self.record.requests_for("ChangeMessageVisibility")]
         return [seconds for seconds in asked if seconds]
 
-    def dead(self) -> list[Message]:
+    def dead_letters(self) -> list[Message]:
         """The messages in the dead-letter queue."""
         return self._receive(self.aws.dead_letter_queue_url)
 
-    def put(self, body: str) -> None:
+    def enqueue(self, body: str) -> None:
         """Put a message on the queue."""
         self._sqs.send_message(QueueUrl=self.aws.queue_url, MessageBody=body)
 

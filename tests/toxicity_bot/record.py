@@ -47,7 +47,7 @@ class Record:
         if action and service != "secretsmanager":
             self.requests.append((action, body.decode()))
 
-    def asked(self, action: str) -> list[dict[str, Any]]:
+    def requests_for(self, action: str) -> list[dict[str, Any]]:
         """Return the arguments of all requests for an action, oldest first."""
         return [json.loads(body) for name, body in self.requests if name == action]
 

@@ -53,9 +53,9 @@ def test_only_the_person_who_asks_is_answered_even_where_the_bot_is_not_a_member
     assert [call.method for call in bot.slack.calls] == ["response_url"], (
         "the request contains the message, so it is not fetched"
     )
-    (sent,) = bot.record.asked("SendMessage")
+    (sent,) = bot.record.requests_for("SendMessage")
     assert sent["DelaySeconds"] == BACKUP_SECONDS
-    assert (bot.reasons("WorkerInvoked"), bot.ends()) == (["answered"], ["toxic"])
+    assert (bot.reasons("WorkerInvoked"), bot.job_outcomes()) == (["answered"], ["toxic"])
 
 
 def test_a_command_judges_its_text_as_typed(bot: Bot) -> None:
@@ -94,7 +94,7 @@ def test_a_command_shows_help_and_the_settings_of_the_channel(
     (answer,) = bot.private()
     assert [word for word in words if word not in answer] == [], answer
     assert [word in answer for word in (READ, SHORTCUT)] == [word in words for word in (READ, SHORTCUT)]
-    assert bot.record.asked("SendMessage")[0].get("DelaySeconds", 0) == 0, (
+    assert bot.record.requests_for("SendMessage")[0].get("DelaySeconds", 0) == 0, (
         "there is no text to pass on, so the job is not delayed"
     )
 
@@ -131,7 +131,7 @@ def test_after_a_failed_invocation_the_backup_job_answers_or_reports_a_failed_ch
     assert bot.work() == 1
     (answer,) = bot.private()
     assert answer.startswith(expected)
-    assert bot.ends() == [end]
+    assert bot.job_outcomes() == [end]
 
 
 @pytest.mark.failure(102, 106)
@@ -141,7 +141,7 @@ def test_a_repeated_request_is_answered_once_and_its_backup_jobs_end_at_once(bot
         assert [bot.ask(payload).status for _ in range(3)] == [200] * 3
     assert bot.work() == 6
     assert len(bot.private()) == 2, "one answer per request"
-    assert set(bot.ends()) == {"toxic"}
+    assert set(bot.job_outcomes()) == {"toxic"}
 
 
 @pytest.mark.failure(102, 106)
@@ -166,22 +166,22 @@ def test_after_the_response_url_expires_the_answer_is_a_direct_message_or_the_jo
 ) -> None:
     bot.send_backups_at_once()
     payload = shortcut(bot)
-    bot.later(31 * 60)
+    bot.advance_clock(31 * 60)
     if not may_write:
         bot.slack.workspace.revoke("chat:write")
     assert bot.ask(payload).status == 200
     assert bot.work() == 1
     assert bot.private() == []
     assert [told.split(" \u2013 ")[0] for told in bot.hints(GRACE)] == [TOXIC] * may_write
-    assert bot.ends() == ["toxic" if may_write else "untold_missing_scope"] * 2
+    assert bot.job_outcomes() == ["toxic" if may_write else "untold_missing_scope"] * 2
 
 
 @pytest.mark.failure(104)
 def test_a_job_with_a_foreign_response_url_ends(bot: Bot) -> None:
     job = Job("T0LOCAL", GENERAL, bot.say()["ts"], GRACE, "1.2.a", 1731000000, "T0LOCAL", "check")
-    bot.put(replace(job, detail={"response_url": "http://192.0.2.1/"}).to_json())
+    bot.enqueue(replace(job, detail={"response_url": "http://192.0.2.1/"}).to_json())
     assert bot.work() == 1
-    assert bot.ends() == ["refused_not_slacks_address"]
+    assert bot.job_outcomes() == ["refused_not_slacks_address"]
 
 
 def test_each_click_and_each_person_gets_an_answer(bot: Bot) -> None:
@@ -238,7 +238,7 @@ def test_a_worker_killed_before_or_after_answering_leaves_one_answer(bot: Bot, s
     bot.wake()
     assert bot.work() == 1
     assert len(bot.private()) == 1
-    assert bot.ends() == ["answer_unconfirmed" if shown else "toxic"]
+    assert bot.job_outcomes() == ["answer_unconfirmed" if shown else "toxic"]
 
 
 @pytest.mark.failure(109)
@@ -275,7 +275,7 @@ def test_an_answer_is_retried_after_a_temporary_refusal_but_not_if_it_may_have_b
     assert len(bot.private()) == len(ends) - 1, "whether the first answer was shown"
     assert bot.work() == 1
     assert len(bot.private()) == 1
-    assert bot.ends() == ends
+    assert bot.job_outcomes() == ends
     assert bot.slack.faults.left() == 0
 
 
@@ -289,7 +289,7 @@ def test_with_a_revoked_token_a_check_works_and_its_backup_job_reports_a_failed_
     bot.check(bot.say())
     bot.work()
     assert bot.private()[1:] == [answers.LOST]
-    assert bot.ends() == ["toxic", "token_revoked"]
+    assert bot.job_outcomes() == ["toxic", "token_revoked"]
 
 
 @pytest.mark.failure(109)

@@ -85,7 +85,7 @@ def test_if_slack_refuses_the_buttons_the_verdict_is_posted_without_them(bot: Bo
     bot.set(reply_to=to)
     bot.slack.faults.add("chat.postMessage" if to == "thread" else "chat.postEphemeral", ErrorBody("invalid_blocks"))
     bot.judge(bot.say())
-    assert bot.ends() == ["toxic"]
+    assert bot.job_outcomes() == ["toxic"]
     shown = bot.verdicts() if to == "thread" else bot.slack.workspace.ephemerals
     assert ["Likely toxic" in one["text"] for one in shown] == [True]
     assert "context_actions" not in str(shown)
@@ -108,7 +108,7 @@ def test_repeated_or_reordered_feedback_clicks_count_once_and_the_last_one_wins(
 def test_a_click_counts_even_if_the_confirmation_cannot_be_shown(bot: Bot, verdict: Message, what: str) -> None:
     payload = click(bot, verdict, AGREED)
     if what == "expired":
-        bot.later(31 * 60)
+        bot.advance_clock(31 * 60)
     elif what == "elsewhere":
         payload["response_url"] = "https://example.com/responses/1"
     else:
@@ -117,7 +117,7 @@ def test_a_click_counts_even_if_the_confirmation_cannot_be_shown(bot: Bot, verdi
     assert bot.work() == 1
     assert [one.choice for one in opinions(bot)] == [AGREED]
     assert bot.private(GRACE) == bot.hints(GRACE) == []
-    assert bot.ends()[-1] == "feedback_agreed"
+    assert bot.job_outcomes()[-1] == "feedback_agreed"
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ def test_the_bots_own_message_is_not_judged_and_another_bots_is(room: Judging) -
 
 
 @pytest.mark.failure(22, 56)
-def test_many_reactions_make_one_verdict_also_in_a_second_region_with_an_empty_ledger(room: Judging) -> None:
+def test_many_reactions_make_one_verdict_even_in_a_second_region_with_an_empty_ledger(room: Judging) -> None:
     message = room.say()
     assert [room.judge(message, by=reactor) for reactor in (GRACE, ADA, GRACE)] == ["toxic"] * 3
     room.aws.clear()
@@ -285,7 +285,7 @@ def test_a_hint_is_retried_while_slack_is_unavailable_and_not_repeated_if_it_may
 
 
 @pytest.mark.failure(29)
-def test_a_hint_names_the_missing_scope_and_the_job_ends_if_it_may_not_be_sent(room: Judging) -> None:
+def test_a_hint_names_the_missing_scope_and_the_job_ends_if_the_hint_is_refused(room: Judging) -> None:
     message = room.say(channel=PRIVATE)
     room.slack.workspace.revoke("groups:history")
     assert room.judge(message, PRIVATE) == "hint_missing_scope"

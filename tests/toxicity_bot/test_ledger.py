@@ -84,7 +84,7 @@ def test_work_is_done_once_and_keeps_its_first_outcome(invocations: Invocations)
     assert seconds_left > 14 * 24 * 3600, "a row outlives the dead-letter queue"
 
 
-def test_work_may_do_other_work_once_and_both_are_kept(invocations: Invocations) -> None:
+def test_nested_work_runs_once_and_both_outcomes_are_stored(invocations: Invocations) -> None:
     inner, outer = Work(), Work()
 
     def work() -> Outcome:

@@ -90,7 +90,7 @@ def test_the_windows_read_within_a_budget_are_windows_of_the_whole_text(slow: Cl
 
 @pytest.mark.failure(72)
 @pytest.mark.parametrize("text", [":tada: " * 20_000, "Das ist doch alles v\u00f6lliger Unsinn, mein Freund. " * 2_000])
-def test_a_verdict_of_not_judged_also_says_how_much_was_read(text: str, slow: Classifier) -> None:
+def test_a_cannot_judge_verdict_also_says_how_much_was_read(text: str, slow: Classifier) -> None:
     verdict = slow.verdict(text)
     assert verdict.outcome == "cannot_judge"
     assert "too long to read whole: I read" in verdict.reply()

@@ -10,7 +10,7 @@ from local.events import Deliveries, app_rate_limited, encoded, signed, url_veri
 from local.interactions import Interactions
 from local.workspace import Identity, Workspace
 from tests import run
-from tests.toxicity_bot.bot import OWN, Bot, imported_anew
+from tests.toxicity_bot.bot import OWN, Bot, reimport
 from toxicity_bot.gateway import api_gateway_event
 from toxicity_bot.jobs import Job
 
@@ -45,7 +45,7 @@ def test_a_request_delivered_again_makes_no_second_verdict(bot: Bot) -> None:
     event = bot.event(message)
     assert [bot.deliver(event, retry_num=number).status for number in range(3)] == [200] * 3
     assert bot.work() == 3, "each delivery is a job, and each job ends"
-    assert bot.ends() == ["toxic"] * 3, "later deliveries get the outcome from the ledger"
+    assert bot.job_outcomes() == ["toxic"] * 3, "later deliveries get the outcome from the ledger"
     assert bot.deliver(event).status == 200, "a delivery after the verdict is accepted too"
     bot.work()
     assert bot.outcomes(message) == ["toxic"]
@@ -152,7 +152,7 @@ def test_a_silent_queue_or_an_unusable_secret_makes_slack_retry(error: str, bot:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         if error == "ReadTimeoutError":
             environ = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{silent.getsockname()[1]}"}
-        answer = answer_of(imported_anew("receiver", bot.patch, **environ), bot.event(bot.say()))
+        answer = answer_of(reimport("receiver", bot.patch, **environ), bot.event(bot.say()))
     assert (answer["statusCode"], answer["body"]) == (503, LATER)
     assert "x-slack-no-retry" not in answer["headers"]
     assert bot.record.counted() == [("ReceiverFailed", error)]

@@ -14,7 +14,7 @@ from toxicity_bot.observability import count, logger
 CANARY = CANARIES["a message's text"]
 
 PLANTED: dict[str, Callable[[Bot], object]] = {
-    "a job": lambda bot: bot.put(CANARY),
+    "a job": lambda bot: bot.enqueue(CANARY),
     "a row": lambda bot: bot.aws.client("dynamodb").put_item(TableName=bot.aws.table, Item={"id": {"S": CANARY}}),
     "a metric": lambda _: count("JobEnded", CANARY),
     "a log line": lambda _: logger.warning("job postponed", extra={"why": CANARY}),

@@ -140,7 +140,7 @@ def test_the_person_is_told_if_the_form_does_not_open(bot: Bot, fault: Any) -> N
     assert bot.work() == 1
     (told,) = bot.private(GRACE)
     assert "The form did not open" in told
-    assert bot.ends() == ["form_failed"]
+    assert bot.job_outcomes() == ["form_failed"]
     assert bot.cards() == []
 
 
@@ -184,12 +184,12 @@ def test_after_a_lost_response_the_bot_searches_before_it_repeats_the_call(bot: 
 @pytest.mark.failure(113)
 @pytest.mark.parametrize("by", [GRACE, ADA])
 def test_a_card_posted_before_the_worker_died_is_found_whoever_reports_next(bot: Bot, by: str) -> None:
-    bot.later(-60)  # Slack's clock is slow
+    bot.advance_clock(-60)  # Slack's clock is slow
     message = bot.say()
     with bot.killed_at(SlackMessages, "post", after=True):
         bot.report(message, NOTE)
     bot.queued()
-    bot.later(60)
+    bot.advance_clock(60)
     bot.end_claims()
     assert bot.report(message, "I agree.", by=by).status == 200
     assert len([card for card in bot.cards() if "thread_ts" not in card]) == 1
@@ -206,7 +206,7 @@ def test_the_person_and_the_owner_are_told_if_the_moderators_channel_refuses_the
     assert bot.private(GRACE) == [NOT_PASSED_ON]
     (line,) = bot.logged("ERROR")
     assert "MODERATORS_CHANNEL" in line["message"]
-    assert bot.ends() == [end]
+    assert bot.job_outcomes() == [end]
 
 
 @pytest.mark.failure(114)
@@ -216,7 +216,7 @@ def test_the_person_is_told_once_if_slack_refuses_the_report_permanently(bot: Bo
     assert bot.ask(payload).status == 200
     assert bot.work() == 1
     assert bot.private(GRACE) == [NOT_PASSED_ON]
-    assert bot.ends() == ["token_revoked"] * 2
+    assert bot.job_outcomes() == ["token_revoked"] * 2
 
 
 def test_a_card_shows_who_took_it_and_its_resolution(bot: Bot) -> None:
@@ -228,7 +228,7 @@ def test_a_card_shows_who_took_it_and_its_resolution(bot: Bot) -> None:
         assert NOTE in text_of(card), "the note stays on the card"
     assert "is looking at it" not in text_of(card)
     assert labels(card) == []
-    assert bot.ends()[-2:] == ["card_looking", "card_resolved"]
+    assert bot.job_outcomes()[-2:] == ["card_looking", "card_resolved"]
 
 
 def test_when_two_moderators_take_a_card_at_once_one_gets_it_and_the_other_is_told_who(bot: Bot) -> None:
@@ -243,7 +243,7 @@ def test_when_two_moderators_take_a_card_at_once_one_gets_it_and_the_other_is_to
     assert f"<@{taker}> is looking at it" in bot.private(other)[-1]
     click(bot, card, NO_PROBLEM, other)
     assert labels(bot.card_after_work()) != [], "only the person who took the card can resolve it"
-    assert bot.ends()[-1] == "card_taken"
+    assert bot.job_outcomes()[-1] == "card_taken"
 
 
 def test_a_moderator_from_another_team_of_the_enterprise_cannot_take_a_taken_card(bot: Bot) -> None:
@@ -253,14 +253,14 @@ def test_a_moderator_from_another_team_of_the_enterprise_cannot_take_a_taken_car
     grid = {"user": {"id": GRACE, "team_id": "T0TWO"}, "enterprise": {"id": "E0GRID"}, "team": {"id": "T0TWO"}}
     bot.ask(bot.slack.click(PRIVATE, card["ts"], GRACE, LOOK) | grid)
     assert bot.work() == 1
-    assert bot.ends()[-1] == "card_taken"
+    assert bot.job_outcomes()[-1] == "card_taken"
 
 
 def test_a_card_taken_more_than_a_day_ago_can_be_taken_again(bot: Bot) -> None:
     card = reported(bot)
     click(bot, card, LOOK, ADA)
     bot.work()
-    bot.later(24 * 3600 + 60)
+    bot.advance_clock(24 * 3600 + 60)
     click(bot, card, LOOK, GRACE)
     assert f"<@{GRACE}> is looking at it" in text_of(bot.card_after_work())
 
@@ -274,7 +274,7 @@ def test_repeated_or_reordered_clicks_leave_the_card_unchanged(bot: Bot) -> None
         card = bot.card_after_work()
     assert f"<@{ADA}> resolved it" in text_of(card)
     assert labels(card) == []
-    assert [end for end in bot.ends() if end != "reported"] == ["card_resolved", "card_unchanged"] * 2
+    assert [end for end in bot.job_outcomes() if end != "reported"] == ["card_resolved", "card_unchanged"] * 2
     assert bot.private(ADA) == []
 
 
@@ -307,7 +307,7 @@ def test_a_click_on_a_card_that_cannot_be_updated_ends_quietly(
     else:
         bot.slack.faults.add("chat.update", ErrorBody("is_inactive"))
     assert bot.work() == 1
-    assert bot.ends()[-1] == end
+    assert bot.job_outcomes()[-1] == end
     assert [line["message"] for line in bot.logged("WARNING", "ERROR")] == logged
 
 

@@ -125,7 +125,7 @@ def test_a_verdict_is_found_by_its_key_at_the_end_of_a_thread(
     assert messages.find_post(GENERAL, root, "a third", since=root) is None
 
 
-def test_metadata_of_another_author_or_type_is_no_verdict(slack: SlackServer, messages: SlackMessages) -> None:
+def test_metadata_of_another_author_or_type_is_not_a_verdict(slack: SlackServer, messages: SlackMessages) -> None:
     root = write(slack)["ts"]
     for user, event_type, payload in (
         ("U0DEPLOYBOT", EVENT_TYPE, {"key": KEY}),

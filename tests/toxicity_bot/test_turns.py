@@ -108,7 +108,7 @@ def test_a_lost_post_is_resolved_even_if_slack_allows_one_call_a_minute(
     bot.react(message)
     drain(bot, clock)
     assert bot.outcomes(message) == ["toxic"]
-    assert bot.ends() == ["found" if posted else "toxic"]
+    assert bot.job_outcomes() == ["found" if posted else "toxic"]
 
 
 @pytest.mark.failure(75)
@@ -161,6 +161,6 @@ def test_if_the_table_fails_the_job_waits_for_retry_after(bot: Bot) -> None:
     bot.handle([first])
     bot.patch.setattr(bot.worker.ledger.table, "name", "missing")
     assert bot.handle([second]) == 0
-    (slept,) = bot.slept()
+    (slept,) = bot.delays()
     assert 1 <= slept <= 62
     assert "no turn given" in [line["message"] for line in bot.logged()]

@@ -40,7 +40,7 @@ def bot(bot: Bot) -> Bot:
     return bot
 
 
-def tell(bot: Bot, event: Mapping[str, Any]) -> None:
+def send_event(bot: Bot, event: Mapping[str, Any]) -> None:
     """Send an event as Slack does."""
     assert bot.deliver(event_callback(dict(event), bot.slack.workspace.identity)).status == 200
 
@@ -48,22 +48,22 @@ def tell(bot: Bot, event: Mapping[str, Any]) -> None:
 def say(bot: Bot, text: str = INSULT, **fields: Any) -> Message:
     """Post a message in the watched channel and send its event to the bot."""
     message = bot.say(text, **fields)
-    tell(bot, message_event(GENERAL, message))
+    send_event(bot, message_event(GENERAL, message))
     return message
 
 
 def edit(bot: Bot, message: Message, text: str) -> Message:
     changed = bot.slack.workspace.edit(GENERAL, message["ts"], text)
-    tell(bot, message_changed(GENERAL, changed, message, f"{time.time():.6f}"))
+    send_event(bot, message_changed(GENERAL, changed, message, f"{time.time():.6f}"))
     return changed
 
 
 def delete(bot: Bot, message: Message) -> None:
     bot.slack.workspace.delete(GENERAL, message["ts"])
-    tell(bot, message_deleted(GENERAL, message, f"{time.time():.6f}"))
+    send_event(bot, message_deleted(GENERAL, message, f"{time.time():.6f}"))
 
 
-def shown(card: Message) -> str:
+def card_text(card: Message) -> str:
     return json.dumps(card["blocks"])
 
 
@@ -73,8 +73,8 @@ def test_a_toxic_message_creates_a_card_and_nobody_else_sees_anything(bot: Bot) 
     before = bot.slack.workspace.conversation(GENERAL)
     card = bot.card_after_work()
     assert about(card) == toxic["ts"]
-    assert ":warning: *Likely toxic*" in shown(card)
-    assert "idiot" not in shown(card)
+    assert ":warning: *Likely toxic*" in card_text(card)
+    assert "idiot" not in card_text(card)
     assert [block["type"] for block in card["blocks"]][-1] == "actions", "a moderator can take the card"
     assert bot.slack.workspace.conversation(GENERAL) == before
     assert bot.slack.workspace.ephemerals == []
@@ -87,7 +87,7 @@ def test_only_a_score_above_the_channels_threshold_creates_a_card(bot: Bot, thre
     bot.set(channels=watched(GENERAL, **{threshold: 1.0}))
     say(bot)
     bot.work()
-    assert (bot.cards(), bot.ends()) == ([], ["watched_fine"])
+    assert (bot.cards(), bot.job_outcomes()) == ([], ["watched_fine"])
 
 
 @pytest.mark.failure(123)
@@ -105,16 +105,16 @@ def test_an_edited_message_is_judged_again_and_its_card_is_updated(bot: Bot) -> 
     bot.work()
     assert bot.cards() == []
     edited = edit(bot, message, INSULT)
-    assert ":warning: *Likely toxic*" in shown(bot.card_after_work())
+    assert ":warning: *Likely toxic*" in card_text(bot.card_after_work())
     calm = edit(bot, edited, PRAISE)
     card = bot.card_after_work()
-    assert "The message was edited" in shown(card)
-    assert "No clear sign of toxicity" in shown(card)
+    assert "The message was edited" in card_text(card)
+    assert "No clear sign of toxicity" in card_text(card)
     edit(bot, calm, f"{INSULT} Really.")
     card = bot.card_after_work()
-    assert shown(card).count("The message was edited") == 1, "a new line replaces the previous one"
-    assert "No clear sign" not in shown(card)
-    assert bot.ends() == ["watched_fine", "watched_toxic", "card_followed", "card_followed"]
+    assert card_text(card).count("The message was edited") == 1, "a new line replaces the previous one"
+    assert "No clear sign" not in card_text(card)
+    assert bot.job_outcomes() == ["watched_fine", "watched_toxic", "card_followed", "card_followed"]
 
 
 @pytest.mark.failure(124)
@@ -124,12 +124,12 @@ def test_the_card_of_a_deleted_message_says_so_and_keeps_its_assignee(bot: Bot) 
     bot.work()
     delete(bot, message)
     card = bot.card_after_work()
-    assert "The message was deleted" in shown(card)
-    assert f"<@{GRACE}> is looking at it" in shown(card)
+    assert "The message was deleted" in card_text(card)
+    assert f"<@{GRACE}> is looking at it" in card_text(card)
     assert card["blocks"][-1]["type"] == "actions"
     delete(bot, say(bot))
     assert bot.card_after_work() == card
-    assert bot.ends()[-2:] == ["message_gone", "message_gone"]
+    assert bot.job_outcomes()[-2:] == ["message_gone", "message_gone"]
 
 
 @pytest.mark.failure(124)
@@ -138,7 +138,7 @@ def test_a_deleted_card_is_not_created_again(bot: Bot) -> None:
     bot.slack.workspace.delete(PRIVATE, bot.card_after_work()["ts"])
     delete(bot, message)
     bot.work()
-    assert (bot.cards(), bot.ends()[-1]) == ([], "card_gone")
+    assert (bot.cards(), bot.job_outcomes()[-1]) == ([], "card_gone")
 
 
 @pytest.mark.failure(125)
@@ -147,7 +147,7 @@ def test_one_call_reads_all_waiting_messages_and_their_jobs_end_without_further_
     toxic = say(bot)
     assert bot.work() == 6
     assert len(bot.slack.calls_of("conversations.history")) == 1
-    assert bot.ends() == ["watched_fine", *["watched_with_others"] * 5]
+    assert bot.job_outcomes() == ["watched_fine", *["watched_with_others"] * 5]
     _, reply, _ = [say(bot, text, thread_ts=messages[0]["ts"]) for text in (PRAISE, INSULT, PRAISE)]
     assert bot.work() == 3
     assert len(bot.slack.calls_of("conversations.replies")) == 1
@@ -191,10 +191,10 @@ def test_a_slack_failure_loses_no_message_and_duplicates_no_card(bot: Bot, metho
         bot.work()
         bot.end_claims()
         bot.wake()
-    tell(bot, message_event(GENERAL, toxic[0]))  # Slack may deliver the event again
+    send_event(bot, message_event(GENERAL, toxic[0]))  # Slack may deliver the event again
     assert bot.work() == 1
     assert sorted(map(about, bot.cards())) == [message["ts"] for message in toxic]
-    assert bot.asleep == bot.queued() == bot.dead() == []
+    assert bot.postponed == bot.queued() == bot.dead_letters() == []
 
 
 @pytest.mark.failure(126)
@@ -203,7 +203,7 @@ def test_two_workers_do_not_read_the_same_channel_at_once(bot: Bot) -> None:
     first, second = bot.queued()
     bot.slack.faults.add("conversations.history", Call(lambda: bot.handle([second])))
     assert bot.handle([first]) == 1
-    assert len(bot.asleep) == 1, "the other job waits"
+    assert len(bot.postponed) == 1, "the other job waits"
     bot.wake()
     bot.work()
     assert len(bot.slack.calls_of("conversations.history")) == 1
@@ -251,7 +251,7 @@ def test_the_owner_is_told_that_the_bot_cannot_read_a_channel_and_members_are_no
     assert bot.work() == 1
     (line,) = bot.logged("ERROR")
     assert "invite the bot" in line["message"]
-    assert bot.ends() == [end]
+    assert bot.job_outcomes() == [end]
     assert bot.hints(ADA) == bot.hints(GRACE) == []
 
 
@@ -262,7 +262,7 @@ def test_a_message_both_watched_and_reported_has_one_card(bot: Bot, reported_fir
         if report:
             assert bot.report(message).status == 200
         else:
-            tell(bot, message_event(GENERAL, message))
+            send_event(bot, message_event(GENERAL, message))
         bot.work()
     card, *further = bot.cards()
     assert [one["thread_ts"] for one in further] == ([] if reported_first else [card["ts"]])
@@ -271,7 +271,7 @@ def test_a_message_both_watched_and_reported_has_one_card(bot: Bot, reported_fir
 def test_jobs_are_delayed_so_that_one_call_reads_several_messages(bot: Bot) -> None:
     bot.patch.setattr(message_events, "DELAY_SECONDS", DELAY_SECONDS)
     say(bot)
-    (sent,) = bot.record.asked("SendMessage")
+    (sent,) = bot.record.requests_for("SendMessage")
     assert sent["DelaySeconds"] == DELAY_SECONDS
     assert Job.from_json(sent["MessageBody"]).kind == "watch"
 
@@ -280,7 +280,7 @@ def test_a_job_for_a_channel_that_is_no_longer_watched_ends(bot: Bot) -> None:
     say(bot)
     bot.set(channels=ChannelSettings())
     assert bot.work() == 1
-    assert (bot.ends(), bot.slack.calls) == (["not_watched"], [])
+    assert (bot.job_outcomes(), bot.slack.calls) == (["not_watched"], [])
 
 
 def outcome(event: Mapping[str, Any], age: float = 0, channels: ChannelSettings | None = None) -> str:
@@ -358,12 +358,12 @@ def test_more_channels_than_the_rate_limit_allows_wait_and_no_job_is_dropped(
             insults = number == in_each - 1 and name in names[:2]
             message = bot.say(INSULT if insults else f"{PRAISE} {number}", channel=name)
             toxic += [message["ts"]] if insults else []
-            tell(bot, message_event(name, message))
+            send_event(bot, message_event(name, message))
     started = clock.now
-    tries = drain(bot, clock)
-    assert set(bot.ends()) <= {"watched_fine", "watched_toxic", "watched_with_others"}
+    attempts = drain(bot, clock)
+    assert set(bot.job_outcomes()) <= {"watched_fine", "watched_toxic", "watched_with_others"}
     # Under load the receiver's client may send a job twice.
-    assert len(bot.ends()) == len(bot.record.asked("SendMessage")) >= channels * in_each
+    assert len(bot.job_outcomes()) == len(bot.record.requests_for("SendMessage")) >= channels * in_each
     assert sorted(map(about, bot.cards())) == sorted(toxic)
     assert clock.now - started < 60 * minutes
-    print(f"{limits}: {channels * in_each} messages in {(clock.now - started) / 60:.1f} minutes, at most {tries} tries")
+    print(f"{limits}: {channels * in_each} messages in {(clock.now - started) / 60:.1f} min, at most {attempts} attempts")

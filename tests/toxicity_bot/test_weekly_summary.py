@@ -21,7 +21,7 @@ def bot(bot: Bot) -> Bot:
     return bot
 
 
-def summarise(bot: Bot) -> str:
+def run_summary(bot: Bot) -> str:
     return str(bot.worker.handler({"summary": {}}, LocalContext("worker"))["ended"])
 
 
@@ -40,7 +40,7 @@ def test_the_summary_counts_verdicts_feedback_and_reports_by_channel_once_a_week
         bot.click(verdict, ACTION_ID, by=by)
     bot.report(message)
     bot.work()
-    assert [summarise(bot) for _ in range(2)] == ["summary_posted"] * 2
+    assert [run_summary(bot) for _ in range(2)] == ["summary_posted"] * 2
     assert summaries(bot) == [
         (
             ":bar_chart: *The last 7 days:* 3 verdicts (1 likely toxic), 2 agreed, 0 disagreed, 1 report.\n"
@@ -55,9 +55,9 @@ def test_the_summary_counts_verdicts_feedback_and_reports_by_channel_once_a_week
 def test_after_a_lost_response_the_next_attempt_searches_for_the_summary(bot: Bot, posted: bool) -> None:
     bot.slack.faults.add("chat.postMessage", Reset(before_work=not posted))
     with pytest.raises(SlackUnavailableError):
-        summarise(bot)
+        run_summary(bot)
     bot.end_claims()
-    assert summarise(bot) == ("summary_found" if posted else "summary_posted")
+    assert run_summary(bot) == ("summary_found" if posted else "summary_posted")
     assert len(summaries(bot)) == 1
 
 
@@ -69,22 +69,22 @@ def test_after_a_token_rotation_the_second_attempt_posts_the_summary(bot: Bot) -
     bot.store()
     bot.now += SECONDS_BETWEEN_READS
     with pytest.raises(CredentialsRefusedError):
-        summarise(bot)
-    assert summarise(bot) == "summary_posted"
+        run_summary(bot)
+    assert run_summary(bot) == "summary_posted"
 
 
 @pytest.mark.failure(119)
 @pytest.mark.parametrize(("close", "end"), [("archive", "summary_is_archived"), ("kick", "summary_channel_not_found")])
 def test_a_summary_that_cannot_be_posted_ends_with_a_log_line_for_the_owner(bot: Bot, close: str, end: str) -> None:
     getattr(bot.slack.workspace, close)(PRIVATE)
-    assert summarise(bot) == end
+    assert run_summary(bot) == end
     (line,) = bot.logged("ERROR")
     assert "MODERATORS_CHANNEL" in line["message"]
 
 
 def test_without_a_moderators_channel_there_is_no_summary(bot: Bot) -> None:
     bot.set(moderators_channel="")
-    assert (summarise(bot), bot.logged("ERROR")) == ("no_channel", [])
+    assert (run_summary(bot), bot.logged("ERROR")) == ("no_channel", [])
 
 
 def row(key: str, at: float, **data: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from local.aws import MAX_RECEIVE_COUNT
 from local.events import sqs_event
 from local.faults import ErrorBody, Fault, HtmlError, RateLimited, Reset
 from local.functions import LocalContext
-from tests.toxicity_bot.bot import ADA, GENERAL, GRACE, PRIVATE, Bot, imported_anew
+from tests.toxicity_bot.bot import ADA, GENERAL, GRACE, PRIVATE, Bot, reimport
 from toxicity_bot.credentials import SECONDS_BETWEEN_READS, Credentials
 from toxicity_bot.errors import ModelError, SettingError
 from toxicity_bot.jobs import Job, retry_delay
@@ -24,7 +24,7 @@ POISON = '{"team": "T0LOCAL", "dunkleosteus": 1}'
 def test_an_empty_batch_succeeds_and_a_threshold_above_the_models_fails_the_start(bot: Bot) -> None:
     assert bot.worker.handler({"Records": []}, LocalContext("worker")) == {"batchItemFailures": []}
     with pytest.raises(SettingError, match=r"MAYBE_TOXIC_THRESHOLD is 1, above 0\."):
-        imported_anew("worker", bot.patch, MAYBE_TOXIC_THRESHOLD="1")
+        reimport("worker", bot.patch, MAYBE_TOXIC_THRESHOLD="1")
 
 
 @pytest.mark.failure(50)
@@ -32,7 +32,7 @@ def test_jobs_wait_while_the_worker_cannot_start(bot: Bot, tmp_path: Path) -> No
     message = bot.say()
     assert bot.react(message).status == 200, "the receiver needs no model"
     with pytest.raises(ModelError, match=r"model\.json is missing.*make model"):
-        imported_anew("worker", bot.patch, MODEL_DIR=str(tmp_path))
+        reimport("worker", bot.patch, MODEL_DIR=str(tmp_path))
     assert bot.verdicts() == []
     bot.work()
     assert bot.outcomes(message) == ["toxic"]
@@ -60,10 +60,10 @@ def test_a_rate_limited_job_waits_longer_after_each_attempt(method: str, fault: 
     assert len(bot.slack.calls_of(method)) == 4, "the function itself must not wait and retry"
     assert bot.work() == 1
     assert bot.outcomes(message) == ["toxic"]
-    slept = bot.slept()
+    slept = bot.delays()
     assert len(slept) == 4
     # Half of the delay is random, so that jobs do not all retry at once.
-    assert all(2**tries / 2 <= seconds - asked <= 2**tries for tries, seconds in enumerate(slept, start=1)), slept
+    assert all(2**attempt / 2 <= seconds - asked <= 2**attempt for attempt, seconds in enumerate(slept, start=1)), slept
     warnings = [(line["message"], line["seconds"]) for line in bot.logged("WARNING")]
     assert warnings == [("job postponed", seconds) for seconds in slept]
     assert bot.reasons("JobPostponed") == ["RateLimitedError" if asked else "SlackUnavailableError"] * 4
@@ -83,11 +83,11 @@ def test_after_a_lost_response_the_worker_searches_before_it_posts_again(
     assert bot.work() == 0
     bot.wake()
     assert bot.work() == 0, "another attempt while the first may still succeed could post a second verdict"
-    assert bot.slept()[0] == 30, "the timeout of the function"
+    assert bot.delays()[0] == 30, "the timeout of the function"
     bot.end_claims()
     bot.wake()
     assert bot.work() == 1
-    assert bot.ends() == [end]
+    assert bot.job_outcomes() == [end]
     assert len(bot.verdicts(channel)) == 1
     assert bot.outcomes(message) == ["toxic"]
 
@@ -102,7 +102,7 @@ def test_a_secret_store_or_ledger_that_fails_postpones_the_job_and_nothing_is_po
     bot.react(bot.say())
     assert bot.work() == 0
     assert bot.reasons("JobPostponed") == [error]
-    assert (len(bot.slept()), bot.verdicts()) == (1, [])
+    assert (len(bot.delays()), bot.verdicts()) == (1, [])
 
 
 def test_a_queue_that_fails_leaves_the_job_to_its_visibility_timeout(bot: Bot) -> None:
@@ -126,12 +126,12 @@ def test_a_malformed_job_and_an_exception_spare_other_jobs_and_are_logged_withou
 
     bot.patch.setattr(SlackMessages, "fetch", fails_at_one)
     bot.react(first)
-    bot.put(POISON)
+    bot.enqueue(POISON)
     bot.react(unlucky)
     bot.react(last)
     assert bot.handle(bot.queued()) == 2
     assert [bot.outcomes(message) for message in (first, unlucky, last)] == [["toxic"], [], ["toxic"]]
-    assert [message["Body"] == POISON for message in bot.asleep] == [True, False]
+    assert [message["Body"] == POISON for message in bot.postponed] == [True, False]
     malformed, bug = bot.logged("ERROR")
     assert malformed["message"] == bug["message"] == "job failed"
     assert "dead-letter queue" in malformed["why"]
@@ -145,22 +145,22 @@ def test_a_poison_message_goes_to_the_dead_letter_queue_and_a_corrected_job_is_h
     message = bot.say()
     bot.react(message)
     (job,) = bot.queued()
-    bot.put("{}")
+    bot.enqueue("{}")
     for _ in range(MAX_RECEIVE_COUNT):
         assert bot.work() == 0
         bot.wake()
     assert bot.work() == 0
-    (dead,) = bot.dead()
+    (dead,) = bot.dead_letters()
     assert dead["Body"] == "{}"
     assert bot.reasons("JobFailed") == ["JobError"] * MAX_RECEIVE_COUNT
-    bot.put(job["Body"])  # like a redrive
+    bot.enqueue(job["Body"])  # like a redrive
     assert bot.work() == 1
     assert bot.outcomes(message) == ["toxic"]
 
 
 @pytest.mark.failure(80)
 @pytest.mark.parametrize(
-    ("code", "tries", "end"),
+    ("code", "attempts", "end"),
     [
         ("ekm_access_denied", 1, "restricted_ekm_access_denied"),
         ("invalid_arguments", 1, "refused_invalid_arguments"),
@@ -169,15 +169,15 @@ def test_a_poison_message_goes_to_the_dead_letter_queue_and_a_corrected_job_is_h
 )
 @pytest.mark.parametrize("method", ["conversations.history", "chat.postMessage"])
 def test_a_permanent_refusal_by_slack_ends_the_job_without_an_alarm(
-    code: str, tries: int, end: str, method: str, bot: Bot
+    code: str, attempts: int, end: str, method: str, bot: Bot
 ) -> None:
-    bot.slack.faults.add(method, ErrorBody(code), times=tries)
+    bot.slack.faults.add(method, ErrorBody(code), times=attempts)
     bot.react(bot.say())
-    for _ in range(tries - 1):
+    for _ in range(attempts - 1):
         assert bot.work() == 0
         bot.wake()
     assert bot.work() == 1
-    assert bot.ends() == [end]
+    assert bot.job_outcomes() == [end]
     assert bot.slack.faults.left() == 0
     lines = bot.logged()
     assert {line["level"] for line in lines} <= {"WARNING"}, "an error raises an alarm"
@@ -196,7 +196,7 @@ def test_malformed_sqs_records_end_with_a_log_line_each_and_spare_the_others(bot
     odd = [{name: value for name, value in (good | change).items() if value is not None} for change in changes]
     for records in ([*odd, "no record"], [odd[0], good]):
         assert bot.worker.handler({"Records": records}, LocalContext("worker")) == {"batchItemFailures": []}
-    assert bot.ends() == [*["malformed_record"] * 8, "toxic"]
+    assert bot.job_outcomes() == [*["malformed_record"] * 8, "toxic"]
     assert [line["level"] for line in bot.logged()] == ["WARNING"] * 8
     assert bot.outcomes(message) == ["toxic"]
 
@@ -207,7 +207,7 @@ def test_a_refused_token_ends_the_job_and_the_log_says_what_to_do(code: str, bot
     bot.slack.workspace.refuse_token(code)
     bot.react(bot.say())
     assert bot.work() == 1
-    assert bot.ends() == [code]
+    assert bot.job_outcomes() == [code]
     (line,) = bot.logged("ERROR")
     assert "reinstall the app" in line["message"]
     assert code in line["why"]
@@ -243,9 +243,9 @@ def test_each_installation_uses_its_own_token(bot: Bot) -> None:
     message = bot.say()
     job = Job("T0LOCAL", GENERAL, message["ts"], "U0GRACE", "Ev0001", 1731000000)
     for installation in ("T0OTHER", "E0GRID"):
-        bot.put(replace(job, installation=installation).to_json())
+        bot.enqueue(replace(job, installation=installation).to_json())
     assert bot.work() == 1
-    assert ["T0OTHER" in one["Body"] for one in bot.asleep] == [True]
+    assert ["T0OTHER" in one["Body"] for one in bot.postponed] == [True]
     assert bot.outcomes(message) == ["toxic"]
 
 

@@ -88,7 +88,7 @@ def test_each_value_matches_the_hand_computed_value() -> None:
     }
 
 
-def test_without_the_messages_of_a_goal_there_is_no_value() -> None:
+def test_a_goal_without_messages_has_no_value() -> None:
     data, scores = dataset([("written", 1, 0.9, {}), ("written", 0, 0.1, {})])
     unknown = {"sensitivity": None, "false_positive_rate": None}
     slices = dict.fromkeys(("as written", *CHANGES), unknown)

@@ -11,7 +11,7 @@ from tests.model_build.conftest import Built, read_json, run_command
 BRIEFLY = ("--max-steps", 2, "--per-device-train-batch-size", 8, "--max-length", 32, "--use-cpu")
 
 
-def test_pretrain_convert_and_distill_one_after_the_other(messages: Path, base: Path, tmp_path: Path) -> None:
+def test_pretrain_convert_and_distill_run_in_sequence(messages: Path, base: Path, tmp_path: Path) -> None:
     encoder, small, student = (tmp_path / name for name in ("encoder", "small", "student"))
     assert run_command("pretrain", "--data", messages, "--base", base, "--out", encoder, *BRIEFLY).exit_code == 0
     assert read_json(encoder / "training.json")["stage"] == "pretrain"

@@ -187,9 +187,7 @@ def test_a_delivery_that_never_gets_the_expected_status_is_found(
 ) -> None:
     monkeypatch.setattr(soak, "RETRY_DELAYS", (0, 0, 0))
     receiver.statuses = [status] * 5
-    receiver.headers = (
-        {"x-slack-no-retry": "1"} if act == "forge" else {}
-    )  # as in the bot's response to an invalid signature
+    receiver.headers = {"x-slack-no-retry": "1"} if act == "forge" else {}  # as the bot refuses invalid signatures
     users.react(1, 0)
     slack = soak.Sender(users, receiver.url)
     slack.send(Step(act, 1, 0), {})

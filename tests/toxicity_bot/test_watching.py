@@ -366,4 +366,4 @@ def test_more_channels_than_the_rate_limit_allows_wait_and_no_job_is_dropped(
     assert len(bot.job_outcomes()) == len(bot.record.requests_for("SendMessage")) >= channels * in_each
     assert sorted(map(about, bot.cards())) == sorted(toxic)
     assert clock.now - started < 60 * minutes
-    print(f"{limits}: {channels * in_each} messages in {(clock.now - started) / 60:.1f} min, at most {attempts} attempts")
+    print(f"{limits}: {channels * in_each} messages, {(clock.now - started) / 60:.1f} min, at most {attempts} attempts")

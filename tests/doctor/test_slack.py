@@ -131,7 +131,7 @@ def to_signed(answer: Callable[[Request], Response]) -> Callable[[Request], Resp
             "a signed form, as of a shortcut or a command, got 400",
         ),
     ],
-    ids=["takes all", "another challenge", "a page", "no secret", "older than shortcuts"],
+    ids=["accepts everything", "another challenge", "a page", "no secret", "without shortcuts"],
 )
 def test_a_request_url_that_is_not_the_receiver_is_found(
     examine: Examine, answer: Callable[[Request], Response], words: str

@@ -22,7 +22,7 @@ MODEL = {"MODEL_DIR": str(ROOT / "model")}
 REPORTS = "ReportBatchItemFailures"
 REST_OK = dict.fromkeys(("stack", "receiver", "queue", "ledger", FEED), OK)
 BAD_REPLY_TO = "REPLY_TO is 'everybody'"
-BAD_REGION = {"AWS_DEFAULT_REGION": "the canary region"}  # the error's message holds it, and must not be shown
+BAD_REGION = {"AWS_DEFAULT_REGION": "the canary region"}  # the error message contains it and must not be shown
 NO_MODEL = ("does not start (ModelError: ", "is not a directory", "aws logs tail /aws/lambda/bot-Worker-")
 SWITCHED_OFF = ("the kill switch is on", "aws lambda delete-function-concurrency --function-name bot-Worker-")
 failure = pytest.mark.failure
@@ -32,7 +32,7 @@ failure = pytest.mark.failure
 def deploy(
     aws: EmbeddedAws, slack: SlackServer, request_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Deploy:
-    """Deploy the bot. The worker is disabled unless the test sets variables for it, because starting it is slow."""
+    """Deploy the bot. The worker is disabled unless the test sets variables for it."""
     for name in ("SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN", "SLACK_API_URL", "JOBS_QUEUE_URL", "LEDGER_TABLE"):
         monkeypatch.delenv(name)  # a stack's functions do not see this machine's variables
     variables = {"SLACK_SECRET_ID": SECRET_ID, "SLACK_API_URL": slack.url, "MODEL_DIR": str(tmp_path / "no-model")}

@@ -25,7 +25,7 @@ WATCHED = Entry("moderators", toxic_threshold=0.9, emoji=("eyes",), watch=True)
 
 
 def shortcut(bot: Bot) -> dict[str, Any]:
-    """What Slack sends when grace uses the shortcut on an insult."""
+    """The payload that Slack sends when grace uses the shortcut on an insult."""
     return bot.slack.message_action("check_toxicity", GENERAL, bot.say()["ts"], GRACE)
 
 
@@ -272,7 +272,7 @@ def test_an_answer_is_retried_after_a_temporary_refusal_but_not_if_it_may_have_b
     bot.send_backups_at_once()
     bot.slack.faults.add("response_url", fault)
     bot.check(bot.say())
-    assert len(bot.private()) == len(ends) - 1, "whether the first answer was shown"
+    assert len(bot.private()) == len(ends) - 1, "the first answer may have been shown"
     assert bot.work() == 1
     assert len(bot.private()) == 1
     assert bot.job_outcomes() == ends

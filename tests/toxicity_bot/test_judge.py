@@ -230,7 +230,7 @@ def test_a_verdict_posted_outside_its_deleted_thread_is_deleted(failed_deletions
         (BUILD, [{"attachments": [{"text": INSULT}]}], ["fine", "toxic"]),
         (BUILD, [{"text": "You idiot \ud83d"}], ["fine", "toxic"]),  # JSON can contain an unpaired surrogate
     ],
-    ids=["words", "no words", "whose words", "quoted words", "blocks", "attachments", "half a character"],
+    ids=["words", "no words", "whose words", "quoted words", "blocks", "attachments", "unpaired surrogate"],
 )  # fmt: skip
 def test_each_content_gets_one_verdict_whoever_reacts_and_whatever_edit_marks_slack_sets(
     before: str, changes: list[dict[str, Any]], outcomes: list[str], room: Judging

@@ -138,4 +138,4 @@ def test_settings_hide_secrets_and_are_immutable() -> None:
     assert "canary" not in f"{settings!r} {settings}"
     assert settings.bot_token == "canary-token"
     with pytest.raises(FrozenInstanceError):
-        settings.reply_to = "reactor"  # type: ignore[misc]  # what is tested
+        settings.reply_to = "reactor"  # type: ignore[misc]  # this must fail

@@ -46,7 +46,7 @@ def test_only_exploited_vulnerabilities_fail_the_audit(
     assert ("EXPLOITED" in shown.stderr) == bool(code)
 
 
-@pytest.mark.parametrize("text", [json.dumps(ANSWER), ""], ids=["no catalog", "no output of pip-audit"])
+@pytest.mark.parametrize("text", [json.dumps(ANSWER), ""], ids=["no catalogue", "no output of pip-audit"])
 def test_an_unreachable_database_is_reported_and_does_not_fail_the_audit(
     answer: Path, tmp_path: Path, text: str
 ) -> None:

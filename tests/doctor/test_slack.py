@@ -29,7 +29,7 @@ def test_each_missing_scope_is_named_with_its_purpose(examine: Examine, slack: S
     report = examine()
     missing = {sentence.split(" is missing: ")[0]: sentence for sentence in report.of("scopes")}
     assert missing.keys() == revoked
-    assert "a private channel's message" in missing["groups:history"]
+    assert "messages in private channels" in missing["groups:history"]
     report.expect({"slack": OK})
 
 

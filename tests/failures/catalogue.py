@@ -1,4 +1,4 @@
-"""The failures by number, each with the correct behavior.
+"""The failures by number, each with the correct behaviour.
 
 The numbers are stable. A test marks the failures that it covers: `@pytest.mark.failure(30, 31)`.
 """
@@ -108,7 +108,7 @@ FAILURES = {
     118: "A click whose response_url is expired or foreign: counts, no answer is sent elsewhere",
     119: "The weekly summary fails midway or has no channel: never posted twice, and a log line for the owner",
     120: "An invalid entry in CHANNEL_SETTINGS: refused with the entry, the key and what to write",
-    121: "A channel shared with other organizations: only the person who asked sees a verdict, unless set otherwise",
+    121: "A channel shared with other organisations: only the person who asked sees a verdict, unless set otherwise",
     122: "A message in a watched channel: only moderators are told, if its score reaches the channel's threshold",
     123: "A watched channel with bots, joins and the bot's own messages: these are not watched",
     124: "A watched message that is edited or deleted: judged again, and its card says so",

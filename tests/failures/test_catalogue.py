@@ -5,7 +5,7 @@ from tests.failures.__main__ import TESTS, Table
 from tests.failures.catalogue import FAILURES
 
 
-def test_every_failure_has_a_test_and_every_number_is_in_the_catalog() -> None:
+def test_every_failure_has_a_test_and_every_number_is_in_the_catalogue() -> None:
     table = Table()
     pytest.main(["--collect-only", "-qq", "-m", "failure", *TESTS], plugins=[table])
     assert {number for numbers in table.numbers.values() for number in numbers} == FAILURES.keys()

@@ -1,4 +1,4 @@
-"""Reading labeled rows from JSON lines and CSV. Errors name the line of an invalid row and never quote a message."""
+"""Reading labelled rows from JSON lines and CSV. Errors name the line of an invalid row and never quote a message."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ def test_json_lines_with_sources_splits_and_details(tmp_path: Path) -> None:
     assert found.bad == []
 
 
-def test_texts_under_another_license_are_looked_up_by_checksum(tmp_path: Path) -> None:
+def test_texts_under_another_licence_are_looked_up_by_checksum(tmp_path: Path) -> None:
     rows = written(tmp_path, "rows.jsonl", GOOD + json.dumps(SECOND) + "\n")
     chat = written(tmp_path, "chat.txt.xz", lzma.compress("hello\n\n  you fôol \r\n".encode()))
     assert read(rows, chat=chat).rows == [Row("well done", 0), Row("you fôol", 1, "irc", "test")]

@@ -17,7 +17,7 @@ class Playground:
     """One browser window at the playground. Errors in its console fail the test."""
 
     def __init__(self, browser: Browser, address: str, **options: Any) -> None:
-        # During an animation the colors are not the final ones.
+        # During an animation the colours are not the final ones.
         given = {"viewport": {"width": 1400, "height": 900}, "locale": "en-GB", "reduced_motion": "reduce"} | options
         self.page: Page = browser.new_page(**given)
         self.problems: list[str] = []

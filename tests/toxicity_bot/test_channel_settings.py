@@ -177,7 +177,7 @@ def test_a_channels_thresholds_apply_to_its_verdicts_and_answers(bot: Bot) -> No
 
 @pytest.mark.failure(45, 121)
 @pytest.mark.parametrize("choice", ["reactor", "yes", "no"])
-def test_visibility_of_verdicts_in_a_channel_shared_with_other_organizations(bot: Bot, choice: str) -> None:
+def test_visibility_of_verdicts_in_a_channel_shared_with_other_organisations(bot: Bot, choice: str) -> None:
     bot.set(reply_in_shared_channels=choice)
     payload = bot.event(bot.say()) | {"is_ext_shared_channel": True}
     assert bot.deliver(payload).status == 200

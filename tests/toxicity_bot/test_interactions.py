@@ -104,7 +104,7 @@ def test_a_form_becomes_a_job_of_ids_and_its_texts_are_hidden() -> None:
         ({"enterprise": None, "is_enterprise_install": True}, "T0LOCAL"),
     ],
 )
-def test_the_installation_is_the_organization_or_the_workspace(changes: dict[str, Any], installation: str) -> None:
+def test_the_installation_is_the_organisation_or_the_workspace(changes: dict[str, Any], installation: str) -> None:
     assert asked(shortcut(**changes)).job.installation == installation
     install = str(changes["is_enterprise_install"]).lower()
     grid: dict[str, Any] = {"enterprise_id": (changes["enterprise"] or {}).get("id"), "is_enterprise_install": install}

@@ -1,4 +1,4 @@
-"""Fixtures: labeled messages, a copy of the embedded model that tests can change, fake models, small data sets."""
+"""Fixtures: labelled messages, a copy of the embedded model that tests can change, fake models, small data sets."""
 
 import shutil
 from collections.abc import Mapping, Sequence

@@ -21,7 +21,7 @@ EXCLUSIVE = {"labels": ["fine", "toxic"], "toxic_labels": ["toxic"], "activation
 
 @pytest.fixture
 def rows(labelled: Path) -> list[dict[str, Any]]:
-    """The labeled texts with some labels flipped. Without errors there is no best temperature."""
+    """The labelled texts with some labels flipped. Without errors there is no best temperature."""
     found: list[dict[str, Any]] = [json.loads(line) for line in labelled.read_text(encoding="utf-8").splitlines()]
     for row in found[::7]:
         row["label"] = 1 - row["label"]
@@ -98,7 +98,7 @@ def test_a_model_is_calibrated_in_place_and_again_without_changes(
     assert again["measured"]["calibration"]["data"]["file"] == "other.jsonl, work.jsonl"
 
 
-def test_with_unlabeled_chat_the_thresholds_keep_its_number_of_alarms(
+def test_with_unlabelled_chat_the_thresholds_keep_its_number_of_alarms(
     model: Path, rows: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     mixed, chat = write_rows(tmp_path / "mixed.jsonl", *rows), tmp_path / "chat.txt"

@@ -31,7 +31,7 @@ class Written:
 
 @pytest.fixture(scope="module")
 def written(labelled: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Written:
-    """A report on 50 labeled messages, three of the project's own, and two of three chat messages."""
+    """A report on 50 labelled messages, three of the project's own, and two of three chat messages."""
     data, folder = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("report")
     chat = data / "chat.txt"
     chat.write_text("".join(message + "\n" for message in CHAT))

@@ -65,7 +65,7 @@ def test_a_student_learns_its_teachers_scores(options: MakeOptions, teacher: Pat
     assert record["teachers"] == [[f"local folder {teacher.name}", next(asked.out.glob("teacher-*")).stem]]
 
 
-def test_unlabeled_texts_are_learned_from_the_teacher_alone(
+def test_unlabelled_texts_are_learned_from_the_teacher_alone(
     options: MakeOptions, messages: Path, text_files: list[str]
 ) -> None:
     asked = options(unlabelled=text_files)

@@ -19,8 +19,8 @@ BOT = pyproject.toml --extra bot
 AS_TESTED = --constraints requirements/test.txt
 # Tests that `make test` leaves to `make test-slow`, `make test-clients` and `make test-playground`.
 SLOW = tests/package tests/local/test_fuzz.py tests/local/test_socket_mode.py tests/local/test_soak.py::test_a_small_soak \
-  tests/local/test_load.py::test_a_small_measurement \
-  tests/toxicity_bot/test_turns.py::test_a_burst_above_slacks_limit_gets_all_its_verdicts_once
+  tests/local/test_load.py::test_a_small_load_measurement \
+  tests/toxicity_bot/test_turns.py::test_a_burst_above_slacks_rate_limit_gets_each_verdict_once
 CLIENTS = tests/clients
 PLAYGROUND = tests/playground
 # AWS calls use REGION if it is set, otherwise the region from the AWS configuration.

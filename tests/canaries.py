@@ -1,6 +1,6 @@
-"""Every block and element of Slack's, and some that slack_sdk lacks, with a word of its own in each field.
+"""Every Slack block and element, and some that slack_sdk lacks, with a unique word in each field.
 
-`canaries.yaml` holds them. Fields without words hold `unread`, which nobody may read.
+They are defined in `canaries.yaml`. Fields without words contain `unread`, which must never be read.
 """
 
 import itertools
@@ -18,7 +18,7 @@ URL = f"https://example.com/{UNREAD}"
 
 
 class Word:
-    """Makes words that occur once, and remembers them."""
+    """Creates unique words and remembers them."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -30,7 +30,7 @@ class Word:
 
 
 def filled(template: Json, word: Word, **inside: list[Json]) -> Json:
-    """Return a template with a new word for each `canary`, and with what is inside: BLOCKS, ATTACHMENTS."""
+    """Return a template with a new word for each `canary`, and with nested content: BLOCKS, ATTACHMENTS."""
     text = re.sub("canary", lambda _: word(), json.dumps(template))
     for name, value in inside.items():
         text = text.replace(f'"{name}"', json.dumps(value))

@@ -1,4 +1,4 @@
-"""Reads CloudFormation templates; short tags such as !Ref and !Sub become their long form, {"Ref": ...}."""
+"""Read CloudFormation templates. Short tags such as !Ref and !Sub become their long form, {"Ref": ...}."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ def _function(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str, A
         return {name: loader.construct_sequence(node, deep=True)}
     if isinstance(node, yaml.MappingNode):
         return {name: loader.construct_mapping(node, deep=True)}
-    value = str(loader.construct_scalar(node))  # type: ignore[arg-type]  # neither of the other two
+    value = str(loader.construct_scalar(node))  # type: ignore[arg-type]  # neither a sequence nor a mapping
     return {name: value.split(".", 1) if tag == "GetAtt" else value}
 
 
@@ -28,6 +28,6 @@ _Loader.add_multi_constructor("!", _function)
 
 
 def template(path: Path = TEMPLATE) -> dict[str, Any]:
-    """Return the template as CloudFormation understands it."""
+    """Return the template with all tags in their long form."""
     loaded: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
     return loaded

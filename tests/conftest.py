@@ -1,6 +1,6 @@
 """Fixtures for all tests that run the bot: embedded AWS, a local Slack, the model and the two handlers.
 
-Servers and the model start once per session; each test gets an empty queue, an empty table and a new workspace.
+Servers and the model start once per session. Each test gets an empty queue, an empty table and a new workspace.
 """
 
 import functools
@@ -22,13 +22,13 @@ from local.workspace import Workspace
 from tests import ROOT
 from toxicity_bot.classifier import Classifier
 
-# The time of one example depends on the machine's load; tests of speed measure it themselves.
+# The time of an example depends on the machine's load. Speed tests measure time themselves.
 hypothesis.settings.register_profile("no_deadline", deadline=None)
 hypothesis.settings.load_profile("no_deadline")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # A shell's background job ignores Ctrl-C, and so would the processes that the tests start.
+    # A shell's background job ignores Ctrl-C, and its child processes would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "failure(*numbers): the failures of tests/failures/catalogue.py that it covers")
 
@@ -49,8 +49,8 @@ def _aws_server(_slack_server: SlackServer) -> Iterator[EmbeddedAws]:
             patch.delenv(name)
         for name, value in wanted.items():
             patch.setenv(name, value)
-        # A client of boto3 takes about 50 ms to create, and each test needs several. A new session, as the bot's own
-        # code makes them, reads AWS's description of each service again.
+        # Creating a boto3 client takes about 50 ms, and each test needs several. A new session, such as the bot's
+        # code creates, reads AWS's description of each service again.
         patch.setattr(aws, "client", functools.cache(aws.client))
         described = functools.cache(JSONFileLoader().load_file)
         patch.setattr(JSONFileLoader, "load_file", lambda _, path: described(path))
@@ -60,11 +60,11 @@ def _aws_server(_slack_server: SlackServer) -> Iterator[EmbeddedAws]:
 
 @pytest.fixture
 def aws(_aws_server: EmbeddedAws) -> Iterator[EmbeddedAws]:
-    """Empty queues and an empty table, always at the same addresses; no secrets."""
-    # SQS allows one purge a minute, and so does moto: everything is created again instead.
+    """Empty queues and an empty table, always at the same addresses, and no secrets."""
+    # SQS and moto allow one purge a minute, so everything is created again instead.
     _aws_server.create()
     yield _aws_server
-    # All moto servers of a process share one memory: another module's server would find these names taken.
+    # All moto servers in a process share their state, so another module's server would find these names in use.
     _aws_server.clear()
 
 
@@ -91,7 +91,7 @@ def receiver(aws: EmbeddedAws) -> ModuleType:
 
 @pytest.fixture
 def worker(aws: EmbeddedAws, slack: SlackServer) -> ModuleType:
-    """The module of the handler, whose classifier has read nothing yet."""
+    """The worker's module, with an empty score cache."""
     worker = importlib.import_module("toxicity_bot.worker")
     worker.classifier.cache._results.clear()
     return worker

@@ -8,7 +8,7 @@ from socketserver import BaseServer
 
 @contextlib.contextmanager
 def running(server: BaseServer) -> Iterator[None]:
-    """Let a server answer in a thread of its own until the block ends."""
+    """Run a server in a separate thread until the block ends."""
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:

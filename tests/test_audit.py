@@ -1,4 +1,4 @@
-"""`make audit` fails for vulnerabilities that are exploited and for nothing else."""
+"""`make audit` fails only for exploited vulnerabilities."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ ANSWER = {
 
 @pytest.fixture
 def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What a program in pip-audit's place writes."""
+    """The file with the output of a fake pip-audit."""
     answer = tmp_path / "answer"
     program = f"import sys; sys.stdout.write(open({str(answer)!r}).read()); sys.stderr.write(str(sys.argv))"
     (tmp_path / "pip_audit.py").write_text(program)
@@ -31,7 +31,9 @@ def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(("listed", "code"), [(["CVE-2026-0001"], 1), (["CVE-2026-9999"], 0)])
-def test_only_what_is_exploited_fails(answer: Path, tmp_path: Path, listed: list[str], code: int) -> None:
+def test_only_exploited_vulnerabilities_fail_the_audit(
+    answer: Path, tmp_path: Path, listed: list[str], code: int
+) -> None:
     catalogue = tmp_path / "catalogue.json"
     catalogue.write_text(json.dumps({"vulnerabilities": [{"cveID": name} for name in [*listed, "CVE-2026-4372"]]}))
     shown = run(".ci/audit.py", catalogue.as_uri())
@@ -40,12 +42,14 @@ def test_only_what_is_exploited_fails(answer: Path, tmp_path: Path, listed: list
     assert "holey 2.0: PYSEC-2026-1, fixed in 2.1\n" in shown.stdout
     assert "guarded 3.0: GHSA-1, fixed in 5.3; mitigated: a checkpoint" in shown.stdout
     assert "Not audited, since the database does not know them: unknown" in shown.stdout
-    assert shown.stderr.count("requirements/") == 2, "of the image and of the build"
+    assert shown.stderr.count("requirements/") == 2, "once for the image and once for the build"
     assert ("EXPLOITED" in shown.stderr) == bool(code)
 
 
-@pytest.mark.parametrize("text", [json.dumps(ANSWER), ""], ids=["no catalogue", "no answer of pip-audit"])
-def test_an_unreachable_database_is_reported_and_no_failure(answer: Path, tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("text", [json.dumps(ANSWER), ""], ids=["no catalogue", "no output of pip-audit"])
+def test_an_unreachable_database_is_reported_and_does_not_fail_the_audit(
+    answer: Path, tmp_path: Path, text: str
+) -> None:
     answer.write_text(text)
     shown = run(".ci/audit.py", (tmp_path / "missing.json").as_uri())
     assert (shown.returncode, "Traceback" in shown.stderr) == (0, False)

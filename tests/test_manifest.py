@@ -22,7 +22,7 @@ DEPLOYED, SOCKET_MODE = (
 )
 MANIFEST: dict[str, Any] = yaml.safe_load(DEPLOYED)
 
-# The names that Slack knows in each section that is used here; it refuses a manifest with any other name.
+# The names that Slack knows in each section that is used here. Slack refuses a manifest with any other name.
 KNOWN = {
     "": {"_metadata", "display_information", "features", "oauth_config", "settings"},
     "display_information": {"name", "description", "long_description", "background_color"},
@@ -68,12 +68,12 @@ def test_slack_knows_every_section_and_name() -> None:
 @pytest.mark.parametrize("path", CHARACTERS)
 def test_texts_are_within_slacks_limits(path: str) -> None:
     least, most = CHARACTERS[path]
-    # JSON schema counts characters; Slack's form may count UTF-16, in which an emoji has more.
+    # JSON schema counts characters. Slack's form may count UTF-16 code units, of which an emoji has more.
     length = len(at(path).encode("utf-16-le")) // 2
-    assert least <= length <= most, f"{path} has {length} characters, Slack takes {least} to {most}"
+    assert least <= length <= most, f"{path} has {length} characters, Slack allows {least} to {most}"
 
 
-def test_shortcuts_and_commands_are_within_slacks_limits_and_have_no_other_names() -> None:
+def test_shortcuts_and_commands_are_within_slacks_limits_and_have_only_known_keys() -> None:
     for shortcut in at("features.shortcuts"):
         assert shortcut.keys() == {"name", "type", "callback_id", "description"}
         assert shortcut["type"] == "message"
@@ -86,7 +86,7 @@ def test_shortcuts_and_commands_are_within_slacks_limits_and_have_no_other_names
         assert len(command["usage_hint"]) <= 1000
 
 
-def test_the_settings_are_those_that_the_bot_needs() -> None:
+def test_the_manifest_has_the_settings_that_the_bot_needs() -> None:
     assert re.fullmatch(r"#[0-9a-fA-F]{3}([0-9a-fA-F]{3})?", at("display_information.background_color"))
     path = template()["Resources"]["Receiver"]["Properties"]["Events"]["SlackEvent"]["Properties"]["Path"]
     subscribed = {"request_url": f"https://replace-me.example.com{path}", "bot_events": ["reaction_added"]}
@@ -103,7 +103,7 @@ def test_the_settings_are_those_that_the_bot_needs() -> None:
 
 
 @pytest.mark.parametrize("text", [DEPLOYED, SOCKET_MODE], ids=["deployed", "socket mode"])
-def test_events_for_watching_are_there_and_switched_off(text: str) -> None:
+def test_events_for_watching_are_commented_out(text: str) -> None:
     assert yaml.safe_load(text)["settings"]["event_subscriptions"]["bot_events"] == ["reaction_added"]
     switched_on = yaml.safe_load(re.sub(r"^( +)# (- message\.)", r"\1\2", text, flags=re.MULTILINE))
     events = switched_on["settings"]["event_subscriptions"]["bot_events"]
@@ -111,16 +111,16 @@ def test_events_for_watching_are_there_and_switched_off(text: str) -> None:
     assert {"channels:history", "groups:history"} <= set(switched_on["oauth_config"]["scopes"]["bot"])
 
 
-def test_its_scopes_are_those_that_the_local_slack_grants_and_each_opens_a_method_and_has_a_use() -> None:
-    """The tests of the bot run with the scopes of the local Slack, which checks them: they suffice."""
+def test_the_scopes_match_the_local_slacks_and_each_allows_a_method_and_has_a_purpose() -> None:
+    """The local Slack enforces its scopes in the bot's tests, so these scopes are sufficient."""
     assert set(at("oauth_config.scopes.bot")) == BOT_SCOPES
     assert {"commands"} | {scope for method in METHODS.values() for scope in method.scopes} >= BOT_SCOPES
-    assert set(at("oauth_config.scopes")) == {"bot"}, "the bot acts for nobody else"
+    assert set(at("oauth_config.scopes")) == {"bot"}, "the bot acts for no user"
     assert list(needed_scopes()) == at("oauth_config.scopes.bot")
-    assert all(len(use.split()) >= 5 for use in needed_scopes().values()), "a comment gives the use of each scope"
+    assert all(len(use.split()) >= 5 for use in needed_scopes().values()), "a comment gives the purpose of each scope"
 
 
-def test_socket_mode_differs_from_a_deployed_bot_only_where_it_must() -> None:
+def test_the_socket_mode_manifest_differs_from_the_deployed_one_only_where_needed() -> None:
     def without_addresses(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: without_addresses(item) for key, item in value.items() if key not in ("url", "request_url")}

@@ -1,4 +1,4 @@
-"""template.yaml: rights, limits, alarms, and values that must agree with the code's."""
+"""template.yaml: permissions, limits, alarms, and values that must match the code."""
 
 import itertools
 import json
@@ -16,7 +16,7 @@ from toxicity_bot.errors import SettingError
 from toxicity_bot.settings import DEFAULTS, Settings
 
 TEMPLATE = template()
-# What may name no resource: X-Ray has none, and CodeDeploy describes alarms by a list of names.
+# Actions without a resource: X-Ray has none, and CodeDeploy describes alarms by a list of names.
 WITHOUT_RESOURCES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords", "cloudwatch:DescribeAlarms"}
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
 PARAMETERS: dict[str, dict[str, Any]] = TEMPLATE["Parameters"]
@@ -48,7 +48,7 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def test_all_functions_are_one_image_with_another_command_and_role() -> None:
+def test_all_functions_share_an_image_and_differ_in_command_and_role() -> None:
     assert RESOURCES["Receiver"]["Metadata"] == RESOURCES["Worker"]["Metadata"] == RESOURCES["Scorer"]["Metadata"]
     assert of_type("AWS::Serverless::Function").keys() == set(FUNCTIONS)
     for name in FUNCTIONS:
@@ -57,32 +57,34 @@ def test_all_functions_are_one_image_with_another_command_and_role() -> None:
 
 
 @pytest.mark.failure(59)
-def test_each_role_may_do_what_its_function_does_and_nothing_else() -> None:
+def test_each_role_allows_only_what_its_function_needs() -> None:
     assert not any("ManagedPolicyArns" in role for role in of_type("AWS::IAM::Role").values())
     assert not any("Policies" in one for one in of_type("AWS::Serverless::Function").values()), "SAM adds no role"
     kinds = {one["Type"] for one in RESOURCES.values() if one["Type"].startswith("AWS::IAM::")}
-    assert kinds == {"AWS::IAM::Role"}, "every right is in a role of this template"
+    assert kinds == {"AWS::IAM::Role"}, "every permission is in a role of this template"
     rights: dict[str, set[tuple[str, str]]] = {}
     for role, statement in statements():
         assert statement["Effect"] == "Allow"
         for action, resource in itertools.product(listed(statement["Action"]), listed(statement["Resource"])):
             if resource == "*":
-                assert action in WITHOUT_RESOURCES, f"{role} reaches further than this stack: {action}"
+                assert action in WITHOUT_RESOURCES, f"{role} has a permission beyond this stack: {action}"
                 resource = {"Ref": "*"}
             ((function, target),) = resource.items()
-            assert function in ("Ref", "Fn::GetAtt", "Fn::Sub"), f"{role} reaches beyond this stack: {resource}"
+            assert function in ("Ref", "Fn::GetAtt", "Fn::Sub"), (
+                f"{role} has access to a resource outside this stack: {resource}"
+            )
             rights.setdefault(role, set()).add((listed(target)[0], action))
 
     def of(resource: str, service: str, *actions: str) -> set[tuple[str, str]]:
         return {(resource, f"{service}:{action}") for action in actions}
 
-    traces = of("*", "xray", "PutTraceSegments", "PutTelemetryRecords")  # if the owner wants them
+    traces = of("*", "xray", "PutTraceSegments", "PutTelemetryRecords")  # if the owner enables tracing
     every = of("SlackSecret", "secretsmanager", "GetSecretValue") | traces
     own = {name: every | of(f"{name}Logs", "logs", "CreateLogStream", "PutLogEvents") for name in FUNCTIONS}
     receiver, worker = "${Receiver.Arn}:live", "${Worker.Arn}:live"
     switching = ("GetAlias", "UpdateAlias", "GetProvisionedConcurrencyConfig")
     jobs = ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes")
-    ledger = ("GetItem", "PutItem", "UpdateItem", "DeleteItem", "Scan")  # Scan if the owner wants a weekly summary
+    ledger = ("GetItem", "PutItem", "UpdateItem", "DeleteItem", "Scan")  # Scan is for the weekly summary
     assert rights == {
         "DeploymentRole": of("*", "cloudwatch", "DescribeAlarms")
         | of(receiver, "lambda", *switching)
@@ -92,11 +94,11 @@ def test_each_role_may_do_what_its_function_does_and_nothing_else() -> None:
         | of(worker, "lambda", "InvokeFunction"),
         "ScorerRole": own["Scorer"],
         "WorkerRole": own["Worker"] | of("JobsQueue", "sqs", *jobs) | of("LedgerTable", "dynamodb", *ledger),
-    }, "nothing but the receiver may invoke a function, and the worker may not send to its queue"
+    }, "only the receiver may invoke a function, and the worker may not send to its queue"
 
 
 @pytest.mark.failure(48)
-def test_times_and_counts_relate_as_aws_advises_and_as_in_the_local_bot(worker: ModuleType) -> None:
+def test_timeouts_and_counts_follow_the_advice_of_aws_and_match_the_local_bot(worker: ModuleType) -> None:
     jobs, function = properties("JobsQueue"), properties("Worker")
     assert jobs["VisibilityTimeout"] == 6 * function["Timeout"] == aws.VISIBILITY_SECONDS
     assert function["Timeout"] == functions.TIMEOUT_SECONDS == worker.MAX_CLAIM_SECONDS
@@ -110,7 +112,7 @@ def test_times_and_counts_relate_as_aws_advises_and_as_in_the_local_bot(worker: 
 
 
 @pytest.mark.failure(3, 54)
-def test_a_flood_meets_limits_at_the_gateway_the_functions_and_the_queue() -> None:
+def test_the_gateway_the_functions_and_the_queue_have_limits_against_floods() -> None:
     throttling = properties("Api")["DefaultRouteSettings"]
     assert throttling == {key: {"Ref": "RequestsPerSecond"} for key in ("ThrottlingRateLimit", "ThrottlingBurstLimit")}
     for name in ("Receiver", "Worker"):
@@ -124,7 +126,7 @@ def test_a_flood_meets_limits_at_the_gateway_the_functions_and_the_queue() -> No
     assert 1 <= PARAMETERS["RequestsPerSecond"]["Default"] <= 1000
 
 
-def test_data_is_kept_for_a_short_time_and_encrypted() -> None:
+def test_data_is_encrypted_and_has_a_short_retention() -> None:
     table = properties("LedgerTable")
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expiration", "Enabled": True}
     assert table["KeySchema"] == [{"AttributeName": "id", "KeyType": "HASH"}]
@@ -138,7 +140,7 @@ def test_data_is_kept_for_a_short_time_and_encrypted() -> None:
 
 
 @pytest.mark.failure(3, 48)
-def test_each_kind_of_failure_has_an_alarm_with_a_recipient() -> None:
+def test_every_kind_of_failure_has_an_alarm_with_a_recipient() -> None:
     alarms = of_type("AWS::CloudWatch::Alarm")
     watched = {(json.dumps(one["Namespace"]), one["MetricName"]) for one in alarms.values()}
     assert {
@@ -150,14 +152,14 @@ def test_each_kind_of_failure_has_an_alarm_with_a_recipient() -> None:
         ('"AWS/Lambda"', "Throttles"),
         ('{"Ref": "AWS::StackName"}', "ErrorsLogged"),
     } <= watched
-    # That programs meet the scorer's limit is its purpose.
+    # The scorer's throttling is expected, so it has no alarm.
     for metric, watching in (("Errors", ["Receiver", "Scorer", "Worker"]), ("Throttles", ["Receiver", "Worker"])):
         each = [one["Dimensions"][0]["Value"]["Ref"] for one in alarms.values() if one["MetricName"] == metric]
         assert sorted(each) == watching, f"{metric} of each function"
     for name, one in alarms.items():
         assert one["AlarmActions"]["Fn::If"][:2] == ["Told", [{"Ref": "AlarmTopic"}]], name
-        assert one["TreatMissingData"] == "notBreaching", f"{name}: silence is no alarm"
-        assert one["AlarmDescription"].endswith((".", "?")), f"{name} says what to do about it"
+        assert one["TreatMissingData"] == "notBreaching", f"{name}: missing data must not raise an alarm"
+        assert one["AlarmDescription"].endswith((".", "?")), f"{name}: the description must be sentences"
 
 
 def test_access_logs_are_json_without_bodies_query_strings_or_headers() -> None:
@@ -171,7 +173,7 @@ def test_access_logs_are_json_without_bodies_query_strings_or_headers() -> None:
     }  # fmt: skip
 
 
-def test_tracing_is_off_unless_wanted_and_a_gradual_deployment_excludes_provisioned_concurrency() -> None:
+def test_tracing_is_optional_and_gradual_deployment_excludes_provisioned_concurrency() -> None:
     assert TEMPLATE["Globals"]["Function"]["Tracing"] == {"Fn::If": ["Traced", "Active", "PassThrough"]}
     assert (PARAMETERS["Tracing"]["Default"], PARAMETERS["GradualDeployment"]["Default"]) == ("no", "no")
     rule = TEMPLATE["Rules"]["GradualOrProvisioned"]
@@ -181,20 +183,20 @@ def test_tracing_is_off_unless_wanted_and_a_gradual_deployment_excludes_provisio
         one = properties(name)
         minutes = int(re.findall(r"\d+", one["DeploymentPreference"]["Type"])[1])
         periods = [properties(alarm["Ref"])["Period"] for alarm in one["DeploymentPreference"]["Alarms"]]
-        assert 60 * minutes >= 2 * max(periods), f"a whole period of each alarm sees the new version of {name}"
+        assert 60 * minutes >= 2 * max(periods), f"each alarm must see the new version of {name} for a whole period"
 
 
-def test_the_weekly_summary_is_off_unless_wanted_and_needs_a_channel() -> None:
+def test_the_weekly_summary_is_off_by_default_and_needs_a_channel() -> None:
     schedule = properties("Worker")["Events"]["WeeklySummary"]
     assert (schedule["Type"], PARAMETERS["WeeklySummary"]["Default"]) == ("Schedule", "no")
     assert schedule["Properties"]["State"] == {"Fn::If": ["Weekly", "ENABLED", "DISABLED"]}
-    assert json.loads(schedule["Properties"]["Input"]) == {"summary": {}}, "what the worker's handler asks for"
+    assert json.loads(schedule["Properties"]["Input"]) == {"summary": {}}, "the event that the worker's handler expects"
     rule = TEMPLATE["Rules"]["SummaryHasChannel"]
     assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "WeeklySummary"}, "yes"]}
     assert rule["Assertions"][0]["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "ModeratorsChannel"}, ""]}]}
 
 
-def test_the_scorer_exists_only_on_demand_and_cannot_take_the_bots_share() -> None:
+def test_the_scorer_is_optional_and_cannot_use_the_bots_concurrency() -> None:
     assert {name for name, one in RESOURCES.items() if one.get("Condition") == "Scoring"} >= {"Scorer", "ScorerApi"}
     assert (PARAMETERS["ScoringApi"]["Default"], TEMPLATE["Outputs"]["ScoringUrl"]["Condition"]) == ("no", "Scoring")
     scorer = properties("Scorer")
@@ -202,10 +204,10 @@ def test_the_scorer_exists_only_on_demand_and_cannot_take_the_bots_share() -> No
     throttling = properties("ScorerApi")["DefaultRouteSettings"]
     assert set(map(str, throttling.values())) == {"{'Ref': 'ScoringRequestsPerSecond'}"}
     assert scorer["ReservedConcurrentExecutions"]["Fn::If"][:2] == ["Reserved", {"Ref": "ScorerConcurrency"}]
-    assert 2 * perspective.BUDGET_SECONDS < scorer["Timeout"] < 30, "an HTTP API waits 30 s"
+    assert 2 * perspective.BUDGET_SECONDS < scorer["Timeout"] < 30, "an HTTP API waits 30 s at most"
 
 
-def test_every_setting_has_a_variable_and_parameters_have_the_codes_defaults() -> None:
+def test_every_setting_has_a_variable_and_parameters_have_the_defaults_of_the_code() -> None:
     in_the_secret_and_the_image = {"SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN", "MODEL_DIR", "API_KEY_HASHES"}
     settings = VARIABLES.keys() - {"AWS_ENDPOINT_URL", "POWERTOOLS_METRICS_NAMESPACE"}
     assert settings == DEFAULTS.keys() - in_the_secret_and_the_image
@@ -217,8 +219,8 @@ def test_every_setting_has_a_variable_and_parameters_have_the_codes_defaults() -
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_every_parameter_has_a_description_and_limits(name: str) -> None:
     parameter = PARAMETERS[name]
-    assert parameter["Description"].endswith("."), f"{name} is described in a sentence"
-    assert parameter.keys() & {"AllowedValues", "AllowedPattern", "MinValue"}, f"{name} takes anything"
+    assert parameter["Description"].endswith("."), f"{name}: the description must be a sentence"
+    assert parameter.keys() & {"AllowedValues", "AllowedPattern", "MinValue"}, f"{name} accepts any value"
     if "AllowedPattern" in parameter:
         assert re.fullmatch(parameter["AllowedPattern"], str(parameter["Default"])), f"{name} refuses its own default"
     if "AllowedValues" in parameter:
@@ -277,20 +279,20 @@ THRESHOLDS = (
         ("AttributeAliases", ["", "INSULT=TOXICITY,THREAT=TOXICITY"], ["INSULT", "INSULT=THREAT", "a=TOXICITY"]),
     ],
 )  # fmt: skip
-def test_parameters_accept_and_refuse_what_the_code_does(name: str, good: list[str], bad: list[str]) -> None:
+def test_parameters_accept_and_refuse_the_same_values_as_the_code(name: str, good: list[str], bad: list[str]) -> None:
     pattern = PARAMETERS[name]["AllowedPattern"]
     assert [value for value in good if not re.fullmatch(pattern, value)] == []
     assert [value for value in bad if re.fullmatch(pattern, value)] == []
     for variable in (variable for variable, value in VARIABLES.items() if value == {"Ref": name}):
         for value in good:
             Settings.from_environ({"MODERATORS_CHANNEL": "C0MODERATION", variable: value})
-        # An empty answer is no setting, and the code is kinder to commas that are too many.
+        # An empty value means unset, and the code accepts superfluous commas.
         for value in filter(None, set(bad) - {"a,,b"}):
             with pytest.raises(SettingError, match=f"^{variable} "):
                 Settings.from_environ({variable: value})
 
 
-def test_who_sees_a_verdict_is_the_first_question_and_names_the_answers() -> None:
+def test_the_first_parameter_is_who_sees_a_verdict_and_lists_its_values() -> None:
     assert list(PARAMETERS)[:2] == ["ReplyTo", "ModeratorsChannel"], "SAM asks in this order"
     assert GROUPS[0]["Parameters"][:2] == ["ReplyTo", "ModeratorsChannel"], "so does the console"
     assert all(f"{answer} - " in PARAMETERS["ReplyTo"]["Description"] for answer in ("thread", "reactor", "moderators"))
@@ -299,7 +301,7 @@ def test_who_sees_a_verdict_is_the_first_question_and_names_the_answers() -> Non
     assert "ModeratorsChannel" in rule["Assertions"][0]["AssertDescription"]
 
 
-def test_the_dashboard_is_json_and_shows_the_bots_metrics() -> None:
+def test_the_dashboard_is_valid_json_and_shows_the_bots_metrics() -> None:
     body = properties("Dashboard")["DashboardBody"]["Fn::Sub"]
     widgets = json.loads(re.sub(r"\$\{[^}]+\}", "x", body))["widgets"]
     assert len({(widget["x"], widget["y"]) for widget in widgets}) == len(widgets)
@@ -310,7 +312,7 @@ def test_the_dashboard_is_json_and_shows_the_bots_metrics() -> None:
     assert referenced <= RESOURCES.keys()
 
 
-def test_the_outputs_are_complete_and_the_secret_has_a_placeholder_of_the_right_form() -> None:
+def test_the_outputs_are_complete_and_the_secret_has_a_valid_placeholder() -> None:
     names = "RequestUrl SecretId JobsQueueUrl DeadLetterQueueUrl LedgerTableName ScoringUrl DashboardUrl"
     assert TEMPLATE["Outputs"].keys() == set(names.split())
     path = properties("Receiver")["Events"]["SlackEvent"]["Properties"]["Path"]
@@ -320,7 +322,7 @@ def test_the_outputs_are_complete_and_the_secret_has_a_placeholder_of_the_right_
 
 
 @pytest.mark.failure(56)
-def test_no_resource_has_a_fixed_name_or_region_so_a_second_region_can_run_the_stack() -> None:
+def test_no_resource_has_a_fixed_name_or_region_so_the_stack_can_run_in_a_second_region() -> None:
     kinds = {"FunctionName", "QueueName", "TableName", "RoleName", "TopicName", "LogGroupName", "AlarmName", "Name"}
     named = {value for one in RESOURCES.values() for name, value in one["Properties"].items()
              if name in kinds and isinstance(value, str)}  # fmt: skip

@@ -1,4 +1,4 @@
-"""Clients of the Perspective API, as their authors wrote them, get scores and errors from `toxicity-bot serve`."""
+"""Unmodified Perspective API clients get scores and errors from `toxicity-bot serve`."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from toxicity_bot.api_keys import hashed, new_key
 
 INSULT, FINE = "You are a stupid idiot.", "Thank you, that was very kind."
 KEY = new_key()
-# The address is fixed in this client; axios, with which it calls, is told another one.
+# The address is fixed in this client, so axios, which sends its requests, is configured with another one.
 NODE_CLIENT = """
 const axios = require('axios'), Perspective = require('perspective-api-client');
 const [server, key, text] = process.argv.slice(1);
@@ -34,7 +34,7 @@ new Perspective({apiKey: key}).analyze(text, {validate: false})
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve on a free port with one key and SEVERE_TOXICITY as an alias; yield the address."""
+    """Serve on a free port with one key and SEVERE_TOXICITY as an alias. Yields the address."""
     log = tmp_path_factory.mktemp("serve") / "log"
     environ = os.environ | {"API_KEY_HASHES": hashed(KEY), "ATTRIBUTE_ALIASES": "SEVERE_TOXICITY=TOXICITY"}
     process = Process(("toxicity_bot.commands", "serve", "--port", "0"), environ, log)
@@ -49,7 +49,7 @@ def toxicity(answer: dict[str, Any]) -> float:
 
 
 def google(server: str, key: str = KEY) -> Any:
-    """Return a client that is to be closed."""
+    """Return a client, which the caller must close."""
     address = f"{server}/$discovery/rest?version=v1alpha1"
     arguments: Any = {"discoveryServiceUrl": address, "static_discovery": False, "developerKey": key}
     return build("commentanalyzer", "v1alpha1", **arguments)
@@ -73,7 +73,7 @@ def test_google_api_python_client(server: str) -> None:
         stranger.comments().analyze(body=body(FINE)).execute()
 
 
-def test_perspective_of_pypi(server: str) -> None:
+def test_the_perspective_client_from_pypi(server: str) -> None:
     client = PerspectiveAPI(KEY)
     client.api_client.url = f"{server}/v1alpha1/{{endpoint}}"
     assert client.score(INSULT)["TOXICITY"] > 0.8
@@ -85,8 +85,8 @@ def test_perspective_of_pypi(server: str) -> None:
     empty.value.close()
 
 
-def test_the_request_of_coral_talk(server: str) -> None:
-    """As plugins/talk-plugin-toxic-comments sends it to TALK_PERSPECTIVE_API_ENDPOINT; it asks for two attributes."""
+def test_the_request_that_coral_talk_sends(server: str) -> None:
+    """As plugins/talk-plugin-toxic-comments sends it to TALK_PERSPECTIVE_API_ENDPOINT, with two attributes."""
     content = json.dumps(body(INSULT, TOXICITY={}, SEVERE_TOXICITY={}) | {"doNotStore": True}).encode()
     address = f"{server}/v1alpha1/comments:analyze?key={KEY}"
     with urllib.request.urlopen(urllib.request.Request(address, content, {"Content-Type": "application/json"})) as got:
@@ -94,7 +94,7 @@ def test_the_request_of_coral_talk(server: str) -> None:
 
 
 @pytest.mark.skipif(bool(os.environ.get("NODE_OPTIONAL")), reason="NODE_OPTIONAL is set")
-def test_perspective_api_client_of_npm(server: str, tmp_path: Path) -> None:
+def test_the_perspective_client_from_npm(server: str, tmp_path: Path) -> None:
     install = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(tmp_path)]
     subprocess.run([*install, "perspective-api-client@3.1.0"], check=True, capture_output=True)
 
@@ -109,7 +109,7 @@ def test_perspective_api_client_of_npm(server: str, tmp_path: Path) -> None:
     assert (error["message"], error["status"]) == ("Comment must be non-empty.", "INVALID_ARGUMENT")
 
 
-def test_an_address_that_others_reach_needs_keys() -> None:
+def test_serving_on_a_public_address_requires_keys() -> None:
     environ = {"API_KEY_HASHES": "", "SLACK_SECRET_ID": ""}
     ended = run_module("toxicity_bot.commands", "serve", "--host", "0.0.0.0", environ=environ)  # noqa: S104 - is refused
     assert ended.returncode == 2

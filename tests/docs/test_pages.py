@@ -1,4 +1,4 @@
-"""README.md and docs/ agree with the code: tables of settings, scopes and figures; commands, links and sums."""
+"""README.md and docs/ agree with the code: tables of settings, scopes and metrics, commands, links and sums."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from toxicity_bot import Classifier
 from toxicity_bot.settings import DEFAULTS
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-# Pages that tell people what to run. The others record what was measured, with the commands of that time.
+# Pages with instructions. Other pages record measurements, with the commands used at that time.
 SUBJECTS = "installing configuration cost operating performance development training scoring moderating socket_mode"
 GUIDES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", *(f"docs/{subject}.md" for subject in SUBJECTS.split())]
 EMPTY = "–"  # noqa: RUF001  # what tables show for "nothing"
@@ -27,14 +27,14 @@ def read(name: str) -> str:
 
 
 def table(page: str, first_column: str) -> list[dict[str, str]]:
-    """Return the rows of the table whose first column has this heading, without the marks of code."""
+    """Return the rows of the table whose first column has this heading, without code marks."""
     (found,) = re.findall(rf"^(\| {re.escape(first_column)} \|(?:.*\n\|)*.*)", read(page), re.MULTILINE)
     heading, _, *rows = ([cell.strip(" `") for cell in line.strip("|").split("|")] for line in found.splitlines())
     return [dict(zip(heading, row, strict=True)) for row in rows]
 
 
 def code(page: str) -> list[str]:
-    """Return the lines of code blocks, and the code in running text."""
+    """Return the lines of code blocks and the inline code."""
     text = read(page)
     blocks = re.findall(r"^```\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     spans = re.findall(r"`([^`]+)`", re.sub(r"^```\n.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))
@@ -42,7 +42,7 @@ def code(page: str) -> list[str]:
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors that GitHub gives a page's headings."""
+    """Return the anchors that GitHub creates for a page's headings."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -91,7 +91,7 @@ def test_every_target_is_documented() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_leads_somewhere(page: Path) -> None:
+def test_every_link_has_a_target(page: Path) -> None:
     links = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
     for link in links:
         if re.match(r"https?://|mailto:", link):
@@ -115,7 +115,7 @@ def test_the_costs_add_up(needs: str, lines: int) -> None:
     assert summed == pytest.approx(float(total["per 1,000,000"].strip("*")), abs=0.01)
 
 
-def test_the_figures_in_the_readme_are_those_of_the_model_that_ships() -> None:
+def test_the_metrics_in_the_readme_are_those_of_the_committed_model() -> None:
     evaluation = json.loads(read("model/model.json"))["measured"]["evaluation"]
     heading = f"{evaluation['data']['rows']:,} messages, {evaluation['data']['toxic']:,} of them toxic"
     rows = table("README.md", heading)
@@ -130,7 +130,7 @@ def test_the_figures_in_the_readme_are_those_of_the_model_that_ships() -> None:
         ], column
 
 
-def test_the_mistakes_in_the_readme_are_those_of_the_model_that_ships() -> None:
+def test_the_mistakes_in_the_readme_are_those_of_the_committed_model() -> None:
     classifier = Classifier()
     documented = {row["message"]: float(row["score"]) for row in table("README.md", "kind")}
     scored = {message: classifier.toxicity(message) for message in documented}
@@ -138,12 +138,12 @@ def test_the_mistakes_in_the_readme_are_those_of_the_model_that_ships() -> None:
     assert scored == pytest.approx(documented, abs=tolerance)
 
 
-def test_the_data_sheet_counts_what_the_data_have() -> None:
+def test_the_counts_in_the_data_sheet_match_the_data() -> None:
     counted = {}
     for file in sorted((ROOT / "data").glob("*.jsonl")):
         rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
         pairs = Counter(row["detail"]["pair"] for row in rows if "pair" in row.get("detail", {}))
-        whole = sum(messages == 2 for messages in pairs.values())  # a doubtful message leaves its partner alone
+        whole = sum(messages == 2 for messages in pairs.values())  # some pairs lost a doubtful message
         counted[file.name] = [len(rows), sum(row["label"] for row in rows), whole]
     sheet = {row["file"]: list(row.values())[1:4] for row in table("data/README.md", "file")}
     assert {name: [int(cell.replace(",", "").replace(EMPTY, "0")) for cell in row] for name, row in sheet.items()} == (
@@ -151,7 +151,7 @@ def test_the_data_sheet_counts_what_the_data_have() -> None:
     )
 
 
-def test_no_message_of_the_tests_is_trained_on() -> None:
+def test_the_training_data_contains_no_test_messages() -> None:
     rows = {
         name: [json.loads(line) for line in read(f"data/{name}.jsonl").splitlines()]
         for name in ("train", "dev", "test", "identity", "chat")
@@ -160,5 +160,7 @@ def test_no_message_of_the_tests_is_trained_on() -> None:
     assert not words["train"] & (words["dev"] | words["test"] | words["identity"])
     assert not words["dev"] & words["test"]
     trained = [row["text_sha256"] for row in rows["chat"] if row["split"] == "train"]
-    assert all("0e" <= checksum < "f2" for checksum in trained), "evaluate and calibrate count alarms in the others"
+    assert all("0e" <= checksum < "f2" for checksum in trained), (
+        "evaluate and calibrate count alarms in the other messages"
+    )
     assert len({row["text_sha256"] for row in rows["chat"]}) == len(rows["chat"])

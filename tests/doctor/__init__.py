@@ -1,1 +1,1 @@
-"""Tests of `make doctor` and `make secret` over real connections, one for each defect."""
+"""Tests of `make doctor` and `make secret` over real connections, one test per defect."""

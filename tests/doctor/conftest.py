@@ -1,4 +1,4 @@
-"""What the doctor's tests share: one call of it, as a program makes it, and a receiver to examine."""
+"""Fixtures for the doctor's tests: a call of the doctor, and a receiver to examine."""
 
 import json
 import os
@@ -23,7 +23,7 @@ Expected = Mapping[str, Sequence[str]]
 
 
 class Report:
-    """What one call of the doctor said."""
+    """The output of one call of the doctor."""
 
     def __init__(self, code: int, output: str) -> None:
         answer = json.loads(output)
@@ -33,7 +33,7 @@ class Report:
         self.subjects = [finding["subject"] for finding in self.findings]
 
     def of(self, subject: str) -> list[str]:
-        """Return what the findings about a subject say."""
+        """Return the sentences of the findings about a subject."""
         return [finding["sentence"] for finding in self.findings if finding["subject"] == subject]
 
     def told(self, subject: str) -> str:
@@ -43,7 +43,7 @@ class Report:
         return "{mark}: {sentence} -> {remedy}".format_map(found[0])
 
     def expect(self, expected: Expected) -> None:
-        """Fail unless each of these subjects has one finding with its mark and its words."""
+        """Fail unless each of these subjects has one finding with the expected mark and words."""
         for subject, (mark, *words) in expected.items():
             told = self.told(subject)
             assert told.startswith(f"{mark}: "), told
@@ -54,7 +54,7 @@ class Report:
 
 
 class Examine:
-    """Calls the doctor, as from a shell with these variables changed; no secret may show in what it prints."""
+    """Calls the doctor with changed environment variables and checks that its output contains no secrets."""
 
     def __init__(self, shown: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch, secrets: set[str]) -> None:
         self._shown, self._patch, self._secrets = shown, patch, secrets
@@ -77,7 +77,7 @@ def _nobody_signed_in_before(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def request_url(_aws_server: EmbeddedAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The receiver behind a real HTTP endpoint, in a process of its own."""
+    """The receiver in a separate process, behind a real HTTP endpoint."""
     receiver = Process(("local.functions", "receiver"), os.environ, tmp_path_factory.mktemp("receiver") / "log")
     yield f"http://127.0.0.1:{receiver.wait_until_ready()}/slack/events"
     receiver.stop()
@@ -91,6 +91,6 @@ def examine(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Examine:
-    """The model is looked for where there is none, which saves its loading; tests of the model say where it is."""
+    """The model directory does not exist by default, which saves loading the model. Tests of the model set its path."""
     monkeypatch.setenv("MODEL_DIR", str(tmp_path / "no-model"))
     return Examine(capsys, monkeypatch, {slack.workspace.token, SIGNING_SECRET, "canary"})

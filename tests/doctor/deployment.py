@@ -1,7 +1,7 @@
-"""A deployed bot without AWS: a CloudFormation stack in moto, and Lambda functions that run when they are invoked.
+"""Simulate a deployed bot: a CloudFormation stack in moto, and Lambda functions that run when invoked.
 
-The stack has the names of template.yaml. What moto's CloudFormation does not make (secrets, aliases, expiry) is made
-beside it.
+The stack uses the names in template.yaml. Resources that moto's CloudFormation does not create (secrets, aliases,
+expiry) are created separately.
 """
 
 import json
@@ -19,7 +19,7 @@ from tests import run
 STACK = "bot"
 SECRET_ID = "bot/slack"
 
-# The worker in a process of its own, as Lambda's runtime would run it: what fails is described, not raised.
+# Run the worker in a separate process. Like Lambda's runtime, describe an exception instead of raising it.
 WORKER = """
 import json, sys
 from local.functions import LocalContext, load
@@ -34,7 +34,7 @@ print(json.dumps([failed, answer]))
 def stack_template(
     functions: Mapping[str, Mapping[str, str]], request_url: str, visibility: int = 180
 ) -> dict[str, Any]:
-    """Return a template with these functions, by logical id, and the variables of each."""
+    """Return a template with these functions, given as logical ids with environment variables."""
     arn_of = {name: {"Fn::GetAtt": [name, "Arn"]} for name in ("Role", "JobsQueue", "DeadLetterQueue")}
     assumed = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
     redrive = {"deadLetterTargetArn": arn_of["DeadLetterQueue"], "maxReceiveCount": 10}
@@ -75,7 +75,7 @@ def stack_template(
 
 
 class Deployment:
-    """The stack and the clients that change it; `resources` are physical ids by logical ones."""
+    """The stack and the clients that change it. `resources` maps logical ids to physical ids."""
 
     def __init__(self, aws: EmbeddedAws, stack: dict[str, Any], secret: Mapping[str, Any]) -> None:
         self.aws = aws
@@ -94,7 +94,7 @@ class Deployment:
         )
 
     def feed_worker(self, responses: Sequence[str]) -> None:
-        """Let the queue feed the worker; `feed` is the event source mapping's id."""
+        """Connect the queue to the worker. `feed` is the id of the event source mapping."""
         sqs = self.aws.client("sqs")
         attributes = sqs.get_queue_attributes(QueueUrl=self.resources["JobsQueue"], AttributeNames=["QueueArn"])
         self.feed: str = self.functions.create_event_source_mapping(
@@ -105,7 +105,7 @@ class Deployment:
 
 
 def run_functions_here(aws: EmbeddedAws, patch: pytest.MonkeyPatch) -> None:
-    """Let a function run in a process of its own when it is invoked; for that moto would need containers."""
+    """Run each invoked function in a separate process. moto would need containers for that."""
     answered = Turns.__call__
 
     def answer(turns: Turns, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -120,4 +120,4 @@ def run_functions_here(aws: EmbeddedAws, patch: pytest.MonkeyPatch) -> None:
         return Response(json.dumps(result), headers=headers)(environ, start_response)
 
     patch.setattr(Turns, "__call__", answer)
-    patch.setenv("AWS_ENDPOINT_URL_LAMBDA", aws.url)  # tests of the bot in this process have one of their own
+    patch.setenv("AWS_ENDPOINT_URL_LAMBDA", aws.url)  # the bot's in-process tests set their own

@@ -1,4 +1,4 @@
-"""Findings about AWS: no access, and a queue or a table that is missing or set up wrongly."""
+"""Findings about AWS: no access, and missing or misconfigured queues and tables."""
 
 import json
 import time
@@ -43,7 +43,7 @@ OTHER = {
          {"ledger": ("wrong", "the table's key is name, not id")}),
     ],
 )  # fmt: skip
-def test_a_defect_is_found_and_hides_nothing_else(
+def test_a_defect_is_found_and_the_other_checks_still_run(
     examine: Examine,
     aws: EmbeddedAws,
     damage: Callable[[EmbeddedAws], object],
@@ -63,7 +63,7 @@ def test_jobs_in_the_dead_letter_queue_are_counted(examine: Examine, aws: Embedd
     examine().expect({"dead-letter queue": ("wrong", "3 jobs in it", *commands)})
 
 
-def test_verdicts_feedback_and_reports_of_a_week_are_counted(examine: Examine, aws: EmbeddedAws) -> None:
+def test_the_verdicts_feedback_and_reports_of_the_last_week_are_counted(examine: Examine, aws: EmbeddedAws) -> None:
     opinion = Opinion("T0LOCAL/C0GENERAL/1731000000.000100/0a1b2c3d", "U0ADA", AGREED, "toxic", "0.9000", time.time())
     save(Table(aws.table, aws.client("dynamodb")), opinion)
     ledger = Ledger(aws.table)
@@ -84,7 +84,7 @@ def test_verdicts_feedback_and_reports_of_a_week_are_counted(examine: Examine, a
         ("ReadTimeoutError", "wrong"),
     ],
 )
-def test_missing_rights_are_no_defect_of_the_installation(code: str, mark: str) -> None:
+def test_missing_permissions_are_not_a_defect_of_the_installation(code: str, mark: str) -> None:
     finding = refusal("ledger", code, "DescribeTable", "set LEDGER_TABLE")
     assert finding.mark == mark
     assert code in finding.sentence

@@ -1,4 +1,4 @@
-"""`make doctor` on one machine: what is examined, what is found, what people and programs read, how it is called."""
+"""`make doctor` on one machine: checks, findings, output for people and programs, and arguments."""
 
 import shutil
 from pathlib import Path
@@ -26,18 +26,18 @@ def test_a_complete_installation_passes(examine: Examine, request_url: str) -> N
     assert "toxicity (B0TOXICITY) in the workspace local (T0LOCAL)" in report.told("slack")
 
 
-def test_a_bare_environment_is_named_and_hides_nothing_else(examine: Examine) -> None:
+def test_missing_variables_are_reported_and_the_other_checks_still_run(examine: Examine) -> None:
     names = ("SLACK_SIGNING_SECRET", "JOBS_QUEUE_URL", "SLACK_BOT_TOKEN", "LEDGER_TABLE")
     report = examine(**dict.fromkeys(names, ""))
     assert tuple(sentence.split()[0] for sentence in report.of("settings")) == names
     assert report.marked("unknown") == {
         "secret", "slack", "scopes", "request url", "queue", "dead-letter queue", "ledger",
     }  # fmt: skip
-    report.expect({"clock": OK})  # Slack tells the time without a token
+    report.expect({"clock": OK})  # Slack's clock can be read without a token
     assert (report.code, report.ok) == (1, False)
 
 
-def test_every_bad_value_is_named_and_the_rest_is_examined(examine: Examine) -> None:
+def test_every_invalid_value_is_named_and_the_other_checks_still_run(examine: Examine) -> None:
     bad = {"REPLY_TO": "everybody", "TOXIC_THRESHOLD": "96 %", "JUDGE_AFTER_REMOVAL": "maybe"}
     report = examine(**bad)
     assert {sentence.split()[0] for sentence in report.of("settings")} == bad.keys()
@@ -64,7 +64,7 @@ def test_every_bad_value_is_named_and_the_rest_is_examined(examine: Examine) -> 
          {"model": ("wrong", "MAYBE_TOXIC_THRESHOLD is 1, above 0.", "use a number from 0 to 0.")}),
     ],
 )  # fmt: skip
-def test_what_is_found_with_these_variables(examine: Examine, variables: dict[str, str], expected: Expected) -> None:
+def test_findings_about_environment_variables(examine: Examine, variables: dict[str, str], expected: Expected) -> None:
     examine(**variables).expect(expected)
 
 
@@ -77,7 +77,7 @@ def test_a_damaged_model_is_named_by_its_file(examine: Examine, tmp_path: Path) 
     examine(MODEL_DIR=str(tmp_path)).expect({"model": ("wrong", *words)})
 
 
-def test_people_read_a_line_for_each_finding_and_a_summary(examine: Examine, aws: EmbeddedAws) -> None:
+def test_the_output_is_a_line_per_finding_and_a_summary(examine: Examine, aws: EmbeddedAws) -> None:
     shown = run_module("doctor")
     assert (shown.returncode, shown.stderr) == (1, "")
     assert "\nok       queue              0 jobs in it" in shown.stdout
@@ -96,7 +96,7 @@ def test_people_read_a_line_for_each_finding_and_a_summary(examine: Examine, aws
         ("surplus",),
     ],
 )
-def test_a_wrong_call_ends_with_2(arguments: tuple[str, ...]) -> None:
+def test_invalid_arguments_exit_with_2(arguments: tuple[str, ...]) -> None:
     refused = run_module("doctor", *arguments)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "Usage: python -m doctor" in refused.stderr

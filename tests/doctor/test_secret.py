@@ -1,4 +1,4 @@
-"""Findings about a secret in Secrets Manager, and `make secret`, which stores it; neither shows its content."""
+"""Findings about the secret in Secrets Manager, and `make secret`. Neither may print the secret."""
 
 import json
 from collections.abc import Callable
@@ -26,7 +26,7 @@ NEW_SECRET, NEW_TOKEN = "0123456789abcdef0123456789abcdef", "xoxb-new"
 
 @pytest.fixture
 def examine_with(aws: EmbeddedAws, examine: Examine) -> Callable[..., Report]:
-    """Keep a value in Secrets Manager, and examine a bot that reads it there."""
+    """Store a value in Secrets Manager and examine a bot that reads it from there."""
 
     def call(value: Any, *arguments: str, **variables: str) -> Report:
         aws.client("secretsmanager").create_secret(Name="test/slack", SecretString=json.dumps(value))
@@ -52,20 +52,20 @@ def test_a_secret_in_secrets_manager_is_read(examine_with: Callable[..., Report]
         ("xoxb-canary", "names a secret that is not"),
     ],
 )
-def test_a_secret_that_cannot_be_used_is_found_and_hides_nothing_else(
+def test_an_unusable_secret_is_found_and_the_other_checks_still_run(
     examine_with: Callable[..., Report], value: Any, words: str
 ) -> None:
     examine_with(value).expect({"secret": ("wrong", words, "make secret"), "queue": OK, "ledger": OK, "clock": OK})
 
 
-def test_slack_gets_no_placeholder_as_a_token(examine_with: Callable[..., Report], request_url: str) -> None:
+def test_a_placeholder_token_is_not_sent_to_slack(examine_with: Callable[..., Report], request_url: str) -> None:
     report = examine_with(PLACEHOLDERS, "--request-url", request_url)
     report.expect({"slack": UNKNOWN, "scopes": UNKNOWN, "request url": UNKNOWN})
 
 
 @pytest.fixture
 def store(aws: EmbeddedAws, capsys: pytest.CaptureFixture[str]) -> Store:
-    """Deploy with a secret, call the program, return its exit code, the secret now, and what was printed."""
+    """Deploy with a secret and call the program. Return its exit code, the stored secret and the output."""
 
     def run(present: dict[str, Any], *answers: str, stack: str = STACK) -> tuple[int, dict[str, Any], str]:
         Deployment(aws, stack_template({}, "https://example.com/slack/events"), present)
@@ -84,7 +84,7 @@ def store(aws: EmbeddedAws, capsys: pytest.CaptureFixture[str]) -> Store:
         (OLD | TWO, (NEW_SECRET, ""), OLD | {"signing_secrets": [NEW_SECRET, "a" * 32]}),
         (OLD | GRID, ("a" * 32, NEW_TOKEN), OLD | GRID | {"bot_token": NEW_TOKEN}),
     ],
-    ids=["placeholders are replaced", "the secret before is kept, no older one", "the same one is kept once"],
+    ids=["placeholders are replaced", "only the previous secret is kept", "an unchanged secret is kept once"],
 )
 def test_new_values_are_stored_and_the_bot_can_read_them(
     store: Store, present: dict[str, Any], answers: tuple[str, str], stored: dict[str, Any]
@@ -106,7 +106,7 @@ def test_new_values_are_stored_and_the_bot_can_read_them(
         (OLD, (NEW_SECRET, "xoxp-a-user's")),
     ],
 )
-def test_wrong_input_changes_nothing(store: Store, present: dict[str, Any], answers: tuple[str, str]) -> None:
+def test_invalid_input_changes_nothing(store: Store, present: dict[str, Any], answers: tuple[str, str]) -> None:
     code, stored, shown = store(present, *answers)
     assert (code, stored) == (1, present)
     assert "Nothing was stored" in shown
@@ -119,7 +119,7 @@ def test_without_the_stack_nothing_changes(store: Store) -> None:
     assert "another" in shown
 
 
-def test_api_keys_are_made_and_revoked_and_only_their_hashes_are_stored(
+def test_api_keys_are_created_and_revoked_and_only_their_hashes_are_stored(
     aws: EmbeddedAws, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def stored() -> str:

@@ -1,4 +1,4 @@
-"""Findings about Slack, the token, the scopes, the clock, and the request URL, behind which may be anything."""
+"""Findings about Slack, the token, the scopes, the clock and the request URL."""
 
 import re
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def test_a_revoked_token_is_found(examine: Examine, slack: SlackServer) -> None:
 
 @pytest.mark.failure(29)
 @pytest.mark.parametrize("revoked", [{"groups:history", "chat:write"}, BOT_SCOPES])
-def test_each_missing_scope_is_named_with_its_use(examine: Examine, slack: SlackServer, revoked: set[str]) -> None:
+def test_each_missing_scope_is_named_with_its_purpose(examine: Examine, slack: SlackServer, revoked: set[str]) -> None:
     for scope in revoked:
         slack.workspace.revoke(scope)
     report = examine()
@@ -34,7 +34,7 @@ def test_each_missing_scope_is_named_with_its_use(examine: Examine, slack: Slack
 
 
 @pytest.mark.parametrize(("on", "mark"), [("yes", "wrong"), ("no", "ok")])
-def test_the_scope_of_shortcuts_and_commands_is_needed_only_with_them(
+def test_the_commands_scope_is_only_required_for_shortcuts_and_commands(
     examine: Examine, slack: SlackServer, on: str, mark: str
 ) -> None:
     slack.workspace.revoke("commands")
@@ -53,7 +53,7 @@ def test_the_scope_of_shortcuts_and_commands_is_needed_only_with_them(
     ],
     ids=["502", "page", "reset", "rate limit", "fatal_error"],
 )
-def test_an_answer_that_is_not_slacks_is_found(
+def test_a_response_that_is_not_from_slack_is_found(
     examine: Examine, slack: SlackServer, fault: Any, mark: str, words: str
 ) -> None:
     slack.faults.add("auth.test", fault)
@@ -61,7 +61,7 @@ def test_an_answer_that_is_not_slacks_is_found(
     assert slack.faults.left() == 0
 
 
-def test_names_that_only_the_workspace_knows_are_looked_up(examine: Examine, slack: SlackServer) -> None:
+def test_custom_emoji_are_looked_up_in_the_workspace(examine: Examine, slack: SlackServer) -> None:
     mine = {"TRIGGER_EMOJI": "biohazard"}
     examine(**mine).expect({"trigger emoji": ("unknown", "biohazard is no", "missing_scope", "write biohazard_sign")})
     slack.workspace.scopes |= {"emoji:read"}
@@ -90,7 +90,7 @@ def test_the_bot_must_be_in_the_channels_of_its_verdicts_and_cards(
     examine(**{variable: channel}).expect({subject: (mark, words)})
 
 
-def test_the_bot_must_be_in_the_moderators_channel_and_in_watched_ones(examine: Examine) -> None:
+def test_the_bot_must_be_in_the_moderators_channel_and_in_watched_channels(examine: Examine) -> None:
     entries = '{"C0GENERAL": {"watch": true}, "C0PRIVATE": {"emoji": ["biohazard"]}}'
     report = examine(MODERATORS_CHANNEL="C0RANDOM", CHANNEL_SETTINGS=entries, REPLY_TO="moderators")
     report.expect(
@@ -108,14 +108,14 @@ def test_the_bot_must_be_in_the_moderators_channel_and_in_watched_ones(examine: 
 def test_a_wrong_clock_is_found_with_its_offset(examine: Examine, request_url: str, offset: float, side: str) -> None:
     examine.seconds_ahead = offset
     report = examine("--request-url", request_url)
-    report.expect({"clock": ("wrong",), "request url": OK})  # the challenge is signed with Slack's time
+    report.expect({"clock": ("wrong",), "request url": OK})  # the challenge is signed with Slack's clock
     seconds, told_side = re.findall(r"(\d+) s (ahead of|behind) Slack's", report.told("clock"))[0]
     assert told_side == side
-    assert abs(int(seconds) - abs(offset)) <= 2, "Slack's header has whole seconds"
+    assert abs(int(seconds) - abs(offset)) <= 2, "Slack's Date header has a resolution of one second"
 
 
 def to_signed(answer: Callable[[Request], Response]) -> Callable[[Request], Response]:
-    """Give this answer to signed requests, and the right one to others."""
+    """Return this response to signed requests, and the correct response to others."""
     return lambda request: answer(request) if "X-Slack-Signature" in request.headers else Response(status=401)
 
 
@@ -131,16 +131,18 @@ def to_signed(answer: Callable[[Request], Response]) -> Callable[[Request], Resp
             "a signed form, as of a shortcut or a command, got 400",
         ),
     ],
-    ids=["takes all", "another challenge", "a page", "no secret", "older than shortcuts"],
+    ids=["accepts everything", "another challenge", "a page", "no secret", "without shortcuts"],
 )
-def test_what_answers_at_the_request_url_and_is_not_the_receiver_is_found(
+def test_a_request_url_that_is_not_the_receiver_is_found(
     examine: Examine, answer: Callable[[Request], Response], words: str
 ) -> None:
     with Server(Request.application(answer)) as server:
         examine("--request-url", f"{server.address}/slack/events").expect({"request url": ("wrong", words)})
 
 
-def test_a_receiver_with_another_signing_secret_or_none_is_found(examine: Examine, request_url: str) -> None:
+def test_a_receiver_with_another_signing_secret_or_an_unreachable_one_is_found(
+    examine: Examine, request_url: str
+) -> None:
     report = examine("--request-url", f"{CLOSED}/slack/events")
     report.expect({"request url": ("wrong", "no answer (connection_failed)")})
     report = examine("--request-url", request_url, SLACK_SIGNING_SECRET="another-secret")

@@ -22,7 +22,7 @@ MODEL = {"MODEL_DIR": str(ROOT / "model")}
 REPORTS = "ReportBatchItemFailures"
 REST_OK = dict.fromkeys(("stack", "receiver", "queue", "ledger", FEED), OK)
 BAD_REPLY_TO = "REPLY_TO is 'everybody'"
-BAD_REGION = {"AWS_DEFAULT_REGION": "the canary region"}  # the error's message holds it, and must not be shown
+BAD_REGION = {"AWS_DEFAULT_REGION": "the canary region"}  # the error message contains it and must not be shown
 NO_MODEL = ("does not start (ModelError: ", "is not a directory", "aws logs tail /aws/lambda/bot-Worker-")
 SWITCHED_OFF = ("the kill switch is on", "aws lambda delete-function-concurrency --function-name bot-Worker-")
 failure = pytest.mark.failure
@@ -32,9 +32,9 @@ failure = pytest.mark.failure
 def deploy(
     aws: EmbeddedAws, slack: SlackServer, request_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Deploy:
-    """Deploy the bot. A worker without variables of its own is switched off, since only tests about it start it."""
+    """Deploy the bot. The worker is disabled unless the test sets variables for it."""
     for name in ("SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN", "SLACK_API_URL", "JOBS_QUEUE_URL", "LEDGER_TABLE"):
-        monkeypatch.delenv(name)  # a stack's functions know nothing of this machine's
+        monkeypatch.delenv(name)  # a stack's functions do not see this machine's variables
     variables = {"SLACK_SECRET_ID": SECRET_ID, "SLACK_API_URL": slack.url, "MODEL_DIR": str(tmp_path / "no-model")}
     right = {"signing_secrets": ["local-signing-secret"], "bot_token": slack.workspace.token}
 
@@ -92,21 +92,21 @@ def test_a_defect_of_the_deployment_is_found(
     examine("--stack", STACK).expect(expected)
 
 
-def test_an_event_source_that_is_switched_off_is_found(deploy: Deploy, examine: Examine) -> None:
+def test_a_disabled_event_source_is_found(deploy: Deploy, examine: Examine) -> None:
     deployment = deploy()
     deployment.functions.update_event_source_mapping(UUID=deployment.feed, Enabled=False)
     command = f"aws lambda update-event-source-mapping --uuid {deployment.feed} --enabled"
     examine("--stack", STACK).expect({FEED: ("wrong", "is Disabled", command)})
 
 
-def test_a_function_that_is_gone_hides_nothing_else(deploy: Deploy, examine: Examine) -> None:
+def test_a_deleted_function_is_found_and_the_other_checks_still_run(deploy: Deploy, examine: Examine) -> None:
     deployment = deploy()
     deployment.functions.delete_function(FunctionName=deployment.resources["Worker"])
     others = dict.fromkeys(("receiver", "secret", "slack", "request url", "queue", "ledger"), OK)
     examine("--stack", STACK).expect({"worker": ("wrong",), "model": UNKNOWN} | others)
 
 
-def test_without_the_stack_nothing_else_is_guessed(deploy: Deploy, examine: Examine) -> None:
+def test_without_the_stack_its_resources_are_not_checked(deploy: Deploy, examine: Examine) -> None:
     deploy()
     for name, region in (("nobodys", "eu-west-1"), (STACK, "eu-central-1")):
         report = examine("--stack", name, AWS_DEFAULT_REGION=region)
@@ -114,7 +114,7 @@ def test_without_the_stack_nothing_else_is_guessed(deploy: Deploy, examine: Exam
         report.expect({"stack": ("wrong", "STACK=... REGION=..."), "everything else": UNKNOWN})
 
 
-def test_a_stack_of_another_template_is_found(aws: EmbeddedAws, examine: Examine) -> None:
+def test_a_stack_from_another_template_is_found(aws: EmbeddedAws, examine: Examine) -> None:
     queue = '{"Resources": {"JobsQueue": {"Type": "AWS::SQS::Queue"}}}'
     aws.client("cloudformation").create_stack(StackName="other", TemplateBody=queue)
     report = examine("--stack", "other")
@@ -132,7 +132,7 @@ def test_a_stack_of_another_template_is_found(aws: EmbeddedAws, examine: Examine
         *((f"{change}_FAILED", "wrong") for change in ("UPDATE_ROLLBACK", "DELETE")),
     ],
 )
-def test_a_failed_deployment_differs_from_one_in_progress(status: str, mark: str) -> None:
+def test_failed_deployments_and_deployments_in_progress_are_told_apart(status: str, mark: str) -> None:
     assert [finding.mark for finding in check_status(STACK, status)] == [mark]
 
 
@@ -146,7 +146,7 @@ def test_a_function_that_lambda_could_not_set_up_is_found(state: str, mark: str)
     assert ("the image is gone" in finding.sentence) is (mark == "wrong")
 
 
-def test_the_names_are_those_of_the_template() -> None:
+def test_the_doctor_uses_the_names_in_the_template() -> None:
     real = template()
     assert {name: real["Resources"].get(name, {}).get("Type") for name in FUNCTIONS.values()} == dict.fromkeys(
         FUNCTIONS.values(), "AWS::Serverless::Function"

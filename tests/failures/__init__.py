@@ -1,1 +1,1 @@
-"""The numbered failures of the bot: `python -m tests.failures` runs the tests of each and prints a table."""
+"""The bot's numbered failure scenarios. `python -m tests.failures` runs their tests and prints a table."""

@@ -1,6 +1,6 @@
-"""Run the tests that are marked with a failure's number and print a line for each failure.
+"""Run the tests that are marked with a failure's number and print a line per failure.
 
-Exit with status 1 if a test fails or is skipped, or if a failure has no test. Arguments are pytest's: `-x`, say.
+Exit with status 1 if a test fails or is skipped, or if a failure has no test. Arguments such as `-x` go to pytest.
 """
 
 import sys
@@ -19,11 +19,11 @@ TESTS = [
 
 
 class Table:
-    """A pytest plugin that adds up the results of the tests of each failure."""
+    """A pytest plugin that adds up the test results per failure."""
 
     def __init__(self) -> None:
         self.numbers: dict[str, list[int]] = {}
-        """The numbers of each collected test, by its node id."""
+        """The failure numbers of each collected test, by node id."""
         self.passed, self.failed = Counter[int](), Counter[int]()
         self.seconds = dict.fromkeys(FAILURES, 0.0)
 
@@ -51,9 +51,9 @@ class Table:
 def main(arguments: list[str]) -> int:
     table, started = Table(), time.monotonic()
     code = pytest.main(["-q", "-m", "failure", *TESTS, *arguments], plugins=[table])
-    met, seconds = [table.word(number) for number in FAILURES].count("passed"), time.monotonic() - started
-    print("\n".join(["", *table.lines(), f"{met} of {len(FAILURES)} failures are met, in {seconds:.0f} s."]))
-    return 1 if code or met < len(FAILURES) else 0
+    passed, seconds = [table.word(number) for number in FAILURES].count("passed"), time.monotonic() - started
+    print("\n".join(["", *table.lines(), f"{passed} of {len(FAILURES)} failures passed in {seconds:.0f} s."]))
+    return 1 if code or passed < len(FAILURES) else 0
 
 
 if __name__ == "__main__":

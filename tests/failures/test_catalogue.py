@@ -25,7 +25,7 @@ def test_every_failure_has_a_test_and_every_number_is_in_the_catalogue() -> None
         ({}, "MISSING"),
     ],
 )
-def test_a_failure_is_met_if_its_tests_pass_with_setup_and_teardown(outcomes: dict[str, str], word: str) -> None:
+def test_a_failure_passes_if_its_tests_pass_with_setup_and_teardown(outcomes: dict[str, str], word: str) -> None:
     table = Table()
     table.numbers["test_x.py::test_x"] = [7]
     for when, outcome in outcomes.items():

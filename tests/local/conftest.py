@@ -1,4 +1,4 @@
-"""A local Slack with two people, a fixed clock, slack_sdk's client without retries, and a scripted receiver."""
+"""Fixtures: a local Slack with two people, a fixed clock, slack_sdk's client without retries, a scripted receiver."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def client(slack: SlackServer) -> WebClient:
 
 
 def refusal(call: Callable[..., object], *given: Any, **arguments: Any) -> dict[str, Any]:
-    """Slack's answer to a call of slack_sdk's client that it refuses."""
+    """Slack's response to a call by slack_sdk's client that Slack refuses."""
     with pytest.raises(SlackApiError) as caught:
         call(*given, **arguments)
     answer = caught.value.response.data
@@ -56,7 +56,7 @@ def root(workspace: Workspace) -> str:
 
 @pytest.fixture
 def reply(workspace: Workspace, root: str) -> str:
-    """The ts of a reply to it."""
+    """The ts of a reply to the first message."""
     return str(workspace.post(GENERAL, GRACE, "reply", thread_ts=root)["ts"])
 
 
@@ -75,7 +75,7 @@ class Received(NamedTuple):
 
 
 class Receiver:
-    """A receiver with scripted answers: the statuses in turn, 200 after them; 0 is no answer until the test ends."""
+    """A receiver that returns scripted statuses in turn, then 200. Status 0 sends no response until the test ends."""
 
     def __init__(self) -> None:
         self.requests: list[Received] = []

@@ -1,4 +1,4 @@
-"""Embedded AWS answers one request at a time, and its event source redelivers jobs as Lambda does."""
+"""Embedded AWS: it handles one request at a time, and its event source redelivers jobs as Lambda does."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_requests_are_handled_one_at_a_time() -> None:
     assert (len(most), max(most)) == (50, 1)
 
 
-def test_a_long_poll_ends_when_a_message_comes(aws: EmbeddedAws) -> None:
+def test_a_long_poll_returns_when_a_message_arrives(aws: EmbeddedAws) -> None:
     sqs = aws.client("sqs")
     with ThreadPoolExecutor(1) as thread:
         started = time.monotonic()
@@ -55,10 +55,10 @@ def test_a_long_poll_ends_when_a_message_comes(aws: EmbeddedAws) -> None:
         sqs.send_message(QueueUrl=aws.queue_url, MessageBody="a job")
         (message,) = polled.result()["Messages"]
     assert message["Body"] == "a job"
-    assert time.monotonic() - started < 15, "the poll kept the sender out, or did not see the message"
+    assert time.monotonic() - started < 15, "the poll blocked the sender or did not see the message"
 
 
-def test_a_long_poll_without_a_message_ends_in_its_time_and_one_without_a_queue_at_once(aws: EmbeddedAws) -> None:
+def test_a_long_poll_times_out_without_a_message_and_fails_at_once_without_a_queue(aws: EmbeddedAws) -> None:
     sqs, started = aws.client("sqs"), time.monotonic()
     assert "Messages" not in sqs.receive_message(QueueUrl=aws.queue_url, WaitTimeSeconds=1)
     assert time.monotonic() - started >= 1
@@ -67,7 +67,7 @@ def test_a_long_poll_without_a_message_ends_in_its_time_and_one_without_a_queue_
 
 
 @pytest.mark.failure(49)
-def test_an_invocation_that_runs_too_long_is_ended_and_its_job_comes_again(aws: EmbeddedAws) -> None:
+def test_an_invocation_that_times_out_is_killed_and_its_job_is_redelivered(aws: EmbeddedAws) -> None:
     sqs = aws.client("sqs")
     sqs.send_message(QueueUrl=aws.queue_url, MessageBody="a job")
     command = [sys.executable, "-c", TOO_LONG, aws.queue_url]
@@ -84,5 +84,5 @@ def test_a_failed_job_stays_on_the_queue(aws: EmbeddedAws, fails: bool) -> None:
     sent = sqs.send_message(QueueUrl=aws.queue_url, MessageBody="a job")["MessageId"]
     answer = {"batchItemFailures": [{"itemIdentifier": sent}] if fails else []}
     assert poll(sqs, aws.queue_url, lambda event, context: answer, 1, timeout_seconds=5) == 1
-    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0), "the time-out of a batch that ended is still running"
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0), "the timer of a completed batch is still running"
     assert aws.waiting() == fails

@@ -1,4 +1,4 @@
-"""What people do in the local Slack over HTTP, what the app hears of it, and the errors for wrong requests."""
+"""The local Slack's HTTP API for actions of people: the events to the app and the errors for invalid requests."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def ask(slack: SlackServer, path: str, fields: object = None) -> tuple[int, dict
 
 @pytest.fixture
 def telling(workspace: Workspace, receiver: Receiver) -> Iterator[SlackServer]:
-    """A local Slack that tells an app what people do."""
+    """A local Slack that sends events to an app."""
     deliveries = Deliveries(receiver.url, "secret", delays=())
     with SlackServer(workspace, deliveries=deliveries, tells_messages=True) as slack:
         yield slack
@@ -56,7 +56,7 @@ def test_post_react_and_read(slack: SlackServer) -> None:
     assert {"id": ADA, "name": "ada", "is_bot": False} in about["users"]
 
 
-def test_the_app_is_told_what_people_write_and_react_to(telling: SlackServer, receiver: Receiver) -> None:
+def test_the_app_receives_events_for_messages_and_reactions(telling: SlackServer, receiver: Receiver) -> None:
     _, posted = ask(telling, "post", {"channel": GENERAL, "user": ADA, "text": "Good morning."})
     ts = posted["message"]["ts"]
     assert [posted["event"][name] for name in ("type", "channel", "ts")] == ["message", GENERAL, ts]
@@ -68,7 +68,9 @@ def test_the_app_is_told_what_people_write_and_react_to(telling: SlackServer, re
         assert envelope["authorizations"][0]["user_id"] == telling.workspace.identity.bot_user_id
 
 
-def test_people_ask_in_private_and_see_their_answers(telling: SlackServer, receiver: Receiver, root: str) -> None:
+def test_people_use_shortcuts_and_commands_and_see_the_answers(
+    telling: SlackServer, receiver: Receiver, root: str
+) -> None:
     _, sent = ask(telling, "shortcut", {"channel": GENERAL, "ts": root, "user": GRACE, "callback_id": "check_toxicity"})
     _, typed = ask(telling, "command", {"channel": GENERAL, "user": ADA, "text": "Hello"})
     assert [sent["delivery"]["status"], typed["delivery"]["status"]] == [200, 200]
@@ -78,7 +80,7 @@ def test_people_ask_in_private_and_see_their_answers(telling: SlackServer, recei
     assert ask(telling, f"private?user={ADA}")[1]["messages"] == []
 
 
-def test_people_click_and_send_forms(client: WebClient, slack: SlackServer) -> None:
+def test_people_click_buttons_and_submit_forms(client: WebClient, slack: SlackServer) -> None:
     ts = client.chat_postMessage(channel=GENERAL, text="card", blocks=BLOCKS)["ts"]
     button = {"channel": GENERAL, "ts": ts, "user": GRACE, "action_id": "feedback", "value": "no"}
     clicked = ask(slack, "click", button)[1]["payload"]
@@ -104,7 +106,9 @@ def test_people_click_and_send_forms(client: WebClient, slack: SlackServer) -> N
         ("shout", {}, 404, "POST /local/post"),
     ],
 )
-def test_a_wrong_request_is_explained(slack: SlackServer, path: str, fields: object, status: int, message: str) -> None:
+def test_an_invalid_request_is_explained(
+    slack: SlackServer, path: str, fields: object, status: int, message: str
+) -> None:
     got, answer = ask(slack, path, fields)
     assert (got, answer["ok"]) == (status, False)
     assert message in answer["error"]

@@ -1,4 +1,4 @@
-"""`make demo` as people and programs call it."""
+"""`make demo` called by people and by programs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def demo(**environ: str) -> str:
     return shown.stdout
 
 
-def test_it_shows_the_conversation_with_one_answer_to_each_message_and_question() -> None:
+def test_the_demo_shows_the_conversation_with_one_answer_per_message_and_question() -> None:
     shown = demo()
     assert shown.count("toxicity: ") == 13
     assert [shown.count(f"[Only visible to {name}]") for name in ("grace", "ada")] == [2, 2]
@@ -37,7 +37,7 @@ def test_it_shows_the_conversation_with_one_answer_to_each_message_and_question(
         assert words in shown
 
 
-def test_make_passes_the_text_on_unchanged_and_the_last_line_is_json() -> None:
+def test_make_passes_the_text_unchanged_and_the_last_line_is_json() -> None:
     text = "You're a <stupid> & worthless \u201cidiot\u201d, $HOME, $(shell echo no)."
     command = ["make", "--silent", "--assume-old=.venv/local", "demo", "FORMAT=json", f"TEXT={text}"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
@@ -55,13 +55,13 @@ def test_a_text_that_cannot_be_judged_has_no_score() -> None:
 
 
 @pytest.mark.parametrize(("reply_to", "words"), [("reactor", "Likely toxic"), ("C0RANDOM", "/invite")])
-def test_an_answer_that_one_person_sees_is_shown(reply_to: str, words: str) -> None:
+def test_the_demo_shows_ephemeral_answers(reply_to: str, words: str) -> None:
     shown = demo(TEXT="You stupid idiot.", REPLY_TO=reply_to)
     assert "Only visible to grace" in shown
     assert words in shown
 
 
-def test_what_is_switched_off_is_not_asked() -> None:
+def test_the_demo_does_not_use_disabled_features() -> None:
     shown = demo(SHORTCUTS="no", SLASH_COMMAND="no", FEEDBACK="no")
     assert [title for title in ("In private", "A report", "Right or wrong") if title in shown] == []
 
@@ -76,7 +76,9 @@ def test_what_is_switched_off_is_not_asked() -> None:
         ({"TEXT": "  "}, 2, "There is no text"),
     ],
 )
-def test_settings_without_answer_and_wrong_calls_are_named(variables: dict[str, str], status: int, advice: str) -> None:
+def test_settings_without_an_answer_and_invalid_arguments_are_reported(
+    variables: dict[str, str], status: int, advice: str
+) -> None:
     refused = run_module("local.demo", environ=variables)
     assert refused.returncode == status
     assert advice in refused.stderr

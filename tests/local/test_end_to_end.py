@@ -1,4 +1,4 @@
-"""The whole path in real processes: signed HTTP request, receiver, SQS, worker, slack_sdk, local Slack, ledger."""
+"""The full path in real processes: signed HTTP request, receiver, SQS, worker, slack_sdk, local Slack, ledger."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def bot() -> Iterator[LocalBot]:
         yield bot
 
 
-def test_two_people_and_slacks_retries_make_one_verdict_in_the_thread(bot: LocalBot) -> None:
+def test_two_reactions_and_slacks_retries_make_one_verdict_in_the_thread(bot: LocalBot) -> None:
     message = bot.workspace.post("C0GENERAL", "U0ADA", INSULT)
     slack = Deliveries(bot.request_url, bot.workspace.signing_secret, delays=())
     bot.worker.stop()  # the jobs wait until a worker runs
@@ -37,7 +37,7 @@ def test_two_people_and_slacks_retries_make_one_verdict_in_the_thread(bot: Local
 
 
 @pytest.mark.failure(100, 102)
-def test_who_asks_while_no_worker_runs_is_answered_by_the_next_one(bot: LocalBot) -> None:
+def test_a_request_made_while_no_worker_runs_is_answered_by_the_next_one(bot: LocalBot) -> None:
     before = len(bot.workspace.ephemerals)
     bot.worker.kill()
     slack = Deliveries(bot.request_url, bot.workspace.signing_secret, timeout=30)

@@ -1,4 +1,4 @@
-"""What Slack sends: signatures that slack_sdk accepts, envelopes, retries, and Lambda's own events."""
+"""Events from Slack: signatures that slack_sdk accepts, envelopes and retries. Also Lambda's own events."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_url_verification_and_app_rate_limited() -> None:
     assert "event" not in limited
 
 
-def test_a_good_answer_ends_the_delivery(receiver: Receiver, payload: dict[str, Any]) -> None:
+def test_a_successful_response_ends_the_delivery(receiver: Receiver, payload: dict[str, Any]) -> None:
     waited: list[float] = []
     (attempt,) = deliveries(receiver, waited).send(payload)
     assert (attempt.status, attempt.failure, attempt.body, waited) == (200, "", b"seen", [])
@@ -82,7 +82,7 @@ def test_a_good_answer_ends_the_delivery(receiver: Receiver, payload: dict[str, 
     ],
     ids=["three times", "success", "no retry", "no answer"],
 )
-def test_failed_deliveries_are_repeated(
+def test_failed_deliveries_are_retried(
     answers: list[int], headers: dict[str, str], failures: list[str], waits: list[float],
     receiver: Receiver, payload: dict[str, Any],
 ) -> None:  # fmt: skip
@@ -98,7 +98,7 @@ def test_failed_deliveries_are_repeated(
     assert len({request.body for request in receiver.requests}) == 1
 
 
-def test_a_late_answer_and_a_closed_port_are_failures(receiver: Receiver) -> None:
+def test_a_late_response_and_a_closed_port_are_failures(receiver: Receiver) -> None:
     readings = iter([10.0, 13.5])
     late = deliver(receiver.url, b"{}", {}, stopwatch=lambda: next(readings))
     assert (late.status, late.seconds, late.failure) == (200, 3.5, "http_timeout")

@@ -1,4 +1,4 @@
-"""Scripted faults reach slack_sdk's client as real failures would."""
+"""Scripted faults look like real failures to slack_sdk's client."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("retry_after", ["3", "Fri, 08 Nov 2024 10:00:00 GMT"])
-def test_a_rate_limit_says_when_to_retry(slack: SlackServer, client: WebClient, retry_after: str) -> None:
+def test_a_rate_limit_has_a_retry_after_header(slack: SlackServer, client: WebClient, retry_after: str) -> None:
     slack.faults.add("chat.postMessage", RateLimited(retry_after))
     with pytest.raises(SlackApiError, match="ratelimited") as caught:
         client.chat_postMessage(channel=GENERAL, text="x")
@@ -33,7 +33,7 @@ def test_a_rate_limit_says_when_to_retry(slack: SlackServer, client: WebClient, 
 
 @pytest.mark.parametrize("before_work", [True, False])
 @pytest.mark.parametrize(("kind", "status", "error"), [(HtmlError, 502, "html_502"), (Reset, 0, "connection_reset")])
-def test_a_failure_loses_the_work_or_only_the_reply(
+def test_a_failure_loses_the_call_or_only_its_response(
     slack: SlackServer, client: WebClient, kind: Callable[..., Fault], status: int, error: str, before_work: bool
 ) -> None:
     slack.faults.add("chat.postMessage", kind(before_work=before_work))
@@ -44,7 +44,7 @@ def test_a_failure_loses_the_work_or_only_the_reply(
 
 
 class AnnouncedSlow(Slow):
-    """Says when it has begun."""
+    """Sets an event when the call has begun."""
 
     begun = threading.Event()
 
@@ -54,7 +54,7 @@ class AnnouncedSlow(Slow):
 
 
 def test_a_slow_call_ends_when_the_server_closes(workspace: Workspace) -> None:
-    """Given a call that takes an hour, when the server closes, then the call ends at once, its work done."""
+    """When the server closes, a call that would take an hour completes at once."""
     with ThreadPoolExecutor(1) as threads, SlackServer(workspace) as slack:
         fault = AnnouncedSlow(3600)
         slack.faults.add("chat.postMessage", fault)
@@ -66,7 +66,7 @@ def test_a_slow_call_ends_when_the_server_closes(workspace: Workspace) -> None:
         patient.auth_test()
 
 
-def test_a_client_that_gives_up_does_not_disturb_the_server(slack: SlackServer) -> None:
+def test_a_client_timeout_does_not_disturb_the_server(slack: SlackServer) -> None:
     hasty = WebClient(token=slack.workspace.token, base_url=slack.url, retry_handlers=[], timeout=0.05)  # type: ignore[arg-type]
     slack.faults.add("auth.test", Slow(3600))
     with pytest.raises((TimeoutError, URLError)):
@@ -76,7 +76,7 @@ def test_a_client_that_gives_up_does_not_disturb_the_server(slack: SlackServer) 
 
 
 @pytest.mark.parametrize("before_work", [True, False])
-def test_a_hook_acts_before_the_work_or_after_it(slack: SlackServer, client: WebClient, before_work: bool) -> None:
+def test_a_hook_runs_before_or_after_the_call(slack: SlackServer, client: WebClient, before_work: bool) -> None:
     seen: list[int] = []
     hook = Call(lambda: seen.append(len(slack.workspace.conversation(GENERAL))), before_work=before_work)
     slack.faults.add("chat.postMessage", hook)
@@ -84,7 +84,7 @@ def test_a_hook_acts_before_the_work_or_after_it(slack: SlackServer, client: Web
     assert seen == [0 if before_work else 1]
 
 
-def test_faults_come_in_order_once_each_and_only_to_their_method(slack: SlackServer, client: WebClient) -> None:
+def test_each_fault_applies_once_in_order_and_only_to_its_method(slack: SlackServer, client: WebClient) -> None:
     slack.faults.add("auth.test", Fault())
     slack.faults.add("auth.test", ErrorBody("internal_error"))
     slack.faults.add("chat.postMessage", RateLimited(), times=2)

@@ -1,4 +1,4 @@
-"""`make fuzz` finds a planted bug, keeps the request that shows it, and finds none in the receiver."""
+"""`make fuzz` finds a planted bug, saves the request that triggers it, and finds no bug in the receiver."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests import run_module
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Raises for an empty time in a payload that is signed correctly.
+# Raises for an empty time in a correctly signed payload.
 PLANTED = """
 from toxicity_bot import receiver
 from toxicity_bot.receiver import settings
@@ -26,7 +26,7 @@ def handler(event, context):
 """
 
 
-def test_both_functions_survive_and_give_every_kind_of_answer(tmp_path: Path) -> None:
+def test_both_functions_survive_and_return_every_expected_status(tmp_path: Path) -> None:
     ended = run_module("local.fuzz", "--seconds", "8", "--findings", str(tmp_path))
     assert ended.returncode == 0, ended.stderr
     receiver, scorer = ended.stdout.splitlines()
@@ -35,20 +35,20 @@ def test_both_functions_survive_and_give_every_kind_of_answer(tmp_path: Path) ->
             assert f"{status}: " in answers, f"no request was answered with {status}: {answers}"
 
 
-def test_a_planted_bug_is_found_and_the_request_kept(tmp_path: Path) -> None:
+def test_a_planted_bug_is_found_and_the_request_is_saved(tmp_path: Path) -> None:
     (tmp_path / "planted.py").write_text(PLANTED)
     arguments = ["--receiver", "planted", "--findings", str(tmp_path / "findings")]
-    environ = {"PYTHONPATH": str(tmp_path), "CI": "true"}  # where hypothesis does not draw at random by itself
+    environ = {"PYTHONPATH": str(tmp_path), "CI": "true"}  # in CI hypothesis is not random by default
     found = run_module("local.fuzz", "--seconds", "120", *arguments, environ=environ)
     assert found.returncode == 1, found.stdout
     assert "ZeroDivisionError" in found.stderr
     again = run_module("local.fuzz", "--seconds", "1", *arguments, environ=environ)
-    assert again.returncode == 1, f"expected the next run to begin with the kept request: {again.stdout}"
+    assert again.returncode == 1, f"expected the next run to begin with the saved request: {again.stdout}"
     assert "ZeroDivisionError" in again.stderr
 
 
 @pytest.mark.parametrize("wrong", [{"statusCode": 500}, {"statusCode": 503}, {"headers": {"x": 1}}, {"body": None}])
-def test_an_answer_that_api_gateway_cannot_use_is_a_finding(wrong: dict[str, Any]) -> None:
+def test_a_response_that_api_gateway_cannot_use_is_a_finding(wrong: dict[str, Any]) -> None:
     answer = {"statusCode": 200, "headers": {}, "body": ""} | wrong
     receiver = SimpleNamespace(handler=lambda event, context: answer)
     with pytest.raises(ValueError, match="expected one of the statuses"):

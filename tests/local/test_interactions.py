@@ -1,4 +1,4 @@
-"""The local Slack's shortcuts, commands, modals and buttons, and the addresses that it gives for answers."""
+"""The local Slack's shortcuts, commands, modals, buttons and response URLs."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ BLOCKS = [{"type": "actions", "elements": [BUTTON]}, {"type": "context_actions",
 
 
 def answer(url: str, **body: Any) -> tuple[int, str]:
-    """Answer as slack_sdk does; return the status and Slack's word for it."""
+    """Send an answer as slack_sdk does. Return the status and the body of Slack's response."""
     given = WebhookClient(url, retry_handlers=[], timeout=5).send_dict({"text": "hello", **body})
     return given.status_code, given.body if given.status_code == 200 else json.loads(given.body)["error"]
 
 
-def test_an_answer_is_seen_by_one_person_also_where_the_app_is_no_member_or_by_the_channel(slack: SlackServer) -> None:
+def test_an_answer_is_ephemeral_or_in_the_channel_even_if_the_app_is_not_a_member(slack: SlackServer) -> None:
     assert answer(slack.slash_command("Hello", RANDOM, GRACE)["response_url"]) == (200, "ok")
     (seen,) = slack.workspace.ephemerals
     assert (seen["channel"], seen["user"], seen["text"]) == (RANDOM, GRACE, "hello")
@@ -58,7 +58,7 @@ def test_an_answer_is_seen_by_one_person_also_where_the_app_is_no_member_or_by_t
     assert [one["text"] for one in slack.workspace.conversation(GENERAL)] == ["hello"]
 
 
-def test_an_address_takes_five_answers_in_half_an_hour(slack: SlackServer) -> None:
+def test_a_response_url_accepts_five_answers_within_30_minutes(slack: SlackServer) -> None:
     now = slack.workspace.clock()
     first, second = (slack.slash_command("Hello", GENERAL, GRACE)["response_url"] for _ in range(2))
     assert first != second
@@ -79,12 +79,12 @@ def test_an_address_takes_five_answers_in_half_an_hour(slack: SlackServer) -> No
         ({"channel": GENERAL}, "invalid_payload"),
     ],
 )
-def test_a_wrong_answer_is_refused_and_not_shown(slack: SlackServer, body: dict[str, Any], error: str) -> None:
+def test_an_invalid_answer_is_refused_and_not_shown(slack: SlackServer, body: dict[str, Any], error: str) -> None:
     assert answer(slack.slash_command("Hello", GENERAL, GRACE)["response_url"], **body) == (400, error)
     assert slack.workspace.ephemerals == []
 
 
-def test_without_its_scope_the_app_has_neither_shortcut_nor_command(slack: SlackServer, root: str) -> None:
+def test_without_the_scope_the_app_has_no_shortcuts_and_no_commands(slack: SlackServer, root: str) -> None:
     slack.workspace.revoke("commands")
     with pytest.raises(RefusedError, match="missing_scope"):
         slack.message_action("check_toxicity", GENERAL, root, GRACE)
@@ -103,7 +103,7 @@ def test_forms_are_signed_and_sent_once(slack: SlackServer, receiver: Receiver, 
     assert b"&text=1+%26lt%3B+2&" in as_form(slack.slash_command("1 < 2", GENERAL, GRACE))
 
 
-def test_a_modal_opens_once_and_is_closed_or_sends_what_was_typed(client: WebClient, slack: SlackServer) -> None:
+def test_a_modal_opens_once_and_is_closed_or_submitted(client: WebClient, slack: SlackServer) -> None:
     trigger = slack.workspace.views.trigger(ADA)
     client.views_open(trigger_id=trigger, view=MODAL)
     assert refusal(client.views_open, trigger_id=trigger, view=MODAL)["error"] == "exchanged_trigger_id"
@@ -124,7 +124,7 @@ def test_a_modal_opens_once_and_is_closed_or_sends_what_was_typed(client: WebCli
     assert slack.workspace.views.open == {}
 
 
-def test_a_trigger_is_known_and_valid_for_three_seconds(client: WebClient, workspace: Workspace) -> None:
+def test_a_trigger_id_must_be_known_and_is_valid_for_three_seconds(client: WebClient, workspace: Workspace) -> None:
     assert refusal(client.views_open, trigger_id="1.2.3", view=MODAL)["error"] == "invalid_trigger_id"
     trigger = workspace.views.trigger(ADA)
     now = workspace.clock()
@@ -145,14 +145,16 @@ def test_a_trigger_is_known_and_valid_for_three_seconds(client: WebClient, works
     ],
     ids=str,
 )
-def test_a_modal_that_slack_refuses_is_refused(client: WebClient, workspace: Workspace, change: dict[str, Any]) -> None:
+def test_a_modal_that_real_slack_refuses_is_refused(
+    client: WebClient, workspace: Workspace, change: dict[str, Any]
+) -> None:
     view = {name: value for name, value in (MODAL | change).items() if value is not None}
     trigger = workspace.views.trigger(ADA)
     assert refusal(client.views_open, trigger_id=trigger, view=view)["error"] == "invalid_arguments"
     assert workspace.views.open == {}
 
 
-def test_a_click_tells_which_button_of_which_message(client: WebClient, slack: SlackServer) -> None:
+def test_the_payload_of_a_click_names_the_button_and_the_message(client: WebClient, slack: SlackServer) -> None:
     ts = client.chat_postMessage(channel=GENERAL, text="card", blocks=BLOCKS)["ts"]
     wrong = slack.click(GENERAL, ts, GRACE, "feedback", value="no")
     assert [(one["type"], one["value"]) for one in wrong["actions"]] == [("feedback_buttons", "no")]
@@ -171,13 +173,13 @@ def test_a_click_tells_which_button_of_which_message(client: WebClient, slack: S
     [{"value": "x" * 2001}, {"value": ""}, {"text": plain("x" * 76)}, {"accessibility_label": "x" * 76}],
     ids=str,
 )
-def test_feedback_buttons_that_slack_would_refuse_are_refused(client: WebClient, change: dict[str, Any]) -> None:
+def test_feedback_buttons_that_real_slack_refuses_are_refused(client: WebClient, change: dict[str, Any]) -> None:
     wrong = FEEDBACK | {"positive_button": {"text": plain("Right"), "value": "yes"} | change}
     blocks = [{"type": "context_actions", "elements": [wrong]}]
     assert refusal(client.chat_postMessage, channel=GENERAL, text="x", blocks=blocks)["error"] == "invalid_blocks"
 
 
-def test_only_the_apps_own_messages_are_changed_and_their_metadata_stays(
+def test_the_app_can_update_only_its_own_messages_and_their_metadata_stays(
     client: WebClient, workspace: Workspace, root: str
 ) -> None:
     mark = {"event_type": "card", "event_payload": {"key": "k"}}

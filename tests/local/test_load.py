@@ -1,4 +1,4 @@
-"""`make load`: latencies include the waiting, verdicts are counted, and the whole of it on a small scale."""
+"""`make load`: latencies include waiting, verdicts are counted, and a small measurement from start to end."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 SERVICE_SECONDS = 0.02
 
 
-def test_a_latency_counts_from_when_the_request_was_due() -> None:
-    """Given twice as many requests as the server handles, the last one waits for all before it."""
+def test_latency_is_measured_from_when_the_request_was_due() -> None:
+    """At twice the rate that the server can handle, the last request waits for all earlier ones."""
     number, rate, turn = 150, 2 / SERVICE_SECONDS, threading.Lock()
 
     @wrappers.Request.application
@@ -41,29 +41,31 @@ def test_a_latency_counts_from_when_the_request_was_due() -> None:
     assert max(request.ended - request.due for request in requests[-32:]) >= shortest
 
 
-def test_a_receiver_that_does_not_answer_is_counted_as_an_error() -> None:
+def test_a_request_without_a_response_counts_as_an_error() -> None:
     requests = offer("http://127.0.0.1:9/", "secret", [b"{}"] * 3, 1000)
     assert [request.status for request in requests] == [0, 0, 0]
 
 
-def test_the_held_rate_counts_acknowledged_requests() -> None:
+def test_the_held_rate_is_the_rate_of_acknowledged_requests() -> None:
     requests = [Request(number / 10, number / 10 + 0.05, 200) for number in range(19)]
     result = latencies(10, [*requests, Request(1.9, 4.0, 503)])
-    assert (result["held"], result["errors"], result["p50"]) == (4.8, 1, 50.0)  # 19 in 4 seconds
+    assert (result["held"], result["errors"], result["p50"]) == (4.8, 1, 50.0)  # 19 requests in 4 seconds
     assert 50 < result["p99"] <= 2100
 
 
-def test_the_channels_that_are_measured_are_those_that_the_bot_watches() -> None:
+def test_the_measured_channels_are_the_watched_channels() -> None:
     load = Load(LocalBot(Workspace()), watched=True)
     assert Settings.from_environ(load.environ).channels.watched() == load.channels
     bodies, due = load.write(2 * ONE_TOXIC_IN)
     events = [json.loads(body)["event"] for body in bodies]
     assert {event["channel"] for event in events} == set(load.channels)
-    assert len({event["text"] for event in events}) == len(events), "the worker remembers scores"
+    assert len({event["text"] for event in events}) == len(events), (
+        "repeated texts would be scored from the worker's cache"
+    )
     assert len([ts for ts in due if ts]) == 2
 
 
-def test_a_small_measurement(tmp_path: Path) -> None:
+def test_a_small_load_measurement(tmp_path: Path) -> None:
     file = tmp_path / "load.json"
     size = ["--rates", "20", "--seconds", "0.5", "--jobs", "8"]
     shown = run_module("local.load", *size, "--json", str(file))

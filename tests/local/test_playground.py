@@ -1,4 +1,4 @@
-"""The playground's server without a browser: which requests it answers, what it says of wrong ones, how it starts."""
+"""The playground's server without a browser: valid requests, errors for invalid requests, and startup."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Answer(NamedTuple):
 
 @dataclass
 class Client:
-    """Talks to the page's server as a browser does, or as a page of somebody else's would make it."""
+    """Sends requests to the server like a browser showing the page, or showing a page from another origin."""
 
     port: int
 
@@ -71,7 +71,7 @@ class Client:
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
-    # Other tests set the variables of a bot of their own.
+    # Other tests set the bot's variables for the whole session.
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MODEL_DIR", str(ROOT / "model"))
         patch.setenv("MODERATORS_CHANNEL", MODERATORS)
@@ -80,7 +80,7 @@ def client() -> Iterator[Client]:
             yield Client(listener.getsockname()[1])
 
 
-def test_the_page_and_its_files_are_there_and_nothing_else_and_run_no_scripts_of_others(client: Client) -> None:
+def test_only_the_page_and_its_files_are_served_with_a_policy_against_foreign_scripts(client: Client) -> None:
     kinds = {"": "text/html", "page.js": "text/javascript", "page.css": "text/css", "icon.svg": "image/svg+xml"}
     answers = {name: client.ask("GET", f"/{name}") for name in kinds}
     assert {name: one.headers["Content-Type"].split(";")[0] for name, one in answers.items()} == kinds
@@ -96,15 +96,15 @@ def test_the_page_and_its_files_are_there_and_nothing_else_and_run_no_scripts_of
             assert rule in policy
 
 
-def test_the_page_has_no_script_or_style_of_its_own(client: Client) -> None:
+def test_the_page_has_no_inline_scripts_or_styles(client: Client) -> None:
     page = client.ask("GET", "/").body.decode()
     assert page.count("<script") == page.count('<script type="module" src="/') == 1
-    for words in ("<style", " style=", "://"):  # nothing comes from another address
+    for words in ("<style", " style=", "://"):  # nothing is loaded from another host
         assert words not in page
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "evil.example:{port}", "[::1]:{port}"])
-def test_a_name_that_others_point_to_this_machine_is_refused(client: Client, host: str) -> None:
+def test_an_unexpected_host_header_is_refused(client: Client, host: str) -> None:
     assert client.ask("GET", "/events", Host=host.format(port=client.port)).status == 421
     assert client.ask("GET", "/", Host=f"localhost:{client.port}").status == 200
 
@@ -121,7 +121,7 @@ def test_a_name_that_others_point_to_this_machine_is_refused(client: Client, hos
         ({"Content_Type": "application/x-www-form-urlencoded", "Origin": "http://127.0.0.1:{port}"}, 415),
     ],
 )
-def test_another_page_changes_nothing(client: Client, headers: dict[str, str], status: int) -> None:
+def test_requests_from_other_origins_change_nothing(client: Client, headers: dict[str, str], status: int) -> None:
     before = client.state()
     sent = {name: value.format(port=client.port) for name, value in headers.items()}
     assert client.ask("POST", "/do/post", json.dumps(POST).encode(), **sent).status == status
@@ -145,16 +145,16 @@ def test_another_page_changes_nothing(client: Client, headers: dict[str, str], s
         ("nothing", {}, 404, f"There is no /do/nothing here; /do/ has {', '.join(ACTIONS)}."),
     ],
 )  # fmt: skip
-def test_a_wrong_request_is_explained(client: Client, action: str, fields: Any, status: int, sentence: str) -> None:
+def test_an_invalid_request_is_explained(client: Client, action: str, fields: Any, status: int, sentence: str) -> None:
     assert client.do(action, fields) == (status, {"error": sentence})
 
 
-def test_a_body_that_is_no_json_or_too_large_is_refused(client: Client) -> None:
+def test_a_body_that_is_not_json_or_is_too_large_is_refused(client: Client) -> None:
     assert client.send("post", b"{").status == 400
     assert client.send("post", b" " * (LARGEST_BODY + 1)).status == 413
 
 
-def test_only_the_author_changes_a_message(client: Client) -> None:
+def test_only_the_author_can_change_a_message(client: Client) -> None:
     client.do("post", POST)
     (message,) = (one for one in client.state()["channels"][0]["messages"] if one["text"] == "hello")
     about = {"channel": "C0GENERAL", "ts": message["ts"], "user": "U0GRACE"}
@@ -164,19 +164,19 @@ def test_only_the_author_changes_a_message(client: Client) -> None:
     assert client.do("delete", about | {"user": "U0ADA"}) == (200, {})
 
 
-def test_a_text_without_words_and_one_that_is_empty_have_no_score(client: Client) -> None:
+def test_empty_texts_and_texts_without_words_have_no_score(client: Client) -> None:
     for text in ("", ":tada:", "\u200b"):
         status, found = client.do("score", {"text": text, "toxic": 0.8, "maybe": 0.3})
         assert (status, found["outcome"], found["score"]) == (200, "cannot_judge", None)
 
 
-def test_a_card_without_measurements_is_read(tmp_path: Path) -> None:
+def test_a_model_card_without_measurements_is_accepted(tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text('{"labels": []}')
     found = card(tmp_path)
     assert found.items() >= {"name": tmp_path.name, "figures": [], "failures": {}, "goals": 0}.items()
 
 
-def test_a_port_in_use_is_told_with_another_one() -> None:
+def test_the_error_for_a_port_in_use_suggests_another_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         refused = run_module("local.playground", "--port", str(port), "--no-browser")
@@ -184,23 +184,25 @@ def test_a_port_in_use_is_told_with_another_one() -> None:
     assert (refused.returncode, refused.stdout, refused.stderr) == (1, "", sentence)
 
 
-def test_a_wrong_model_directory_is_told(tmp_path: Path) -> None:
+def test_an_invalid_model_directory_is_reported(tmp_path: Path) -> None:
     refused = run_module("local.playground", "--port", "0", environ={"MODEL_DIR": str(tmp_path / "nowhere")})
     sentence = "is not a directory: set MODEL_DIR to a model's directory, such as the project's model/"
     assert (refused.returncode, refused.stderr) == (2, f"{tmp_path / 'nowhere'} {sentence}\n")
 
 
 @pytest.mark.parametrize(("browser", "works"), [("true", True), ("false", False), ("", False)])
-def test_a_browser_that_does_not_open_is_no_failure(browser: str, works: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_browser_that_does_not_open_is_not_an_error(
+    browser: str, works: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("BROWSER", browser)  # `webbrowser` reads it once for each process
+    monkeypatch.setenv("BROWSER", browser)  # `webbrowser` reads it once per process
     code = "from local.playground.__main__ import opened; print(opened('http://127.0.0.1:9/'))"
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert shown.stdout == f"{works}\n"
 
 
-def test_ctrl_c_ends_it_while_a_page_is_open() -> None:
+def test_ctrl_c_stops_the_server_while_a_page_is_open() -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "local.playground", "--port", "0"], cwd=ROOT, text=True, process_group=0,
         env={**os.environ, "BROWSER": "false", "DISPLAY": ""}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

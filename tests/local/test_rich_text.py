@@ -1,4 +1,4 @@
-"""What Slack stores of text that people type and apps send, and its `rich_text` blocks."""
+"""The text that Slack stores for messages typed by people and sent by apps, and its `rich_text` blocks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from local.block_kit import escaped, rich_text, stored
 
 
-def test_what_a_person_types_is_never_markup() -> None:
+def test_text_typed_by_a_person_is_never_markup() -> None:
     assert escaped("<@U0ADA> & <b> &amp;") == "&lt;@U0ADA&gt; &amp; &lt;b&gt; &amp;amp;"
 
 
@@ -22,12 +22,12 @@ def test_what_a_person_types_is_never_markup() -> None:
         ("<script>", "&lt;script&gt;"),
     ],
 )
-def test_what_an_app_sends_keeps_its_markup(sent: str, kept: str) -> None:
+def test_text_sent_by_an_app_keeps_its_markup(sent: str, kept: str) -> None:
     assert stored(sent) == kept
     assert stored(kept) == kept
 
 
-def test_blocks_hold_the_same_words_unescaped() -> None:
+def test_blocks_contain_the_same_words_unescaped() -> None:
     text = "hi <@U0ADA>, 1 &lt; 2 :tada: <https://example.org|see> <!here> <#C1|x> <!subteam^S1> <!date^1^x|noon>"
     block = rich_text(text)
     assert block["type"] == "rich_text"
@@ -44,7 +44,7 @@ def test_blocks_hold_the_same_words_unescaped() -> None:
     ]
 
 
-def test_blocks_hold_styles_quotes_and_code_as_elements() -> None:
+def test_blocks_contain_styles_quotes_and_code_as_elements() -> None:
     block = rich_text("a *b &amp; c*, 2*3\n&gt; d\n&gt;e\nf ```if g: *h*```i\n&gt;&gt;&gt; j\nk")
     texts = [[one["text"] for one in element["elements"]] for element in block["elements"]]
     kinds = [element["type"].removeprefix("rich_text_") for element in block["elements"]]

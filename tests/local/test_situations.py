@@ -22,23 +22,27 @@ def situations() -> Situations:
     return Situations()
 
 
-def test_the_kept_files_are_those_that_the_code_writes_with_the_same_ts_every_day(situations: Situations) -> None:
+def test_the_committed_event_files_are_up_to_date_and_do_not_depend_on_the_date(situations: Situations) -> None:
     kept = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in FOLDER.glob("worker-*.json")}
     assert kept == worker_events(situations), "events/ is out of date: python -m local.situations"
     assert {f"worker-{post.name}" for post in POSTS} <= kept.keys()
     later = Situations(lambda: 4_000_000_000.0)
     assert kept == worker_events(later)
-    assert later.workspace.post("C0GENERAL", "U0ADA", "now")["ts"] == "4000000000.000000", "the clock is live"
+    assert later.workspace.post("C0GENERAL", "U0ADA", "now")["ts"] == "4000000000.000000", (
+        "the clock must be the fixed one"
+    )
 
 
-def test_signatures_are_of_the_moment_and_hold_five_minutes(situations: Situations) -> None:
+def test_signatures_are_created_on_demand_and_valid_for_five_minutes(situations: Situations) -> None:
     event = receiver_events(situations, 1_000.0)["receiver-reaction"]
     assert slack_request.read(event, SECRETS, 1_300.0)["type"] == "event_callback"
     with pytest.raises(StaleRequestError):
         slack_request.read(event, SECRETS, 1_301.0)
 
 
-def test_the_writer_leaves_no_parts_and_git_keeps_no_signed_file(situations: Situations, tmp_path: Path) -> None:
+def test_the_writer_leaves_no_partial_files_and_git_ignores_signed_files(
+    situations: Situations, tmp_path: Path
+) -> None:
     files = write_all(tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted(files)
     signed = {file.stem for file in files if file.stem not in worker_events(situations)}

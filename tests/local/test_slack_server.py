@@ -1,4 +1,4 @@
-"""The local Slack's Web API, asked by slack_sdk's own client over HTTP."""
+"""The local Slack's Web API, called with slack_sdk's client over HTTP."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_missing_wrong_or_revoked_token_is_refused(slack: SlackServer, client:
     assert refusal(client.auth_test)["error"] == "token_expired"
 
 
-def test_a_form_with_a_token_or_a_query_string_works_for_reading_and_no_token_is_recorded(slack: SlackServer) -> None:
+def test_methods_that_read_accept_forms_and_query_strings_and_tokens_are_not_recorded(slack: SlackServer) -> None:
     token, method = slack.workspace.token, f"{slack.url}conversations.history"
     form = f"token={token}&channel={GENERAL}".encode()
     assert raw(method, form, Content_Type="application/x-www-form-urlencoded")["ok"]
@@ -95,8 +95,8 @@ def test_a_missing_scope_is_named(
         ("conversations.history", {"json": {"channel": GENERAL}}, "missing required field: channel"),
     ],
 )
-def test_wrong_arguments_are_named(client: WebClient, method: str, call: dict[str, Any], complaint: str) -> None:
-    """Methods that read take no JSON: an argument in JSON is missing."""
+def test_invalid_arguments_are_named(client: WebClient, method: str, call: dict[str, Any], complaint: str) -> None:
+    """Methods that read do not accept JSON, so an argument sent as JSON is missing."""
     answer = refusal(client.api_call, method, **call)
     assert answer["error"] == "invalid_arguments"
     assert complaint in answer["response_metadata"]["messages"][0]
@@ -125,7 +125,7 @@ def test_wrong_arguments_are_named(client: WebClient, method: str, call: dict[st
         ("chat.getPermalink", {"channel": GENERAL, "message_ts": "1"}, "message_not_found"),
     ],
 )
-def test_a_wrong_call_gets_slacks_error(
+def test_an_invalid_call_gets_the_error_of_real_slack(
     client: WebClient, workspace: Workspace, method: str, arguments: dict[str, Any], error: str
 ) -> None:
     workspace.kick(PRIVATE)
@@ -144,7 +144,7 @@ def test_unreadable_bodies_are_refused(slack: SlackServer, body: bytes, kind: st
     assert raw(f"{slack.url}chat.postMessage", body, Content_Type=kind)["error"] == error
 
 
-def test_the_history_up_to_a_reply_or_a_deleted_message_ends_with_an_earlier_one(
+def test_history_up_to_a_reply_or_deleted_message_ends_with_an_earlier_message(
     client: WebClient, workspace: Workspace, root: str, reply: str
 ) -> None:
     gone = workspace.post(GENERAL, ADA, "gone")["ts"]
@@ -164,7 +164,7 @@ def test_history_is_newest_first_with_exclusive_bounds_and_no_replies(client: We
     assert history(client, oldest=one, latest=three, inclusive=True) == ["three", "two", "one"]
 
 
-def test_history_and_replies_come_in_pages(client: WebClient, workspace: Workspace) -> None:
+def test_history_and_replies_are_paginated(client: WebClient, workspace: Workspace) -> None:
     stamps = [workspace.post(GENERAL, ADA, str(number))["ts"] for number in range(5)]
     pages = [texts(page) for page in client.conversations_history(channel=GENERAL, limit=2)]
     assert pages == [["4", "3"], ["2", "1"], ["0"]]
@@ -185,7 +185,7 @@ def test_replies_of_a_root_and_of_a_reply(client: WebClient, workspace: Workspac
     assert texts(client.conversations_replies(channel=GENERAL, ts=root, oldest=reply)) == ["root", "later"]
 
 
-def test_metadata_is_shown_only_when_asked_for(client: WebClient, root: str) -> None:
+def test_metadata_is_returned_only_on_request(client: WebClient, root: str) -> None:
     mark = {"event_type": "toxicity_verdict", "event_payload": {"key": "T/C/1"}}
     client.chat_postMessage(channel=GENERAL, text="verdict", thread_ts=root, metadata=mark)
     assert "metadata" not in client.conversations_replies(channel=GENERAL, ts=root)["messages"][1]
@@ -208,7 +208,7 @@ def test_permalinks(client: WebClient, workspace: Workspace, root: str) -> None:
     assert threaded.endswith(f"?thread_ts={root}&cid=C0GENERAL")
 
 
-def test_a_post_is_the_bots_own_and_keeps_what_was_sent(client: WebClient, workspace: Workspace) -> None:
+def test_a_post_has_the_bot_as_author_and_the_content_that_was_sent(client: WebClient, workspace: Workspace) -> None:
     root, likely = workspace.post(GENERAL, ADA, "root")["ts"], section("*likely*")
     answer = client.chat_postMessage(
         channel=GENERAL, text="a < b", blocks=[likely], thread_ts=root, unfurl_links=False, unfurl_media=False
@@ -229,7 +229,7 @@ def test_blocks_and_metadata_may_be_json_text(slack: SlackServer, workspace: Wor
     assert posted["metadata"]["event_payload"] == {"n": 1}
 
 
-def test_a_post_to_a_channels_name_or_to_a_person(client: WebClient, workspace: Workspace) -> None:
+def test_posts_can_go_to_a_channel_name_or_a_person(client: WebClient, workspace: Workspace) -> None:
     workspace.scopes.clear()
     workspace.grant("chat:write")
     assert client.chat_postMessage(channel="#general", text="hi")["channel"] == GENERAL
@@ -239,10 +239,10 @@ def test_a_post_to_a_channels_name_or_to_a_person(client: WebClient, workspace: 
 
 
 @pytest.mark.parametrize(("replies", "in_channel"), [(0, "too late"), (1, "This message was deleted.")])
-def test_a_post_below_a_deleted_message(
+def test_a_post_in_the_thread_of_a_deleted_message(
     client: WebClient, workspace: Workspace, root: str, replies: int, in_channel: str
 ) -> None:
-    """It goes to the channel, or into the thread if there are replies: they keep a tombstone as their root."""
+    """The post goes to the channel, or to the thread if it has replies, because then a tombstone stays as its root."""
     for _ in range(replies):
         workspace.post(GENERAL, GRACE, "reply", thread_ts=root)
     workspace.delete(GENERAL, root)
@@ -276,7 +276,7 @@ def test_a_post_below_a_deleted_message(
         ({"text": "x", "thread_ts": "the first one"}, "invalid_thread_ts", ""),
     ],
 )
-def test_wrong_content_is_refused_and_not_posted(
+def test_invalid_content_is_refused_and_not_posted(
     client: WebClient, workspace: Workspace, content: dict[str, Any], error: str, complaint: str
 ) -> None:
     answer = refusal(client.api_call, "chat.postMessage", json={"channel": GENERAL, **content})
@@ -286,14 +286,14 @@ def test_wrong_content_is_refused_and_not_posted(
 
 
 @pytest.mark.parametrize("make", BLOCKS)
-def test_every_type_of_block_is_taken(make: Callable[[Word], Any], client: WebClient, workspace: Workspace) -> None:
+def test_every_type_of_block_is_accepted(make: Callable[[Word], Any], client: WebClient, workspace: Workspace) -> None:
     block = make(Word())
     client.chat_postMessage(channel=GENERAL, text="x", blocks=[block])
     (kept,) = workspace.conversation(GENERAL)[0]["blocks"]
     assert kept == {"block_id": kept["block_id"]} | block
 
 
-def test_a_text_that_is_too_long_is_cut_or_refused_as_ephemeral(client: WebClient, workspace: Workspace) -> None:
+def test_a_text_that_is_too_long_is_truncated_or_if_ephemeral_refused(client: WebClient, workspace: Workspace) -> None:
     blocks = [section("x" * 3000), *[{"type": "divider"}] * 49]
     assert client.chat_postMessage(channel=GENERAL, text="x", blocks=blocks)["ok"]
     answer = client.chat_postMessage(channel=GENERAL, text="x" * 40_001)
@@ -303,7 +303,7 @@ def test_a_text_that_is_too_long_is_cut_or_refused_as_ephemeral(client: WebClien
     assert long["error"] == "msg_too_long"
 
 
-def test_an_ephemeral_message_is_for_one_person_and_in_no_history(client: WebClient, workspace: Workspace) -> None:
+def test_an_ephemeral_message_is_for_one_person_and_not_in_the_history(client: WebClient, workspace: Workspace) -> None:
     answer = client.chat_postEphemeral(channel=GENERAL, user=ADA, text="only you")
     (seen,) = workspace.ephemerals
     assert (seen["user"], seen["text"], seen["ts"]) == (ADA, "only you", answer["message_ts"])
@@ -313,7 +313,7 @@ def test_an_ephemeral_message_is_for_one_person_and_in_no_history(client: WebCli
     assert outside["error"] == "user_not_in_channel"
 
 
-def test_the_app_deletes_its_own_posts_and_no_others(client: WebClient, workspace: Workspace) -> None:
+def test_the_app_can_delete_only_its_own_posts(client: WebClient, workspace: Workspace) -> None:
     own = client.chat_postMessage(channel=GENERAL, text="mine")["ts"]
     other = workspace.post(GENERAL, ADA, "hers")["ts"]
     client.chat_delete(channel=GENERAL, ts=own)
@@ -322,7 +322,7 @@ def test_the_app_deletes_its_own_posts_and_no_others(client: WebClient, workspac
     assert [message["ts"] for message in workspace.conversation(GENERAL)] == [other]
 
 
-def test_every_call_is_recorded_as_it_ended(slack: SlackServer, client: WebClient) -> None:
+def test_every_call_is_recorded_with_its_result(slack: SlackServer, client: WebClient) -> None:
     client.chat_postMessage(channel=GENERAL, text="x")
     refusal(client.chat_postMessage, channel="C0NOWHERE", text="x")
     good, bad = slack.calls_of("chat.postMessage")

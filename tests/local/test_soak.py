@@ -1,4 +1,4 @@
-"""`make soak`: its plan, the problems that it finds, and the whole of it on a small scale."""
+"""`make soak`: its plan, the problems that it finds, and a small soak test from start to end."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def written(users: Users) -> Written:
 
 
 def answer(users: Users, written: Written, outcome: str | None = None, state: str = "", **elsewhere: Any) -> None:
-    """Post a verdict as the bot, by default the right one on the last content."""
+    """Post a verdict as the bot, by default the correct one for the latest content."""
     state = state or [*written.states][-1]
     key = f"T0LOCAL/{written.channel}/{written.ts}/{state}"
     payload = {"key": key, "outcome": outcome or written.states.get(state, "toxic")}
@@ -58,7 +58,7 @@ def threads(users: Users) -> checks.Results:
     return results
 
 
-def test_a_plan_depends_on_its_seed_and_holds_what_it_was_asked_for() -> None:
+def test_a_plan_depends_on_its_seed_and_contains_the_requested_events() -> None:
     plan = steps(1, SIZE)
     assert plan == steps(1, SIZE) != steps(2, SIZE)
     acts = Counter(step.act for step in plan)
@@ -70,7 +70,7 @@ def test_a_plan_depends_on_its_seed_and_holds_what_it_was_asked_for() -> None:
         Size(deliveries=10, reactions=20)
 
 
-def test_deliveries_of_different_reactions_overtake_each_other() -> None:
+def test_deliveries_of_different_reactions_are_interleaved() -> None:
     order = [(step.number, step.reactor) for step in steps(1, SIZE) if step.act == "deliver"]
     last = {reaction: number for number, reaction in enumerate(order)}
     between = [number for reaction, number in last.items() if number - order.index(reaction) >= order.count(reaction)]
@@ -90,7 +90,7 @@ def test_deliveries_of_different_reactions_overtake_each_other() -> None:
         ([{"outcome": "a guess"}], None, "wrong"),
     ],
 )
-def test_all_but_one_right_verdict_in_its_place_is_a_problem_that_names_the_message(
+def test_anything_but_one_correct_verdict_in_its_thread_is_a_problem_with_the_messages_ts(
     users: Users, written: Written, posts: list[dict[str, Any]], then: Callable[..., None] | None, problem: str
 ) -> None:
     for post in posts:
@@ -103,9 +103,9 @@ def test_all_but_one_right_verdict_in_its_place_is_a_problem_that_names_the_mess
     assert len(found.problems) == bool(problem)
 
 
-def test_a_verdict_on_the_last_state_is_missing_if_an_earlier_one_was_judged(users: Users, written: Written) -> None:
+def test_a_verdict_on_an_earlier_state_does_not_replace_one_on_the_last_state(users: Users, written: Written) -> None:
     answer(users, written)
-    while len(written.states) == 1:  # an edit may be to the same text
+    while len(written.states) == 1:  # an edit may leave the text unchanged
         users.edit(1)
     users.acknowledged(1, sent_at=written.changed_at + 1)
     assert threads(users).counts == {"missing": 1}
@@ -113,7 +113,7 @@ def test_a_verdict_on_the_last_state_is_missing_if_an_earlier_one_was_judged(use
     assert threads(users).problems == []
 
 
-def test_edits_come_in_quick_succession_and_may_leave_no_mark(users: Users, written: Written) -> None:
+def test_edits_happen_in_quick_succession_and_may_be_unmarked(users: Users, written: Written) -> None:
     edits = [number for number, step in enumerate(steps(1, Size())) if step.act == "edit"]
     assert sum(later - earlier == 1 for earlier, later in itertools.pairwise(edits)) > 5
     marks = set()
@@ -124,7 +124,7 @@ def test_edits_come_in_quick_succession_and_may_leave_no_mark(users: Users, writ
     assert 2 < len(written.states) <= len(TEXTS)
 
 
-def test_a_verdict_that_only_forged_requests_asked_for_is_found(users: Users) -> None:
+def test_a_verdict_caused_only_by_forged_requests_is_found(users: Users) -> None:
     users.react(1, 0)
     answer(users, users.messages[1])
     assert threads(users).counts == {"unrequested": 1}
@@ -133,7 +133,7 @@ def test_a_verdict_that_only_forged_requests_asked_for_is_found(users: Users) ->
 @pytest.mark.parametrize(
     ("bodies", "problems"), [(["poison"], 0), ([], 1), (["poison", "honest"], 1), (["poison"] * 2, 1)]
 )
-def test_the_dead_letter_queue_holds_each_poisoned_job_once(bodies: list[str], problems: int) -> None:
+def test_each_poison_message_must_be_in_the_dead_letter_queue_once(bodies: list[str], problems: int) -> None:
     found = checks.Results()
     checks.check_dead_letters(bodies, {"poison"}, found)
     assert found.counts["dead letter"] == found.counts.total() == problems
@@ -147,7 +147,7 @@ def test_a_tenth_of_the_calls_fail_in_ten_ways() -> None:
     assert len(faults.counts) == 10
 
 
-def test_the_workers_counts_are_read_from_logs_with_a_broken_last_line(tmp_path: Path) -> None:
+def test_worker_metrics_are_read_from_logs_with_an_incomplete_last_line(tmp_path: Path) -> None:
     log = '{"JobEnded":[1],"reason":"toxic"}\n{"JobPostponed":[1],"reason":"X"}\n{"JobEn'
     (tmp_path / "worker 0.log").write_text(log)
     assert checks.attempts(tmp_path) == {"ended toxic": 1, "postponed X": 1}
@@ -168,10 +168,10 @@ UNCAUGHT = (
         ("worker 0.log", '{"exception": "Traceback (most recent call last):\\n  File"}\n', {"traceback": 1}),
         ("receiver.log", UNCAUGHT.format(error="KeyError"), {"traceback": 1}),
         ("receiver.log", '{"message": "a body: You idiot."}\n', {"leak": 1}),
-        ("worker 0.log", "the token: xoxb-local", {"leak": 1}),  # half a line
+        ("worker 0.log", "the token: xoxb-local", {"leak": 1}),  # an incomplete line
     ],
 )
-def test_what_must_not_be_in_a_log_is_found(log: str, text: str, problems: dict[str, int], tmp_path: Path) -> None:
+def test_leaks_and_errors_in_a_log_are_found(log: str, text: str, problems: dict[str, int], tmp_path: Path) -> None:
     (tmp_path / log).write_text(text)
     found = checks.Results()
     checks.check_logs(tmp_path, ["You idiot.", "xoxb-local"], found)
@@ -182,12 +182,12 @@ def test_what_must_not_be_in_a_log_is_found(log: str, text: str, problems: dict[
     ("status", "act", "refused"),
     [(200, "deliver", 0), (401, "deliver", 1), (503, "lose_ack", 1), (200, "forge", 1), (401, "forge", 0)],
 )
-def test_a_delivery_that_never_gets_the_right_answer_is_found(
+def test_a_delivery_that_never_gets_the_expected_status_is_found(
     users: Users, status: int, act: Act, refused: int, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(soak, "RETRY_DELAYS", (0, 0, 0))
     receiver.statuses = [status] * 5
-    receiver.headers = {"x-slack-no-retry": "1"} if act == "forge" else {}  # as the bot answers a wrong signature
+    receiver.headers = {"x-slack-no-retry": "1"} if act == "forge" else {}  # as the bot refuses invalid signatures
     users.react(1, 0)
     slack = soak.Sender(users, receiver.url)
     slack.send(Step(act, 1, 0), {})
@@ -196,7 +196,7 @@ def test_a_delivery_that_never_gets_the_right_answer_is_found(
     assert bool(users.messages[1].acknowledged_at) == (status == 200 and act == "deliver")
 
 
-def test_a_post_may_appear_after_its_connection_was_reset(users: Users, written: Written) -> None:
+def test_a_post_can_appear_after_its_connection_was_reset(users: Users, written: Written) -> None:
     call = {"channel": written.channel, "text": "late", "thread_ts": written.ts, "token": users.workspace.token}
     with WorkersSlack(users, RandomFaults("seed", kill=lambda: None, timeout=1)) as slack:
         slack.faults = Faults()

@@ -1,4 +1,4 @@
-"""`make socket` as a process, and Slack's side of Socket Mode over a real WebSocket."""
+"""`make socket` as a process, with a local Slack that serves Socket Mode over a real WebSocket."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SECONDS = 60  # until a test gives up
 
 
 class Running:
-    """A bot that was started as a command, with all of its delays a tenth as long."""
+    """A bot started as a command, with all delays divided by ten."""
 
     def __init__(self, slack: SocketModeSlack, file: Path, *options: str) -> None:
         command = [sys.executable, "-m", "local.socket_mode", "--file", str(file), "--speed", str(SPEED), *options]
@@ -50,12 +50,12 @@ class Running:
         self.said = [self.process.stdout.readline() for _ in range(2)]
 
     def ended(self) -> tuple[int, str]:
-        """Wait until it ends by itself; return the status and the last line of what it says of errors."""
+        """Wait until the process ends by itself. Return its exit status and the last line of stderr."""
         _, errors = self.process.communicate(timeout=SECONDS)
         return self.process.returncode, errors.splitlines()[-1]
 
     def stop(self) -> str:
-        """Stop it; return what it said of errors."""
+        """Stop the process and return its stderr."""
         self.process.terminate()
         _, errors = self.process.communicate(timeout=SECONDS)
         assert self.process.returncode == 0
@@ -67,7 +67,7 @@ class Running:
 
 
 def environ(slack: SocketModeSlack, **others: str) -> dict[str, str]:
-    """Return the variables of a bot; other tests set some for the whole session."""
+    """Return the environment of a bot, without the variables that other tests set for the whole session."""
     foreign = ("AWS_", "SLACK_", "JOBS_", "LEDGER_", "MODEL_DIR")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     tokens = {"SLACK_APP_TOKEN": slack.app_token, "SLACK_BOT_TOKEN": slack.workspace.token}
@@ -82,7 +82,7 @@ def slack() -> Iterator[SocketModeSlack]:
 
 @pytest.fixture
 def start(slack: SocketModeSlack, tmp_path: Path) -> Iterator[Start]:
-    """Start a bot on one file; it is stopped at the end of the test."""
+    """Start bots on the same file and stop them at the end of the test."""
     with ExitStack() as stack:
 
         def started(*options: str) -> Running:
@@ -109,12 +109,12 @@ def acknowledged(slack: SocketModeSlack, *envelopes: str) -> bool:
 
 
 def drained(start: Start) -> None:
-    """Let a bot end all jobs that are left."""
+    """Run a bot until no jobs are left."""
     assert start("--drain").process.wait(timeout=SECONDS) == 0
 
 
 @pytest.mark.failure(131)
-def test_an_event_that_comes_twice_gets_one_verdict(slack: SocketModeSlack, start: Start) -> None:
+def test_an_event_delivered_twice_gets_one_verdict(slack: SocketModeSlack, start: Start) -> None:
     bot = start()
     assert bot.said[0].startswith("Connected to local: /invite @toxicity in a channel and react with :biohazard_sign:.")
     payload = reaction(slack)
@@ -125,7 +125,7 @@ def test_an_event_that_comes_twice_gets_one_verdict(slack: SocketModeSlack, star
 
 
 @pytest.mark.failure(130)
-def test_what_asks_for_nothing_is_acknowledged(slack: SocketModeSlack, start: Start) -> None:
+def test_envelopes_that_need_no_job_are_acknowledged(slack: SocketModeSlack, start: Start) -> None:
     bot = start()
     payload = reaction(slack)
     payload["event"]["reaction"] = "tada"
@@ -137,8 +137,8 @@ def test_what_asks_for_nothing_is_acknowledged(slack: SocketModeSlack, start: St
 
 
 @pytest.mark.failure(131)
-def test_a_connection_that_ends_is_replaced_and_nothing_is_lost(slack: SocketModeSlack, start: Start) -> None:
-    """Slack announces the end of a connection, or closes it, or it is lost with a reset or in silence."""
+def test_a_closed_connection_is_replaced_and_no_event_is_lost(slack: SocketModeSlack, start: Start) -> None:
+    """Slack announces the end of a connection or closes it, or the connection is reset or goes silent."""
     bot = start()
     ends: list[Callable[[Link], object]] = [
         lambda link: link.disconnect("warning"),
@@ -155,7 +155,7 @@ def test_a_connection_that_ends_is_replaced_and_nothing_is_lost(slack: SocketMod
         end(link)
         envelope = slack.send(reaction(slack))
         assert acknowledged(slack, envelope)
-        # Until Slack itself ends it, an announced connection stays, since no new one could be opened.
+        # After the announcement the connection stays until Slack closes it, because no new one can be opened.
         link.drop()
         assert slack.wait_until(lambda link=link: bool(slack.links) and link not in slack.links, SECONDS)  # type: ignore[misc]
     assert slack.faults.left() == 0
@@ -166,12 +166,14 @@ def test_a_connection_that_ends_is_replaced_and_nothing_is_lost(slack: SocketMod
 
 @pytest.mark.failure(130, 132)
 @pytest.mark.parametrize("posted", [False, True])
-def test_a_job_whose_bot_was_killed_goes_on_after_a_restart(posted: bool, slack: SocketModeSlack, start: Start) -> None:
+def test_a_job_interrupted_by_a_kill_continues_after_a_restart(
+    posted: bool, slack: SocketModeSlack, start: Start
+) -> None:
     bot = start()
     slack.faults.add("chat.postMessage", Fault(DROPPED, before_work=not posted, function=bot.process.kill))
     envelope = slack.send(reaction(slack))
     assert bot.process.wait(timeout=SECONDS) == -signal.SIGKILL
-    assert envelope in slack.answers, "the job was on the disk before anybody worked on it"
+    assert envelope in slack.answers, "the job must be on the disk before it is handled"
     again = start("--drain")
     assert "1 unfinished jobs go on" in again.said[1]
     assert again.process.wait(timeout=SECONDS) == 0
@@ -191,13 +193,15 @@ def test_an_envelope_whose_job_does_not_fit_on_the_disk_is_refused(slack: Socket
     assert acknowledged(slack, envelope)
 
 
-def test_who_asks_in_private_is_answered_from_memory(slack: SocketModeSlack, start: Start, tmp_path: Path) -> None:
-    """The bot is not in the channel of the shortcut, and a command's text is nowhere else."""
+def test_shortcuts_and_commands_are_answered_without_writing_their_text_to_disk(
+    slack: SocketModeSlack, start: Start, tmp_path: Path
+) -> None:
+    """The bot cannot fetch these texts: it is not in the shortcut's channel, and a command is not a message."""
     start()
     message = slack.workspace.post("C0RANDOM", "U0GRACE", INSULT)
     shortcut = slack.message_action("check_toxicity", "C0RANDOM", message["ts"], "U0ADA")
     command = slack.slash_command(INSULT, "C0GENERAL", "U0GRACE")
-    command.pop("type", None)  # Slack's has none
+    command.pop("type", None)  # Slack sends no type
     answers = threading.Semaphore(0)
     slack.faults.add("response_url", Call(answers.release, before_work=False), times=2)
     assert acknowledged(slack, slack.send(shortcut, "interactive"), slack.send(command, "slash_commands"))
@@ -207,7 +211,7 @@ def test_who_asks_in_private_is_answered_from_memory(slack: SocketModeSlack, sta
     assert all(INSULT.encode() not in file.read_bytes() for file in tmp_path.glob("bot.sqlite3*"))
 
 
-def test_calls_that_slack_limits_come_back(slack: SocketModeSlack, start: Start) -> None:
+def test_rate_limited_calls_are_retried(slack: SocketModeSlack, start: Start) -> None:
     start()
     slack.faults.add("conversations.history", RateLimited("3"), times=2)
     slack.send(reaction(slack))
@@ -219,7 +223,7 @@ def test_calls_that_slack_limits_come_back(slack: SocketModeSlack, start: Start)
 
 
 @pytest.mark.failure(132)
-def test_a_job_that_takes_too_long_is_cut_off_and_comes_back(slack: SocketModeSlack, start: Start) -> None:
+def test_a_job_that_times_out_is_stopped_and_retried(slack: SocketModeSlack, start: Start) -> None:
     bot, read = start(), threading.Event()
     slack.faults.add("conversations.history", Fault(seconds=1.2 * TIMEOUT_SECONDS / SPEED, function=read.set))
     slack.send(reaction(slack))
@@ -231,7 +235,7 @@ def test_a_job_that_takes_too_long_is_cut_off_and_comes_back(slack: SocketModeSl
 
 
 @pytest.mark.failure(133)
-def test_a_second_bot_on_the_same_file_says_so(slack: SocketModeSlack, start: Start, tmp_path: Path) -> None:
+def test_a_second_bot_on_the_same_file_is_refused(slack: SocketModeSlack, start: Start, tmp_path: Path) -> None:
     start()
     file = tmp_path / "bot.sqlite3"
     ended = run_module("local.socket_mode", "--file", str(file), environ=environ(slack))
@@ -254,7 +258,7 @@ def test_a_second_bot_on_the_same_file_says_so(slack: SocketModeSlack, start: St
         (NO_SOCKET, 1, "Slack's WebSocket cannot be opened: is there a network without a filter?\n"),
     ],
 )
-def test_what_keeps_the_bot_from_starting_is_said_in_one_sentence(
+def test_a_failed_start_is_explained_in_one_sentence(
     cause: dict[str, str] | Fault, status: int, sentence: str, slack: SocketModeSlack, tmp_path: Path
 ) -> None:
     if isinstance(cause, Fault):
@@ -274,7 +278,7 @@ def test_what_keeps_the_bot_from_starting_is_said_in_one_sentence(
         ("refresh_requested", 2, "SLACK_APP_TOKEN is refused by Slack (invalid_auth)"),
     ],
 )
-def test_socket_mode_that_is_off_or_a_token_that_is_revoked_ends_the_bot(
+def test_disabling_socket_mode_or_revoking_the_token_stops_the_bot(
     reason: Reason, status: int, sentence: str, slack: SocketModeSlack, start: Start
 ) -> None:
     bot = start()
@@ -285,7 +289,9 @@ def test_socket_mode_that_is_off_or_a_token_that_is_revoked_ends_the_bot(
     assert (ended, said.split(":")[0]) == (status, sentence)
 
 
-def test_ctrl_c_stops_it_with_a_word_and_the_job_is_kept(slack: SocketModeSlack, start: Start, tmp_path: Path) -> None:
+def test_ctrl_c_stops_the_bot_with_a_message_and_its_job_is_kept(
+    slack: SocketModeSlack, start: Start, tmp_path: Path
+) -> None:
     bot = start()
     slack.faults.add("conversations.history", Call(lambda: bot.process.send_signal(signal.SIGINT)))
     slack.send(reaction(slack))
@@ -298,8 +304,8 @@ def test_ctrl_c_stops_it_with_a_word_and_the_job_is_kept(slack: SocketModeSlack,
 
 
 @pytest.mark.failure(131)
-def test_envelopes_while_everything_fails_get_one_verdict_each() -> None:
-    """docs/socket_mode.md has the result of a thousand."""
+def test_envelopes_get_one_verdict_each_despite_injected_failures() -> None:
+    """docs/socket_mode.md has the result for 1,000 envelopes."""
     soak = run_module("local.socket_mode.soak", "--envelopes", "30", "--seed", "1")
     assert soak.returncode == 0, soak.stdout + soak.stderr
     assert "30 envelopes, 30 verdicts" in soak.stdout

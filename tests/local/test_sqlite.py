@@ -1,6 +1,6 @@
-"""Queue and table in a SQLite file do the same as SQS and DynamoDB, which moto plays.
+"""The queue and table in a SQLite file behave like moto's SQS and DynamoDB.
 
-tests/toxicity_bot/test_ledger.py and test_turns.py ask DynamoDB and such a table the same.
+tests/toxicity_bot/test_ledger.py and test_turns.py run the same tests on DynamoDB and on such a table.
 """
 
 import multiprocessing
@@ -51,14 +51,14 @@ def queue(file: SqliteFile, clock: Clock) -> SqliteQueue:
 
 @pytest.fixture
 def sqs(aws: EmbeddedAws, queue: SqliteQueue) -> Any:
-    """boto3's client of the queue in the file."""
+    """A boto3 client for the queue in the file."""
     client = boto3.client("sqs")
     answer_here(client, queue)
     return client
 
 
 def table_in(file: SqliteFile) -> Any:
-    """boto3's client of the table in a file."""
+    """A boto3 client for the table in a file."""
     client = boto3.client("dynamodb")
     answer_here(client, SqliteTable(file))
     return client
@@ -89,7 +89,7 @@ def test_a_job_is_received_as_from_sqs(sqs: Any, aws: EmbeddedAws) -> None:
 
 
 @pytest.mark.failure(132)
-def test_a_job_is_hidden_while_it_is_judged_and_comes_back_until_it_is_deleted(
+def test_a_job_is_hidden_while_in_flight_and_redelivered_until_it_is_deleted(
     sqs: Any, queue: SqliteQueue, clock: Clock
 ) -> None:
     send(sqs, "a")
@@ -109,7 +109,7 @@ def test_a_job_is_hidden_while_it_is_judged_and_comes_back_until_it_is_deleted(
 
 
 @pytest.mark.failure(132)
-def test_a_job_is_a_dead_letter_after_ten_tries_and_can_be_tried_again(
+def test_a_job_becomes_a_dead_letter_after_ten_attempts_and_can_be_redriven(
     aws: EmbeddedAws, file: SqliteFile, clock: Clock
 ) -> None:
     assert sqlite_aws.VISIBILITY_SECONDS > TIMEOUT_SECONDS
@@ -127,7 +127,7 @@ def test_a_job_is_a_dead_letter_after_ten_tries_and_can_be_tried_again(
     assert bodies(received(sqs)) == ["a"]
 
 
-def test_a_delayed_job_comes_later_and_the_oldest_job_first(sqs: Any, clock: Clock) -> None:
+def test_delayed_jobs_are_received_later_and_the_oldest_first(sqs: Any, clock: Clock) -> None:
     send(sqs, "late", delay=15)
     for body in "ab":
         clock.now += 1
@@ -137,7 +137,7 @@ def test_a_delayed_job_comes_later_and_the_oldest_job_first(sqs: Any, clock: Clo
     assert bodies(received(sqs)) == ["late"]
 
 
-def test_a_long_poll_ends_with_the_job_that_is_sent(sqs: Any) -> None:
+def test_a_long_poll_returns_when_a_job_is_sent(sqs: Any) -> None:
     with ThreadPoolExecutor(1) as pool:
         polled = pool.submit(sqs.receive_message, QueueUrl="file", WaitTimeSeconds=20)
         send(sqs, "a")
@@ -152,8 +152,8 @@ def test_an_expired_row_is_removed_at_the_next_start(file: SqliteFile, aws: Embe
     assert [row["id"]["S"] for row in table_in(file).scan(TableName="rows")["Items"]] == ["60"]
 
 
-def test_filters_and_changes_are_those_of_dynamodb(file: SqliteFile, aws: EmbeddedAws) -> None:
-    """As other parts of the bot use them, beside the ledger."""
+def test_filters_and_updates_work_as_in_dynamodb(file: SqliteFile, aws: EmbeddedAws) -> None:
+    """Covers the expressions that parts of the bot other than the ledger use."""
 
     def found(client: Any) -> list[dict[str, Any]]:
         for key in ("card#1", "other#1", "gone#1"):
@@ -174,7 +174,7 @@ def test_filters_and_changes_are_those_of_dynamodb(file: SqliteFile, aws: Embedd
     assert [item["id"]["S"] for item in here] == ["card#1", "new#1"]
 
 
-def test_a_call_that_the_file_cannot_answer_fails_loudly(file: SqliteFile, aws: EmbeddedAws) -> None:
+def test_unsupported_calls_raise_an_error(file: SqliteFile, aws: EmbeddedAws) -> None:
     with pytest.raises(KeyError, match="ListTables"):
         table_in(file).list_tables()
     with pytest.raises(NotImplementedError, match="REMOVE a"):
@@ -182,7 +182,7 @@ def test_a_call_that_the_file_cannot_answer_fails_loudly(file: SqliteFile, aws: 
 
 
 @pytest.mark.failure(133)
-def test_one_process_at_a_time_has_the_file_open(file: SqliteFile) -> None:
+def test_only_one_process_at_a_time_can_open_the_file(file: SqliteFile) -> None:
     with pytest.raises(SqliteFileError, match="is in use: stop the other bot on it") as refusal:
         SqliteFile(file.path)
     assert refusal.value.exit_status == 1
@@ -196,7 +196,7 @@ def _write_and_die(path: Path) -> None:
 
 
 @pytest.mark.failure(130, 132)
-def test_what_was_written_is_there_after_a_kill_and_the_tries_are_counted_on(tmp_path: Path, clock: Clock) -> None:
+def test_data_survives_a_kill_and_the_attempt_count_continues(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "bot.sqlite3"
     process = multiprocessing.get_context("spawn").Process(target=_write_and_die, args=(path,))
     process.start()
@@ -212,7 +212,7 @@ def test_what_was_written_is_there_after_a_kill_and_the_tries_are_counted_on(tmp
 
 
 @pytest.mark.failure(134)
-def test_a_full_file_keeps_what_it_has_and_says_so(sqs: Any, queue: SqliteQueue, file: SqliteFile) -> None:
+def test_a_full_disk_keeps_existing_data_and_raises_an_error(sqs: Any, queue: SqliteQueue, file: SqliteFile) -> None:
     with file.change() as connection:
         connection.execute("PRAGMA max_page_count = 20")
     sent: list[int] = []
@@ -238,7 +238,7 @@ def test_a_full_file_keeps_what_it_has_and_says_so(sqs: Any, queue: SqliteQueue,
 @pytest.mark.parametrize(
     ("name", "words"), [("missing/bot", "cannot be written"), ("folder", "cannot be written"), ("text", "another kind")]
 )
-def test_a_file_that_cannot_be_one_is_named_with_what_would_do(name: str, words: str, tmp_path: Path) -> None:
+def test_an_unusable_file_is_named_in_an_error_that_says_what_to_do(name: str, words: str, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "text").write_text("Not a database, but long enough to be read as the head of one. " * 20)
     with pytest.raises(SqliteFileError, match=f"{name} .*{words}.*FILE=") as refusal:

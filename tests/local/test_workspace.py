@@ -19,7 +19,7 @@ def restricted(code: str) -> Callable[[Workspace, str], None]:
     return lambda workspace, _root: workspace.restrict(GENERAL, f"restricted_action_{code}")
 
 
-def test_ts_are_unique_while_the_clock_stands_still_and_many_write_at_once(workspace: Workspace) -> None:
+def test_ts_are_unique_with_a_stopped_clock_and_concurrent_writers(workspace: Workspace) -> None:
     def write(_: int) -> list[str]:
         return [workspace.post(GENERAL, ADA, "at once")["ts"] for _ in range(50)]
 
@@ -57,7 +57,7 @@ def test_messages_are_returned_as_copies(workspace: Workspace) -> None:
     assert workspace.message(GENERAL, message["ts"])["blocks"][0]["type"] == "divider"
 
 
-def test_a_root_counts_its_replies_only_once_it_has_some(workspace: Workspace) -> None:
+def test_a_root_has_a_reply_count_only_if_it_has_replies(workspace: Workspace) -> None:
     root = workspace.post(GENERAL, ADA, "root")
     assert "thread_ts" not in root
     first = workspace.post(GENERAL, GRACE, "one", thread_ts=root["ts"])
@@ -98,7 +98,7 @@ def test_an_edit_changes_text_and_blocks_and_keeps_the_ts(workspace: Workspace) 
     assert edited["blocks"][0]["elements"][0]["elements"] == [{"type": "text", "text": "after & later"}]
 
 
-def test_reactions_are_counted_and_make_events(workspace: Workspace) -> None:
+def test_reactions_are_counted_and_create_events(workspace: Workspace) -> None:
     ts = workspace.post(GENERAL, ADA, "hm")["ts"]
     event = workspace.react(GENERAL, ts, GRACE, "eyes")
     workspace.react(GENERAL, ts, ADA, "eyes")

@@ -1,4 +1,4 @@
-"""A tiny RoBERTa checkpoint that is trained for a second, and the model directory that is built from it once."""
+"""Fixtures: a tiny RoBERTa checkpoint, trained for a second, and the model directory built from it once."""
 
 import json
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ ROBERTA_SHAPE = BERT_SHAPE | {"max_position_embeddings": 66, "type_vocab_size": 
 
 @dataclass(frozen=True)
 class Built:
-    """The checkpoint, the folder with the result of each step, and the model directory."""
+    """The checkpoint, the folder with each step's result, and the model directory."""
 
     checkpoint: Path
     work: Path
@@ -41,7 +41,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer.train_from_iterator(
         REFERENCE_TEXTS, vocab_size=400, min_frequency=1, special_tokens=SPECIAL, show_progress=False
     )
-    tokenizer.save_model(str(folder))  # vocab.json and merges.txt, as older hub repositories have them
+    tokenizer.save_model(str(folder))  # vocab.json and merges.txt, as in older hub repositories
     torch.manual_seed(1)
     config = RobertaConfig(vocab_size=tokenizer.get_vocab_size(), **ROBERTA_SHAPE, **LABELS)
     module = RobertaForSequenceClassification(config)
@@ -51,7 +51,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def memorize(module: Any, texts: list[list[int]]) -> None:
-    """Train a classifier of two labels on token ids until its scores differ: equal ones would agree with anything."""
+    """Train a two-label classifier on token ids until its scores differ. Comparing equal scores proves nothing."""
     optimizer = torch.optim.AdamW(module.parameters(), lr=2e-3)
     for _ in range(20):
         for number, ids in enumerate(texts):
@@ -70,7 +70,7 @@ def built(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 def run_command(*arguments: object) -> Result:
-    """Run `python -m model_build` with these arguments; raises the error that it explains."""
+    """Run `python -m model_build` with these arguments. Raises the original error instead of printing it."""
     result = CliRunner(env={"COLUMNS": "200"}).invoke(app, [str(argument) for argument in arguments])
     if isinstance(result.exception, BotError):
         raise result.exception
@@ -84,12 +84,12 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def edit_json(file: Path, **entries: Any) -> None:
-    """Change or add entries of the JSON object in a file, which may be new."""
+    """Change or add entries of the JSON object in a file, which is created if needed."""
     fields = read_json(file) if file.is_file() else {}
     file.write_text(json.dumps(fields | entries), encoding="utf-8")
 
 
 def write_rows(file: Path, *rows: dict[str, Any]) -> Path:
-    """Write rows as JSON lines; return the file."""
+    """Write rows as JSON lines and return the file."""
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return file

@@ -1,4 +1,4 @@
-"""The comparisons with other runtimes: fair turns, right numbers, and nothing measured that is missing or broken."""
+"""Benchmarks against other runtimes: fair order, correct numbers, and errors for missing or broken runtimes."""
 
 import json
 import os
@@ -21,19 +21,19 @@ from model_build.throughput import SCORERS, throughput
 from tests.model_build.conftest import Built, read_json
 from toxicity_bot.model_directory import ModelDirectory
 
-PEERS = {"openvino_int8": "nncf", "ctranslate2_int8": "ctranslate2"}  # only in the benchmark's own environment
+PEERS = {"openvino_int8": "nncf", "ctranslate2_int8": "ctranslate2"}  # only installed in the benchmark's environment
 MISSING = [name for name, module in PEERS.items() if not find_spec(module)]
 EXPECTED = np.array([[0.1, 0.9], [0.8, 0.2]])
 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The benchmark sets variables for its processes; they end with the test."""
+    """Undo the variables that the benchmark sets for its processes."""
     for name, value in script.ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
 
 
-def test_every_runtime_takes_one_turn_in_every_round() -> None:
+def test_every_runtime_runs_once_in_each_round() -> None:
     turns: list[str] = []
 
     def turn(name: str) -> float:
@@ -43,17 +43,17 @@ def test_every_runtime_takes_one_turn_in_every_round() -> None:
     times = take_turns({name: partial(turn, name) for name in "abc"}, 40)
     rounds = [turns[start : start + 3] for start in range(0, len(turns), 3)]
     assert [sorted(turn) for turn in rounds] == [["a", "b", "c"]] * 41
-    assert len({tuple(turn) for turn in rounds}) > 1, "the order is drawn anew"
+    assert len({tuple(turn) for turn in rounds}) > 1, "the order must be random"
     assert {name: len(found) for name, found in times.items()} == {"a": 40, "b": 40, "c": 40}
-    assert min(min(found) for found in times.values()) > 3, "the first round warms up"
+    assert min(min(found) for found in times.values()) > 3, "the first round must be a warm-up"
 
 
-def test_times_are_summarized_for_each_message() -> None:
+def test_times_are_summarized_per_message() -> None:
     seconds = [number / 1000 for number in range(2, 202, 2)]
     assert summarize(seconds, 2) == {"median_ms": 50.5, "p95_ms": 95.05, "messages_per_second": 19.8}
 
 
-def test_workloads_are_the_same_every_time_and_at_most_a_window(built: Built) -> None:
+def test_workloads_are_reproducible_and_fit_into_a_window(built: Built) -> None:
     model = ModelDirectory.read(built.model)
     loads = workloads(model, 300)
     assert loads == workloads(model, 300)
@@ -65,7 +65,7 @@ def test_workloads_are_the_same_every_time_and_at_most_a_window(built: Built) ->
     assert all(len(first) <= len(second) for first, second in pairwise(batched))
 
 
-def test_the_last_line_compares_the_bot_with_the_fastest_other() -> None:
+def test_the_last_line_compares_the_bot_with_the_fastest_other_runtime() -> None:
     def shown(**medians: float) -> str:
         rows: list[dict[str, Any]] = [
             {"runtime": name, "amx": True, "workload": "12 tokens", "tokens": 12, "median_ms": median, "p95_ms": median}
@@ -84,7 +84,7 @@ def test_a_runtime_that_disagrees_is_refused(found: np.ndarray[Any, np.dtype[np.
         check_agreement("a", found, EXPECTED)
 
 
-def test_a_runtime_that_fails_or_whose_process_dies_is_named() -> None:
+def test_a_runtime_that_fails_or_dies_is_named() -> None:
     with ProcessPoolExecutor(1, script.SPAWN) as pool:
         with pytest.raises(ModelBuildError, match=r"peer fails \(ValueError: .*--without peer"):
             ask(pool, "peer", int, "x")
@@ -92,7 +92,7 @@ def test_a_runtime_that_fails_or_whose_process_dies_is_named() -> None:
             ask(pool, "peer", os._exit, 1)
 
 
-def test_the_runtimes_that_are_installed_are_measured(
+def test_the_installed_runtimes_are_measured(
     built: Built, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(script, "BULK_MESSAGES", 3)
@@ -126,12 +126,12 @@ def test_a_runtime_that_cannot_convert_the_model_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("name", ["tensorrt", BOT])
-def test_an_unknown_name_is_refused(built: Built, name: str) -> None:
+def test_an_unknown_runtime_name_is_refused(built: Built, name: str) -> None:
     with pytest.raises(ModelBuildError, match=f"--without takes torch_fp32, .* not {name}"):
         benchmark(built.model, without=name)
 
 
-def test_messages_a_second_are_printed(built: Built, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_throughput_is_printed(built: Built, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     chat = tmp_path / "chat.txt"
     chat.write_text("hello there\n" * 200)
     throughput(chat, lines=130, model=built.model, without=",".join(SCORERS.keys() - {"ours"}))

@@ -1,4 +1,4 @@
-"""A model is built that scores as PyTorch does and describes itself, and a failed build leaves the old one in place."""
+"""The build: scores match PyTorch, model.json is complete, and a failed build keeps the old model."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ from toxicity_bot.message_text import fold
 OTHER_TEXTS = ("Nobody asked you.", "What a great party, see you tomorrow!", "the flaky test is 🎉 again", "a")
 
 
-def test_served_scores_are_those_of_pytorch(built: Built) -> None:
+def test_served_scores_match_pytorch(built: Built) -> None:
     tokenizer = AutoTokenizer.from_pretrained(built.checkpoint)
     module = AutoModelForSequenceClassification.from_pretrained(built.checkpoint).eval()
     classifier = Classifier(built.model, threads=1)
@@ -39,45 +39,45 @@ def test_served_scores_are_those_of_pytorch(built: Built) -> None:
         assert list(found) == ["NOT_TOXIC", "TOXIC"]
         assert list(found.values()) == pytest.approx(expected.tolist(), abs=0.03), text
     scores = [classifier.toxicity(text) for text in REFERENCE_TEXTS]
-    assert max(scores) - min(scores) > 0.3, "equal scores would agree with anything"
+    assert max(scores) - min(scores) > 0.3, "comparing equal scores proves nothing"
     assert classifier.assess(" ".join(REFERENCE_TEXTS)).windows > 1
 
 
-def test_each_step_does_its_part(built: Built) -> None:
+def test_each_build_step_has_its_effect(built: Built) -> None:
     steps = {folder: measure(built.work / folder) for folder in FOLDERS}
     assert steps["exported"]["difference"] < 1e-5
     assert steps["fused"]["difference"] < 1e-5
     assert steps["fused"]["nodes"] < steps["exported"]["nodes"]
     fused, quantized = operators(built.work / "fused"), operators(built.work / "quantized")
     assert fused["Gelu"] == fused["MultiHeadAttention"] == built.layers
-    # Query, key, value, output, up and down in each layer; two in the head.
+    # Query, key, value, output, up and down in each layer, and two in the head.
     assert quantized["MatMulInteger"] == 6 * built.layers + 2
     assert steps["quantized"]["bytes"] < steps["fused"]["bytes"]
     assert steps["optimized"]["nodes"] < steps["quantized"]["nodes"]
     assert steps["optimized"]["difference"] == pytest.approx(steps["quantized"]["difference"], abs=1e-3)
 
 
-def test_the_model_describes_itself_and_names_no_path(built: Built) -> None:
+def test_the_model_json_is_complete_and_contains_no_local_path(built: Built) -> None:
     text = (built.model / "model.json").read_text(encoding="utf-8")
     fields = json.loads(text)
     assert (fields["source"], fields["licence"], fields["threshold"], fields["max_length"]) == ("tiny", "MIT", 0.6, 64)
-    assert fields["threshold_maybe"] == 0.6, "a single threshold is both"
+    assert fields["threshold_maybe"] == 0.6, "a single threshold is used for both"
     assert fields["revision"].startswith("sha256:")
     assert fields["special_token_ids"] == {"bos": 0, "eos": 2, "pad": 1}
     assert {"torch", "transformers", "tokenizers", "optimum", "onnxruntime"} <= set(fields["versions"])
     assert str(built.checkpoint.parent) not in text
     uncertainty = [abs(row["toxicity"] - 0.5) for row in fields["reference"]["scores"]]
     assert len(uncertainty) == len(REFERENCE_TEXTS)
-    assert uncertainty == sorted(uncertainty), "the self-test does not use the least certain text"
+    assert uncertainty == sorted(uncertainty), "the self-test must use the least certain texts"
     card = (built.model / "MODEL_CARD.md").read_text(encoding="utf-8")
     size = (built.model / "model.onnx").stat().st_size
     for expected in ("# tiny", "MIT", f"{size:,} bytes", "toxic: TOXIC", REFERENCE_TEXTS[0]):
         assert expected in card
     for path in (built.model, *built.model.iterdir()):
-        assert path.stat().st_mode & stat.S_IROTH, f"the function runs as another user than the build: {path}"
+        assert path.stat().st_mode & stat.S_IROTH, f"the function, which runs as another user, cannot read {path}"
 
 
-def test_a_good_build_replaces_the_old_model_and_a_failed_one_leaves_it(
+def test_a_successful_build_replaces_the_old_model_and_a_failed_build_does_not(
     built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "model"
@@ -90,11 +90,11 @@ def test_a_good_build_replaces_the_old_model_and_a_failed_one_leaves_it(
     with pytest.raises(ModelBuildError, match=r"more than 0\.0 apart: do not serve this model"):
         build(out=out, work=built.work, step="assemble", threshold=0.8)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
-    assert [path.name for path in tmp_path.iterdir()] == ["model"], "something of a build was left behind"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"], "a build left files behind"
 
 
-def test_independent_labels_are_built_and_served(checkpoint: Path, tmp_path: Path) -> None:
-    """A multi-label head whose labels only an argument can name."""
+def test_a_model_with_independent_labels_is_built_and_served(checkpoint: Path, tmp_path: Path) -> None:
+    """A multi-label head whose toxic labels can only be given as an argument."""
     source = shutil.copytree(checkpoint, tmp_path / "changed")
     labels = ["LABEL_0", "LABEL_1"]
     edit_json(source / "config.json", problem_type="multi_label_classification", id2label=dict(enumerate(labels)))
@@ -112,10 +112,10 @@ def test_a_model_that_reads_too_few_tokens_is_refused(checkpoint: Path, tmp_path
         build(str(source), tmp_path / "model")
 
 
-def test_an_optimizer_that_fuses_nothing_is_found_out(
+def test_an_optimizer_that_fuses_nothing_is_an_error(
     built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Onnxruntime does not know this model type and only logs a warning."""
+    """The optimizer does not know this model type and only logs a warning."""
     monkeypatch.setattr(graph, "MODEL_TYPE", "roberta")
     with pytest.raises(ModelBuildError, match="asked for model type roberta, the optimizer fused 0 of 2 Gelu"):
         graph.fuse(built.work / "exported", tmp_path / "fused")
@@ -129,7 +129,7 @@ def test_an_optimizer_that_fuses_nothing_is_found_out(
         ({"nodes_to_exclude": ["/classifier/dense/Gemm_MatMul"]}, "13 of 14 matrix products .*classifier.dense.weight"),
     ],
 )
-def test_a_quantizer_that_leaves_weights_is_found_out(
+def test_a_quantizer_that_skips_weights_is_an_error(
     built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, list[str]], reason: str
 ) -> None:
     monkeypatch.setattr(graph, "quantize_dynamic", lambda *paths, **given: quantize_dynamic(*paths, **given | options))
@@ -137,7 +137,7 @@ def test_a_quantizer_that_leaves_weights_is_found_out(
         graph.quantize(built.work / "fused", tmp_path / "quantized")
 
 
-def test_weights_of_8_bits_are_refused(built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_8_bit_weights_are_refused(built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graph, "REDUCE_RANGE", False)
     with pytest.raises(ModelBuildError, match="more than 7 bits: 8-bit products overflow on CPUs without VNNI"):
         build(str(built.checkpoint), tmp_path / "model")
@@ -151,7 +151,7 @@ def test_thresholds_out_of_order_are_refused(built: Built, threshold: float, may
         manifest.describe(checkpoint, built.model, threshold, checkpoint["reference"], {}, maybe)
 
 
-def test_a_folder_with_other_things_is_not_replaced(built: Built, tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_not_replaced(built: Built, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ModelBuildError, match="holds other things than a model"):
         build(out=tmp_path, work=built.work, step="assemble")
@@ -159,7 +159,7 @@ def test_a_folder_with_other_things_is_not_replaced(built: Built, tmp_path: Path
 
 
 @pytest.mark.parametrize("step", ["fuse", "quantize", "optimize", "assemble"])
-def test_a_step_needs_those_before_it(tmp_path: Path, step: str) -> None:
+def test_a_step_requires_the_earlier_steps(tmp_path: Path, step: str) -> None:
     with pytest.raises(ModelBuildError, match="is missing: run the steps in order"):
         build(out=tmp_path / "model", work=tmp_path, step=step)  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""Read labelled rows from JSON lines and CSV; errors name the line of a bad row and never quote a message."""
+"""Reading labelled rows from JSON lines and CSV. Errors name the line of an invalid row and never quote a message."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ def test_json_lines_with_sources_splits_and_details(tmp_path: Path) -> None:
     assert found.bad == []
 
 
-def test_texts_of_another_licence_are_found_by_their_checksums(tmp_path: Path) -> None:
+def test_texts_under_another_licence_are_looked_up_by_checksum(tmp_path: Path) -> None:
     rows = written(tmp_path, "rows.jsonl", GOOD + json.dumps(SECOND) + "\n")
     chat = written(tmp_path, "chat.txt.xz", lzma.compress("hello\n\n  you fôol \r\n".encode()))
     assert read(rows, chat=chat).rows == [Row("well done", 0), Row("you fôol", 1, "irc", "test")]
@@ -64,11 +64,11 @@ def test_several_files_have_one_checksum(tmp_path: Path) -> None:
     ("name", "content"),
     [
         ("rows.jsonl.xz", lzma.compress(GOOD.encode())),
-        ("rows.jsonl", b"\xef\xbb\xbf" + GOOD.encode()),  # the byte order mark of a spreadsheet
+        ("rows.jsonl", b"\xef\xbb\xbf" + GOOD.encode()),  # a byte order mark, as spreadsheets write it
         ("rows.csv", b"\xef\xbb\xbftext,label\nwell done,0\n"),
     ],
 )
-def test_other_forms_of_the_same_row(tmp_path: Path, name: str, content: bytes) -> None:
+def test_the_same_row_is_read_from_other_formats(tmp_path: Path, name: str, content: bytes) -> None:
     assert read(written(tmp_path, name, content)).rows == [Row("well done", 0)]
 
 
@@ -77,7 +77,7 @@ def test_csv_with_quoted_line_breaks_and_commas(tmp_path: Path) -> None:
     assert read(written(tmp_path, "rows.csv", text)).rows == [Row("first, and\r\nsecond", 1), Row("plain", 0)]
 
 
-def test_a_csv_record_is_named_by_the_line_on_which_it_begins(tmp_path: Path) -> None:
+def test_a_csv_record_is_named_by_its_first_line(tmp_path: Path) -> None:
     text = 'text,label\n"one\ntwo\nthree",1\n"four\nfive",maybe\nsix,2\n'
     found = read(written(tmp_path, "rows.csv", text), skip_bad_rows=True)
     assert found.bad == [
@@ -101,7 +101,7 @@ def test_a_csv_record_is_named_by_the_line_on_which_it_begins(tmp_path: Path) ->
         ('{"text": "a", "label": 1, "split": "valid"}', "split is 'valid', not one of train, dev, test"),
     ],
 )
-def test_bad_rows_stop_or_are_skipped(tmp_path: Path, line: str, reason: str) -> None:
+def test_invalid_rows_are_errors_or_are_skipped(tmp_path: Path, line: str, reason: str) -> None:
     path = written(tmp_path, "rows.jsonl", GOOD + line + "\n" + GOOD)
     with pytest.raises(ModelBuildError, match=rf"rows\.jsonl, line 2: {reason}.*--skip-bad-rows"):
         read(path)

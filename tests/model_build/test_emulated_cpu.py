@@ -1,6 +1,6 @@
-"""The model that ships scores alike on an emulated Haswell, which has AVX2 but no VNNI: the least that Lambda promises.
+"""The committed model has the same scores on an emulated Haswell, the minimum that Lambda promises: AVX2, no VNNI.
 
-Needs QEMU's user mode emulation (Debian's package qemu-user-static); CPUS_OPTIONAL=1 skips the test without it.
+Needs QEMU's user mode emulation (Debian's package qemu-user-static). CPUS_OPTIONAL=1 skips the test without it.
 """
 
 import json
@@ -21,13 +21,13 @@ from model_build.manifest import REFERENCE_TEXTS
 from model_build.verify import LARGEST_WEIGHT
 from tests import ROOT
 
-# QEMU warns about the features of a Haswell that it lacks, so they are switched off; none of them is arithmetic.
+# Disable the Haswell features that QEMU lacks and warns about. None of them affects arithmetic.
 HASWELL = "Haswell-noTSX,-pcid,-x2apic,-tsc-deadline,-invpcid"
 
-# Of toxicity: another CPU rounds differently.
+# In toxicity scores: another CPU rounds differently.
 TOLERANCE = 0.02
 
-PAIRS = 384  # of products, each added in 16 bits
+PAIRS = 384  # of products, each pair added in 16 bits
 
 PROGRAM = """
 import json, sys
@@ -58,7 +58,7 @@ def score(command: list[str], products: Path) -> Any:
 
 
 def write_products(path: Path, weights: tuple[int, ...]) -> None:
-    """Write a graph that multiplies its input by one matrix for each weight."""
+    """Write a graph that multiplies its input by one matrix per weight."""
     names = [f"product_of_{weight}" for weight in weights]
     matrices = [np.full((2 * PAIRS, 64), weight, dtype=np.int8) for weight in weights]
     graph = helper.make_graph(
@@ -79,7 +79,7 @@ def test_scores_are_the_same_without_vnni(tmp_path: Path) -> None:
             pytest.skip(reason)
         pytest.fail(f"{reason} (or skip this test: CPUS_OPTIONAL=1)")
     write_products(tmp_path / "products.onnx", (LARGEST_WEIGHT, -LARGEST_WEIGHT, 127))
-    # Python finds its virtual environment by its own name, which QEMU takes apart from the file that it runs.
+    # Python finds its virtual environment by argv[0], which QEMU lets us set apart from the file that it runs.
     emulated = [emulator, "-cpu", HASWELL, "-0", sys.executable, str(Path(sys.executable).resolve())]
 
     here = score([sys.executable], tmp_path / "products.onnx")
@@ -87,6 +87,6 @@ def test_scores_are_the_same_without_vnni(tmp_path: Path) -> None:
 
     assert there["scores"] == pytest.approx(here["scores"], abs=TOLERANCE)
     within, below, beyond = there["products"]
-    assert within == -below == 255 * LARGEST_WEIGHT * 2 * PAIRS, "7-bit weights overflow"
-    # 2 x 255 x 127 is cut off at 32,767: the emulated CPU really has no VNNI.
+    assert within == -below == 255 * LARGEST_WEIGHT * 2 * PAIRS, "7-bit weights must not overflow"
+    # 2 x 255 x 127 saturates at 32,767, which shows that the emulated CPU has no VNNI.
     assert beyond == 32_767 * PAIRS

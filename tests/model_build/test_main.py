@@ -1,4 +1,4 @@
-"""The command line: its verbs, how errors end, and a model that is built step by step."""
+"""The command line: subcommands, errors, and a model that is built step by step."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ OTHERS = ("build", "verify", "evaluate", "calibrate", "benchmark", "throughput")
 
 
 def status(*arguments: str) -> object:
-    """Return the exit status, or what is said about an error."""
+    """Return the exit status, or the error message."""
     try:
         main(arguments)
     except SystemExit as ended:
@@ -41,7 +41,9 @@ def test_a_model_is_built_step_by_step(built: Built, tmp_path: Path, capsys: pyt
     assert status("verify", "--model", str(out)) == 0
     assert "reference scores agree" in capsys.readouterr().out
     for name in ("model.onnx", "model.onnx.data", "tokenizer.json"):
-        assert (out / name).read_bytes() == (built.model / name).read_bytes(), "not the model of a whole build"
+        assert (out / name).read_bytes() == (built.model / name).read_bytes(), (
+            "must equal the model of a complete build"
+        )
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_a_model_is_built_step_by_step(built: Built, tmp_path: Path, capsys: pyt
         (("verify", "--model", "no-such-folder"), "build a model into this folder first"),
     ],
 )
-def test_an_error_is_one_sentence(arguments: tuple[str, ...], reason: str) -> None:
+def test_an_error_is_reported_in_one_sentence(arguments: tuple[str, ...], reason: str) -> None:
     message = status(*arguments)
     assert isinstance(message, str)
     assert reason in message
@@ -63,5 +65,5 @@ def test_an_error_is_one_sentence(arguments: tuple[str, ...], reason: str) -> No
 @pytest.mark.parametrize(
     "arguments", [("no-such-verb",), ("build", "--step", "bake"), ("build", "--threshold", "high"), ("build", "--fast")]
 )
-def test_wrong_usage_ends_with_status_2(arguments: tuple[str, ...]) -> None:
+def test_usage_errors_exit_with_2(arguments: tuple[str, ...]) -> None:
     assert status(*arguments) == 2

@@ -1,4 +1,4 @@
-"""The pages are what the templates make of the JSON beside them, and say nothing of what was not measured."""
+"""The pages match their templates and JSON files, and omit missing measurements."""
 
 from pathlib import Path
 from typing import Any
@@ -21,21 +21,21 @@ def card(folder: Path, fields: dict[str, Any]) -> str:
     return (folder / model_card.FILE_NAME).read_text(encoding="utf-8")
 
 
-def test_the_pages_of_the_project_are_those_of_its_templates(fields: dict[str, Any], tmp_path: Path) -> None:
+def test_the_committed_pages_match_their_templates(fields: dict[str, Any], tmp_path: Path) -> None:
     assert card(tmp_path, fields) == (ROOT / "model" / "MODEL_CARD.md").read_text(encoding="utf-8")
     folder = ROOT / "docs" / "evaluation"
     page = model_card.render(report_files.PAGE_TEMPLATE, report_files.read(folder))
     assert page == (folder / "report.md").read_text(encoding="utf-8")
 
 
-def test_what_was_not_measured_has_no_section(fields: dict[str, Any], tmp_path: Path) -> None:
+def test_missing_measurements_have_no_section(fields: dict[str, Any], tmp_path: Path) -> None:
     fields["measured"] = {"steps": fields["measured"]["steps"]}
     del fields["about"], fields["threshold_maybe"]  # as in older model directories
     headings = [line for line in card(tmp_path, fields).splitlines() if line.startswith("## ")]
     assert headings == ["## How it was built", "## Cost of quantization", "## Reference scores", "## Limits"]
 
 
-def test_another_model_has_other_sentences(fields: dict[str, Any], tmp_path: Path) -> None:
+def test_the_sentences_depend_on_the_model(fields: dict[str, Any], tmp_path: Path) -> None:
     measured = fields["measured"]
     del measured["evaluation"]["goals"], measured["calibration"]["work_rows"]  # as in older model directories
     measured["calibration"] |= {"chat": None, "promise": None}

@@ -1,6 +1,6 @@
-"""A checkpoint whose files could run code is refused by file and key, before transformers reads it.
+"""A checkpoint that could run code is refused before transformers reads it. The error names the file and key.
 
-Each hostile folder is first given to transformers itself: it must run the code, or the test would prove nothing.
+Each hostile folder is also loaded with transformers itself, which must run the code to make the test valid.
 """
 
 import ast
@@ -22,7 +22,7 @@ from model_build.torch_model import TorchModel
 from tests import ROOT
 from tests.model_build.conftest import edit_json
 
-# Our loader must refuse the folder; transformers itself must run what it holds, once its questions are answered.
+# The safe loader must refuse the folder. transformers itself must run its code, once its prompts are answered.
 PROGRAM = """
 import pathlib, sys, transformers
 from model_build.errors import ModelBuildError
@@ -35,7 +35,7 @@ except ModelBuildError as error:
 assert not list(pathlib.Path().glob("ran*"))
 kind.from_pretrained(folder).save_pretrained("saved")
 """
-# What transformers needs of the package, whose get_kernel downloads a repository and imports it.
+# The parts of the `kernels` package that transformers needs. get_kernel downloads a repository and imports it.
 KERNELS = """
 import pathlib, re
 class Device: pass
@@ -54,7 +54,7 @@ def get_kernel(repository, revision=None):
 
 @pytest.fixture
 def hostile(checkpoint: Path, tmp_path: Path) -> Path:
-    """A copy of a good checkpoint, beside a module that writes a file, and a stand-in for the package `kernels`."""
+    """A copy of a good checkpoint, a module that writes a file, and a fake `kernels` package."""
     folder = Path(shutil.copytree(checkpoint, tmp_path / "hostile"))
     AutoTokenizer.from_pretrained(checkpoint).save_pretrained(folder)
     (folder / "evil.py").write_text("import pathlib\npathlib.Path('ran').write_text('x')\nclass Evil: pass\n")
@@ -81,7 +81,7 @@ CONFIG_FILE, TOKENIZER_FILE, INDEX_FILE = "config.json", "tokenizer_config.json"
         (TOKENIZER, TOKENIZER_FILE, {"chat_template": [{"name": "../../ran", "template": "x"}]}, "chat_template"),
     ],
 )  # fmt: skip
-def test_code_that_transformers_would_run(
+def test_code_that_transformers_would_run_is_refused(
     hostile: Path, kind: str, file: str, entries: dict[str, Any], key: str
 ) -> None:
     edit_json(hostile / file, **entries)
@@ -94,10 +94,10 @@ def test_code_that_transformers_would_run(
         input="y\n" * 5,
         capture_output=True,
         text=True,
-        timeout=600,  # a machine that trains beside the tests
+        timeout=600,  # for a machine that is busy with training
         check=False,
     )
-    assert list(hostile.parent.glob("ran*")), f"transformers runs it:\n{done.stderr}"
+    assert list(hostile.parent.glob("ran*")), f"transformers must run the code:\n{done.stderr}"
     assert done.stdout.startswith(f"{hostile / file}: "), done.stderr
     assert key in done.stdout
 
@@ -124,7 +124,7 @@ def test_code_that_transformers_would_run(
         (INDEX_FILE, {"weight_map": {"w": "../other.safetensors"}}, "../other.safetensors"),
     ],
 )  # fmt: skip
-def test_other_ways_to_code_or_to_files_that_are_not_checked(
+def test_other_ways_to_run_code_or_load_unchecked_files_are_refused(
     hostile: Path, file: str, entries: dict[str, Any], key: str
 ) -> None:
     (hostile / file).parent.mkdir(exist_ok=True)
@@ -134,13 +134,13 @@ def test_other_ways_to_code_or_to_files_that_are_not_checked(
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "[" * 100_000, "\xff"])
-def test_a_configuration_that_is_none_is_refused_in_a_sentence(hostile: Path, content: str) -> None:
+def test_an_invalid_configuration_is_refused_in_one_sentence(hostile: Path, content: str) -> None:
     (hostile / CONFIG_FILE).write_text(content, encoding="latin-1")
     with pytest.raises(ModelBuildError, match=r"config\.json .*: pass another checkpoint$"):
         from_pretrained(AutoConfig, hostile)
 
 
-def test_what_good_checkpoints_have_is_accepted(hostile: Path) -> None:
+def test_the_content_of_good_checkpoints_is_accepted(hostile: Path) -> None:
     edit_json(
         hostile / CONFIG_FILE, _attn_implementation="sdpa", conv_kernel=[10, 3], _name_or_path="a/b", _num_labels=2
     )
@@ -152,7 +152,7 @@ def test_what_good_checkpoints_have_is_accepted(hostile: Path) -> None:
 
 
 class Pickled:
-    """Writes a file when it is unpickled."""
+    """Writes a file when unpickled."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -172,17 +172,17 @@ def test_pickled_weights_are_never_read(hostile: Path) -> None:
         from_pretrained(AutoModelForSequenceClassification, hostile)
     assert not ran.exists()
     torch.save({"cpu": Pickled(ran)}, hostile / "rng_state.pth")
-    # As the Trainer reads it: https://nvd.nist.gov/vuln/detail/CVE-2026-1839
+    # The Trainer reads it like this: https://nvd.nist.gov/vuln/detail/CVE-2026-1839
     with pytest.raises(pickle.UnpicklingError):
         torch.load(hostile / "rng_state.pth")
     assert not ran.exists()
 
 
-def test_nothing_else_in_the_build_calls_from_pretrained() -> None:
+def test_only_the_safe_loader_calls_from_pretrained() -> None:
     calls = {
         str(file.relative_to(ROOT))
         for file in (ROOT / "model_build").rglob("*.py")
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.Attribute) and node.attr == "from_pretrained"
     }
-    assert calls == {"model_build/safe_loading.py", "model_build/benchmark.py"}, "the latter calls ORTQuantizer's"
+    assert calls == {"model_build/safe_loading.py", "model_build/benchmark.py"}, "benchmark.py calls ORTQuantizer's"

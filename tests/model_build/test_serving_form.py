@@ -1,4 +1,4 @@
-"""The classifier that is rewritten for serving scores as before: every architecture, padded batches, a whole build."""
+"""The serving form of a classifier keeps its scores: every architecture, padded batches, a complete build."""
 
 import copy
 from pathlib import Path
@@ -31,14 +31,14 @@ CONFIGS = {
 def random_model(kind: str) -> Any:
     torch.manual_seed(3)
     model = transformers.AutoModelForSequenceClassification.from_config(CONFIGS[kind], attn_implementation="eager")
-    # Fresh models hold zeros and ones where a mistake would not show.
+    # New models contain zeros and ones, which would hide mistakes.
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return model.eval()
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
-def test_it_answers_as_the_checkpoint_does_in_padded_batches_too(kind: str) -> None:
+def test_the_serving_form_has_the_checkpoints_scores_even_in_padded_batches(kind: str) -> None:
     model = random_model(kind)
     lengths = torch.tensor([40, 1, 17, 39])
     mask = (torch.arange(40) < lengths[:, None]).long()
@@ -49,12 +49,12 @@ def test_it_answers_as_the_checkpoint_does_in_padded_batches_too(kind: str) -> N
         to_serving_form(served)
         found = served(input_ids=ids, attention_mask=mask).logits
         alone = served(input_ids=ids[2:3, :17], attention_mask=mask[2:3, :17]).logits
-    assert expected.std() > 0.1, "equal logits would agree with anything"
+    assert expected.std() > 0.1, "comparing equal logits proves nothing"
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
     torch.testing.assert_close(alone, expected[2:3], rtol=0, atol=1e-5)
 
 
-def test_the_last_layer_works_for_the_first_token_alone() -> None:
+def test_the_last_layer_is_computed_only_for_the_first_token() -> None:
     model = random_model("roberta")
     to_serving_form(model)
     rows: dict[str, int] = {}
@@ -68,7 +68,7 @@ def test_the_last_layer_works_for_the_first_token_alone() -> None:
     assert {rows[name] for name in ("query", "attended", "widen", "narrow", "norm")} == {1}
 
 
-def test_positions_relative_to_each_other_are_refused() -> None:
+def test_relative_positions_are_refused() -> None:
     config = transformers.BertConfig(**SHAPE, position_embedding_type="relative_key")
     model = transformers.BertForSequenceClassification(config)
     with pytest.raises(ModelBuildError, match="relative positions"):
@@ -79,7 +79,7 @@ def test_positions_relative_to_each_other_are_refused() -> None:
 def test_other_architectures_are_built_and_served(kind: str, tmp_path: Path) -> None:
     checkpoint = tmp_path / "checkpoint"
     word_pieces = BertWordPieceTokenizer()
-    # An MPNet's special tokens have RoBERTa's names and ids.
+    # MPNet's special tokens have RoBERTa's names and ids.
     special = {"special_tokens": MPNET_SPECIAL} if kind == "mpnet" else {}
     word_pieces.train_from_iterator(REFERENCE_TEXTS, vocab_size=300, min_frequency=1, show_progress=False, **special)
     word_pieces.save_model(str(tmp_path))

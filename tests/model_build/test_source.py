@@ -1,4 +1,4 @@
-"""Checkpoints are found in folders and in the hub's cache, and toxic labels are read from names, never guessed."""
+"""Checkpoints are loaded from folders and the hub's cache. Toxic labels are recognized by name, never guessed."""
 
 import re
 import shutil
@@ -14,11 +14,11 @@ from model_build.source import locate, toxic_labels
 COMMIT = "228baf9cd793c9183f6760723b20c606d74afa33"  # the default of the model below
 KNOWN = "mrm8488/distilroberta-finetuned-tweets-hate-speech"
 ALL_TOXIC = ["toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate"]
-CLOSED = "http://127.0.0.1:9"  # the discard port, where nothing listens
+CLOSED = "http://127.0.0.1:9"  # the discard port: nothing listens there
 
 
 def hub_cache(folder: Path, checkpoint: Path) -> Path:
-    """Lay the checkpoint out as a snapshot of links to blobs."""
+    """Store the checkpoint as in the hub's cache: a snapshot of links to blobs."""
     repository = folder / f"models--{KNOWN.replace('/', '--')}"
     snapshot = repository / "snapshots" / COMMIT
     snapshot.mkdir(parents=True)
@@ -29,12 +29,12 @@ def hub_cache(folder: Path, checkpoint: Path) -> Path:
 
 
 @pytest.mark.parametrize(("setting", "value"), [("HF_HUB_OFFLINE", True), ("ENDPOINT", CLOSED)])
-def test_a_hub_model_comes_from_the_cache_without_a_network(
+def test_a_hub_model_is_loaded_from_the_cache_without_a_network(
     tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, setting: str, value: object
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, setting, value)
-    reset_sessions()  # one goes on as it was set when it was made
+    reset_sessions()  # a session keeps the settings from its creation
     reason = (
         f"{KNOWN} at revision {COMMIT} is not in the hub's cache and the hub cannot be reached: "
         "connect this machine, set HF_HOME to a cache that holds it, or pass a folder instead of the id"
@@ -51,7 +51,7 @@ def test_a_hub_model_comes_from_the_cache_without_a_network(
         locate(KNOWN)
 
 
-def test_folder_is_named_without_its_path_and_pinned_by_its_weights(checkpoint: Path) -> None:
+def test_a_folder_is_identified_by_its_name_and_the_checksum_of_its_weights(checkpoint: Path) -> None:
     source = locate(str(checkpoint))
     assert source.name == f"local folder {checkpoint.name}"
     assert source.revision.startswith("sha256:")
@@ -59,13 +59,13 @@ def test_folder_is_named_without_its_path_and_pinned_by_its_weights(checkpoint: 
 
 
 @pytest.mark.parametrize("source", ["no-such-folder", "./no/such/folder", "/no/such", "a/b/c"])
-def test_neither_folder_nor_id(source: str) -> None:
+def test_a_source_that_is_neither_a_folder_nor_a_hub_id_is_refused(source: str) -> None:
     with pytest.raises(ModelBuildError, match="neither a folder nor the id of a hub model"):
         locate(source)
 
 
 @pytest.mark.parametrize("missing", ["config.json", "model.safetensors"])
-def test_folder_that_is_no_checkpoint(tmp_path: Path, checkpoint: Path, missing: str) -> None:
+def test_a_folder_that_is_not_a_checkpoint_is_refused(tmp_path: Path, checkpoint: Path, missing: str) -> None:
     folder = shutil.copytree(checkpoint, tmp_path / "copy")
     (folder / missing).unlink()
     with pytest.raises(ModelBuildError, match=rf"has no {missing}.*pass another folder"):
@@ -81,10 +81,10 @@ def test_folder_that_is_no_checkpoint(tmp_path: Path, checkpoint: Path, missing:
         (["HATE", "NON_HATE"], ["HATE"]),
         (["neutral", "Hate Speech", "Offensive Language"], ["Hate Speech", "Offensive Language"]),
         (["no hate", "not hateful", "hateful"], ["hateful"]),
-        (ALL_TOXIC, ALL_TOXIC),  # several may be true at once
+        (ALL_TOXIC, ALL_TOXIC),  # several can apply at once
     ],
 )
-def test_labels_whose_names_say_toxic(labels: list[str], expected: list[str]) -> None:
+def test_toxic_labels_are_recognized_by_name(labels: list[str], expected: list[str]) -> None:
     assert list(toxic_labels(labels, [], "sigmoid" if labels == expected else "softmax")) == expected
     assert toxic_labels(labels, labels[:1], "softmax") == (labels[0],), "a given label takes precedence"
 
@@ -97,6 +97,8 @@ def test_labels_whose_names_say_toxic(labels: list[str], expected: list[str]) ->
         (["LABEL_0", "LABEL_1"], ["LABEL_2"], "names LABEL_2; the checkpoint has LABEL_0, LABEL_1"),
     ],
 )
-def test_labels_that_do_not_say_which_is_toxic_are_refused(labels: list[str], given: list[str], reason: str) -> None:
+def test_labels_are_refused_if_their_names_do_not_tell_which_is_toxic(
+    labels: list[str], given: list[str], reason: str
+) -> None:
     with pytest.raises(ModelBuildError, match=reason):
         toxic_labels(labels, given, "softmax")

@@ -1,4 +1,4 @@
-"""Scoring with PyTorch: labels, windows, and teachers that stop and continue."""
+"""Scoring with PyTorch: labels, windows, and teachers that are interrupted and resumed."""
 
 import shutil
 from pathlib import Path
@@ -29,7 +29,7 @@ def source(checkpoint: Path) -> Source:
 @pytest.mark.parametrize(
     ("problem", "activation"), [("single_label_classification", "softmax"), ("multi_label_classification", "sigmoid")]
 )
-def test_scores_are_those_of_transformers(checkpoint: Path, tmp_path: Path, problem: str, activation: str) -> None:
+def test_scores_match_transformers(checkpoint: Path, tmp_path: Path, problem: str, activation: str) -> None:
     folder = shutil.copytree(checkpoint, tmp_path / "copy")
     edit_json(folder / "config.json", problem_type=problem)
     module = RobertaForSequenceClassification.from_pretrained(folder).eval()
@@ -43,13 +43,13 @@ def test_scores_are_those_of_transformers(checkpoint: Path, tmp_path: Path, prob
         assert score == pytest.approx(float(expected[0, 1]), abs=1e-5)
 
 
-def test_a_text_fits_into_the_window_or_not(source: Source) -> None:
+def test_texts_longer_than_the_window_are_detected(source: Source) -> None:
     model = TorchModel(source, window=8)
     assert (model.fits("ok"), model.fits("ok " * 50)) == (True, False)
     assert TorchModel(source).max_length == 64
 
 
-def test_an_architecture_that_cannot_be_built_can_teach(checkpoint: Path, tmp_path: Path) -> None:
+def test_an_architecture_that_cannot_be_built_can_be_a_teacher(checkpoint: Path, tmp_path: Path) -> None:
     AutoTokenizer.from_pretrained(checkpoint).save_pretrained(tmp_path)
     labels = {"id2label": {0: "fine", 1: "toxic"}, "label2id": {"fine": 0, "toxic": 1}}
     config = CamembertConfig(vocab_size=500, **ROBERTA_SHAPE, **labels)
@@ -63,7 +63,7 @@ def test_an_architecture_that_cannot_be_built_can_teach(checkpoint: Path, tmp_pa
     assert 0 < long < 1
 
 
-def test_a_teacher_that_stops_continues_later(source: Source) -> None:
+def test_an_interrupted_teacher_resumes(source: Source) -> None:
     teacher = TorchModel(source, as_teacher=True)
     texts = [f"text {number}" for number in range(40)]
     scores = np.full(len(texts), np.nan, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""A model directory is verified: damage and moved scores are found, and PyTorch is compared with it."""
+"""Verification of a model directory: damaged files, changed scores and the comparison with PyTorch."""
 
 import shutil
 from pathlib import Path
@@ -31,7 +31,7 @@ def test_a_flipped_byte_and_a_missing_file_are_found(model: Path, name: str) -> 
 
 
 @pytest.mark.parametrize("row", [0, 5])
-def test_a_reference_score_that_moved_is_found(model: Path, row: int) -> None:
+def test_a_changed_reference_score_is_found(model: Path, row: int) -> None:
     reference = read_json(model / "model.json")["reference"]
     reference["scores"][row]["toxicity"] += 0.05
     edit_json(model / "model.json", reference=reference)

@@ -1,4 +1,4 @@
-"""The documented example scores with Ray Data on two local workers."""
+"""The documented Ray Data example scores on two local workers."""
 
 import itertools
 import math
@@ -13,7 +13,7 @@ from tests import ROOT
 from toxicity_bot.classifier import Classifier
 
 
-def test_the_example_gives_the_scores_of_the_bot(tmp_path: Path, classifier: Classifier) -> None:
+def test_the_ray_example_returns_the_bots_scores(tmp_path: Path, classifier: Classifier) -> None:
     texts = ["You are a stupid, useless dog.", "Thanks, that fixed it.", "Cela ne fonctionne pas du tout.", ""]
     (tmp_path / "in").mkdir()
     for part in range(2):

@@ -1,4 +1,4 @@
-"""A playground in a process of its own, as `make playground` starts it, and Debian's Chromium to look at it."""
+"""Fixtures: a playground in a separate process, as `make playground` starts it, and Debian's Chromium."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def browser() -> Iterator[Browser]:
     if path is None:
         pytest.fail("There is no chromium here: apt-get install chromium, or set CHROMIUM to its path.")
     with sync_playwright() as playwright:
-        # Its sandbox needs rights that containers lack, and it sees nothing but the playground.
+        # The sandbox needs permissions that containers lack, and Chromium only opens the playground.
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
         browser.close()
@@ -35,7 +35,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def address() -> Iterator[str]:
-    """A new playground's address."""
+    """The address of a new playground."""
     process = subprocess.Popen(
         [sys.executable, "-m", "local.playground", "--port", "0", "--no-browser"],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
@@ -52,7 +52,7 @@ def address() -> Iterator[str]:
 
 @pytest.fixture
 def ada(browser: Browser, address: str) -> Iterator[Playground]:
-    """Ada's window at the new playground; nothing fails in its console."""
+    """Ada's window at the new playground. Errors in its console fail the test."""
     window = Playground(browser, address)
     yield window
     assert window.problems == []
@@ -60,8 +60,8 @@ def ada(browser: Browser, address: str) -> Iterator[Playground]:
 
 @pytest.fixture
 def grace(browser: Browser, address: str) -> Iterator[Playground]:
-    """Grace's window."""
+    """Grace's window at the same playground."""
     window = Playground(browser, address)
-    window.be("grace")
+    window.act_as("grace")
     yield window
     assert window.problems == []

@@ -1,4 +1,4 @@
-"""axe-core finds no serious fault in any view. SCREENSHOTS names a folder that takes pictures of the views."""
+"""axe-core finds no serious fault in any view. If SCREENSHOTS is a folder, screenshots are saved there."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VIEWS = {"light": LIGHT, "dark": DARK, "phone": LIGHT | PHONE, "phone-dark": DAR
 
 
 def picture(playground: Playground, name: str) -> None:
-    """Keep a picture of the window, if pictures are wanted."""
+    """Save a screenshot of the window if SCREENSHOTS is set."""
     if (folder := os.environ.get("SCREENSHOTS")) and not name.startswith("phone-dark"):
         path = Path(folder) / f"playground-{name}.png"
         playground.page.screenshot(path=path, animations="disabled")
@@ -48,7 +48,7 @@ def test_every_view_is_accessible(name: str, browser: Browser, address: str) -> 
     if "phone" in name:
         page.keyboard.press("Escape")
         expect(page.get_by_role("button", name="Last request")).to_be_focused()
-    playground.do(playground.message("Could you look"), "Reply")
+    playground.press(playground.message("Could you look"), "Reply")
     page.get_by_role("button", name="private").click()
     assert serious_faults(playground) == []
     page.get_by_role("tab", name="Score a text").click()

@@ -1,4 +1,4 @@
-"""The playground in a browser: people write and react, things go wrong, and there is one answer all the same."""
+"""The playground in a browser: people write and react, failures happen, and there is still one answer."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 TOXIC = "Shut up, you pathetic loser."
 
 
-def test_the_whole_story(ada: Playground, grace: Playground) -> None:
-    # Ada writes, Grace reacts, and both see the answer without doing anything.
+def test_messages_verdicts_edits_threads_and_deletion(ada: Playground, grace: Playground) -> None:
+    # Ada writes, Grace reacts, and both see the answer without reloading.
     ada.write(TOXIC)
     grace.react(grace.message(TOXIC))
     expect(ada.answers()).to_have_count(1)
@@ -26,7 +26,7 @@ def test_the_whole_story(ada: Playground, grace: Playground) -> None:
     grace.expect_counted(1, 1, 1, 1, 1)
 
     # An edit allows another verdict.
-    ada.do(ada.message(TOXIC), "Edit")
+    ada.press(ada.message(TOXIC), "Edit")
     editor = ada.page.get_by_label("Edit the message")
     expect(editor).to_have_value(TOXIC)
     editor.fill("Sorry, I was rude. Thank you for the fix.")
@@ -37,27 +37,27 @@ def test_the_whole_story(ada: Playground, grace: Playground) -> None:
     expect(grace.answers()).to_have_count(2)
     expect(grace.answers().last).to_contain_text("No clear sign of toxicity")
 
-    # A reply in a thread, and an emoji that the bot does not care for.
-    ada.do(edited, "Reply")
+    # A reply in a thread, and an emoji that is not the trigger.
+    ada.press(edited, "Reply")
     ada.page.get_by_label("Reply to Ada as Ada").fill("You are all worthless idiots.")
     ada.page.keyboard.press("Enter")
     reply = ada.message("You are all worthless idiots.")
     expect(reply).to_have_class("message reply is-new")
-    ada.do(reply, "React with 👍")
+    ada.press(reply, "React with 👍")
     expect(ada.page.locator("#trail-state")).to_have_text("The bot does nothing about it, so there is no job.")
     ada.react(reply)
     expect(ada.answers()).to_have_count(3)
 
-    # Only the author deletes.
+    # Only the author can delete a message.
     expect(grace.message("You are all worthless").get_by_role("button", name="Delete")).to_have_count(0)
-    ada.do(reply, "Delete")
+    ada.press(reply, "Delete")
     expect(grace.message("You are all worthless")).to_have_count(0)
 
 
 def test_shortcuts_reports_and_feedback(ada: Playground, grace: Playground) -> None:
     message = ada.message("You broke it")
 
-    # What Ada asks in private, only she sees.
+    # Only Ada sees the answer to her shortcut.
     ada.shortcut(message, "Check for toxicity")
     private = ada.messages().filter(has_text="Only visible to Ada")
     expect(private).to_contain_text("Likely toxic")
@@ -68,7 +68,7 @@ def test_shortcuts_reports_and_feedback(ada: Playground, grace: Playground) -> N
     box.press("Enter")
     expect(private.filter(has_text="No clear sign of toxicity")).to_have_count(1)
 
-    # A report reaches the moderators, of whom Grace is one.
+    # A report reaches the moderators. Grace is one of them.
     ada.shortcut(message, "Report to moderators")
     form = ada.page.get_by_role("dialog", name="Report to moderators")
     assert serious_faults(ada) == []
@@ -94,19 +94,19 @@ def test_shortcuts_reports_and_feedback(ada: Playground, grace: Playground) -> N
     expect(private.filter(has_text="Noted: you find this verdict wrong")).to_have_count(1)
 
 
-def test_a_form_that_is_closed_reports_nothing(ada: Playground) -> None:
+def test_closing_the_form_reports_nothing(ada: Playground) -> None:
     ada.shortcut(ada.message("You broke it"), "Report to moderators")
     form = ada.page.get_by_role("dialog", name="Report to moderators")
     expect(form).to_be_visible()
     ada.page.keyboard.press("Escape")
     expect(form).to_have_count(0)
-    ada.be("grace")
+    ada.act_as("grace")
     ada.page.get_by_role("button", name="moderators").click()
     expect(ada.messages()).to_have_count(0)
 
 
-def test_there_is_one_answer_whatever_fails(ada: Playground) -> None:
-    # Deliveries, jobs, attempts, posts that were tried, answers.
+def test_there_is_one_answer_despite_failures(ada: Playground) -> None:
+    # Deliveries, jobs, attempts, attempted posts, answers.
     expected = {
         "Deliver twice": (2, 2, 2, 1, 1),
         "Answer 429": (1, 1, 2, 2, 1),
@@ -123,7 +123,7 @@ def test_there_is_one_answer_whatever_fails(ada: Playground) -> None:
     assert any("was killed" in hop for hop in ada.hops())
 
 
-def test_the_panel_shows_the_job_without_any_text_and_the_row_of_the_ledger(ada: Playground) -> None:
+def test_the_panel_shows_the_job_without_text_and_the_ledger_row(ada: Playground) -> None:
     ada.react(ada.write(TOXIC))
     ada.page.get_by_text("The job on the queue").click()
     job = json.loads(ada.page.locator("[data-name=job] pre").inner_text())
@@ -138,12 +138,12 @@ def test_the_panel_shows_the_job_without_any_text_and_the_row_of_the_ledger(ada:
     assert ways[-1] == "Worker → queue"
 
 
-def test_what_people_type_is_text(ada: Playground) -> None:
+def test_typed_text_is_not_interpreted_as_html(ada: Playground) -> None:
     typed = '<img src=x onerror="document.title=1"> <b>&amp;</b> <script>alert(1)</script> <@U0ADA>'
     message = ada.write(typed)
     expect(message.locator(".line")).to_have_text(typed)
     assert message.locator("img, b, script").count() == 0
-    ada.do(message, "Edit")
+    ada.press(message, "Edit")
     expect(ada.page.get_by_label("Edit the message")).to_have_value(typed)
     ada.page.keyboard.press("Escape")
     ada.page.get_by_role("tab", name="Score a text").click()
@@ -152,17 +152,17 @@ def test_what_people_type_is_text(ada: Playground) -> None:
     assert ada.page.title() == "Toxicity bot: playground"
 
 
-def test_a_hint_is_seen_by_the_one_who_reacted_in_a_channel_without_the_bot(ada: Playground) -> None:
+def test_in_a_channel_without_the_bot_only_the_person_who_reacted_sees_a_hint(ada: Playground) -> None:
     ada.page.get_by_role("button", name="random").click()
     ada.react(ada.message("not a member here"))
     direct = ada.page.get_by_role("navigation").get_by_role("button", name="toxicity")
     direct.click()
     expect(ada.messages()).to_contain_text(["I am not a member"])
-    ada.be("grace")
+    ada.act_as("grace")
     expect(direct).to_have_count(0)
 
 
-def test_all_of_it_goes_by_keyboard(ada: Playground) -> None:
+def test_everything_works_with_the_keyboard(ada: Playground) -> None:
     page = ada.page
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to writing a message")).to_be_focused()
@@ -171,7 +171,7 @@ def test_all_of_it_goes_by_keyboard(ada: Playground) -> None:
     page.keyboard.type(TOXIC)
     page.keyboard.press("Enter")
     expect(ada.message(TOXIC)).to_have_count(1)
-    # The last message's toolbar is the stop before the text box; arrow keys move within it.
+    # The last message's toolbar is the tab stop before the text box. Arrow keys move within it.
     page.keyboard.press("Shift+Tab")
     expect(page.get_by_role("button", name="React with ☣️ to Ada's message").last).to_be_focused()
     page.keyboard.press("ArrowRight")
@@ -185,7 +185,7 @@ def test_all_of_it_goes_by_keyboard(ada: Playground) -> None:
     expect(page.get_by_role("tabpanel", name="Score a text")).to_be_visible()
 
 
-def test_the_score_follows_the_text_and_the_thresholds(ada: Playground) -> None:
+def test_the_score_is_updated_with_the_text_and_the_thresholds(ada: Playground) -> None:
     page = ada.page
     page.get_by_role("tab", name="Score a text").click()
     text, words = page.get_by_label("Text", exact=True), page.locator("#verdict-words")

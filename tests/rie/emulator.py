@@ -1,6 +1,6 @@
-"""Run a function under AWS's runtime interface emulator: Lambda's own protocol, without a container.
+"""Run a function under AWS's runtime interface emulator, which speaks Lambda's protocol without a container.
 
-The emulator comes with SAM's command line, which `make test-rie` installs. It handles one request at a time.
+The emulator is part of SAM's command line, which `make test-rie` installs. It handles one request at a time.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ INVOCATIONS = "/2015-03-31/functions/function/invocations"
 
 
 class EmulatorError(Exception):
-    """Raised if the emulator is missing or does not come up; the message holds the end of its log."""
+    """Raised if the emulator is missing or does not start. The message contains the end of its log."""
 
 
 def binary() -> Path:
-    """Return the path of the emulator for this machine's processor, among SAM's files."""
+    """Return the path in SAM's files of the emulator for this machine's processor."""
     machine = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
     pattern = f".venv-sam/lib/python3*/site-packages/samcli/local/rapid/aws-lambda-rie-{machine}"
     if not (found := sorted(ROOT.glob(pattern))):
@@ -41,7 +41,7 @@ def binary() -> Path:
 
 
 class EmulatedFunction:
-    """The handler of a module such as `worker` for the length of the `with` block; its output goes to `log`."""
+    """Runs the handler of a module such as `worker` during the `with` block. Its output goes to `log`."""
 
     def __init__(self, module: str, environ: Mapping[str, str], log: Path, timeout_seconds: int = 30) -> None:
         self._log = log
@@ -75,13 +75,13 @@ class EmulatedFunction:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # The runtime is the emulator's child: the whole group ends.
+        # The runtime is the emulator's child, so stop the whole process group.
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGTERM)
         self._process.wait()
 
     def invoke(self, event: Mapping[str, Any]) -> Any:
-        """Return the handler's result; raises EmulatorError with Lambda's message if it crashed or timed out."""
+        """Return the handler's result. Raises EmulatorError with Lambda's message if it crashed or timed out."""
         body = json.dumps(event).encode()
         request = urllib.request.Request(f"http://127.0.0.1:{self._port}{INVOCATIONS}", data=body, method="POST")
         try:
@@ -93,7 +93,7 @@ class EmulatedFunction:
         try:
             return json.loads(text)
         except ValueError:
-            # A time-out is answered with 200 and a sentence.
+            # The response to a timeout is 200 with a sentence.
             raise EmulatorError(text.decode(errors="replace")) from None
 
     def output(self) -> str:
@@ -102,7 +102,7 @@ class EmulatedFunction:
 
 
 def free_port() -> int:
-    """Return an unused port of this machine."""
+    """Return an unused port on this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -110,7 +110,7 @@ def free_port() -> int:
 
 
 def wait_until_listening(port: int, process: subprocess.Popen[bytes], seconds: float, log: Path) -> None:
-    """Wait until a process listens on a port; raises EmulatorError with the end of its log if it does not."""
+    """Wait until a process listens on a port. Raises EmulatorError with the end of its log if it does not."""
     deadline = time.monotonic() + seconds
     while True:
         with socket.socket() as probe:

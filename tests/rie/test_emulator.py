@@ -1,4 +1,4 @@
-"""The functions in Lambda's own runtime protocol, under the emulator, with the files of events/ as they are."""
+"""The functions under the emulator of Lambda's runtime protocol, with the files in events/."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def services() -> Iterator[LocalServices]:
 
 @pytest.fixture(scope="module")
 def environ(services: LocalServices) -> dict[str, str]:
-    """The functions' settings, and nothing of this machine's AWS configuration."""
+    """The functions' settings, without this machine's AWS configuration."""
     return aws_environ(services.aws.url) | services.environ() | {"MODEL_DIR": str(ROOT / "model")}
 
 
@@ -53,7 +53,7 @@ def event(name: str) -> dict[str, Any]:
 
 
 def outcomes(services: LocalServices, name: str) -> list[str]:
-    """Return the outcomes of the bot's posts about the message of a situation."""
+    """Return the outcomes of the bot's posts about a situation's message."""
     item = services.situations.events[name]["item"]
     return services.outcomes(item["ts"])
 
@@ -79,7 +79,7 @@ def test_an_event_file_of_the_worker_has_its_outcome(
     assert outcomes(services, about) == said
 
 
-def test_only_the_poisoned_job_of_a_batch_comes_again(services: LocalServices, worker: EmulatedFunction) -> None:
+def test_only_the_malformed_job_of_a_batch_is_redelivered(services: LocalServices, worker: EmulatedFunction) -> None:
     batch = event("worker-one-of-two-poisoned")
     poisoned = batch["Records"][0]["messageId"]
     assert worker.invoke(batch) == {"batchItemFailures": [{"itemIdentifier": poisoned}]}
@@ -122,7 +122,7 @@ def test_a_reaction_becomes_a_verdict(
 
 
 @pytest.mark.failure(101)
-def test_the_receiver_invokes_the_worker_and_neither_says_anything_of_the_text(
+def test_the_receiver_invokes_the_worker_and_neither_logs_the_text(
     services: LocalServices, environ: dict[str, str], worker: EmulatedFunction, tmp_path: Path
 ) -> None:
     body = as_form(services.slack.slash_command("You stupid idiot, quetzalcoatlus.", "C0RANDOM", "U0GRACE"))
@@ -132,14 +132,14 @@ def test_the_receiver_invokes_the_worker_and_neither_says_anything_of_the_text(
         assert receiver.invoke(api_gateway_event(body, headers))["statusCode"] == 200
         deadline = time.monotonic() + 30
         while not (shown := services.situations.workspace.ephemerals) and time.monotonic() < deadline:
-            time.sleep(0.02)  # on a busy machine the receiver does not wait as long as the worker takes
+            time.sleep(0.02)  # on a busy machine the worker takes longer than the receiver waits
         output = receiver.output() + worker.output()
     assert [(one["user"], "Likely toxic" in one["text"]) for one in shown] == [("U0GRACE", True)]
     assert "WorkerInvoked" in output
     assert "quetzalcoatlus" not in output
 
 
-def test_the_scorer_answers_and_says_nothing_of_the_text(environ: dict[str, str], tmp_path: Path) -> None:
+def test_the_scorer_responds_and_does_not_log_the_text(environ: dict[str, str], tmp_path: Path) -> None:
     request = {"comment": {"text": "You stupid idiot."}, "requestedAttributes": {"TOXICITY": {}}}
     asked = api_gateway_event(json.dumps(request).encode(), {}, path="/v1alpha1/comments:analyze")
     with EmulatedFunction("scorer", environ | {"API_KEY_HASHES": "none"}, tmp_path / "log") as function:
@@ -154,7 +154,7 @@ def test_the_worker_loads_in_its_init_phase(worker: EmulatedFunction) -> None:
     assert worker.output().count("INIT REPORT") == 1
 
 
-def test_without_its_model_the_function_fails_with_the_reason(environ: dict[str, str], tmp_path: Path) -> None:
+def test_without_its_model_the_function_fails_with_a_clear_error(environ: dict[str, str], tmp_path: Path) -> None:
     broken = environ | {"MODEL_DIR": str(tmp_path)}
     with (
         EmulatedFunction("worker", broken, tmp_path / "log") as function,
@@ -163,7 +163,7 @@ def test_without_its_model_the_function_fails_with_the_reason(environ: dict[str,
         function.invoke(event("worker-fine"))
 
 
-def test_an_invocation_that_runs_out_of_time_is_ended(
+def test_an_invocation_that_times_out_is_killed(
     services: LocalServices, environ: dict[str, str], tmp_path: Path
 ) -> None:
     services.slack.faults.add("conversations.history", Slow(seconds=20))

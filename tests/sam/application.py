@@ -1,4 +1,4 @@
-"""The built application under `sam local`: one invocation, or its HTTP API and its functions as servers."""
+"""Run the built application with `sam local`: single invocations, or servers for its HTTP API and functions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Application:
         self.services = services
         self._folder = folder
         self._environ = aws_environ(services.aws.url, engine.environ) | {"SAM_CLI_TELEMETRY": "0"}
-        # The command line itself asks no service, whatever the variables of this machine say.
+        # Prevent the command line from calling any service, whatever variables this machine has.
         self._environ.pop("AWS_ENDPOINT_URL")
         self._env_file = folder / "env.json"
         self._env_file.write_text(json.dumps({"Parameters": services.environ()}))
@@ -37,20 +37,20 @@ class Application:
         return ["--env-vars", str(self._env_file), "--region", REGION]
 
     def sam(self, *arguments: str) -> str:
-        """Run SAM's command line and return what it writes to stdout; a failure shows all it wrote."""
+        """Run SAM's command line and return its stdout. A failure shows the end of its output."""
         command = [str(SAM), *arguments]
         done = subprocess.run(command, cwd=ROOT, env=self._environ, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{' '.join(command)} failed:\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}"
         return done.stdout
 
     def invoke(self, function: str, event: str) -> Any:
-        """Return what a function answers to an event file."""
+        """Return a function's response to an event file."""
         output = self.sam("local", "invoke", function, "--event", event, *self._local)
         return json.loads(output.strip().splitlines()[-1])
 
     @contextlib.contextmanager
     def serving(self, what: str) -> Iterator[str]:
-        """`start-api` or `start-lambda`, at the address that is yielded; its containers stay warm and end with it."""
+        """Run `start-api` or `start-lambda` and yield its address. Containers stay warm until the server stops."""
         port = free_port()
         command = [str(SAM), "local", what, "--port", str(port), "--warm-containers", "LAZY", *self._local]
         log = self._folder / f"{what}.log"

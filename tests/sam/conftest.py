@@ -1,6 +1,6 @@
-"""An engine, both image layers, `sam build`, and the local services where containers can reach them.
+"""Fixtures: a container engine, both image layers, `sam build`, and local services that containers can reach.
 
-All of it is stopped at the end. Without an engine the tests fail, or are skipped where SAM_OPTIONAL=1 says so.
+Everything is stopped at the end. Without an engine the tests fail, or are skipped if SAM_OPTIONAL=1 is set.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def image(engine: Engine, lambda_base: str) -> str:
 
 @pytest.fixture(scope="session")
 def application(engine: Engine, image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
-    """What `sam build` makes, with services around it; whatever containers are left are removed."""
+    """The result of `sam build` and its local services. Leftover containers are removed at the end."""
     with LocalServices(addresses(engine.environ)[0]) as services:
         application = Application(engine, services, tmp_path_factory.mktemp("sam"))
         application.sam("build")

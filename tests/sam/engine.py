@@ -1,7 +1,7 @@
-"""Run containers with the Docker daemon at hand, or with one that is started here (Debian, as root).
+"""Run containers with the running Docker daemon, or start one (on Debian, as root).
 
-A daemon that answers is used as it is. Otherwise one is started that keeps everything under one folder, and stopped
-at the end of the `with` block. EngineError says what is missing where that is impossible.
+If no daemon responds, one is started that stores everything in one folder. It is stopped at the end of the `with`
+block. If that is impossible, EngineError says what is missing.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class EngineError(Exception):
 
 
 class Engine:
-    """A running engine; `environ` is the environment for `docker` and everything that calls it."""
+    """A running engine. `environ` is the environment for `docker` and programs that call it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.absolute()
         self._daemon: subprocess.Popen[bytes] | None = None
-        # The classic builder, as `sam build` uses it; a client without buildx has no other.
+        # Use the classic builder, as `sam build` does. A client without buildx has no other builder.
         self.environ = dict(os.environ) | {"DOCKER_BUILDKIT": "0"}
 
     def __enter__(self) -> Self:
@@ -47,7 +47,7 @@ class Engine:
             self._daemon.wait(START_SECONDS)
 
     def run(self, *arguments: str) -> str:
-        """Call docker and return its output; raises EngineError with the end of the output if it fails."""
+        """Call docker and return its output. Raises EngineError with the end of the output if it fails."""
         done = subprocess.run(
             ["docker", *arguments], env=self.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
         )
@@ -57,7 +57,7 @@ class Engine:
         return output
 
     def layers(self, image: str) -> list[tuple[int, str]]:
-        """Return the bytes of each layer and the command that made it, newest first."""
+        """Return the size in bytes of each layer and the command that created it, newest first."""
         history = self.run("history", "--no-trunc", "--human=false", "--format", "{{.Size}} {{.CreatedBy}}", image)
         return [(int(line.split()[0]), line) for line in history.splitlines()]
 
@@ -92,7 +92,7 @@ class Engine:
 class Container:
     """A function of the image in a container with a share of the CPU and memory, as restricted as on Lambda.
 
-    It runs as nobody, without capabilities, on a read-only file system, behind the emulator of the base image.
+    It runs as nobody, without capabilities, on a read-only file system, under the emulator of the base image.
     """
 
     def __init__(self, engine: Engine, handler: str, environ: dict[str, str], cpus: float, memory_mb: int) -> None:
@@ -124,7 +124,7 @@ class Container:
         return int(kilobytes) * 1024
 
     def _wait(self) -> None:
-        """Wait until the emulator listens; it starts the function with the first request."""
+        """Wait until the emulator listens. It starts the function at the first request."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             try:
@@ -138,7 +138,7 @@ class Container:
 
 
 def install(package: str) -> None:
-    """Install a Debian package; raises EngineError with apt-get's message if that fails."""
+    """Install a Debian package. Raises EngineError with apt-get's message if that fails."""
     if shutil.which("apt-get") is None:
         raise EngineError(f"{package} is missing, and there is no apt-get to install it with.")
     for command in (["apt-get", "update"], ["apt-get", "install", "--yes", "--no-install-recommends", package]):

@@ -1,7 +1,7 @@
-"""`make bench-image`: measure the image's size, and its functions as containers with Lambda's share of a CPU.
+"""`make bench-image`: measure the image's size, and the speed of its functions with Lambda's share of a CPU.
 
-It writes docs/image.md and docs/image.json. Slack, SQS and DynamoDB are local servers in this process, which containers
-reach over the engine's bridge. As root it drops the page cache before each cold start; the report says whether.
+It writes docs/image.md and docs/image.json. Slack, SQS and DynamoDB are local servers in this process. Containers
+reach them over the engine's bridge. As root it drops the page cache before each cold start. The report states this.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tests.sam.engine import IMAGE, Container, Engine, EngineError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Lambda gives one CPU at 1,769 MB, and in proportion to the memory.
+# Lambda allocates CPU in proportion to memory: one CPU at 1,769 MB.
 SETTINGS = ((0.3, 531), (1.0, 1769), (2.0, 3538))
 STARTS = 7
 WARM = 60
@@ -60,7 +60,7 @@ class Bench:
             yield receiver, worker
 
     def react(self, receiver: Container, worker: Container, text: str) -> tuple[float, float, float]:
-        """React to a message; return the milliseconds of the receiver, of the worker, and of Slack in both."""
+        """React to a message. Return the milliseconds of the receiver, the worker, and Slack calls in both."""
         situations = self._services.situations
         message = situations.workspace.post("C0GENERAL", "U0ADA", text)
         situations.events["measured"] = situations.workspace.react("C0GENERAL", message["ts"], REACTOR, EMOJI)
@@ -108,7 +108,7 @@ class Bench:
 
 
 def drop_caches() -> bool:
-    """Drop the kernel's page cache; return whether this user may."""
+    """Drop the kernel's page cache. Return whether this user has the permission."""
     os.sync()
     try:
         Path("/proc/sys/vm/drop_caches").write_text("3\n")
@@ -118,7 +118,7 @@ def drop_caches() -> bool:
 
 
 def layer_bytes(engine: Engine) -> dict[str, int]:
-    """Return the bytes of the image's parts."""
+    """Return the size in bytes of each part of the image."""
     parts = {"wheels, byte-compiled": 0, "model": 0, "app layer": 0}
     base = engine.layers(f"{IMAGE}-base")
     for size, made_by in base[: 1 + max(number for number, (_, line) in enumerate(base) if "/opt/" in line)]:

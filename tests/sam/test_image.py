@@ -1,4 +1,4 @@
-"""The image: its layers, what is in it and what is not, and that it asks for no rights."""
+"""The image: its layers, its content, and that its functions need no privileges."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 MB = 1_000_000
 
 
-def test_the_layers_are_as_small_as_promised(engine: Engine, lambda_base: str, image: str) -> None:
+def test_the_image_layers_are_within_their_size_limits(engine: Engine, lambda_base: str, image: str) -> None:
     below, base, app = (sum(size for size, _ in engine.layers(name)) for name in (lambda_base, f"{IMAGE}-base", image))
     assert app - base < 1 * MB
     assert app - below < 250 * MB
 
 
 def inside(engine: Engine, image: str, program: str) -> Any:
-    """Run Python in the image as Lambda would: nobody's user, a read-only file system, no network, no capability."""
+    """Run Python in the image as nobody, with a read-only file system, without network and capabilities."""
     path = ["--env", "PYTHONPATH=/opt/python:/var/task"]
     python = ["--network", "none", *path, "--entrypoint", "python3", image, "-c", program]
     return json.loads(engine.run("run", "--rm", *LIMITS, *python).splitlines()[-1])
 
 
-def test_it_holds_no_torch_and_no_hub_client(engine: Engine, image: str) -> None:
+def test_the_image_contains_neither_torch_nor_a_hub_client(engine: Engine, image: str) -> None:
     names = inside(engine, image, "import os, json; print(json.dumps(os.listdir('/opt/python')))")
     assert {"onnxruntime", "tokenizers", "slack_sdk", "boto3"} <= set(names)
     assert not {"torch", "transformers", "optimum", "huggingface_hub", "pip"} & set(names)
 
 
-def test_every_module_is_byte_compiled_and_never_compared_with_its_source(engine: Engine, image: str) -> None:
+def test_every_module_is_byte_compiled_without_source_checks(engine: Engine, image: str) -> None:
     program = """
 import json, pathlib
 flags = {}
@@ -52,14 +52,14 @@ print(json.dumps([name for name, flag in flags.items() if flag != 1][:5] + [len(
     assert number > 500
 
 
-def test_telemetry_is_off_and_the_model_is_where_the_code_looks(engine: Engine, image: str) -> None:
+def test_telemetry_is_disabled_and_the_model_is_at_its_expected_path(engine: Engine, image: str) -> None:
     environ = inside(engine, image, "import os, json; print(json.dumps(dict(os.environ)))")
     assert environ["ORT_DISABLE_TELEMETRY"] == "1"
     program = "from toxicity_bot.classifier import Classifier; print(Classifier(%r).toxicity('You stupid idiot.'))"
     assert inside(engine, image, program % environ["MODEL_DIR"]) > 0.5
 
 
-def test_it_runs_as_nobody_on_a_read_only_file_system(engine: Engine, image: str) -> None:
+def test_the_functions_run_as_nobody_on_a_read_only_file_system(engine: Engine, image: str) -> None:
     nowhere = "http://127.0.0.1:9"
     settings = {"SLACK_SIGNING_SECRET": "local-signing-secret", "JOBS_QUEUE_URL": f"{nowhere}/queue"}
     settings |= aws_environ(nowhere, {})
@@ -68,7 +68,9 @@ def test_it_runs_as_nobody_on_a_read_only_file_system(engine: Engine, image: str
         assert container.invoke(event)["statusCode"] == 200
 
 
-def test_another_label_makes_another_image_and_so_another_version(engine: Engine, lambda_base: str, image: str) -> None:
+def test_another_label_creates_another_image_and_thus_another_version(
+    engine: Engine, lambda_base: str, image: str
+) -> None:
     def labelled(value: str) -> str:
         command = ["make", "image", f"LAMBDA_BASE={lambda_base}", f"LABEL=--label deployed={value}"]
         subprocess.run(command, cwd=ROOT, env=engine.environ, check=True, capture_output=True)

@@ -1,6 +1,6 @@
-"""`sam validate`, `sam build`, `sam local`: the functions as they are deployed, with local services around them.
+"""`sam validate`, `sam build` and `sam local`: the functions as deployed, with local services.
 
-tests/rie has the other files of events/, under the emulator that `sam local` uses.
+tests/rie runs the other files in events/ with the emulator that `sam local` uses.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def test_the_template_is_valid_and_clean(application: Application) -> None:
     application.sam("validate", "--lint")
 
 
-def test_only_the_poisoned_job_of_a_batch_comes_again(application: Application) -> None:
+def test_only_the_malformed_job_of_a_batch_is_redelivered(application: Application) -> None:
     failures = application.invoke("Worker", "events/worker-one-of-two-poisoned.json")["batchItemFailures"]
     assert [failure["itemIdentifier"][-1] for failure in failures] == ["0"]
     services = application.services

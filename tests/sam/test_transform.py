@@ -1,4 +1,4 @@
-"""What SAM makes of template.yaml: the resources that CloudFormation gets. No engine and no account are needed."""
+"""The resources that SAM creates from template.yaml for CloudFormation. Needs no container engine and no account."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_queue_and_api_call_the_versions_behind_the_alias(resources: dict[str, A
     assert resources["WorkerJob"]["Properties"]["FunctionName"] == {"Ref": "WorkerAliaslive"}
     permissions = [one["Properties"]["FunctionName"] for one in of_type(resources, "AWS::Lambda::Permission").values()]
     called = ("ReceiverAliaslive", "WorkerAliaslive", "ScorerAliaslive")
-    assert permissions == [{"Ref": name} for name in called], "the worker by its schedule"
+    assert permissions == [{"Ref": name} for name in called], "the schedule calls the worker"
     (schedule,) = of_type(resources, "AWS::Events::Rule").values()
     assert schedule["Properties"]["State"] == {"Fn::If": ["Weekly", "ENABLED", "DISABLED"]}
     assert [target["Arn"] for target in schedule["Properties"]["Targets"]] == [{"Ref": "WorkerAliaslive"}]
@@ -53,14 +53,14 @@ def test_queue_and_api_call_the_versions_behind_the_alias(resources: dict[str, A
     assert "ScorerAliaslive" in json.dumps(resources["ScorerApi"])
 
 
-def test_what_belongs_to_the_scorer_exists_only_with_it(resources: dict[str, Any]) -> None:
+def test_the_scorers_resources_exist_only_if_it_is_enabled(resources: dict[str, Any]) -> None:
     with_it = {name for name, one in resources.items() if one.get("Condition") == "Scoring"}
     assert with_it == {name for name in resources if name.startswith("Scorer")}
     assert resources["ScorerAliaslive"]["Properties"]["ProvisionedConcurrencyConfig"] == {"Ref": "AWS::NoValue"}
 
 
 def test_a_gradual_deployment_watches_alarms_in_a_role_of_this_template(resources: dict[str, Any]) -> None:
-    assert not of_type(resources, "AWS::CodeDeploy::DeploymentGroup"), "off by default"
+    assert not of_type(resources, "AWS::CodeDeploy::DeploymentGroup"), "gradual deployment is off by default"
     gradual = transformed("one", GradualDeployment="yes")
     watched = {
         "Receiver": ["ReceiverCrashAlarm", "ReceiverThrottledAlarm", "ErrorsLoggedAlarm"],
@@ -77,7 +77,7 @@ def test_a_gradual_deployment_watches_alarms_in_a_role_of_this_template(resource
     assert of_type(gradual, "AWS::IAM::Role").keys() == of_type(resources, "AWS::IAM::Role").keys()
 
 
-def test_another_image_is_another_version(resources: dict[str, Any]) -> None:
+def test_another_image_creates_another_version(resources: dict[str, Any]) -> None:
     versions = [set(of_type(one, "AWS::Lambda::Version")) for one in (resources, transformed("two"))]
     assert len(versions[0]) == len(versions[1]) == 3
     assert not versions[0] & versions[1]

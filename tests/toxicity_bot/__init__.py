@@ -1,4 +1,4 @@
-"""The bot, module by module, between a local Slack and embedded AWS."""
+"""Tests of the bot's modules, with a local Slack and embedded AWS."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""Both handlers in this process, between a local Slack and embedded AWS.
+"""Run both handlers in this process, with a local Slack and embedded AWS.
 
-Events arrive as signed HTTP requests at a real port, and jobs wait on a real queue. No test waits for time to pass:
-`wake` makes postponed jobs visible, `end_claims` ends the leases in the ledger.
+Events are signed HTTP requests to a real port, and jobs wait on a real queue. No test sleeps:
+`wake` makes postponed jobs visible, and `end_claims` ends the leases in the ledger.
 """
 
 import importlib
@@ -33,14 +33,14 @@ INSULT = "You stupid idiot, quetzalcoatlus."
 
 
 def workspace() -> Workspace:
-    """Two people, another app's bot and a webhook. Every name holds a canary that no log may show."""
+    """Two people, another app's bot and a webhook. Every name contains a canary that must not be logged."""
     made = Workspace(Identity(team_name="archaeopteryx", bot_name="archaeopteryx-bot"))
     made.add_user("archaeopteryx-webhook", "U0HOOK", bot_id="B0HOOK")
     people = {made.add_user(f"archaeopteryx-{user}", user) for user in (ADA, GRACE)}
     people.add(made.add_user("archaeopteryx-deploy", DEPLOYBOT, bot_id="B0DEPLOY", app_id="A0DEPLOY"))
     with_bot = people | {OWN, "U0HOOK"}
     for name, kind, members in (("general", "public", with_bot), ("private", "private", with_bot)):
-        made.add_channel(name, kind, members)  # type: ignore[arg-type]  # mypy takes a kind for any text
+        made.add_channel(name, kind, members)  # type: ignore[arg-type]  # mypy infers str for the kind
     made.add_channel("random", members=people)
     for channel in made.channels:
         channel.name = f"archaeopteryx-{channel.name}"
@@ -48,7 +48,7 @@ def workspace() -> Workspace:
 
 
 def store(aws: EmbeddedAws, secret: str) -> None:
-    """Write the secret of the bot into Secrets Manager."""
+    """Write the bot's secret to Secrets Manager."""
     secrets = aws.client("secretsmanager")
     if not secrets.list_secrets()["SecretList"]:
         secrets.create_secret(Name="bot/slack", SecretString="{}")
@@ -56,12 +56,12 @@ def store(aws: EmbeddedAws, secret: str) -> None:
 
 
 def about(post: Message) -> str:
-    """Return the ts of the message that a post of the bot's is about."""
+    """Return the ts of the message that a post of the bot is about."""
     return str(post["metadata"]["event_payload"]["key"].split("/")[2])
 
 
-def imported_anew(module: str, patch: pytest.MonkeyPatch, **environ: str) -> Any:
-    """Import a function's module as another process with these environment variables would."""
+def reimport(module: str, patch: pytest.MonkeyPatch, **environ: str) -> Any:
+    """Import a function's module again, as a new process with these environment variables would."""
     with patch.context() as context:
         for name, value in environ.items():
             context.setenv(name, value)
@@ -70,12 +70,12 @@ def imported_anew(module: str, patch: pytest.MonkeyPatch, **environ: str) -> Any
 
 
 class _KilledError(BaseException):
-    """Stands for the end of a process: no code of the bot's catches it."""
+    """Simulates the end of a process. The bot never catches it."""
 
 
 @dataclass
 class Room:
-    """Writes in the local Slack, and reads what people there and the ledger's owner see."""
+    """Writes messages to the local Slack and reads the posts there and the ledger."""
 
     slack: SlackServer
     aws: EmbeddedAws
@@ -84,12 +84,12 @@ class Room:
         return self.slack.workspace.post(channel, by, text, **fields)
 
     def verdicts(self, channel: str = GENERAL, kind: str = "toxicity_verdict") -> list[Message]:
-        """The bot's posts that are marked as of this kind in a channel, oldest first."""
+        """The bot's posts in a channel with this metadata type, oldest first."""
         posts = self.slack.workspace.conversation(channel)
         return [one for one in posts if one.get("metadata", {}).get("event_type") == kind]
 
     def cards(self, channel: str = PRIVATE) -> list[Message]:
-        """The cards in a channel of moderators."""
+        """The cards in a moderators' channel."""
         return self.verdicts(channel, "toxicity_card")
 
     def outcomes(self, message: Message) -> list[str]:
@@ -102,11 +102,11 @@ class Room:
         return [one["text"] for one in conversation if "metadata" not in one]
 
     def private(self, user: str = GRACE) -> list[str]:
-        """What only this person has seen in channels."""
+        """The ephemeral messages to this person."""
         return [one["text"] for one in self.slack.workspace.ephemerals if one["user"] == user]
 
-    def later(self, seconds: float) -> None:
-        """Move Slack's clock."""
+    def advance_clock(self, seconds: float) -> None:
+        """Advance Slack's clock."""
         clock = self.slack.workspace.clock
         self.slack.workspace.clock = lambda: clock() + seconds
 
@@ -125,9 +125,9 @@ class Room:
 
 @dataclass
 class Bot(Room):
-    """Drives the bot and reads its effects.
+    """Sends requests to the bot, runs its jobs and reads the results.
 
-    `asleep` holds the queue messages of jobs that the worker postponed, `now` is the time by which secrets are read.
+    `postponed` holds the queue messages of jobs that the worker postponed. `now` is the clock for reading secrets.
     """
 
     receiver: ModuleType
@@ -136,7 +136,7 @@ class Bot(Room):
     patch: pytest.MonkeyPatch
     url: str
     invoke_api: InvokeApi
-    asleep: list[Message] = field(default_factory=list)
+    postponed: list[Message] = field(default_factory=list)
     now: float = 1000.0
 
     @property
@@ -150,13 +150,13 @@ class Bot(Room):
         self.worker.handlers_for.cache_clear()
 
     def read_stored_secret(self, **changed: Any) -> None:
-        """Let both functions read their secrets from the store, by the clock `now`; some are changed there."""
+        """Let both functions read their secrets from the store, after changing some there. `now` is their clock."""
         self.store(**changed)
         self.set(secret_id="bot/slack", signing_secrets=(), bot_token="")
         for function in (self.receiver, self.worker):
             self.patch.setattr(function, "credentials", Credentials(function.settings, lambda: self.now))
 
-    # Slack's side.
+    # What Slack does.
 
     def event(self, message: Message, *, by: str = GRACE, channel: str = GENERAL) -> dict[str, Any]:
         """Add a reaction to a message and return the payload of its event."""
@@ -185,7 +185,7 @@ class Bot(Room):
         return self.ask(self.slack.message_action("check_toxicity", channel, message["ts"], by))
 
     def report(self, message: Message, note: str = "", *, by: str = GRACE, channel: str = GENERAL) -> Delivery:
-        """Use the shortcut that reports a message, and send its form."""
+        """Use the shortcut that reports a message, and submit its form."""
         opened = self.ask(self.slack.message_action("report_message", channel, message["ts"], by))
         assert opened.status == 200, f"Slack expected 200, got {opened}"
         return self.ask(self.slack.send_form(by, note=note))
@@ -198,10 +198,10 @@ class Bot(Room):
         """Type the slash command in a channel."""
         return self.ask(self.slack.slash_command(text, channel, by))
 
-    # Lambda's side, and time.
+    # What Lambda does, and time.
 
     def fail_invocations(self) -> None:
-        """From now on invocations fail, as of a worker that runs out of memory; jobs on the queue are handled."""
+        """Make invocations fail, as if the worker ran out of memory. Jobs on the queue are still handled."""
 
         def fail(_event: object) -> dict[str, Any]:
             raise MemoryError
@@ -210,7 +210,7 @@ class Bot(Room):
 
     @contextmanager
     def killed_at(self, owner: object, name: str, *, after: bool = False) -> Iterator[None]:
-        """Let invocations be killed when they call this, or when it returns: nothing is caught, and claims stay."""
+        """Kill invocations when they call this function, or when it returns. Claims stay in the ledger."""
         work, invoke = getattr(owner, name), self.invoke_api.invoke
 
         def die(*arguments: Any, **named: Any) -> None:
@@ -222,7 +222,7 @@ class Bot(Room):
             try:
                 return invoke(event)
             except _KilledError:
-                raise MemoryError from None  # what Lambda tells the caller
+                raise MemoryError from None  # the error that Lambda reports to the caller
 
         with self.patch.context() as patch:
             patch.setattr(owner, name, die)
@@ -230,7 +230,7 @@ class Bot(Room):
             yield
 
     def send_backups_at_once(self) -> None:
-        """Let the backup of an invocation be on the queue when the invocation ends."""
+        """Make the backup job of an invocation visible on the queue when the invocation ends."""
         self.patch.setattr(invocation, "BACKUP_SECONDS", 0)
 
     def queued(self) -> list[Message]:
@@ -241,73 +241,73 @@ class Bot(Room):
         return taken
 
     def work(self) -> int:
-        """Hand each visible job to the worker, one at a time; return how many ended."""
+        """Pass each visible job to the worker, one at a time. Return how many ended."""
         return sum(self.handle([message]) for message in self.queued())
 
     def handle(self, batch: list[Message]) -> int:
-        """Hand a batch to the worker and delete the jobs that ended; return how many did."""
+        """Pass a batch to the worker and delete the jobs that ended. Return how many ended."""
         answer = self.worker.handler(sqs_event(batch), LocalContext("worker"))
         failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
         for message in batch:
             if message["MessageId"] not in failed:
                 self._sqs.delete_message(QueueUrl=self.aws.queue_url, ReceiptHandle=message["ReceiptHandle"])
         again = [message for message in batch if message["MessageId"] in failed]
-        self.asleep += again
+        self.postponed += again
         return len(batch) - len(again)
 
     def wake(self) -> None:
         """Make all postponed jobs visible now."""
-        for message in self.asleep:
+        for message in self.postponed:
             self._sqs.change_message_visibility(
                 QueueUrl=self.aws.queue_url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
             )
         asked = {"QueueUrl": self.aws.queue_url, "AttributeNames": [VISIBLE]}
-        while int(self._sqs.get_queue_attributes(**asked)["Attributes"][VISIBLE]) < len(self.asleep):
-            pass  # moto shows a message when its clock has moved on by a millisecond
-        self.asleep.clear()
+        while int(self._sqs.get_queue_attributes(**asked)["Attributes"][VISIBLE]) < len(self.postponed):
+            pass  # moto shows a message once its clock has advanced by a millisecond
+        self.postponed.clear()
 
     def card_after_work(self) -> Message:
-        """Let the worker work; return the only card that there is then."""
+        """Run the worker and return the only card."""
         self.work()
         (card,) = self.cards()
         return card
 
     def judge(self, message: Message) -> list[str]:
-        """React and let the worker work; return the outcomes of all verdicts on the message."""
+        """React, run the worker and return the outcomes of all verdicts on the message."""
         delivery = self.react(message)
         assert delivery.status == 200, f"Slack expected 200, got {delivery}"
         self.work()
         return self.outcomes(message)
 
-    # What people and owners see.
+    # What users and the owner see.
 
     def reasons(self, metric: str) -> list[str]:
-        """The reasons with which a metric was counted, oldest first."""
+        """The reasons recorded for a metric, oldest first."""
         return [reason for name, reason in self.record.counted() if name == metric]
 
-    def ends(self) -> list[str]:
-        """How jobs ended, by the metric."""
+    def job_outcomes(self) -> list[str]:
+        """The outcomes of jobs according to the metric."""
         return self.reasons("JobEnded")
 
     def logged(self, *levels: str) -> list[dict[str, Any]]:
-        """The log lines of some levels, or of all."""
+        """The log lines of these levels, or of all."""
         return [line for line in self.record.lines() if "level" in line and (not levels or line["level"] in levels)]
 
-    def slept(self) -> list[int]:
-        """The visibility time-outs, in seconds, that the worker asked for; `wake` asks for zero."""
-        asked = [request["VisibilityTimeout"] for request in self.record.asked("ChangeMessageVisibility")]
+    def delays(self) -> list[int]:
+        """The visibility timeouts, in seconds, that the worker requested. `wake` requests zero."""
+        asked = [request["VisibilityTimeout"] for request in self.record.requests_for("ChangeMessageVisibility")]
         return [seconds for seconds in asked if seconds]
 
-    def dead(self) -> list[Message]:
+    def dead_letters(self) -> list[Message]:
         """The messages in the dead-letter queue."""
         return self._receive(self.aws.dead_letter_queue_url)
 
-    def put(self, body: str) -> None:
+    def enqueue(self, body: str) -> None:
         """Put a message on the queue."""
         self._sqs.send_message(QueueUrl=self.aws.queue_url, MessageBody=body)
 
     def store(self, **changed: Any) -> None:
-        """Write the bot's secret: what Slack has now, but for what is changed."""
+        """Write the bot's secret: Slack's current values, with these changes."""
         slack = self.slack.workspace
         secret = {"signing_secrets": [slack.signing_secret], "bot_token": slack.token} | changed
         store(self.aws, json.dumps(secret))

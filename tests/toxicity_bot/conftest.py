@@ -1,4 +1,4 @@
-"""The bot in this process, and a watch over every test that talks to Slack: nothing leaks, no other host is called."""
+"""Fixtures: the bot in this process, and a check of every Slack test for leaks and calls to other hosts."""
 
 import logging
 import socket
@@ -29,7 +29,7 @@ from toxicity_bot.observability import logger
 
 @pytest.fixture(scope="session")
 def _records() -> Iterator[list[Record]]:
-    """The record of the running test, if any. An audit hook cannot be removed, so it reads this list."""
+    """The record of the running test, if any. An audit hook cannot be removed, so it reads this list instead."""
     records: list[Record] = []
     note_hosts(records)
     yield records
@@ -40,11 +40,11 @@ def _records() -> Iterator[list[Record]]:
 def record(
     _records: list[Record], capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> Iterator[Record]:
-    """All that is written, sent to AWS and called during a test, every logger at DEBUG; a leak fails the test."""
+    """Everything printed, sent to AWS and called during a test, with all loggers at DEBUG. A leak fails the test."""
     record = Record(lambda: "".join(capsys.readouterr()))
     handler = logging.StreamHandler(record.written)
     caplog.set_level(logging.DEBUG)
-    caplog.set_level(logging.CRITICAL, logger="moto")  # moto plays AWS, whose own logs are not the bot's
+    caplog.set_level(logging.CRITICAL, logger="moto")  # moto's own logs are not the bot's
     answered = Turns.__call__
 
     def noted(turns: Turns, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -59,13 +59,13 @@ def record(
         yield record
         _records.remove(record)
         logging.root.removeHandler(handler)
-    assert record.leaks() == [], "texts, names and secrets may reach Slack only"
-    assert "Traceback" not in record.printed(), f"no handler may raise:\n{record.printed()}"
+    assert record.leaks() == [], "texts, names and secrets may only reach Slack"
+    assert "Traceback" not in record.printed(), f"a handler must not raise:\n{record.printed()}"
 
 
 @pytest.fixture
 def slack(record: Record, slack: SlackServer) -> SlackServer:
-    """The local Slack, watched: its workspace is full of names that no log may show."""
+    """The local Slack, checked for leaks. Its workspace contains names that must not be logged."""
     slack.workspace = workspace()
     slack.api = WebApi(slack.workspace)
     return slack
@@ -73,7 +73,7 @@ def slack(record: Record, slack: SlackServer) -> SlackServer:
 
 @pytest.fixture(scope="session")
 def _gateway() -> Iterator[str]:
-    """The HTTP API in front of this process's receiver; yields its address."""
+    """The HTTP API in front of the receiver in this process. Yields its address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
     with running(server):
         yield f"http://127.0.0.1:{server.server_port}/slack"
@@ -81,7 +81,7 @@ def _gateway() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def _invoke_api(_aws_server: EmbeddedAws) -> Iterator[InvokeApi]:
-    """Lambda's API to invoke this process's worker. The receiver waits for it, however busy the machine is."""
+    """Lambda's API, which invokes the worker in this process. The receiver waits for it even on a slow machine."""
     with socket.create_server(("127.0.0.1", 0)) as listener, pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL_LAMBDA", address(listener))
         patch.setattr(invocation, "READ_SECONDS", 60)
@@ -102,7 +102,7 @@ def bot(
     _gateway: str,
     _invoke_api: InvokeApi,
 ) -> Iterator[Bot]:
-    """Both functions between the local Slack and embedded AWS, with an empty queue and an empty ledger."""
+    """Both functions with the local Slack, embedded AWS, an empty queue and an empty ledger."""
     monkeypatch.setattr(Gateway, "function", receiver, raising=False)
     monkeypatch.setattr(_invoke_api, "invoke", lambda event: worker.handler(event, LocalContext("worker")))
     worker.handlers_for.cache_clear()
@@ -113,13 +113,13 @@ def bot(
 
 @pytest.fixture(scope="session")
 def ledger(_aws_server: EmbeddedAws) -> Ledger:
-    """The ledger on the table that every test finds empty. A new one for each would cost a new boto3 session."""
+    """The ledger on a table that is emptied before each test. A new ledger per test would need a new boto3 session."""
     return Ledger(_aws_server.table)
 
 
 @pytest.fixture(params=["dynamodb", "sqlite"])
 def any_ledger(request: pytest.FixtureRequest, ledger: Ledger, aws: EmbeddedAws, tmp_path: Path) -> Iterator[Ledger]:
-    """The ledger in DynamoDB, and one in a file, as in Socket Mode."""
+    """The ledger in DynamoDB, and the ledger in a file as in Socket Mode."""
     if request.param == "dynamodb":
         yield ledger
         return

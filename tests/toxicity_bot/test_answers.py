@@ -1,4 +1,4 @@
-"""A shortcut or a slash command, from Slack's signed form to the answer that only one person sees."""
+"""Shortcuts and slash commands, from Slack's signed form to the answer that only one person sees."""
 
 import json
 import socket
@@ -25,7 +25,7 @@ WATCHED = Entry("moderators", toxic_threshold=0.9, emoji=("eyes",), watch=True)
 
 
 def shortcut(bot: Bot) -> dict[str, Any]:
-    """What Slack sends when grace uses the shortcut on an insult."""
+    """The payload that Slack sends when grace uses the shortcut on an insult."""
     return bot.slack.message_action("check_toxicity", GENERAL, bot.say()["ts"], GRACE)
 
 
@@ -39,22 +39,26 @@ def command(bot: Bot) -> Delivery:
 
 @pytest.mark.failure(100, 101)
 @pytest.mark.parametrize("ask", [check_in(GENERAL), check_in(RANDOM), command], ids=["here", "elsewhere", "command"])
-def test_one_person_is_answered_at_once_also_where_the_bot_is_no_member(bot: Bot, ask: Callable[..., Delivery]) -> None:
+def test_only_the_person_who_asks_is_answered_even_where_the_bot_is_not_a_member(
+    bot: Bot, ask: Callable[..., Delivery]
+) -> None:
     delivery = ask(bot)
     assert (delivery.status, delivery.body) == (200, b"")
     (answer,) = bot.private(GRACE)
     assert answer.startswith(TOXIC)
-    assert "stupid" in answer, "the person who asks has read the message, so its words are quoted"
+    assert "stupid" in answer, "the person who asks can read the message, so its words are quoted"
     assert bot.private(ADA) == []
     conversations = [post["user"] for one in (GENERAL, RANDOM) for post in bot.slack.workspace.conversation(one)]
     assert set(conversations) <= {ADA}, "nobody else sees anything"
-    assert [call.method for call in bot.slack.calls] == ["response_url"], "the message came along"
-    (sent,) = bot.record.asked("SendMessage")
+    assert [call.method for call in bot.slack.calls] == ["response_url"], (
+        "the request contains the message, so it is not fetched"
+    )
+    (sent,) = bot.record.requests_for("SendMessage")
     assert sent["DelaySeconds"] == BACKUP_SECONDS
-    assert (bot.reasons("WorkerInvoked"), bot.ends()) == (["answered"], ["toxic"])
+    assert (bot.reasons("WorkerInvoked"), bot.job_outcomes()) == (["answered"], ["toxic"])
 
 
-def test_a_command_is_judged_as_it_was_typed(bot: Bot) -> None:
+def test_a_command_judges_its_text_as_typed(bot: Bot) -> None:
     bot.command("1 < 2 & 3 > 2, you stupid idiot, quetzalcoatlus")
     bot.command(":tada:")
     insult, emoji = bot.private()
@@ -78,7 +82,7 @@ def test_a_command_is_judged_as_it_was_typed(bot: Bot) -> None:
         ("settings", {"channels": {RANDOM: replace(WATCHED, off=True)}}, ["switched off here"]),
     ],
 )
-def test_a_command_tells_what_it_can_do_and_what_holds_here(
+def test_a_command_shows_help_and_the_settings_of_the_channel(
     bot: Bot, text: str, settings: dict[str, Any], words: list[str]
 ) -> None:
     channels = ChannelSettings(settings.get("channels", {}))
@@ -90,10 +94,12 @@ def test_a_command_tells_what_it_can_do_and_what_holds_here(
     (answer,) = bot.private()
     assert [word for word in words if word not in answer] == [], answer
     assert [word in answer for word in (READ, SHORTCUT)] == [word in words for word in (READ, SHORTCUT)]
-    assert bot.record.asked("SendMessage")[0].get("DelaySeconds", 0) == 0, "there is no text to hand over"
+    assert bot.record.requests_for("SendMessage")[0].get("DelaySeconds", 0) == 0, (
+        "there is no text to pass on, so the job is not delayed"
+    )
 
 
-def test_an_answer_about_a_reply_is_shown_in_its_thread(bot: Bot) -> None:
+def test_the_answer_about_a_thread_reply_is_shown_in_the_thread(bot: Bot) -> None:
     root = bot.say()
     bot.check(root)
     bot.check(bot.say(thread_ts=root["ts"]))
@@ -111,7 +117,7 @@ def test_an_answer_about_a_reply_is_shown_in_its_thread(bot: Bot) -> None:
     ],
     ids=["here", "elsewhere", "command"],
 )
-def test_if_the_invocation_fails_or_cannot_be_made_the_backup_fetches_the_message_or_says_that_the_check_failed(
+def test_after_a_failed_invocation_the_backup_job_answers_or_reports_a_failed_check(
     bot: Bot, ask: Callable[..., Delivery], expected: str, end: str, named: bool
 ) -> None:
     if named:
@@ -125,22 +131,22 @@ def test_if_the_invocation_fails_or_cannot_be_made_the_backup_fetches_the_messag
     assert bot.work() == 1
     (answer,) = bot.private()
     assert answer.startswith(expected)
-    assert bot.ends() == [end]
+    assert bot.job_outcomes() == [end]
 
 
 @pytest.mark.failure(102, 106)
-def test_a_request_that_is_sent_again_is_answered_once_and_its_backups_end_at_once(bot: Bot) -> None:
+def test_a_repeated_request_is_answered_once_and_its_backup_jobs_end_at_once(bot: Bot) -> None:
     bot.send_backups_at_once()
     for payload in (shortcut(bot), bot.slack.slash_command(INSULT, GENERAL, GRACE)):
         assert [bot.ask(payload).status for _ in range(3)] == [200] * 3
     assert bot.work() == 6
-    assert len(bot.private()) == 2, "one for each of the two"
-    assert set(bot.ends()) == {"toxic"}
+    assert len(bot.private()) == 2, "one answer per request"
+    assert set(bot.job_outcomes()) == {"toxic"}
 
 
 @pytest.mark.failure(102, 106)
 @pytest.mark.parametrize(("channel", "expected"), [(GENERAL, TOXIC), (RANDOM, answers.LOST)])
-def test_an_invocation_that_comes_after_its_backup_gives_no_second_answer(
+def test_an_invocation_that_runs_after_its_backup_job_does_not_answer_again(
     bot: Bot, channel: str, expected: str
 ) -> None:
     late: list[dict[str, Any]] = []
@@ -155,25 +161,27 @@ def test_an_invocation_that_comes_after_its_backup_gives_no_second_answer(
 
 @pytest.mark.failure(103)
 @pytest.mark.parametrize("may_write", [True, False])
-def test_after_half_an_hour_the_answer_comes_as_a_direct_message_or_the_job_ends(bot: Bot, may_write: bool) -> None:
+def test_after_the_response_url_expires_the_answer_is_a_direct_message_or_the_job_ends(
+    bot: Bot, may_write: bool
+) -> None:
     bot.send_backups_at_once()
     payload = shortcut(bot)
-    bot.later(31 * 60)
+    bot.advance_clock(31 * 60)
     if not may_write:
         bot.slack.workspace.revoke("chat:write")
     assert bot.ask(payload).status == 200
     assert bot.work() == 1
     assert bot.private() == []
     assert [told.split(" \u2013 ")[0] for told in bot.hints(GRACE)] == [TOXIC] * may_write
-    assert bot.ends() == ["toxic" if may_write else "untold_missing_scope"] * 2
+    assert bot.job_outcomes() == ["toxic" if may_write else "untold_missing_scope"] * 2
 
 
 @pytest.mark.failure(104)
-def test_a_job_with_a_strange_address_ends(bot: Bot) -> None:
+def test_a_job_with_a_foreign_response_url_ends(bot: Bot) -> None:
     job = Job("T0LOCAL", GENERAL, bot.say()["ts"], GRACE, "1.2.a", 1731000000, "T0LOCAL", "check")
-    bot.put(replace(job, detail={"response_url": "http://192.0.2.1/"}).to_json())
+    bot.enqueue(replace(job, detail={"response_url": "http://192.0.2.1/"}).to_json())
     assert bot.work() == 1
-    assert bot.ends() == ["refused_not_slacks_address"]
+    assert bot.job_outcomes() == ["refused_not_slacks_address"]
 
 
 def test_each_click_and_each_person_gets_an_answer(bot: Bot) -> None:
@@ -184,7 +192,7 @@ def test_each_click_and_each_person_gets_an_answer(bot: Bot) -> None:
 
 
 @pytest.mark.failure(107)
-def test_the_bots_own_message_is_not_judged_and_other_bots_messages_are(bot: Bot) -> None:
+def test_a_check_skips_the_bots_own_message_and_judges_other_bots_messages(bot: Bot) -> None:
     bot.judge(bot.say())
     bot.check(bot.verdicts()[0])
     bot.check(bot.say(by=DEPLOYBOT))
@@ -195,7 +203,7 @@ def test_the_bots_own_message_is_not_judged_and_other_bots_messages_are(bot: Bot
 
 @pytest.mark.failure(107)
 @pytest.mark.parametrize("fails", [False, True])
-def test_a_message_that_is_deleted_meanwhile_is_judged_as_it_came_along(bot: Bot, fails: bool) -> None:
+def test_a_message_deleted_after_the_request_is_judged_from_the_request(bot: Bot, fails: bool) -> None:
     payload = shortcut(bot)
     bot.slack.workspace.delete(GENERAL, payload["message_ts"])
     if fails:
@@ -208,7 +216,7 @@ def test_a_message_that_is_deleted_meanwhile_is_judged_as_it_came_along(bot: Bot
 
 
 @pytest.mark.failure(108)
-def test_what_is_switched_off_is_not_answered_and_a_command_says_so(bot: Bot) -> None:
+def test_disabled_features_do_not_answer_and_the_command_says_that_it_is_disabled(bot: Bot) -> None:
     bot.set(shortcuts=False, slash_command=False)
     assert bot.check(bot.say()).body == b""
     told = json.loads(bot.command(INSULT).body)
@@ -219,22 +227,22 @@ def test_what_is_switched_off_is_not_answered_and_a_command_says_so(bot: Bot) ->
 
 @pytest.mark.failure(102, 109)
 @pytest.mark.parametrize("shown", [True, False])
-def test_a_worker_that_dies_before_or_after_it_has_answered_leaves_one_answer(bot: Bot, shown: bool) -> None:
+def test_a_worker_killed_before_or_after_answering_leaves_one_answer(bot: Bot, shown: bool) -> None:
     bot.send_backups_at_once()
     place = (response_url, "respond") if shown else (bot.worker.classifier, "verdict")
     with bot.killed_at(*place, after=shown):
         bot.check(bot.say())
     assert len(bot.private()) == shown
-    assert bot.work() == 0, "the claim may be that of a worker that is about to answer"
+    assert bot.work() == 0, "the claim may belong to a worker that is about to answer"
     bot.end_claims()
     bot.wake()
     assert bot.work() == 1
     assert len(bot.private()) == 1
-    assert bot.ends() == ["answer_unconfirmed" if shown else "toxic"]
+    assert bot.job_outcomes() == ["answer_unconfirmed" if shown else "toxic"]
 
 
 @pytest.mark.failure(109)
-def test_an_answer_that_slack_refused_before_a_worker_died_is_given_later(bot: Bot) -> None:
+def test_an_answer_that_slack_refused_before_the_worker_died_is_sent_later(bot: Bot) -> None:
     bot.send_backups_at_once()
     payload = shortcut(bot)
     bot.slack.faults.add("response_url", HtmlError(502))
@@ -258,21 +266,21 @@ def test_an_answer_that_slack_refused_before_a_worker_died_is_given_later(bot: B
     ],
     ids=str,
 )
-def test_an_answer_is_given_later_if_slack_refuses_it_for_now_and_not_twice_if_it_may_be_shown(
+def test_an_answer_is_retried_after_a_temporary_refusal_but_not_if_it_may_have_been_shown(
     bot: Bot, fault: Fault, ends: list[str]
 ) -> None:
     bot.send_backups_at_once()
     bot.slack.faults.add("response_url", fault)
     bot.check(bot.say())
-    assert len(bot.private()) == len(ends) - 1, "whether the first answer was shown"
+    assert len(bot.private()) == len(ends) - 1, "the first answer may have been shown"
     assert bot.work() == 1
     assert len(bot.private()) == 1
-    assert bot.ends() == ends
+    assert bot.job_outcomes() == ends
     assert bot.slack.faults.left() == 0
 
 
 @pytest.mark.failure(43, 102)
-def test_with_a_revoked_token_a_check_needs_none_and_the_backup_says_that_it_failed(bot: Bot) -> None:
+def test_with_a_revoked_token_a_check_works_and_its_backup_job_reports_a_failed_check(bot: Bot) -> None:
     bot.slack.workspace.refuse_token("token_revoked")
     bot.check(bot.say())
     assert bot.private()[0].startswith(TOXIC)
@@ -281,17 +289,19 @@ def test_with_a_revoked_token_a_check_needs_none_and_the_backup_says_that_it_fai
     bot.check(bot.say())
     bot.work()
     assert bot.private()[1:] == [answers.LOST]
-    assert bot.ends() == ["toxic", "token_revoked"]
+    assert bot.job_outcomes() == ["toxic", "token_revoked"]
 
 
 @pytest.mark.failure(109)
 @pytest.mark.parametrize("accepts", [True, False])
-def test_only_what_slack_may_have_got_may_yet_be_shown(monkeypatch: pytest.MonkeyPatch, accepts: bool) -> None:
+def test_an_answer_may_have_been_shown_only_if_slack_may_have_received_it(
+    monkeypatch: pytest.MonkeyPatch, accepts: bool
+) -> None:
     monkeypatch.setattr(response_url, "TIMEOUT_SECONDS", 0.2)
     with ExitStack() as stack:
         server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         address = f"http://127.0.0.1:{server.getsockname()[1]}"
-        if not accepts:  # the one connection that waits leaves no room for another
+        if not accepts:  # one pending connection fills the backlog
             stack.enter_context(socket.create_connection(server.getsockname()))
         with pytest.raises(SlackUnavailableError) as caught:
             response_url.respond(f"{address}/responses/1", "Hello", f"{address}/api/")

@@ -1,4 +1,4 @@
-"""CHANNEL_SETTINGS: what holds in a channel, what is refused, and what people see of it."""
+"""CHANNEL_SETTINGS: the settings of a channel, invalid values and the effect in Slack."""
 
 import json
 import re
@@ -22,7 +22,7 @@ def settings(channels: dict[str, Any] | str, **environ: str) -> Settings:
     return Settings.from_environ({"MODERATORS_CHANNEL": PRIVATE, "CHANNEL_SETTINGS": text} | environ)
 
 
-def test_an_entry_of_a_channel_counts_before_that_of_all_and_that_before_the_other_settings() -> None:
+def test_a_channels_entry_overrides_the_default_entry_which_overrides_the_other_settings() -> None:
     made = settings(
         {
             "*": {"verdicts": "reactor", "emoji": [":eyes:"], "toxic_threshold": 0.9},
@@ -41,12 +41,14 @@ def test_an_entry_of_a_channel_counts_before_that_of_all_and_that_before_the_oth
     )
 
 
-def test_what_a_channels_entry_does_not_say_is_as_elsewhere() -> None:
+def test_keys_that_a_channels_entry_omits_keep_their_defaults() -> None:
     made = settings("", REPLY_TO="reactor", TRIGGER_EMOJI="tada", TOXIC_THRESHOLD="0.8")
     assert made.for_channel(GENERAL) == made
     assert made.thresholds_in(GENERAL, made.thresholds(MODEL)) == Thresholds(0.8, 0.3)
     lower = settings({GENERAL: {"toxic_threshold": 0.2}}, MAYBE_TOXIC_THRESHOLD="0.4")
-    assert lower.thresholds_in(GENERAL, lower.thresholds(MODEL)) == Thresholds(0.2, 0.2), "nothing is between"
+    assert lower.thresholds_in(GENERAL, lower.thresholds(MODEL)) == Thresholds(0.2, 0.2), (
+        "there is no range for maybe_toxic"
+    )
 
 
 @pytest.mark.failure(121)
@@ -116,7 +118,7 @@ def test_an_error_names_the_entry_and_the_key_and_says_what_to_write(text: str, 
 
 @pytest.mark.failure(120)
 @pytest.mark.parametrize(("entry", "key"), [({"watch": True}, "watch"), ({"verdicts": "moderators"}, "verdicts")])
-def test_what_goes_to_the_moderators_needs_their_channel(entry: dict[str, Any], key: str) -> None:
+def test_settings_that_post_to_moderators_require_moderators_channel(entry: dict[str, Any], key: str) -> None:
     with pytest.raises(SettingError, match=f'"{GENERAL}" whose {key} needs .* MODERATORS_CHANNEL'):
         settings({GENERAL: entry}, MODERATORS_CHANNEL="")
     with pytest.raises(SettingError, match=r"REPLY_TO is 'moderators', .* MODERATORS_CHANNEL"):
@@ -128,7 +130,7 @@ def test_what_goes_to_the_moderators_needs_their_channel(entry: dict[str, Any], 
 @pytest.mark.parametrize(
     ("entry", "key"), [({"maybe_toxic_threshold": 0.7}, "maybe_toxic"), ({"watch_threshold": 0.5}, "watch")]
 )
-def test_thresholds_on_the_wrong_side_of_the_models_are_refused_when_it_is_known(
+def test_thresholds_that_conflict_with_the_models_are_refused_once_the_model_is_loaded(
     entry: dict[str, Any], key: str
 ) -> None:
     made = settings({GENERAL: entry})
@@ -140,7 +142,7 @@ KEYS = ["verdicts", "toxic_threshold", "maybe_toxic_threshold", "emoji", "off", 
 
 
 @given(st.dictionaries(st.sampled_from(["*", GENERAL, "c1"]) | st.text(), st.dictionaries(st.sampled_from(KEYS), JSON)))
-def test_anything_is_read_or_refused_with_one_sentence(channels: dict[str, Any]) -> None:
+def test_any_json_is_accepted_or_refused_with_one_sentence(channels: dict[str, Any]) -> None:
     try:
         told, read = "CHANNEL_SETTINGS ", ChannelSettings.from_json(json.dumps(channels)).entries.keys()
     except SettingError as refusal:
@@ -153,7 +155,7 @@ def set_channels(bot: Bot, channels: dict[str, Any]) -> None:
     bot.set(channels=settings(channels).channels, moderators_channel=PRIVATE)
 
 
-def test_verdicts_go_where_the_channels_entry_says(bot: Bot) -> None:
+def test_verdicts_are_posted_where_the_channels_entry_says(bot: Bot) -> None:
     set_channels(bot, {GENERAL: {"verdicts": "reactor"}, PRIVATE: {"verdicts": "thread"}})
     bot.judge(bot.say())
     message = bot.say(channel=PRIVATE)
@@ -164,7 +166,7 @@ def test_verdicts_go_where_the_channels_entry_says(bot: Bot) -> None:
     assert bot.verdicts() == []
 
 
-def test_a_channels_thresholds_decide_its_verdicts_and_the_answers_there(bot: Bot) -> None:
+def test_a_channels_thresholds_apply_to_its_verdicts_and_answers(bot: Bot) -> None:
     set_channels(bot, {GENERAL: {"toxic_threshold": 1.0, "maybe_toxic_threshold": 1.0}})
     assert bot.judge(bot.say()) == ["fine"]
     bot.command(INSULT)
@@ -175,7 +177,7 @@ def test_a_channels_thresholds_decide_its_verdicts_and_the_answers_there(bot: Bo
 
 @pytest.mark.failure(45, 121)
 @pytest.mark.parametrize("choice", ["reactor", "yes", "no"])
-def test_who_sees_a_verdict_in_a_channel_shared_with_other_organisations(bot: Bot, choice: str) -> None:
+def test_visibility_of_verdicts_in_a_channel_shared_with_other_organisations(bot: Bot, choice: str) -> None:
     bot.set(reply_in_shared_channels=choice)
     payload = bot.event(bot.say()) | {"is_ext_shared_channel": True}
     assert bot.deliver(payload).status == 200

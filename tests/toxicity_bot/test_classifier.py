@@ -1,4 +1,4 @@
-"""The classifier with the committed model: reference scores, windows, words, and models that it refuses to load."""
+"""The classifier with the committed model: reference scores, windows, words and invalid models."""
 
 import gc
 import json
@@ -26,7 +26,7 @@ INSULT = "You are a stupid idiot."
 
 
 def changed_model(folder: Path, **changes: Any) -> Path:
-    """A model directory that shares the committed files, under a `model.json` with other fields."""
+    """A model directory with the committed files and a changed `model.json`."""
     for name in FIELDS["files"]:
         (folder / name).symlink_to(MODEL / name)
     reference = FIELDS["reference"] | {"tolerance": 1.0}
@@ -55,7 +55,7 @@ def test_scores_has_every_label_and_agrees_with_toxicity(classifier: Classifier)
 
 
 @pytest.mark.failure(39)
-def test_an_insult_is_found_at_every_place_of_a_long_text(tmp_path: Path) -> None:
+def test_an_insult_is_found_at_every_position_in_a_long_text(tmp_path: Path) -> None:
     short = Classifier(changed_model(tmp_path, window=24), threads=1)
     words = (FRIENDLY + " ").split() * 2
     friendly = short.toxicity(" ".join(words))
@@ -71,7 +71,7 @@ def test_a_second_window_starts_when_the_first_is_full(tmp_path: Path) -> None:
     assert [short.assess(" ".join(["the"] * count)).windows for count in (1, 8, 9, 15, 16)] == [1, 1, 2, 2, 3]
 
 
-def test_of_independent_labels_the_strongest_counts_and_exclusive_ones_add_up(tmp_path: Path) -> None:
+def test_independent_labels_take_the_maximum_and_exclusive_labels_add_up(tmp_path: Path) -> None:
     def loaded(activation: str) -> Classifier:
         (folder := tmp_path / activation).mkdir()
         return Classifier(changed_model(folder, toxic_labels=FIELDS["labels"], activation=activation), threads=1)
@@ -103,7 +103,9 @@ def test_scores_do_not_depend_on_graph_optimizations(tmp_path: Path) -> None:
          "scores a reference text"),
     ],
 )  # fmt: skip
-def test_a_model_unlike_its_model_json_is_refused(changes: dict[str, Any], reason: str, tmp_path: Path) -> None:
+def test_a_model_that_does_not_match_its_model_json_is_refused(
+    changes: dict[str, Any], reason: str, tmp_path: Path
+) -> None:
     with pytest.raises(ModelError, match=reason):
         Classifier(changed_model(tmp_path, **changes))
 
@@ -116,13 +118,13 @@ def test_a_damaged_file_of_the_same_size_is_refused(name: str, reason: str, tmp_
     folder = changed_model(tmp_path)
     (folder / name).unlink()
     with (folder / name).open("wb") as file:
-        file.truncate(FIELDS["files"][name]["bytes"])  # zeros that take no room
+        file.truncate(FIELDS["files"][name]["bytes"])  # a sparse file of zeros
     with pytest.raises(ModelError, match=f"{name} {reason}"):
         Classifier(folder)
 
 
 @pytest.mark.failure(52)
-def test_no_network_and_no_build_library_is_used() -> None:
+def test_the_classifier_uses_no_network_and_no_build_libraries() -> None:
     program = f"""
 import sys
 def refuse(event, arguments):
@@ -143,7 +145,7 @@ assert not unwanted, unwanted
     "text",
     ["", " \n\u200b", ":tada: \U0001f389", "http", "@user", "100 %", "&nbsp; &shy;", "https://example.com/you-idiot"],
 )
-def test_a_text_without_words_cannot_be_judged_and_never_reaches_the_model(
+def test_a_text_without_words_is_not_judged_and_does_not_reach_the_model(
     classifier: Classifier, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(classifier, "_session", None)
@@ -159,7 +161,7 @@ def test_a_text_without_words_cannot_be_judged_and_never_reaches_the_model(
     ["\U0001f595\U0001f595\U0001f595", ":clown_face:", "\u00af\\_(\u30c4)_/\u00af", "(^_^)",
      "(\u256f\u00b0\u25a1\u00b0)\u256f\ufe35 \u253b\u2501\u253b"],
 )  # fmt: skip
-def test_an_emoji_that_insults_and_a_face_of_signs_are_judged(classifier: Classifier, text: str) -> None:
+def test_insulting_emoji_and_emoticons_are_judged(classifier: Classifier, text: str) -> None:
     assert classifier.verdict(text).score is not None
     assert "clown_face" in text or (classifier.verdict(text).words == ("\U0001f595",)) == ("\U0001f595" in text)
 
@@ -176,7 +178,7 @@ def test_an_emoji_that_insults_and_a_face_of_signs_are_judged(classifier: Classi
         ("go away, Mr Tolliver, you worthless clown", {"worthless", "clown"}, {"Tolliver", "Mr"}),
     ],
 )
-def test_quoted_words_are_what_the_verdict_depends_on(
+def test_the_words_quoted_in_a_verdict_are_the_ones_that_cause_it(
     classifier: Classifier, text: str, words: set[str], others: set[str]
 ) -> None:
     verdict = classifier.verdict(text)
@@ -187,7 +189,7 @@ def test_quoted_words_are_what_the_verdict_depends_on(
 
 
 @pytest.mark.failure(85)
-def test_without_the_quoted_words_the_score_is_as_low_as_the_reply_says(classifier: Classifier) -> None:
+def test_the_score_without_the_quoted_words_is_the_one_that_the_reply_gives(classifier: Classifier) -> None:
     rows = [json.loads(line)["text"] for line in (ROOT / "data" / "test.jsonl").read_text("utf-8").splitlines()[:100]]
     verdicts = {row: classifier.verdict(row) for row in rows}
     explained = {row: verdict for row, verdict in verdicts.items() if verdict.rest is not None}
@@ -202,13 +204,13 @@ def test_without_the_quoted_words_the_score_is_as_low_as_the_reply_says(classifi
 
 
 @pytest.mark.parametrize("text", [None, 7, 0.5, b"bytes", ["a list"]])
-def test_what_is_no_text_is_refused_by_its_type(classifier: Classifier, text: Any) -> None:
+def test_an_argument_that_is_not_a_str_raises_type_error(classifier: Classifier, text: Any) -> None:
     for score in (classifier.toxicity, classifier.scores, classifier.assess, classifier.verdict):
         with pytest.raises(TypeError, match=f"must be a str, not {type(text).__name__}"):
             score(text)
 
 
-def test_another_language_is_reported_where_the_bot_says_that_it_cannot_judge(classifier: Classifier) -> None:
+def test_a_text_in_another_language_raises_a_warning_and_the_bot_does_not_judge_it(classifier: Classifier) -> None:
     german = "Das ist doch alles v\u00f6lliger Unsinn, was du da geschrieben hast."
     with pytest.warns(NotEnglishWarning, match="seems to be in German"):
         classifier.toxicity(german)
@@ -217,7 +219,7 @@ def test_another_language_is_reported_where_the_bot_says_that_it_cannot_judge(cl
     assert "German" in verdict.reason
 
 
-def test_a_verdict_folds_its_text_once(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_judging_a_text_folds_it_once(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     folded = []
 
     def counted(text: str, **options: Any) -> str:
@@ -226,10 +228,10 @@ def test_a_verdict_folds_its_text_once(classifier: Classifier, monkeypatch: pyte
 
     monkeypatch.setattr("toxicity_bot.message_text.fold", counted)
     assert classifier.verdict(INSULT).outcome == "toxic"
-    assert folded.count(INSULT) == 1  # once more is what is left without the words that weighed most
+    assert folded.count(INSULT) == 1  # the second fold is of the text without the heaviest words
 
 
-def test_a_repeated_text_has_the_same_verdict_without_the_model_and_no_text_is_kept(
+def test_a_repeated_text_gets_its_cached_verdict_and_the_cache_holds_no_text(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fresh = Classifier(threads=1)
@@ -240,7 +242,7 @@ def test_a_repeated_text_has_the_same_verdict_without_the_model_and_no_text_is_k
     assert verdict.windows > 1
     monkeypatch.setattr(fresh._session, "probabilities", None)
     assert fresh.verdict(text, seconds=60) == verdict
-    # Another writing of the same words is the same text, but the words are quoted as they are written there.
+    # A text that folds to the same words is the same text, but its words are quoted as they were written.
     assert fresh.verdict(text.replace("You", "Yo\u200bu"), seconds=60).score == verdict.score
     assert (fresh.cache.hits, fresh.cache.misses) == (2, 1)
     assert fresh.verdict("Cela ne fonctionne pas du tout sur ma machine.").language == "fr"
@@ -250,7 +252,7 @@ def test_a_repeated_text_has_the_same_verdict_without_the_model_and_no_text_is_k
     assert strings == []
 
 
-def test_a_cache_finds_a_text_once_and_keeps_the_latest() -> None:
+def test_a_cache_computes_each_value_once_and_evicts_the_oldest() -> None:
     cache: ScoreCache[float] = ScoreCache("a", max_texts=2)
     asked: list[str] = []
 
@@ -262,14 +264,14 @@ def test_a_cache_finds_a_text_once_and_keeps_the_latest() -> None:
         return cache.get_or_compute(text, find)
 
     assert [once(text) for text in ("one", "two", "one", "three", "one", "two")] == [1, 2, 1, 3, 1, 4]
-    assert asked == ["one", "two", "three", "two"], "two was the oldest when three came"
+    assert asked == ["one", "two", "three", "two"], "two was the oldest entry when three was added"
     assert (cache.hits, cache.misses) == (2, 4)
-    assert cache.get_or_compute("\ud800", lambda: 5.0) == 5, "half a character"
+    assert cache.get_or_compute("\ud800", lambda: 5.0) == 5, "an unpaired surrogate"
     assert [cache.get_or_compute("text", lambda: 1, should_cache=lambda _: False) for _ in range(2)] == [1, 1]
-    assert cache.misses == 7, "what is not to be kept is found again"
+    assert cache.misses == 7, "a value that must not be cached is computed again"
 
 
-def test_the_worker_counts_scores_that_it_reused(bot: Bot) -> None:
+def test_the_worker_counts_cached_scores(bot: Bot) -> None:
     for _ in range(2):
         bot.react(bot.say("You are a stupid iguanodon."))
         bot.work()

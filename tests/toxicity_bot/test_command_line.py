@@ -1,4 +1,4 @@
-"""Commands as people run them: a signal, a full disk, a closed pipe, wrong settings, a proxy."""
+"""Commands run as processes: signals, a full disk, a closed pipe, invalid settings and a proxy."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ SIGNED_IN = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAUL
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other tests set the bot's variables for the whole session."""
+    """Remove the bot's variables, which other tests set for the whole session."""
     for name in [name for name in os.environ if name.startswith(("AWS_", "SLACK_", "MODEL_DIR", "JOBS_", "LEDGER_"))]:
         monkeypatch.delenv(name)
 
@@ -31,7 +31,7 @@ def started(*command: str, **environ: str) -> subprocess.Popen[str]:
 
 
 def interrupted(process: subprocess.Popen[str]) -> str:
-    """Press Ctrl-C; return what was written to stderr from then on."""
+    """Send Ctrl-C and return what the process then writes to stderr."""
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
@@ -41,11 +41,11 @@ def interrupted(process: subprocess.Popen[str]) -> str:
 
 @pytest.mark.failure(82)
 @pytest.mark.parametrize("command", ["local.demo", "local.bench", "local.soak"])
-def test_ctrl_c_ends_a_command_and_its_processes_with_a_word(command: str) -> None:
+def test_ctrl_c_ends_a_command_and_its_child_processes_with_a_message(command: str) -> None:
     process = started(command)
     shown = process.stderr if command == "local.soak" else process.stdout
     assert shown is not None
-    assert shown.readline(), "the command is at work"
+    assert shown.readline(), "the command is running"
     assert interrupted(process).endswith("\nStopped.\n")
 
 
@@ -63,7 +63,7 @@ def test_ctrl_c_ends_a_command_that_waits_for_aws(command: tuple[str, ...]) -> N
 @pytest.mark.parametrize(
     "command", [("local.demo",), ("doctor", "--help"), ("doctor",), ("toxicity_bot.commands", "score", "--help")]
 )
-def test_output_that_cannot_be_written_is_no_traceback(output: str, command: tuple[str, ...]) -> None:
+def test_a_failed_write_to_the_output_prints_no_traceback(output: str, command: tuple[str, ...]) -> None:
     if output == "/dev/full":
         written = os.open(output, os.O_WRONLY)
     else:
@@ -89,7 +89,9 @@ def test_output_that_cannot_be_written_is_no_traceback(output: str, command: tup
         (("doctor",), dict.fromkeys(DEFAULTS, ""), "make doctor STACK=slack-toxicity-bot"),
     ],
 )
-def test_wrong_input_is_named_in_one_sentence(command: tuple[str, ...], environ: dict[str, str], sentence: str) -> None:
+def test_invalid_input_is_reported_in_one_sentence(
+    command: tuple[str, ...], environ: dict[str, str], sentence: str
+) -> None:
     ended = run_module(*command, environ=environ)
     (line,) = ended.stderr.splitlines()
     assert ended.returncode == 2, line
@@ -97,7 +99,7 @@ def test_wrong_input_is_named_in_one_sentence(command: tuple[str, ...], environ:
 
 
 @pytest.mark.failure(82)
-def test_a_bug_is_one_sentence_that_names_a_file_with_the_traceback(tmp_path: Path) -> None:
+def test_an_unexpected_error_prints_one_sentence_with_the_path_of_the_traceback(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import json\njson.dumps = None\n")
     ended = run_module("local.situations", environ={"PYTHONPATH": str(tmp_path), "TMPDIR": str(tmp_path)})
     (line,) = ended.stderr.splitlines()
@@ -109,7 +111,7 @@ def test_a_bug_is_one_sentence_that_names_a_file_with_the_traceback(tmp_path: Pa
 
 
 @pytest.mark.failure(82, 83)
-def test_a_proxy_and_an_encoding_of_the_environment_change_nothing() -> None:
+def test_proxy_and_encoding_variables_have_no_effect() -> None:
     proxies = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"), "http://proxy.example:3128")
     shown = run_module("local.demo", environ={**proxies, "PYTHONIOENCODING": "ascii", "TEXT": "You stupid idiot."})
     assert (shown.returncode, shown.stderr) == (0, "")

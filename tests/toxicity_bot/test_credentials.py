@@ -16,7 +16,7 @@ ID = "bot/slack"
 
 @pytest.fixture
 def store(aws: EmbeddedAws) -> Callable[[Any], None]:
-    """Put a value into the secret; text goes as it is."""
+    """Write a value to the secret as JSON, or as it is if it is a string."""
     return lambda value: write(aws, value if isinstance(value, str) else json.dumps(value))
 
 
@@ -44,12 +44,12 @@ def test_the_secret_is_read_at_its_first_use_and_again_after_a_minute(store: Cal
     now[0] += 1
     assert (credentials.refresh(), credentials.bot_token, credentials.signing_secrets) == (True, "xoxb-2", ("newer",))
     now[0] += SECONDS_BETWEEN_READS
-    assert (credentials.refresh(), credentials.bot_token) == (False, "xoxb-2"), "nothing had changed"
+    assert (credentials.refresh(), credentials.bot_token) == (False, "xoxb-2"), "the secret has not changed"
     now[0] += SECONDS_BETWEEN_READS
     store("{")
     with pytest.raises(SettingError):
         credentials.refresh()
-    assert credentials.bot_token == "xoxb-2", "a malformed secret leaves the old values in use"
+    assert credentials.bot_token == "xoxb-2", "the old values stay in use if the secret is malformed"
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_the_secret_is_read_at_its_first_use_and_again_after_a_minute(store: Cal
     ids=lambda value: repr(value)[:60],
 )  # fmt: skip
 def test_a_malformed_secret_is_refused_and_not_shown(value: Any, store: Callable[[Any], None]) -> None:
-    store(value or "{}")  # the store refuses to keep nothing
+    store(value or "{}")  # the store refuses an empty value
     with pytest.raises(SettingError, match="SLACK_SECRET_ID") as refusal:
         _ = stored().signing_secrets
     assert '"signing_secrets": ["..."]' in str(refusal.value)

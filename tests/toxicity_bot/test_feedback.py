@@ -1,4 +1,4 @@
-"""Right or wrong: clicks below verdicts, from Slack's signed form to the row, the metric and the export."""
+"""Feedback buttons of verdicts, from Slack's signed form to the row, the metric and the export."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ KEY = "T0LOCAL/C0GENERAL/1731000000.000100/0a1b2c3d"
 
 
 def click(bot: Bot, verdict: Message, choice: str, by: str = GRACE) -> dict[str, Any]:
-    """What Slack sends for a click on one of the two buttons of a verdict."""
+    """The payload that Slack sends for a click on a feedback button of a verdict."""
     button = verdict["blocks"][-1]["elements"][0]["positive_button" if choice == AGREED else "negative_button"]
     return bot.slack.click(GENERAL, verdict["ts"], by, ACTION_ID, value=button["value"])
 
@@ -32,7 +32,7 @@ def verdict(bot: Bot) -> Message:
     return verdict
 
 
-def test_a_verdict_has_the_two_buttons_and_its_text_is_the_same_without_them(bot: Bot, verdict: Message) -> None:
+def test_a_verdict_has_two_feedback_buttons_and_an_unchanged_text(bot: Bot, verdict: Message) -> None:
     *sections, buttons = verdict["blocks"]
     assert "".join(section["text"]["text"] for section in sections) == verdict["text"]
     assert buttons["elements"][0]["type"] == "feedback_buttons"
@@ -43,7 +43,7 @@ def test_a_verdict_has_the_two_buttons_and_its_text_is_the_same_without_them(bot
     assert plain["text"].split(" ")[1] == verdict["text"].split(" ")[1]
 
 
-def test_a_long_verdict_is_divided_into_sections_that_slack_takes() -> None:
+def test_a_long_verdict_is_split_into_sections_that_slack_accepts() -> None:
     text = "\n".join(["x" * 2000] * 3 + ["y" * 7000])
     *sections, _ = verdict_blocks(text, KEY, {"outcome": "toxic", "score": 0.5})
     pieces = [section["text"]["text"] for section in sections]
@@ -51,7 +51,7 @@ def test_a_long_verdict_is_divided_into_sections_that_slack_takes() -> None:
     assert "".join(pieces) == text.replace("\n", "")
 
 
-def test_a_click_is_kept_once_for_each_person_and_verdict_and_can_be_changed(bot: Bot, verdict: Message) -> None:
+def test_feedback_is_stored_once_per_person_and_verdict_and_can_be_changed(bot: Bot, verdict: Message) -> None:
     for by, choice in ((GRACE, AGREED), (ADA, DISAGREED), (GRACE, DISAGREED)):
         assert bot.ask(click(bot, verdict, choice, by)).status == 200
         bot.work()
@@ -67,7 +67,7 @@ def test_a_click_is_kept_once_for_each_person_and_verdict_and_can_be_changed(bot
 
 
 @pytest.mark.parametrize("to", ["reactor", PRIVATE])
-def test_verdicts_that_go_elsewhere_have_buttons_too(bot: Bot, to: str) -> None:
+def test_verdicts_posted_elsewhere_have_buttons_too(bot: Bot, to: str) -> None:
     bot.set(reply_to=to)
     message = bot.say()
     bot.judge(message)
@@ -81,11 +81,11 @@ def test_verdicts_that_go_elsewhere_have_buttons_too(bot: Bot, to: str) -> None:
 
 @pytest.mark.failure(80)
 @pytest.mark.parametrize("to", ["thread", "reactor"])
-def test_a_slack_that_does_not_take_the_buttons_gets_the_verdict_without(bot: Bot, to: str) -> None:
+def test_if_slack_refuses_the_buttons_the_verdict_is_posted_without_them(bot: Bot, to: str) -> None:
     bot.set(reply_to=to)
     bot.slack.faults.add("chat.postMessage" if to == "thread" else "chat.postEphemeral", ErrorBody("invalid_blocks"))
     bot.judge(bot.say())
-    assert bot.ends() == ["toxic"]
+    assert bot.job_outcomes() == ["toxic"]
     shown = bot.verdicts() if to == "thread" else bot.slack.workspace.ephemerals
     assert ["Likely toxic" in one["text"] for one in shown] == [True]
     assert "context_actions" not in str(shown)
@@ -93,7 +93,7 @@ def test_a_slack_that_does_not_take_the_buttons_gets_the_verdict_without(bot: Bo
 
 
 @pytest.mark.failure(115)
-def test_a_click_twice_replayed_or_out_of_order_counts_once_and_the_last_one_holds(bot: Bot, verdict: Message) -> None:
+def test_repeated_or_reordered_feedback_clicks_count_once_and_the_last_one_wins(bot: Bot, verdict: Message) -> None:
     first, last = click(bot, verdict, AGREED), click(bot, verdict, DISAGREED)
     for payload in (last, first, last, first):
         assert bot.ask(payload).status == 200
@@ -105,10 +105,10 @@ def test_a_click_twice_replayed_or_out_of_order_counts_once_and_the_last_one_hol
 
 @pytest.mark.failure(118)
 @pytest.mark.parametrize("what", ["expired", "elsewhere", "502"])
-def test_a_click_counts_also_if_the_person_cannot_be_thanked(bot: Bot, verdict: Message, what: str) -> None:
+def test_a_click_counts_even_if_the_confirmation_cannot_be_shown(bot: Bot, verdict: Message, what: str) -> None:
     payload = click(bot, verdict, AGREED)
     if what == "expired":
-        bot.later(31 * 60)
+        bot.advance_clock(31 * 60)
     elif what == "elsewhere":
         payload["response_url"] = "https://example.com/responses/1"
     else:
@@ -117,7 +117,7 @@ def test_a_click_counts_also_if_the_person_cannot_be_thanked(bot: Bot, verdict: 
     assert bot.work() == 1
     assert [one.choice for one in opinions(bot)] == [AGREED]
     assert bot.private(GRACE) == bot.hints(GRACE) == []
-    assert bot.ends()[-1] == "feedback_agreed"
+    assert bot.job_outcomes()[-1] == "feedback_agreed"
 
 
 @pytest.mark.parametrize(
@@ -130,5 +130,5 @@ def test_a_click_counts_also_if_the_person_cannot_be_thanked(bot: Bot, verdict: 
     ],
     ids=lambda given: str(given)[:60],
 )  # fmt: skip
-def test_a_value_that_no_button_has_is_not_read(given: object) -> None:
+def test_an_unknown_button_value_is_ignored(given: object) -> None:
     assert read(given) is None

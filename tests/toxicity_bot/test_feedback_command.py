@@ -1,4 +1,4 @@
-"""`toxicity-bot feedback export`, as a program."""
+"""`toxicity-bot feedback export`, run as a process."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ def table(aws: EmbeddedAws) -> Table:
     return Table(aws.table, aws.client("dynamodb"))
 
 
-def test_each_row_has_a_permalink_and_a_label_and_the_oldest_comes_first(
+def test_rows_have_a_permalink_and_a_label_and_are_sorted_oldest_first(
     aws: EmbeddedAws, slack: SlackServer, table: Table, tmp_path: Path
 ) -> None:
     there = slack.workspace.post("C0GENERAL", "U0GRACE", "hello")["ts"]
@@ -47,7 +47,7 @@ def test_each_row_has_a_permalink_and_a_label_and_the_oldest_comes_first(
     assert (first["label"], first["feedback"], first["score"], first["at"]) == (
         "1", "agreed", "0.9000", "2024-11-07T17:21:40+00:00",
     )  # fmt: skip
-    # That message is gone.
+    # That message was deleted.
     assert second["permalink"] == (
         "https://slack.com/app_redirect?team=T0LOCAL&channel=C0GENERAL&message_ts=1731000000.000200"
     )
@@ -55,7 +55,7 @@ def test_each_row_has_a_permalink_and_a_label_and_the_oldest_comes_first(
     assert (again.returncode, "--overwrite" in again.stderr) == (2, True)
 
 
-def test_without_a_token_addresses_are_made_of_ids_and_slack_is_not_asked(
+def test_without_a_token_permalinks_are_built_from_ids_without_calling_slack(
     aws: EmbeddedAws, slack: SlackServer, table: Table
 ) -> None:
     save(table, opinion("1731000000.000200"))
@@ -73,7 +73,7 @@ def test_without_a_token_addresses_are_made_of_ids_and_slack_is_not_asked(
         ("maybe_toxic", AGREED, ""), ("maybe_toxic", DISAGREED, ""), ("cannot_judge", DISAGREED, ""),
     ],
 )  # fmt: skip
-def test_a_label_says_what_the_person_said_and_nothing_where_they_did_not(
+def test_a_label_reflects_the_feedback_and_is_empty_where_the_feedback_does_not_tell(
     outcome: str, choice: str, expected: str
 ) -> None:
     assert label(opinion("1.2", choice, outcome)) == expected
@@ -92,7 +92,7 @@ def test_a_label_says_what_the_person_said_and_nothing_where_they_did_not(
     ],
     ids=["no table", "unknown table", "unknown profile", "no folder", "refused token", "no Slack"],
 )
-def test_what_goes_wrong_is_one_sentence_and_its_status_before_anything_is_written(
+def test_errors_are_one_sentence_with_an_exit_status_and_nothing_is_written(
     arguments: tuple[str, ...],
     environ: dict[str, str],
     fault: Fault,

@@ -1,4 +1,4 @@
-"""Requests reach a function as API Gateway's events, and its answers reach the client."""
+"""The local gateway passes requests to a function as API Gateway events and its responses to the client."""
 
 import http.client
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from toxicity_bot.gateway import MAX_PAYLOAD_BYTES, Gateway, api_gateway_event
 NOW = 1731000000.5
 
 
-def test_the_event_as_powertools_reads_it() -> None:
+def test_powertools_can_read_the_event() -> None:
     payload = {"type": "event_callback", "text": "caf\u00e9"}
     body = encoded(payload)
     headers = signed(body, "secret", int(NOW))
@@ -34,7 +34,7 @@ def test_the_event_as_powertools_reads_it() -> None:
 
 @pytest.fixture
 def connection(_gateway: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[http.client.HTTPConnection]:
-    """A connection to a function that answers with what it got."""
+    """A connection to a function that echoes its event."""
 
     def handler(event: dict[str, Any], _: object) -> dict[str, Any]:
         seen = event["requestContext"]["http"]["method"], event["rawPath"], event["queryStringParameters"]
@@ -47,8 +47,10 @@ def connection(_gateway: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[http.
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
-def test_every_method_reaches_the_function_with_its_query(connection: http.client.HTTPConnection, method: str) -> None:
-    for _ in range(2):  # over one connection
+def test_every_http_method_reaches_the_function_with_its_query(
+    connection: http.client.HTTPConnection, method: str
+) -> None:
+    for _ in range(2):  # over the same connection
         connection.request(method, "/%24a:b?key=x%26y&alt=&a=1", body=b"{}" if method == "POST" else None)
         answer = connection.getresponse()
         assert (answer.status, answer.headers["x-seen"]) == (203, "yes")

@@ -1,4 +1,4 @@
-"""Which words weigh most, with a scorer written for the test, and which are not quoted: see unquotable."""
+"""The search for the words that weigh most, with a fake scorer, and the words that are never quoted."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ WEIGHTS = {"fool": 0.6, "clown": 0.3, "meh": 0.02, "@user": 0.6, "germans": 0.6,
 
 
 class AddingScorer:
-    """Adds the weights of the different words up to 0.9 and counts the texts that it was asked for."""
+    """Scores a text with the sum of its distinct words' weights, at most 0.9, and counts the texts."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -47,7 +47,7 @@ def test_two_insults_that_each_suffice_are_both_found() -> None:
 
 
 @pytest.mark.parametrize("place", [0, 17, 255, 510])
-def test_the_cost_is_bounded_and_the_word_still_found(place: int) -> None:
+def test_the_number_of_scored_texts_is_bounded_and_the_word_is_still_found(place: int) -> None:
     words = [f"word{index}" for index in range(511)]
     words[place] = "fool"
     scorer = AddingScorer()
@@ -65,12 +65,12 @@ UNQUOTABLE = """
 
 @pytest.mark.failure(85)
 @pytest.mark.parametrize("word", UNQUOTABLE.split())
-def test_function_words_groups_places_and_persons_are_not_quoted(word: str) -> None:
+def test_function_words_groups_places_and_people_are_not_quoted(word: str) -> None:
     assert unquotable(word, name_by_case=False)
 
 
 @pytest.mark.failure(85)
-def test_a_capital_letter_within_a_sentence_makes_a_name_of_any_word_but_an_insult() -> None:
+def test_a_word_capitalized_within_a_sentence_is_a_name_unless_it_is_an_insult() -> None:
     for word in ("Tolliver", "McKay"):
         assert (unquotable(word, name_by_case=True), unquotable(word, name_by_case=False)) == (True, False), word
     for word in ("Idiot", "IDIOT", "STUPID", "clown", "worthless"):

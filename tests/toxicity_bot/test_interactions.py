@@ -19,7 +19,7 @@ Changes = list[dict[str, Any]]
 
 
 def shortcut(name: str = "check_toxicity", **changes: Any) -> dict[str, Any]:
-    """What Slack sends for the shortcut on a message in #general."""
+    """The payload that Slack sends for the shortcut on a message in #general."""
     workspace = Workspace.example(lambda: NOW)
     ts = workspace.post("C0GENERAL", "U0ADA", "Hello")["ts"]
     return Interactions(workspace, HOOKS).message_action(name, "C0GENERAL", ts, "U0GRACE") | changes
@@ -32,7 +32,7 @@ def command(text: str = "Hello", identity: Identity | None = None, **changes: An
 
 
 def click(action: str, **changes: Any) -> dict[str, Any]:
-    """What Slack sends for a click on a button of a card or of a verdict."""
+    """The payload that Slack sends for a click on a button of a card or a verdict."""
     workspace = Workspace.example(lambda: NOW)
     blocks = cards.blocks("A card", "", "") + verdict_blocks("A verdict", KEY, {"outcome": "toxic", "score": 0.9})
     ts = "1731000000.000200"
@@ -42,7 +42,7 @@ def click(action: str, **changes: Any) -> dict[str, Any]:
 
 
 def form(**changes: Any) -> dict[str, Any]:
-    """What Slack sends for the form of a report with a note; `changes` are of its view."""
+    """The payload that Slack sends for a report form with a note. `changes` apply to its view."""
     shown = request_or_reason(shortcut("report_message"), SETTINGS, NOW)
     assert isinstance(shown, Form), shown
     workspace = Workspace.example(lambda: NOW)
@@ -57,7 +57,7 @@ def asked(payload: dict[str, Any]) -> UserRequest:
     return ask
 
 
-def test_a_shortcut_is_a_job_of_ids_and_the_message_apart() -> None:
+def test_a_shortcut_becomes_a_job_of_ids_with_the_message_kept_separately() -> None:
     payload = shortcut()
     ask = asked(payload)
     assert ask.content == {"message": payload["message"]}
@@ -67,7 +67,7 @@ def test_a_shortcut_is_a_job_of_ids_and_the_message_apart() -> None:
     assert (job.kind, job.team, job.channel, job.ts) == ("check", "T0LOCAL", "C0GENERAL", payload["message_ts"])
     assert (job.reactor, job.event_id, job.event_time) == ("U0GRACE", payload["trigger_id"], NOW)
     assert job.detail == {"response_url": payload["response_url"]}
-    assert asked(payload | {"message": None}) == UserRequest(job), "then the message is fetched"
+    assert asked(payload | {"message": None}) == UserRequest(job), "without a message the worker fetches it"
 
 
 @pytest.mark.parametrize(
@@ -81,13 +81,13 @@ def test_a_shortcut_is_a_job_of_ids_and_the_message_apart() -> None:
         (" Hello ", None, {"text": " Hello "}),
     ],
 )
-def test_a_command_is_a_word_of_its_own_or_a_sentence(text: str, word: str | None, given: dict[str, str]) -> None:
+def test_a_command_is_a_subcommand_or_a_text_to_judge(text: str, word: str | None, given: dict[str, str]) -> None:
     ask = asked(command(text, command="/is-this-ok"))
-    assert ask.job.detail["command"] == "/is-this-ok", "the owner may give it any name"
+    assert ask.job.detail["command"] == "/is-this-ok", "the owner can choose the command's name"
     assert (ask.job.kind, ask.job.ts, ask.job.detail.get("word"), ask.content) == ("command", "", word, given)
 
 
-def test_a_form_is_a_job_of_ids_and_its_texts_are_hidden() -> None:
+def test_a_form_becomes_a_job_of_ids_and_its_texts_are_hidden() -> None:
     shown, sent = request_or_reason(shortcut("report_message"), SETTINGS, NOW), asked(form())
     assert "Hello" not in repr(shown)
     assert (sent.content["own"], sent.content["note"]) == ("Hello", "A secret note.")
@@ -104,7 +104,7 @@ def test_a_form_is_a_job_of_ids_and_its_texts_are_hidden() -> None:
         ({"enterprise": None, "is_enterprise_install": True}, "T0LOCAL"),
     ],
 )
-def test_the_installation_is_the_organisations_or_the_workspaces(changes: dict[str, Any], installation: str) -> None:
+def test_the_installation_is_the_organisation_or_the_workspace(changes: dict[str, Any], installation: str) -> None:
     assert asked(shortcut(**changes)).job.installation == installation
     install = str(changes["is_enterprise_install"]).lower()
     grid: dict[str, Any] = {"enterprise_id": (changes["enterprise"] or {}).get("id"), "is_enterprise_install": install}
@@ -141,7 +141,7 @@ def test_the_installation_is_the_organisations_or_the_workspaces(changes: dict[s
         ("other_app", form(app_id="A0OTHER")),
     ],
 )  # fmt: skip
-def test_what_is_unknown_or_malformed_is_dropped_with_its_reason(reason: str, payload: dict[str, Any]) -> None:
+def test_an_unknown_or_malformed_interaction_is_dropped_with_its_reason(reason: str, payload: dict[str, Any]) -> None:
     assert request_or_reason(payload, SETTINGS, NOW) == reason
 
 
@@ -153,7 +153,7 @@ def test_what_is_unknown_or_malformed_is_dropped_with_its_reason(reason: str, pa
         ("E0GRID", None, {"id": "T0TWO", "enterprise_id": "E0GRID"}),
     ],
 )
-def test_a_moderator_of_another_team_of_an_enterprise_is_no_outsider(
+def test_a_moderator_from_another_team_of_the_same_enterprise_is_accepted(
     home: str, enterprise: dict[str, str] | None, team: dict[str, str]
 ) -> None:
     payload = click(cards.LOOK, user={"id": "U0GRACE", "team_id": home}, enterprise=enterprise, team=team)
@@ -183,11 +183,11 @@ def test_a_moderator_of_another_team_of_an_enterprise_is_no_outsider(
         (7, "https://slack.com/api/", False),
     ],
 )
-def test_answers_go_to_slacks_own_hosts_only(url: Any, api: str, may: bool) -> None:
+def test_answers_are_sent_to_slacks_own_hosts_only(url: Any, api: str, may: bool) -> None:
     assert is_response_url(url, api) is may
 
 
-def test_every_type_of_interaction_and_every_button_of_a_card_is_read_here_and_no_event() -> None:
+def test_all_interaction_types_and_card_buttons_are_parsed_here_and_events_are_not() -> None:
     kinds = {kind for kind, _ in interactions._READERS}
     assert kinds <= set(interactions.TYPES)
     assert "event_callback" not in interactions.TYPES

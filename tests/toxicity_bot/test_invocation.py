@@ -1,4 +1,4 @@
-"""The receiver's call of the worker, against sockets that answer, refuse or stay silent."""
+"""The receiver's invocation of the worker, against sockets that respond, refuse or stay silent."""
 
 import socket
 from collections.abc import Iterator
@@ -21,34 +21,36 @@ ASK = UserRequest(
 
 @pytest.fixture
 def patch(aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """The client is made anew for each test, and for the tests after it."""
+    """Create a new client for each test, and for the tests after it."""
     invocation._client.cache_clear()
     yield monkeypatch
     invocation._client.cache_clear()
 
 
 @pytest.mark.failure(102)
-def test_a_worker_that_is_slow_is_not_waited_for(patch: pytest.MonkeyPatch) -> None:
+def test_the_receiver_does_not_wait_for_a_slow_worker(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(invocation, "READ_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         patch.setenv("AWS_ENDPOINT_URL_LAMBDA", f"http://127.0.0.1:{silent.getsockname()[1]}")
         assert invocation.invoke_worker("worker", ASK) == "ReadTimeoutError"
         asked, _ = silent.accept()
         with asked:
-            assert b"/functions/worker/invocations" in asked.recv(65536), "it was asked, and goes on without a listener"
+            assert b"/functions/worker/invocations" in asked.recv(65536), (
+                "the request was sent, and nobody waits for its response"
+            )
         silent.settimeout(0)
         with pytest.raises(BlockingIOError):
-            silent.accept()  # a second try would be a second invocation
+            silent.accept()  # a retry would invoke the worker twice
 
 
 @pytest.mark.failure(54, 102)
-def test_a_worker_that_cannot_be_reached_is_no_error_of_the_receiver(patch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_worker_is_not_an_error_of_the_receiver(patch: pytest.MonkeyPatch) -> None:
     patch.setenv("AWS_ENDPOINT_URL_LAMBDA", CLOSED)
     assert invocation.invoke_worker("worker", ASK) == "EndpointConnectionError"
 
 
 class _Lambda(BaseHTTPRequestHandler):
-    """Answers with one status after the other and keeps connections, or closes them at 0; notes each call's port."""
+    """Responds with each status in turn and records the port of each call. Status 0 closes the connection."""
 
     protocol_version = "HTTP/1.1"
     statuses: ClassVar[list[int]]
@@ -82,7 +84,7 @@ class _Lambda(BaseHTTPRequestHandler):
         ([429], ["TooManyRequestsException"], 1),
     ],
 )
-def test_a_connection_is_kept_and_made_anew_once_if_it_was_closed_meanwhile_and_the_backup_is_the_second_try(
+def test_a_connection_is_reused_and_reopened_once_if_closed_and_the_backup_job_is_the_retry(
     patch: pytest.MonkeyPatch, statuses: list[int], ends: list[str], connections: int
 ) -> None:
     _Lambda.statuses, _Lambda.came_by = list(statuses), []
@@ -94,7 +96,7 @@ def test_a_connection_is_kept_and_made_anew_once_if_it_was_closed_meanwhile_and_
     assert (len(_Lambda.came_by), len(set(_Lambda.came_by))) == (len(statuses), connections)
 
 
-def test_a_message_nested_too_deep_for_json_is_left_to_the_backup(patch: pytest.MonkeyPatch) -> None:
+def test_a_message_nested_too_deep_for_json_is_left_to_the_backup_job(patch: pytest.MonkeyPatch) -> None:
     nested: list[object] = []
     for _ in range(200_000):
         nested = [nested]

@@ -13,7 +13,7 @@ from toxicity_bot.jobs import Job, retry_delay
 JOB = Job("T0LOCAL", "C0GENERAL", "1731000000.000100", "U0ADA", "Ev0001", 1731000000)
 
 
-def test_a_job_of_ids_and_times_survives_its_json_form_also_without_an_installation() -> None:
+def test_a_job_survives_a_json_round_trip_with_and_without_an_installation() -> None:
     assert Job.from_json(JOB.to_json()) == JOB
     fields = json.loads(JOB.to_json())
     assert fields.keys() == {"team", "channel", "ts", "reactor", "event_id", "event_time", "installation"}
@@ -46,7 +46,7 @@ def test_a_malformed_job_is_refused_and_not_quoted(body: str) -> None:
 
 
 @given(JSON, st.text())
-def test_no_queue_message_raises_another_error(value: object, text: str) -> None:
+def test_any_queue_message_is_parsed_or_raises_job_error(value: object, text: str) -> None:
     for body in (text, json.dumps(value), json.dumps(asdict(JOB) | {"team": value})):
         with suppress(JobError):
             assert isinstance(Job.from_json(body), Job)
@@ -56,7 +56,7 @@ def test_no_queue_message_raises_another_error(value: object, text: str) -> None
     ("attempt", "shortest", "longest"),
     [(1, 1, 2), (2, 2, 4), (3, 4, 8), (9, 256, 512), (10, 450, 900), (100, 450, 900)],
 )
-def test_the_delay_doubles_up_to_a_quarter_of_an_hour(attempt: int, shortest: int, longest: int) -> None:
+def test_the_delay_doubles_up_to_15_minutes(attempt: int, shortest: int, longest: int) -> None:
     assert (retry_delay(attempt, jitter=0), retry_delay(attempt, jitter=1)) == (shortest, longest)
 
 

@@ -42,7 +42,7 @@ class Judging(Room):
     def judge(
         self, message: Message, channel: str = GENERAL, *, by: str = GRACE, at: int = 1731000000, **environ: str
     ) -> str:
-        """Judge a message to which somebody reacted; `environ` holds environment variables."""
+        """Judge a message after a reaction, with these environment variables."""
         self.ledger.set_deadline(LocalContext("worker"))  # type: ignore[arg-type]  # as on Lambda
         settings = Settings.from_environ(environ)
         thresholds = settings.thresholds(Thresholds(self.classifier.threshold, self.classifier.threshold_maybe))
@@ -82,10 +82,10 @@ def test_a_message_is_judged_in_its_thread(message: dict[str, Any], outcome: str
 
 @pytest.mark.failure(42)
 @pytest.mark.parametrize("kind", READINGS["hard"])
-def test_hard_texts_are_judged_as_measured_and_the_verdict_is_a_likelihood(kind: str, room: Judging) -> None:
+def test_hard_texts_get_the_measured_verdicts_and_verdicts_state_a_likelihood(kind: str, room: Judging) -> None:
     measured = READINGS["hard"][kind]
     outcomes = [room.judge(room.say(text)) for text in measured["texts"]]
-    # Another processor may tip one of them.
+    # On another processor one verdict may differ.
     assert outcomes.count("toxic") == pytest.approx(measured["toxic"], abs=1), outcomes
     for post, outcome in zip(room.verdicts(), outcomes, strict=True):
         assert "it scores " in post["text"]
@@ -120,7 +120,7 @@ def shared(text: str) -> dict[str, Any]:
 
 
 @pytest.mark.failure(61, 63)
-def test_the_authors_own_words_decide_and_quoted_ones_are_judged_apart(room: Judging) -> None:
+def test_the_verdict_depends_on_the_authors_words_and_quotes_are_judged_separately(room: Judging) -> None:
     written = room.say("HR, please look at this message.", attachments=[shared(INSULT)])
     assert room.judge(written) == "fine"
     assert room.judge(written, by=ADA, REPLY_TO="reactor") == "fine"
@@ -131,9 +131,9 @@ def test_the_authors_own_words_decide_and_quoted_ones_are_judged_apart(room: Jud
 
 
 @pytest.mark.failure(72)
-def test_own_and_quoted_words_share_the_time(room: Judging) -> None:
+def test_own_and_quoted_words_share_the_time_budget(room: Judging) -> None:
     ticks = itertools.count()
-    room.clock = lambda: next(ticks) * 0.1875  # whose sums are exact
+    room.clock = lambda: next(ticks) * 0.1875  # sums of it are exact in floating point
     room.classifier = Classifier(ROOT / "model", threads=1, clock=room.clock)
     long, longer = ("We shipped it on Friday, as planned. " * number for number in (1_000, 1_100))
     shares = []
@@ -169,7 +169,7 @@ def test_the_bots_own_message_is_not_judged_and_another_bots_is(room: Judging) -
 
 
 @pytest.mark.failure(22, 56)
-def test_many_reactions_make_one_verdict_also_in_a_second_region_with_an_empty_ledger(room: Judging) -> None:
+def test_many_reactions_make_one_verdict_even_in_a_second_region_with_an_empty_ledger(room: Judging) -> None:
     message = room.say()
     assert [room.judge(message, by=reactor) for reactor in (GRACE, ADA, GRACE)] == ["toxic"] * 3
     room.aws.clear()
@@ -183,7 +183,9 @@ def test_many_reactions_make_one_verdict_also_in_a_second_region_with_an_empty_l
     ("removed", "setting", "outcome"),
     [(True, "yes", "toxic"), (True, "no", "reaction_removed"), (False, "no", "toxic")],
 )
-def test_a_removed_reaction_counts_by_setting(removed: bool, setting: str, outcome: str, room: Judging) -> None:
+def test_a_setting_decides_whether_a_removed_reaction_counts(
+    removed: bool, setting: str, outcome: str, room: Judging
+) -> None:
     message = room.say()
     room.slack.workspace.react(GENERAL, message["ts"], GRACE, EMOJI)
     if removed:
@@ -226,17 +228,17 @@ def test_a_verdict_posted_outside_its_deleted_thread_is_deleted(failed_deletions
         (f"&gt; {PRAISE}\nLook.", [{"text": f"&gt; {INSULT}\nLook."}], ["fine", "fine"]),
         (BUILD, [{"blocks": [INSULTING]}], ["fine", "toxic"]),
         (BUILD, [{"attachments": [{"text": INSULT}]}], ["fine", "toxic"]),
-        (BUILD, [{"text": "You idiot \ud83d"}], ["fine", "toxic"]),  # JSON can hold one half of a surrogate pair
+        (BUILD, [{"text": "You idiot \ud83d"}], ["fine", "toxic"]),  # JSON can contain an unpaired surrogate
     ],
-    ids=["words", "no words", "whose words", "quoted words", "blocks", "attachments", "half a character"],
+    ids=["words", "no words", "whose words", "quoted words", "blocks", "attachments", "unpaired surrogate"],
 )  # fmt: skip
-def test_each_content_has_one_verdict_whoever_reacts_and_whatever_slack_says_of_edits(
+def test_each_content_gets_one_verdict_whoever_reacts_and_whatever_edit_marks_slack_sets(
     before: str, changes: list[dict[str, Any]], outcomes: list[str], room: Judging
 ) -> None:
     message = room.say(before, by="U0HOOK")
     room.judge(message)
     for change in changes:
-        # Slack marks an app's change in place not at all, and two edits in one second alike.
+        # Slack does not mark an app's own update, and two edits within a second have the same mark.
         room.slack.workspace.channel(GENERAL).find(message["ts"]).update(change)
         for reactor in (GRACE, ADA):
             room.judge(message, by=reactor)
@@ -245,7 +247,7 @@ def test_each_content_has_one_verdict_whoever_reacts_and_whatever_slack_says_of_
 
 @pytest.mark.failure(24, 74)
 @pytest.mark.parametrize("of", ["message", "parent", "reply"])
-def test_a_first_delivery_reads_no_more_than_the_message_and_answers_in_its_thread(of: str, room: Judging) -> None:
+def test_a_first_delivery_only_reads_the_message_and_answers_in_its_thread(of: str, room: Judging) -> None:
     parent = room.say(PRAISE)
     reply = room.say(by=GRACE, thread_ts=parent["ts"])
     message = {"message": room.say(), "parent": parent, "reply": reply}[of]
@@ -277,11 +279,13 @@ def test_a_hint_is_retried_while_slack_is_unavailable_and_not_repeated_if_it_may
     assert room.judge(first, REPLY_TO=RANDOM) == "hint_not_in_channel"
     room.slack.faults.add("chat.postMessage", Reset(before_work=False))
     assert [room.judge(second, RANDOM) for _ in range(2)] == ["hint_unconfirmed"] * 2
-    assert ["<#C0RANDOM>" in hint for hint in room.hints()] == [True, True], "the channel of the reply is named too"
+    assert ["<#C0RANDOM>" in hint for hint in room.hints()] == [True, True], (
+        "the hint also names the channel of the reply"
+    )
 
 
 @pytest.mark.failure(29)
-def test_a_hint_names_the_missing_scope_and_the_job_ends_if_it_may_not_be_sent(room: Judging) -> None:
+def test_a_hint_names_the_missing_scope_and_the_job_ends_if_the_hint_is_refused(room: Judging) -> None:
     message = room.say(channel=PRIVATE)
     room.slack.workspace.revoke("groups:history")
     assert room.judge(message, PRIVATE) == "hint_missing_scope"
@@ -323,7 +327,7 @@ def test_a_post_that_appears_after_its_timeout_is_found(room: Judging, monkeypat
 
 
 @pytest.mark.failure(35)
-def test_reply_to_reactor_answers_each_person_once_and_is_kept_in_the_ledger_only(room: Judging) -> None:
+def test_reply_to_reactor_answers_each_person_once_and_is_recorded_in_the_ledger_only(room: Judging) -> None:
     parent = room.say(PRAISE)
     reply = room.say(thread_ts=parent["ts"])
     reactions = [(parent, GRACE), (parent, ADA), (parent, GRACE), (reply, GRACE)]

@@ -24,7 +24,7 @@ LOST = SlackUnavailableError("chat.postMessage", "TimeoutError")
 
 @dataclass
 class Work:
-    """Counts how often it is done; its outcomes differ."""
+    """Counts its runs. Each run has another outcome."""
 
     runs: int = 0
 
@@ -35,13 +35,13 @@ class Work:
 
 @dataclass
 class Invocations:
-    """Do work once, each time in a new invocation. `doubts` says what the ledger knew each time that work was done."""
+    """Run work once per key, each time in a new invocation. `doubts` records the ledger's state at each run."""
 
     ledger: Ledger
     doubts: list[bool] = field(default_factory=list)
 
     def once(self, work: Callable[[], Outcome], kind: str = "verdict", key: str = KEY, seconds: float = 30) -> Outcome:
-        """Do work once, in an invocation that has so many `seconds` left."""
+        """Run work once, in an invocation with this many `seconds` left."""
 
         def noted() -> Outcome:
             self.doubts.append(self.ledger.in_doubt)
@@ -62,7 +62,7 @@ class Invocations:
         return rows
 
     def change_row(self, **times: int) -> None:
-        """Write times into the only row."""
+        """Change times in the only row."""
         (row,) = self.rows()
         changed = row | {name: {"N": str(at)} for name, at in times.items()}
         self.ledger.client.put_item(TableName=TABLE, Item=changed)
@@ -84,7 +84,7 @@ def test_work_is_done_once_and_keeps_its_first_outcome(invocations: Invocations)
     assert seconds_left > 14 * 24 * 3600, "a row outlives the dead-letter queue"
 
 
-def test_work_may_do_other_work_once_and_both_are_kept(invocations: Invocations) -> None:
+def test_nested_work_runs_once_and_both_outcomes_are_stored(invocations: Invocations) -> None:
     inner, outer = Work(), Work()
 
     def work() -> Outcome:
@@ -128,7 +128,7 @@ def test_a_failure_frees_the_row_unless_a_post_may_yet_appear(
 
 
 @pytest.mark.failure(33)
-def test_a_row_stays_in_doubt_until_somebody_knows_whether_the_work_was_done(invocations: Invocations) -> None:
+def test_a_row_stays_in_doubt_until_the_outcome_is_known(invocations: Invocations) -> None:
     unsent = SlackUnavailableError("chat.postMessage", "URLError")
     for error in (unsent, unsent, LOST):
         invocations.fail(error)
@@ -144,7 +144,7 @@ def test_a_row_stays_in_doubt_until_somebody_knows_whether_the_work_was_done(inv
 
 @pytest.mark.failure(33)
 @pytest.mark.parametrize("found", [{"outcome": "found"}, None])
-def test_a_doubt_is_settled_by_what_was_found(found: Outcome | None, invocations: Invocations) -> None:
+def test_a_search_result_settles_the_doubt(found: Outcome | None, invocations: Invocations) -> None:
     invocations.fail(LOST)
     invocations.change_row(in_progress_expiration=0)
     invocations.ledger.resolve("verdict", KEY, found)
@@ -153,20 +153,20 @@ def test_a_doubt_is_settled_by_what_was_found(found: Outcome | None, invocations
     assert not any(invocations.doubts)
 
 
-def test_the_facts_that_were_noted_last_are_kept(any_ledger: Ledger) -> None:
+def test_the_latest_note_of_a_row_is_kept(any_ledger: Ledger) -> None:
     any_ledger.write_note(KEY, {"cursor": "a", "since": "1.2"})
     any_ledger.write_note(KEY, {"cursor": "b"})
     assert (any_ledger.read_note(KEY), any_ledger.read_note("another")) == ({"cursor": "b"}, {})
 
 
-def test_a_key_tells_contents_apart_and_no_messages_text() -> None:
+def test_keys_differ_by_content_and_do_not_reveal_the_text() -> None:
     reads = ["", "Good morning.", "Good evening.", "good morning.", "Good morning. \ud83d"]
     keys = {message_key(*MESSAGE, read) for read in reads} | {message_key(*MESSAGE, "", "Good morning.")}
     assert len(keys) == 6
     assert all(key.startswith("/".join(MESSAGE) + "/") and len(key.split("/")[3]) == 8 for key in keys)
     assert message_key(*MESSAGE, " Good\n morning.", "") == KEY
     another = message_key("T0LOCAL", "C0GENERAL", "1731000000.000200", "Good morning.")
-    assert another[-8:] != KEY[-8:], "equal texts in two messages cannot be seen"
+    assert another[-8:] != KEY[-8:], "keys do not show that two messages have the same text"
 
 
 @pytest.mark.failure(46, 49)
@@ -174,7 +174,7 @@ def test_a_key_tells_contents_apart_and_no_messages_text() -> None:
 def test_a_row_is_claimed_until_the_lease_of_its_invocation_ends(
     seconds_left: float, runs: int, invocations: Invocations
 ) -> None:
-    """Lambda has ended an invocation that has no time left."""
+    """An invocation that has no time left has been ended by Lambda."""
     work = Work()
 
     def while_it_works() -> Outcome:

@@ -1,4 +1,4 @@
-"""From Slack's markup to the words that the model reads: markup, look-alikes, emoji, disguises, languages."""
+"""Conversion of Slack's markup to the words that the model reads: look-alikes, emoji, disguises, languages."""
 
 import re
 import time
@@ -54,7 +54,7 @@ def test_escaped_text_decodes_to_itself_and_has_no_angle_brackets(words: str) ->
 
 @pytest.mark.failure(41, 86, 89)
 @pytest.mark.parametrize(("written", "folded"), READINGS["folded"])
-def test_text_is_folded_to_the_letters_that_a_reader_sees(written: str, folded: str) -> None:
+def test_text_is_folded_to_the_letters_that_readers_see(written: str, folded: str) -> None:
     assert fold(written) == folded
 
 
@@ -80,10 +80,10 @@ def test_folding_is_idempotent(words: str) -> None:
      "\U0001f595\U0001f92c", "a\U0001f525", ":b:", "[a](", "![", "[a][", "**a", "\\*"],
 )  # fmt: skip
 def test_no_malicious_text_is_slow(piece: str) -> None:
-    words = "&" + piece * (40_000 // len(piece))  # the most that Slack lets anybody post
+    words = "&" + piece * (40_000 // len(piece))  # the longest text that Slack accepts
     started = time.process_time()
     fold(markdown(plain(words)))
-    assert time.process_time() - started < 5, "the time grows with the square of the length"
+    assert time.process_time() - started < 5, "the time must not grow quadratically with the length"
 
 
 @pytest.mark.failure(37)
@@ -98,7 +98,7 @@ def test_emoji_links_mentions_digits_and_signs_are_not_words(signs: str, words: 
     assert has_words(f"{signs} {words}")
 
 
-def test_a_disguised_insult_and_a_ligature_are_words_and_a_mention_is_none() -> None:
+def test_disguised_insults_and_ligatures_are_words_and_mentions_are_not() -> None:
     assert all(map(has_words, ("@sshole", "\ufdfa", "\ufdfb")))
     assert not has_words("@sally")
 
@@ -109,26 +109,26 @@ def test_emoji_are_read_as_words(written: str, read: str) -> None:
     assert fold(written) == read
 
 
-def test_a_code_and_its_character_are_read_as_the_same_words() -> None:
+def test_an_emoji_code_and_its_character_are_read_as_the_same_words() -> None:
     for emoji in emoji_data:
-        # Those that Unicode counts as a way to write letters are read as these letters.
+        # Emoji that Unicode normalizes to letters are read as these letters.
         if unicodedata.is_normalized("NFKC", emoji.char):
             assert {fold(f":{code}:") for code in emoji.short_names} == {fold(emoji.char)}, emoji.short_name
 
 
-def test_every_picture_is_read_and_has_no_words_of_its_own() -> None:
+def test_every_emoji_has_a_name_and_no_words_of_its_own() -> None:
     many = "".join(emoji.char for emoji in emoji_data) * 5
-    assert len(fold(many)) < len(many), "each is named once"
+    assert len(fold(many)) < len(many), "each emoji is named once"
     for emoji in emoji_data:
         if emoji.category in {"Smileys & Emotion", "Animals & Nature"}:
             assert re.match("[a-z0-9]", fold(emoji.char)), emoji.short_name
-        if emoji.category != "Symbols":  # of which some are letters
+        if emoji.category != "Symbols":  # some symbols are letters
             assert not has_words(fold(f"{emoji.char} :{emoji.short_name}:", emoji=without_emoji)), emoji.short_name
 
 
 @given(st.text())
 @example("gr\uff41zie :joy: \U0001f595 mille")
-def test_left_out_removes_only_emoji(text: str) -> None:
+def test_without_emoji_removes_only_emoji(text: str) -> None:
     assert [c for c in without_emoji(text) if c.isalpha()] == [c for c in text if c.isalpha()]
 
 
@@ -140,7 +140,7 @@ def test_a_disguised_insult_is_read(written: str, read: str) -> None:
 
 @pytest.mark.failure(41)
 @pytest.mark.parametrize("written", READINGS["not_disguised"])
-def test_versions_hashes_times_code_and_names_stay_as_they_are(written: str) -> None:
+def test_versions_hashes_times_code_and_names_stay_unchanged(written: str) -> None:
     assert undisguised(written) == written
 
 
@@ -157,5 +157,5 @@ def test_a_word_in_another_script_is_never_english(line: str) -> None:
 
 @pytest.mark.failure(40, 86)
 @pytest.mark.parametrize("line", READINGS["english"])
-def test_english_as_typed_at_work_or_in_disguise_and_text_without_words_are_not_foreign(line: str) -> None:
+def test_informal_or_disguised_english_and_text_without_words_are_not_foreign(line: str) -> None:
     assert foreign_language(line) is None

@@ -23,7 +23,7 @@ def text(words: str, **style: bool) -> Json:
 
 
 def rich_text(*elements: Json, kind: str = "section", **more: Any) -> list[Json]:
-    """What Slack makes of a line that a person typed."""
+    """The blocks that Slack creates for a line that a person typed."""
     return [{"type": "rich_text", "elements": [{"type": f"rich_text_{kind}", "elements": list(elements)} | more]}]
 
 
@@ -32,7 +32,7 @@ def section(words: str) -> Json:
 
 
 def lines(words: str) -> list[str]:
-    """The lines that are not empty."""
+    """Return the lines that are not empty."""
     return [line for line in words.split("\n") if line]
 
 
@@ -42,7 +42,7 @@ def models(of: type[Any]) -> Iterator[type[Any]]:
         yield from models(model)
 
 
-def test_the_canaries_are_in_every_block_and_element_of_slack_sdk() -> None:
+def test_the_canaries_cover_every_block_and_element_of_slack_sdk() -> None:
     made = re.findall(r'"type": "(\w+)"', json.dumps([make(Word()) for make in BLOCKS]))
     wanted = {getattr(model, "type", None) for model in (*models(Block), *models(BlockElement))}
     assert wanted - {None} <= set(made)
@@ -65,7 +65,7 @@ LEAVES = [*BLOCKS, partial(OF_TOMORROW, BLOCKS=[])]
 @example(leaves=LEAVES, around=[], forwards=[])
 @example(leaves=[CARD], around=[CONTAINER, OF_TOMORROW] * 2, forwards=[FORWARD] * 5)
 @example(leaves=[TASK], around=[CONTAINER] * 5, forwards=[SHARE, FORWARD_OF_ATTACHMENTS] * 2)
-def test_every_word_of_a_message_is_read_and_nothing_else(
+def test_all_words_of_a_message_are_read_and_nothing_else(
     leaves: Sequence[Canary], around: Sequence[Canary], forwards: Sequence[Canary]
 ) -> None:
     word = Word()
@@ -113,12 +113,12 @@ def test_a_block_is_read_as_people_see_it(block: Any, own: str) -> None:
     [
         ("You are late.", {}, "You are late."),
         ("", {"blocks": [section("You are *late*.")]}, "You are late."),
-        # What Slack sends for every message that a person types.
+        # Slack sends this for every message that a person types.
         ("You are *late* &amp; rude", {"blocks": rich_text(text("You are late & rude"))}, "You are late & rude"),
         ("1. one\n2. two", {"blocks": [{"type": "rich_text", "elements": [{"type": "rich_text_list", "elements": [
             {"type": "rich_text_section", "elements": [text(words)]} for words in ("one", "two")]}]}]}, "one\ntwo"),
         ("Weekly report", {"blocks": [section("Weekly report: all is well.")]}, "Weekly report: all is well."),
-        # Harmless words hide no others.
+        # Harmless words do not hide other words.
         ("Weekly report", {"blocks": [section("You are an idiot.")]}, "Weekly report\nYou are an idiot."),
         ("You are an idiot.", {"blocks": [section("Weekly report")]}, "You are an idiot.\nWeekly report"),
         ("You ass", {"attachments": [{"text": "Thank you, assistants."}]}, "You ass\nThank you, assistants."),
@@ -135,7 +135,7 @@ def test_words_in_several_parts_of_a_message_are_read_once(words: str, more: Jso
 
 
 def unfurled(**more: Any) -> Json:
-    """The attachment of a permalink that somebody pasted."""
+    """The attachment that Slack adds for a pasted permalink."""
     return {"from_url": PERMALINK, "is_msg_unfurl": True, "author_name": "Dick Cox", "text": INSULT} | more
 
 
@@ -181,13 +181,13 @@ def test_quoted_words_are_not_the_authors(message: Json) -> None:
         {"blocks": rich_text(text(f"```{INSULT}```"))},
     ],
 )
-def test_signs_that_make_no_quote_and_no_code_block_hide_nothing(message: Json) -> None:
+def test_characters_that_only_resemble_quotes_or_code_hide_nothing(message: Json) -> None:
     assert INSULT in read(message).own
 
 
 @pytest.mark.failure(61)
 @pytest.mark.parametrize("address", ["from_url", "original_url", "app_unfurl_url"])
-def test_the_preview_of_a_page_is_not_read(address: str) -> None:
+def test_link_previews_are_not_read(address: str) -> None:
     page = {address: "https://example.com/a", "title": INSULT, "text": INSULT, "blocks": [section(INSULT)]}
     posted = {"text": "<https://example.com/a>", "attachments": [page]}
     assert read(posted) == Words("https://example.com/a", "", "", whole=True)
@@ -203,7 +203,7 @@ def test_the_preview_of_a_page_is_not_read(address: str) -> None:
         *((kind, INSULT) for kind in ("channel_topic", "me_message", "bot_message", "thread_broadcast", "file_share")),
     ],
 )
-def test_what_slack_itself_writes_is_not_read(subtype: str, all_words: str) -> None:
+def test_texts_written_by_slack_are_not_read(subtype: str, all_words: str) -> None:
     assert read({"subtype": subtype, "text": INSULT}).own == all_words
 
 
@@ -218,7 +218,7 @@ def test_what_slack_itself_writes_is_not_read(subtype: str, all_words: str) -> N
         {"blocks": [{"type": "markdown", "text": "see\nthere\n~~~\nif x: kill(idiot)"}]},
     ],
 )  # fmt: skip
-def test_code_is_apart_from_words(message: Json) -> None:
+def test_code_is_separated_from_words(message: Json) -> None:
     words = read(message)
     assert (words.own.split(), words.quoted) == (["see", "there"], "")
     assert "kill(idiot)" in words.code
@@ -227,7 +227,7 @@ def test_code_is_apart_from_words(message: Json) -> None:
 @pytest.mark.failure(65)
 @pytest.mark.parametrize("key", ["child_blocks", "elements", "attachments", "message_blocks", "text"])
 @pytest.mark.parametrize("part", ["blocks", "attachments"])
-def test_what_is_nested_too_deep_is_left_out_and_the_rest_is_read(part: str, key: str) -> None:
+def test_parts_nested_too_deep_are_skipped_and_the_rest_is_read(part: str, key: str) -> None:
     hidden: Json = {"text": "hidden"}
     deep = reduce(lambda block, _: {"type": "container", key: [block]}, range(2000), hidden)
     words = read({"text": INSULT, part: [deep | {"is_share": True}, {"text": "more"}]})
@@ -247,7 +247,7 @@ def test_what_is_nested_too_deep_is_left_out_and_the_rest_is_read(part: str, key
     ],
     ids=["characters", "links", "cells", "attachments"],
 )
-def test_a_message_that_is_too_large_is_read_in_part(message: Json) -> None:
+def test_a_message_that_is_too_large_is_read_partially(message: Json) -> None:
     words = read({"text": INSULT} | message)
     assert words.own.startswith(INSULT)
     assert len(words.own) <= MAX_CHARACTERS + 50_000

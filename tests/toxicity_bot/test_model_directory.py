@@ -1,4 +1,4 @@
-"""Reading `model.json`: each error names its file and says what to do."""
+"""Reading `model.json`: each error names the file and says what to do."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ SIZES = {"model.onnx": 5, "tokenizer.json": 7}
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A model directory whose files hold a few bytes each: only their sizes are checked here."""
+    """A model directory with files of a few bytes. Only their sizes are checked here."""
     for name, size in SIZES.items():
         (tmp_path / name).write_bytes(b"x" * size)
     (tmp_path / "model.json").write_bytes(model_json())
@@ -24,14 +24,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 def model_json(without: str = "", **changes: Any) -> bytes:
-    """The committed model.json with these sizes and changes."""
+    """The committed model.json with the sizes of these files, and changes."""
     fields = FIELDS | {"files": {name: {"bytes": size} for name, size in SIZES.items()}} | changes
     fields.pop(without, None)
     return json.dumps(fields).encode()
 
 
 @pytest.mark.parametrize(("maybe", "without"), [(0, ""), (0.3, ""), (0.8, ""), (0.3, "threshold_maybe")])
-def test_the_lower_threshold_is_the_upper_where_none_is_given(folder: Path, maybe: float, without: str) -> None:
+def test_the_lower_threshold_defaults_to_the_upper_one(folder: Path, maybe: float, without: str) -> None:
     (folder / "model.json").write_bytes(model_json(without, threshold=0.8, threshold_maybe=maybe))
     model = ModelDirectory.read(folder)
     assert (model.threshold, model.threshold_maybe) == (0.8, 0.8 if without else maybe)
@@ -79,7 +79,7 @@ def test_a_missing_or_truncated_file_is_named(folder: Path, name: str, left: byt
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
-def test_a_model_json_that_cannot_be_used_is_refused(folder: Path, content: bytes, reason: str) -> None:
+def test_an_unusable_model_json_is_refused(folder: Path, content: bytes, reason: str) -> None:
     (folder / "model.json").write_bytes(content)
     with pytest.raises(ModelError, match=reason):
         ModelDirectory.read(folder)

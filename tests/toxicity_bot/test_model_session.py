@@ -18,8 +18,8 @@ def session() -> ModelSession:
 
 
 @pytest.mark.parametrize("typed", ["</s>", "<s>", "<pad>", "a <mask> b"])
-def test_special_tokens_in_a_text_are_only_characters(session: ModelSession, typed: str) -> None:
-    """A special token that somebody types must not end the sequence or hide what follows."""
+def test_special_tokens_in_a_text_are_plain_characters(session: ModelSession, typed: str) -> None:
+    """A special token typed in a message must not end the sequence or hide the text after it."""
     ids, offsets = session.encode(typed)
     assert not {MODEL.bos_id, MODEL.eos_id, MODEL.pad_id} & set(ids)
     assert len(ids) > 1
@@ -27,8 +27,8 @@ def test_special_tokens_in_a_text_are_only_characters(session: ModelSession, typ
 
 
 def test_padding_does_not_change_scores(session: ModelSession) -> None:
-    """In a batch with a longer sequence the scores differ only by the rounding of a shared quantization scale."""
-    short, _ = session.encode(MODEL.references[0].text)  # the one whose score moves most
+    """In a batch with a longer sequence, scores differ only by the rounding of the shared quantization scale."""
+    short, _ = session.encode(MODEL.references[0].text)  # its score changes most
     longer, _ = session.encode("we looked at the plan " * 20)
     together = session.probabilities([short, longer])
     assert together.shape == (2, len(MODEL.labels))

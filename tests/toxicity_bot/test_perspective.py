@@ -1,4 +1,4 @@
-"""Requests of the Perspective API and their answers, in the words of its documentation."""
+"""Requests and responses of the Perspective API as it documents them."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ from toxicity_bot.classifier import Classifier
 from toxicity_bot.errors import ApiError
 
 TOXICITY: dict[str, Any] = {"TOXICITY": {}}
-# The example of the documentation, with the spans that it names.
+# The example in the documentation, which gives its spans.
 FOO = "What kind of idiot name is foo? Sorry, I like your name."
 GERMAN = "Das ist ein ganz gew\u00f6hnlicher Satz in deutscher Sprache."
 
@@ -49,7 +49,7 @@ def test_spans_are_sentences_in_utf16_code_units(classifier: Classifier) -> None
 
 
 @given(text=st.text(st.sampled_from("ab. !?\n\u2026\U0001f600\ud800"), min_size=1, max_size=200))
-def test_spans_are_in_order_few_and_within_the_text(classifier: Classifier, text: str) -> None:
+def test_spans_are_ordered_limited_and_within_the_text(classifier: Classifier, text: str) -> None:
     try:
         answer = analyzed(classifier, f"a{text}", languages=["en"], spanAnnotations=True)
     except ApiError as error:
@@ -62,7 +62,7 @@ def test_spans_are_in_order_few_and_within_the_text(classifier: Classifier, text
     assert 1 <= len(spans) <= perspective.MAX_SPANS
 
 
-def test_other_attributes_are_answered_only_if_they_are_aliases(classifier: Classifier) -> None:
+def test_other_attributes_are_scored_only_if_they_are_aliases(classifier: Classifier) -> None:
     asked = {"TOXICITY": {}, "SEVERE_TOXICITY": {"scoreType": "PROBABILITY"}}
     scores = analyzed(classifier, FOO, "SEVERE_TOXICITY", requestedAttributes=asked)["attributeScores"]
     assert scores.keys() == asked.keys()
@@ -78,7 +78,7 @@ def test_scores_below_the_threshold_are_left_out(classifier: Classifier, thresho
     assert answer["languages"] == ["en"]
 
 
-def test_languages_are_detected_or_believed(classifier: Classifier) -> None:
+def test_languages_are_detected_unless_the_request_names_them(classifier: Classifier) -> None:
     error = refused(classifier, GERMAN)
     assert error.message == "Attribute TOXICITY does not support request languages: de"
     details = {"detectedLanguages": ["de"], "attribute": "TOXICITY"}
@@ -113,7 +113,7 @@ BOTH = {"context": {"entries": [], "articleAndParentComment": {"article": {"text
         (BOTH, "INVALID_REQUEST", "Context can have either entries or article_and_parent_comment"),
     ],
 )
-def test_a_request_that_cannot_be_answered(
+def test_a_request_that_cannot_be_answered_is_refused_with_its_reason(
     classifier: Classifier, fields: dict[str, Any], reason: str, message: str
 ) -> None:
     error = refused(classifier, **fields)
@@ -121,7 +121,7 @@ def test_a_request_that_cannot_be_answered(
     assert error.message.startswith(message)
 
 
-def test_a_comment_of_the_largest_size_is_scored(classifier: Classifier) -> None:
+def test_a_comment_of_the_maximum_size_is_scored(classifier: Classifier) -> None:
     assert "attributeScores" in analyzed(classifier, ("fine. " * 4000)[:20_480], spanAnnotations=True)
 
 
@@ -144,7 +144,7 @@ def test_a_comment_of_the_largest_size_is_scored(classifier: Classifier) -> None
         (f'{{"a": {"9" * 5000}}}', None, "It is not JSON."),
     ],
 )
-def test_a_body_of_another_form(body: str, field: str | None, sentence: str) -> None:
+def test_a_malformed_body_is_refused_with_the_name_of_its_field(body: str, field: str | None, sentence: str) -> None:
     with pytest.raises(ApiError) as caught:
         perspective.parsed(body, "AnalyzeCommentRequest")
     error = caught.value
@@ -154,7 +154,7 @@ def test_a_body_of_another_form(body: str, field: str | None, sentence: str) -> 
         assert error.detail["fieldViolations"][0].get("field", "") == field
 
 
-def test_a_suggested_score_is_accepted_and_not_kept() -> None:
+def test_a_suggested_score_is_accepted_and_not_stored() -> None:
     body = {"comment": {"text": "a"}, "attributeScores": {"TOXICITY": {"summaryScore": {"value": 0}}}}
     schema = "SuggestCommentScoreRequest"
     request = perspective.parsed(json.dumps(body | {"clientToken": "t"}), schema)

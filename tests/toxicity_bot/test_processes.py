@@ -1,4 +1,4 @@
-"""The two functions as processes of their own, beside a local Slack and embedded AWS."""
+"""The two functions in separate processes, with a local Slack and embedded AWS."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ def bot() -> Iterator[LocalBot]:
 
 @pytest.mark.failure(49, 57)
 def test_a_worker_killed_between_post_and_ledger_leaves_one_verdict(bot: LocalBot, record: Record) -> None:
-    """Given that the worker is killed after its post, when its lease has ended, then the post is found."""
+    """If the worker is killed after its post, the post is found once the lease has ended."""
     sqs = bot.aws.client("sqs")
     sqs.set_queue_attributes(QueueUrl=bot.aws.queue_url, Attributes={"VisibilityTimeout": "2"})
     bot.slack.faults.add("chat.postMessage", Call(bot.worker.kill, before_work=False))

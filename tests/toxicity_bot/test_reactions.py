@@ -17,7 +17,7 @@ SETTINGS = Settings.from_environ({})
 
 
 def envelope(**event: Any) -> dict[str, Any]:
-    """What Slack sends when grace reacts to ada's message; `event` changes the inner event."""
+    """The payload that Slack sends when grace reacts to ada's message. `event` changes the inner event."""
     workspace = Workspace.example(clock=lambda: NOW)
     message = workspace.post("C0GENERAL", "U0ADA", "Good morning.")
     reaction = workspace.react("C0GENERAL", message["ts"], "U0GRACE", "biohazard_sign")
@@ -69,7 +69,7 @@ def test_a_job_has_the_ids_of_its_event_and_of_its_installation(authorizations: 
         ({"REPLY_IN_SHARED_CHANNELS": "yes"}, {"is_ext_shared_channel": True}, {}, "job"),
     ],
 )  # fmt: skip
-def test_emoji_people_and_channels_count_by_setting(
+def test_settings_decide_which_emoji_people_and_channels_count(
     environ: dict[str, str], payload: dict[str, Any], event: dict[str, Any], expected: str
 ) -> None:
     assert judged(outcome(envelope(**event) | payload, Settings.from_environ(environ))) == expected
@@ -80,7 +80,7 @@ def test_emoji_people_and_channels_count_by_setting(
     "payload",
     [{}, {"authorizations": [{"is_bot": True}]}, {"authorizations": [{"user_id": "U0GRACE", "is_bot": False}]}],
 )
-def test_only_the_user_of_the_bot_is_the_bot_and_a_webhook_has_none(payload: dict[str, Any]) -> None:
+def test_only_the_bots_own_user_counts_as_the_bot(payload: dict[str, Any]) -> None:
     sent = envelope() | payload
     del sent["event"]["item_user"]
     assert judged(outcome(sent)) == "job"

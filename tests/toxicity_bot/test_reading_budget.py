@@ -1,4 +1,4 @@
-"""What is read of a text that is too long to be read whole."""
+"""Sampling and time budget for texts that are too long to read completely."""
 
 import itertools
 import unicodedata
@@ -19,13 +19,13 @@ SECONDS = 5
 
 @pytest.fixture(scope="module")
 def slow() -> Classifier:
-    """A classifier whose clock moves on by a second for each window that is not read in any case."""
+    """A classifier whose clock advances by a second for each window that is only read within the budget."""
     ticks = itertools.count()
     return Classifier(ROOT / "model", threads=1, clock=lambda: next(ticks))
 
 
 @given(st.integers(1, 300))
-def test_every_place_comes_once_and_the_first_ones_are_spread_evenly(number: int) -> None:
+def test_every_position_comes_once_and_the_first_ones_are_spread_evenly(number: int) -> None:
     places = list(spread(number))
     assert sorted(places) == list(range(number))
     for first in range(2, number + 1):
@@ -35,9 +35,7 @@ def test_every_place_comes_once_and_the_first_ones_are_spread_evenly(number: int
 
 @pytest.mark.failure(72)
 @given(st.integers(0, 90_000), st.integers(5, 80), st.sampled_from([" ", "\n", "  "]))
-def test_of_a_long_text_whole_words_from_the_beginning_to_the_end_are_read(
-    words: int, letters: int, space: str
-) -> None:
+def test_a_long_text_is_sampled_in_whole_words_from_beginning_to_end(words: int, letters: int, space: str) -> None:
     text = space.join(f"{number:x}".rjust(letters, "g") for number in range(1 + words))
     read = excerpt(text)
     if len(text) <= MAX_CHARACTERS:
@@ -45,7 +43,7 @@ def test_of_a_long_text_whole_words_from_the_beginning_to_the_end_are_read(
         return
     kept = read.replace("\u2026", " ").split()
     assert len(read) < MAX_CHARACTERS + 100
-    assert set(kept) <= set(text.split()), "no word is cut"
+    assert set(kept) <= set(text.split()), "no word is truncated"
     assert (kept[0], kept[-1]) == (text.split()[0], text.split()[-1])
     numbers = [int(word.lstrip("g") or "0", 16) for word in kept]
     assert numbers == sorted(numbers)
@@ -55,7 +53,7 @@ def test_of_a_long_text_whole_words_from_the_beginning_to_the_end_are_read(
 
 
 @pytest.mark.failure(72)
-def test_a_text_without_spaces_is_read_too() -> None:
+def test_a_long_text_without_spaces_is_sampled_too() -> None:
     folded = FoldedText.of("x" * 1_000_000)
     assert 0.05 < folded.share < 0.07
     assert len(folded.folded) > MAX_CHARACTERS - 1000
@@ -63,13 +61,13 @@ def test_a_text_without_spaces_is_read_too() -> None:
 
 @pytest.mark.failure(72)
 @pytest.mark.parametrize("place", [0, -1])
-def test_a_long_text_is_read_at_both_ends_and_between_until_the_time_is_over(place: int, slow: Classifier) -> None:
+def test_a_long_text_is_read_at_both_ends_and_in_between_until_the_time_is_up(place: int, slow: Classifier) -> None:
     sentences = [FRIENDLY] * 500
     sentences.insert(place % 501, INSULT + " ")
     verdict = slow.verdict("".join(sentences), seconds=SECONDS)
     tokens = slow.window - 2
     always = -(-MIN_TOKENS // tokens)
-    # The clock is also asked when the text is folded and when the first window begins.
+    # The clock is also read when the text is folded and when the first window begins.
     assert always < verdict.windows <= always + SECONDS
     assert verdict.outcome == "toxic"
     assert verdict.share == pytest.approx(verdict.windows * tokens / (500 * 17), rel=0.1)
@@ -79,8 +77,8 @@ def test_a_long_text_is_read_at_both_ends_and_between_until_the_time_is_over(pla
 
 
 @pytest.mark.failure(72)
-def test_the_windows_that_are_read_are_those_of_the_whole_text(slow: Classifier) -> None:
-    """Reading less cannot raise a score, and a text within the budget has the score that it has without one."""
+def test_the_windows_read_within_a_budget_are_windows_of_the_whole_text(slow: Classifier) -> None:
+    """Reading less cannot raise a score, and a text within the budget has the same score as without a budget."""
     text = FRIENDLY * 300
     part, whole = slow.assess(text, seconds=0), slow.assess(text, seconds=10**6)
     assert part.windows < whole.windows
@@ -92,7 +90,7 @@ def test_the_windows_that_are_read_are_those_of_the_whole_text(slow: Classifier)
 
 @pytest.mark.failure(72)
 @pytest.mark.parametrize("text", [":tada: " * 20_000, "Das ist doch alles v\u00f6lliger Unsinn, mein Freund. " * 2_000])
-def test_what_cannot_be_judged_also_says_how_much_was_read(text: str, slow: Classifier) -> None:
+def test_a_cannot_judge_verdict_also_says_how_much_was_read(text: str, slow: Classifier) -> None:
     verdict = slow.verdict(text)
     assert verdict.outcome == "cannot_judge"
     assert "too long to read whole: I read" in verdict.reply()
@@ -105,8 +103,8 @@ def longest_run_of_marks(text: str) -> int:
 
 
 @pytest.mark.failure(73)
-def test_marks_are_never_sorted_in_long_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """NFKC takes quadratic time to sort the marks on one letter: 27 s for 160,000 of them."""
+def test_long_runs_of_combining_marks_are_never_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NFKC sorts the marks on a letter in quadratic time: 27 s for 160,000 marks."""
     marks = [chr(code) for code in range(0x110000) if longest_run_of_marks(3 * chr(code)) > 2]
     assert {"\u0301", "\u0f73", "\uff9e", "\U0001d165"} < {*marks}
     texts = [200 * mark for mark in marks] + ["&#769;&#803;" * 150, "a" + "\u0315\uff9e\u05ae\u0f73" * 100 + "b"]
@@ -122,12 +120,12 @@ def test_marks_are_never_sorted_in_long_runs(monkeypatch: pytest.MonkeyPatch) ->
         fold(text)
     monkeypatch.undo()
     assert len(sorted_) >= len(texts)
-    assert max(map(longest_run_of_marks, sorted_)) <= 4 * 30, "one mark is up to four"
+    assert max(map(longest_run_of_marks, sorted_)) <= 4 * 30, "a mark can decompose into four"
 
 
 @pytest.mark.parametrize(
     "text", ["e\u0301", "a\u0323\u0302", "\u1100\u1161\u11a8", "u\u0308\u0301", "x" + "\u0301" * 30]
 )
-def test_marks_that_languages_use_are_composed_as_before(text: str) -> None:
+def test_combining_marks_of_real_languages_are_composed_as_by_nfkc(text: str) -> None:
     composed = unicodedata.normalize("NFKC", text)
     assert fold(text) == "".join(character for character in composed if not unicodedata.combining(character))

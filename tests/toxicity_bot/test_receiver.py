@@ -10,7 +10,7 @@ from local.events import Deliveries, app_rate_limited, encoded, signed, url_veri
 from local.interactions import Interactions
 from local.workspace import Identity, Workspace
 from tests import run
-from tests.toxicity_bot.bot import OWN, Bot, imported_anew
+from tests.toxicity_bot.bot import OWN, Bot, reimport
 from toxicity_bot.gateway import api_gateway_event
 from toxicity_bot.jobs import Job
 
@@ -21,14 +21,14 @@ FIRST, SECOND, FORGED = "first signing-secret", "second signing-secret", "a forg
 
 
 def answer_of(receiver: ModuleType, payload: Any, secret: str = SECRET, age: float = 0) -> dict[str, Any]:
-    """Return the handler's answer to a signed request."""
+    """Return the handler's response to a signed request."""
     body = encoded(payload)
     event = api_gateway_event(body, signed(body, secret, int(time.time() - age)))
     answer: dict[str, Any] = receiver.handler(event, None)
     return answer
 
 
-def test_a_reaction_becomes_one_job_of_ids(bot: Bot) -> None:
+def test_a_reaction_becomes_one_job_with_ids_only(bot: Bot) -> None:
     payload = bot.event(bot.say()) | {"an_unknown_field": "quetzalcoatlus"}
     headers = {"content-type": "text/plain; charset=utf-8"}
     assert answer_of(bot.receiver, payload) == {"statusCode": 200, "headers": headers, "body": ""}
@@ -45,14 +45,14 @@ def test_a_request_delivered_again_makes_no_second_verdict(bot: Bot) -> None:
     event = bot.event(message)
     assert [bot.deliver(event, retry_num=number).status for number in range(3)] == [200] * 3
     assert bot.work() == 3, "each delivery is a job, and each job ends"
-    assert bot.ends() == ["toxic"] * 3, "the ledger answers"
-    assert bot.deliver(event).status == 200, "also after the verdict"
+    assert bot.job_outcomes() == ["toxic"] * 3, "later deliveries get the outcome from the ledger"
+    assert bot.deliver(event).status == 200, "a delivery after the verdict is accepted too"
     bot.work()
     assert bot.outcomes(message) == ["toxic"]
 
 
 @pytest.mark.failure(3)
-def test_in_a_storm_of_retries_each_request_costs_one_call_to_the_queue(bot: Bot) -> None:
+def test_in_a_retry_storm_each_request_costs_one_queue_call(bot: Bot) -> None:
     event = bot.event(bot.say())
     deliveries = [bot.deliver(event, retry_num=number) for number in range(30)]
     assert {delivery.status for delivery in deliveries} == {200}
@@ -65,7 +65,7 @@ def test_in_a_storm_of_retries_each_request_costs_one_call_to_the_queue(bot: Bot
     ("challenge", "echoed"),
     [("a challenge", "a challenge"), ({"canary": 1}, ""), (None, ""), (1.5, ""), ([[]], "")],
 )
-def test_only_slack_gets_its_challenge_echoed(challenge: object, echoed: str, receiver: ModuleType) -> None:
+def test_the_challenge_is_echoed_only_to_slack(challenge: object, echoed: str, receiver: ModuleType) -> None:
     payload = url_verification(Identity(), "") | {"challenge": challenge}
     answer = answer_of(receiver, payload)
     assert (answer["statusCode"], json.loads(answer["body"])) == (200, {"challenge": echoed})
@@ -122,13 +122,13 @@ def test_a_forged_or_stale_request_is_refused(change: dict[str, Any], reason: st
     ids=range(5),
 )
 def test_a_malformed_request_is_refused(event: dict[str, Any] | None, status: int, receiver: ModuleType) -> None:
-    # A signed payload that is no object is signed here: a signature is good for five minutes.
+    # Sign here instead of in the parameters: a signature expires after five minutes.
     answer = answer_of(receiver, []) if event is None else receiver.handler(event, None)
     assert (answer["statusCode"], answer["body"], answer["headers"]["x-slack-no-retry"]) == (status, REFUSED, "1")
 
 
 @pytest.mark.failure(2, 5)
-def test_a_queue_that_is_gone_makes_slack_retry_and_the_retry_gets_its_verdict(bot: Bot) -> None:
+def test_without_a_queue_slack_retries_and_the_retry_gets_its_verdict(bot: Bot) -> None:
     message = bot.say()
     event = bot.event(message)
     bot.aws.client("sqs").delete_queue(QueueUrl=bot.aws.queue_url)
@@ -152,15 +152,15 @@ def test_a_silent_queue_or_an_unusable_secret_makes_slack_retry(error: str, bot:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         if error == "ReadTimeoutError":
             environ = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{silent.getsockname()[1]}"}
-        answer = answer_of(imported_anew("receiver", bot.patch, **environ), bot.event(bot.say()))
+        answer = answer_of(reimport("receiver", bot.patch, **environ), bot.event(bot.say()))
     assert (answer["statusCode"], answer["body"]) == (503, LATER)
     assert "x-slack-no-retry" not in answer["headers"]
     assert bot.record.counted() == [("ReceiverFailed", error)]
 
 
 @pytest.mark.failure(44)
-def test_a_secret_that_changes_without_notice_loses_no_event(bot: Bot) -> None:
-    """Slack signs with a new secret just after the old one was read; one of its retries comes late enough."""
+def test_changing_the_signing_secret_without_warning_loses_no_event(bot: Bot) -> None:
+    """Slack uses a new secret just after the bot read the old one. One of Slack's retries comes late enough."""
 
     def wait(seconds: float) -> None:
         bot.now += seconds
@@ -181,7 +181,7 @@ HEAVY = ["numpy", "onnxruntime", "slack_sdk", "slack_bolt", "tokenizers", "fastt
 
 
 @pytest.mark.failure(4, 15)
-def test_a_cold_receiver_reads_a_challenge_shortcuts_and_clicks_without_the_model_and_slacks_client() -> None:
+def test_a_cold_receiver_handles_requests_without_loading_the_model_or_slacks_client() -> None:
     body = encoded(url_verification(Identity(), "a challenge"))
     event = api_gateway_event(body, signed(body, SECRET, int(time.time())))
     workspace = Workspace.example()
@@ -201,7 +201,7 @@ def test_a_cold_receiver_reads_a_challenge_shortcuts_and_clicks_without_the_mode
 
 
 @pytest.mark.parametrize("missing", ["SLACK_SIGNING_SECRET", "JOBS_QUEUE_URL"])
-def test_a_missing_setting_stops_the_start_and_is_named(missing: str) -> None:
+def test_a_missing_setting_fails_the_start_with_its_name(missing: str) -> None:
     ended = run("-c", "import toxicity_bot.receiver", environ=ENVIRON | {missing: ""})
     assert ended.returncode != 0
     assert f"SettingError: {missing} is not set" in ended.stderr.splitlines()[-1]

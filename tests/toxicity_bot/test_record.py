@@ -1,4 +1,4 @@
-"""The watch over the other tests finds leaks that are planted."""
+"""The leak check of the other tests finds planted leaks."""
 
 import logging
 import socket
@@ -14,7 +14,7 @@ from toxicity_bot.observability import count, logger
 CANARY = CANARIES["a message's text"]
 
 PLANTED: dict[str, Callable[[Bot], object]] = {
-    "a job": lambda bot: bot.put(CANARY),
+    "a job": lambda bot: bot.enqueue(CANARY),
     "a row": lambda bot: bot.aws.client("dynamodb").put_item(TableName=bot.aws.table, Item={"id": {"S": CANARY}}),
     "a metric": lambda _: count("JobEnded", CANARY),
     "a log line": lambda _: logger.warning("job postponed", extra={"why": CANARY}),
@@ -28,12 +28,12 @@ PLANTED: dict[str, Callable[[Bot], object]] = {
 def test_a_canary_is_found(place: str, bot: Bot) -> None:
     assert bot.record.leaks() == []
     PLANTED[place](bot)
-    assert len(set(bot.record.leaks())) == 1, "the same leak may be there twice: clients retry"
+    assert len(set(bot.record.leaks())) == 1, "the same leak can occur twice, because clients retry"
     bot.record.clear()
 
 
 @pytest.mark.failure(52, 57)
-def test_a_canary_in_a_log_file_and_a_call_to_another_host_are_found(record: Record, tmp_path: Path) -> None:
+def test_canaries_in_a_log_file_and_calls_to_other_hosts_are_found(record: Record, tmp_path: Path) -> None:
     record.watch(log := tmp_path / "worker.log")
     log.write_text(f"KeyError: '{CANARY}'", encoding="utf-8")
     assert len(record.leaks()) == 1

@@ -1,4 +1,4 @@
-"""`toxicity-bot score` as people run it: formats, stops, bad rows and bad files."""
+"""`toxicity-bot score`: formats, interruptions, invalid rows and invalid files."""
 
 import csv
 import gzip
@@ -88,7 +88,7 @@ def lines(texts: list[str]) -> bytes:
         ("in.txt", "out.jsonl"),
     ],
 )  # fmt: skip
-def test_every_format_keeps_its_rows_and_gets_the_scores_of_the_bot(
+def test_every_format_keeps_its_rows_and_gets_the_bots_scores(
     name: str, out: str, tmp_path: Path, classifier: Classifier
 ) -> None:
     kind, out_kind = name.split(".")[1], out.split(".")[1]
@@ -102,7 +102,7 @@ def test_every_format_keeps_its_rows_and_gets_the_scores_of_the_bot(
         row | {"toxicity": one.score, "verdict": one.outcome, "language": one.language, "model": classifier.name}
         for row, one in zip(rows, verdicts, strict=True)
     ]
-    assert parsed(out_kind, unzipped(tmp_path / out)) == expected, "to the last bit"
+    assert parsed(out_kind, unzipped(tmp_path / out)) == expected, "scores must be equal to the last bit"
     assert {one["language"] for one in expected} == {"en", "fr", ""}
     assert said.startswith("8 rows in ")
     assert "1 repeated a text, 0 were bad" in said
@@ -118,12 +118,12 @@ def test_standard_input_and_output(tmp_path: Path) -> None:
 
 
 def stopped(folder: Path, stop: signal.Signals, *arguments: str) -> int:
-    """Stop a run once a part is whole; return its exit status when its workers have ended too."""
+    """Stop a run after its first complete part. Return its exit status once its workers have ended too."""
     process = start(folder, *arguments, process_group=0)
     record = folder / f"{arguments[-1]}.progress"
     while process.poll() is None and not (record.exists() and json.loads(record.read_text())["progress"]["rows"]):
         select.select([], [], [], 0.01)
-    assert process.poll() is None, "it was stopped before its end"
+    assert process.poll() is None, "the run ended before it could be stopped"
     descriptors = [os.pidfd_open(child) for child in children(process)]
     if stop == signal.SIGKILL:
         process.kill()
@@ -131,7 +131,7 @@ def stopped(folder: Path, stop: signal.Signals, *arguments: str) -> int:
         os.killpg(process.pid, stop)
     process.communicate()
     for descriptor in descriptors:
-        assert select.select([descriptor], [], [], 60)[0], "a worker outlives its parent"
+        assert select.select([descriptor], [], [], 60)[0], "a worker outlived its parent"
         os.close(descriptor)
     return process.returncode
 
@@ -140,7 +140,7 @@ def stopped(folder: Path, stop: signal.Signals, *arguments: str) -> int:
     ("stop", "status", "out"),
     [(signal.SIGKILL, -9, "out.jsonl"), (signal.SIGINT, 130, "out.jsonl.gz"), (signal.SIGTERM, 130, "out.csv")],
 )
-def test_a_stopped_run_goes_on_where_it_stopped(stop: signal.Signals, status: int, out: str, tmp_path: Path) -> None:
+def test_a_stopped_run_resumes_where_it_stopped(stop: signal.Signals, status: int, out: str, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_bytes(lines(MANY))
     run(tmp_path, "in.txt", "--workers", "1", "--out", f"whole.{out}")
     assert stopped(tmp_path, stop, "in.txt", "--workers", "1", "--out", out) == status
@@ -150,7 +150,7 @@ def test_a_stopped_run_goes_on_where_it_stopped(stop: signal.Signals, status: in
     with (tmp_path / out).open("ab") as file:
         file.write(b'{"text": "half of a')
     if stop == signal.SIGKILL:
-        # What is before that place must be the same, and so must the options.
+        # A resumed run needs the same input up to that place and the same options.
         (tmp_path / "in.txt").write_bytes(lines(["another", *MANY[1:]]))
         assert "is not the input that out.jsonl was started with" in run(tmp_path, "in.txt", "--out", out, status=2)[1]
         (tmp_path / "in.txt").write_bytes(lines(MANY))
@@ -161,7 +161,7 @@ def test_a_stopped_run_goes_on_where_it_stopped(stop: signal.Signals, status: in
     assert not record.exists()
 
 
-def test_two_runs_do_not_write_one_file(tmp_path: Path) -> None:
+def test_two_runs_cannot_write_the_same_file(tmp_path: Path) -> None:
     first = start(tmp_path, "-", "--format", "lines", "--out", "out.jsonl")
     assert first.stdin
     first.stdin.write(lines(["hello there"] * 32 * (BATCHES_PER_WORKER * os.cpu_count() + 1)))  # type: ignore[operator]
@@ -187,7 +187,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("name", "content", "line", "reason"), BAD, ids=[f"{case[0]} {case[3]}" for case in BAD])
-def test_a_bad_row_stops_the_run_or_is_written_with_the_reason(
+def test_an_invalid_row_stops_the_run_or_is_written_with_its_reason(
     name: str, content: bytes, line: int, reason: str, tmp_path: Path
 ) -> None:
     (tmp_path / name).write_bytes(content)
@@ -198,7 +198,7 @@ def test_a_bad_row_stops_the_run_or_is_written_with_the_reason(
     kind = name.split(".")[1]
     csv.field_size_limit(2_000_000)
     (before,) = parsed(kind, (tmp_path / f"out.{name}").read_bytes())
-    assert before["text"] == "hello", "what was before it is whole"
+    assert before["text"] == "hello", "the row before it is complete"
     run(tmp_path, name, "--on-error", "write", "--out", f"all.{name}")
     first, bad, last = parsed(kind, (tmp_path / f"all.{name}").read_bytes())
     assert (first["text"], last["text"], first["error"], last["error"]) == ("hello", "bye", "", "")
@@ -230,7 +230,7 @@ def test_a_bad_row_stops_the_run_or_is_written_with_the_reason(
         (["good.csv", "--model", "none"], "none is not a directory"),
     ],
 )
-def test_a_bad_file_is_one_sentence(arguments: list[str], reason: str, tmp_path: Path) -> None:
+def test_an_invalid_file_is_reported_in_one_sentence(arguments: list[str], reason: str, tmp_path: Path) -> None:
     good = b"id,text\n1,hello\n"
     files = {"good.csv": good, "good.data": good, "there.csv": good, "scored.csv": b"text,toxicity\na,1"}
     files |= {"empty.csv": b"", "utf16.csv": good.decode().encode("utf-16"), "broken.csv.gz": gzip.compress(good)[:-9]}
@@ -244,7 +244,7 @@ def test_a_bad_file_is_one_sentence(arguments: list[str], reason: str, tmp_path:
     assert (tmp_path / "good.csv").read_bytes() == (tmp_path / "there.csv").read_bytes() == good
 
 
-def test_a_full_disk_leaves_whole_rows_and_the_run_goes_on_when_there_is_room(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_complete_rows_and_the_run_resumes_when_there_is_space(tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_bytes(lines(MANY))
     little_room = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (20_000, 20_000))
     _, said = run(tmp_path, "in.txt", "--out", "out.jsonl", status=2, preexec_fn=little_room)

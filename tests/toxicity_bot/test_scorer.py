@@ -1,4 +1,4 @@
-"""The scoring service over HTTP: keys, quotas and errors, and nothing of a text anywhere but in the answer's score."""
+"""The scoring service over HTTP: keys, quotas and errors. Texts must not appear in logs or responses."""
 
 import http.client
 import importlib
@@ -35,7 +35,7 @@ class Answer(NamedTuple):
 
 
 class Service:
-    """The scorer behind the local gateway, with its keys in Secrets Manager and a clock that stands still."""
+    """The scorer behind the local gateway, with its keys in Secrets Manager and a stopped clock."""
 
     def __init__(self, scorer: ModuleType, address: str, aws: EmbeddedAws, patch: pytest.MonkeyPatch) -> None:
         self.scorer, self._address, self.aws, self._patch = scorer, address, aws, patch
@@ -74,7 +74,7 @@ def service(aws: EmbeddedAws, record: Record, _gateway: str, monkeypatch: pytest
     return made
 
 
-def test_a_text_is_scored_and_nothing_of_it_is_written(service: Service, record: Record) -> None:
+def test_a_text_is_scored_and_never_logged(service: Service, record: Record) -> None:
     answer = service.analyze(clientToken="quetzalcoatlus-7")
     assert answer.status == 200
     score = answer.body["attributeScores"]["TOXICITY"]["summaryScore"]["value"]
@@ -88,9 +88,7 @@ def test_a_text_is_scored_and_nothing_of_it_is_written(service: Service, record:
 
 
 @pytest.mark.parametrize("variable", ["POWERTOOLS_DEV", "POWERTOOLS_EVENT_HANDLER_DEBUG", "POWERTOOLS_DEBUG"])
-def test_no_variable_for_debugging_shows_a_request(
-    service: Service, monkeypatch: pytest.MonkeyPatch, variable: str
-) -> None:
+def test_no_debug_variable_logs_a_request(service: Service, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, "true")
     assert service.analyze().status == 200
     assert service.analyze(text="", stupid=INSULT).status == 400
@@ -103,14 +101,14 @@ def test_without_a_valid_key_there_is_no_score(service: Service, key: str) -> No
     assert answer.body["error"]["details"][0]["reason"] == ("API_KEY_INVALID" if key else "API_KEY_MISSING")
 
 
-def test_the_key_may_be_in_a_header_and_one_of_several(service: Service) -> None:
+def test_the_key_can_be_in_a_header_and_can_be_one_of_several(service: Service) -> None:
     service.store(coral=KEY, forum=OTHER)
     body = json.dumps({"comment": {"text": "hello"}, "requestedAttributes": {"TOXICITY": {}}}).encode()
     assert service.call(ANALYZE, body, **{"X-Goog-Api-Key": OTHER}).status == 200
     assert service.analyze().status == 200
 
 
-def test_a_key_works_a_minute_after_it_is_made_and_no_longer_once_revoked(service: Service) -> None:
+def test_new_and_revoked_keys_take_effect_within_a_minute(service: Service) -> None:
     assert service.analyze().status == 200
     service.store(forum=OTHER)
     assert (service.analyze().status, service.analyze(key=OTHER).status) == (200, 403)
@@ -118,7 +116,7 @@ def test_a_key_works_a_minute_after_it_is_made_and_no_longer_once_revoked(servic
     assert (service.analyze().status, service.analyze(key=OTHER).status) == (403, 200)
 
 
-def test_keys_in_the_environment_or_none(service: Service) -> None:
+def test_keys_can_come_from_the_environment_or_be_absent(service: Service) -> None:
     service.set(api_key_hashes=(hashed(OTHER),))
     assert (service.analyze().status, service.analyze(key=OTHER).status) == (403, 200)
     service.set(api_key_hashes=("none",))
@@ -128,12 +126,12 @@ def test_keys_in_the_environment_or_none(service: Service) -> None:
 
 
 @pytest.mark.parametrize("secret", ["", "[]", '{"api_keys": ["a"]}', '{"api_keys": {"a": "coelacanth-1"}}', "{"])
-def test_a_secret_of_another_form_answers_503(service: Service, secret: str) -> None:
+def test_a_malformed_secret_responds_503(service: Service, secret: str) -> None:
     store(service.aws, secret or '{"api_keys": null}')
     assert service.analyze().status == 503
 
 
-def test_a_store_that_fails_answers_503_until_the_keys_were_read_once(service: Service, aws: EmbeddedAws) -> None:
+def test_a_failing_secret_store_responds_503_until_the_keys_have_been_read(service: Service, aws: EmbeddedAws) -> None:
     service.set(secret_id="bot/missing")
     assert service.analyze().error == (503, "UNAVAILABLE")
     service.set(secret_id="bot/slack")
@@ -164,14 +162,14 @@ def test_each_key_has_a_quota(service: Service) -> None:
         ("/$discovery/rest", "POST", 405, "METHOD_NOT_ALLOWED"),
     ],
 )
-def test_other_addresses_and_methods(service: Service, path: str, method: str, status: int, name: str) -> None:
+def test_other_paths_and_methods_are_refused(service: Service, path: str, method: str, status: int, name: str) -> None:
     answer = service.call(path, b"", method=method, key=KEY)
     assert answer.error == (status, name)
     assert answer.headers.get("allow") == (service.scorer.METHODS[path] if status == 405 else None)
 
 
 @pytest.mark.parametrize("body", [b"", b"quetzalcoatlus", b"\xff\xfe", b"[]", b"{}" + b" " * 1024 * 1024])
-def test_a_body_that_is_no_request_is_refused_without_a_trace(service: Service, body: bytes) -> None:
+def test_an_invalid_body_is_refused_and_not_logged(service: Service, body: bytes) -> None:
     assert service.call(ANALYZE, body, key=KEY).error == (400, "INVALID_ARGUMENT")
 
 
@@ -180,7 +178,7 @@ def test_the_description_needs_no_key_and_names_the_host_of_the_request(service:
     assert (answer.status, answer.body["rootUrl"]) == (200, "http://scores.example:8000/")
 
 
-def test_an_error_of_ours_says_nothing_about_the_text(
+def test_an_internal_error_does_not_reveal_the_text(
     service: Service, record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(text: Any, *_: Any) -> None:
@@ -194,7 +192,7 @@ def test_an_error_of_ours_says_nothing_about_the_text(
     assert ("ScoringFailed", "RuntimeError") in record.counted()
 
 
-def test_requests_at_the_same_time_do_not_mix(service: Service) -> None:
+def test_concurrent_requests_get_their_own_scores(service: Service) -> None:
     texts = [f"this is message number {number}" for number in range(24)]
     service.set(api_key_hashes=("none",))
 

@@ -8,7 +8,7 @@ from toxicity_bot.channel_settings import ChannelSettings, Entry
 from toxicity_bot.errors import SettingError
 from toxicity_bot.settings import DEFAULTS, Secret, Settings, Thresholds
 
-# Each variable: its field, the field's default, a value that somebody may set, and what is read from it.
+# Each variable: its field, the field's default, an example value and the parsed value.
 VARIABLES: dict[str, tuple[str, Any, str, Any]] = {
     "SLACK_SECRET_ID": ("secret_id", "", "prod/slack", "prod/slack"),
     "SLACK_SIGNING_SECRET": ("signing_secrets", (), "new, old", (Secret("new"), Secret("old"))),
@@ -45,7 +45,7 @@ VARIABLES: dict[str, tuple[str, Any, str, Any]] = {
 
 
 def test_every_variable_is_read_and_has_a_default() -> None:
-    assert VARIABLES.keys() == DEFAULTS.keys(), "a variable is missing in this test"
+    assert VARIABLES.keys() == DEFAULTS.keys(), "a variable is missing from this test"
     rows = VARIABLES.values()
     assert Settings.from_environ({}) == Settings(**{field: default for field, default, _, _ in rows})
     environ = {name: value for name, (_, _, value, _) in VARIABLES.items()}
@@ -138,4 +138,4 @@ def test_settings_hide_secrets_and_are_immutable() -> None:
     assert "canary" not in f"{settings!r} {settings}"
     assert settings.bot_token == "canary-token"
     with pytest.raises(FrozenInstanceError):
-        settings.reply_to = "reactor"  # type: ignore[misc]  # what is tested
+        settings.reply_to = "reactor"  # type: ignore[misc]  # this must fail

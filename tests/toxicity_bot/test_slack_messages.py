@@ -43,7 +43,7 @@ def write(slack: SlackServer, text: str = "Good morning.", user: str = "U0ADA", 
 
 @pytest.fixture
 def failed_fetch(slack: SlackServer, messages: SlackMessages) -> FailedFetch:
-    """Return the error of a fetch that meets a fault."""
+    """Return a function that returns the error of a fetch with a given fault."""
 
     def error(fault: Fault) -> SlackError:
         slack.faults.add("conversations.history", fault)
@@ -55,13 +55,13 @@ def failed_fetch(slack: SlackServer, messages: SlackMessages) -> FailedFetch:
 
 
 def answer(message: str) -> Fault:
-    """Slack's answer with a message that is given as JSON."""
+    """Slack's response with a message given as JSON."""
     body = f'{{"ok": true, "messages": [{message}]}}'.encode()
     return Fault(Reply(200, body, {"Content-Type": "application/json"}))
 
 
 @pytest.mark.failure(65)
-def test_a_message_is_fetched_however_deep_it_is_nested(slack: SlackServer, messages: SlackMessages) -> None:
+def test_a_message_is_fetched_however_deeply_it_is_nested(slack: SlackServer, messages: SlackMessages) -> None:
     for levels in (2000, 100_000):
         blocks = '{"elements": [' * levels + "]}" * levels
         slack.faults.add("conversations.history", answer(f'{{"ts": "1.2", "text": "x", "blocks": [{blocks}]}}'))
@@ -72,7 +72,7 @@ def test_a_message_is_fetched_however_deep_it_is_nested(slack: SlackServer, mess
     assert sys.getrecursionlimit() == limit
 
 
-def test_fields_of_other_types_are_taken_as_missing(slack: SlackServer, messages: SlackMessages) -> None:
+def test_fields_of_unexpected_types_count_as_missing(slack: SlackServer, messages: SlackMessages) -> None:
     odd = '{"ts": "1.2", "edited": "now", "metadata": "none", "thread_ts": [], "bot_id": 7, "reply_users": "U1"}'
     slack.faults.add("conversations.history", answer(f'7, null, "x", {odd}'), times=2)
     found = messages.fetch(GENERAL, "1.2")
@@ -87,7 +87,7 @@ def test_fields_of_other_types_are_taken_as_missing(slack: SlackServer, messages
         assert messages.post(GENERAL, "Hello.", {}) == "1.3"
 
 
-def test_a_neighbour_or_a_tombstone_is_not_the_message(slack: SlackServer, messages: SlackMessages) -> None:
+def test_an_adjacent_message_or_a_tombstone_is_not_the_message(slack: SlackServer, messages: SlackMessages) -> None:
     parent = write(slack)
     for method in ("conversations.history", "conversations.replies"):
         slack.faults.add(method, Fault(Reply.of({"ok": True, "messages": [parent]})))
@@ -125,7 +125,7 @@ def test_a_verdict_is_found_by_its_key_at_the_end_of_a_thread(
     assert messages.find_post(GENERAL, root, "a third", since=root) is None
 
 
-def test_metadata_of_another_author_or_type_is_no_verdict(slack: SlackServer, messages: SlackMessages) -> None:
+def test_metadata_of_another_author_or_type_is_not_a_verdict(slack: SlackServer, messages: SlackMessages) -> None:
     root = write(slack)["ts"]
     for user, event_type, payload in (
         ("U0DEPLOYBOT", EVENT_TYPE, {"key": KEY}),
@@ -135,7 +135,7 @@ def test_metadata_of_another_author_or_type_is_no_verdict(slack: SlackServer, me
     ):
         write(slack, user=user, thread_ts=root, metadata={"event_type": event_type, "event_payload": payload})
     assert messages.find_post(GENERAL, root, KEY, since=root) is None
-    assert len(slack.calls_of("auth.test")) == 1, "who the bot is does not change"
+    assert len(slack.calls_of("auth.test")) == 1, "the bot's identity is cached"
 
 
 def test_a_post_has_its_thread_and_metadata_and_no_previews(slack: SlackServer, messages: SlackMessages) -> None:
@@ -206,7 +206,7 @@ def test_no_error_shows_a_text_or_a_token(slack: SlackServer, messages: SlackMes
     with pytest.raises(SlackError) as failure:
         messages.post(GENERAL, "canary", {"key": KEY})
     shown = f"{failure.value!r} {failure.value.__cause__!r}"
-    assert failure.value.__suppress_context__, "a traceback would show the cause"
+    assert failure.value.__suppress_context__, "a traceback would show the cause's text"
     assert [secret for secret in ("canary", slack.workspace.token) if secret in shown] == []
     assert "canary" not in repr(messages.fetch(GENERAL, write(slack, "canary")["ts"]))
 

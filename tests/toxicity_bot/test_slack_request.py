@@ -30,7 +30,7 @@ def signature(body: bytes, secret: str = SECRET, timestamp: int | str = NOW) -> 
 def request(
     body: bytes = BODY, secret: str = SECRET, *, base64: bool = False, kind: str = JSON, **changes: Any
 ) -> dict[str, Any]:
-    """What the gateway makes of a signed request."""
+    """The event that the gateway creates for a signed request."""
     headers = {"x-slack-request-timestamp": str(NOW), "x-slack-signature": signature(body, secret)}
     headers["content-type"] = kind
     text = b64encode(body).decode() if base64 else body.decode()
@@ -54,7 +54,7 @@ def test_slacks_published_example_has_slacks_published_signature() -> None:
     published = "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503"
     assert slack_request.signature(SECRET, str(NOW), body).decode() == published
     headers = {"X-Slack-Request-Timestamp": str(NOW), "X-Slack-Signature": published}
-    # Without its type it is taken for JSON, and so refused for what comes after the signature.
+    # Without a content type the body is parsed as JSON, so it is refused after the signature check.
     assert refusal({"headers": headers, "body": body.decode()}) == (400, "malformed")
     headers["Content-Type"] = FORM
     command = slack_request.read({"headers": headers, "body": body.decode()}, [SECRET], NOW)
@@ -65,7 +65,7 @@ def test_slacks_published_example_has_slacks_published_signature() -> None:
 @pytest.mark.failure(8, 14)
 @pytest.mark.parametrize("age", [-300, 0, 299.9, 300])
 @pytest.mark.parametrize("spell", [str.lower, str.upper, str.title])
-def test_a_request_is_taken_up_to_five_minutes_from_now_with_headers_in_any_case(age: float, spell: Any) -> None:
+def test_a_request_is_accepted_within_five_minutes_with_header_names_in_any_case(age: float, spell: Any) -> None:
     headers = {spell(name): value for name, value in request()["headers"].items()}
     assert slack_request.read(request(headers=headers), [SECRET], NOW + age) == PAYLOAD
 
@@ -101,7 +101,7 @@ def test_a_signature_is_checked_before_age_and_body(
 
 @pytest.mark.failure(7)
 @pytest.mark.parametrize("signer", ["first", "second", "forger"])
-def test_every_secret_is_compared_whichever_signed(signer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_secret_is_compared_whichever_one_signed(signer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[bytes] = []
     compare = hmac.compare_digest
 
@@ -122,10 +122,10 @@ def test_every_secret_is_compared_whichever_signed(signer: str, monkeypatch: pyt
         (None, signature(BODY)),
         (str(NOW), None),
         (None, None),
-        # The last one: digits, and no ASCII.
+        # The last one consists of digits that are not ASCII.
         *((stamp, signature(BODY, timestamp=stamp))
           for stamp in ("", "abc", "1.5", "inf", "nan", "-1", f"{NOW}\n", "9" * 5000, "\u0661\u0665\u0663")),
-        (f"{NOW},{NOW}", signature(BODY)),  # what a gateway makes of a header that was sent twice
+        (f"{NOW},{NOW}", signature(BODY)),  # how a gateway combines a header that was sent twice
         (str(NOW), f"{signature(BODY)},{signature(BODY)}"),
         (str(NOW), "\u00e9\u00e9\u00e9"),
         (str(NOW), "\ud800"),
@@ -145,9 +145,9 @@ def test_hostile_headers_are_refused_like_any_bad_signature(timestamp: str | Non
 
 
 @pytest.mark.failure(11)
-def test_base64_is_decoded_by_its_flag_and_without_one_recognized_by_its_alphabet() -> None:
+def test_base64_is_decoded_if_the_flag_says_so_or_detected_if_there_is_no_flag() -> None:
     plain, encoded = request(), request(base64=True)
-    assert refusal(encoded | {"isBase64Encoded": False}) == (401, "bad_signature"), "the flag decides, if there is one"
+    assert refusal(encoded | {"isBase64Encoded": False}) == (401, "bad_signature"), "the flag decides if it is present"
     assert slack_request.read(encoded, [SECRET], NOW) == PAYLOAD
     for event in (plain, encoded):
         del event["isBase64Encoded"]
@@ -174,7 +174,7 @@ def test_broken_base64_is_refused(body: str) -> None:
     ],
     ids=lambda value: repr(value)[:24],
 )  # fmt: skip
-def test_a_signed_body_that_is_no_json_object_and_no_form_of_slacks_is_refused(kind: str, body: bytes) -> None:
+def test_a_signed_body_that_is_neither_a_json_object_nor_a_slack_form_is_refused(kind: str, body: bytes) -> None:
     assert refusal(request(body, base64=True, kind=kind)) == (400, "malformed")
 
 
@@ -197,7 +197,9 @@ def test_a_huge_body_is_refused_by_its_length_alone(size: int, base64: bool, mon
 @pytest.mark.parametrize("base64", [True, False, None])
 @pytest.mark.parametrize("kind", [FORM, f"{FORM.title()}; charset=utf-8"])
 @pytest.mark.parametrize("payload", [{"type": "message_action", "text": "\u2623 & +\ud83d\ude00%"}, {"type": "x" * 9}])
-def test_an_interaction_is_the_json_in_its_form(payload: dict[str, Any], kind: str, base64: bool | None) -> None:
+def test_an_interaction_is_read_from_the_json_in_its_form(
+    payload: dict[str, Any], kind: str, base64: bool | None
+) -> None:
     event = request(urlencode({"payload": json.dumps(payload)}).encode(), base64=bool(base64), kind=kind)
     if base64 is None:
         del event["isBase64Encoded"]

@@ -10,7 +10,7 @@ TWO = Thresholds(toxic=0.8, maybe=0.3)
 ESTIMATE = "_A model's estimate of the words, not a judgement of the person._"
 
 
-def test_a_toxic_verdict_gives_the_score_and_the_words_and_a_fine_one_quotes_nothing() -> None:
+def test_a_toxic_verdict_gives_score_and_words_and_a_fine_one_quotes_nothing() -> None:
     assert decide(0.953, TWO, ["stupid", "idiot"], windows=3).reply() == (
         ":warning: *Likely toxic* \u2013 it scores 95 of 100.\n"
         "What weighed most: \u201cstupid\u201d, \u201cidiot\u201d.\n"
@@ -38,7 +38,7 @@ def test_a_toxic_verdict_gives_the_score_and_the_words_and_a_fine_one_quotes_not
         (0.82, 0.82, 0.3, "*Likely toxic* \u2013 it scores 82 of 100."),
         (0.6, 0.825, 0.7, "*No clear sign of toxicity* \u2013 it scores 60 of 100. Likely means 82.5 or more here."),
         (0.4, 0.82, 0.7, "*No clear sign of toxicity* \u2013 it scores 40 of 100."),
-        # Whole points are not rounded down, and no score is given as certain.
+        # Integral points are not rounded down, and no score is shown as certain.
         *((score, 0.5, 0.5, f"*No clear sign of toxicity* \u2013 it scores {points} of 100.")
           for score, points in ((0.0, "under 1"), (0.0099, "under 1"), (0.01, 1), (0.29, 29))),
         *((score, 0.5, 0.5, f"*Likely toxic* \u2013 it scores {points} of 100.")
@@ -46,7 +46,7 @@ def test_a_toxic_verdict_gives_the_score_and_the_words_and_a_fine_one_quotes_not
     ],
     ids=str,
 )  # fmt: skip
-def test_points_are_on_the_side_of_the_verdict_and_the_threshold_is_given_where_needed(
+def test_the_rounded_score_agrees_with_the_verdict_and_the_threshold_is_given_if_needed(
     score: float, toxic: float, maybe: float, line: str
 ) -> None:
     assert decide(score, Thresholds(toxic, maybe)).reply().splitlines()[0].split(": ", 1)[1] == line
@@ -89,7 +89,7 @@ OWN_FINE = ":white_circle: *No clear sign of toxicity* \u2013 your own words sco
         (NOTHING, NOTHING, "cannot_judge", [NOTHING.reply()]),
     ],
 )  # fmt: skip
-def test_own_words_decide_and_the_reply_says_whose_words_are_toxic(
+def test_the_authors_words_decide_and_the_reply_says_whose_words_are_toxic(
     own: Verdict, quoted: Verdict, outcome: str, lines: list[str]
 ) -> None:
     verdict = combine(own, quoted)
@@ -99,7 +99,7 @@ def test_own_words_decide_and_the_reply_says_whose_words_are_toxic(
 
 
 @pytest.mark.failure(63, 72)
-def test_the_reply_says_of_own_and_of_quoted_words_what_share_was_read() -> None:
+def test_the_reply_gives_the_share_read_of_own_and_of_quoted_words() -> None:
     own, quoted = decide(0.04, TWO, windows=90, share=0.3), decide(0.97, TWO, windows=90, share=0.4)
     _, of_own, of_quoted, _ = combine(own, quoted).reply().splitlines()
     assert of_own.startswith("They are too long to read whole: I read 30 %, the beginning, the end")
@@ -127,7 +127,7 @@ def test_a_verdict_says_what_was_not_judged() -> None:
         ("fool", None, "\u201cfool\u201d."),
     ],
 )
-def test_the_reply_says_what_the_verdict_would_be_without_the_words(words: str, rest: float | None, line: str) -> None:
+def test_the_reply_gives_the_verdict_without_the_quoted_words(words: str, rest: float | None, line: str) -> None:
     verdict = replace(decide(0.9, TWO, words.split()), rest=rest)
     assert verdict.reply().splitlines()[1].endswith(line)
     assert "Without" not in verdict.without_words().reply()
@@ -150,7 +150,7 @@ def test_quoted_words_create_no_mention_link_or_formatting(word: str, quoted: st
     assert f"\u201c{quoted}\u201d." in decide(0.9, ONE, [word]).reply()
 
 
-def test_figures_are_rounded_and_hold_no_words() -> None:
+def test_stored_metrics_are_rounded_and_contain_no_words() -> None:
     assert "in a language with the code \u201ceo\u201d, and I read English only" in ESPERANTO.reply()
     assert "no words" in NOTHING.reply()
     assert decide(0.9, ONE, ["word"], 2).without_words() == Verdict("toxic", ONE, 0.9, (), 2, language="en")

@@ -1,4 +1,4 @@
-"""Watched channels, from Slack's signed events to the moderators' card: the real path, and its failures."""
+"""Watched channels, from Slack's signed events to the moderators' card, with failures on the way."""
 
 import json
 import time
@@ -34,48 +34,48 @@ def watched(*channels: str, **entry: Any) -> ChannelSettings:
 
 @pytest.fixture
 def bot(bot: Bot) -> Bot:
-    """The bot, which watches #general for moderators in #private; jobs do not wait on the queue."""
+    """The bot, watching #general for the moderators in #private. Jobs are not delayed on the queue."""
     bot.set(channels=watched(GENERAL), moderators_channel=PRIVATE)
     bot.patch.setattr(message_events, "DELAY_SECONDS", 0)
     return bot
 
 
-def tell(bot: Bot, event: Mapping[str, Any]) -> None:
+def send_event(bot: Bot, event: Mapping[str, Any]) -> None:
     """Send an event as Slack does."""
     assert bot.deliver(event_callback(dict(event), bot.slack.workspace.identity)).status == 200
 
 
 def say(bot: Bot, text: str = INSULT, **fields: Any) -> Message:
-    """Write a message in the watched channel, of which Slack tells the bot."""
+    """Post a message in the watched channel and send its event to the bot."""
     message = bot.say(text, **fields)
-    tell(bot, message_event(GENERAL, message))
+    send_event(bot, message_event(GENERAL, message))
     return message
 
 
 def edit(bot: Bot, message: Message, text: str) -> Message:
     changed = bot.slack.workspace.edit(GENERAL, message["ts"], text)
-    tell(bot, message_changed(GENERAL, changed, message, f"{time.time():.6f}"))
+    send_event(bot, message_changed(GENERAL, changed, message, f"{time.time():.6f}"))
     return changed
 
 
 def delete(bot: Bot, message: Message) -> None:
     bot.slack.workspace.delete(GENERAL, message["ts"])
-    tell(bot, message_deleted(GENERAL, message, f"{time.time():.6f}"))
+    send_event(bot, message_deleted(GENERAL, message, f"{time.time():.6f}"))
 
 
-def shown(card: Message) -> str:
+def card_text(card: Message) -> str:
     return json.dumps(card["blocks"])
 
 
 @pytest.mark.failure(122)
-def test_a_toxic_message_leads_to_a_card_and_nobody_else_sees_anything(bot: Bot) -> None:
+def test_a_toxic_message_creates_a_card_and_nobody_else_sees_anything(bot: Bot) -> None:
     toxic, _ = say(bot), say(bot, PRAISE)
     before = bot.slack.workspace.conversation(GENERAL)
     card = bot.card_after_work()
     assert about(card) == toxic["ts"]
-    assert ":warning: *Likely toxic*" in shown(card)
-    assert "idiot" not in shown(card)
-    assert [block["type"] for block in card["blocks"]][-1] == "actions", "a moderator can take it"
+    assert ":warning: *Likely toxic*" in card_text(card)
+    assert "idiot" not in card_text(card)
+    assert [block["type"] for block in card["blocks"]][-1] == "actions", "a moderator can take the card"
     assert bot.slack.workspace.conversation(GENERAL) == before
     assert bot.slack.workspace.ephemerals == []
     assert bot.hints(ADA) == []
@@ -83,15 +83,15 @@ def test_a_toxic_message_leads_to_a_card_and_nobody_else_sees_anything(bot: Bot)
 
 @pytest.mark.failure(122)
 @pytest.mark.parametrize("threshold", ["watch_threshold", "toxic_threshold"])
-def test_only_a_score_above_the_channels_threshold_leads_to_a_card(bot: Bot, threshold: str) -> None:
+def test_only_a_score_above_the_channels_threshold_creates_a_card(bot: Bot, threshold: str) -> None:
     bot.set(channels=watched(GENERAL, **{threshold: 1.0}))
     say(bot)
     bot.work()
-    assert (bot.cards(), bot.ends()) == ([], ["watched_fine"])
+    assert (bot.cards(), bot.job_outcomes()) == ([], ["watched_fine"])
 
 
 @pytest.mark.failure(123)
-def test_a_message_of_a_bot_gets_no_card_when_it_is_read_along_with_another_one(bot: Bot) -> None:
+def test_a_bots_message_read_in_the_same_call_gets_no_card(bot: Bot) -> None:
     say(bot, PRAISE)
     for by in (DEPLOYBOT, OWN, "U0HOOK"):
         bot.say(by=by)
@@ -100,54 +100,54 @@ def test_a_message_of_a_bot_gets_no_card_when_it_is_read_along_with_another_one(
 
 
 @pytest.mark.failure(124)
-def test_an_edited_message_is_judged_again_and_its_card_follows(bot: Bot) -> None:
+def test_an_edited_message_is_judged_again_and_its_card_is_updated(bot: Bot) -> None:
     message = say(bot, PRAISE)
     bot.work()
     assert bot.cards() == []
     edited = edit(bot, message, INSULT)
-    assert ":warning: *Likely toxic*" in shown(bot.card_after_work())
+    assert ":warning: *Likely toxic*" in card_text(bot.card_after_work())
     calm = edit(bot, edited, PRAISE)
     card = bot.card_after_work()
-    assert "The message was edited" in shown(card)
-    assert "No clear sign of toxicity" in shown(card)
+    assert "The message was edited" in card_text(card)
+    assert "No clear sign of toxicity" in card_text(card)
     edit(bot, calm, f"{INSULT} Really.")
     card = bot.card_after_work()
-    assert shown(card).count("The message was edited") == 1, "the newest line takes the place of the one before"
-    assert "No clear sign" not in shown(card)
-    assert bot.ends() == ["watched_fine", "watched_toxic", "card_followed", "card_followed"]
+    assert card_text(card).count("The message was edited") == 1, "a new line replaces the previous one"
+    assert "No clear sign" not in card_text(card)
+    assert bot.job_outcomes() == ["watched_fine", "watched_toxic", "card_followed", "card_followed"]
 
 
 @pytest.mark.failure(124)
-def test_the_card_of_a_deleted_message_says_so_and_keeps_who_has_it(bot: Bot) -> None:
+def test_the_card_of_a_deleted_message_says_so_and_keeps_its_assignee(bot: Bot) -> None:
     message = say(bot)
     bot.click(bot.card_after_work(), LOOK, channel=PRIVATE)
     bot.work()
     delete(bot, message)
     card = bot.card_after_work()
-    assert "The message was deleted" in shown(card)
-    assert f"<@{GRACE}> is looking at it" in shown(card)
+    assert "The message was deleted" in card_text(card)
+    assert f"<@{GRACE}> is looking at it" in card_text(card)
     assert card["blocks"][-1]["type"] == "actions"
     delete(bot, say(bot))
     assert bot.card_after_work() == card
-    assert bot.ends()[-2:] == ["message_gone", "message_gone"]
+    assert bot.job_outcomes()[-2:] == ["message_gone", "message_gone"]
 
 
 @pytest.mark.failure(124)
-def test_a_card_that_was_deleted_is_not_made_again(bot: Bot) -> None:
+def test_a_deleted_card_is_not_created_again(bot: Bot) -> None:
     message = say(bot)
     bot.slack.workspace.delete(PRIVATE, bot.card_after_work()["ts"])
     delete(bot, message)
     bot.work()
-    assert (bot.cards(), bot.ends()[-1]) == ([], "card_gone")
+    assert (bot.cards(), bot.job_outcomes()[-1]) == ([], "card_gone")
 
 
 @pytest.mark.failure(125)
-def test_one_call_reads_all_messages_that_wait_and_their_jobs_end_without_one(bot: Bot) -> None:
+def test_one_call_reads_all_waiting_messages_and_their_jobs_end_without_further_calls(bot: Bot) -> None:
     messages = [say(bot, PRAISE) for _ in range(5)]
     toxic = say(bot)
     assert bot.work() == 6
     assert len(bot.slack.calls_of("conversations.history")) == 1
-    assert bot.ends() == ["watched_fine", *["watched_with_others"] * 5]
+    assert bot.job_outcomes() == ["watched_fine", *["watched_with_others"] * 5]
     _, reply, _ = [say(bot, text, thread_ts=messages[0]["ts"]) for text in (PRAISE, INSULT, PRAISE)]
     assert bot.work() == 3
     assert len(bot.slack.calls_of("conversations.replies")) == 1
@@ -156,7 +156,7 @@ def test_one_call_reads_all_messages_that_wait_and_their_jobs_end_without_one(bo
 
 
 @pytest.mark.failure(125)
-def test_more_messages_than_a_page_has_are_all_judged(bot: Bot) -> None:
+def test_more_messages_than_fit_on_a_page_are_all_judged(bot: Bot) -> None:
     bot.slack.api.largest_page = 2
     for text in (INSULT, PRAISE, INSULT, PRAISE, INSULT):
         say(bot, text)
@@ -183,7 +183,7 @@ def test_a_long_queue_is_read_from_its_beginning(bot: Bot) -> None:
         ("chat.getPermalink", Reset()),
     ],
 )
-def test_nothing_is_lost_or_told_twice_when_slack_fails(bot: Bot, method: str, fault: Any) -> None:
+def test_a_slack_failure_loses_no_message_and_duplicates_no_card(bot: Bot, method: str, fault: Any) -> None:
     bot.slack.faults.add(method, fault)
     toxic = [say(bot), say(bot, f"{INSULT} Really.")]
     say(bot, PRAISE)
@@ -191,19 +191,19 @@ def test_nothing_is_lost_or_told_twice_when_slack_fails(bot: Bot, method: str, f
         bot.work()
         bot.end_claims()
         bot.wake()
-    tell(bot, message_event(GENERAL, toxic[0]))  # as Slack may do again
+    send_event(bot, message_event(GENERAL, toxic[0]))  # Slack may deliver the event again
     assert bot.work() == 1
     assert sorted(map(about, bot.cards())) == [message["ts"] for message in toxic]
-    assert bot.asleep == bot.queued() == bot.dead() == []
+    assert bot.postponed == bot.queued() == bot.dead_letters() == []
 
 
 @pytest.mark.failure(126)
-def test_two_workers_do_not_read_one_channel_at_once(bot: Bot) -> None:
+def test_two_workers_do_not_read_the_same_channel_at_once(bot: Bot) -> None:
     say(bot), say(bot)
     first, second = bot.queued()
     bot.slack.faults.add("conversations.history", Call(lambda: bot.handle([second])))
     assert bot.handle([first]) == 1
-    assert len(bot.asleep) == 1, "the other job waits"
+    assert len(bot.postponed) == 1, "the other job waits"
     bot.wake()
     bot.work()
     assert len(bot.slack.calls_of("conversations.history")) == 1
@@ -211,7 +211,7 @@ def test_two_workers_do_not_read_one_channel_at_once(bot: Bot) -> None:
 
 
 @pytest.mark.failure(126)
-def test_the_lease_of_a_worker_that_died_ends(bot: Bot) -> None:
+def test_the_lease_of_a_dead_worker_expires(bot: Bot) -> None:
     now = [1000.0]
     table = Table(bot.aws.table, bot.aws.client("dynamodb"), lambda: now[0])
 
@@ -225,10 +225,10 @@ def test_the_lease_of_a_worker_that_died_ends(bot: Bot) -> None:
     with pytest.raises(SlackUnavailableError), reading(table, GENERAL, "1.1"):
         raise SlackUnavailableError("conversations.history", "fatal_error")
     assert waits() == LEASE_SECONDS
-    with pytest.raises(RateLimitedError), reading(table, GENERAL, "1.1"):  # the same job may try again
+    with pytest.raises(RateLimitedError), reading(table, GENERAL, "1.1"):  # the same job may read again
         raise RateLimitedError("conversations.history", 60)
     now[0] += 119
-    assert waits() == 1, "nobody asks Slack before it allows that"
+    assert waits() == 1, "Slack is not called before Retry-After is over"
     now[0] += 1
     with reading(table, GENERAL, "1.2"):
         pass
@@ -243,7 +243,7 @@ def test_the_lease_of_a_worker_that_died_ends(bot: Bot) -> None:
         ("kick", GENERAL, "watch_not_in_channel"),
     ],
 )
-def test_the_owner_is_told_that_a_channel_is_closed_to_the_bot_and_the_members_not(
+def test_the_owner_is_told_that_the_bot_cannot_read_a_channel_and_members_are_not(
     bot: Bot, close: str, channel: str, end: str
 ) -> None:
     say(bot)
@@ -251,27 +251,27 @@ def test_the_owner_is_told_that_a_channel_is_closed_to_the_bot_and_the_members_n
     assert bot.work() == 1
     (line,) = bot.logged("ERROR")
     assert "invite the bot" in line["message"]
-    assert bot.ends() == [end]
+    assert bot.job_outcomes() == [end]
     assert bot.hints(ADA) == bot.hints(GRACE) == []
 
 
 @pytest.mark.parametrize("reported_first", [True, False])
-def test_a_message_that_is_watched_and_reported_has_one_card(bot: Bot, reported_first: bool) -> None:
+def test_a_message_both_watched_and_reported_has_one_card(bot: Bot, reported_first: bool) -> None:
     message = bot.say()
     for report in (reported_first, not reported_first):
         if report:
             assert bot.report(message).status == 200
         else:
-            tell(bot, message_event(GENERAL, message))
+            send_event(bot, message_event(GENERAL, message))
         bot.work()
     card, *further = bot.cards()
     assert [one["thread_ts"] for one in further] == ([] if reported_first else [card["ts"]])
 
 
-def test_jobs_wait_so_that_one_call_reads_several_messages(bot: Bot) -> None:
+def test_jobs_are_delayed_so_that_one_call_reads_several_messages(bot: Bot) -> None:
     bot.patch.setattr(message_events, "DELAY_SECONDS", DELAY_SECONDS)
     say(bot)
-    (sent,) = bot.record.asked("SendMessage")
+    (sent,) = bot.record.requests_for("SendMessage")
     assert sent["DelaySeconds"] == DELAY_SECONDS
     assert Job.from_json(sent["MessageBody"]).kind == "watch"
 
@@ -280,11 +280,11 @@ def test_a_job_for_a_channel_that_is_no_longer_watched_ends(bot: Bot) -> None:
     say(bot)
     bot.set(channels=ChannelSettings())
     assert bot.work() == 1
-    assert (bot.ends(), bot.slack.calls) == (["not_watched"], [])
+    assert (bot.job_outcomes(), bot.slack.calls) == (["not_watched"], [])
 
 
 def outcome(event: Mapping[str, Any], age: float = 0, channels: ChannelSettings | None = None) -> str:
-    """Return what the receiver makes of an event: what happened to its message, or why there is no job."""
+    """Return the receiver's decision on an event: the change to its message, or why there is no job."""
     payload = event_callback(dict(event), Identity(), clock=lambda: NOW)
     settings = replace(Settings.from_environ({}), channels=channels or watched(GENERAL))
     found = message_events.job_or_reason(payload, settings, NOW + age)
@@ -322,7 +322,7 @@ def test_an_event_without_a_new_message_of_a_person_is_dropped_with_its_reason(
 
 
 @pytest.mark.failure(122)
-def test_a_late_event_and_one_of_a_channel_that_is_not_set_are_dropped() -> None:
+def test_late_events_and_events_of_unwatched_channels_are_dropped() -> None:
     event = message_event(GENERAL, workspace().post(GENERAL, ADA, INSULT))
     assert [outcome(event, 6 * 3600), outcome(event, 6 * 3600 + 1)] == ["new", "late_event"]
     for channels in (ChannelSettings(), watched(GENERAL, watch=False), watched(GENERAL, off=True)):
@@ -330,7 +330,7 @@ def test_a_late_event_and_one_of_a_channel_that_is_not_set_are_dropped() -> None
 
 
 @pytest.mark.failure(124)
-def test_what_slack_itself_changes_is_no_edit_and_a_deleted_message_with_replies_is_deleted() -> None:
+def test_changes_by_slack_are_not_edits_and_a_deleted_thread_parent_counts_as_deleted() -> None:
     slack = workspace()
     message = slack.post(GENERAL, ADA, INSULT)
     preview = message | {"attachments": [{"text": "a page"}]}
@@ -345,7 +345,7 @@ def test_what_slack_itself_changes_is_no_edit_and_a_deleted_message_with_replies
 @pytest.mark.parametrize(
     ("limits", "channels", "in_each", "minutes"), [("tier_3", 70, 3, 3), ("one_a_minute", 2, 20, 30)]
 )
-def test_more_channels_than_slack_lets_the_bot_read_wait_and_none_is_given_up(
+def test_more_channels_than_the_rate_limit_allows_wait_and_no_job_is_dropped(
     limits: str, channels: int, in_each: int, minutes: float, bot: Bot
 ) -> None:
     clock, workspace = Clock(), bot.slack.workspace
@@ -358,12 +358,12 @@ def test_more_channels_than_slack_lets_the_bot_read_wait_and_none_is_given_up(
             insults = number == in_each - 1 and name in names[:2]
             message = bot.say(INSULT if insults else f"{PRAISE} {number}", channel=name)
             toxic += [message["ts"]] if insults else []
-            tell(bot, message_event(name, message))
+            send_event(bot, message_event(name, message))
     started = clock.now
-    tries = drain(bot, clock)
-    assert set(bot.ends()) <= {"watched_fine", "watched_toxic", "watched_with_others"}
+    attempts = drain(bot, clock)
+    assert set(bot.job_outcomes()) <= {"watched_fine", "watched_toxic", "watched_with_others"}
     # Under load the receiver's client may send a job twice.
-    assert len(bot.ends()) == len(bot.record.asked("SendMessage")) >= channels * in_each
+    assert len(bot.job_outcomes()) == len(bot.record.requests_for("SendMessage")) >= channels * in_each
     assert sorted(map(about, bot.cards())) == sorted(toxic)
     assert clock.now - started < 60 * minutes
-    print(f"{limits}: {channels * in_each} messages in {(clock.now - started) / 60:.1f} minutes, at most {tries} tries")
+    print(f"{limits}: {channels * in_each} messages, {(clock.now - started) / 60:.1f} min, at most {attempts} attempts")

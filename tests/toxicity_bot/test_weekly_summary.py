@@ -1,4 +1,4 @@
-"""The weekly summary, as the schedule calls the worker, and the numbers that it tells."""
+"""The weekly summary: the scheduled run of the worker, and the numbers in the text."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ def bot(bot: Bot) -> Bot:
     return bot
 
 
-def summarise(bot: Bot) -> str:
+def run_summary(bot: Bot) -> str:
     return str(bot.worker.handler({"summary": {}}, LocalContext("worker"))["ended"])
 
 
@@ -29,7 +29,7 @@ def summaries(bot: Bot) -> list[str]:
     return [one["text"] for one in bot.verdicts(PRIVATE, "toxicity_summary")]
 
 
-def test_it_counts_verdicts_feedback_and_reports_by_channel_once_a_week(bot: Bot) -> None:
+def test_the_summary_counts_verdicts_feedback_and_reports_by_channel_once_a_week(bot: Bot) -> None:
     message = bot.say()
     bot.judge(message)
     bot.judge(bot.say("Good morning, the build is green again."))
@@ -40,7 +40,7 @@ def test_it_counts_verdicts_feedback_and_reports_by_channel_once_a_week(bot: Bot
         bot.click(verdict, ACTION_ID, by=by)
     bot.report(message)
     bot.work()
-    assert [summarise(bot) for _ in range(2)] == ["summary_posted"] * 2
+    assert [run_summary(bot) for _ in range(2)] == ["summary_posted"] * 2
     assert summaries(bot) == [
         (
             ":bar_chart: *The last 7 days:* 3 verdicts (1 likely toxic), 2 agreed, 0 disagreed, 1 report.\n"
@@ -52,39 +52,39 @@ def test_it_counts_verdicts_feedback_and_reports_by_channel_once_a_week(bot: Bot
 
 @pytest.mark.failure(119)
 @pytest.mark.parametrize("posted", [True, False])
-def test_a_summary_whose_post_got_no_answer_is_looked_for_when_the_schedule_tries_again(bot: Bot, posted: bool) -> None:
+def test_after_a_lost_response_the_next_attempt_searches_for_the_summary(bot: Bot, posted: bool) -> None:
     bot.slack.faults.add("chat.postMessage", Reset(before_work=not posted))
     with pytest.raises(SlackUnavailableError):
-        summarise(bot)
+        run_summary(bot)
     bot.end_claims()
-    assert summarise(bot) == ("summary_found" if posted else "summary_posted")
+    assert run_summary(bot) == ("summary_found" if posted else "summary_posted")
     assert len(summaries(bot)) == 1
 
 
 @pytest.mark.failure(119)
-def test_with_a_token_that_was_replaced_the_second_try_posts_it(bot: Bot) -> None:
+def test_after_a_token_rotation_the_second_attempt_posts_the_summary(bot: Bot) -> None:
     bot.read_stored_secret()
     assert bot.judge(bot.say()) == ["toxic"]
     bot.slack.workspace.rotate_token()
     bot.store()
     bot.now += SECONDS_BETWEEN_READS
     with pytest.raises(CredentialsRefusedError):
-        summarise(bot)
-    assert summarise(bot) == "summary_posted"
+        run_summary(bot)
+    assert run_summary(bot) == "summary_posted"
 
 
 @pytest.mark.failure(119)
 @pytest.mark.parametrize(("close", "end"), [("archive", "summary_is_archived"), ("kick", "summary_channel_not_found")])
-def test_a_summary_that_nobody_can_get_ends_with_a_line_for_the_owner(bot: Bot, close: str, end: str) -> None:
+def test_a_summary_that_cannot_be_posted_ends_with_a_log_line_for_the_owner(bot: Bot, close: str, end: str) -> None:
     getattr(bot.slack.workspace, close)(PRIVATE)
-    assert summarise(bot) == end
+    assert run_summary(bot) == end
     (line,) = bot.logged("ERROR")
     assert "MODERATORS_CHANNEL" in line["message"]
 
 
-def test_without_a_channel_of_moderators_there_is_no_summary(bot: Bot) -> None:
+def test_without_a_moderators_channel_there_is_no_summary(bot: Bot) -> None:
     bot.set(moderators_channel="")
-    assert (summarise(bot), bot.logged("ERROR")) == ("no_channel", [])
+    assert (run_summary(bot), bot.logged("ERROR")) == ("no_channel", [])
 
 
 def row(key: str, at: float, **data: Any) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def row(key: str, at: float, **data: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_only_what_happened_since_counts_and_unfinished_work_and_hints_do_not() -> None:
+def test_only_recent_finished_work_counts_and_hints_do_not() -> None:
     old = row("verdict#1", 99, outcome="toxic", channel="C0A")
     new = row("verdict#2", 100, outcome="fine", channel="C0A")
     claimed = new | {"id": {"S": "verdict#3"}, "status": {"S": "INPROGRESS"}}
@@ -105,7 +105,7 @@ def test_only_what_happened_since_counts_and_unfinished_work_and_hints_do_not() 
     assert total(found) == Tally(verdicts=2)
 
 
-def test_many_channels_are_summed_up() -> None:
+def test_channels_beyond_the_maximum_are_added_up() -> None:
     text = summary({f"C{number}": Tally(verdicts=1, reports=1) for number in range(MAX_CHANNELS + 2)})
     assert text.splitlines()[-1] == "\u2022 2 other channels: 2 verdicts, 0 agreed, 0 disagreed, 2 reports"
     assert len(text.splitlines()) == MAX_CHANNELS + 2

@@ -12,7 +12,7 @@ from local.aws import MAX_RECEIVE_COUNT
 from local.events import sqs_event
 from local.faults import ErrorBody, Fault, HtmlError, RateLimited, Reset
 from local.functions import LocalContext
-from tests.toxicity_bot.bot import ADA, GENERAL, GRACE, PRIVATE, Bot, imported_anew
+from tests.toxicity_bot.bot import ADA, GENERAL, GRACE, PRIVATE, Bot, reimport
 from toxicity_bot.credentials import SECONDS_BETWEEN_READS, Credentials
 from toxicity_bot.errors import ModelError, SettingError
 from toxicity_bot.jobs import Job, retry_delay
@@ -21,18 +21,18 @@ from toxicity_bot.slack_messages import SlackMessages
 POISON = '{"team": "T0LOCAL", "dunkleosteus": 1}'
 
 
-def test_an_empty_batch_is_no_error_and_a_threshold_above_the_models_stops_the_start(bot: Bot) -> None:
+def test_an_empty_batch_succeeds_and_a_threshold_above_the_models_fails_the_start(bot: Bot) -> None:
     assert bot.worker.handler({"Records": []}, LocalContext("worker")) == {"batchItemFailures": []}
     with pytest.raises(SettingError, match=r"MAYBE_TOXIC_THRESHOLD is 1, above 0\."):
-        imported_anew("worker", bot.patch, MAYBE_TOXIC_THRESHOLD="1")
+        reimport("worker", bot.patch, MAYBE_TOXIC_THRESHOLD="1")
 
 
 @pytest.mark.failure(50)
-def test_jobs_wait_while_no_worker_can_start(bot: Bot, tmp_path: Path) -> None:
+def test_jobs_wait_while_the_worker_cannot_start(bot: Bot, tmp_path: Path) -> None:
     message = bot.say()
     assert bot.react(message).status == 200, "the receiver needs no model"
     with pytest.raises(ModelError, match=r"model\.json is missing.*make model"):
-        imported_anew("worker", bot.patch, MODEL_DIR=str(tmp_path))
+        reimport("worker", bot.patch, MODEL_DIR=str(tmp_path))
     assert bot.verdicts() == []
     bot.work()
     assert bot.outcomes(message) == ["toxic"]
@@ -49,21 +49,21 @@ def test_jobs_wait_while_no_worker_can_start(bot: Bot, tmp_path: Path) -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_a_job_that_slack_delays_sleeps_longer_with_each_try(method: str, fault: Fault, asked: int, bot: Bot) -> None:
+def test_a_rate_limited_job_waits_longer_after_each_attempt(method: str, fault: Fault, asked: int, bot: Bot) -> None:
     message = bot.say(thread_ts=bot.say()["ts"] if method == "conversations.replies" else None)
     bot.slack.faults.add(method, fault, times=4)
     bot.react(message)
     for _ in range(4):
         assert bot.work() == 0
-        assert bot.work() == 0, "the job sleeps in the queue"
+        assert bot.work() == 0, "the job waits in the queue"
         bot.wake()
-    assert len(bot.slack.calls_of(method)) == 4, "the function itself does not wait and retry"
+    assert len(bot.slack.calls_of(method)) == 4, "the function itself must not wait and retry"
     assert bot.work() == 1
     assert bot.outcomes(message) == ["toxic"]
-    slept = bot.slept()
+    slept = bot.delays()
     assert len(slept) == 4
-    # Half of the delay is random, so that jobs do not all come back at once.
-    assert all(2**tries / 2 <= seconds - asked <= 2**tries for tries, seconds in enumerate(slept, start=1)), slept
+    # Half of the delay is random, so that jobs do not all retry at once.
+    assert all(2**attempt / 2 <= seconds - asked <= 2**attempt for attempt, seconds in enumerate(slept, start=1)), slept
     warnings = [(line["message"], line["seconds"]) for line in bot.logged("WARNING")]
     assert warnings == [("job postponed", seconds) for seconds in slept]
     assert bot.reasons("JobPostponed") == ["RateLimitedError" if asked else "SlackUnavailableError"] * 4
@@ -73,7 +73,7 @@ def test_a_job_that_slack_delays_sleeps_longer_with_each_try(method: str, fault:
 @pytest.mark.parametrize("channel", [GENERAL, PRIVATE])
 @pytest.mark.parametrize("fault", [partial(HtmlError, 504), Reset])
 @pytest.mark.parametrize(("posted", "end"), [(True, "found"), (False, "toxic")])
-def test_a_post_without_an_answer_is_looked_for_before_it_is_repeated(
+def test_after_a_lost_response_the_worker_searches_before_it_posts_again(
     posted: bool, end: str, fault: Callable[..., Fault], channel: str, bot: Bot
 ) -> None:
     bot.set(reply_to="thread" if channel == GENERAL else channel)
@@ -82,12 +82,12 @@ def test_a_post_without_an_answer_is_looked_for_before_it_is_repeated(
     bot.react(message)
     assert bot.work() == 0
     bot.wake()
-    assert bot.work() == 0, "a second try while the first may yet succeed could make a second verdict"
-    assert bot.slept()[0] == 30, "the time-out of the function"
+    assert bot.work() == 0, "another attempt while the first may still succeed could post a second verdict"
+    assert bot.delays()[0] == 30, "the timeout of the function"
     bot.end_claims()
     bot.wake()
     assert bot.work() == 1
-    assert bot.ends() == [end]
+    assert bot.job_outcomes() == [end]
     assert len(bot.verdicts(channel)) == 1
     assert bot.outcomes(message) == ["toxic"]
 
@@ -102,7 +102,7 @@ def test_a_secret_store_or_ledger_that_fails_postpones_the_job_and_nothing_is_po
     bot.react(bot.say())
     assert bot.work() == 0
     assert bot.reasons("JobPostponed") == [error]
-    assert (len(bot.slept()), bot.verdicts()) == (1, [])
+    assert (len(bot.delays()), bot.verdicts()) == (1, [])
 
 
 def test_a_queue_that_fails_leaves_the_job_to_its_visibility_timeout(bot: Bot) -> None:
@@ -115,7 +115,7 @@ def test_a_queue_that_fails_leaves_the_job_to_its_visibility_timeout(bot: Bot) -
 
 
 @pytest.mark.failure(47, 57)
-def test_a_malformed_job_and_a_bug_spare_the_other_jobs_and_are_logged_without_texts(bot: Bot) -> None:
+def test_a_malformed_job_and_an_exception_spare_other_jobs_and_are_logged_without_texts(bot: Bot) -> None:
     first, unlucky, last = bot.say(), bot.say("An archaeopteryx."), bot.say()
     fetch = SlackMessages.fetch
 
@@ -126,12 +126,12 @@ def test_a_malformed_job_and_a_bug_spare_the_other_jobs_and_are_logged_without_t
 
     bot.patch.setattr(SlackMessages, "fetch", fails_at_one)
     bot.react(first)
-    bot.put(POISON)
+    bot.enqueue(POISON)
     bot.react(unlucky)
     bot.react(last)
     assert bot.handle(bot.queued()) == 2
     assert [bot.outcomes(message) for message in (first, unlucky, last)] == [["toxic"], [], ["toxic"]]
-    assert [message["Body"] == POISON for message in bot.asleep] == [True, False]
+    assert [message["Body"] == POISON for message in bot.postponed] == [True, False]
     malformed, bug = bot.logged("ERROR")
     assert malformed["message"] == bug["message"] == "job failed"
     assert "dead-letter queue" in malformed["why"]
@@ -141,26 +141,26 @@ def test_a_malformed_job_and_a_bug_spare_the_other_jobs_and_are_logged_without_t
 
 
 @pytest.mark.failure(48, 57)
-def test_poison_goes_to_the_dead_letter_queue_and_a_corrected_job_is_taken(bot: Bot) -> None:
+def test_a_poison_message_goes_to_the_dead_letter_queue_and_a_corrected_job_is_handled(bot: Bot) -> None:
     message = bot.say()
     bot.react(message)
     (job,) = bot.queued()
-    bot.put("{}")
+    bot.enqueue("{}")
     for _ in range(MAX_RECEIVE_COUNT):
         assert bot.work() == 0
         bot.wake()
     assert bot.work() == 0
-    (dead,) = bot.dead()
+    (dead,) = bot.dead_letters()
     assert dead["Body"] == "{}"
     assert bot.reasons("JobFailed") == ["JobError"] * MAX_RECEIVE_COUNT
-    bot.put(job["Body"])  # as a redrive does
+    bot.enqueue(job["Body"])  # like a redrive
     assert bot.work() == 1
     assert bot.outcomes(message) == ["toxic"]
 
 
 @pytest.mark.failure(80)
 @pytest.mark.parametrize(
-    ("code", "tries", "end"),
+    ("code", "attempts", "end"),
     [
         ("ekm_access_denied", 1, "restricted_ekm_access_denied"),
         ("invalid_arguments", 1, "refused_invalid_arguments"),
@@ -168,16 +168,16 @@ def test_poison_goes_to_the_dead_letter_queue_and_a_corrected_job_is_taken(bot: 
     ],
 )
 @pytest.mark.parametrize("method", ["conversations.history", "chat.postMessage"])
-def test_what_slack_refuses_for_good_ends_without_an_alarm(
-    code: str, tries: int, end: str, method: str, bot: Bot
+def test_a_permanent_refusal_by_slack_ends_the_job_without_an_alarm(
+    code: str, attempts: int, end: str, method: str, bot: Bot
 ) -> None:
-    bot.slack.faults.add(method, ErrorBody(code), times=tries)
+    bot.slack.faults.add(method, ErrorBody(code), times=attempts)
     bot.react(bot.say())
-    for _ in range(tries - 1):
+    for _ in range(attempts - 1):
         assert bot.work() == 0
         bot.wake()
     assert bot.work() == 1
-    assert bot.ends() == [end]
+    assert bot.job_outcomes() == [end]
     assert bot.slack.faults.left() == 0
     lines = bot.logged()
     assert {line["level"] for line in lines} <= {"WARNING"}, "an error raises an alarm"
@@ -185,7 +185,7 @@ def test_what_slack_refuses_for_good_ends_without_an_alarm(
 
 
 @pytest.mark.failure(84)
-def test_records_that_sqs_would_not_make_end_with_a_line_each_and_spare_the_others(bot: Bot) -> None:
+def test_malformed_sqs_records_end_with_a_log_line_each_and_spare_the_others(bot: Bot) -> None:
     message = bot.say()
     bot.react(message)
     (good,) = sqs_event(bot.queued())["Records"]
@@ -196,25 +196,25 @@ def test_records_that_sqs_would_not_make_end_with_a_line_each_and_spare_the_othe
     odd = [{name: value for name, value in (good | change).items() if value is not None} for change in changes]
     for records in ([*odd, "no record"], [odd[0], good]):
         assert bot.worker.handler({"Records": records}, LocalContext("worker")) == {"batchItemFailures": []}
-    assert bot.ends() == [*["malformed_record"] * 8, "toxic"]
+    assert bot.job_outcomes() == [*["malformed_record"] * 8, "toxic"]
     assert [line["level"] for line in bot.logged()] == ["WARNING"] * 8
     assert bot.outcomes(message) == ["toxic"]
 
 
 @pytest.mark.failure(43)
 @pytest.mark.parametrize("code", ["token_revoked", "token_expired", "account_inactive", "invalid_auth"])
-def test_a_refused_token_ends_the_job_at_once_and_the_log_says_what_to_do(code: str, bot: Bot) -> None:
+def test_a_refused_token_ends_the_job_and_the_log_says_what_to_do(code: str, bot: Bot) -> None:
     bot.slack.workspace.refuse_token(code)
     bot.react(bot.say())
     assert bot.work() == 1
-    assert bot.ends() == [code]
+    assert bot.job_outcomes() == [code]
     (line,) = bot.logged("ERROR")
     assert "reinstall the app" in line["message"]
     assert code in line["why"]
-    assert len(bot.slack.calls) == 1, "no second try"
+    assert len(bot.slack.calls) == 1, "no second attempt"
 
 
-def test_the_retries_with_an_old_token_outlast_the_time_between_reads_of_the_secret(worker: ModuleType) -> None:
+def test_retries_with_an_old_token_outlast_the_interval_between_reads_of_the_secret(worker: ModuleType) -> None:
     shortest = sum(retry_delay(attempt, jitter=0) for attempt in range(1, worker.MAX_RETRIES_STALE_TOKEN + 1))
     assert shortest > SECONDS_BETWEEN_READS
     assert worker.MAX_RETRIES_STALE_TOKEN < MAX_RECEIVE_COUNT
@@ -234,18 +234,18 @@ def test_a_rotated_token_is_read_again_and_no_job_is_lost(bot: Bot) -> None:
     bot.wake()
     assert bot.work() == 1
     assert bot.outcomes(message) == ["toxic"]
-    assert bot.report(message).status == 200, "the receiver, which opens the form, has read it too"
+    assert bot.report(message).status == 200, "the receiver has read the token too: it opens the form"
 
 
 @pytest.mark.failure(45)
-def test_each_installation_is_served_with_its_own_token(bot: Bot) -> None:
+def test_each_installation_uses_its_own_token(bot: Bot) -> None:
     bot.read_stored_secret(bot_token="xoxb-another", bot_tokens={"E0GRID": bot.slack.workspace.token})
     message = bot.say()
     job = Job("T0LOCAL", GENERAL, message["ts"], "U0GRACE", "Ev0001", 1731000000)
     for installation in ("T0OTHER", "E0GRID"):
-        bot.put(replace(job, installation=installation).to_json())
+        bot.enqueue(replace(job, installation=installation).to_json())
     assert bot.work() == 1
-    assert ["T0OTHER" in one["Body"] for one in bot.asleep] == [True]
+    assert ["T0OTHER" in one["Body"] for one in bot.postponed] == [True]
     assert bot.outcomes(message) == ["toxic"]
 
 

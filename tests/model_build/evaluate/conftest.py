@@ -1,4 +1,4 @@
-"""Labelled messages of our own, a copy of the embedded model that a test may change, and builders of small things."""
+"""Fixtures: labelled messages, a copy of the embedded model that tests can change, fake models, small data sets."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ TOXIC = ("You are a stupid idiot, and your {} is worthless.", "Shut up about the
 
 @pytest.fixture(scope="session")
 def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Rows of two sources with ten texts of each label and split, and of one with toxic texts only."""
+    """Rows of two sources with ten texts per label and split, and of one source with toxic texts only."""
     rows: list[dict[str, Any]] = []
     for split, wording in (("train", 0), ("train", 1), ("dev", 1), ("test", 0)):
         ending = {"train": "", "dev": " Really.", "test": " Today."}[split]
@@ -36,7 +36,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """The embedded model: the large files are links, `model.json` and the card are copies."""
+    """A copy of the embedded model. Large files are links, and `model.json` and the card are copies."""
     folder = tmp_path / "model"
     folder.mkdir()
     for file in (ROOT / "model").iterdir():
@@ -48,10 +48,10 @@ def model(tmp_path: Path) -> Path:
 
 
 def fake_model(name: str, scorer: Scorer | None = None, checksum: str = "0") -> Model:
-    """Return a model that scores with a function; 0.6 is likely, and from 0.4 on a message may be toxic."""
+    """Return a model that scores with a function. Its thresholds are 0.6 for likely and 0.4 for maybe toxic."""
 
     def load() -> Scorer:
-        assert scorer, "the scores are given"
+        assert scorer, "this model has given scores and no scorer"
         return scorer
 
     return Model(name, "a fake", checksum, 0, 0.6, 0.4, load)
@@ -60,6 +60,6 @@ def fake_model(name: str, scorer: Scorer | None = None, checksum: str = "0") -> 
 def evaluation_set(
     texts: Sequence[str], labels: Any, sources: Any, details: Sequence[Mapping[str, Any]] = ()
 ) -> EvaluationSet:
-    """Return a set of these folded texts, which were in capitals before."""
+    """Return a set of these folded texts. Their original form is in capitals."""
     originals, kept = [text.upper() for text in texts], list(details) or [{}] * len(texts)
     return EvaluationSet("file", "0", "test", list(texts), originals, np.array(labels), np.array(sources), kept)

@@ -1,4 +1,4 @@
-"""Calibration finds the temperature that scaled the logits, and thresholds with the promised false-positive rate."""
+"""Calibration finds the temperature of scaled logits, and thresholds with the promised false-positive rate."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ EXCLUSIVE = {"labels": ["fine", "toxic"], "toxic_labels": ["toxic"], "activation
 
 @pytest.fixture
 def rows(labelled: Path) -> list[dict[str, Any]]:
-    """The labelled texts with some labels flipped: without errors there is no best temperature."""
+    """The labelled texts with some labels flipped. Without errors there is no best temperature."""
     found: list[dict[str, Any]] = [json.loads(line) for line in labelled.read_text(encoding="utf-8").splitlines()]
     for row in found[::7]:
         row["label"] = 1 - row["label"]
@@ -29,7 +29,7 @@ def rows(labelled: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
-def test_the_temperature_is_found(temperature: float) -> None:
+def test_calibration_finds_the_temperature(temperature: float) -> None:
     true = RANDOM.normal(0, 2, size=20_000)
     labels = (RANDOM.random(20_000) < 1 / (1 + np.exp(-true))).astype(np.int64)
     both = np.stack([np.zeros_like(true), true], axis=1) * temperature
@@ -45,7 +45,7 @@ def test_scores_unrelated_to_the_labels_have_no_temperature() -> None:
         calibration._temperature(logits, EXCLUSIVE, np.array([0, 1] * 50))
 
 
-def test_the_threshold_is_the_lowest_that_keeps_the_rate() -> None:
+def test_the_threshold_is_the_lowest_within_the_false_positive_rate() -> None:
     harmless = RANDOM.beta(1, 5, size=500)
     for rate in (0.01, 0.05, 0.1):
         threshold = calibration._threshold(harmless, rate)
@@ -53,20 +53,20 @@ def test_the_threshold_is_the_lowest_that_keeps_the_rate() -> None:
         assert (harmless >= threshold - 0.01).mean() > rate
         assert threshold == round(threshold, 2)
     for score in (0.29, 0.3, 0.999, 0.0):
-        assert calibration._threshold(np.array([score] * 50), 0.1) > score, "equal scores do not break the rate"
+        assert calibration._threshold(np.array([score] * 50), 0.1) > score, "equal scores must not exceed the rate"
 
 
-def test_likely_is_said_where_most_of_it_is_toxic() -> None:
+def test_the_likely_threshold_is_where_most_messages_are_toxic() -> None:
     scores, labels = np.linspace(0.01, 1, 100), np.zeros(100, dtype=np.int64)
     labels[80:] = 1
     assert calibration._promised(scores, labels, 0.6) == 0.68, "20 of 33"
     assert calibration._promised(scores, labels, 1.0) == 0.81
     assert calibration._promised(scores[81:], labels[81:], 1.0) == 0.01
     assert calibration._promised(scores, 1 - labels, 0.9) == 0, "the highest ten are harmless"
-    assert calibration._promised(scores[91:], labels[91:], 0.6) == 0, "nine messages say nothing"
+    assert calibration._promised(scores[91:], labels[91:], 0.6) == 0, "nine messages are too few"
 
 
-def test_a_model_is_calibrated_in_place_and_a_second_time_changes_nothing(
+def test_a_model_is_calibrated_in_place_and_again_without_changes(
     model: Path, rows: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     before = (model / "model.json").read_bytes()
@@ -84,10 +84,10 @@ def test_a_model_is_calibrated_in_place_and_a_second_time_changes_nothing(
     assert found["negative_log_likelihood"][1] <= found["negative_log_likelihood"][0]
     assert found["work_sources"] == ["gh_incivility"]
     assert (found["rows"], found["work_rows"]) == (50, 20)
-    verify(model)  # the reference scores are those of the new temperature
+    verify(model)  # the reference scores use the new temperature
     assert str(fields["threshold"]) in (model / "MODEL_CARD.md").read_text()
 
-    # The temperature is that of the work sources alone, whichever file they are in.
+    # The temperature depends only on the work sources, whichever file they are in.
     work = write_rows(tmp_path / "work.jsonl", *(row for row in rows if row["source"] == "gh_incivility"))
     flipped = [row | {"label": 1 - row["label"]} for row in rows if row["source"] == "forum"]
     other = write_rows(tmp_path / "other.jsonl", *flipped)
@@ -98,7 +98,7 @@ def test_a_model_is_calibrated_in_place_and_a_second_time_changes_nothing(
     assert again["measured"]["calibration"]["data"]["file"] == "other.jsonl, work.jsonl"
 
 
-def test_with_unlabelled_chat_the_thresholds_keep_the_number_of_alarms_there(
+def test_with_unlabelled_chat_the_thresholds_keep_its_number_of_alarms(
     model: Path, rows: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     mixed, chat = write_rows(tmp_path / "mixed.jsonl", *rows), tmp_path / "chat.txt"

@@ -1,4 +1,4 @@
-"""The commands `evaluate` and `calibrate`: a report on two models beside the baseline, and its record in a card."""
+"""The commands `evaluate` and `calibrate`: a report on two models and the baseline, and its record in a card."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ GROUP = "My mentor is deaf."
 
 @dataclass(frozen=True)
 class Written:
-    """A report, the folder that also has its cache, and what was printed."""
+    """A report, its folder, which also contains the cache, and the printed output."""
 
     folder: Path
     output: str
@@ -31,7 +31,7 @@ class Written:
 
 @pytest.fixture(scope="module")
 def written(labelled: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Written:
-    """A report on 50 labelled messages, three of the project's own, and two of the three of a chat."""
+    """A report on 50 labelled messages, three of the project's own, and two of three chat messages."""
     data, folder = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("report")
     chat = data / "chat.txt"
     chat.write_text("".join(message + "\n" for message in CHAT))
@@ -53,7 +53,7 @@ def written(labelled: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathF
     return Written(folder, result.output, read_json(folder / "report.json"))
 
 
-def test_every_model_and_the_baseline_have_every_metric(written: Written) -> None:
+def test_all_metrics_are_reported_for_all_models_and_the_baseline(written: Written) -> None:
     assert list(written.report["models"]) == [BASELINE, "served", "tiny"]
     assert written.report["data"]["file"] == "labelled.jsonl, own.jsonl, irc.jsonl"
     assert (written.report["data"]["rows"], written.report["data"]["chat"]) == (55, 3)
@@ -66,7 +66,7 @@ def test_every_model_and_the_baseline_have_every_metric(written: Written) -> Non
         assert low <= found["mean_source_auc"] <= high
         assert found["sources"]["spans"]["auc"] is None
         assert found["milliseconds"] > 0
-    assert written.report["models"]["served"]["all"]["auc"] > 0.9, "it tells insults from work talk"
+    assert written.report["models"]["served"]["all"]["auc"] > 0.9, "the model must tell insults from work talk"
     below = {name: found["below_baseline"] for name, found in written.report["models"].items()}
     assert below[BASELINE] == []
     assert {*below["served"]} & {*below["tiny"]} >= {"forum", "gh_incivility"}
@@ -76,7 +76,7 @@ def test_the_goals_are_printed(written: Written) -> None:
     assert len([line for line in written.output.splitlines() if "| ≥ " in line or "| ≤ " in line]) == len(GOALS)
     values = {goal["name"]: goal["values"] for goal in written.report["goals"]}
     assert list(values["written messages: AUC"]) == [BASELINE, "served", "tiny"]
-    assert values["with a swear word: AUC"]["tiny"] is None, "there is none"
+    assert values["with a swear word: AUC"]["tiny"] is None, "there is no such message"
 
 
 def test_the_page_has_all_models_in_every_table_and_all_plots(written: Written) -> None:
@@ -95,14 +95,14 @@ def test_the_page_has_all_models_in_every_table_and_all_plots(written: Written) 
     assert "a random sample of 3 messages" in page
 
 
-def test_no_message_but_those_of_our_own_is_in_any_output_or_the_cache(written: Written, labelled: Path) -> None:
+def test_outputs_and_the_cache_contain_no_messages_except_the_projects_own(written: Written, labelled: Path) -> None:
     texts = [json.loads(line)["text"] for line in labelled.read_text(encoding="utf-8").splitlines()]
     for file in written.folder.iterdir():
         content = file.read_bytes()
         assert not any(text.encode() in content for text in (*texts, *CHAT, GROUP)), file
 
 
-def test_a_finished_report_is_rendered_again_and_recorded_with_the_model(written: Written, model: Path) -> None:
+def test_a_finished_report_can_be_rendered_again_and_recorded_with_the_model(written: Written, model: Path) -> None:
     page = written.folder / "report.md"
     before = page.read_bytes()
     page.unlink()
@@ -157,7 +157,7 @@ def test_names_must_differ_and_a_report_must_exist(name: str, labelled: Path, mo
         (["calibrate", "--data", "x.jsonl", "--false-positive-rate", "1"], "--false-positive-rate"),
     ],
 )
-def test_wrong_arguments_are_usage_errors(arguments: list[str], message: str) -> None:
+def test_invalid_arguments_are_usage_errors(arguments: list[str], message: str) -> None:
     result = run_command(*arguments)
     assert result.exit_code == 2
     assert message in result.output

@@ -1,4 +1,4 @@
-"""The bootstrap: draws are stratified and paired, and the intervals are as wide as theory says."""
+"""The bootstrap: samples are stratified and paired, and intervals are as wide as theory predicts."""
 
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,16 @@ from model_build.evaluate.evaluation import bootstrap, evaluate, intervals, resa
 from tests.model_build.evaluate.conftest import evaluation_set, fake_model
 
 RANDOM = np.random.default_rng(7)
-AUC, RATE, MEAN, FIRST = range(4)  # places of the metrics of a draw; the sources begin with FIRST
+AUC, RATE, MEAN, FIRST = range(4)  # indices of the metrics of a sample. Sources begin at FIRST.
 
 
 def sample(rows: int, distance: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return as many toxic as harmless labels, and scores with many ties."""
+    """Return equal numbers of toxic and harmless labels, and scores with many ties."""
     labels = np.arange(rows) % 2
     return labels, np.clip(RANDOM.normal(0.4 + distance * labels, 0.15), 0, 1).round(2)
 
 
-def test_a_draw_keeps_the_size_of_each_source() -> None:
+def test_a_bootstrap_sample_keeps_the_size_of_each_source() -> None:
     strata = [np.array([0, 2, 4]), np.array([1, 3]), np.array([5])]
     random = np.random.default_rng(1)
     draws = np.array([resample(strata, random) for _ in range(50)])
@@ -29,8 +29,8 @@ def test_a_draw_keeps_the_size_of_each_source() -> None:
     assert len(np.unique(draws, axis=0)) > 10
 
 
-def test_the_interval_is_that_of_the_normal_approximation() -> None:
-    """Hanley & McNeil 1982 give the standard error of an AUC from its size and the numbers of rows."""
+def test_the_interval_matches_the_normal_approximation() -> None:
+    """Hanley & McNeil 1982 give the standard error of an AUC as a function of the AUC and the row counts."""
     labels, scores = sample(1000, 0.2)
     (draws,) = bootstrap(labels, np.array(["one"] * 1000), {"base": scores}, draws=400, seed=1)
     area = float(roc_auc_score(labels, scores))
@@ -41,7 +41,7 @@ def test_the_interval_is_that_of_the_normal_approximation() -> None:
     assert found[MEAN] == found[AUC] == found[FIRST]
 
 
-def test_a_better_model_is_above_the_baseline_in_each_draw() -> None:
+def test_a_better_model_beats_the_baseline_in_each_bootstrap_sample() -> None:
     labels, worse = sample(400, 0.05)
     _, better = sample(400, 0.4)
     sources = np.array(["one", "one", "two", "two"] * 100)
@@ -50,11 +50,11 @@ def test_a_better_model_is_above_the_baseline_in_each_draw() -> None:
     above = intervals(model - base)[MEAN]
     assert above
     assert above[0] > 0.1
-    assert np.array_equal(same, base, equal_nan=True), "the draws are the same for all models"
+    assert np.array_equal(same, base, equal_nan=True), "the samples must be the same for all models"
 
 
-def test_a_source_is_far_below_the_baseline_if_the_interval_of_the_difference_is_below_zero(tmp_path: Path) -> None:
-    """Scores of source "far" are shuffled, those of "near" and of "one_label" are nearly the baseline's."""
+def test_a_source_is_far_below_the_baseline_if_the_differences_interval_is_below_zero(tmp_path: Path) -> None:
+    """Scores of the source "far" are shuffled. Those of "near" and "one_label" are close to the baseline's."""
     labels, good = sample(300, 0.4)
     labels[200:] = 1
     bad = np.clip(good + RANDOM.normal(0, 0.01, 300), 0, 1)
@@ -82,7 +82,7 @@ def test_a_source_with_one_label_has_no_interval_and_does_not_change_the_mean() 
 
 
 @pytest.mark.parametrize(("rows", "known"), [(120, False), (400, True)])
-def test_a_rate_that_too_few_rows_can_show_has_no_interval(rows: int, known: bool) -> None:
+def test_a_rate_with_too_few_rows_has_no_interval(rows: int, known: bool) -> None:
     labels, scores = sample(rows, 0.2)
     first, again, other = (
         intervals(bootstrap(labels, np.array(["one"] * rows), {"base": scores}, 60, seed)[0]) for seed in (1, 1, 2)

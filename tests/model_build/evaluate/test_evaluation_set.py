@@ -1,4 +1,4 @@
-"""Which rows are scored, and which slices of them."""
+"""The evaluation set: the rows that are scored, and their slices."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def written(folder: Path, *rows: tuple[str, int, str, str]) -> Path:
     return write_rows(folder / "rows.jsonl", *(dict(zip(keys, row, strict=True)) for row in rows))
 
 
-def test_rows_of_the_split_that_are_not_empty_when_folded(tmp_path: Path) -> None:
+def test_only_rows_of_the_split_that_are_not_empty_after_folding_are_scored(tmp_path: Path) -> None:
     path = written(
         tmp_path,
         ("a &amp; b", 0, "x", "test"),
@@ -45,7 +45,7 @@ def test_rows_of_the_split_that_are_not_empty_when_folded(tmp_path: Path) -> Non
         load([path], "dev")
 
 
-def test_several_files_are_one_set_with_their_details(tmp_path: Path) -> None:
+def test_several_files_are_combined_with_their_details(tmp_path: Path) -> None:
     first = written(tmp_path, ("a", 0, "x", "test"), ("b", 1, "x", "train"))
     second = write_rows(tmp_path / "second.jsonl", {"text": "c", "label": 1, "split": "test", "detail": {"kind": "k"}})
     found = load([first, second], "test")
@@ -53,15 +53,13 @@ def test_several_files_are_one_set_with_their_details(tmp_path: Path) -> None:
     assert (found.file, found.sha256) == ("rows.jsonl, second.jsonl", checksum(first, second))
 
 
-def test_each_split_has_a_sample_of_chat_of_its_own(
-    labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_split_has_its_own_sample_of_chat(labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CHAT_MESSAGES", 100)
     chat = tmp_path / "chat.txt"
     chat.write_text("".join(f"ok &amp; fine\n\n  message {number}\n" for number in range(500)), encoding="utf-8")
     test, again, dev = (load([labelled], split, chat=chat).chat for split in ("test", "test", "dev"))
     assert test == again
-    assert len({*test, *dev}) == len(test) + len(dev) == 200, "no message twice"
+    assert len({*test, *dev}) == len(test) + len(dev) == 200, "no message may occur twice"
     assert all(text == text.strip() for text in test)
     assert load([labelled], "test").chat == []
 
@@ -74,13 +72,13 @@ def data() -> EvaluationSet:
 @pytest.mark.parametrize(
     ("name", "rows"), [("identity terms", [0]), ("negation", [1]), ("swearing", [2]), ("work chat", [1])]
 )
-def test_a_slice_has_the_rows_of_its_rule(data: EvaluationSet, name: str, rows: list[int]) -> None:
+def test_a_slice_contains_the_rows_that_match_its_rule(data: EvaluationSet, name: str, rows: list[int]) -> None:
     (found,) = (part for part in slices(data, seed=1) if part.name == name)
     assert found.rows.tolist() == rows
     assert found.texts == [TEXTS[row] for row in rows]
 
 
-def test_every_text_is_spelled_differently(data: EvaluationSet) -> None:
+def test_changed_spelling_changes_every_text(data: EvaluationSet) -> None:
     found = {part.name: part.texts for part in slices(data, seed=1)}
     assert found["as written"] == TEXTS
     assert found["lower case"] == [text.lower() for text in TEXTS]
@@ -90,7 +88,7 @@ def test_every_text_is_spelled_differently(data: EvaluationSet) -> None:
         assert all(before != after for before, after in zip(TEXTS, found[name], strict=True)), found[name]
 
 
-def test_spelling_is_changed_in_a_sample_that_is_the_same_for_all(
+def test_spelling_is_changed_in_a_sample_that_is_the_same_for_all_models(
     data: EvaluationSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "CHANGED_ROWS", 2)
@@ -101,7 +99,7 @@ def test_spelling_is_changed_in_a_sample_that_is_the_same_for_all(
     assert len({tuple(slices(data, seed)[-1].rows.tolist()) for seed in range(20)}) > 1, "the seed decides"
 
 
-def test_one_letter_in_every_fourth_word_is_replaced_but_placeholders_stay() -> None:
+def test_a_letter_in_every_fourth_word_is_replaced_and_placeholders_stay() -> None:
     text = " ".join(["release"] * 40)
     found = disguise(text, seed=1)
     assert len(found) == len(text)
@@ -113,4 +111,4 @@ def test_one_letter_in_every_fourth_word_is_replaced_but_placeholders_stay() -> 
     words = disguise(text, seed=1).split()
     assert [word for word in words if word in {"@user", "http", "#channel"}] == ["@user", "http", "#channel"] * 40
     assert len({word for word in words if word.startswith(("4b", "ab"))}) > 1
-    assert "@bout" not in words, "no user name is made"
+    assert "@bout" not in words, "the change must not create a user name"

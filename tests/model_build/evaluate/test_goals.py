@@ -1,4 +1,4 @@
-"""The goals' values on a handful of rows, computed by hand, and the written messages that the report quotes."""
+"""The goals' values on a few rows, computed by hand, and the written messages that the report quotes."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from tests.model_build.evaluate.conftest import evaluation_set, fake_model
 
 MODEL = fake_model("model")
 NAMES = [goal.name for goal in GOALS]
-CHAT = np.array([0.1, 0.45, 0.9, 0.2])  # of 4 messages, 1 is likely and 1 more may be toxic
+CHAT = np.array([0.1, 0.45, 0.9, 0.2])  # of 4 messages, 1 is likely toxic and 1 maybe toxic
 
-# Source, label, score and detail; a model calls 0.6 likely, and from 0.4 on a message may be toxic.
+# Source, label, score and detail. The thresholds are 0.6 for likely and 0.4 for maybe toxic.
 Rows = list[tuple[str, int, float, dict[str, str]]]
 WRITTEN: Rows = [
     *(("written", 1, score, {"kind": "insult", "pair": f"{n}"}) for n, score in enumerate((0.9, 0.8, 0.7, 0.5, 0.1))),
@@ -44,7 +44,7 @@ def dataset(rows: Rows) -> tuple[EvaluationSet, np.ndarray]:
 
 
 def metrics(**changed: Any) -> dict[str, Any]:
-    """Return what `report.json` has of a model on these rows."""
+    """Return the part of `report.json` about a model on these rows."""
     one = {"sensitivity": 0.8, "false_positive_rate": 0.1}
     found: dict[str, Any] = {
         "sources": {"gh_incivility": {"auc": 1.0}, "cmu_oss": {"auc": 0.75}, "spans": {"auc": None}},
@@ -55,7 +55,7 @@ def metrics(**changed: Any) -> dict[str, Any]:
     return found | changed
 
 
-def test_each_value_is_that_computed_by_hand() -> None:
+def test_each_value_matches_the_hand_computed_value() -> None:
     data, scores = dataset([*WRITTEN, *IRC, *GROUPS, *OPEN])
     slices = metrics()["slices"]
     slices["stars"] = {"sensitivity": 0.5, "false_positive_rate": 0.05}
@@ -66,8 +66,8 @@ def test_each_value_is_that_computed_by_hand() -> None:
     assert dict(zip(NAMES, found, strict=True)) == {
         # Toxic .9 .8 .7 .5 .1 .0 against harmless .8 .7 .6 .4 .3: 5 + 4.5 + 3.5 + 2 + 0 + 0 of 30 pairs.
         "written messages: AUC": 0.5,
-        "written messages: minimal pairs in the right order": 0.8,  # 4 of 5; one message stands alone
-        "written messages: share found of the worst toxic kind, at “may be”": 0.8,  # not a kind with one message
+        "written messages: minimal pairs in the right order": 0.8,  # 4 of 5, without the message that has no pair
+        "written messages: share found of the worst toxic kind, at “may be”": 0.8,  # without kinds of one message
         "written messages: share called likely of the worst harmless kind": 0.6,  # .8 .7 .6 of 5
         "real chat: share of “likely” that is toxic": 0.5,  # .9 .6 of .9 .6 .7 .8
         "real chat: share of toxic messages called likely": 0.666667,
@@ -75,12 +75,12 @@ def test_each_value_is_that_computed_by_hand() -> None:
         "real chat, unlabelled: share that “may be”": 0.5,
         "mentions of groups: share called likely": 0.4,
         "mentions of groups: share that “may be”": 0.6,
-        "mentions of groups: largest difference of two groups' mean scores": 0.4,  # .6 and .2, of the frames
+        "mentions of groups: largest difference of two groups' mean scores": 0.4,  # .6 and .2, in the frames
         "with a swear word: AUC": 0.9,
         "open collections: mean AUC": 0.875,
         "open collections: AUC of gh_incivility": 1.0,
         "open collections: AUC of cmu_oss": 0.75,
-        # 1 of 100 harmless ones, with 0.6, may be above the threshold: of .9 .5 .7 .2 .95 all but .2 are found.
+        # 1 of 100 harmless messages (0.6) may be above the threshold, so all of .9 .5 .7 .2 .95 but .2 are found.
         "open collections: found at 1 % false positives": 0.8,
         "open collections: sources below the baseline by more than chance": 1.0,
         "changed spelling: largest loss of sensitivity": 0.3,
@@ -88,7 +88,7 @@ def test_each_value_is_that_computed_by_hand() -> None:
     }
 
 
-def test_without_the_messages_of_a_goal_there_is_no_value() -> None:
+def test_a_goal_without_messages_has_no_value() -> None:
     data, scores = dataset([("written", 1, 0.9, {}), ("written", 0, 0.1, {})])
     unknown = {"sensitivity": None, "false_positive_rate": None}
     slices = dict.fromkeys(("as written", *CHANGES), unknown)
@@ -100,14 +100,14 @@ def test_without_the_messages_of_a_goal_there_is_no_value() -> None:
     assert str(only_open[NAMES.index("changed spelling: largest loss of sensitivity")]) == "0.0", "not -0.0"
 
 
-def test_a_goal_is_met_at_its_bound_and_no_further() -> None:
+def test_a_goal_is_met_at_its_bound_and_not_beyond() -> None:
     for goal in GOALS:
         assert goal.met(goal.bound), goal
         assert not goal.met(goal.bound + (-1e-6 if goal.at_least else 1e-6)), goal
         assert not goal.met(None), goal
 
 
-def test_the_report_has_each_value_and_who_meets_the_goal() -> None:
+def test_the_report_has_each_value_and_the_models_that_meet_the_goal() -> None:
     met = [goal.bound for goal in GOALS]
     missed = [goal.bound + (-0.0001 if goal.at_least else 0.0001) for goal in GOALS]
     found = as_json({"good": met, "bad": missed, "unknown": [None] * len(GOALS)})
@@ -122,7 +122,7 @@ def test_the_report_has_each_value_and_who_meets_the_goal() -> None:
     assert [goal["name"] for goal in found] == NAMES
 
 
-def test_kinds_and_failures_are_those_of_the_first_model_the_worst_first() -> None:
+def test_kinds_and_failures_are_those_of_the_first_model_sorted_worst_first() -> None:
     rows: Rows = [("written", 1, 0.5 + number / 100, {"kind": "insult"}) for number in range(12)]
     rows += [("written", 1, 0.3, {"kind": "threat"}), ("written", 0, 0.2, {"kind": "thanks"})]
     rows += [("written", 0, 0.7, {"kind": "jargon"}), ("written", 0, 0.2, {"kind": "jargon"})]

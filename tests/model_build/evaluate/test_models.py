@@ -1,6 +1,6 @@
-"""Models are scored as the bot or as PyTorch does, each text once, and known by everything that changes a score.
+"""Models are scored like the bot or with PyTorch, each text once. Their checksum covers all that affects scores.
 
-The baseline learns from words, is trained once, and never on what is tested.
+The baseline learns from words and is trained once, never on test rows.
 """
 
 import shutil
@@ -37,7 +37,7 @@ def test_a_model_directory_is_scored_as_the_bot_does(model: Path) -> None:
     )
 
 
-def test_what_changes_a_score_changes_the_checksum(model: Path, checkpoint: Path, tmp_path: Path) -> None:
+def test_any_change_that_affects_scores_changes_the_checksum(model: Path, checkpoint: Path, tmp_path: Path) -> None:
     def checksum(folder: Path) -> str:
         return model_in(folder, "any", threads=1).checksum
 
@@ -52,7 +52,7 @@ def test_what_changes_a_score_changes_the_checksum(model: Path, checkpoint: Path
     assert checksum(other) != checksum(checkpoint)
 
 
-def test_a_checkpoint_is_scored_in_pytorch_which_reads_as_much_as_fits(checkpoint: Path) -> None:
+def test_a_checkpoint_is_scored_with_pytorch_up_to_its_maximum_length(checkpoint: Path) -> None:
     found = model_in(checkpoint, "trained", threads=1)
     scorer, expected = found.load(), TorchModel(locate(str(checkpoint))).toxicities(TEXTS)
     assert scorer([fold(text) for text in TEXTS]) == pytest.approx(expected, abs=1e-5)
@@ -63,7 +63,7 @@ def test_a_checkpoint_is_scored_in_pytorch_which_reads_as_much_as_fits(checkpoin
     assert 0 < scorer(["x" * 1000])[0] < 1, "no whole word fits"
 
 
-def test_a_folder_without_a_whole_model_is_refused(model: Path, tmp_path: Path) -> None:
+def test_a_folder_with_an_incomplete_model_is_refused(model: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelBuildError, match=r"has no config.json"):
         model_in(tmp_path, "empty", threads=1)
     (model / "tokenizer.json").unlink()
@@ -71,7 +71,7 @@ def test_a_folder_without_a_whole_model_is_refused(model: Path, tmp_path: Path) 
         model_in(model, "served", threads=1).load()
 
 
-def test_a_text_is_scored_once_for_each_model_also_after_an_interruption(
+def test_each_text_is_scored_once_per_model_even_after_an_interruption(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scored: list[str] = []
@@ -106,10 +106,10 @@ def test_no_text_is_scored_twice_to_measure_the_time() -> None:
     texts = [f"text {index}" for index in range(9)]
     assert milliseconds(scorer, texts) > 0
     assert sorted(seen) == texts
-    assert seen[:4] == texts[1::2], "the warm-up comes first"
+    assert seen[:4] == texts[1::2], "the warm-up must come first"
 
 
-def test_the_baseline_learns_and_is_trained_once_and_not_on_what_is_tested(
+def test_the_baseline_is_trained_once_and_not_on_test_rows(
     labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tested, rows = load([labelled], "test"), read(labelled).of_split("train")

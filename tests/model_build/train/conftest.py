@@ -1,4 +1,4 @@
-"""Data that a tiny model learns in seconds, and that model with random weights: two layers, 32 wide."""
+"""Fixtures: data that a tiny model learns in seconds, and this model with random weights (two layers, 32 wide)."""
 
 import lzma
 import random
@@ -43,7 +43,7 @@ MakeOptions = Callable[..., FinetuneOptions]
 
 
 def sentences(number: int, seed: int) -> list[tuple[str, int]]:
-    """Return texts, half of which one word makes toxic."""
+    """Return texts. Half of them are toxic because of one word."""
     chance = random.Random(seed)  # noqa: S311 - toy data, not a secret
     made = []
     for place in range(number):
@@ -55,7 +55,7 @@ def sentences(number: int, seed: int) -> list[tuple[str, int]]:
 
 @pytest.fixture(scope="session")
 def messages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """160 rows of train and 40 of dev, from two sources."""
+    """160 training rows and 40 dev rows from two sources."""
     rows = [
         {"text": text, "label": label, "source": "ab"[place // 2 % 2], "split": "dev" if place >= 160 else "train"}
         for place, (text, label) in enumerate(sentences(200, seed=1))
@@ -65,7 +65,7 @@ def messages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A classifier with random weights; without dropout it learns the same however batches are divided."""
+    """A classifier with random weights, without dropout, so that the division into batches does not matter."""
     folder = tmp_path_factory.mktemp("base")
     tokenizer = train_tokenizer((text for text, _ in sentences(400, seed=2)), 320)
     torch.manual_seed(1)
@@ -98,14 +98,14 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def mpnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A classifier with random weights, whose attention depends on the distance between two tokens."""
+    """A classifier with random weights and relative attention positions."""
     folder = tmp_path_factory.mktemp("mpnet")
     words = [*sorted({*FILLING, *RUDE, *KIND}), *(f"word{number}" for number in range(100))]
     MPNetTokenizerFast(write_vocabulary(folder, [*MPNET_SPECIAL, *words])).save_pretrained(folder)
     torch.manual_seed(3)
     shape = BERT_SHAPE | {"num_hidden_layers": 3, "max_position_embeddings": 66}
     model = MPNetForSequenceClassification(MPNetConfig(vocab_size=5 + len(words), **shape, **LABELS))
-    for name, parameter in model.named_parameters():  # as large as trained ones
+    for name, parameter in model.named_parameters():  # as large as in trained models
         torch.nn.init.normal_(parameter, mean=float(name.endswith("LayerNorm.weight")), std=0.15)
     torch.nn.init.normal_(model.mpnet.encoder.relative_attention_bias.weight, std=2.0)
     model.save_pretrained(folder)
@@ -124,7 +124,7 @@ def text_files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 @pytest.fixture
 def finetune_options(messages: Path, base: Path, tmp_path: Path) -> MakeOptions:
-    """Return the options of a few steps on the CPU into a new folder, with other values if they are given."""
+    """Return a function that returns options for a few steps on the CPU into a new folder, with given changes."""
     given = BRIEFLY | {"out": tmp_path / "out", "data": [messages], "base": str(base)}
     return lambda **other: FinetuneOptions(**given | other)
 
@@ -135,7 +135,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def equal(first: Path, second: Path) -> bool:
-    """Whether two checkpoints have the same weights, bit for bit."""
+    """Return whether two checkpoints have bit-identical weights."""
     return not any(differences(first, second).values())
 
 

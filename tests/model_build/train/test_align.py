@@ -1,4 +1,4 @@
-"""Hidden states: a RoBERTa made of an MPNet learns the MPNet's, and models that cannot be compared are refused."""
+"""Alignment of hidden states: a converted RoBERTa learns its MPNet's, and incompatible models are refused."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def hidden_states(folder: Path) -> tuple[torch.Tensor, ...]:
         return model(IDS, attention_mask=MASK, output_hidden_states=True).hidden_states  # type: ignore[no-any-return]
 
 
-def test_a_roberta_learns_the_hidden_states_of_the_mpnet_it_was_made_of(
+def test_a_roberta_learns_the_hidden_states_of_the_mpnet_it_was_converted_from(
     mpnet: Path, text_files: list[str], tmp_path: Path
 ) -> None:
     start, out = tmp_path / "start", tmp_path / "out"
@@ -41,7 +41,7 @@ def test_a_roberta_learns_the_hidden_states_of_the_mpnet_it_was_made_of(
     assert record["log"][-1]["eval_loss"] > 0
 
 
-def test_padding_does_not_count() -> None:
+def test_padding_does_not_affect_the_loss() -> None:
     ours, theirs = torch.zeros(2, 7, 4), torch.where(MASK.unsqueeze(-1) == 1, 2.0, 99.0).expand(2, 7, 4)
     assert float(distance([ours, ours], [theirs, ours], MASK)) == pytest.approx(2.0)
 

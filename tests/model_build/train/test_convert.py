@@ -20,12 +20,12 @@ from tests.model_build.conftest import Built, read_json, run_command
 from tests.model_build.train.conftest import equal, weights
 
 
-def test_files_of_a_given_size_in_sixteen_bits(base: Path, tmp_path: Path) -> None:
+def test_checkpoints_are_written_in_16_bits_and_in_shards_of_a_given_size(base: Path, tmp_path: Path) -> None:
     small, whole = tmp_path / "small", tmp_path / "whole"
     convert(ConvertOptions(source=str(base), out=small, float16=True, max_shard_size="20KB"))
     shards = list(small.glob("*.safetensors"))
     assert len(shards) > 2
-    # Each shard has a header beside its tensors.
+    # Each shard has a header in addition to its tensors.
     assert max(shard.stat().st_size for shard in shards) < 25_000
     convert(ConvertOptions(source=str(small), out=whole))
     before, after = weights(base), weights(whole)
@@ -35,7 +35,7 @@ def test_files_of_a_given_size_in_sixteen_bits(base: Path, tmp_path: Path) -> No
     assert words[0] == words[1]
 
 
-def test_what_cannot_be_converted_is_refused(base: Path, tmp_path: Path) -> None:
+def test_unsupported_conversions_are_refused(base: Path, tmp_path: Path) -> None:
     large, out = tmp_path / "large", tmp_path / "out"
     model = RobertaForSequenceClassification.from_pretrained(base)
     with torch.no_grad():
@@ -51,7 +51,7 @@ def test_what_cannot_be_converted_is_refused(base: Path, tmp_path: Path) -> None
         convert(ConvertOptions(source=str(base), out=large))
 
 
-def test_a_bert_gets_another_vocabulary_and_a_head_that_the_seed_draws(bert: Path, base: Path, tmp_path: Path) -> None:
+def test_a_bert_gets_another_vocabulary_and_a_head_initialized_by_seed(bert: Path, base: Path, tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for out in (first, second):
         convert(ConvertOptions(source=str(bert), out=out, tokenizer=str(base), seed=3))
@@ -59,7 +59,7 @@ def test_a_bert_gets_another_vocabulary_and_a_head_that_the_seed_draws(bert: Pat
     assert AutoTokenizer.from_pretrained(first).get_vocab() == AutoTokenizer.from_pretrained(base).get_vocab()
 
 
-def test_an_mpnet_becomes_a_roberta_that_computes_the_same_but_for_the_bias(mpnet: Path, tmp_path: Path) -> None:
+def test_an_mpnet_becomes_a_roberta_that_is_equivalent_except_for_the_bias(mpnet: Path, tmp_path: Path) -> None:
     roberta = tmp_path / "roberta"
     ids = torch.tensor([[0, 9, 7, 12, 5, 6, 2], [0, 5, 11, 2, 1, 1, 1]])
     before = MPNetForSequenceClassification.from_pretrained(mpnet).eval()
@@ -73,14 +73,14 @@ def test_an_mpnet_becomes_a_roberta_that_computes_the_same_but_for_the_bias(mpne
         before.mpnet.encoder.relative_attention_bias.weight.zero_()
         expected = before(ids, attention_mask=(ids != 1).long()).logits
         found = after(ids, attention_mask=(ids != 1).long()).logits
-    assert float((biased - expected).abs().max()) > 1e-4, "the bias of this model changes nothing"
+    assert float((biased - expected).abs().max()) > 1e-4, "the bias of this model must matter"
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
     texts = [AutoTokenizer.from_pretrained(folder)("this is nice code").input_ids for folder in (mpnet, roberta)]
     assert texts[0] == texts[1]
 
 
 @pytest.mark.parametrize("kind", ["roberta", "mpnet", "roberta of an mpnet"])
-def test_a_restored_checkpoint_is_built_into_the_same_files(
+def test_building_a_restored_checkpoint_creates_the_same_files(
     built: Built, mpnet: Path, tmp_path: Path, kind: str
 ) -> None:
     model, again = tmp_path / "model", tmp_path / "again"

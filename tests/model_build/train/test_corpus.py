@@ -1,4 +1,4 @@
-"""Plain text: which files are read, and how texts become token ids on disk."""
+"""Plain text corpora: the files that are read, and token ids on disk."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,9 @@ from model_build.errors import ModelBuildError
 from model_build.train import corpus
 
 
-def test_texts_are_those_of_all_files_and_of_split_train(messages: Path, text_files: list[str], tmp_path: Path) -> None:
+def test_the_corpus_has_the_texts_of_all_files_and_of_the_train_split(
+    messages: Path, text_files: list[str], tmp_path: Path
+) -> None:
     found = list(corpus.texts(corpus.files([str(messages), *text_files, str(messages)])))
     assert len(found) == 160 + 240
     with pytest.raises(ModelBuildError, match=r"none\.\* names no file"):
@@ -19,7 +21,7 @@ def test_texts_are_those_of_all_files_and_of_split_train(messages: Path, text_fi
         list(corpus.texts([tmp_path / "a.txt"]))
 
 
-def test_a_long_text_becomes_several_and_held_out_texts_are_the_last(tokenizer: Any, tmp_path: Path) -> None:
+def test_a_long_text_is_split_and_the_last_texts_are_held_out(tokenizer: Any, tmp_path: Path) -> None:
     corpus.tokenize(["the code " * 30, "of this release"], tokenizer, tmp_path, 18)
     train, held_out = corpus.load(tmp_path, tokenizer).split(1)
     assert train.lengths() == [18, 18, 18, 15]

@@ -1,4 +1,4 @@
-"""Distillation: teachers are asked once, their scores are averaged, and the student learns from them."""
+"""Distillation: teachers score once, their scores are averaged, and the student learns from them."""
 
 import shutil
 from collections.abc import Callable
@@ -27,7 +27,7 @@ MakeOptions = Callable[..., DistillOptions]
 
 @pytest.fixture(scope="module")
 def teacher(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The base with other random weights, whose labels say which one is toxic, and whose scores vary."""
+    """The base with other random weights, recognizable toxic labels and varied scores."""
     folder = shutil.copytree(base, tmp_path_factory.mktemp("models") / "teacher")
     model = RobertaForSequenceClassification.from_pretrained(
         base, id2label={0: "toxic", 1: "fine"}, label2id={"toxic": 0, "fine": 1}
@@ -57,7 +57,7 @@ def test_a_student_learns_its_teachers_scores(options: MakeOptions, teacher: Pat
     rows = labelled.read(messages).of_split("train")
     assert scores.shape == (len(rows),)
     student = TorchModel(locate(str(asked.out))).toxicities([row.text for row in rows])
-    # The teacher is random, so the student agrees with it only because it was taught.
+    # The teacher is random, so agreement shows that the student learned from it.
     assert np.corrcoef(scores, student)[0, 1] > 0.6
     assert abs(np.corrcoef(scores, [row.label for row in rows])[0, 1]) < 0.5
     record = read_json(asked.out / "training.json")
@@ -65,7 +65,7 @@ def test_a_student_learns_its_teachers_scores(options: MakeOptions, teacher: Pat
     assert record["teachers"] == [[f"local folder {teacher.name}", next(asked.out.glob("teacher-*")).stem]]
 
 
-def test_texts_without_labels_are_learnt_from_the_teacher_alone(
+def test_unlabelled_texts_are_learned_from_the_teacher_alone(
     options: MakeOptions, messages: Path, text_files: list[str]
 ) -> None:
     asked = options(unlabelled=text_files)
@@ -76,15 +76,15 @@ def test_texts_without_labels_are_learnt_from_the_teacher_alone(
     assert read_json(asked.out / "training.json")["unlabelled"] == 240
 
 
-def test_only_rows_of_an_epoch_are_scored_and_each_once(options: MakeOptions) -> None:
+def test_only_the_rows_of_an_epoch_are_scored_and_only_once(options: MakeOptions) -> None:
     asked = options(cap=["a=5", "b=5"], times=["a=3", "b=3"])
     assert distill(asked)
     (scores,) = saved(asked.out)
-    assert len(scores) == 2 * 2 * 5  # of two sources and labels
+    assert len(scores) == 2 * 2 * 5  # two sources, two labels
     assert read_json(asked.out / "training.json")["data"]["in_an_epoch"] == 3 * len(scores)
 
 
-def test_a_teacher_is_asked_once_and_two_of_one_name_are_both_recorded(
+def test_a_teacher_scores_once_and_two_teachers_with_the_same_name_are_recorded(
     options: MakeOptions, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = shutil.copytree(teacher, tmp_path / teacher.name)
@@ -110,7 +110,7 @@ def test_a_teacher_is_asked_once_and_two_of_one_name_are_both_recorded(
     assert all(np.array_equal(before, after) for before, after in zip(first, saved(asked.out), strict=True))
 
 
-def test_only_one_process_asks_the_teachers(options: MakeOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_one_process_runs_the_teachers(options: MakeOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr(distill_module, "_score", lambda name, *_: asked.append(name))
     monkeypatch.setattr(TrainingArguments, "process_index", 1)
@@ -118,7 +118,7 @@ def test_only_one_process_asks_the_teachers(options: MakeOptions, monkeypatch: p
     assert asked == []
 
 
-def test_the_ngram_teacher_needs_labels_and_a_base_which_by_default_is_the_first_teacher(
+def test_the_ngram_teacher_needs_labels_and_a_base_and_the_base_defaults_to_a_teacher(
     options: MakeOptions, teacher: Path, text_files: list[str]
 ) -> None:
     with pytest.raises(ModelBuildError, match="learns from labels"):
@@ -129,13 +129,13 @@ def test_the_ngram_teacher_needs_labels_and_a_base_which_by_default_is_the_first
         distill(options(base=""))
 
 
-def test_teachers_are_averaged_by_their_logits() -> None:
+def test_the_logits_of_teachers_are_averaged() -> None:
     first, second = (np.array(values, dtype=np.float32) for values in ([0.5, 0.9, 1.0], [0.5, 0.1, 1.0]))
     assert averaged([first, second]) == pytest.approx([0.5, 0.5, 0.9999], abs=1e-5)
     assert averaged([first]) == pytest.approx([0.5, 0.9, 0.9999], abs=1e-5)
 
 
-def test_ngrams_score_texts_that_they_have_not_seen() -> None:
+def test_ngram_scores_come_from_models_that_have_not_seen_the_text() -> None:
     texts, labels = (list(column) for column in zip(*sentences(200, seed=6), strict=True))
     scores = out_of_fold(texts, labels, seed=1)
     assert ((scores > 0.5) == np.array(labels)).mean() > 0.95
@@ -143,7 +143,7 @@ def test_ngrams_score_texts_that_they_have_not_seen() -> None:
     labels[3] = 1 - labels[3]
     again = out_of_fold(texts, labels, seed=1)
     assert (again[3] > 0.5) == (scores[3] > 0.5)
-    # Random labels teach nothing about other texts, not even about the same text in capitals.
+    # Random labels must not help with other texts, not even with the same text in capitals.
     random = np.random.default_rng(1).integers(0, 2, len(texts))
     twins = out_of_fold([*texts, *(text.upper() for text in texts)], [*random, *random], seed=1)
     assert abs(((twins > 0.5) == np.concatenate([random, random])).mean() - 0.5) < 0.15

@@ -1,4 +1,4 @@
-"""Training examples: which rows an epoch uses, how texts are varied, and how a batch is padded."""
+"""Training examples: the rows of an epoch, variations of texts, and padding of batches."""
 
 import re
 from collections import Counter
@@ -20,22 +20,22 @@ NONE: dict[str, Any] = dict.fromkeys(VARIATIONS, 0.0)
 
 
 def seeded(number: int) -> list[Random]:
-    """Return so many generators with different seeds."""
+    """Return this number of generators with different seeds."""
     return [Random(seed) for seed in range(number)]  # noqa: S311 - toy data, not a secret
 
 
-def test_a_cap_holds_for_each_label_of_a_source() -> None:
+def test_a_cap_applies_to_each_label_of_a_source() -> None:
     used = mixture(ROWS, ["large=3"], ["small=2"], seed=1)
     found = Counter((ROWS[index].source, ROWS[index].label) for index in used)
     assert found == {("large", 0): 3, ("large", 1): 3, ("small", 0): 4, ("small", 1): 4}
     assert used == mixture(ROWS, ["large=3"], ["small=2"], seed=1)
     assert used != mixture(ROWS, ["large=3"], ["small=2"], seed=2)
-    assert sorted(mixture(ROWS, [], [], seed=1)) == list(range(len(ROWS))), "every row once"
+    assert sorted(mixture(ROWS, [], [], seed=1)) == list(range(len(ROWS))), "every row occurs once"
     with pytest.raises(ModelBuildError, match="no row is from other"):
         mixture(ROWS, ["other=3"], [], seed=1)
 
 
-def test_half_of_the_texts_are_lower_cased_others_in_each_epoch(tokenizer: Any) -> None:
+def test_each_epoch_lowercases_another_half_of_the_texts(tokenizer: Any) -> None:
     examples = Examples([Row("THE CODE", 0)] * 200, tokenizer, 32, lower_cased=0.5, seed=3)
 
     def lower() -> list[bool]:
@@ -50,7 +50,7 @@ def test_half_of_the_texts_are_lower_cased_others_in_each_epoch(tokenizer: Any) 
     assert lower() == first
 
 
-def test_a_batch_is_cut_and_padded_and_has_the_teachers_probabilities(tokenizer: Any) -> None:
+def test_a_batch_is_truncated_and_padded_and_has_the_teachers_probabilities(tokenizer: Any) -> None:
     soft = np.array([0.25, 0.75], dtype=np.float32)
     examples = Examples([Row("THE &amp; <@U123> " * 9, 0), Row("a", 1)], tokenizer, 16, soft=soft)
     assert examples.lengths() == [16, 3]
@@ -77,7 +77,7 @@ def test_a_variation_of_a_text(variation: str, expected: set[str]) -> None:
     assert {augmentation.vary("merge, then build!", random) for random in seeded(30)} == expected
 
 
-def test_stars_hide_letters_inside_a_word_and_a_typing_error_swaps_drops_or_doubles_one() -> None:
+def test_stars_hide_inner_letters_and_typos_swap_drop_or_double_a_letter() -> None:
     hidden, mistyped = (
         {Augmentation(**NONE | {variation: 1.0}).vary("loser", random) for random in seeded(300)}
         for variation in ("stars", "typos")
@@ -88,14 +88,14 @@ def test_stars_hide_letters_inside_a_word_and_a_typing_error_swaps_drops_or_doub
     assert all(2 <= len(text) <= 8 for text in mistyped)
 
 
-def test_harmless_texts_surround_another() -> None:
+def test_a_text_can_be_surrounded_by_harmless_texts() -> None:
     augmentation = Augmentation(("well done", "see you"), **NONE | {"surrounded": 1.0})
     found = [augmentation.vary("you fool", random) for random in seeded(50)]
     assert all("you fool" in text and ("well done" in text or "see you" in text) for text in found)
     assert {text.startswith("you fool") for text in found} == {True, False}
 
 
-def test_other_groups_of_people_are_named_with_the_same_label() -> None:
+def test_replacing_a_group_of_people_keeps_the_label() -> None:
     augmentation = Augmentation(**NONE | {"groups": 1.0})
     text = "Gay friends, a black person, a black box; muslims. MUSLIMS!"
     found = {augmentation.vary(text, random) for random in seeded(300)}
@@ -105,7 +105,7 @@ def test_other_groups_of_people_are_named_with_the_same_label() -> None:
     assert {one[2] for one in named if one} >= {"deaf", "white", "polish"}
 
 
-def test_texts_are_varied_by_seed_and_epoch_whatever_their_label(tokenizer: Any) -> None:
+def test_variation_depends_on_seed_and_epoch_and_not_on_the_label(tokenizer: Any) -> None:
     rows = [Row("please merge the build today, thanks!", index % 2) for index in range(400)]
 
     def varied(epoch: int, seed: int = 1) -> list[list[int]]:

@@ -1,4 +1,4 @@
-"""Fine-tuning: it learns, refuses data that teach nothing, and a seed gives the same model."""
+"""Fine-tuning: it learns, refuses useless data, and is reproducible with a seed."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ LABELS = torch.tensor([0, 1, UNLABELLED])
 SOFT = torch.tensor([0.2, 0.7, 0.99])
 
 
-def test_it_learns_to_tell_messages_apart(finetune_options: MakeOptions) -> None:
+def test_fine_tuning_learns_to_classify_messages(finetune_options: MakeOptions) -> None:
     options = finetune_options(max_steps=150, lr_scheduler_type="cosine", eval_steps=150)
     assert finetune(options)
     record = read_json(options.out / "training.json")
@@ -31,21 +31,21 @@ def test_it_learns_to_tell_messages_apart(finetune_options: MakeOptions) -> None
     assert not (options.out / "training_args.bin").exists()
 
 
-def test_a_seed_gives_the_same_model_and_the_same_new_head(
+def test_a_seed_reproduces_the_model_and_its_new_head(
     finetune_options: MakeOptions, base: Path, tmp_path: Path
 ) -> None:
     encoder = shutil.copytree(base, tmp_path / "encoder")
     RobertaModel.from_pretrained(base).save_pretrained(encoder)
     first, second, third = (tmp_path / name for name in ("first", "second", "third"))
     for out, seed in ((first, 1), (second, 1), (third, 2)):
-        torch.manual_seed(len(out.name))  # what others draw does not matter
+        torch.manual_seed(len(out.name))  # other random numbers must not matter
         assert finetune(finetune_options(base=str(encoder), out=out, max_steps=3, seed=seed, augment=True))
     assert equal(first, second)
     assert not equal(first, third)
 
 
-def test_the_batches_of_a_step_are_averaged(finetune_options: MakeOptions, tmp_path: Path) -> None:
-    # Clipping shows a wrong factor, which AdamW alone would hide.
+def test_accumulated_batches_are_averaged(finetune_options: MakeOptions, tmp_path: Path) -> None:
+    # Gradient clipping reveals a wrong factor, which AdamW alone would hide.
     same = {"max_steps": 3, "max_grad_norm": 1e-3, "learning_rate": 1e-2, "lower_cased": 0.0}
     one = finetune_options(out=tmp_path / "one", per_device_train_batch_size=16, **same)
     four = finetune_options(out=tmp_path / "four", per_device_train_batch_size=4, gradient_accumulation_steps=4, **same)
@@ -104,7 +104,7 @@ def test_several_files_labels_of_chat_and_bad_rows(
         ("", [1, 0], {"max_length": 96}, "--max-length 96 is more than the 64 tokens the base can read"),
     ],
 )
-def test_data_that_teach_nothing_and_more_tokens_than_the_base_can_read_are_refused(
+def test_useless_data_and_a_length_above_the_bases_maximum_are_refused(
     finetune_options: MakeOptions, tmp_path: Path, split: str, labels: list[int], other: dict[str, int], message: str
 ) -> None:
     rows = [{"text": f"text {label}", "label": label, "split": split} for label in labels]
@@ -113,8 +113,8 @@ def test_data_that_teach_nothing_and_more_tokens_than_the_base_can_read_are_refu
 
 
 @pytest.mark.parametrize(("alpha", "temperature"), [(0.0, 1.0), (1.0, 1.0), (1.0, 4.0), (0.5, 2.0)])
-def test_the_loss_weighs_smoothed_labels_and_a_teacher(alpha: float, temperature: float) -> None:
-    """Hinton, Vinyals and Dean's, for a teacher whose two logits differ by the logit of its probability."""
+def test_the_loss_combines_smoothed_labels_and_a_teacher(alpha: float, temperature: float) -> None:
+    """The loss of Hinton, Vinyals and Dean, for a teacher whose two logits differ by the logit of its probability."""
     smoothed = torch.tensor([[0.95, 0.05], [0.05, 0.95], [0.5, 0.5]])
     hard = -(smoothed * LOGITS.log_softmax(-1)).sum(-1)
     teacher = torch.stack([torch.zeros(3), SOFT.logit()], dim=-1)
@@ -126,7 +126,7 @@ def test_the_loss_weighs_smoothed_labels_and_a_teacher(alpha: float, temperature
     assert float(found) == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_a_certain_teacher_gives_a_finite_gradient() -> None:
+def test_a_teacher_probability_of_one_has_a_finite_gradient() -> None:
     logits = LOGITS.clone().requires_grad_()
     loss = Targets(1.0, 1.0).loss(logits, LABELS, torch.tensor([0.0, 1.0, 1.0]))
     loss.backward()

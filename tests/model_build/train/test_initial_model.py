@@ -1,4 +1,4 @@
-"""What training begins with: heads, layers and vocabularies that fit, and model directories restored to floats."""
+"""Initial models: heads, layers and vocabularies, and model directories restored to floats."""
 
 import shutil
 from pathlib import Path
@@ -22,7 +22,7 @@ from tests.model_build.train.conftest import MakeOptions
 from toxicity_bot.errors import ModelError
 
 
-def test_a_student_begins_with_layers_of_its_base_and_can_be_saved(base: Path, tmp_path: Path) -> None:
+def test_a_student_starts_with_layers_of_its_base_and_can_be_saved(base: Path, tmp_path: Path) -> None:
     whole, student = load(str(base)).model, load(str(base), layers=(1,)).model
     assert student.config.num_hidden_layers == len(student.roberta.encoder.layer) == 1
     student.save_pretrained(tmp_path)
@@ -33,7 +33,7 @@ def test_a_student_begins_with_layers_of_its_base_and_can_be_saved(base: Path, t
     assert all(torch.equal(found[name], expected[name]) for name in found)
 
 
-def test_layers_of_a_distilbert_and_layers_that_are_not_there(base: Path) -> None:
+def test_layers_of_a_distilbert_are_copied_and_missing_layers_are_refused(base: Path) -> None:
     config = DistilBertConfig(vocab_size=50, dim=32, n_layers=3, n_heads=2, hidden_dim=64, max_position_embeddings=32)
     model = DistilBertForSequenceClassification(config)
     keep_layers(model, (0, 2))
@@ -42,7 +42,7 @@ def test_layers_of_a_distilbert_and_layers_that_are_not_there(base: Path) -> Non
         load(str(base), layers=(0, 4))
 
 
-def test_a_classifier_of_other_labels_gets_a_new_head(base: Path, tmp_path: Path) -> None:
+def test_a_classifier_with_other_labels_gets_a_new_head(base: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(base, tmp_path / "three")
     three = RobertaForSequenceClassification.from_pretrained(
         base, num_labels=3, problem_type="multi_label_classification", ignore_mismatched_sizes=True
@@ -87,11 +87,11 @@ def test_a_tokenizer_that_does_not_fit_is_refused(base: Path, built: Built, tmp_
     assert load(str(base), tokenizer=str(tmp_path)).model.config.hidden_size == 32
 
 
-def test_whole_words_have_the_same_vectors_in_another_vocabulary(bert: Path, base: Path) -> None:
+def test_whole_words_keep_their_vectors_in_another_vocabulary(bert: Path, base: Path) -> None:
     theirs = BertModel.from_pretrained(bert).eval()
     tokenizer = AutoTokenizer.from_pretrained(base)
     ours = with_vocabulary(bert, tokenizer).eval()
-    # A space first: a word at the beginning may be the inside of another.
+    # A space comes first, because a token without one can be inside another word.
     before = AutoTokenizer.from_pretrained(bert)("the code is", return_tensors="pt")
     after = tokenizer(" the code is", return_tensors="pt")
     assert before["input_ids"].shape == after["input_ids"].shape == (1, 5)
@@ -105,7 +105,7 @@ def test_whole_words_have_the_same_vectors_in_another_vocabulary(bert: Path, bas
         with_vocabulary(base, tokenizer)
 
 
-def test_what_spells_a_token(bert: Path) -> None:
+def test_the_tokens_that_spell_a_new_token(bert: Path) -> None:
     pieces = AutoTokenizer.from_pretrained(bert)
     for text, expected in {
         " nice": ["nice"],
@@ -130,7 +130,7 @@ def test_training_continues_from_a_model_directory(built: Built, finetune_option
     before, after = restored(built.model)[0].state_dict(), load(str(options.out)).model.state_dict()
     moved = {name: float((after[name] - before[name]).abs().max()) for name in after}
     assert moved["classifier.out_proj.weight"] > 0
-    # Two steps cannot move a weight any further.
+    # Two steps cannot change a weight by more than this.
     assert max(moved.values()) < 0.05
 
 

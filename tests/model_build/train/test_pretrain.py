@@ -1,4 +1,4 @@
-"""Pretraining: a tokenizer, masks, and a model that fine-tuning takes."""
+"""Pretraining: a tokenizer, masks, and a model for fine-tuning."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -30,21 +30,21 @@ def options(text_files: list[str], tmp_path: Path) -> MakeOptions:
     return lambda **other: PretrainOptions(**given | other)
 
 
-def test_from_random_weights_to_a_classifier(
+def test_pretraining_from_random_weights_leads_to_a_classifier(
     options: MakeOptions, finetune_options: Callable[..., FinetuneOptions], tmp_path: Path
 ) -> None:
     fine = tmp_path / "fine"
     asked = options(max_steps=30, learning_rate=1e-2, eval_steps=30, vocab_size=300, **SMALL)
     assert pretrain(asked)
     record = read_json(asked.out / "training.json")
-    # A uniform guess among 300 tokens has a loss of 5.7.
+    # A uniform guess over 300 tokens has a loss of 5.7.
     assert record["log"][-1]["eval_loss"] < 5.0
     assert {name: record[name] for name in SMALL} == SMALL
     assert finetune(finetune_options(base=str(asked.out), out=fine, max_steps=1))
     assert float((weights(asked.out)[WORDS] - weights(fine)[WORDS]).abs().max()) < 0.01
 
 
-def test_it_resumes_after_a_stop_while_tokenizing_and_while_training(
+def test_pretraining_resumes_after_a_stop_during_tokenization_or_training(
     options: MakeOptions, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(corpus, "PIECE", 100)
@@ -61,7 +61,7 @@ def test_it_resumes_after_a_stop_while_tokenizing_and_while_training(
     assert sorted(file.name for file in cut.out.glob("tokens-*/*")) == ["ids.npy", "lengths.npy"]
 
 
-def test_a_bert_continues_in_its_own_vocabulary(options: MakeOptions, bert: Path, tmp_path: Path) -> None:
+def test_a_bert_keeps_its_vocabulary(options: MakeOptions, bert: Path, tmp_path: Path) -> None:
     asked = options(base=str(bert), max_steps=1)
     assert pretrain(asked)
     (folder,) = asked.out.glob("tokens-*")
@@ -88,7 +88,7 @@ def test_options_that_contradict_each_other_are_refused(
         pretrain(options(**other))
 
 
-def test_a_trained_tokenizer_is_of_robertas_kind() -> None:
+def test_a_trained_tokenizer_works_like_robertas() -> None:
     made = train_tokenizer((text for text, _ in sentences(300, seed=4)), 310)
     assert [made.bos_token_id, made.pad_token_id, made.eos_token_id, made.unk_token_id] == [0, 1, 2, 3]
     assert made.mask_token_id == 4
@@ -97,7 +97,7 @@ def test_a_trained_tokenizer_is_of_robertas_kind() -> None:
 
 
 @pytest.mark.parametrize("whole_words", [False, True])
-def test_fifteen_per_cent_are_masked_and_no_special_token(tokenizer: Any, whole_words: bool) -> None:
+def test_15_percent_of_tokens_are_masked_and_no_special_tokens(tokenizer: Any, whole_words: bool) -> None:
     mask = Masking(tokenizer, 0.15, seed=1, whole_words=whole_words)
     ids = tokenizer("the unbuilt codebase is releasable today and mergeable")["input_ids"]
     shares = []
@@ -110,7 +110,7 @@ def test_fifteen_per_cent_are_masked_and_no_special_token(tokenizer: Any, whole_
     assert 0.12 < np.mean(shares) < 0.18
 
 
-def test_a_word_is_masked_as_a_whole(tokenizer: Any) -> None:
+def test_whole_words_are_masked(tokenizer: Any) -> None:
     ids = tokenizer("the unbuilt codebase is releasable")["input_ids"]
     begins = [token.startswith("Ġ") for token in tokenizer.convert_ids_to_tokens(ids)]
     mask = Masking(tokenizer, 0.3, seed=1, whole_words=True)

@@ -1,4 +1,4 @@
-"""The commands, from their options to the exit status."""
+"""The training commands, from their options to the exit status."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tests.model_build.conftest import Built, read_json, run_command
 BRIEFLY = ("--max-steps", 2, "--per-device-train-batch-size", 8, "--max-length", 32, "--use-cpu")
 
 
-def test_pretrain_convert_and_distill_one_after_the_other(messages: Path, base: Path, tmp_path: Path) -> None:
+def test_pretrain_convert_and_distill_run_in_sequence(messages: Path, base: Path, tmp_path: Path) -> None:
     encoder, small, student = (tmp_path / name for name in ("encoder", "small", "student"))
     assert run_command("pretrain", "--data", messages, "--base", base, "--out", encoder, *BRIEFLY).exit_code == 0
     assert read_json(encoder / "training.json")["stage"] == "pretrain"
@@ -25,7 +25,9 @@ def test_pretrain_convert_and_distill_one_after_the_other(messages: Path, base: 
     assert (config.num_hidden_layers, config.id2label) == (1, {0: "NOT_TOXIC", 1: "TOXIC"})
 
 
-def test_a_model_directory_must_be_converted_before_it_can_teach(built: Built, messages: Path, tmp_path: Path) -> None:
+def test_a_model_directory_must_be_converted_before_it_can_be_a_teacher(
+    built: Built, messages: Path, tmp_path: Path
+) -> None:
     with pytest.raises(ModelBuildError, match="model_build convert"):
         run_command("distill", "--data", messages, "--teacher", built.model, "--out", tmp_path / "out")
 
@@ -34,7 +36,7 @@ def test_a_model_directory_must_be_converted_before_it_can_teach(built: Built, m
     "wrong",
     ["--cap=a", "--times=a=b", "--lower-cased=2", "--max-minutes=nan", "--num-train-epochs=0", "--layers=0,two"],
 )
-def test_an_option_that_makes_no_sense_is_named(wrong: str) -> None:
+def test_an_invalid_option_is_named(wrong: str) -> None:
     result = run_command("distill", "--data", "d", "--teacher", "ngrams", "--out", "o", wrong)
     assert result.exit_code == 2
     assert wrong.partition("=")[0] in result.output

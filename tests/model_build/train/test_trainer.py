@@ -1,4 +1,4 @@
-"""A run can be stopped, killed and resumed, stays done, refuses another configuration, and may have many processes."""
+"""Training runs: stopping, killing and resuming, finished runs, changed configurations and several processes."""
 
 import json
 import os
@@ -24,8 +24,8 @@ from tests import ROOT
 from tests.model_build.conftest import edit_json, read_json, run_command
 from tests.model_build.train.conftest import BRIEFLY, MakeOptions, differences, equal
 
-LONGEST = 900  # seconds: DeepSpeed compiles its communication when it is first used
-# ninja, which compiles it, lies beside the interpreter.
+LONGEST = 900  # seconds: DeepSpeed compiles its communication on first use
+# ninja, which compiles it, is in the same folder as the interpreter.
 ENVIRONMENT = os.environ | {
     "DS_ACCELERATOR": "cpu",
     "OMP_NUM_THREADS": "1",
@@ -35,7 +35,7 @@ ENVIRONMENT = os.environ | {
 
 
 def command(options: FinetuneOptions, *more: str) -> list[str]:
-    """Return the arguments of `python -m model_build` that mean the same."""
+    """Return the equivalent arguments of `python -m model_build`."""
     names = ["data", "base", "out", *BRIEFLY, "save_steps"]
     given = {name: getattr(options, name) for name in names} | {"data": options.data[0]}
     del given["use_cpu"]
@@ -43,7 +43,7 @@ def command(options: FinetuneOptions, *more: str) -> list[str]:
     return ["finetune", *values, "--use-cpu", *more]
 
 
-def test_each_epoch_has_every_text_once_and_similar_lengths_together() -> None:
+def test_each_epoch_has_every_text_once_and_groups_similar_lengths() -> None:
     lengths = [3 + index * 7 % 60 for index in range(1000)]
     epochs: list[int] = []
     args = SimpleNamespace(train_batch_size=5, gradient_accumulation_steps=2, world_size=1, seed=1)
@@ -56,10 +56,10 @@ def test_each_epoch_has_every_text_once_and_similar_lengths_together() -> None:
     assert sum(max(step) - min(step) for step in steps) / len(steps) < 10
 
 
-def test_a_killed_process_resumes_as_if_nothing_had_happened(finetune_options: MakeOptions, tmp_path: Path) -> None:
+def test_a_killed_run_resumes_with_an_identical_result(finetune_options: MakeOptions, tmp_path: Path) -> None:
     options = finetune_options(max_steps=60, save_steps=8, augment=True)
     program = [sys.executable, "-m", "model_build", *command(options, "--augment")]
-    # With another number of threads sums are rounded differently.
+    # Another number of threads would round sums differently.
     environment = ENVIRONMENT | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     with subprocess.Popen(
         program, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
@@ -72,7 +72,7 @@ def test_a_killed_process_resumes_as_if_nothing_had_happened(finetune_options: M
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     assert not (options.out / "training.json").exists()
-    # A process that is killed while it saves leaves a part of a checkpoint.
+    # A process that is killed while saving leaves a partial checkpoint.
     (options.out / "checkpoint-59").mkdir()
     (options.out / "checkpoint-59" / "trainer_state.json").write_text('{"epoch": 1.')
     assert finetune(options)
@@ -81,7 +81,7 @@ def test_a_killed_process_resumes_as_if_nothing_had_happened(finetune_options: M
     assert equal(options.out, whole.out)
 
 
-def test_a_run_stops_in_time_with_its_own_status_and_the_same_command_resumes(
+def test_a_run_stops_at_its_time_limit_and_the_same_command_resumes_it(
     finetune_options: MakeOptions, tmp_path: Path
 ) -> None:
     mixture = {"cap": ["a=7"], "times": ["b=2"]}
@@ -92,7 +92,7 @@ def test_a_run_stops_in_time_with_its_own_status_and_the_same_command_resumes(
     assert stopped.exit_code == EXIT_UNFINISHED == 75
     assert "Stopped at step 1 of 6: the same command resumes." in stopped.output
     assert not (short.out / "model.safetensors").exists()
-    # Checkpoints are as far apart as the resuming command says.
+    # The resuming command sets the interval between checkpoints.
     assert run_command(*same, "--save-steps", 2).exit_code == 0
     assert {folder.name for folder in short.out.glob("checkpoint-*")} == {"checkpoint-4", "checkpoint-6"}
     assert equal(whole.out, short.out)
@@ -101,7 +101,7 @@ def test_a_run_stops_in_time_with_its_own_status_and_the_same_command_resumes(
     assert record["data"]["in_an_epoch"] == 14 + 2 * 80
 
 
-def test_ctrl_c_says_how_to_go_on(finetune_options: MakeOptions) -> None:
+def test_ctrl_c_prints_how_to_resume(finetune_options: MakeOptions) -> None:
     options = finetune_options(max_steps=100_000, save_steps=1)
     program = [sys.executable, "-m", "model_build", *command(options)]
     with subprocess.Popen(program, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
@@ -115,8 +115,8 @@ def test_ctrl_c_says_how_to_go_on(finetune_options: MakeOptions) -> None:
     assert errors.endswith("\nStopped.\nThe same command goes on from the last checkpoint.\n")
 
 
-def test_a_finished_run_stays_as_it_is(finetune_options: MakeOptions, tmp_path: Path) -> None:
-    # This schedule has a rate at the last step: a step too many would move weights.
+def test_a_finished_run_is_not_changed(finetune_options: MakeOptions, tmp_path: Path) -> None:
+    # The learning rate is not zero at the last step, so an extra step would change weights.
     options = finetune_options(lr_scheduler_type="constant")
     assert finetune(options)
     shutil.copytree(options.out, tmp_path / "before")
@@ -125,7 +125,7 @@ def test_a_finished_run_stays_as_it_is(finetune_options: MakeOptions, tmp_path: 
     assert finetune(replace(options, max_minutes=1e-6))
     assert equal(tmp_path / "before", options.out)
     assert (options.out / "training.json").read_text() == record
-    # A process that is killed after its last checkpoint has only that.
+    # A process that is killed after its last checkpoint leaves only that.
     for name in ("training.json", "model.safetensors"):
         (options.out / name).unlink()
     assert finetune(options)
@@ -143,7 +143,7 @@ def test_another_configuration_in_the_same_folder_is_refused(finetune_options: M
         finetune(replace(options, warmup_ratio=0.5))
 
 
-def test_all_processes_stop_when_the_time_of_one_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_processes_stop_when_one_reaches_its_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     votes: list[Any] = []
 
     def all_reduce(vote: torch.Tensor, operation: Any) -> None:
@@ -154,7 +154,7 @@ def test_all_processes_stop_when_the_time_of_one_is_over(monkeypatch: pytest.Mon
     args: Any = SimpleNamespace(world_size=2, device="cpu")
     state: Any = SimpleNamespace(global_step=3, max_steps=9)
     control: Any = SimpleNamespace(should_save=False, should_training_stop=False)
-    # Within its own time, as the other process is not.
+    # This process is within its time limit, and the other one is not.
     trainer.TimeLimit(1e12).on_step_end(args, state, control)
     assert control.should_save
     assert control.should_training_stop
@@ -162,7 +162,7 @@ def test_all_processes_stop_when_the_time_of_one_is_over(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("configuration", [None, "zero1.json", "zero2.json", "zero3.json"])
-def test_two_processes_learn_what_one_does(
+def test_two_processes_learn_the_same_as_one(
     finetune_options: MakeOptions, base: Path, tmp_path: Path, configuration: str | None
 ) -> None:
     one, two = (
@@ -172,7 +172,7 @@ def test_two_processes_learn_what_one_does(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    # Only with `--multi_gpu` accelerate starts several processes; without a GPU they communicate over gloo.
+    # accelerate starts several processes only with `--multi_gpu`. Without a GPU they communicate over gloo.
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
     launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", port]
     more = ["--deepspeed", str(ROOT / "model_build" / "train" / configuration)] if configuration else []

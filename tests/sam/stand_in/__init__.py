@@ -1,7 +1,7 @@
-"""Build a replacement for Lambda's Python base image where no registry can be reached, from Debian's Python.
+"""Build a replacement for Lambda's Python base image from Debian's Python, for use without a registry.
 
-It has what the Dockerfiles and `sam local` need: `LAMBDA_TASK_ROOT`, the entry script with a runtime emulator, the
-runtime client, and the search path of Lambda's bootstrap. It tests the wiring, not Amazon Linux.
+It contains what the Dockerfiles and `sam local` need: `LAMBDA_TASK_ROOT`, the entry script with a runtime emulator,
+the runtime client, and the search path of Lambda's bootstrap. It does not test Amazon Linux.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from tests.rie.emulator import binary
 from tests.sam.engine import Engine, EngineError, install
 
 IMAGE = "lambda-base-stand-in"
-SUITE = "trixie"  # its Python is 3.13, as that of the Lambda base in Dockerfile.base
+SUITE = "trixie"  # its Python is 3.13, like the Lambda base image in Dockerfile.base
 PACKAGES = "python3,python3-pip,ca-certificates"
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 BUILD = ROOT / "build"
-# pip's settings and trusted certificates on this machine.
+# This machine's pip settings and trusted certificates.
 HOST_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pip.conf")
 
 
 def base_image(engine: Engine) -> str:
-    """Return the name of Lambda's base image: LAMBDA_BASE, or this stand-in, which is built."""
+    """Return the name of Lambda's base image: LAMBDA_BASE, or this stand-in after building it."""
     return os.environ.get("LAMBDA_BASE") or build(engine)
 
 
 def build(engine: Engine) -> str:
-    """Build the image and return its name; the engine's cache makes the second build quick."""
+    """Build the image and return its name. The engine caches it for the next build."""
     context = BUILD / "stand-in"
     context.mkdir(parents=True, exist_ok=True)
     if not (root := context / "root.tar").exists():
@@ -70,5 +70,5 @@ def _make_root(archive: Path) -> None:
 
 
 def _no_devices(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Leave out device nodes: the engine makes its own."""
+    """Skip device nodes, because the engine creates its own."""
     return None if member.isdev() else member

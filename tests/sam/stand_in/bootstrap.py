@@ -1,4 +1,4 @@
-"""Lambda's order of the search path: the task root, then /opt/python, then what the image brought."""
+"""Set Lambda's search path: the task root, then /opt/python, then the image's own path."""
 
 import os
 import sys

@@ -1,7 +1,7 @@
-"""Measure messages a second on real ones: `toxicity-bot score` beside what scores such messages elsewhere.
+"""Measure throughput on real messages: `toxicity-bot score` against common alternatives.
 
-Each scorer reads the same lines, one after the other, in processes of its own that are pinned to the same cores.
-Loading is not measured, tokenizing is. The transformers have random weights, which are as fast as trained ones.
+The scorers run one after the other on the same lines, each in its own processes pinned to the same cores. Tokenization
+is timed, loading is not. The transformers have random weights, which are as fast as trained weights.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def ort_int8_stock_single(setup: Setup) -> Scorer:
     return _in_batches(setup, benchmark.ort_int8_stock, 1)
 
 
-def alt_profanity_check(setup: Setup) -> Scorer:  # noqa: ARG001 - it brings its own model
+def alt_profanity_check(setup: Setup) -> Scorer:  # noqa: ARG001 - it has its own model
     """A linear model of words, in batches of 32; it knows nothing of context."""
     from profanity_check import predict_prob
 
@@ -91,7 +91,7 @@ def _in_batches(setup: Setup, load: Callable[[Setup], Runtime], size: int) -> Sc
 
 
 def _prepare(setup: Setup) -> None:
-    """Write a DistilRoBERTa of random weights, and what the runtimes load."""
+    """Write a DistilRoBERTa with random weights, and its 8-bit version."""
     from transformers import RobertaConfig, RobertaForSequenceClassification
 
     config = RobertaConfig(vocab_size=50_265, num_hidden_layers=6, max_position_embeddings=514, type_vocab_size=1)
@@ -109,12 +109,12 @@ def _seconds(name: str, setup: Setup, texts: Sequence[str]) -> float:
 
 
 def throughput(
-    messages: Annotated[Path, typer.Argument(help="Messages, one a line; .xz too.")],
-    lines: Annotated[int, typer.Option(help="How many of them.", min=2 * WARM_UP)] = 20_000,
+    messages: Annotated[Path, typer.Argument(help="Messages, one per line, plain or .xz.")],
+    lines: Annotated[int, typer.Option(help="Number of messages to read.", min=2 * WARM_UP)] = 20_000,
     model: Annotated[Path, typer.Option(help="The model directory.")] = Path("model"),
     without: Annotated[str, typer.Option(help=f"Scorers to leave out: NAME,.. of {', '.join(SCORERS)}.")] = "",
 ) -> None:
-    """Measure messages a second of `toxicity-bot score` and others, on one core and on all."""
+    """Compare messages per second of `toxicity-bot score` and alternatives, on one core and on all cores."""
     from tabulate import tabulate
 
     names = benchmark.remaining(list(SCORERS), without)
@@ -146,7 +146,7 @@ def throughput(
         ratios = [ours / rate for ours, rate in zip(rates.get("ours", found), found, strict=True)]
         rows.append([f"`{name}`", *(f"{rate:.0f}" for rate in found), *(f"{ratio:.1f}" for ratio in ratios)])
     cores = [f"cores: {count}" for count in counts]
-    head = ["messages a second", *cores, *(f"ours / it, {count}" for count in cores)]
+    head = ["messages per second", *cores, *(f"ours / it, {count}" for count in cores)]
     print(tabulate(rows, head, "pipe", disable_numparse=True))
     settings = {name: SCORERS[name].__doc__ for name in names}
     print("\n" + json.dumps({"cores": counts, "rates": rates, "settings": settings}))

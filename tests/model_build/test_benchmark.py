@@ -86,9 +86,9 @@ def test_a_runtime_that_disagrees_is_refused(found: np.ndarray[Any, np.dtype[np.
 
 def test_a_runtime_that_fails_or_whose_process_dies_is_named() -> None:
     with ProcessPoolExecutor(1, script.SPAWN) as pool:
-        with pytest.raises(ModelBuildError, match=r"peer fails \(ValueError: .*--without peer"):
+        with pytest.raises(ModelBuildError, match=r"peer failed \(ValueError: .*--without peer"):
             ask(pool, "peer", int, "x")
-        with pytest.raises(ModelBuildError, match=r"peer fails .BrokenProcessPool"):
+        with pytest.raises(ModelBuildError, match=r"peer failed .BrokenProcessPool"):
             ask(pool, "peer", os._exit, 1)
 
 
@@ -122,7 +122,7 @@ def test_another_checkpoint_is_refused(built: Built, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["tensorrt", BOT])
 def test_an_unknown_name_is_refused(built: Built, name: str) -> None:
-    with pytest.raises(ModelBuildError, match=f"--without takes torch_fp32, .* not {name}"):
+    with pytest.raises(ModelBuildError, match=f"--without accepts torch_fp32, .* not {name}"):
         benchmark(built.model, without=name)
 
 
@@ -135,5 +135,5 @@ def test_messages_a_second_are_printed(built: Built, tmp_path: Path, capsys: pyt
     assert f"|`ours`|{json.loads(last)['rates']['ours'][0]:.0f}" in page.replace(" ", "")
     with pytest.raises(ModelBuildError, match="200 lines, fewer than --lines 300"):
         throughput(chat, lines=300, model=built.model)
-    with pytest.raises(ModelBuildError, match=r"--without takes .* not detoxify"):
+    with pytest.raises(ModelBuildError, match=r"--without accepts .* not detoxify"):
         throughput(chat, lines=130, model=built.model, without="detoxify")

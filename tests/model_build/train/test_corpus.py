@@ -12,7 +12,7 @@ from model_build.train import corpus
 def test_texts_are_those_of_all_files_and_of_split_train(messages: Path, text_files: list[str], tmp_path: Path) -> None:
     found = list(corpus.texts(corpus.files([str(messages), *text_files, str(messages)])))
     assert len(found) == 160 + 240
-    with pytest.raises(ModelBuildError, match=r"none\.\* names no file"):
+    with pytest.raises(ModelBuildError, match=r"none\.\* matches no file"):
         corpus.files(["none.*"])
     (tmp_path / "a.txt").write_bytes(b"caf\xe9\n")
     with pytest.raises(ModelBuildError, match=r"a\.txt is not UTF-8"):
@@ -29,5 +29,5 @@ def test_a_long_text_becomes_several_and_held_out_texts_are_the_last(tokenizer: 
 
 
 def test_a_corpus_without_text_is_refused(tokenizer: Any, tmp_path: Path) -> None:
-    with pytest.raises(ModelBuildError, match="the data has no text to learn from"):
+    with pytest.raises(ModelBuildError, match="the data contains no text to train on"):
         corpus.tokenize([], tokenizer, tmp_path, 32)

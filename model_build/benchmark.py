@@ -242,7 +242,7 @@ RUNTIMES: dict[str, Callable[[Setup], Scorer]] = {
 OTHERS = [name for name in RUNTIMES if name != BOT]
 
 
-def remaining(names: Sequence[str], without: str) -> list[str]:
+def exclude(names: Sequence[str], without: str) -> list[str]:
     """Return the names not in `without`, a list such as NAME,.. Raises ModelBuildError for an unknown name."""
     left_out = [name.strip() for name in without.split(",") if name.strip()]
     if unknown := [name for name in left_out if name not in names]:
@@ -299,7 +299,7 @@ def _has_amx() -> bool:
     return bool(granted.value & XTILEDATA)
 
 
-def ask(pool: ProcessPoolExecutor, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+def call(pool: ProcessPoolExecutor, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function in another process. If it fails or dies, raises ModelBuildError with the runtime's name."""
     try:
         return pool.submit(function, *arguments).result()
@@ -333,7 +333,7 @@ def workloads(model: ModelDirectory, vocabulary: int) -> list[Workload]:
     ]
 
 
-def take_turns(runtimes: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+def run_rounds(runtimes: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
     """Time each runtime once per round, in random order; return the seconds. The first round is not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in runtimes}
     order = list(runtimes)
@@ -372,18 +372,18 @@ def measure(names: Sequence[str], setup: Setup, loads: Sequence[Workload], round
         with contextlib.ExitStack() as stack:
             pools = {name: stack.enter_context(ProcessPoolExecutor(1, SPAWN)) for name in names}
             for name in names:
-                ask(pools[name], name, _load, name, setup, amx)
-            scores = {name: ask(pools[name], name, _score, setup.references) for name in names}
+                call(pools[name], name, _load, name, setup, amx)
+            scores = {name: call(pools[name], name, _score, setup.references) for name in names}
             for name in names:
                 difference = check_agreement(name, scores[name], scores[BOT])
                 checks.append({"runtime": name, "amx": amx, "difference": round(difference, 4)})
-                if not amx and ask(pools[name], name, _has_amx):
+                if not amx and call(pools[name], name, _has_amx):
                     raise ModelBuildError(f"AMX cannot be turned off for {name}: pass --without {name}")
             for load in loads:
                 print(f"measure: {load.name}, AMX {'on' if amx else 'off'}", flush=True)
                 counted = rounds if load.tokens else max(2, rounds // ROUNDS_PER_BULK_ROUND)
-                turns = {name: partial(ask, pools[name], name, _seconds, load.batches) for name in names}
-                for name, seconds in take_turns(turns, counted).items():
+                turns = {name: partial(call, pools[name], name, _seconds, load.batches) for name in names}
+                for name, seconds in run_rounds(turns, counted).items():
                     row = {"runtime": name, "amx": amx, "threads": 1, "workload": load.name, "tokens": load.tokens}
                     rows.append(row | summarize(seconds, sum(map(len, load.batches))) | {"samples": counted})
     return rows, checks
@@ -443,13 +443,13 @@ def benchmark(
     rounds: Annotated[int, typer.Option(help="Measurements per runtime and workload.", min=2)] = 60,
 ) -> None:
     """Compare the bot's speed with other runtimes on one core: single messages and bulk throughput."""
-    others = remaining(OTHERS, without)
+    others = exclude(OTHERS, without)
     names = [*others, BOT]
     os.environ |= ENVIRONMENT
     from tokenizers import Tokenizer
 
     from model_build import manifest
-    from model_build.train.initial_model import restored
+    from model_build.train.initial_model import restore
     from model_build.verify import verify
 
     verify(model)
@@ -462,12 +462,12 @@ def benchmark(
     report["model"] = {name: facts["sha256"] for name, facts in manifest.read(model)["files"].items()}
     with tempfile.TemporaryDirectory(prefix="benchmark-") as work:
         setup = Setup(directory, source or Path(work, "checkpoint"), Path(work), references)
-        for part in () if source else restored(model):
+        for part in () if source else restore(model):
             part.save_pretrained(setup.checkpoint)
         for name in others:
             print(f"prepare: {name}", flush=True)
             with ProcessPoolExecutor(1, SPAWN) as pool:
-                ask(pool, name, _prepare, name, setup)
+                call(pool, name, _prepare, name, setup)
         report["rows"], report["agreement"] = measure(names, setup, loads, rounds)
     report["versions"] = {found.name: found.version for found in distributions() if found.name in PACKAGES}
     report["settings"] = {name: RUNTIMES[name].__doc__ for name in names}

@@ -1,8 +1,8 @@
 """Read labelled messages from JSON lines or CSV, plain or compressed with xz.
 
-A row has `text` and `label` (1 is toxic), and optionally `source`, `split` and `detail`. If a message has another
-licence than its label, the row has `text_sha256` in place of `text`, and the text is in a separate file. Errors contain
-the line number of a bad row and never quote a message.
+A row has `text` and `label` (1 is toxic), and optionally `source`, `split` and `detail`. If a message and its
+label have different licences, the row has `text_sha256` in place of `text`, and the text is in a separate file. Errors
+contain the line number of a bad row and never quote a message.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def read(*paths: Path, skip_bad_rows: bool = False, chat: Path | None = None) ->
     bad: list[str] = []
     for path in paths:
         good: list[dict[str, Any]] = []
-        with opened(path) as file:
+        with open_text(path) as file:
             for line, fields in _records(path, file):
                 reason = fields if isinstance(fields, str) else _problem(fields)
                 if not isinstance(fields, str) and not reason:
@@ -89,13 +89,13 @@ def read(*paths: Path, skip_bad_rows: bool = False, chat: Path | None = None) ->
 
 def lines(path: Path) -> Iterator[str]:
     """Yield the non-blank lines of a file, stripped."""
-    with opened(path) as file:
+    with open_text(path) as file:
         yield from filter(None, (line.strip() for line in file))
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[TextIO]:
-    """Open a UTF-8 file, plain or .xz; raises ModelBuildError if it cannot be decoded or decompressed."""
+def open_text(path: Path) -> Iterator[TextIO]:
+    """Open a UTF-8 file, plain or .xz. Raises ModelBuildError if it cannot be decoded or decompressed."""
     try:
         with (lzma.open if path.suffix == ".xz" else open)(path, "rt", encoding=ENCODING, newline="") as file:
             yield file

@@ -277,7 +277,7 @@ def _quantize_positions(graph: onnx.GraphProto, node: onnx.NodeProto, table: npt
 
 
 def _replace(graph: onnx.GraphProto, node: onnx.NodeProto, others: list[onnx.NodeProto]) -> None:
-    """Replace a node by others, in this order."""
+    """Replace a node with others, in this order."""
     place = list(graph.node).index(node)
     graph.node.remove(node)
     for other in reversed(others):

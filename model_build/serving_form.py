@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # The parts of a layer, with their path in each architecture. RoBERTa uses BERT's names. The keys become the names of
-# the weights in the ONNX file, which `train.initial_model.restored` reads.
+# the weights in the ONNX file, which `train.initial_model.restore` reads.
 BERT_PARTS = {
     "query": "attention.self.query",
     "key": "attention.self.key",

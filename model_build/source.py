@@ -72,7 +72,7 @@ def toxic_labels(labels: Sequence[str], given: Sequence[str], activation: str) -
     """
     if unknown := sorted(set(given) - set(labels)):
         raise ModelBuildError(f"--toxic-labels has {', '.join(unknown)}, but the checkpoint has {', '.join(labels)}")
-    chosen = tuple(label for label in labels if (label in given if given else sounds_toxic(label)))
+    chosen = tuple(label for label in labels if (label in given if given else has_toxic_name(label)))
     if not chosen:
         raise ModelBuildError(f"none of the labels {', '.join(labels)} has a toxic name: pass --toxic-labels NAME,..")
     if activation == "softmax" and len(chosen) == len(labels):
@@ -91,7 +91,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sounds_toxic(label: str) -> bool:
+def has_toxic_name(label: str) -> bool:
     """Whether a label has a toxic name."""
     found = TOXIC_NAME.search(label)
     return found is not None and not found["negation"]

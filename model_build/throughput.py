@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from model_build import benchmark
-from model_build.data import opened
+from model_build.data import open_text
 from model_build.errors import ModelBuildError
 from toxicity_bot.bulk import Workers
 from toxicity_bot.model_directory import ModelDirectory
@@ -117,8 +117,8 @@ def throughput(
     """Compare messages per second of `toxicity-bot score` and alternatives, on one core and on all cores."""
     from tabulate import tabulate
 
-    names = benchmark.remaining(list(SCORERS), without)
-    with opened(messages) as file:
+    names = benchmark.exclude(list(SCORERS), without)
+    with open_text(messages) as file:
         texts = [line.rstrip("\r\n") for line in itertools.islice(file, lines)]
     if len(texts) < lines:
         raise ModelBuildError(f"{messages} has {len(texts):,} lines, fewer than --lines {lines:,}")
@@ -131,12 +131,12 @@ def throughput(
         setups = [benchmark.Setup(directory, Path(work, "checkpoint"), Path(work), [], count) for count in counts]
         if {name for name in names if name.startswith(("torch", "ort"))}:
             with ProcessPoolExecutor(1, benchmark.SPAWN) as pool:
-                benchmark.ask(pool, "ort_int8_stock", _prepare, setups[0])
+                benchmark.call(pool, "ort_int8_stock", _prepare, setups[0])
         for setup in setups:
             for name in names:
                 print(f"measure: {name}, cores: {setup.threads}", flush=True)
                 with ProcessPoolExecutor(1, benchmark.SPAWN) as pool:
-                    seconds = benchmark.ask(pool, name, _seconds, name, setup, texts)
+                    seconds = benchmark.call(pool, name, _seconds, name, setup, texts)
                 rates[name].append((lines - WARM_UP) / seconds)
     words = sum(len(text.split()) for text in texts) / lines
     print(f"\n{benchmark.describe_machine()}; load average {os.getloadavg()[0]:.1f}")

@@ -115,7 +115,8 @@ def calibrate(
         typer.Option(min=0, max=0.5, help="Maximum share of harmless work messages that reach the threshold."),
     ] = 0.01,
     chat_rate: Annotated[
-        float, typer.Option(min=0, max=0.5, help="With --chat: maximum share of its messages that reach it.")
+        float,
+        typer.Option(min=0, max=0.5, help="With --chat: maximum share of chat messages that reach the threshold."),
     ] = 0.003,
     likely_precision: Annotated[
         float,

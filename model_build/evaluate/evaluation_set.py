@@ -129,7 +129,7 @@ def load(paths: Sequence[Path], split: str, chat: Path | None = None, *, skip_ba
     folded = [(text, row) for row in rows if (text := fold(row.text))]
     labels = np.array([row.label for _, row in folded], dtype=np.int64)
     if set(labels.tolist()) != {0, 1}:
-        raise ModelBuildError(f"{file}: split {split} needs rows of both labels, 0 and 1: pass another --split")
+        raise ModelBuildError(f"{file} needs rows of both labels, 0 and 1, in split {split}: pass another --split")
     return EvaluationSet(
         file=file,
         sha256=checksum(*paths),
@@ -173,7 +173,7 @@ def slices(data: EvaluationSet, seed: int) -> list[Slice]:
 
 
 def disguise(text: str, seed: int) -> str:
-    """Replace some letters by look-alikes. The choice depends only on the seed and the text."""
+    """Replace some letters with look-alikes. The choice depends only on the seed and the text."""
     words = [match for match in _WORD.finditer(text) if set(match[0].lower()) & set(_LOOK_ALIKES)]
     if not words:
         return text

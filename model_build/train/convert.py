@@ -17,7 +17,7 @@ from model_build.errors import ModelBuildError
 from model_build.safe_loading import from_pretrained
 from model_build.serving_form import BERT_PARTS, MPNET_PARTS
 from model_build.source import is_model_directory, locate
-from model_build.train.initial_model import load, read_tokenizer, restored, roberta_config
+from model_build.train.initial_model import load, read_tokenizer, restore, roberta_config
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -51,7 +51,7 @@ def convert(options: ConvertOptions) -> None:
 
 def _load_unchanged(source: str, revision: str | None) -> tuple[Any, PreTrainedTokenizerFast]:
     if is_model_directory(Path(source)):
-        return restored(Path(source))
+        return restore(Path(source))
     folder = locate(source, revision).folder
     architectures = from_pretrained(AutoConfig, folder).architectures or []
     kind = getattr(transformers, architectures[0], None) if len(architectures) == 1 else None

@@ -54,7 +54,7 @@ def texts(paths: Sequence[Path], *, skip_bad_rows: bool = False, print_skipped: 
         if LABELLED & set(path.suffixes):
             data = labelled.read(path, skip_bad_rows=skip_bad_rows)
             for line in data.describe_skipped() if print_skipped else ():
-                trainer.say(line)
+                trainer.log(line)
             yield from (row.text for row in data.of_split("train"))
         else:
             yield from labelled.lines(path)

@@ -20,7 +20,7 @@ from model_build.ngrams import out_of_fold
 from model_build.source import locate
 from model_build.torch_model import TorchModel
 from model_build.train import corpus, trainer
-from model_build.train.finetune import MIN_PROBABILITY, UNLABELLED, Targets, Teaching, finetune
+from model_build.train.finetune import MIN_PROBABILITY, UNLABELLED, Distillation, Targets, finetune
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +67,7 @@ def distill(options: DistillOptions) -> bool:
         "unlabelled": len(unlabelled),
         "teachers": [[name if name == NGRAMS else locate(name).name, file.stem] for name, file in files.items()],
     }
-    return finetune(replace(options, base=base), Teaching(probabilities, targets, described, unlabelled))
+    return finetune(replace(options, base=base), Distillation(probabilities, targets, described, unlabelled))
 
 
 def averaged(each: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
@@ -87,7 +87,7 @@ def _score(name: str, toxic: Sequence[str], rows: Sequence[Row], file: Path, opt
     scores = np.lib.format.open_memmap(file, mode="r+")
     if not np.isnan(scores).any():
         return
-    trainer.say(f"Scoring {len(rows):,} rows with a teacher. A resumed run reuses the scores.")
+    trainer.log(f"Scoring {len(rows):,} rows with a teacher. A resumed run reuses the scores.")
     if name == NGRAMS:
         scores[:] = out_of_fold([row.text for row in rows], [row.label for row in rows], options.seed)
     else:

@@ -67,7 +67,7 @@ class Targets:
 
 
 @dataclass(frozen=True)
-class Teaching:
+class Distillation:
     """What distillation adds to fine-tuning: teachers' probabilities, their weight in the loss, unlabelled texts.
 
     `probabilities` takes rows and returns the probability of toxic for each, shape (rows,), or None if the time ran out
@@ -131,27 +131,27 @@ def freeze(model: Any, layers: int) -> None:
             parameter.requires_grad = False
 
 
-def finetune(options: FinetuneOptions, teaching: Teaching | None = None) -> bool:
+def finetune(options: FinetuneOptions, distillation: Distillation | None = None) -> bool:
     """Train, and return whether all steps are done. If so, the run's folder holds the classifier.
 
     Raises ModelBuildError if the data has a bad row or lacks a label, or if an option does not suit the base.
     """
     data = labelled.read(*options.data, chat=options.chat, skip_bad_rows=options.skip_bad_rows)
     for line in data.describe_skipped():
-        trainer.say(line)
+        trainer.log(line)
     rows, dev = _split(data, options)
-    rows += teaching.unlabelled if teaching else []
+    rows += distillation.unlabelled if distillation else []
     arguments = trainer.training_arguments(options, label_names=["labels"])
     chosen = mixture(rows, options.cap, options.times, options.seed)
-    trainer.say(f"{len(rows):,} rows to train on, {len(chosen):,} per epoch.")
+    trainer.log(f"{len(rows):,} rows to train on, {len(chosen):,} per epoch.")
     different, copies = np.unique(np.array(chosen, dtype=np.int64), return_inverse=True)
     soft = None
-    if teaching:
+    if distillation:
         with arguments.main_process_first(local=False, desc="the teachers' scores"):
             used_once = [rows[index] for index in different]
-            soft = teaching.probabilities(used_once, is_main=arguments.process_index == 0)
+            soft = distillation.probabilities(used_once, is_main=arguments.process_index == 0)
         if soft is None:
-            trainer.say("Stopped before the teachers had scored all rows. Run the same command to resume.")
+            trainer.log("Stopped before the teachers had scored all rows. Run the same command to resume.")
             return False
     set_seed(options.seed)  # for the weights of a new head
     layers = [int(layer) for layer in options.layers.split(",") if layer]
@@ -161,7 +161,7 @@ def finetune(options: FinetuneOptions, teaching: Teaching | None = None) -> bool
     harmless = [row.text for row in rows if row.label == 0 and len(row.text) < MAX_HARMLESS_CHARACTERS]
     runner = ClassifierTrainer(
         options,
-        teaching.targets if teaching else Targets(smoothing=options.label_smoothing_factor),
+        distillation.targets if distillation else Targets(smoothing=options.label_smoothing_factor),
         model=initial.model,
         args=arguments,
         train_dataset=Examples(
@@ -178,8 +178,8 @@ def finetune(options: FinetuneOptions, teaching: Teaching | None = None) -> bool
         processing_class=initial.tokenizer,
         compute_metrics=source_aucs([row.source for row in dev]) if dev else None,
     )
-    made_of = {
-        "stage": "distill" if teaching else "finetune",
+    description = {
+        "stage": "distill" if distillation else "finetune",
         "base": initial.origin,
         "tokenizer": initial.tokenizer_sha256(),
         "data": {
@@ -188,9 +188,9 @@ def finetune(options: FinetuneOptions, teaching: Teaching | None = None) -> bool
             "in_an_epoch": len(chosen),
             "bad_rows": len(data.bad),
         },
-        **(teaching.described if teaching else {}),
+        **(distillation.described if distillation else {}),
     }
-    return trainer.train(runner, made_of)
+    return trainer.train(runner, description)
 
 
 def source_aucs(sources: Sequence[str]) -> Callable[[EvalPrediction], dict[str, float]]:
@@ -214,7 +214,9 @@ def _split(data: labelled.Labelled, options: FinetuneOptions) -> tuple[list[Row]
     # Sorted by length, so that batches contain less padding.
     dev = sorted(data.of_split("dev"), key=lambda row: len(row.text)) if options.eval_steps else []
     if {row.label for row in rows} != {0, 1}:
-        raise ModelBuildError(f"{names}: split train needs rows of both labels, 0 and 1: add some")
+        raise ModelBuildError(f"{names} needs rows of both labels, 0 and 1, in split train: add some")
     if options.eval_steps and {row.label for row in dev} != {0, 1}:
-        raise ModelBuildError(f"{names}: split dev needs rows of both labels, 0 and 1: add some, or omit --eval-steps")
+        raise ModelBuildError(
+            f"{names} needs rows of both labels, 0 and 1, in split dev: add some, or omit --eval-steps"
+        )
     return rows, dev

@@ -41,7 +41,7 @@ from model_build.errors import ModelBuildError
 from model_build.graph import BLOCK
 from model_build.safe_loading import from_pretrained
 from model_build.serving_form import FAMILIES, first_position, to_serving_form
-from model_build.source import is_model_directory, locate, sha256, sounds_toxic
+from model_build.source import has_toxic_name, is_model_directory, locate, sha256
 from toxicity_bot.model_directory import ModelDirectory
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _from_checkpoint(source: Source, tokenizer: str) -> InitialModel:
             "omit --tokenizer"
         )
     first, *others = (config.id2label[index] for index in range(config.num_labels))
-    if len(others) == 1 and (first in source.toxic_labels or sounds_toxic(first)):
+    if len(others) == 1 and (first in source.toxic_labels or has_toxic_name(first)):
         raise ModelBuildError(
             f"{source.name} has the labels {first} and {others[0]}, but training needs the toxic label second: "
             "pass a base whose labels are in that order, or an encoder"
@@ -128,7 +128,7 @@ def _from_checkpoint(source: Source, tokenizer: str) -> InitialModel:
 
 
 def _from_model_directory(folder: Path, tokenizer: str) -> InitialModel:
-    model, words = restored(folder)
+    model, words = restore(folder)
     if tuple(model.config.id2label.values()) != LABELS:
         raise ModelBuildError(f"the labels of {folder} are not {' and '.join(LABELS)}: pass its checkpoint instead")
     if tokenizer and words.get_vocab() != read_tokenizer(tokenizer).get_vocab():
@@ -164,7 +164,7 @@ def keep_layers(model: Any, indices: Sequence[int]) -> None:
     stack = getattr(model.base_model, FAMILIES[kind][0])
     layers = stack.layer
     if missing := [index for index in indices if index >= len(layers)]:
-        raise ModelBuildError(f"the base has the layers 0 to {len(layers) - 1}, not {missing[0]}: see --layers")
+        raise ModelBuildError(f"the base has the layers 0 to {len(layers) - 1}, not {missing[0]}: correct --layers")
     stack.layer = nn.ModuleList([layers[index] for index in indices])
     model.config.num_hidden_layers = len(indices)
 
@@ -233,7 +233,7 @@ def _token_vectors(
     return vectors
 
 
-def restored(folder: Path) -> tuple[Any, PreTrainedTokenizerFast]:
+def restore(folder: Path) -> tuple[Any, PreTrainedTokenizerFast]:
     """Restore the classifier of a model directory in float32; return it and its tokenizer.
 
     Raises ModelError if the model directory is damaged, and ModelBuildError if it was built from neither a RoBERTa nor

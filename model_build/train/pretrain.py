@@ -83,13 +83,13 @@ def train_on_texts(
             lines = corpus.texts(paths, skip_bad_rows=options.skip_bad_rows)
             corpus.tokenize(lines, initial.tokenizer, folder, length, lower_cased, options.until)
     if not corpus.is_tokenized(folder):
-        trainer.say("Stopped before all texts were tokenized. Run the same command to resume.")
+        trainer.log("Stopped before all texts were tokenized. Run the same command to resume.")
         return False
     texts = corpus.load(folder, initial.tokenizer)
     train, held_out = texts.split(min(MAX_HELD_OUT, int(HELD_OUT_SHARE * len(texts))))
     if options.eval_steps and not len(held_out):
         raise ModelBuildError(f"{len(texts)} texts are too few to hold some out for evaluation: omit --eval-steps")
-    trainer.say(f"{len(train):,} texts to train on, {len(held_out):,} held out.")
+    trainer.log(f"{len(train):,} texts to train on, {len(held_out):,} held out.")
     runner = make_trainer(
         initial,
         model=initial.model,

@@ -45,8 +45,8 @@ SEED_STRIDE = 1_000_000  # more than the epochs of a run, so that different seed
 PROCESS_TIMEOUT = 24 * 3600
 # Options that a resumed run may change.
 CHANGEABLE = {"max_minutes", "save_steps", "eval_steps", "bf16", "use_cpu", "skip_bad_rows"}
-# Options with paths: `run.json` records checksums, names or revisions in their place.
-PATH_OPTIONS = {
+# Options that `run.json` records as checksums, names or revisions, to keep paths out of it.
+NOT_RECORDED_VERBATIM = {
     "out", "data", "chat", "base", "revision", "tokenizer", "teacher", "unlabelled", "toxic_labels", "deepspeed"
 }  # fmt: skip
 
@@ -159,7 +159,7 @@ def train(trainer: ResumableTrainer, described: Mapping[str, Any]) -> bool:
     """
     options = trainer.options
     out, deepspeed = options.out, options.deepspeed.name if options.deepspeed else None
-    names = {option.name for option in fields(options) if option.init} - PATH_OPTIONS
+    names = {option.name for option in fields(options) if option.init} - NOT_RECORDED_VERBATIM
     values = {name: getattr(options, name) for name in sorted(names)}
     config = {**described, **values, "processes": trainer.args.world_size, "deepspeed": deepspeed}
     last = _newest_checkpoint(out)
@@ -179,7 +179,7 @@ def train(trainer: ResumableTrainer, described: Mapping[str, Any]) -> bool:
         trainer.train(resume_from_checkpoint=str(last) if last else None)
         if trainer.state.global_step < trainer.state.max_steps:
             done = f"step {trainer.state.global_step} of {trainer.state.max_steps}"
-            say(f"Stopped at {done}. Run the same command to resume.")
+            log(f"Stopped at {done}. Run the same command to resume.")
             return False
         trainer.save_model()
     if trainer.is_world_process_zero():
@@ -213,7 +213,7 @@ def _newest_checkpoint(out: Path) -> Path | None:
         try:
             _all_steps_done(folder)
         except (OSError, ValueError):
-            say(f"Skipping {folder.name}, which is incomplete.")
+            log(f"Skipping {folder.name}, which is incomplete.")
         else:
             return folder
     return None
@@ -229,7 +229,7 @@ def key(described: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """Print a line of progress, in the main process only."""
     if os.environ.get("RANK", "0") == "0":
         print(text, flush=True)

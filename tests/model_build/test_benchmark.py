@@ -15,7 +15,7 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from model_build import benchmark as script
-from model_build.benchmark import BOT, OTHERS, ask, benchmark, check_agreement, summarize, table, take_turns, workloads
+from model_build.benchmark import BOT, OTHERS, benchmark, call, check_agreement, run_rounds, summarize, table, workloads
 from model_build.errors import ModelBuildError
 from model_build.throughput import SCORERS, throughput
 from tests.model_build.conftest import Built, read_json
@@ -40,7 +40,7 @@ def test_every_runtime_takes_one_turn_in_every_round() -> None:
         turns.append(name)
         return len(turns)
 
-    times = take_turns({name: partial(turn, name) for name in "abc"}, 40)
+    times = run_rounds({name: partial(turn, name) for name in "abc"}, 40)
     rounds = [turns[start : start + 3] for start in range(0, len(turns), 3)]
     assert [sorted(turn) for turn in rounds] == [["a", "b", "c"]] * 41
     assert len({tuple(turn) for turn in rounds}) > 1, "the order is drawn anew"
@@ -87,9 +87,9 @@ def test_a_runtime_that_disagrees_is_refused(found: np.ndarray[Any, np.dtype[np.
 def test_a_runtime_that_fails_or_whose_process_dies_is_named() -> None:
     with ProcessPoolExecutor(1, script.SPAWN) as pool:
         with pytest.raises(ModelBuildError, match=r"peer failed \(ValueError: .*--without peer"):
-            ask(pool, "peer", int, "x")
+            call(pool, "peer", int, "x")
         with pytest.raises(ModelBuildError, match=r"peer failed .BrokenProcessPool"):
-            ask(pool, "peer", os._exit, 1)
+            call(pool, "peer", os._exit, 1)
 
 
 def test_the_runtimes_that_are_installed_are_measured(

@@ -41,7 +41,7 @@ def test_rows_of_the_split_that_are_not_empty_when_folded(tmp_path: Path) -> Non
     assert found.labels.tolist() == [0, 1]
     assert found.as_json()["sources"] == {"all": {"rows": 1, "toxic": 1}, "x": {"rows": 1, "toxic": 0}}
     assert "a & b" not in f"{found} {found.as_json()}"
-    with pytest.raises(ModelBuildError, match="split dev needs rows of both labels"):
+    with pytest.raises(ModelBuildError, match="rows of both labels, 0 and 1, in split dev"):
         load([path], "dev")
 
 

@@ -15,7 +15,7 @@ from transformers import (
 
 from model_build.errors import ModelBuildError
 from model_build.train.finetune import finetune
-from model_build.train.initial_model import keep_layers, load, restored, spelling, with_vocabulary
+from model_build.train.initial_model import keep_layers, load, restore, spelling, with_vocabulary
 from model_build.train.pretrain import train_tokenizer
 from tests.model_build.conftest import Built, edit_json, read_json
 from tests.model_build.train.conftest import MakeOptions
@@ -127,7 +127,7 @@ def test_training_continues_from_a_model_directory(built: Built, finetune_option
     base = read_json(options.out / "training.json")["base"]
     assert base["name"] == "tiny"
     assert base["revision"].startswith("sha256:")
-    before, after = restored(built.model)[0].state_dict(), load(str(options.out)).model.state_dict()
+    before, after = restore(built.model)[0].state_dict(), load(str(options.out)).model.state_dict()
     moved = {name: float((after[name] - before[name]).abs().max()) for name in after}
     assert moved["classifier.out_proj.weight"] > 0
     # Two steps cannot move a weight any further.

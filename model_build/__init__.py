@@ -1,4 +1,4 @@
-"""Make, train and evaluate the model that the bot serves; the bot imports nothing from here.
+"""Build, train and evaluate the model that the bot serves. The bot itself imports nothing from this package.
 
 `python -m model_build --help` lists the commands.
 """

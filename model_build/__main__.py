@@ -1,4 +1,4 @@
-"""The command line, `python -m model_build VERB`."""
+"""The command line, `python -m model_build COMMAND`."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ app = typer.Typer(
 
 def verify(
     model: Annotated[Path, typer.Option(help="The model directory.")] = Path("model"),
-    source: Annotated[str, typer.Option(help="The checkpoint it was built from, to compare with PyTorch.")] = "",
+    source: Annotated[str, typer.Option(help="The checkpoint it was built from, for a comparison with PyTorch.")] = "",
     quality: Annotated[
-        Path | None, typer.Option(help="Labelled messages: measure the quality and record it; needs --source.")
+        Path | None, typer.Option(help="Labelled messages to measure and record the quality on; needs --source.")
     ] = None,
-    sample: Annotated[int, typer.Option(help="Messages drawn from that file; 3,000 take minutes.", min=1)] = 3000,
+    sample: Annotated[int, typer.Option(help="Number of messages to sample; 3,000 take minutes.", min=1)] = 3000,
     *,
-    skip_bad_rows: Annotated[bool, typer.Option("--skip-bad-rows", help="Leave out rows that cannot be read.")] = False,
+    skip_bad_rows: Annotated[bool, typer.Option("--skip-bad-rows", help="Skip bad rows instead of stopping.")] = False,
 ) -> None:
-    """Check the checksums, weights and reference scores of a model directory."""
+    """Verify the checksums, weights and reference scores of a model directory."""
     if quality and not source:
-        raise ModelBuildError("--quality compares with PyTorch: pass the checkpoint with --source as well")
+        raise ModelBuildError("--quality compares the model with PyTorch: also pass the checkpoint with --source")
     from model_build import verify as checks
 
     classifier = checks.verify(model)
@@ -48,13 +48,13 @@ def verify(
             checks.record_quality(classifier, module, model, quality, sample, skip_bad_rows=skip_bad_rows)
 
 
-VERBS = (build, verify, pretrain, align, finetune, distill, convert, evaluate, calibrate, benchmark, throughput)
-for command in VERBS:
+COMMANDS = (build, verify, pretrain, align, finetune, distill, convert, evaluate, calibrate, benchmark, throughput)
+for command in COMMANDS:
     app.command()(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and exit, with status 2 for wrong usage; raises BotError, whose message says what is wrong."""
+    """Run a command and exit, with status 2 for wrong usage. Raises BotError if the command fails."""
     app(arguments, prog_name="python -m model_build")
 
 

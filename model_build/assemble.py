@@ -1,7 +1,7 @@
-"""Step 5: measure the results of all steps and put together a model directory that the bot accepts.
+"""Step 5: measure the result of each step and assemble a model directory.
 
-It is assembled beside its place, checked there by the bot's own classifier and swapped in at the end: a build that
-fails leaves the previous model as it was.
+The directory is assembled in a temporary folder, checked with the bot's own classifier, and moved into place at the
+end. If a build fails, the previous model stays unchanged.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from toxicity_bot.model_session import ModelSession
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TOKENS = (12, 32, 128)  # a remark, a message, a long message; special tokens included
-ROUNDS = 20  # the best one counts, since the machine may be shared
+TOKENS = (12, 32, 128)  # a remark, a message, a long message; includes special tokens
+ROUNDS = 20  # the fastest counts, because the machine may be busy
 
 
 def assemble(
@@ -35,21 +35,21 @@ def assemble(
     window: int | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the model directory; raises ModelBuildError if its scores are not those of the checkpoint.
+    """Write the model directory. Raises ModelBuildError if its scores differ from the checkpoint's.
 
-    Texts of more tokens than `window` are scored in several windows. `about` describes data, training and purpose for
+    Texts with more tokens than `window` are scored in several windows. `about` describes data, training and purpose for
     the model card.
     """
     if out.exists() and any(out.iterdir()) and not (out / manifest.FILE_NAME).is_file():
-        raise ModelBuildError(f"{out} holds other things than a model: pass an --out that is empty, new or a model's")
+        raise ModelBuildError(f"{out} is not empty and not a model directory: pass another --out")
     last = work / FOLDERS[-1]
     checkpoint = manifest.read_checkpoint(last)
     steps = [measure(work / folder) for folder in FOLDERS]
     served = scores(last)
     difference = check_scores(served, checkpoint["reference"])
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as beside:
-        new = Path(beside) / "new"
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
+        new = Path(temporary) / "new"
         new.mkdir()
         for name in manifest.SERVED_FILES:
             shutil.copyfile(last / name, new / name)
@@ -61,23 +61,23 @@ def assemble(
         }
         fields = manifest.describe(checkpoint, new, threshold, served, measured, threshold_maybe, window)
         model_card.write(new, fields | ({"about": dict(about)} if about else {}))
-        Classifier(new)  # as the bot will load it, self-test included
-        _swap(new, out, Path(beside) / "old")
-    print(f"assemble: {out} is in place, {measured['bytes']:,} bytes, largest difference {difference:.4f}", flush=True)
+        Classifier(new)  # loads it as the bot does and runs the self-test
+        _swap(new, out, Path(temporary) / "old")
+    print(f"assemble: wrote {out}, {measured['bytes']:,} bytes, largest difference {difference:.4f}", flush=True)
 
 
 def scores(folder: Path) -> dict[str, float]:
-    """Score the reference texts with the bot's own classifier on the graph that a step left in its folder."""
+    """Score the reference texts with the bot's classifier on the graph of a step."""
     checkpoint = manifest.read_checkpoint(folder)
     return score_references(folder, manifest.describe(checkpoint, folder, 0.5, checkpoint["reference"], {}))
 
 
 def measure(folder: Path) -> dict[str, Any]:
-    """Return the size, speed and largest difference from PyTorch of a step's graph, on one thread; print them too."""
+    """Return and print the size of a step's graph, its speed on one thread and its largest difference from PyTorch."""
     expected, found = manifest.read_checkpoint(folder)["reference"], scores(folder)
     model = ModelDirectory.read(folder)
     session = ModelSession(model, threads=1)
-    figures: dict[str, Any] = {
+    metrics: dict[str, Any] = {
         "name": folder.name,
         "nodes": operators(folder).total(),
         "bytes": sum(path.stat().st_size for path in folder.glob("model.onnx*")),
@@ -88,13 +88,13 @@ def measure(folder: Path) -> dict[str, Any]:
         },
         "difference": max(abs(found[text] - expected[text]) for text in expected),
     }
-    speed = ", ".join(f"{tokens} tokens in {taken} ms" for tokens, taken in figures["milliseconds"].items())
+    speed = ", ".join(f"{tokens} tokens in {taken} ms" for tokens, taken in metrics["milliseconds"].items())
     print(
-        f"assemble: {folder.name}: {figures['nodes']} operators, {figures['bytes'] / 1e6:.1f} MB, {speed}, "
-        f"largest difference from PyTorch {figures['difference']:.6f}",
+        f"assemble: {folder.name}: {metrics['nodes']} operators, {metrics['bytes'] / 1e6:.1f} MB, {speed}, "
+        f"largest difference from PyTorch {metrics['difference']:.6f}",
         flush=True,
     )
-    return figures
+    return metrics
 
 
 def _best_milliseconds(session: ModelSession, ids: list[int]) -> float:
@@ -103,7 +103,7 @@ def _best_milliseconds(session: ModelSession, ids: list[int]) -> float:
 
 
 def _swap(new: Path, out: Path, old: Path) -> None:
-    """Rename twice on one file system, so that nothing is half copied; restore the old directory if that fails."""
+    """Replace `out` by renaming, so that it is never incomplete. On failure, restore the old directory."""
     if out.exists():
         out.rename(old)
     try:

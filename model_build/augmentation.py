@@ -1,4 +1,4 @@
-"""Vary texts as people do who type in haste or hide a word: to train on, and to measure what the changes cost."""
+"""Augment texts with typing errors, disguised words and similar changes, for training and for robustness tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _WORD = re.compile(r"[A-Za-z]{4,}")
 _PUNCTUATION = re.compile(r"[.,;:!?'\"]+")
-# Groups of people, by kinds of words in which one may stand in place of another.
+# Words for groups of people. Words of the same kind can replace each other.
 _KINDS = {
     "religions": "muslim jewish christian hindu buddhist sikh catholic protestant mormon atheist",
     "origins": """african arab asian latino hispanic indigenous romani mexican chinese japanese korean vietnamese indian
@@ -24,7 +24,7 @@ _KINDS = {
         foreigners veterans pensioners women men""",
 }
 _ALIKE = {word: words.split() for words in _KINDS.values() for word in words.split()}
-# These too name people before a word for people.
+# These words mean a group only before a word for people, such as "old people".
 _AMBIGUOUS = "black white blind old older young elderly poor"
 _ANY = [word for kind, words in (_KINDS | {"": _AMBIGUOUS}).items() if kind != "plurals" for word in words.split()]
 _PEOPLE = (
@@ -32,14 +32,14 @@ _PEOPLE = (
     "employees?|engineers?|developers?|workers?|friends?|neighbou?rs?|family|families|community|communities|couples?"
 )
 _GROUP = re.compile(rf"\b(?:({'|'.join(_ANY)})(?= (?:{_PEOPLE})\b)|({'|'.join(_ALIKE)}))\b", re.IGNORECASE)
-LONGEST_HARMLESS = 200  # characters of a text that augmentation puts around another
+MAX_HARMLESS_CHARACTERS = 200  # longer texts are not used to surround another text
 
 
 @dataclass(frozen=True)
 class Augmentation:
     """The share of texts that each variation changes.
 
-    `harmless` are texts to put around another one, which keeps its label: one toxic sentence makes a message toxic.
+    `harmless` texts are put around another text, which keeps its label: one toxic sentence makes a message toxic.
     """
 
     harmless: Sequence[str] = ()
@@ -52,7 +52,7 @@ class Augmentation:
     groups: float = 0.3
 
     def vary(self, text: str, random: Random) -> str:
-        """Return the text with those variations that `random` draws."""
+        """Apply variations to a text, selected at random."""
         if random.random() < self.typos:
             for _ in range(random.randint(1, 3)):
                 text = _in_one_word(text, _with_typo, random)
@@ -82,21 +82,21 @@ def _in_one_word(text: str, change: Callable[[str, Random], str], random: Random
 
 
 def _with_typo(word: str, random: Random) -> str:
-    """Swap two neighbouring letters, drop one or double one."""
+    """Swap two neighbouring letters, or drop or double one letter."""
     index = random.randrange(len(word) - 1)
     before, letter, after = word[:index], word[index], word[index + 1 :]
     return before + random.choice((after[0] + letter + after[1:], after, letter + letter + after))
 
 
 def _with_stars(word: str, random: Random) -> str:
-    """Replace letters between the first and the last by stars."""
+    """Replace some letters between the first and the last with stars."""
     start = random.randrange(1, len(word) - 1)
     end = random.randrange(start + 1, len(word))
     return word[:start] + "*" * (end - start) + word[end:]
 
 
 def _with_other_groups(text: str, random: Random) -> str:
-    """Replace the groups of people that a text names, so that no group becomes a sign of toxicity.
+    """Replace the groups of people in a text at random, so that the model does not associate a group with toxicity.
 
     Counterfactual data augmentation: Lu et al., 2018, https://arxiv.org/abs/1807.11714.
     """

@@ -1,8 +1,8 @@
-"""Benchmark the bot's session beside other runtimes: one message at a time, and messages a second in bulk.
+"""Benchmark the bot's session against other runtimes: latency of single messages and bulk throughput.
 
-Every runtime gets the weights of the model directory and must score the build's reference texts as the bot does. It
-runs in a process of its own, pinned to its cores and stopped while another one is measured. A runtime is one function
-below; its libraries are imported only where it is used.
+Every runtime gets the weights of the model directory and must score the build's reference texts as the bot does. Each
+runs in its own process, pinned to one core, and waits while another runtime is measured. A runtime is one of the
+functions below, which import its libraries when they are called.
 """
 
 from __future__ import annotations
@@ -38,27 +38,29 @@ from model_build.manifest import REFERENCE_TEXTS as TEXTS
 from toxicity_bot.message_text import fold
 from toxicity_bot.model_directory import ModelDirectory
 
-# Nothing here may load onnxruntime, which asks for AMX at once.
+# No import here may load onnxruntime, because it requests AMX immediately.
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import TypeAlias
 
     import numpy.typing as npt
 
-    Batch: TypeAlias = Sequence[Sequence[int]]  # texts, as token ids with the special ones
+    Batch: TypeAlias = Sequence[Sequence[int]]  # token ids of texts, with special tokens
     Scorer: TypeAlias = Callable[[Batch], npt.NDArray[np.float64]]  # (texts, labels)
     Row: TypeAlias = dict[str, Any]
 
 BOT = "ours"  # the bot's own session, in tables and in benchmark.json
-LENGTHS = (12, 32, 128)  # tokens with the special ones: a remark, a message, a window of a long text
+LENGTHS = (12, 32, 128)  # tokens with special tokens: a remark, a message, a window of a long text
 SEED = 20260401
-# The messages in bulk: their lengths are log-normal, as in a chat; none is longer than a window.
+# The bulk messages. Their lengths are log-normal, as in a chat, and limited to one window.
 BULK_MESSAGES, BULK_MEDIAN_TOKENS, BULK_SIGMA = 64, 20, 0.8
 BATCH = 16
-ROUNDS_FOR_ONE_IN_BULK = 4  # all those messages take as long as dozens of single ones
-WARM_UP_SECONDS = 0.1  # of untimed runs in each turn: cold caches were seen to take 80 ms
-TOLERANCE = 0.4  # of a probability; coarse rounding to 8 bits costs up to 0.3, wrong weights or a wrong graph cost more
-# Of the runtimes' processes: OpenMP and BLAS read it when they are loaded; OpenVINO sends telemetry, but not in a CI.
+ROUNDS_PER_BULK_ROUND = 4  # bulk workloads run fewer rounds, because each takes as long as dozens of messages
+WARM_UP_SECONDS = 0.1  # untimed runs before each measurement; cold caches took up to 80 ms
+TOLERANCE = (
+    0.4  # of a probability: coarse 8-bit quantization changes it by up to 0.3, wrong weights or a wrong graph more
+)
+# For the runtimes' processes. OpenMP and BLAS read it on loading. OpenVINO sends no telemetry if CI is set.
 ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 ENVIRONMENT |= {"CI": "true", "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
 SPAWN = multiprocessing.get_context("spawn")
@@ -70,16 +72,16 @@ ARCH_PRCTL, ARCH_GET_XCOMP_PERM, ARCH_REQ_XCOMP_PERM, XTILEDATA = 158, 0x1022, 0
 
 @dataclass(frozen=True)
 class Setup:
-    """What a runtime is given."""
+    """The inputs of a runtime."""
 
     model: ModelDirectory
     checkpoint: Path
-    work: Path  # with a folder for each form of the checkpoint
-    references: list[list[int]]  # the build's reference texts
+    work: Path  # each converted form of the checkpoint has a folder in it
+    references: list[list[int]]  # token ids of the build's reference texts
     threads: int = 1
 
     def load_checkpoint(self) -> Any:
-        """Return the checkpoint in PyTorch at full precision; called once in a process."""
+        """Load the checkpoint in PyTorch at full precision. Call only once per process."""
         import torch
         import transformers
 
@@ -91,7 +93,7 @@ class Setup:
         return from_pretrained(kind, self.checkpoint, dtype=torch.float32).eval()
 
     def exported(self) -> Path:
-        """Return Optimum's export of the checkpoint, which several runtimes share."""
+        """Return Optimum's export of the checkpoint, which several runtimes use."""
         path = self.work / "exported" / "model.onnx"
         if not path.exists():
             from optimum.exporters.onnx import onnx_export_from_model
@@ -101,22 +103,22 @@ class Setup:
         return path
 
     def inputs(self, batch: Batch) -> dict[str, npt.NDArray[np.int64]]:
-        """Return the batch padded to its longest text, by the names of the exported graph's inputs."""
+        """Return the exported graph's inputs by name, padded to the longest text of the batch."""
         input_ids = np.full((len(batch), max(map(len, batch))), self.model.pad_id, dtype=np.int64)
         for row, ids in zip(input_ids, batch, strict=True):
             row[: len(ids)] = ids
         return {"input_ids": input_ids, "attention_mask": (input_ids != self.model.pad_id).astype(np.int64)}
 
     def scorer(self, logits: Callable[[Batch], npt.NDArray[Any]]) -> Scorer:
-        """Return what makes the bot's probabilities of logits, (texts, labels); this is what is timed."""
+        """Return the function to time. It converts logits, (texts, labels), to probabilities as the bot does."""
         from toxicity_bot.model_session import activate
 
         model = self.model
         return lambda batch: activate(logits(batch).astype(np.float64) / model.temperature, model.activation)
 
 
-# The runtimes: each writes the form of the checkpoint that it reads, unless another process has written it, loads it
-# and returns what scores a batch. Its docstring says its settings.
+# The runtimes. Each converts the checkpoint to its own format, unless another process has already done so, loads it and
+# returns a function that scores a batch. The docstrings list the settings and appear in the report.
 
 
 def torch_fp32(setup: Setup) -> Scorer:
@@ -206,8 +208,8 @@ def ctranslate2_int8(setup: Setup) -> Scorer:
     if not folder.exists():
         import transformers
 
-        transformers.logging.set_verbosity_error()  # it misses the pooler, which a classifier does not use
-        weights = setup.load_checkpoint().classifier.state_dict()  # refuses what the converter would run
+        transformers.logging.set_verbosity_error()  # it warns about the missing pooler, which a classifier does not use
+        weights = setup.load_checkpoint().classifier.state_dict()  # refuses code that the converter would run
         converter = ctranslate2.converters.TransformersConverter(str(setup.checkpoint))
         converter.convert(str(folder), quantization="int8")
         np.savez(folder / "head.npz", **{name: weights[name].numpy() for name in parts})
@@ -227,7 +229,7 @@ def bot(setup: Setup) -> Scorer:
     from toxicity_bot.model_session import ModelSession
 
     session = ModelSession(setup.model, threads=1)
-    return lambda batch: session.probabilities([ids[1:-1] for ids in batch])  # it adds the special tokens itself
+    return lambda batch: session.probabilities([ids[1:-1] for ids in batch])  # adds the special tokens itself
 
 
 RUNTIMES: dict[str, Callable[[Setup], Scorer]] = {
@@ -244,11 +246,11 @@ OTHERS = [name for name in RUNTIMES if name != BOT]
 MODEL_TYPES = {"ctranslate2_int8": ("roberta",)}
 
 
-def remaining(names: Sequence[str], without: str) -> list[str]:
-    """Return the names that are not in `without`, NAME,..; raises ModelBuildError if it has one that is unknown."""
+def exclude(names: Sequence[str], without: str) -> list[str]:
+    """Return the names not in `without`, a list such as NAME,.. Raises ModelBuildError for an unknown name."""
     left_out = [name.strip() for name in without.split(",") if name.strip()]
     if unknown := [name for name in left_out if name not in names]:
-        raise ModelBuildError(f"--without takes {', '.join(names)}, not {', '.join(unknown)}")
+        raise ModelBuildError(f"--without accepts {', '.join(names)}, not {', '.join(unknown)}")
     return [name for name in names if name not in left_out]
 
 
@@ -257,11 +259,11 @@ def supports(name: str, model_type: str) -> bool:
     return model_type in MODEL_TYPES.get(name, (model_type,))
 
 
-_loaded: list[Scorer] = []  # the runtime of this process, for the functions below
+_loaded: list[Scorer] = []  # the runtime of this process, used by the functions below
 
 
 def _load(name: str, setup: Setup, amx: bool) -> None:
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # the last: the first serves most interrupts
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # the last core: the first handles most interrupts
     if not amx:
         _deny_amx()
     _loaded.append(RUNTIMES[name](setup))
@@ -269,7 +271,7 @@ def _load(name: str, setup: Setup, amx: bool) -> None:
 
 
 def _prepare(name: str, setup: Setup) -> None:
-    """Have a runtime write what it reads, in a process in which nothing is measured."""
+    """Let a runtime convert the checkpoint, in a process that is not measured."""
     RUNTIMES[name](setup)
 
 
@@ -291,10 +293,10 @@ def _score(texts: Batch) -> npt.NDArray[np.float64]:
 
 
 def _deny_amx() -> None:
-    """Make the kernel refuse AMX, which every library must ask for, with a filter of system calls."""
-    load, unless_equal, leave, refuse, allow = 0x20, 0x15, 0x06, 0x00050001, 0x7FFF0000  # refuse: with EPERM
-    code = [(load, 0, 0, 0), (unless_equal, 0, 3, ARCH_PRCTL)]  # the call, then its argument
-    code += [(load, 0, 0, 16), (unless_equal, 0, 1, ARCH_REQ_XCOMP_PERM), (leave, 0, 0, refuse), (leave, 0, 0, allow)]
+    """Install a seccomp filter that denies AMX, which every library must request from the kernel."""
+    load, jump_eq, return_, deny, allow = 0x20, 0x15, 0x06, 0x00050001, 0x7FFF0000  # deny: with EPERM
+    code = [(load, 0, 0, 0), (jump_eq, 0, 3, ARCH_PRCTL)]  # first the system call, then its argument
+    code += [(load, 0, 0, 16), (jump_eq, 0, 1, ARCH_REQ_XCOMP_PERM), (return_, 0, 0, deny), (return_, 0, 0, allow)]
     lines = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in code))
     ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
     ctypes.CDLL(None).prctl(22, 2, struct.pack("HP", len(code), ctypes.addressof(lines)))  # PR_SET_SECCOMP
@@ -306,28 +308,29 @@ def _has_amx() -> bool:
     return bool(granted.value & XTILEDATA)
 
 
-def ask(pool: ProcessPoolExecutor, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function in another process; raises ModelBuildError, naming the runtime, if it fails or dies."""
+def call(pool: ProcessPoolExecutor, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function in another process. If it fails or dies, raises ModelBuildError with the runtime's name."""
     try:
         return pool.submit(function, *arguments).result()
-    except Exception as error:  # the libraries' errors share no narrower type
+    except Exception as error:  # the libraries' errors have no narrower common type
         raise ModelBuildError(
-            f"{name} fails ({type(error).__name__}: {error}); `make benchmark` installs all; or pass --without {name}"
+            f"{name} failed ({type(error).__name__}: {error}): install its packages with `make benchmark`, or pass "
+            f"--without {name}"
         ) from error
 
 
 class Workload(NamedTuple):
     name: str
-    tokens: int  # of the one text; 0 for the messages in bulk
+    tokens: int  # length of the single text; 0 for bulk messages
     batches: Sequence[Batch]
 
 
 def workloads(model: ModelDirectory, vocabulary: int) -> list[Workload]:
-    """Return the same random texts every time: one of each length, and the messages in bulk."""
+    """Return reproducible random texts: one of each length, and the bulk messages."""
     draw = random.Random(SEED)  # noqa: S311 - tokens, not secrets
     words = range(max(model.bos_id, model.eos_id, model.pad_id) + 1, vocabulary)
 
-    def text(tokens: int) -> list[int]:  # at most a window, as the bot reads it
+    def text(tokens: int) -> list[int]:  # at most one window, as the bot reads it
         return [model.bos_id, *draw.choices(words, k=min(max(tokens, 3), model.window) - 2), model.eos_id]
 
     drawn = (draw.lognormvariate(math.log(BULK_MEDIAN_TOKENS), BULK_SIGMA) for _ in range(BULK_MESSAGES))
@@ -339,8 +342,8 @@ def workloads(model: ModelDirectory, vocabulary: int) -> list[Workload]:
     ]
 
 
-def take_turns(runtimes: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Return seconds by runtime: one turn in each round, in an order drawn anew; the first round does not count."""
+def run_rounds(runtimes: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Time each runtime once per round, in random order; return the seconds. The first round is not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in runtimes}
     order = list(runtimes)
     shuffle = random.Random(SEED).shuffle  # noqa: S311 - an order, not a secret
@@ -354,49 +357,49 @@ def take_turns(runtimes: Mapping[str, Callable[[], float]], rounds: int) -> dict
 
 
 def summarize(seconds: Sequence[float], messages: int) -> dict[str, float]:
-    """Return the statistics of two or more measurements of so many messages each."""
+    """Return statistics of two or more measurements, each of this many messages."""
     times = [1000 * taken / messages for taken in seconds]
     median, p95 = statistics.median(times), statistics.quantiles(times, n=20, method="inclusive")[-1]
     return {"median_ms": round(median, 3), "p95_ms": round(p95, 3), "messages_per_second": round(1000 / median, 1)}
 
 
 def check_agreement(runtime: str, found: npt.NDArray[np.float64], bot: npt.NDArray[np.float64]) -> float:
-    """Return the largest difference from the bot's probabilities; raises ModelBuildError if it is too large."""
+    """Return the largest difference from the bot's probabilities. Raises ModelBuildError if it is too large."""
     difference = float(np.abs(found - bot).max()) if found.shape == bot.shape else math.inf
     if not difference <= TOLERANCE:
         raise ModelBuildError(
-            f"{runtime} does not score as the bot does: a probability of a reference text is off by {difference:.3f}, "
-            f"where {TOLERANCE} is allowed; pass the model's own checkpoint with --source, or --without {runtime}"
+            f"{runtime} does not score as the bot does: a reference text differs by {difference:.3f}, more than "
+            f"{TOLERANCE}; pass the model's own checkpoint with --source, or --without {runtime}"
         )
     return difference
 
 
 def measure(names: Sequence[str], setup: Setup, loads: Sequence[Workload], rounds: int) -> tuple[list[Row], list[Row]]:
-    """Return the times, and how far each runtime agrees with the bot: with AMX where there is any, and without it."""
+    """Return the times and each runtime's difference from the bot: without AMX and, if the CPU has it, with AMX."""
     rows, checks = [], []
     for amx in (True, False) if "amx_int8" in describe_machine() else (False,):
         with contextlib.ExitStack() as stack:
             pools = {name: stack.enter_context(ProcessPoolExecutor(1, SPAWN)) for name in names}
             for name in names:
-                ask(pools[name], name, _load, name, setup, amx)
-            scores = {name: ask(pools[name], name, _score, setup.references) for name in names}
+                call(pools[name], name, _load, name, setup, amx)
+            scores = {name: call(pools[name], name, _score, setup.references) for name in names}
             for name in names:
                 difference = check_agreement(name, scores[name], scores[BOT])
                 checks.append({"runtime": name, "amx": amx, "difference": round(difference, 4)})
-                if not amx and ask(pools[name], name, _has_amx):
+                if not amx and call(pools[name], name, _has_amx):
                     raise ModelBuildError(f"AMX cannot be turned off for {name}: pass --without {name}")
             for load in loads:
                 print(f"measure: {load.name}, AMX {'on' if amx else 'off'}", flush=True)
-                counted = rounds if load.tokens else max(2, rounds // ROUNDS_FOR_ONE_IN_BULK)
-                turns = {name: partial(ask, pools[name], name, _seconds, load.batches) for name in names}
-                for name, seconds in take_turns(turns, counted).items():
+                counted = rounds if load.tokens else max(2, rounds // ROUNDS_PER_BULK_ROUND)
+                turns = {name: partial(call, pools[name], name, _seconds, load.batches) for name in names}
+                for name, seconds in run_rounds(turns, counted).items():
                     row = {"runtime": name, "amx": amx, "threads": 1, "workload": load.name, "tokens": load.tokens}
                     rows.append(row | summarize(seconds, sum(map(len, load.batches))) | {"samples": counted})
     return rows, checks
 
 
 def describe_machine() -> str:
-    """Return one line: the processor, those of its flags that decide the speed, its cores, the system."""
+    """Describe the CPU, its flags that affect the speed, its number of cores and the system in one line."""
     info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     name = re.search(r"model name\s*: (.+)", info)
     flags = [flag for flag in CPU_FLAGS if re.search(rf"\b{flag}\b", info)]
@@ -404,7 +407,7 @@ def describe_machine() -> str:
 
 
 def table(rows: Sequence[Row], amx: bool) -> str:
-    """Return Markdown: a line for each runtime, and how the bot compares with the fastest of the others."""
+    """Return a Markdown table: a row per runtime, and a row that compares the bot with the fastest other."""
     from tabulate import tabulate
 
     cells: dict[str, dict[str, Row]] = {}
@@ -426,35 +429,35 @@ def _cell(row: Row) -> str:
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """Write the picture: a field for each workload, a row of them with AMX and one without."""
+    """Write the plot: a panel per workload, in a row with AMX and a row without."""
     from matplotlib.figure import Figure
 
     modes, columns = (list(dict.fromkeys(row[key] for row in rows)) for key in ("amx", "workload"))
     figure: Any = Figure(figsize=(3 * len(columns), 2.4 * len(modes) + 0.4), layout="constrained")
-    fields = figure.subplots(len(modes), len(columns), squeeze=False, sharey=True)
-    for axes, (amx, column) in zip(fields.flat, itertools.product(modes, columns), strict=True):
+    panels = figure.subplots(len(modes), len(columns), squeeze=False, sharey=True)
+    for axes, (amx, column) in zip(panels.flat, itertools.product(modes, columns), strict=True):
         times = {row["runtime"]: row["median_ms"] for row in rows if (row["amx"], row["workload"]) == (amx, column)}
         bars = axes.barh(list(times), list(times.values()), color=["C3" if name == BOT else "C7" for name in times])
         axes.bar_label(bars, fmt="%.1f", padding=2)
         axes.set(title=f"{column}, AMX {'on' if amx else 'off'}", xmargin=0.2)
-    figure.supxlabel("milliseconds for each message, median")
+    figure.supxlabel("median milliseconds per message")
     figure.savefig(path, dpi=110)
 
 
 def benchmark(
     model: Annotated[Path, typer.Option(help="The model directory.")] = Path("model"),
-    source: Annotated[Path | None, typer.Option(help="Its checkpoint; by default one is restored from it.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for benchmark.md, .json and .png; by default none.")] = None,
+    source: Annotated[Path | None, typer.Option(help="Its checkpoint; default: restored from the model.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for benchmark.md, .json and .png; default: none.")] = None,
     without: Annotated[str, typer.Option(help=f"Runtimes to leave out: NAME,.. of {', '.join(OTHERS)}.")] = "",
-    rounds: Annotated[int, typer.Option(help="Turns of each runtime at each length.", min=2)] = 60,
+    rounds: Annotated[int, typer.Option(help="Measurements per runtime and workload.", min=2)] = 60,
 ) -> None:
-    """Measure the bot's session beside other runtimes on one core: single texts, and messages a second in bulk."""
-    others = remaining(OTHERS, without)
+    """Compare the bot's speed with other runtimes on one core: single messages and bulk throughput."""
+    others = exclude(OTHERS, without)
     os.environ |= ENVIRONMENT
     from tokenizers import Tokenizer
 
     from model_build import manifest
-    from model_build.train.initial_model import restored
+    from model_build.train.initial_model import restore
     from model_build.verify import verify
 
     verify(model)
@@ -467,7 +470,7 @@ def benchmark(
     report["model"] = {name: facts["sha256"] for name, facts in manifest.read(model)["files"].items()}
     with tempfile.TemporaryDirectory(prefix="benchmark-") as work:
         setup = Setup(directory, source or Path(work, "checkpoint"), Path(work), references)
-        for part in () if source else restored(model):
+        for part in () if source else restore(model):
             part.save_pretrained(setup.checkpoint)
         kind = json.loads((setup.checkpoint / "config.json").read_text(encoding="utf-8"))["model_type"]
         report["unsupported"] = [name for name in others if not supports(name, kind)]
@@ -478,7 +481,7 @@ def benchmark(
         for name in others:
             print(f"prepare: {name}", flush=True)
             with ProcessPoolExecutor(1, SPAWN) as pool:
-                ask(pool, name, _prepare, name, setup)
+                call(pool, name, _prepare, name, setup)
         report["rows"], report["agreement"] = measure(names, setup, loads, rounds)
     report["versions"] = {found.name: found.version for found in distributions() if found.name in PACKAGES}
     report["settings"] = {name: RUNTIMES[name].__doc__ for name in names}

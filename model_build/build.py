@@ -1,6 +1,6 @@
 """Build a model directory from a checkpoint: export, fuse, quantize, optimize, assemble.
 
-The command line, the tests and other tools call `build`. Its options and their defaults are those of the command line.
+`build` is both the command and a Python function with the same options and defaults.
 """
 
 from __future__ import annotations
@@ -18,44 +18,42 @@ from model_build.manifest import read_json
 
 
 def _comma_separated(text: str | tuple[str, ...]) -> tuple[str, ...]:
-    """Parse an option of names that are separated by commas; typer passes the default, a tuple, as well."""
+    """Split comma-separated names. Typer also passes the default, which is already a tuple."""
     return tuple(name.strip() for name in text.split(",") if name.strip()) if isinstance(text, str) else text
 
 
 def build(
-    source: Annotated[str, typer.Option(help="A folder with a transformers checkpoint, or a hub id.")] = "",
-    out: Annotated[Path, typer.Option(help="The model directory to write or replace.")] = Path("model"),
+    source: Annotated[str, typer.Option(help="Folder with a transformers checkpoint, or hub id.")] = "",
+    out: Annotated[Path, typer.Option(help="Model directory to write or replace.")] = Path("model"),
     *,
-    revision: Annotated[str | None, typer.Option(help="Commit of the hub model; default: the current one.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Commit of the hub model; default: the newest one.")] = None,
     name: Annotated[str, typer.Option(help="Name in the model card; default: the folder or hub id.")] = "",
     licence: Annotated[str, typer.Option(help="Licence of the weights.")] = "",
     toxic_labels: Annotated[
         Sequence[str],
-        typer.Option(
-            help="Labels that mean toxic, if their names do not say so.", metavar="NAME,..", parser=_comma_separated
-        ),
+        typer.Option(help="Labels that mean toxic, if not clear by name.", metavar="NAME,..", parser=_comma_separated),
     ] = (),
-    threshold: Annotated[float, typer.Option(help='Score from which a message is "likely toxic".')] = 0.5,
+    threshold: Annotated[float, typer.Option(help='Score at or above which a message is "likely toxic".')] = 0.5,
     threshold_maybe: Annotated[
-        float | None, typer.Option(help='Score from which it "may be toxic"; default: the threshold.')
+        float | None, typer.Option(help='Score at or above which it "may be toxic"; default: the threshold.')
     ] = None,
     window: Annotated[
-        int | None, typer.Option(help="Tokens read at once, as in training; default: all that the model can read.")
+        int | None, typer.Option(help="Tokens per window, as in training; default: the model's maximum.")
     ] = None,
     about: Annotated[Path | None, typer.Option(help="JSON for the card: summary, data, training, not_for.")] = None,
     work: Annotated[Path | None, typer.Option(help="Keep the result of each step in this folder.")] = None,
     step: Annotated[
         Literal["export", "fuse", "quantize", "optimize", "assemble"] | None,
-        typer.Option(help="Run this step only, on what the earlier ones left in --work."),
+        typer.Option(help="Run only this step, on the earlier steps' results in --work."),
     ] = None,
 ) -> Path:
-    """Build a model directory from a checkpoint; an existing one is replaced only if every step succeeds."""
+    """Build a model directory from a checkpoint. An existing one is replaced only if every step succeeds."""
     if not source and step in (None, "export"):
-        raise ModelBuildError("there is no checkpoint to build from: pass --source")
+        raise ModelBuildError("no checkpoint to build from: pass --source")
     if step and not work:
-        raise ModelBuildError(f"the step {step} needs the folder of the other steps: pass --work")
+        raise ModelBuildError(f"the step {step} needs the results of the other steps: pass their folder with --work")
     description = read_json(about, "pass another --about") if about else {}
-    # Imported here: torch, transformers and onnx take seconds.
+    # Imported here, because torch, transformers and onnx take seconds to import.
     from model_build.assemble import assemble
     from model_build.export import export
     from model_build.graph import fuse, optimize, quantize

@@ -1,4 +1,4 @@
-"""The error that the build raises on purpose; its message says what is wrong, where, and what to do."""
+"""The error class of this package."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from toxicity_bot.errors import BotError
 
 
 class ModelBuildError(BotError):
-    """Raised if a step cannot go on, or if its result is not what it should be; nothing is put in place then."""
+    """Raised if a step cannot continue or its result is wrong. The message says what to do. No output is replaced."""
 
     exit_status = 2

@@ -1,4 +1,4 @@
-"""Step 1: export a checkpoint to ONNX at full precision with Optimum, with its tokenizer and PyTorch's scores."""
+"""Step 1: export a checkpoint to ONNX at full precision with Optimum; save its tokenizer and PyTorch's scores."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from model_build.source import Source
 
-EXACT = 1e-5  # of toxicity; 32-bit rounding causes about 1e-7
-OPSET = 18  # the newest that the exporter's tracer writes and onnxruntime's fusions support
+MAX_DIFFERENCE = 1e-5  # of toxicity; 32-bit rounding causes about 1e-7
+OPSET = 18  # the newest that both the exporter's tracer and onnxruntime's fusions support
 PACKAGES = ("torch", "transformers", "tokenizers", "optimum", "optimum-onnx")
 
 
@@ -34,17 +34,17 @@ def export(source: Source, folder: Path, toxic: Sequence[str] = ()) -> None:
     model = TorchModel(source, toxic)
     if not all(map(model.fits, REFERENCE_TEXTS)):
         raise ModelBuildError(
-            f"{source.name} reads {model.max_length} tokens, fewer than the longest text of the build's self-test has: "
-            "pass a model that reads more"
+            f"{source.name} reads {model.max_length} tokens, fewer than the longest text of the self-test has: "
+            "pass a model with more positions"
         )
     parameters = sum(parameter.numel() for parameter in model.module.parameters())
     expected = model.toxicities(REFERENCE_TEXTS)
     to_serving_form(model.module)
     found = model.toxicities(REFERENCE_TEXTS)
     difference = max(abs(one - other) for one, other in zip(found, expected, strict=True))
-    if not difference <= EXACT:
+    if not difference <= MAX_DIFFERENCE:
         raise ModelBuildError(
-            f"the model rewritten for serving scores {difference:.1e} apart from the checkpoint: "
+            f"the model rewritten for serving differs from the checkpoint by {difference:.1e}: "
             "install the versions of requirements/build.txt"
         )
     folder.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def export(source: Source, folder: Path, toxic: Sequence[str] = ()) -> None:
 def _write_graph(model: TorchModel, folder: Path) -> None:
     logging.getLogger("optimum").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        # The tracer warns that it turns shapes into constants; comparing scores shows whether any of them matters.
+        # The tracer warns about shapes that become constants. The comparison of scores shows whether any matters.
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
         onnx_export_from_model(model.module, folder, task="text-classification", opset=OPSET, do_validation=False)
@@ -91,6 +91,6 @@ def _write_tokenizer(model: TorchModel, folder: Path) -> None:
     backend = model.tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
-    # Without indentation: half the bytes to read at every start.
+    # No indentation, which halves the bytes to read at every start.
     compact = json.dumps(json.loads(backend.to_str()), ensure_ascii=False, separators=(",", ":"))
     (folder / "tokenizer.json").write_text(compact, encoding="utf-8")

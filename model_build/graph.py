@@ -1,11 +1,11 @@
 """Steps 2 to 4: fuse, quantize and optimize the exported graph.
 
-onnxruntime's tools report success even where they leave an operator or a weight as it was, so each step counts what it
-has changed, and too little is an error.
+onnxruntime's tools report success even if they leave an operator or a weight unchanged, so each step counts its changes
+and fails if there are too few.
 
-The embedding tables are quantized here: word vectors to 4 bits with a scale for every block, positions to 16-bit
-floats. The word vectors are by far the largest matrix, and only the rows that a text looks up are ever expanded, so
-this saves bytes and costs almost no time.
+This module quantizes the embedding tables: word vectors to 4 bits with one scale per block, positions to 16-bit floats.
+Word vectors are by far the largest matrix, and only the rows that a text looks up are dequantized, so this saves space
+at almost no cost in time.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-# In which each step leaves its graph, in order.
+# The output folder of each step, in order.
 FOLDERS = ("exported", "fused", "quantized", "optimized")
 
-# The optimizer does not know "roberta", whose graph is BERT's.
+# The optimizer has no "roberta" type, but a RoBERTa has BERT's graph.
 MODEL_TYPE = "bert"
 
-# Each of these fused operators is slower than what it replaces: docs/rewrites.md has the measurements.
+# These fused operators are slower than the operators they replace: docs/rewrites.md has the measurements.
 UNPROFITABLE_FUSIONS = (
     "enable_attention",
     "enable_bias_gelu",
@@ -51,23 +51,23 @@ UNPROFITABLE_FUSIONS = (
 UNPROFITABLE_OPTIMIZERS = ("SkipLayerNormFusion", "BiasGeluFusion")
 
 GELU = ("Gelu", "FastGelu")
-ATTENTION = "MultiHeadAttention"  # one per layer, written by the export
+ATTENTION = "MultiHeadAttention"  # one per layer, written by the export step
 FUSED_KINDS = (*GELU, "LayerNormalization")
 QUANTIZED_KINDS = ("MatMul", "Gemm")
-REDUCE_RANGE = True  # weights have 7 bits, for processors without VNNI: `verify.check_weights` says why
-SMALLEST_OUTSIDE = 1024  # bytes; smaller tensors stay in the graph
+REDUCE_RANGE = True  # 7-bit weights, for CPUs without VNNI: see `verify.MAX_WEIGHT`
+MIN_EXTERNAL_BYTES = 1024  # smaller tensors stay in the graph
 
 BLOCK = 32  # numbers of a row that share a scale; half a byte per number and two bytes per scale
-LARGEST = 7  # of a signed 4-bit number; -8 is not used, so that the grid is symmetric
+MAX_INT4 = 7  # the largest signed 4-bit number; -8 is not used, so that the grid is symmetric
 # The scale that fits the largest number of a block need not have the smallest squared error, so several are tried.
-SHRINKINGS = np.linspace(0.75, 1.0, 11, dtype=np.float32)
+SCALE_FACTORS = np.linspace(0.75, 1.0, 11, dtype=np.float32)
 
 
 @contextmanager
 def step(before: Path, after: Path) -> Iterator[dict[str, Any]]:
-    """Prepare the folder `after` for the graph of the next step; once that is written, copy what goes with it.
+    """Prepare the folder `after` for a step's graph. When the graph is written, copy the accompanying files.
 
-    Yields the facts about the checkpoint. They are copied last: with them a step is complete.
+    Yields the contents of `checkpoint.json`, which is copied last: its presence means that the step is complete.
     """
     checkpoint = read_checkpoint(before)
     after.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ def operators_of(graph: onnx.GraphProto) -> Counter[str]:
 
 
 def fuse(exported: Path, folder: Path) -> None:
-    """Fuse operators with onnxruntime's transformer optimizer, which changes scores by rounding only."""
+    """Fuse operators with onnxruntime's transformer optimizer. Scores change only by rounding."""
     with step(exported, folder) as checkpoint:
         options = FusionOptions(MODEL_TYPE)
         for option in UNPROFITABLE_FUSIONS:
@@ -103,17 +103,17 @@ def fuse(exported: Path, folder: Path) -> None:
         )
         before = operators(exported)
         after = operators_of(optimized.model.graph)
-        # The optimizer's own statistics also count operators that the exporter wrote.
+        # The optimizer's own statistics include operators from the export.
         fused = {kind: after[kind] - before[kind] for kind in FUSED_KINDS if after[kind] > before[kind]}
         layers = checkpoint["layers"]
         gelus = sum(fused.get(kind, 0) for kind in GELU)
-        # One normalization after the embeddings and two in every layer; the exporter may have written some of them.
+        # One normalization after the embeddings and two per layer. Some may come from the export.
         normalizations, attentions = after["LayerNormalization"], after[ATTENTION]
         if gelus < layers or normalizations < 2 * layers + 1 or attentions < layers:
             raise ModelBuildError(
                 f"asked for model type {MODEL_TYPE}, the optimizer fused {gelus} of {layers} Gelu operators and left "
                 f"{normalizations} of {2 * layers + 1} LayerNormalization and {attentions} of {layers} {ATTENTION}: "
-                "this onnxruntime does not recognise what this exporter writes; install the versions of "
+                "this onnxruntime does not recognise this exporter's graph; install the versions of "
                 "requirements/build.txt"
             )
         optimized.save_model_to_file(str(folder / "model.onnx"))
@@ -121,30 +121,30 @@ def fuse(exported: Path, folder: Path) -> None:
 
 
 def quantize(fused: Path, folder: Path) -> None:
-    """Quantize matrices to 8 bits and word vectors to 4 bits; activations are quantized while the model runs."""
+    """Quantize matrices to 8 bits and word vectors to 4 bits. Activations are quantized at run time."""
     with step(fused, folder):
-        logging.disable(logging.WARNING)  # the advice to run shape inference first, which fails on fused operators
+        logging.disable(logging.WARNING)  # hides the advice to run shape inference, which fails on fused operators
         try:
             quantize_dynamic(
                 fused / "model.onnx",
                 folder / "model.onnx",
-                per_channel=True,  # a scale for each output: more precise for little time
+                per_channel=True,  # one scale per output is more precise and costs little time
                 reduce_range=REDUCE_RANGE,
                 op_types_to_quantize=list(QUANTIZED_KINDS),
                 weight_type=QuantType.QInt8,
-                # The types of fused operators' outputs are not inferred; they are all float.
+                # The output types of fused operators cannot be inferred, but are all float.
                 extra_options={"DefaultTensorType": TensorProto.FLOAT},
             )
         finally:
             logging.disable(logging.NOTSET)
         after = onnx.load(folder / "model.onnx")
-        words = shrink_embeddings(after)
+        words = quantize_embeddings(after)
         products = operators_of(after.graph)["MatMulInteger"]
         before = onnx.load(fused / "model.onnx").graph
         weights = {tensor.name for tensor in before.initializer}
         expected = sum(node.op_type in QUANTIZED_KINDS and not weights.isdisjoint(node.input) for node in before.node)
         floats = (tensor for tensor in after.graph.initializer if tensor.data_type == TensorProto.FLOAT)
-        left = [tensor.name for tensor in floats if len(tensor.dims) == 2]  # MPNet's table of distances has three
+        left = [tensor.name for tensor in floats if len(tensor.dims) == 2]  # MPNet's distance table has three
         if left or products < expected or not products:
             raise ModelBuildError(
                 f"{products} of {expected} matrix products were quantized, and these weights are still 32-bit: "
@@ -155,9 +155,9 @@ def quantize(fused: Path, folder: Path) -> None:
 
 
 def optimize(quantized: Path, folder: Path) -> None:
-    """Apply onnxruntime's optimizations once and store the weights beside the graph: a start only maps them.
+    """Apply onnxruntime's optimizations once, and store the weights beside the graph, to be memory-mapped at start.
 
-    The level "extended" gives the same graph on every CPU; "all" would depend on the CPU of the build.
+    The level "extended" gives the same graph on every CPU, while "all" would depend on the build machine's CPU.
     """
     with step(quantized, folder):
         (folder / WEIGHTS).unlink(missing_ok=True)  # onnxruntime would append to it
@@ -167,7 +167,7 @@ def optimize(quantized: Path, folder: Path) -> None:
         options.log_severity_level = 3
         prefix = "session.optimized_model_external_initializers"
         options.add_session_config_entry(f"{prefix}_file_name", WEIGHTS)
-        options.add_session_config_entry(f"{prefix}_min_size_in_bytes", str(SMALLEST_OUTSIDE))
+        options.add_session_config_entry(f"{prefix}_min_size_in_bytes", str(MIN_EXTERNAL_BYTES))
         onnxruntime.InferenceSession(
             str(quantized / "model.onnx"),
             options,
@@ -178,7 +178,7 @@ def optimize(quantized: Path, folder: Path) -> None:
         products = {kind: kinds[kind] for kind in PRODUCTS}
         if sum(products.values()) != expected or kinds["MatMulInteger"]:
             raise ModelBuildError(
-                f"{sum(products.values())} of {expected} products of 8-bit numbers were fused: "
+                f"{sum(products.values())} of {expected} 8-bit matrix products were fused: "
                 "install the versions of requirements/build.txt"
             )
     _print("optimize", products)
@@ -188,10 +188,10 @@ def _print(name: str, counts: Mapping[str, int]) -> None:
     print(f"{name}: {', '.join(f'{count} {kind}' for kind, count in counts.items())}", flush=True)
 
 
-def shrink_embeddings(model: onnx.ModelProto) -> int:
-    """Replace the look-up of words and the slice of positions in place; return the number of word vectors.
+def quantize_embeddings(model: onnx.ModelProto) -> int:
+    """Quantize the tables of words and positions in place; return the number of word vectors.
 
-    Raises ModelBuildError if the graph has other tables, or if word vectors do not divide into blocks.
+    Raises ModelBuildError if the graph has other tables, or if the width is not a multiple of BLOCK.
     """
     graph = model.graph
     tables = {tensor.name: tensor for tensor in graph.initializer if len(tensor.dims) == 2}
@@ -199,42 +199,42 @@ def shrink_embeddings(model: onnx.ModelProto) -> int:
     slices = [node for node in graph.node if node.op_type == "Slice" and node.input[0] in tables]
     if len(look_ups) != 1 or len(slices) != 1:
         raise ModelBuildError(
-            f"expected one table of words and one of positions, found {len(look_ups)} and {len(slices)}: "
+            f"expected one word table and one position table, found {len(look_ups)} and {len(slices)}: "
             "install the versions of requirements/build.txt"
         )
     words, positions = (numpy_helper.to_array(tables[node.input[0]]) for node in (look_ups[0], slices[0]))
     if words.shape[1] % BLOCK:
-        raise ModelBuildError(f"word vectors of {words.shape[1]} numbers do not divide into blocks of {BLOCK}")
-    _shrink_words(graph, look_ups[0], words)
-    _shrink_positions(graph, slices[0], positions)
+        raise ModelBuildError(f"the width of the model, {words.shape[1]}, is not a multiple of {BLOCK}: use another")
+    _quantize_words(graph, look_ups[0], words)
+    _quantize_positions(graph, slices[0], positions)
     for node in (look_ups[0], slices[0]):
         graph.initializer.remove(tables[node.input[0]])
     return len(words)
 
 
-def to_blocks(table: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-    """Return (rows, width) numbers from -7 to 7 and their (rows, width / BLOCK) scales."""
+def quantize_blocks(table: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+    """Quantize a table to numbers from -7 to 7, (rows, width), with scales, (rows, width / BLOCK)."""
     blocks = table.reshape(len(table), -1, BLOCK)
-    widest = np.abs(blocks).max(axis=2, keepdims=True) / LARGEST
+    widest = np.abs(blocks).max(axis=2, keepdims=True) / MAX_INT4
     widest = np.where(widest == 0, np.float32(1), widest)
     best_error = np.full(widest.shape, np.inf, dtype=np.float32)
     best_scale = widest
-    for shrinking in SHRINKINGS:
-        scale = widest * shrinking
-        rounded = np.clip(np.rint(blocks / scale), -LARGEST, LARGEST) * scale
+    for factor in SCALE_FACTORS:
+        scale = widest * factor
+        rounded = np.clip(np.rint(blocks / scale), -MAX_INT4, MAX_INT4) * scale
         error = np.square(rounded - blocks).sum(axis=2, keepdims=True)
         best_scale = np.where(error < best_error, scale, best_scale)
         best_error = np.minimum(error, best_error)
-    numbers = np.clip(np.rint(blocks / best_scale), -LARGEST, LARGEST).astype(np.int8)
+    numbers = np.clip(np.rint(blocks / best_scale), -MAX_INT4, MAX_INT4).astype(np.int8)
     return numbers.reshape(table.shape), best_scale[:, :, 0].astype(np.float32)
 
 
-def _shrink_words(graph: onnx.GraphProto, node: onnx.NodeProto, table: npt.NDArray[np.float32]) -> None:
-    """Look up packed numbers and scales, and expand the rows found, with ONNX's own operators.
+def _quantize_words(graph: onnx.GraphProto, node: onnx.NodeProto, table: npt.NDArray[np.float32]) -> None:
+    """Look up packed rows and their scales, and dequantize them with standard ONNX operators.
 
     onnxruntime's GatherBlockQuantized is slower on 4-bit tensors: docs/rewrites.md has the figures.
     """
-    numbers, scales = to_blocks(table)
+    numbers, scales = quantize_blocks(table)
     half = table.shape[1] // 2
     unsigned = (numbers + 8).astype(np.uint8)
     constants = {
@@ -269,7 +269,7 @@ def _shrink_words(graph: onnx.GraphProto, node: onnx.NodeProto, table: npt.NDArr
     _replace(graph, node, nodes)
 
 
-def _shrink_positions(graph: onnx.GraphProto, node: onnx.NodeProto, table: npt.NDArray[np.float32]) -> None:
+def _quantize_positions(graph: onnx.GraphProto, node: onnx.NodeProto, table: npt.NDArray[np.float32]) -> None:
     graph.initializer.append(numpy_helper.from_array(table.astype(np.float16), "positions"))
     sliced = helper.make_node("Slice", ["positions", *node.input[1:]], ["positions_16_bit"], name="positions")
     cast = helper.make_node("Cast", ["positions_16_bit"], node.output, name="positions_cast", to=TensorProto.FLOAT)
@@ -277,7 +277,7 @@ def _shrink_positions(graph: onnx.GraphProto, node: onnx.NodeProto, table: npt.N
 
 
 def _replace(graph: onnx.GraphProto, node: onnx.NodeProto, others: list[onnx.NodeProto]) -> None:
-    """Put other nodes in the place of a node, in this order."""
+    """Replace a node with others, in this order."""
     place = list(graph.node).index(node)
     graph.node.remove(node)
     for other in reversed(others):

@@ -1,8 +1,8 @@
 """The JSON files of a build: `checkpoint.json` in the folder of each step and `model.json` in the model directory.
 
-The export writes `checkpoint.json` beside its graph and every step hands it on, so that only the export needs torch.
-`model.json` has the checksums of the files that the bot loads and all that was measured, so it is written last. The bot
-reads the fields that it needs with `lambda/model_directory.py`.
+The export step writes `checkpoint.json` and every later step copies it, so only the export needs torch. `model.json` is
+written last, because it has the checksums of the files that the bot loads and all measurements. The bot reads it in
+`lambda/model_directory.py`.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ FILE_NAME, CHECKPOINT_NAME = "model.json", "checkpoint.json"
 WEIGHTS = "model.onnx.data"  # beside the graph of the last step
 SERVED_FILES = ("model.onnx", WEIGHTS, "tokenizer.json")
 
-# What the build needs to know about the checkpoint and the bot does not, or what is written anew.
-LEFT_OUT = ("layers", "heads", "hidden_size", "reference", "versions")
+# Fields of `checkpoint.json` that `model.json` does not copy: the bot does not need them, or they are written anew.
+NOT_COPIED = ("layers", "heads", "hidden_size", "reference", "versions")
 
-# Largest difference of a reference text's toxicity from the recorded one. Another CPU rounds differently, which moves
-# a score by thousandths; another model moves it by tenths.
+# Largest allowed difference of a reference text's toxicity from the recorded one. Rounding on another CPU changes a
+# score by thousandths, another model by tenths.
 REFERENCE_TOLERANCE = 0.02
 
-# PyTorch scores these when a model is built; the served model must score them alike, at build time and later.
+# PyTorch scores these texts when a model is built. The served model must give the same scores, then and later.
 REFERENCE_TEXTS = (
     "Thanks a lot, the deployment went smoothly.",
     "Could you look at my pull request before lunch?",
@@ -55,27 +55,27 @@ def describe(
     threshold_maybe: float | None = None,
     window: int | None = None,
 ) -> dict[str, Any]:
-    """Return the fields for the model in `folder`; `reference` holds the scores of the model as the bot serves it.
+    """Return the fields of `model.json` for the model in `folder`.
 
-    `checkpoint` is what `read_checkpoint` returns. `threshold_maybe` is the threshold by default: no text "may be
-    toxic" then. `window` is the number of tokens that are read at once, by default all that the model can read. Raises
-    ModelBuildError if the thresholds are out of order.
+    `checkpoint` is the result of `read_checkpoint`. `reference` maps the reference texts to the served model's scores.
+    `threshold_maybe` defaults to the threshold, so that no text "may be toxic". `window` is the number of tokens per
+    window and defaults to the model's maximum. Raises ModelBuildError if the thresholds are out of order.
     """
     threshold_maybe = threshold if threshold_maybe is None else threshold_maybe
     if not 0 <= threshold_maybe <= threshold <= 1:
         raise ModelBuildError(
-            f"--threshold is {threshold:g} and --threshold-maybe {threshold_maybe:g}: both must be from 0 to 1, and "
-            "the second not above the first"
+            f"--threshold is {threshold:g} and --threshold-maybe is {threshold_maybe:g}: both must be from 0 to 1, and "
+            "the second must not be above the first"
         )
-    # A graph whose weights stand beside it was optimized by the build; nothing is left to optimize at start.
+    # If the weights are in a separate file, the build has already optimized the graph.
     optimized = (folder / WEIGHTS).is_file()
     return {
-        **{name: value for name, value in checkpoint.items() if name not in LEFT_OUT},
-        "temperature": 1.0,  # divides the logits; 1 keeps the checkpoint's own calibration
+        **{name: value for name, value in checkpoint.items() if name not in NOT_COPIED},
+        "temperature": 1.0,  # divides the logits; 1 keeps the checkpoint's calibration
         "threshold": threshold,
         "threshold_maybe": threshold_maybe,
         "window": window or checkpoint["max_length"],
-        # Passed to onnxruntime: a name of its GraphOptimizationLevel and entries of its configuration.
+        # Passed to onnxruntime: the name of a GraphOptimizationLevel, and session configuration entries.
         "session": {"graph_optimization": "ORT_DISABLE_ALL" if optimized else "ORT_ENABLE_ALL", "config": {}},
         "files": {
             name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)}
@@ -89,18 +89,18 @@ def describe(
 
 
 def reference_scores(toxicities: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Return the texts and scores, the least certain first: those move most, and the bot's self-test uses them."""
+    """Sort texts and scores, least certain first: the bot's self-test uses those, because their scores vary most."""
     ordered = sorted(toxicities, key=lambda text: abs(toxicities[text] - 0.5))
     return [{"text": text, "toxicity": round(toxicities[text], 6)} for text in ordered]
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Return the fields of `model.json`; raises ModelBuildError if the folder has none that can be read."""
+    """Read `model.json`. Raises ModelBuildError if the folder has no readable one."""
     return read_json(folder / FILE_NAME, "build a model into this folder first")
 
 
 def read_checkpoint(folder: Path) -> dict[str, Any]:
-    """Return the export's facts about the checkpoint: origin, shape, labels, and PyTorch's scores of the references.
+    """Read `checkpoint.json`: the checkpoint's origin, shape and labels, and PyTorch's scores of the reference texts.
 
     Raises ModelBuildError if the step that writes into this folder has not been run.
     """
@@ -108,15 +108,15 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a file and its folder; no reader sees a part of the file."""
+    """Write a JSON file atomically. Its folder is created if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    beside.replace(path)
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.replace(path)
 
 
 def read_json(path: Path, remedy: str) -> dict[str, Any]:
-    """Return the object in a file; raises ModelBuildError, which ends with the remedy, if there is none."""
+    """Read the JSON object in a file. Raises ModelBuildError, with the remedy in its message, if there is none."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -124,5 +124,5 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise ModelBuildError(f"{path} cannot be read as JSON ({error}): {remedy}") from error
     if not isinstance(content, dict):
-        raise ModelBuildError(f"{path} holds no JSON object: {remedy}")
+        raise ModelBuildError(f"{path} is not a JSON object: {remedy}")
     return content

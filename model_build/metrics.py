@@ -1,8 +1,8 @@
-"""Metrics of toxicity scores: the only AUC, true-positive rate and calibration error of the project.
+"""Metrics of toxicity scores. All of the project's AUCs, true-positive rates and calibration errors come from here.
 
-Labels are 0 (harmless) or 1 (toxic), scores are from 0 to 1, and both have the shape (rows,). `weights`, (rows,), say
-how often each row counts, for the bootstrap. A metric that the rows cannot give, such as an AUC without harmless rows,
-is None.
+Labels are 0 (harmless) or 1 (toxic), scores are from 0 to 1, and both have the shape (rows,). `weights`, also (rows,),
+are the number of times each row counts, for the bootstrap. A metric that is undefined for the rows, such as an AUC
+without harmless rows, is None.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RELIABILITY_BINS = 15  # of equal width, as in Guo et al. 2017, On Calibration o
 
 
 def auc(labels: Labels, scores: Scores, weights: Weights | None = None) -> float | None:
-    """Return the probability that a toxic row outranks a harmless one, ties counting half; None without both labels."""
+    """Return the probability that a toxic row outranks a harmless one. Ties count half. None without both labels."""
     if not np.bincount(labels, weights, minlength=2).all():
         return None
     return float(roc_auc_score(labels, scores, sample_weight=weights))
@@ -35,9 +35,9 @@ def auc(labels: Labels, scores: Scores, weights: Weights | None = None) -> float
 def true_positive_rate(
     labels: Labels, scores: Scores, false_positive_rate: float, weights: Weights | None = None
 ) -> float | None:
-    """Return the largest share of toxic rows found while the share of harmless rows found is at most the given one.
+    """Return the highest true-positive rate at a false-positive rate of at most the given one.
 
-    None without toxic rows, and where a single harmless row is more than the rate allows.
+    None without toxic rows, or if a single harmless row already exceeds the false-positive rate.
     """
     harmless, toxic = np.bincount(labels, weights, minlength=2)
     if not toxic or harmless * false_positive_rate < 1:
@@ -47,8 +47,9 @@ def true_positive_rate(
 
 
 def reliability(labels: Labels, scores: Scores) -> list[dict[str, float]]:
-    """Return the bins of similar scores that have rows, the lowest first: how many rows, their mean score, and the
-    share of them that is toxic.
+    """Return the non-empty bins of a reliability diagram, lowest first.
+
+    Each has the number of rows, their mean score and the share of toxic ones.
     """
     bins = np.minimum((scores * RELIABILITY_BINS).astype(int), RELIABILITY_BINS - 1)
     return [
@@ -65,7 +66,7 @@ def calibration_error(labels: Labels, scores: Scores) -> float:
 
 @dataclass(frozen=True)
 class Metrics:
-    """How good the scores of some rows are, from 0 to 1; the first six are those at the model's threshold."""
+    """Metrics of the scores of some rows, from 0 to 1. The first six depend on the model's threshold."""
 
     sensitivity: float | None
     """Share of the toxic rows that are called toxic."""
@@ -85,12 +86,12 @@ class Metrics:
     calibration_error: float | None
 
     def as_json(self) -> dict[str, float | None]:
-        """Return the metrics with six digits."""
+        """Return the metrics rounded to six digits."""
         return {name: None if value is None else round(value, 6) for name, value in asdict(self).items()}
 
 
 def measure(labels: Labels, scores: Scores, threshold: float) -> Metrics:
-    """Return the metrics of at least one row."""
+    """Return the metrics of the rows, of which there must be at least one."""
     toxic, called = labels == 1, scores >= threshold
     found, alarms = int((called & toxic).sum()), int((called & ~toxic).sum())
     positives, negatives = int(toxic.sum()), int((~toxic).sum())
@@ -111,7 +112,7 @@ def measure(labels: Labels, scores: Scores, threshold: float) -> Metrics:
 
 
 def mean(each: Sequence[Metrics]) -> Metrics:
-    """Return the mean of every metric over those rows of `each` that have it."""
+    """Return the mean of every metric, ignoring None."""
     columns = {field.name: [getattr(one, field.name) for one in each] for field in fields(Metrics)}
     known = {name: [value for value in column if value is not None] for name, column in columns.items()}
     return Metrics(**{name: sum(values) / len(values) if values else None for name, values in known.items()})

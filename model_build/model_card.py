@@ -1,6 +1,6 @@
-"""Render Markdown pages, above all MODEL_CARD.md, the description of a model for people.
+"""Render Markdown pages such as MODEL_CARD.md, the description of a model.
 
-Every number in the card is in `model.json`; a section whose measurement is missing there is left out.
+Every number in the card comes from `model.json`. Sections without measurements there are left out.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ UNKNOWN = "\u2013"  # an en dash
 
 
 def write(folder: Path, fields: Mapping[str, Any]) -> None:
-    """Write `model.json` and the card that says the same."""
+    """Write `model.json` and the model card with the same content."""
     manifest.write_json(folder / manifest.FILE_NAME, fields)
     about = {"summary": "", "data": [], "training": [], "not_for": []} | fields.get("about", {})
     threshold_maybe = fields.get("threshold_maybe", fields["threshold"])
@@ -32,7 +32,7 @@ def write(folder: Path, fields: Mapping[str, Any]) -> None:
 
 
 def render(template: Path, fields: dict[str, Any]) -> str:
-    """Return the page; raises jinja2.UndefinedError if `fields` lacks something that the template names."""
+    """Render a template. Raises jinja2.UndefinedError if `fields` lacks a variable of the template."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(template.parent),
         autoescape=False,  # noqa: S701 - Markdown for repositories, not HTML for browsers
@@ -51,14 +51,14 @@ def render(template: Path, fields: dict[str, Any]) -> str:
 
 
 def _significant(value: float | None) -> str:
-    """Return a number with four significant digits, or a dash if it is not known."""
+    """Format a number with four significant digits, or as a dash if it is None."""
     return UNKNOWN if value is None else f"{value:.4g}"
 
 
 def _number(
     value: float | None, interval: tuple[float, float] | None = None, *, factor: int = 1, digits: int = 3
 ) -> str:
-    """Return a number, and those of its interval in parentheses."""
+    """Format a number, followed by its interval in parentheses if there is one."""
     if value is None:
         return UNKNOWN
     shown, *ends = (f"{factor * each:.{digits}f}" for each in (value, *(interval or ())))

@@ -1,8 +1,8 @@
-"""A linear model of character and word n-grams: the baseline of evaluations, and a teacher.
+"""A linear model of character and word n-grams: the baseline of evaluations, and a teacher for distillation.
 
-It knows no meaning and nearly no word order, so a transformer has to beat it to be worth its size. Hashed features and
-a logistic loss, as in scikit-learn's user guide (6.2.3.6, out-of-core learning with a hashing vectorizer), are trained
-in a minute on one core.
+It knows no meaning and almost no word order, so a transformer must beat it to be worth its size. It uses hashed
+features and a logistic loss, as in scikit-learn's user guide (6.2.3.6, out-of-core learning with a hashing vectorizer),
+and trains in a minute on one core.
 """
 
 from __future__ import annotations
@@ -28,37 +28,37 @@ VECTORIZERS: tuple[dict[str, Any], ...] = (
     {"analyzer": "char_wb", "ngram_range": (3, 5), "n_features": 2**20},
     {"analyzer": "word", "ngram_range": (1, 2), "n_features": 2**18},
 )
-# alpha has the best mean AUC over sources, of 5e-7 to 1e-5; seed and passes hardly matter.
+# Of 5e-7 to 1e-5, this alpha has the best mean AUC over sources. Seed and max_iter hardly matter.
 CLASSIFIER: dict[str, Any] = {"loss": "log_loss", "alpha": 2e-6, "max_iter": 8, "tol": None, "random_state": 1}
-LOWER_CASED = 0.5  # share of the training texts, so that lower case alone is no sign of toxicity
-SETTINGS = f"{VECTORIZERS} {CLASSIFIER} {LOWER_CASED}"  # what decides the result of `fit`, beside its arguments
-# A teacher's probabilities must fit as well: of 2e-6 to 3e-5, this alpha has the lowest log loss out of fold, 0.59 on a
-# third of data/train.jsonl.
+LOWER_CASED = 0.5  # share of training texts to lower-case, so that lower case is no sign of toxicity
+SETTINGS = f"{VECTORIZERS} {CLASSIFIER} {LOWER_CASED}"  # everything that affects `fit` besides its arguments
+# A teacher's probabilities must also be calibrated: of 2e-6 to 3e-5, this alpha has the lowest out-of-fold log loss,
+# 0.59 on a third of data/train.jsonl.
 TEACHER = CLASSIFIER | {"alpha": 3e-5, "average": True}
 FOLDS = 5
 
 
 def fit(texts: Sequence[str], labels: Sequence[int]) -> tuple[npt.NDArray[np.float32], float]:
-    """Return the weights, (hashes,), and the bias of a model that is trained on these texts."""
-    chance = random.Random(CLASSIFIER["random_state"])  # noqa: S311 - which texts lose their case, not a secret
+    """Train a model on these texts; return its weights, (hashes,), and bias."""
+    random_ = random.Random(CLASSIFIER["random_state"])  # noqa: S311 - which texts lose their case, not a secret
     folded = [fold(text) for text in texts]
-    folded = [text.lower() if chance.random() < LOWER_CASED else text for text in folded]
+    folded = [text.lower() if random_.random() < LOWER_CASED else text for text in folded]
     linear = SGDClassifier(**CLASSIFIER).fit(_features(folded), labels)
     return linear.coef_[0].astype(np.float32), float(linear.intercept_[0])
 
 
 def probabilities(weights: npt.NDArray[np.float32], bias: float, folded: Sequence[str]) -> list[float]:
-    """Return the probability of toxic for each folded text."""
+    """Return the toxicity of each folded text."""
     logits = _features(folded) @ weights + bias
     return [float(toxicity) for toxicity in 1 / (1 + np.exp(-logits.astype(np.float64)))]
 
 
 def out_of_fold(texts: Sequence[str], labels: Sequence[int], seed: int) -> npt.NDArray[np.float32]:
-    """Return the probability of toxic for each text, (texts,), by a model that has not seen it.
+    """Return the toxicity of each text, (texts,), from a model that was not trained on it.
 
-    Five models are trained, each on four fifths, and score the rest, so that the probabilities are more than the labels
-    again (stacked generalization: Wolpert, 1992, https://doi.org/10.1016/S0893-6080(05)80023-1). Texts that differ in
-    case alone share a fold. Raises ModelBuildError for fewer texts than folds.
+    Five models are each trained on four fifths of the texts and score the rest. Otherwise the probabilities would
+    mostly repeat the labels (stacked generalization: Wolpert, 1992, https://doi.org/10.1016/S0893-6080(05)80023-1).
+    Texts that differ only in case share a fold. Raises ModelBuildError if there are fewer texts than folds.
     """
     folded = [fold(text).lower() for text in texts]
     if len(set(folded)) < FOLDS:

@@ -1,9 +1,9 @@
-"""Rewrite a transformers classifier so that it computes only what its answer needs, before it is exported.
+"""Rewrite a transformers classifier before export, so that it computes only what the result needs.
 
-The classification head reads the first token only, so the last layer computes queries, attention output and
-feed-forward network for that token only. Texts are padded at the end, so positions do not depend on the tokens.
-MPNet adds a bias to attention that depends on the distance between two tokens; it is one small table of all distances.
-Attention becomes one onnxruntime operator when exported. The result equals the original up to rounding.
+The classification head reads only the first token, so the last layer computes queries, attention output and
+feed-forward network for that token alone. Texts are padded at the end, so positions do not depend on the tokens. MPNet
+adds an attention bias that depends on the distance between two tokens. It becomes one small table of all distances.
+Attention is exported as one onnxruntime operator. The results equal the original's up to rounding.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from model_build.errors import ModelBuildError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# The parts of a layer and where each architecture keeps them; RoBERTa uses BERT's names. The keys name the weights in
-# the ONNX file, which `convert` reads back.
+# The parts of a layer, with their path in each architecture. RoBERTa uses BERT's names. The keys become the names of
+# the weights in the ONNX file, which `train.initial_model.restore` reads.
 BERT_PARTS = {
     "query": "attention.self.query",
     "key": "attention.self.key",
@@ -59,12 +59,12 @@ FAMILIES = {
 
 
 def to_serving_form(model: Any) -> None:
-    """Change the classifier in place; `forward` takes and returns the same as before.
+    """Rewrite the classifier in place. The arguments and results of `forward` stay the same.
 
-    Raises ModelBuildError if its positions are relative in another way than MPNet's.
+    Raises ModelBuildError if it has relative positions and is not an MPNet.
     """
     if getattr(model.config, "position_embedding_type", "absolute") != "absolute":
-        raise ModelBuildError("the checkpoint has relative positions, which only an MPNet may have")
+        raise ModelBuildError("relative positions are supported only for MPNet: pass another checkpoint")
     attribute, parts = FAMILIES[model.config.model_type]
     base = model.base_model
     base.embeddings = ServingEmbeddings(base.embeddings, first_position(model.config))
@@ -74,12 +74,12 @@ def to_serving_form(model: Any) -> None:
 
 
 def first_position(config: Any) -> int:
-    """Return the row of the position table for the first token; RoBERTa and MPNet start after the padding id."""
+    """Return the first token's row in the position table. RoBERTa and MPNet start after the padding id."""
     return int(config.pad_token_id) + 1 if config.model_type in ("roberta", "mpnet") else 0
 
 
 def distance_biases(encoder: Any, config: Any) -> torch.Tensor:
-    """Return what an MPNet adds to its attention scores, (1, heads, distances), from the largest distance backwards."""
+    """Return MPNet's attention biases, (1, heads, distances), from the largest backward to the largest forward."""
     longest = config.max_position_embeddings - first_position(config)
     biases = encoder.compute_position_bias(torch.zeros(1, longest, 1)).detach()
     backwards, forwards = biases[:, :, 1:, 0].flip(-1), biases[:, :, 0, :]
@@ -87,7 +87,7 @@ def distance_biases(encoder: Any, config: Any) -> torch.Tensor:
 
 
 class ServingEmbeddings(torch.nn.Module):  # type: ignore[misc]
-    """Word and position embeddings and a normalization; the only segment is added to the positions beforehand."""
+    """Word and position embeddings and a normalization. The single segment's vector is added to the positions."""
 
     def __init__(self, embeddings: Any, first_position: int) -> None:
         super().__init__()
@@ -99,12 +99,12 @@ class ServingEmbeddings(torch.nn.Module):  # type: ignore[misc]
         self.positions = torch.nn.Parameter(positions)
 
     def forward(self, input_ids: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
-        """Return (batch, tokens, width) for texts that are padded at the end."""
+        """Return embeddings, (batch, tokens, width), of texts that are padded at the end."""
         return self.norm(self.words(input_ids) + self.positions[: input_ids.shape[1]])
 
 
 class ServingEncoder(torch.nn.Module):  # type: ignore[misc]
-    """All layers, the last one for the first token only: from (batch, tokens, width) to (batch, 1, width)."""
+    """All layers, from (batch, tokens, width) to (batch, 1, width): the last computes only the first token."""
 
     def __init__(self, layers: list[Layer], distances: torch.Tensor | None) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class ServingEncoder(torch.nn.Module):  # type: ignore[misc]
         self.distances = None if distances is None else torch.nn.Parameter(distances)
 
     def forward(self, *bert: Any, **named: Any) -> BaseModelOutputWithPastAndCrossAttentions:
-        """Accept the arguments that transformers passes; DistilBERT names its states `x` and its mask `attn_mask`."""
+        """Accept transformers' arguments. DistilBERT names its states `x` and its mask `attn_mask`."""
         if bert:
             # an additive mask: 0 for tokens, a large negative number for padding
             states, is_token = bert[0], named["attention_mask"][:, 0, 0, :] == 0
@@ -127,14 +127,14 @@ class ServingEncoder(torch.nn.Module):  # type: ignore[misc]
 
 
 def biases(distances: torch.Tensor, tokens: int) -> torch.Tensor:
-    """Return the bias of each pair of tokens, (1, heads, tokens, tokens), from those of all distances."""
+    """Look up the bias of each pair of tokens, (1, heads, tokens, tokens), by distance."""
     places = torch.arange(tokens)
-    none = distances.shape[-1] // 2  # the index of the distance 0
-    return distances[:, :, places[None, :] - places[:, None] + none]
+    zero = distances.shape[-1] // 2  # the index of distance 0
+    return distances[:, :, places[None, :] - places[:, None] + zero]
 
 
 class Layer(torch.nn.Module):  # type: ignore[misc]
-    """One layer, which can compute fewer tokens than it attends to."""
+    """A transformer layer that can compute fewer tokens than it attends to."""
 
     def __init__(self, layer: Any, parts: Mapping[str, str], heads: int) -> None:
         super().__init__()
@@ -143,20 +143,21 @@ class Layer(torch.nn.Module):  # type: ignore[misc]
         self.heads = heads
 
     def forward(self, computed: Any, states: Any, mask: Any, bias: Any) -> Any:
-        """Return the new states of the `computed` tokens; `states` are those of all, `mask` is 0 for padding."""
+        """Return new states of the `computed` tokens, which attend to all `states`. `mask` is 0 for padding."""
         attended = Attention.apply(self.query(computed), self.key(states), self.value(states), mask, bias, self.heads)
         computed = self.attended_norm(self.attended(attended) + computed)
         return self.norm(self.narrow(self.activation(self.widen(computed))) + computed)
 
 
 class Attention(torch.autograd.Function):  # type: ignore[misc]
-    """Scaled dot-product attention: PyTorch's own when run, one MultiHeadAttention operator when exported."""
+    """Scaled dot-product attention: PyTorch's own at run time, one MultiHeadAttention operator in the export."""
 
     @staticmethod
     def forward(_: Any, query: Any, key: Any, value: Any, mask: Any, bias: Any, heads: int) -> Any:
-        """Return (batch, queries, width) for queries of that shape and keys and values of (batch, tokens, width).
+        """Return the attention output, (batch, queries, width).
 
-        `mask` is (batch, tokens), `bias` is None or (1, heads, queries, tokens).
+        Shapes: `query` (batch, queries, width), `key` and `value` (batch, tokens, width), `mask` (batch, tokens),
+        `bias` None or (1, heads, queries, tokens).
         """
         split = [part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in (query, key, value)]
         added = mask[:, None, None, :].bool()
@@ -167,9 +168,9 @@ class Attention(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def symbolic(graph: Any, query: Any, key: Any, value: Any, mask: Any, bias: Any, heads: int) -> Any:
-        """Write com.microsoft.MultiHeadAttention; its fourth input, a bias of projections, is left out."""
+        """Export com.microsoft.MultiHeadAttention without its fourth input, the projection bias."""
         none = graph.op("prim::Constant")
-        none.setType(torch._C.OptionalType.ofTensor())  # noqa: SLF001 - the exporter's way to leave an input out
+        none.setType(torch._C.OptionalType.ofTensor())  # noqa: SLF001 - the exporter's way to omit an input
         inputs = [query, key, value, none, mask] + ([] if bias is None else [bias])
         attended = graph.op("com.microsoft::MultiHeadAttention", *inputs, num_heads_i=heads)
         attended.setType(query.type())

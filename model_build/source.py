@@ -1,6 +1,6 @@
-"""Find a checkpoint in a folder or on the Hugging Face hub, and which of its labels mean "toxic".
+"""Find a checkpoint in a folder or on the Hugging Face hub, and its toxic labels.
 
-Only JSON, tokenizer files and safetensors are downloaded: a pickle of weights could run code.
+Only JSON, tokenizer files and safetensors are downloaded, because pickled weights could run code.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 DESCRIPTION_FILES = ("*.json", "merges.txt", "vocab.txt")
 SAFE_WEIGHTS = "*.safetensors"
 
-# Checkpoints whose labels have no names. This one was trained on `tweets_hate_speech_detection`, where 1 is hate.
+# Checkpoints with generic label names. This one was trained on `tweets_hate_speech_detection`, where 1 is hate.
 KNOWN_TOXIC_LABELS = {"mrm8488/distilroberta-finetuned-tweets-hate-speech": ("LABEL_1",)}
-# The commit in which the hub's converter added safetensors to the pickle that the branch main has.
+# The commit in which the hub's converter added safetensors. The branch main has only a pickle.
 KNOWN_REVISIONS = {"mrm8488/distilroberta-finetuned-tweets-hate-speech": "228baf9cd793c9183f6760723b20c606d74afa33"}
 
-# "not_toxic", "non-hate", "nothate" and "inoffensive" name the opposite of what they contain.
+# The negation matches "not_toxic", "non-hate", "nothate" and "inoffensive".
 TOXIC_NAME = re.compile(
     r"(?P<negation>not|non|no|un|in)?[\W_]*"
     r"(?:toxic|hate|offens|insult|obscen|threat|abus|harass|bully|slur|profan|identity_attack|racis|sexis)",
@@ -37,7 +37,7 @@ TOXIC_NAME = re.compile(
 
 @dataclass(frozen=True)
 class Source:
-    """A checkpoint on this machine; `name` and `revision` identify it without a path."""
+    """A local checkpoint. `name` and `revision` identify it without a path."""
 
     folder: Path
     name: str
@@ -47,13 +47,13 @@ class Source:
 
 
 def locate(source: str, revision: str | None = None, name: str = "", licence: str = "") -> Source:
-    """Return the checkpoint; raises ModelBuildError if it cannot be found or has no weights."""
+    """Return the checkpoint. Raises ModelBuildError if it cannot be found or has no weights."""
     folder = Path(source)
     if folder.is_dir():
         revision = revision or f"sha256:{sha256(_weights(folder)[0])}"
         return Source(folder, name or f"local folder {folder.resolve().name}", revision, licence or "not stated")
     if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", source):
-        raise ModelBuildError(f"{source} is neither a folder nor the id of a hub model (owner/name)")
+        raise ModelBuildError(f"{source} is neither a folder nor a hub id (owner/name)")
     folder = _download(source, revision or KNOWN_REVISIONS.get(source))
     _weights(folder)
     return Source(
@@ -66,35 +66,33 @@ def locate(source: str, revision: str | None = None, name: str = "", licence: st
 
 
 def toxic_labels(labels: Sequence[str], given: Sequence[str], activation: str) -> tuple[str, ...]:
-    """Return the labels in `given` or, if that is empty, those whose names say that they are toxic.
+    """Return the labels in `given` or, if it is empty, the labels with toxic names.
 
-    Raises ModelBuildError if no name says so: with LABEL_0 and LABEL_1, a wrong guess would invert every verdict.
+    Raises ModelBuildError if no name is toxic: with LABEL_0 and LABEL_1, a wrong guess would invert every verdict.
     """
     if unknown := sorted(set(given) - set(labels)):
-        raise ModelBuildError(f"--toxic-labels names {', '.join(unknown)}; the checkpoint has {', '.join(labels)}")
-    chosen = tuple(label for label in labels if (label in given if given else sounds_toxic(label)))
+        raise ModelBuildError(f"--toxic-labels has {', '.join(unknown)}, but the checkpoint has {', '.join(labels)}")
+    chosen = tuple(label for label in labels if (label in given if given else has_toxic_name(label)))
     if not chosen:
-        raise ModelBuildError(
-            f"none of the labels {', '.join(labels)} says that it is toxic: pass --toxic-labels NAME,.."
-        )
+        raise ModelBuildError(f"none of the labels {', '.join(labels)} has a toxic name: pass --toxic-labels NAME,..")
     if activation == "softmax" and len(chosen) == len(labels):
         raise ModelBuildError(f"all of the labels {', '.join(labels)} would be toxic: pass --toxic-labels NAME,..")
     return chosen
 
 
 def is_model_directory(folder: Path) -> bool:
-    """Whether a folder holds a model as the bot serves it, rather than a checkpoint."""
+    """Whether a folder is a model directory and not a checkpoint."""
     return (folder / "model.json").is_file()
 
 
 def sha256(path: Path) -> str:
-    """Return the checksum of a file as hexadecimal digits."""
+    """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sounds_toxic(label: str) -> bool:
-    """Whether the name of a label says that it is toxic."""
+def has_toxic_name(label: str) -> bool:
+    """Whether a label has a toxic name."""
     found = TOXIC_NAME.search(label)
     return found is not None and not found["negation"]
 
@@ -105,22 +103,22 @@ def _download(repository: str, revision: str | None) -> Path:
         return Path(snapshot_download(repository, revision=revision, allow_patterns=[*DESCRIPTION_FILES, SAFE_WEIGHTS]))
     except LocalEntryNotFoundError as error:
         raise ModelBuildError(
-            f"{wanted} is not in the hub's cache and the hub cannot be reached: "
-            "connect this machine, set HF_HOME to a cache that holds it, or pass a folder instead of the id"
+            f"{wanted} is not in the local cache and the hub cannot be reached: "
+            "connect this machine, set HF_HOME to a cache that has it, or pass a folder instead of the id"
         ) from error
     except (HfHubHTTPError, HFValidationError) as error:
-        raise ModelBuildError(f"the hub refuses {wanted}: check the id, the revision and your access") from error
+        raise ModelBuildError(f"the hub refused {wanted}: check the id, the revision and your access") from error
 
 
 def _weights(folder: Path) -> list[Path]:
     if is_model_directory(folder):
-        raise ModelBuildError(f"{folder} is a model directory: python -m model_build convert makes a checkpoint of it")
+        raise ModelBuildError(f"{folder} is a model directory: run python -m model_build convert to make a checkpoint")
     if not (folder / "config.json").is_file():
-        raise ModelBuildError(f"{folder} has no config.json, so it is no transformers checkpoint: pass another folder")
+        raise ModelBuildError(f"{folder} has no config.json, so it is not a checkpoint: pass another folder")
     if not (found := sorted(folder.glob(SAFE_WEIGHTS))):
         raise ModelBuildError(
-            f"{folder} has no model.safetensors, and pickled weights such as pytorch_model.bin are not read, since "
-            "they could run code: pass another folder, or a --revision with safetensors, which "
-            "https://huggingface.co/spaces/safetensors/convert adds to a hub model"
+            f"{folder} has no model.safetensors, and pickled weights such as pytorch_model.bin are not read, because "
+            "they could run code: pass another folder, or a --revision with safetensors. "
+            "https://huggingface.co/spaces/safetensors/convert adds them to a hub model"
         )
     return found

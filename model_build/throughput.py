@@ -1,7 +1,7 @@
-"""Measure messages a second on real ones: `toxicity-bot score` beside what scores such messages elsewhere.
+"""Measure throughput on real messages: `toxicity-bot score` against common alternatives.
 
-Each scorer reads the same lines, one after the other, in processes of its own that are pinned to the same cores.
-Loading is not measured, tokenizing is. The transformers have random weights, which are as fast as trained ones.
+The scorers run one after the other on the same lines, each in its own processes pinned to the same cores. Tokenization
+is timed, loading is not. The transformers have random weights, which are as fast as trained weights.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from model_build import benchmark
-from model_build.data import opened
+from model_build.data import open_text
 from model_build.errors import ModelBuildError
 from toxicity_bot.bulk import Workers
 from toxicity_bot.model_directory import ModelDirectory
@@ -58,7 +58,7 @@ def ort_int8_stock_single(setup: Setup) -> Scorer:
     return _in_batches(setup, benchmark.ort_int8_stock, 1)
 
 
-def alt_profanity_check(setup: Setup) -> Scorer:  # noqa: ARG001 - it brings its own model
+def alt_profanity_check(setup: Setup) -> Scorer:  # noqa: ARG001 - it has its own model
     """A linear model of words, in batches of 32; it knows nothing of context."""
     from profanity_check import predict_prob
 
@@ -91,7 +91,7 @@ def _in_batches(setup: Setup, load: Callable[[Setup], Runtime], size: int) -> Sc
 
 
 def _prepare(setup: Setup) -> None:
-    """Write a DistilRoBERTa of random weights, and what the runtimes load."""
+    """Write a DistilRoBERTa with random weights, and its 8-bit version."""
     from transformers import RobertaConfig, RobertaForSequenceClassification
 
     config = RobertaConfig(vocab_size=50_265, num_hidden_layers=6, max_position_embeddings=514, type_vocab_size=1)
@@ -109,16 +109,16 @@ def _seconds(name: str, setup: Setup, texts: Sequence[str]) -> float:
 
 
 def throughput(
-    messages: Annotated[Path, typer.Argument(help="Messages, one a line; .xz too.")],
-    lines: Annotated[int, typer.Option(help="How many of them.", min=2 * WARM_UP)] = 20_000,
+    messages: Annotated[Path, typer.Argument(help="Messages, one per line, plain or .xz.")],
+    lines: Annotated[int, typer.Option(help="Number of messages to read.", min=2 * WARM_UP)] = 20_000,
     model: Annotated[Path, typer.Option(help="The model directory.")] = Path("model"),
     without: Annotated[str, typer.Option(help=f"Scorers to leave out: NAME,.. of {', '.join(SCORERS)}.")] = "",
 ) -> None:
-    """Measure messages a second of `toxicity-bot score` and others, on one core and on all."""
+    """Compare messages per second of `toxicity-bot score` and alternatives, on one core and on all cores."""
     from tabulate import tabulate
 
-    names = benchmark.remaining(list(SCORERS), without)
-    with opened(messages) as file:
+    names = benchmark.exclude(list(SCORERS), without)
+    with open_text(messages) as file:
         texts = [line.rstrip("\r\n") for line in itertools.islice(file, lines)]
     if len(texts) < lines:
         raise ModelBuildError(f"{messages} has {len(texts):,} lines, fewer than --lines {lines:,}")
@@ -131,12 +131,12 @@ def throughput(
         setups = [benchmark.Setup(directory, Path(work, "checkpoint"), Path(work), [], count) for count in counts]
         if {name for name in names if name.startswith(("torch", "ort"))}:
             with ProcessPoolExecutor(1, benchmark.SPAWN) as pool:
-                benchmark.ask(pool, "ort_int8_stock", _prepare, setups[0])
+                benchmark.call(pool, "ort_int8_stock", _prepare, setups[0])
         for setup in setups:
             for name in names:
                 print(f"measure: {name}, cores: {setup.threads}", flush=True)
                 with ProcessPoolExecutor(1, benchmark.SPAWN) as pool:
-                    seconds = benchmark.ask(pool, name, _seconds, name, setup, texts)
+                    seconds = benchmark.call(pool, name, _seconds, name, setup, texts)
                 rates[name].append((lines - WARM_UP) / seconds)
     words = sum(len(text.split()) for text in texts) / lines
     print(f"\n{benchmark.describe_machine()}; load average {os.getloadavg()[0]:.1f}")
@@ -146,7 +146,7 @@ def throughput(
         ratios = [ours / rate for ours, rate in zip(rates.get("ours", found), found, strict=True)]
         rows.append([f"`{name}`", *(f"{rate:.0f}" for rate in found), *(f"{ratio:.1f}" for ratio in ratios)])
     cores = [f"cores: {count}" for count in counts]
-    head = ["messages a second", *cores, *(f"ours / it, {count}" for count in cores)]
+    head = ["messages per second", *cores, *(f"ours / it, {count}" for count in cores)]
     print(tabulate(rows, head, "pipe", disable_numparse=True))
     settings = {name: SCORERS[name].__doc__ for name in names}
     print("\n" + json.dumps({"cores": counts, "rates": rates, "settings": settings}))

@@ -1,8 +1,8 @@
 """Score text with a PyTorch checkpoint at full precision.
 
-The build compares every later form of the model with these scores, and distillation learns from them. Texts are
-tokenized by transformers, not by the bot's own code, so that a difference between the two shows. Nothing here uses
-ONNX.
+The build compares each later form of the model with these scores, and distillation learns from them. Transformers
+tokenizes the texts, not the bot's own code, so the comparison would reveal a difference between the two. This module
+does not use ONNX.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
 
     from model_build.source import Source
 
-CPU_BATCH = 16  # texts of similar length; more do not fit into the caches of two cores
+CPU_BATCH = 16  # texts of similar length; larger batches exceed the caches of two cores
 GPU_BATCH = 64
 TEACHER_MAX_LENGTH = 512  # tokens
-LOG_INTERVAL = 60.0  # seconds between lines of progress in a log; a terminal has a bar that moves
+LOG_INTERVAL = 60.0  # seconds between progress lines in a log; a terminal shows a moving bar
 
 
 class TorchModel:
     """A sequence classifier.
 
-    `temperature` divides its logits, and `window` is the number of tokens that it may read, as in the bot's own
-    classifier; 0 means all that the model has positions for. With `as_teacher` every architecture that the Auto classes
-    load is accepted and longer texts are cut; without it, only what can be built is.
+    `temperature` divides the logits. `window` is the maximum number of tokens, as in the bot's own classifier; 0 means
+    the model's maximum. With `as_teacher`, all architectures that transformers' Auto classes can load are accepted, and
+    longer texts are truncated. Otherwise, only architectures that the build supports are accepted.
 
-    Raises ModelBuildError for an architecture that cannot be built, for a tokenizer without a fast form, and if the
-    labels do not say which of them are toxic.
+    Raises ModelBuildError for an unsupported architecture, for a tokenizer without a fast version, and if no label has
+    a toxic name.
     """
 
     def __init__(
@@ -59,18 +59,18 @@ class TorchModel:
         self.config: Any = from_pretrained(transformers.AutoConfig, source.folder)
         if not as_teacher and self.config.model_type not in FAMILIES:
             kinds = ", ".join(FAMILIES)
-            raise ModelBuildError(f"{source.name} is a {self.config.model_type}; {kinds} can be built: pass another")
+            raise ModelBuildError(f"{source.name} is a {self.config.model_type}, but only {kinds} can be built")
         exclusive = self.config.num_labels > 1 and self.config.problem_type != "multi_label_classification"
         self.activation = "softmax" if exclusive else "sigmoid"
         self.labels = [self.config.id2label[index] for index in range(self.config.num_labels)]
         self.toxic_labels = list(toxic_labels(self.labels, toxic or source.toxic_labels, self.activation))
         self.tokenizer: Any = from_pretrained(transformers.AutoTokenizer, source.folder, split_special_tokens=True)
         if not as_teacher and not self.tokenizer.is_fast:
-            raise ModelBuildError(f"the tokenizer of {source.name} has no fast form, so no tokenizer.json can be made")
+            raise ModelBuildError(f"the tokenizer of {source.name} has no fast version, so it has no tokenizer.json")
         self._as_teacher, self._temperature, self._device = as_teacher, temperature, torch.device(device)
         positions = self._positions()
         self.max_length = min(window or positions, positions)
-        # "eager" is the attention whose mask `serving_form` reads; other architectures may not have it.
+        # `serving_form` needs the mask of "eager" attention, which other architectures may not support.
         attention = {} if as_teacher else {"attn_implementation": "eager"}
         self.module: Any = from_pretrained(
             transformers.AutoModelForSequenceClassification, source.folder, dtype=torch.float32, **attention
@@ -78,11 +78,11 @@ class TorchModel:
         self.module.eval().to(self._device)
 
     def fits(self, text: str) -> bool:
-        """Whether the folded text fits into the window; `toxicities` scores only such texts, unless it cuts them."""
+        """Whether the folded text fits into the window. Without `as_teacher`, `toxicities` scores only such texts."""
         return len(self.tokenizer(fold(text), verbose=False)["input_ids"]) <= self.max_length
 
     def toxicities(self, texts: Sequence[str]) -> list[float]:
-        """Return the probability that each text is toxic."""
+        """Return the toxicity of each text."""
         scores = np.full(len(texts), np.nan, dtype=np.float32)
         self.fill(texts, scores)
         return scores.tolist()
@@ -90,9 +90,10 @@ class TorchModel:
     def fill(
         self, texts: Sequence[str], scores: npt.NDArray[np.float32], until: float = float("inf"), progress: str = ""
     ) -> None:
-        """Replace each NaN in `scores`, (texts,), by the probability of toxic.
+        """Replace each NaN in `scores`, (texts,), with the toxicity of the text.
 
-        Scoring stops once time.monotonic passes `until`, and a later call continues. `progress` names a progress bar.
+        Scoring stops once time.monotonic() passes `until`, and a later call can continue. `progress` is the label of
+        the progress bar; without it, there is none.
         """
         missing = sorted(map(int, np.flatnonzero(np.isnan(scores))), key=lambda index: len(texts[index]))
         size = GPU_BATCH if self._device.type == "cuda" else CPU_BATCH
@@ -120,7 +121,7 @@ class TorchModel:
     def _positions(self) -> int:
         if not self._as_teacher:
             return int(self.config.max_position_embeddings) - first_position(self.config)
-        # Some architectures count positions from the id after the padding token's; one token less harms no other.
+        # Some architectures number positions from the padding id plus one. For others, this wastes a few positions.
         positions = getattr(self.config, "max_position_embeddings", TEACHER_MAX_LENGTH)
         unused = (self.config.pad_token_id or 0) + 1
         return int(min(TEACHER_MAX_LENGTH, positions - unused, self.tokenizer.model_max_length))

@@ -1,4 +1,4 @@
-"""Evaluate models on labelled messages beside a simple baseline, and calibrate a model.
+"""Compare models with a simple baseline on labelled messages, and calibrate a model.
 
-docs/evaluation/report.md is what `python -m model_build evaluate` wrote last.
+docs/evaluation/report.md is the latest report by `python -m model_build evaluate`.
 """

@@ -1,9 +1,9 @@
 """Calibrate a model directory: write a temperature and two thresholds into its `model.json`.
 
-The temperature divides the logits so that 80 % of the messages that score 0.8 are toxic. It is the one number that
-minimises the negative log-likelihood (Guo et al. 2017, On Calibration of Modern Neural Networks, section 4.2), and it
-changes no ranking of two texts. It is fitted on chat and what resembles chat. The texts must be used neither for
-training nor for a report.
+The temperature divides the logits, so that for example 80 % of the messages with a score of 0.8 are toxic. It is
+fitted by minimizing the negative log-likelihood on chat and similar sources (Guo et al. 2017, On Calibration of Modern
+Neural Networks, section 4.2), and does not change the ranking of texts. Texts used for calibration must not be used for
+training or for a report.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     from model_build.evaluate.evaluation_set import EvaluationSet
     from model_build.metrics import Labels, Scores
 
-TEMPERATURES = (0.05, 20.0)  # no sensible classifier needs others
-FEWEST_LIKELY = 10  # labelled messages of the chat above a threshold, to say how many of them are toxic
+TEMPERATURES = (0.05, 20.0)  # bounds; no sensible classifier needs a temperature beyond them
+MIN_LIKELY = 10  # labelled chat messages that must reach a threshold before their precision counts
 MAYBE_PRECISION = 1 / 6
 MAYBE_RATE = 5  # times the false-positive rate of `threshold`
-NEVER_ZERO = 1e-12  # a probability whose logarithm is taken
-ROUNDING_ERROR = 1e-9  # 0.29 * 100 is less than 29
-OUTDATED = ("evaluation", "written", "quality")  # measured before the scores changed
+LOG_EPSILON = 1e-12  # lower bound of probabilities, to keep their logarithms finite
+ROUNDING_ERROR = 1e-9  # in floating point, 0.29 * 100 is less than 29
+OUTDATED = ("evaluation", "written", "quality")  # measurements that calibration invalidates
 
 
 def calibrate(
@@ -54,15 +54,17 @@ def calibrate(
     chat_rate: float,
     likely_precision: float,
 ) -> None:
-    """Rewrite `model.json` and the card in place; after an error they are unchanged.
+    """Update `model.json` and the card in place. After an error they are unchanged.
 
-    The temperature is fitted on the work sources, which are pooled, since a small one has too few texts. `threshold` is
-    the lowest that at most `chat_rate` of the unlabelled chat reaches or, without chat, at most `false_positive_rate`
-    of the work sources' harmless texts. Collections are chosen to be hard, so that only chat tells how many alarms a
-    workplace gets. `threshold_maybe` is the same for five times that rate: its cost is false positives too, so one
-    scale serves both, whatever share of the data is toxic. Where messages of the chat are labelled, `threshold` is
-    raised until at least `likely_precision` of those that reach it are toxic, which is what "likely" promises, and
-    `threshold_maybe` until one in six is.
+    The temperature is fitted on all work sources together, because a small source has too few texts.
+
+    `threshold` is the lowest value that at most a share of `chat_rate` of the unlabelled chat reaches. Only chat shows
+    how many alarms a workplace gets, because the collections were selected to be hard. Without chat, it is the lowest
+    value that at most `false_positive_rate` of the work sources' harmless texts reach. `threshold_maybe` uses five
+    times that rate: both thresholds are then set by false positives, independent of the share of toxic texts.
+
+    If chat messages are labelled, `threshold` is raised until at least `likely_precision` of the messages that reach it
+    are toxic, as "likely" promises, and `threshold_maybe` until one in six is.
     """
     fields = manifest.read(folder)
     at_work = np.isin(data.sources, work_sources)
@@ -72,22 +74,22 @@ def calibrate(
         raise ModelBuildError(
             f"{data.file}, split {data.split}, has {count} harmless and {toxic} toxic texts from "
             f"{', '.join(work_sources)}: too few for a temperature and a false-positive rate of "
-            f"{false_positive_rate:g}; name other --work-sources or a higher rate"
+            f"{false_positive_rate:g}; pass other --work-sources or a higher --false-positive-rate"
         )
-    everything = _logits(folder, fields, [*data.texts, *data.chat], threads)
-    logits, chat = np.split(everything, [len(data.texts)])
+    all_logits = _logits(folder, fields, [*data.texts, *data.chat], threads)
+    logits, chat = np.split(all_logits, [len(data.texts)])
     before = _toxicities(logits, fields, float(fields["temperature"]))
     work = data.labels[at_work]
     temperature = _temperature(logits[at_work], fields, work)
     after = _toxicities(logits, fields, temperature)
-    mostly_harmless, rate = after[harmless], false_positive_rate
+    alarm_scores, rate = after[harmless], false_positive_rate
     if data.chat:
-        mostly_harmless, rate = _toxicities(chat, fields, temperature), chat_rate
-    said = np.array(["chosen" in detail for detail in data.details])
-    promised = partial(_promised, after[said], data.labels[said])
-    rare, less_rare = (_threshold(mostly_harmless, one) for one in (rate, min(MAYBE_RATE * rate, 0.5)))
-    threshold = max(rare, promised(likely_precision))
-    maybe = min(threshold, max(less_rare, promised(MAYBE_PRECISION)))
+        alarm_scores, rate = _toxicities(chat, fields, temperature), chat_rate
+    in_chat = np.array(["chosen" in detail for detail in data.details])  # a key of the labelled chat messages
+    for_precision = partial(_precision_threshold, after[in_chat], data.labels[in_chat])
+    for_rate, for_maybe_rate = (_rate_threshold(alarm_scores, one) for one in (rate, min(MAYBE_RATE * rate, 0.5)))
+    threshold = max(for_rate, for_precision(likely_precision))
+    maybe = min(threshold, max(for_maybe_rate, for_precision(MAYBE_PRECISION)))
     errors = [calibration_error(work, scores[at_work]) for scores in (before, after)]
     found = {
         "date": time.strftime("%Y-%m-%d"),
@@ -97,7 +99,7 @@ def calibrate(
         "sources": data.source_names(),
         "work_sources": sorted(set(work_sources) & set(data.source_names())),
         "chat": {"messages": len(data.chat), "rate": chat_rate} if data.chat else None,
-        "promise": {"messages": int(said.sum()), "precision": likely_precision} if threshold > rare else None,
+        "promise": {"messages": int(in_chat.sum()), "precision": likely_precision} if threshold > for_rate else None,
         "temperature": temperature,
         "negative_log_likelihood": [log_loss(work, scores[at_work]) for scores in (before, after)],
         "calibration_error": errors,
@@ -106,7 +108,7 @@ def calibrate(
     }
     fields |= {"temperature": temperature, "threshold": threshold, "threshold_maybe": maybe}
     kept = {name: value for name, value in fields["measured"].items() if name not in OUTDATED}
-    # Six digits are more than so few texts can determine.
+    # With so few texts, more than six digits would be noise.
     rounded = json.loads(json.dumps(found), parse_float=lambda number: round(float(number), 6))
     fields["measured"] = kept | {"calibration": rounded}
     _write(folder, fields, threads)
@@ -118,18 +120,18 @@ def calibrate(
 
 
 def _logits(folder: Path, fields: dict[str, Any], texts: Sequence[str], threads: int) -> npt.NDArray[np.float64]:
-    """Return (texts, labels): the served scores without activation and temperature, up to a constant for each text."""
+    """Recover the logits, (texts, labels), from the served scores, up to a constant per text."""
     classifier = Classifier(folder, threads)
     rows = [list(classifier.scores(text).values()) for text in progress_bar(texts, desc="calibrate", unit="text")]
-    probabilities = np.clip(np.array(rows), NEVER_ZERO, None)
+    probabilities = np.clip(np.array(rows), LOG_EPSILON, None)
     logits = np.log(probabilities)
     if fields["activation"] == "sigmoid":
-        logits -= np.log(np.clip(1 - probabilities, NEVER_ZERO, None))
+        logits -= np.log(np.clip(1 - probabilities, LOG_EPSILON, None))
     return np.asarray(logits * float(fields["temperature"]))
 
 
 def _toxicities(logits: npt.NDArray[np.float64], fields: Mapping[str, Any], temperature: float) -> Scores:
-    """Return the scores, (texts,), that the bot's classifier gives at this temperature."""
+    """Return the bot's toxicity scores at this temperature, shape (texts,)."""
     toxic = np.array([label in fields["toxic_labels"] for label in fields["labels"]])
     each = activate(logits / temperature, fields["activation"])[:, toxic]
     found = each.sum(axis=1) if fields["activation"] == "softmax" else each.max(axis=1)
@@ -145,22 +147,22 @@ def _temperature(logits: npt.NDArray[np.float64], fields: Mapping[str, Any], lab
     if min(temperature / TEMPERATURES[0], TEMPERATURES[1] / temperature) < 1.01:
         raise ModelBuildError(
             f"no temperature between {TEMPERATURES[0]} and {TEMPERATURES[1]} fits: either the model was not trained "
-            "for these labels, or it makes no error on these texts; pass others with --data"
+            "for these labels, or it makes no errors on these texts; pass other --data"
         )
     return round(temperature, 4)
 
 
-def _threshold(harmless: Scores, rate: float) -> float:
-    """Return the lowest threshold that at most this share of scores reaches, in whole percent as verdicts show it."""
+def _rate_threshold(harmless: Scores, rate: float) -> float:
+    """Return the lowest threshold that at most this share of the scores reaches, in whole percent as verdicts show."""
     highest_below = float(np.sort(harmless)[::-1][int(rate * len(harmless))])
     return min(math.floor(highest_below * 100 + ROUNDING_ERROR) + 1, 100) / 100
 
 
-def _promised(scores: Scores, labels: Labels, precision: float) -> float:
-    """Return the lowest threshold, in whole percent, such that this share of what reaches it is toxic; 0 without."""
+def _precision_threshold(scores: Scores, labels: Labels, precision: float) -> float:
+    """Return the lowest threshold in whole percent with this precision. If there is none, return 0."""
     for percent in range(1, 100):
         likely = labels[scores >= percent / 100]
-        if len(likely) >= FEWEST_LIKELY and likely.mean() >= precision:
+        if len(likely) >= MIN_LIKELY and likely.mean() >= precision:
             return percent / 100
     return 0.0
 
@@ -174,7 +176,7 @@ def _rates(labels: Labels, scores: Scores, at_work: npt.NDArray[np.bool_], thres
 
 
 def _write(folder: Path, fields: dict[str, Any], threads: int) -> None:
-    """Score the reference texts with the new settings, in a temporary directory, before `folder` is changed."""
+    """Test the new settings in a temporary directory, record the reference scores, then update `folder`."""
     with tempfile.TemporaryDirectory(prefix="calibrate-") as name:
         copy = Path(name)
         for file in fields["files"]:

@@ -12,10 +12,10 @@ import typer
 
 from model_build.errors import ModelBuildError
 
-# The commands import scikit-learn and onnxruntime, which takes seconds, so they import where they run.
+# Imports of scikit-learn and onnxruntime take seconds, so each command imports its modules when it is called.
 
 REPORT, CACHE = Path("docs/evaluation"), Path("build/evaluate")
-Data = typer.Option(help="Labelled messages: JSON lines or CSV, plain or .xz. May be given several times.")
+Data = typer.Option(help="Labelled messages: JSON lines or CSV, plain or .xz. Repeatable.")
 CORES = len(os.sched_getaffinity(0))
 
 
@@ -38,56 +38,63 @@ NAMED: dict[str, Any] = {"parser": named_folder, "metavar": "NAME=FOLDER"}
 Chat = Annotated[
     Path | None,
     typer.Option(
-        help="Chat, a message per line, plain or .xz: the texts of rows that have only text_sha256; evaluate also "
-        "measures how many of a sample would be called toxic."
+        help="Chat messages, one per line, plain or .xz: the texts of rows that have only text_sha256. A sample of "
+        "them also serves as unlabelled chat."
     ),
 ]
-Threads = Annotated[int, typer.Option(min=1, help="Threads that a model may use.")]
+SkipBadRows = Annotated[
+    bool, typer.Option("--skip-bad-rows", help="Skip bad rows and print their line numbers, instead of stopping.")
+]
+Threads = Annotated[int, typer.Option(min=1, help="Threads per model.")]
 
 
 def evaluate(
     models: Annotated[
         list[NamedFolder] | None,
-        typer.Argument(help="Model directories of the bot or transformers checkpoints.", **NAMED),
+        typer.Argument(help="Model directories or transformers checkpoints.", **NAMED),
     ] = None,
     data: Annotated[list[Path] | None, Data] = None,
     chat: Chat = None,
-    split: Annotated[str, typer.Option(help="The split whose messages are scored.")] = "test",
-    out: Annotated[Path, typer.Option(help="Folder of report.md, report.json and the plots.")] = REPORT,
+    split: Annotated[str, typer.Option(help="Split to score.")] = "test",
+    out: Annotated[Path, typer.Option(help="Folder for report.md, report.json and the plots.")] = REPORT,
     record: Annotated[
         NamedFolder | None,
         typer.Option(help="Copy this model's metrics from the report into its card.", **NAMED),
     ] = None,
-    bootstrap: Annotated[int, typer.Option(min=1, help="Bootstrap draws for the intervals.")] = 500,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 1,
-    cache: Annotated[Path, typer.Option(help="Folder where scores and the baseline are kept.")] = CACHE,
+    bootstrap: Annotated[int, typer.Option(min=1, help="Bootstrap draws for the confidence intervals.")] = 500,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 1,
+    cache: Annotated[Path, typer.Option(help="Folder for cached scores and the baseline.")] = CACHE,
     threads: Threads = CORES,
+    *,
+    skip_bad_rows: SkipBadRows = False,
 ) -> None:
-    """Evaluate models side by side with an n-gram baseline, and write a report.
+    """Compare models with an n-gram baseline, and write a report.
 
-    Without --data nothing is scored: the report in --out is rendered again, and --record uses it.
+    Without --data, nothing is scored: report.md is rendered again from the report.json in --out. --record uses the same
+    file.
     """
     load = os.getloadavg()[0]
-    os.environ["HF_HUB_OFFLINE"] = "1"  # all inputs are local folders: no library needs the hub
+    os.environ["HF_HUB_OFFLINE"] = "1"  # all inputs are local, so no library needs the hub
 
     from model_build.data import read
     from model_build.evaluate import evaluation, evaluation_set, report_files
     from model_build.evaluate.models import BASELINE, model_in, train_baseline
 
     if data and models:
-        # Every argument is checked before anything is scored, which takes minutes.
+        # Check all arguments first, because scoring takes minutes.
         names = [model.name for model in models]
         if len({*names, BASELINE}) <= len(names):
-            raise ModelBuildError(f"the models are named {', '.join(names)}: pass a different name for each")
+            raise ModelBuildError(f"the model names are {', '.join(names)}: pass a different name for each")
         loaded = [model_in(model.folder, model.name, threads) for model in models]
-        texts = evaluation_set.load(data, split, chat)
-        baseline = train_baseline(read(*data, chat=chat).of_split("train"), texts, cache)
+        texts = evaluation_set.load(data, split, chat, skip_bad_rows=skip_bad_rows)
+        rows = read(*data, chat=chat, skip_bad_rows=skip_bad_rows).of_split("train")
+        baseline = train_baseline(rows, texts, cache)
         found = evaluation.evaluate(texts, [baseline, *loaded], cache, bootstrap, seed, threads)
         command = " ".join(["python -m model_build", *map(_without_folders, sys.argv[1:])])
         found.report.update(load=round(load, 2), command=command)
         report_files.write(found, out)
     elif data or models:
-        raise typer.BadParameter("pass both models, as NAME=FOLDER, and --data; or neither, for a report that exists")
+        raise typer.BadParameter("pass both models, as NAME=FOLDER, and --data; or neither, to use an existing report")
     else:
         report_files.write_page(out)
     if record:
@@ -96,36 +103,37 @@ def evaluate(
 
 def calibrate(
     data: Annotated[list[Path], Data],
-    model: Annotated[Path, typer.Option(help="The model directory; it is changed in place.")] = Path("model"),
+    model: Annotated[Path, typer.Option(help="Model directory to update in place.")] = Path("model"),
     chat: Chat = None,
-    split: Annotated[
-        str, typer.Option(help="The split to calibrate on; neither training nor a report may use it.")
-    ] = "dev",
+    split: Annotated[str, typer.Option(help="Split to calibrate on; do not use it for training or reports.")] = "dev",
     work_sources: Annotated[
         str,
-        typer.Option(help="Sources similar to the chat that the bot reads, with commas; those in the data are used."),
+        typer.Option(help="Sources similar to the bot's chat, separated by commas. Those not in the data are ignored."),
     ] = "written,ubuntu_irc,gh_incivility",
     false_positive_rate: Annotated[
         float,
-        typer.Option(min=0, max=0.5, help="Share of the work sources' harmless messages that reach the threshold."),
+        typer.Option(min=0, max=0.5, help="Maximum share of harmless work messages that reach the threshold."),
     ] = 0.01,
     chat_rate: Annotated[
-        float, typer.Option(min=0, max=0.5, help="With --chat, instead: share of its messages that reach it.")
+        float,
+        typer.Option(min=0, max=0.5, help="With --chat: maximum share of chat messages that reach the threshold."),
     ] = 0.003,
     likely_precision: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Where messages of the chat are labelled: share of the likely that is toxic."),
+        typer.Option(min=0, max=1, help="If chat messages are labelled: minimum toxic share of those called likely."),
     ] = 0.6,
     threads: Threads = CORES,
+    *,
+    skip_bad_rows: SkipBadRows = False,
 ) -> None:
-    """Set the temperature and the thresholds of a model directory."""
+    """Set the temperature and thresholds of a model directory."""
     from model_build.evaluate import calibration, evaluation_set
 
     sources = [source.strip() for source in work_sources.split(",") if source.strip()]
-    texts = evaluation_set.load(data, split, chat)
+    texts = evaluation_set.load(data, split, chat, skip_bad_rows=skip_bad_rows)
     calibration.calibrate(model, texts, sources, false_positive_rate, threads, chat_rate, likely_precision)
 
 
 def _without_folders(argument: str) -> str:
-    """Return only the last part of an absolute path: a report need not tell how a machine's folders are named."""
+    """Shorten an absolute path to its last part, to keep local folder names out of the report."""
     return re.sub(r"(^|=)/(?:[^/]+/)*([^/]+)/?$", r"\1\2", argument)

@@ -1,6 +1,6 @@
 """Evaluate models on one evaluation set: metrics over all rows, by source and by slice, with bootstrap intervals.
 
-`evaluate` returns the contents of `report.json`; `report_files` writes them.
+`evaluate` returns the contents of `report.json`, and `report_files` writes the file.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
     from model_build.metrics import Labels, Scores
 
 VERSIONS = ("numpy", "onnxruntime", "scikit-learn", "tokenizers", "torch", "transformers")
-TIMED = 200  # texts, spread evenly over the evaluation set
+TIMED = 200  # texts to time, spread evenly over the evaluation set
 CONFIDENCE = 0.95
 FALSE_POSITIVE_RATE = 0.01
-KNOWN_SHARE = 0.9  # of the draws: with fewer, the known ones are no fair sample of all
+MIN_KNOWN_SHARE = 0.9  # of the draws; if fewer have a value, those that do are not a fair sample
 
 Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured: `report` as in `report.json`, and each model's scores of the evaluation set by its name."""
+    """The contents of `report.json`, and the scores that each model, by name, gave the evaluation set."""
 
     report: dict[str, Any]
     labels: Labels
@@ -50,30 +50,34 @@ class Evaluation:
 def evaluate(
     data: EvaluationSet, models: Sequence[Model], cache: Path, draws: int, seed: int, threads: int
 ) -> Evaluation:
-    """Score every text that is not in the cache and return the evaluation; the first model is the baseline.
+    """Score the texts that are not in the cache, and return the evaluation. The first model is the baseline.
 
-    The dictionary of a model has `kind`, `checksum`, `bytes`, both thresholds and `milliseconds`; `all`, `mean` (over
-    sources), `sources` and `slices` with the fields of `metrics.Metrics`; `mean_source_auc`, the metric to compare
-    models by; `below_baseline`, the sources on which its AUC is not above the baseline's, and `far_below_baseline`,
-    those on which it is below by more than chance; and `reliability`, bins.
+    The report has a dictionary for each model:
+
+    - `kind`, `checksum`, `bytes`, `threshold`, `threshold_maybe` and `milliseconds`.
+    - `all`, `mean` (over sources), `sources` and `slices`: the fields of `metrics.Metrics`.
+    - `mean_source_auc`: the metric for comparing models.
+    - `below_baseline`: the sources on which its AUC is not above the baseline's.
+    - `far_below_baseline`: the sources on which its AUC is significantly below the baseline's.
+    - `reliability`: the bins of the reliability diagram.
     """
     parts = slices(data, seed)
-    # All texts at once, so that a text which a slice leaves unchanged is scored once.
+    # Scored together, so that a text that a slice leaves unchanged is scored only once.
     texts = list(dict.fromkeys([*data.texts, *data.chat, *(text for part in parts for text in part.texts)]))
-    known = {model.name: dict(zip(texts, cached_scores(model, texts, cache), strict=True)) for model in models}
-    scores = {name: _scores_of(data.texts, found) for name, found in known.items()}
-    drawn = bootstrap(data.labels, data.sources, scores, draws, seed)
+    scored = {model.name: dict(zip(texts, cached_scores(model, texts, cache), strict=True)) for model in models}
+    scores = {name: _scores_of(data.texts, found) for name, found in scored.items()}
+    draws_by_model = bootstrap(data.labels, data.sources, scores, draws, seed)
     fields = {
-        model.name: _evaluate_model(model, data, parts, known[model.name], found, drawn[0])
-        for model, found in zip(models, drawn, strict=True)
+        model.name: _evaluate_model(model, data, parts, scored[model.name], found, draws_by_model[0])
+        for model, found in zip(models, draws_by_model, strict=True)
     }
     baseline = fields[models[0].name]
     baseline["mean"]["auc_above_baseline_interval"] = None
     for found in fields.values():
         found["below_baseline"] = [] if found is baseline else _below(found["sources"], baseline["sources"])
-    reached = {
+    goal_values = {
         model.name: goals.values(
-            model, data, scores[model.name], _scores_of(data.chat, known[model.name]), fields[model.name]
+            model, data, scores[model.name], _scores_of(data.chat, scored[model.name]), fields[model.name]
         )
         for model in models
     }
@@ -89,7 +93,7 @@ def evaluate(
             for part in parts
         },
         "baseline": models[0].name,
-        "goals": goals.as_json(reached),
+        "goals": goals.as_json(goal_values),
         "written": goals.written_messages(data, models, scores),
         "models": fields,
     }
@@ -99,16 +103,16 @@ def evaluate(
 def bootstrap(
     labels: Labels, sources: npt.NDArray[np.str_], scores: Mapping[str, Scores], draws: int, seed: int
 ) -> npt.NDArray[np.float64]:
-    """Return the metrics of all draws, (models, draws, metrics); NaN is unknown.
+    """Return the metrics of all draws, (models, draws, metrics). NaN means unknown.
 
     The metrics are the AUC and the true-positive rate over all rows, the mean AUC of the sources, and the AUC of each
-    in alphabetical order. A draw takes as many rows of each source as it has, with replacement, and is the same for all
-    models, so that differences are paired. Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
+    source in alphabetical order. A draw resamples each source with replacement and keeps its size. All models get the
+    same draws, so differences are paired. Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
     """
     rows_of = {str(source): np.flatnonzero(sources == source) for source in np.unique(sources)}
     random = np.random.default_rng(seed)
     found = np.empty((len(scores), draws, 3 + len(rows_of)))
-    # Scores and labels are valid in every draw: sklearn need not check them thousands of times.
+    # Scores and labels are known to be valid, so skip sklearn's checks in thousands of calls.
     with config_context(assume_finite=True, skip_parameter_validation=True):
         for draw in progress_bar(range(draws), desc="evaluate: bootstrap", unit="draw"):
             weights = resample(rows_of.values(), random)
@@ -122,7 +126,7 @@ def bootstrap(
 
 
 def resample(strata: Iterable[npt.NDArray[np.int64]], random: np.random.Generator) -> Scores:
-    """Return how often each row is in a draw with replacement that keeps the size of every stratum."""
+    """Draw with replacement within each stratum; return how often each row was drawn."""
     rows = list(strata)
     weights = np.zeros(sum(map(len, rows)))
     for stratum in rows:
@@ -140,7 +144,7 @@ def _evaluate_model(
 ) -> dict[str, Any]:
     scores, names = _scores_of(data.texts, known), data.source_names()
     auc_ends, rate_ends, mean_ends, *source_ends = intervals(draws)
-    _, _, mean_above, *source_above = intervals(draws - draws_of_baseline)  # of the difference in each draw
+    _, _, mean_above, *source_above = intervals(draws - draws_of_baseline)  # the difference in each draw
     timed = np.linspace(0, len(data.texts) - 1, min(TIMED, len(data.texts))).astype(int)
     by_source = {
         name: measure(data.labels[here], scores[here], model.threshold)
@@ -180,13 +184,13 @@ def _scores_of(texts: Sequence[str], known: Mapping[str, float]) -> Scores:
 
 
 def intervals(draws: npt.NDArray[np.float64]) -> list[Interval | None]:
-    """Return the confidence interval of each metric of (draws, metrics); None where too few draws have it."""
+    """Return the confidence interval of each column of (draws, metrics), or None if too few draws have a value."""
     return [_percentiles(column) for column in draws.T]
 
 
 def _percentiles(values: Scores) -> Interval | None:
     known = values[~np.isnan(values)]
-    if len(known) < KNOWN_SHARE * len(values):
+    if len(known) < MIN_KNOWN_SHARE * len(values):
         return None
     low, high = np.percentile(known, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)])
     return round(float(low), 6), round(float(high), 6)

@@ -1,7 +1,7 @@
-"""The messages that models are scored on, and slices of them on which classifiers are known to fail.
+"""The messages that models are evaluated on, and slices on which classifiers are known to fail.
 
-Each slice tests one weakness: too much weight on single words, ignored negation, unusual spelling. The word lists hold
-neutral words and everyday swearing; slurs are left to the models.
+Each slice tests one weakness, such as too much weight on single words, ignored negation, or unusual spelling. The word
+lists contain neutral words and everyday swearing, but no slurs.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 AS_WRITTEN = "as written"
-CHANGED_ROWS = 3000  # whose spelling is changed: with all, changes would take most of the time
-CHAT_MESSAGES = 10_000  # of unlabelled chat: 30 of them are the 0.3 % that may be called likely
+CHANGED_ROWS = 3000  # rows to score with changed spelling; changing all rows would dominate the run time
+CHAT_MESSAGES = 10_000  # unlabelled chat messages to score; the goal of at most 0.3 % called likely is 30 of them
 WORK_SOURCES = ("gh_incivility", "cmu_oss", "cat_wiki")
 
 WORD_SLICES = Path(__file__).with_name("word_slices.toml")
-# Signs that people type in place of a letter.
+# Characters that people type in place of a letter.
 _LOOK_ALIKES = {"a": "4@", "e": "3", "i": "1!", "o": "0", "s": "5$", "t": "7"}
-# Folded text has placeholders for names and links, which stay as they are.
+# Does not match the placeholders for names and links in folded text.
 _WORD = re.compile(r"(?<![@#\w])(?!http\b)[^\W\d_]{4,}")
 DISGUISED_SHARE = 1 / 4  # of the words of four letters or more
 _UNCHANGED = Augmentation(typos=0, stars=0, spaced_letters=0, no_punctuation=0, capitals=0, groups=0)
 
 
 def _always(**variation: Any) -> Callable[[str, int], str]:
-    """Return a function of a text and a seed that makes this variation of Augmentation alone."""
+    """Return a function of a text and a seed that applies only this variation of Augmentation."""
     augmentation = replace(_UNCHANGED, **variation)
-    return lambda text, seed: augmentation.vary(text, _chance(text, seed))
+    return lambda text, seed: augmentation.vary(text, _random_for(text, seed))
 
 
-def _chance(text: str, seed: int) -> random.Random:
+def _random_for(text: str, seed: int) -> random.Random:
     return random.Random(f"{seed} {hashlib.sha256(text.encode()).hexdigest()}")  # noqa: S311 - letters, not a secret
 
 
@@ -70,26 +70,26 @@ CHANGES = tuple(_SPELLINGS)  # names of slices
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """Texts as the model reads them, each with a label (1 is toxic) and a source."""
+    """Folded texts, each with a label (1 is toxic) and a source."""
 
     file: str
     sha256: str
     split: str
     texts: list[str] = field(repr=False)
     originals: list[str] = field(repr=False)
-    """The same texts before folding."""
+    """The texts before folding."""
     labels: npt.NDArray[np.int64] = field(repr=False)
     sources: npt.NDArray[np.str_] = field(repr=False)
     details: list[Mapping[str, Any]] = field(repr=False)
     chat: list[str] = field(default_factory=list, repr=False)
-    """Unlabelled texts as the model reads them."""
+    """Unlabelled folded texts."""
 
     def source_names(self) -> list[str]:
-        """Return every source once, in alphabetical order."""
+        """Return the distinct sources in alphabetical order."""
         return sorted({str(source) for source in self.sources})
 
     def as_json(self) -> dict[str, Any]:
-        """Return the description for `report.json`; it has no text."""
+        """Return the description for `report.json`, without any text."""
         return {
             "file": self.file,
             "sha256": self.sha256,
@@ -107,26 +107,29 @@ class EvaluationSet:
 
 @dataclass(frozen=True)
 class Slice:
-    """Some rows, by their index in the evaluation set, and the texts to score for them."""
+    """Row indices in the evaluation set, and the text to score for each row."""
 
     name: str
     rule: str
-    """How the rows are chosen, in a sentence for people."""
+    """How the rows are selected, for the report."""
     rows: npt.NDArray[np.int64]
     texts: list[str]
 
 
-def load(paths: Sequence[Path], split: str, chat: Path | None = None) -> EvaluationSet:
-    """Return the messages of a split of all files.
+def load(paths: Sequence[Path], split: str, chat: Path | None = None, *, skip_bad_rows: bool = False) -> EvaluationSet:
+    """Return the messages of one split of all files, and print the skipped rows.
 
-    `chat` has the texts of rows with a checksum in place of one, and unlabelled messages, of which a sample is taken.
-    Texts that are empty after folding are left out. Raises ModelBuildError unless the split has both labels.
+    `chat` holds the texts of rows that have only a checksum. It is also sampled for unlabelled messages. Texts that
+    are empty after folding are left out. Raises ModelBuildError unless the split has both labels.
     """
-    rows, file = read(*paths, chat=chat).of_split(split), ", ".join(path.name for path in paths)
+    data, file = read(*paths, chat=chat, skip_bad_rows=skip_bad_rows), ", ".join(path.name for path in paths)
+    for line in data.describe_skipped():
+        print(line, flush=True)
+    rows = data.of_split(split)
     folded = [(text, row) for row in rows if (text := fold(row.text))]
     labels = np.array([row.label for _, row in folded], dtype=np.int64)
     if set(labels.tolist()) != {0, 1}:
-        raise ModelBuildError(f"{file} has no rows of both labels, 0 and 1, in split {split}: pass another --split")
+        raise ModelBuildError(f"{file} needs rows of both labels, 0 and 1, in split {split}: pass another --split")
     return EvaluationSet(
         file=file,
         sha256=checksum(*paths),
@@ -141,12 +144,12 @@ def load(paths: Sequence[Path], split: str, chat: Path | None = None) -> Evaluat
 
 
 def folding_checksum() -> str:
-    """Return a checksum of the code that folds texts."""
+    """Return the checksums of the code that folds texts."""
     return " ".join(sha256(Path(str(module.__file__))) for module in (message_text, emoji_names, leetspeak))
 
 
 def slices(data: EvaluationSet, seed: int) -> list[Slice]:
-    """Return the slices that have rows; the same for the same texts and seed."""
+    """Return the non-empty slices. They depend only on the texts and the seed."""
     parts = [
         (part["name"], part["rule"], _having_one_of(part["words"].split(), data.texts))
         for part in tomllib.loads(WORD_SLICES.read_text(encoding="utf-8"))["slices"]
@@ -170,24 +173,24 @@ def slices(data: EvaluationSet, seed: int) -> list[Slice]:
 
 
 def disguise(text: str, seed: int) -> str:
-    """Return the text with some letters replaced by look-alikes, chosen by the seed and the text."""
+    """Replace some letters with look-alikes. The choice depends only on the seed and the text."""
     words = [match for match in _WORD.finditer(text) if set(match[0].lower()) & set(_LOOK_ALIKES)]
     if not words:
         return text
-    chance, letters = _chance(text, seed), list(text)
-    for word in chance.sample(words, max(1, round(DISGUISED_SHARE * len(words)))):
+    random_, letters = _random_for(text, seed), list(text)
+    for word in random_.sample(words, max(1, round(DISGUISED_SHARE * len(words)))):
         places = [place for place in range(*word.span()) if letters[place].lower() in _LOOK_ALIKES]
-        place = chance.choice(places)
+        place = random_.choice(places)
         signs = _LOOK_ALIKES[letters[place].lower()]
-        # An at sign before letters would make a user name of them.
-        letters[place] = chance.choice(signs.replace("@", "") if place == word.start() else signs)
+        # An @ before letters would look like a user name.
+        letters[place] = random_.choice(signs.replace("@", "") if place == word.start() else signs)
     return "".join(letters)
 
 
 def _sampled_chat(path: Path, split: str) -> list[str]:
-    """Return the messages with the lowest checksums for split `test`, those with the highest for any other.
+    """Return the messages with the lowest checksums for split `test`, or with the highest for other splits.
 
-    So each split has a sample of its own, and training can leave both out. A message that is said often counts once.
+    So each split has its own sample, and training can exclude both. Repeated messages count once.
     """
     take = heapq.nsmallest if split == "test" else heapq.nlargest
     return list(filter(None, map(fold, take(CHAT_MESSAGES, set(lines(path)), key=text_checksum))))

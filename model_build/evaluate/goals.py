@@ -1,7 +1,7 @@
-"""What the model is meant to reach, and how far each evaluated model is from it.
+"""The quality goals for the model, and their values for each evaluated model.
 
-The goals concern messages written for the purpose, real chat, mentions of groups, swearing, the open collections and
-changed spelling. A goal whose messages were not passed to `evaluate` has no value.
+The goals cover messages written for this purpose, real chat, mentions of groups, swearing, the open collections and
+changed spelling. A goal has no value if its messages were not passed to `evaluate`.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     from model_build.metrics import Scores
 
 WRITTEN, CHAT, GROUPS = "written", "ubuntu_irc", "identity"  # sources
-FEWEST_OF_A_KIND = 5  # messages: with fewer, one message decides
-FAILURES = 10  # messages of each label that the report quotes
+MIN_MESSAGES_PER_KIND = 5  # kinds with fewer messages are ignored, because one message would decide
+FAILURES = 10  # messages per label that the report quotes
 
 
 @dataclass(frozen=True)
 class Goal:
-    """A figure and its bound: a lower one if `at_least`, else an upper one."""
+    """A metric and its bound: a lower bound if `at_least` is true, otherwise an upper bound."""
 
     name: str
     bound: float
     at_least: bool = True
 
     def met(self, value: float | None) -> bool:
-        """Whether a value reaches the goal; an unknown one does not."""
+        """Whether a value meets the goal. An unknown value does not."""
         return value is not None and (value >= self.bound if self.at_least else value <= self.bound)
 
 
@@ -67,9 +67,10 @@ GOALS = (
 def values(
     model: Model, data: EvaluationSet, scores: Scores, chat: Scores, metrics: Mapping[str, Any]
 ) -> list[float | None]:
-    """Return a model's value for each of GOALS, None where the data cannot give it.
+    """Return a model's value for each of GOALS, or None if the data lacks the messages for it.
 
-    `scores` are those of `data`, `chat` those of its unlabelled messages, and `metrics` the model's in `report.json`.
+    `scores` are the scores of `data`, `chat` the scores of its unlabelled messages, and `metrics` the model's entry in
+    `report.json`.
     """
     found = [  # in the order of GOALS
         *_written(model, data, scores),
@@ -84,7 +85,7 @@ def values(
 
 
 def as_json(found: Mapping[str, Sequence[float | None]]) -> list[dict[str, Any]]:
-    """Return the goals with each model's value, and which models meet them; `found` has the values by model."""
+    """Return the goals with each model's value and the models that meet them. `found` maps models to values."""
     return [
         asdict(goal)
         | {
@@ -98,36 +99,36 @@ def as_json(found: Mapping[str, Sequence[float | None]]) -> list[dict[str, Any]]
 def written_messages(
     data: EvaluationSet, models: Sequence[Model], scores: Mapping[str, Scores]
 ) -> dict[str, Any] | None:
-    """Return the kinds of written messages and the failures, the worst first; None without such messages.
+    """Return the kinds of written messages and the failures, worst first, or None if there are no such messages.
 
-    The first model that is not the baseline decides what is worst. Failures are the toxic messages that it scores
-    lowest and the harmless ones that it scores highest. They are quoted, since these messages are the project's own.
+    The order is that of the first model after the baseline. Failures are the toxic messages that it scores lowest and
+    the harmless messages that it scores highest. The report may quote them because they were written for the project.
     """
     if len(models) < 2 or not (data.sources == WRITTEN).any():
         return None
-    judge = models[1].name
-    found: dict[str, Any] = {"model": judge, "kinds": {}, "failures": {}}
+    ranking_model = models[1].name
+    found: dict[str, Any] = {"model": ranking_model, "kinds": {}, "failures": {}}
     for label, meaning in enumerate(("harmless", "toxic")):
-        sign = 1 if label else -1  # low scores are wrong for toxic messages, high ones for harmless ones
+        sign = 1 if label else -1  # toxic messages fail with low scores, harmless ones with high scores
         by_model = {
             model.name: kinds(data, scores[model.name], model.threshold_maybe if label else model.threshold, label)
             for model in models
         }
-        worst = sorted(by_model[judge].items(), key=lambda kind: sign * kind[1][1])
+        worst = sorted(by_model[ranking_model].items(), key=lambda kind: sign * kind[1][1])
         found["kinds"][meaning] = [
             {"kind": kind, "messages": number, "shares": {name: each[kind][1] for name, each in by_model.items()}}
             for kind, (number, _) in worst
         ]
         rows = np.flatnonzero((data.sources == WRITTEN) & (data.labels == label))
-        rows = rows[np.argsort(sign * scores[judge][rows], kind="stable")][:FAILURES]
+        rows = rows[np.argsort(sign * scores[ranking_model][rows], kind="stable")][:FAILURES]
         found["failures"][meaning] = [
-            {"text": data.originals[row], "toxicity": round(float(scores[judge][row]), 4)} for row in rows
+            {"text": data.originals[row], "toxicity": round(float(scores[ranking_model][row]), 4)} for row in rows
         ]
     return found
 
 
 def kinds(data: EvaluationSet, scores: Scores, threshold: float, label: int) -> dict[str, tuple[int, float]]:
-    """Return, of the written messages with this label, the number of each kind and the share called toxic."""
+    """For each kind of written message with this label, return the number and the share called toxic."""
     by_kind: dict[str, list[bool]] = {}
     for row in np.flatnonzero((data.sources == WRITTEN) & (data.labels == label)):
         by_kind.setdefault(str(data.details[row].get("kind", "")), []).append(bool(scores[row] >= threshold))
@@ -141,7 +142,7 @@ def _written(model: Model, data: EvaluationSet, scores: Scores) -> list[float | 
         if pair := data.details[row].get("pair"):
             pairs.setdefault(str(pair), {})[int(data.labels[row])] = scores[row]
     found, alarms = (
-        [share for number, share in kinds(data, scores, threshold, label).values() if number >= FEWEST_OF_A_KIND]
+        [share for number, share in kinds(data, scores, threshold, label).values() if number >= MIN_MESSAGES_PER_KIND]
         for threshold, label in ((model.threshold_maybe, 1), (model.threshold, 0))
     )
     return [
@@ -162,7 +163,7 @@ def _groups(model: Model, data: EvaluationSet, scores: Scores) -> list[float | N
     here = data.sources == GROUPS
     by_group: dict[str, list[float]] = {}
     for row in np.flatnonzero(here):
-        if data.details[row].get("frame"):  # the same sentence for every group
+        if data.details[row].get("frame"):  # the same sentence with each group
             by_group.setdefault(str(data.details[row].get("group")), []).append(scores[row])
     means = [float(np.mean(of)) for of in by_group.values()]
     return [

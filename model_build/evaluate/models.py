@@ -1,7 +1,7 @@
-"""The models to evaluate, each with one way to score texts, and a cache of their scores.
+"""The models to evaluate, and a cache of their scores.
 
-The bot's own classifier scores a model directory, in overlapping windows. PyTorch scores a transformers checkpoint and
-reads as much of a text as fits into the model. The baseline is a linear model of n-grams.
+A model directory is scored with the bot's own classifier, in overlapping windows. A transformers checkpoint is scored
+in PyTorch, and long texts are truncated. The baseline is a linear model of n-grams.
 """
 
 from __future__ import annotations
@@ -38,27 +38,27 @@ if TYPE_CHECKING:
     from model_build.data import Row
     from model_build.evaluate.evaluation_set import EvaluationSet
 
-HALF = 0.5  # the threshold of a checkpoint and of the baseline, which have none of their own
-CHUNK = 256  # texts that are scored between two saves
+DEFAULT_THRESHOLD = 0.5  # for checkpoints and the baseline, which define no threshold
+CHUNK = 256  # texts to score between two saves of the cache
 
 BASELINE = "n-gram baseline"
 
-# A terminal has a bar that moves, a log a line every 30 seconds.
+# A terminal shows a moving bar, a log gets a line every 30 seconds.
 progress_bar = partial(tqdm, mininterval=0.1 if sys.stderr.isatty() else 30)
 
 Scorer = Callable[[Sequence[str]], Sequence[float]]
-"""Returns the probability of being toxic of each folded text."""
+"""Returns the toxicity of each folded text."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model to evaluate; `load` is called when the first text has to be scored."""
+    """A model to evaluate. `load` is called only if texts have to be scored."""
 
     name: str
     kind: str
-    """How it is scored, in a few words for people."""
+    """How it is scored, for the report."""
     checksum: str
-    """Changes with everything that changes a score."""
+    """Changes whenever a score could change."""
     bytes: int
     threshold: float
     threshold_maybe: float
@@ -66,16 +66,16 @@ class Model:
 
 
 def model_in(folder: Path, name: str, threads: int) -> Model:
-    """Return the model in a folder; raises ModelBuildError if it is neither a model directory nor a checkpoint."""
-    described = _served if is_model_directory(folder) else _checkpoint
-    return described(folder, name, threads)
+    """Return the model in a folder. Raises ModelBuildError unless it is a model directory or a checkpoint."""
+    describe = _served if is_model_directory(folder) else _checkpoint
+    return describe(folder, name, threads)
 
 
 def served_checksum(model: ModelDirectory) -> str:
-    """Return a checksum of everything that decides a model directory's scores: its version and the bot's code."""
+    """Return a checksum of everything that affects a model directory's scores: its version and the bot's code."""
     code = [sha256(Path(str(module.__file__))) for module in (classifier, model_session)]
-    described = [model.version, *code, folding_checksum(), onnxruntime.__version__]
-    return hashlib.sha256(" ".join(described).encode()).hexdigest()
+    parts = [model.version, *code, folding_checksum(), onnxruntime.__version__]
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
 def _served(folder: Path, name: str, threads: int) -> Model:
@@ -91,7 +91,7 @@ def _served(folder: Path, name: str, threads: int) -> Model:
 
 def _checkpoint(folder: Path, name: str, threads: int) -> Model:
     def load() -> Scorer:
-        # torch takes seconds to import, which a report on served models or cached scores need not wait for.
+        # Importing torch takes seconds, and reports on served models or cached scores do not need it.
         import torch
 
         from model_build.torch_model import TorchModel
@@ -104,20 +104,21 @@ def _checkpoint(folder: Path, name: str, threads: int) -> Model:
     files = sorted(path for path in folder.iterdir() if path.suffix in (".safetensors", ".json", ".txt"))
     checksum = hashlib.sha256(" ".join(sha256(path) for path in files).encode()).hexdigest()
     size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    return Model(name, "checkpoint in PyTorch", checksum, size, HALF, HALF, load)
+    return Model(name, "checkpoint in PyTorch", checksum, size, DEFAULT_THRESHOLD, DEFAULT_THRESHOLD, load)
 
 
 def train_baseline(rows: Sequence[Row], tested: EvaluationSet, cache: Path) -> Model:
-    """Return the n-gram baseline trained on `rows`, or read it from `cache` if it was trained on the same rows before.
+    """Return the n-gram baseline trained on `rows`, from `cache` if it was trained on the same rows before.
 
-    Rows whose text is tested as well, in any case, are left out. Raises ModelBuildError if the others lack a label.
+    Rows whose text is also in `tested` are left out, ignoring case. Raises ModelBuildError if the remaining rows lack a
+    label.
     """
     tested_texts = {text.casefold() for text in tested.originals}
     examples = [(row.text, row.label) for row in rows if row.text.casefold() not in tested_texts]
     if {label for _, label in examples} != {0, 1}:
         raise ModelBuildError(
-            "the baseline needs rows of both labels whose split is train and that are not tested: pass a file that has "
-            "them as another --data"
+            "the baseline needs rows of both labels in split train that are not also tested: pass another --data file "
+            "that has them"
         )
     digest = hashlib.sha256(f"{ngrams.SETTINGS} {folding_checksum()}".encode())
     for text, label in examples:
@@ -125,7 +126,7 @@ def train_baseline(rows: Sequence[Row], tested: EvaluationSet, cache: Path) -> M
     checksum = digest.hexdigest()
     file = cache / f"baseline-{checksum[:16]}.npz"
     if not file.is_file():
-        print(f"evaluate: training the baseline on {len(examples):,} texts, about a minute ...", flush=True)
+        print(f"evaluate: training the baseline on {len(examples):,} texts (about a minute) ...", flush=True)
         weights, bias = ngrams.fit([text for text, _ in examples], [label for _, label in examples])
         cache.mkdir(parents=True, exist_ok=True)
         new = file.with_suffix(".new.npz")
@@ -134,11 +135,11 @@ def train_baseline(rows: Sequence[Row], tested: EvaluationSet, cache: Path) -> M
     with np.load(file) as arrays:
         weights, bias = arrays["weights"], float(arrays["bias"])
     kind, scorer = "character and word n-grams, a linear classifier", partial(ngrams.probabilities, weights, bias)
-    return Model(BASELINE, kind, checksum, weights.nbytes, HALF, HALF, lambda: scorer)
+    return Model(BASELINE, kind, checksum, weights.nbytes, DEFAULT_THRESHOLD, DEFAULT_THRESHOLD, lambda: scorer)
 
 
 def _cut(text: str, fits: Callable[[str], bool]) -> str:
-    """Return as many whole words from the beginning as fit, or as many characters if the first word does not."""
+    """Truncate a text to the whole words that fit, or to characters if the first word is too long."""
     if fits(text):
         return text
     ends: Sequence[int] = [word.end() for word in re.finditer(r"\S+", text)]
@@ -148,19 +149,19 @@ def _cut(text: str, fits: Callable[[str], bool]) -> str:
 
 
 def cached_scores(model: Model, texts: Sequence[str], folder: Path) -> npt.NDArray[np.float64]:
-    """Return the toxicity of each text, read from `folder` if the model scored it before.
+    """Return the toxicity of each text, from the cache in `folder` if the model has scored it before.
 
-    A model has a file of its own with checksums of texts, never a text, and their scores. Every chunk is saved, so that
-    a run continues where it was interrupted. Raises BotError if the model is needed and cannot be loaded.
+    Each model has its own cache file with scores by checksum of the text, without texts. Scores are saved after each
+    chunk, so an interrupted run can continue. Raises BotError if a text must be scored and the model cannot be loaded.
     """
     keys = [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts]
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.closing(sqlite3.connect(folder / f"scores-{model.checksum[:16]}.sqlite")) as database:
         database.execute("CREATE TABLE IF NOT EXISTS scores (text BLOB PRIMARY KEY, toxicity REAL)")
         known = dict(database.execute("SELECT text, toxicity FROM scores"))
-        # Sorted by length, the texts of a batch need little padding.
         unscored = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
         if unscored:
+            # Sorted by length, so that batches need little padding.
             scorer, items = model.load(), sorted(unscored.items(), key=lambda item: (len(item[1]), item[0]))
             for start in progress_bar(range(0, len(items), CHUNK), desc=f"evaluate: {model.name}", unit_scale=CHUNK):
                 chunk = items[start : start + CHUNK]
@@ -173,9 +174,9 @@ def cached_scores(model: Model, texts: Sequence[str], folder: Path) -> npt.NDArr
 
 
 def milliseconds(scorer: Scorer, texts: Sequence[str]) -> float:
-    """Return the median time of scoring one text alone, of every other text; the rest are scored before, to warm up.
+    """Return the median time to score one text. Every other text is timed; the rest are scored first as a warm-up.
 
-    No text is scored twice, since the bot's classifier remembers its scores.
+    No text is scored twice, because the bot's classifier caches its scores.
     """
     scorer(texts[1::2])
     return 1000 * float(np.median([timeit.timeit(partial(scorer, [text]), number=1) for text in texts[::2]]))

@@ -1,7 +1,7 @@
-"""The files of a report: report.json, the page report.md, three plots, and the copy of its metrics in `model.json`.
+"""Write the files of a report: report.json, report.md and three plots, and copy its metrics into `model.json`.
 
-The page is rendered from report.json with the template `report.md.j2`; the plots need every score. No message is in any
-of them but failures of source `written`, which are the project's own.
+report.md is rendered from report.json with the template `report.md.j2`. The plots need the individual scores. The files
+quote no messages except failures of the source `written`, which were written for the project.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ JSON_NAME, PAGE_NAME = "report.json", "report.md"
 PAGE_TEMPLATE = Path(__file__).with_name("report.md.j2")
 GOALS_TEMPLATE = Path(__file__).with_name("goals.md.j2")
 PLOT_STYLE = Path(__file__).with_name("plots.mplstyle")
-# Okabe & Ito's colours, which colour-blind people can tell apart; the baseline is grey.
+# Okabe & Ito's palette, which is safe for colour-blind readers. The baseline is grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 BASELINE_COLOUR = "#7f7f7f"
 HARMLESS_COLOUR, TOXIC_COLOUR = "#56B4E9", "#D55E00"
-LOWEST_RATE = 1e-3  # where the axis of false positives begins
+MIN_RATE = 1e-3  # start of the false-positive axis
 HISTOGRAM_BINS = 40
 DPI = 130
 WHOLE_PERCENT = PercentFormatter(1, decimals=0, symbol=" %")
@@ -51,7 +51,7 @@ def write(evaluation: Evaluation, folder: Path) -> None:
         for name, plot in (("roc.png", _roc), ("reliability.png", _reliability), ("scores.png", _histograms)):
             plot(evaluation).savefig(folder / name, dpi=DPI)
     print(model_card.render(GOALS_TEMPLATE, evaluation.report), end="")
-    print(f"evaluate: {folder / PAGE_NAME}, {JSON_NAME} and three plots are written", flush=True)
+    print(f"evaluate: wrote {folder / PAGE_NAME}, {JSON_NAME} and three plots", flush=True)
 
 
 def write_page(folder: Path) -> None:
@@ -60,17 +60,17 @@ def write_page(folder: Path) -> None:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Return what report.json says; raises ModelBuildError if there is none."""
+    """Read report.json. Raises ModelBuildError if there is none."""
     return manifest.read_json(folder / JSON_NAME, "pass models and --data to evaluate them first")
 
 
 def record(model: Path, name: str, report_folder: Path) -> None:
     """Copy a model's metrics from the report into its `model.json` and card.
 
-    Under `measured.evaluation` are `date`, `machine`, `command`, `data` and `slices` of the report, under `model` and
-    `baseline` all that it has of these two but `reliability`, and under `goals` their values. Under `measured.written`
-    are the kinds of written messages and the failures, if those in the report are this model's. Raises ModelBuildError
-    if `model` is no complete model directory or has changed since it was evaluated.
+    `measured.evaluation` gets the report's `date`, `machine`, `command`, `data` and `slices`. Its `model` and
+    `baseline` are the entries of these two models without `reliability`, and its `goals` holds their goal values.
+    `measured.written` gets the kinds of written messages and the failures, if the report has them for this model.
+    Raises ModelBuildError if `model` is not a complete model directory or has changed since it was evaluated.
     """
     fields, now = manifest.read(model), ModelDirectory.read(model)
     report, path = read(report_folder), report_folder / JSON_NAME
@@ -80,7 +80,7 @@ def record(model: Path, name: str, report_folder: Path) -> None:
     found = {"checksum": served_checksum(now), "threshold": now.threshold}
     if changed := [key for key, value in found.items() if evaluated[key] != value]:
         raise ModelBuildError(
-            f"{name} in {path} has another {' and another '.join(changed)} than {model} has now: evaluate it again"
+            f"{name} in {path} has another {' and another '.join(changed)} than {model} now: evaluate it again"
         )
     evaluation = {key: report[key] for key in ("date", "machine", "command", "data", "slices")}
     for key, recorded in (("baseline", report["models"][report["baseline"]]), ("model", evaluated)):
@@ -94,7 +94,7 @@ def record(model: Path, name: str, report_folder: Path) -> None:
     written = report.get("written")
     fields["measured"]["written"] = written if written and written["model"] == name else None
     model_card.write(model, fields)
-    print(f"evaluate: {model / manifest.FILE_NAME} and its card have the metrics of {path}", flush=True)
+    print(f"evaluate: copied the metrics of {path} into {model / manifest.FILE_NAME} and the model card", flush=True)
 
 
 def _roc(evaluation: Evaluation) -> Figure:
@@ -103,12 +103,12 @@ def _roc(evaluation: Evaluation) -> Figure:
     for name, model, style in _styled(evaluation):
         false, true, _ = roc_curve(evaluation.labels, evaluation.scores[name])
         axes.plot(false, true, drawstyle="steps-post", label=f"{name}: AUC {model['all']['auc']:.3f}", **style)
-        if (rate := model["all"]["false_positive_rate"]) >= LOWEST_RATE:
+        if (rate := model["all"]["false_positive_rate"]) >= MIN_RATE:
             dot = {"color": style["color"], "markersize": 7, "markeredgecolor": "white", "zorder": 5}
             axes.plot(rate, model["all"]["sensitivity"], "o", **dot)
-    chance = np.geomspace(LOWEST_RATE, 1, 200)
+    chance = np.geomspace(MIN_RATE, 1, 200)
     axes.plot(chance, chance, label="chance", **REFERENCE_LINE)
-    axes.set(xscale="log", xlim=(LOWEST_RATE, 1), ylim=(0, 1.01))
+    axes.set(xscale="log", xlim=(MIN_RATE, 1), ylim=(0, 1.01))
     axes.set(xlabel="false-positive rate (logarithmic)", ylabel="true-positive rate")
     axes.set_title("ROC curves; the dot is the model's own threshold")
     axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
@@ -152,7 +152,7 @@ def _histograms(evaluation: Evaluation) -> Figure:
 
 
 def _styled(evaluation: Evaluation) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """Yield each model's name, its fields in the report, and the style of its line."""
+    """Yield each model's name, its entry in the report, and its line style."""
     colours = itertools.cycle(COLOURS)
     for name, model in evaluation.report["models"].items():
         if name == evaluation.report["baseline"]:

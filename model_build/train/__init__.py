@@ -1,1 +1,1 @@
-"""Training: make a checkpoint that `python -m model_build build` serves; docs/training.md is the manual."""
+"""Train checkpoints for `python -m model_build build`. docs/training.md is the manual."""

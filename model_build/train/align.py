@@ -1,8 +1,8 @@
-"""Train a checkpoint to reproduce the hidden states of another one of the same shape, on plain text.
+"""Train a checkpoint on plain text to reproduce the hidden states of a teacher of the same shape.
 
-An MPNet that was converted to a RoBERTa has lost its bias on attention. It learns to do without: the hidden states of
-all layers approach those of the MPNet (as in TinyBERT, https://arxiv.org/abs/1909.10351, layer by layer). A classifier
-keeps its head, which reads the last of these states.
+An MPNet that was converted to a RoBERTa has lost its attention bias. This training compensates for it: the hidden
+states of every layer are fitted to those of the MPNet (layer-by-layer distillation as in TinyBERT,
+https://arxiv.org/abs/1909.10351). A classifier keeps its head, which reads the last hidden states.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SHAPE = ("hidden_size", "num_hidden_layers")
 
 
 def align(options: AlignOptions) -> bool:
-    """Train and return whether all steps are done.
+    """Train, and return whether all steps are done.
 
     Raises ModelBuildError if the texts cannot be read, or if the models differ in vocabulary, width or depth.
     """
@@ -41,7 +41,7 @@ def align(options: AlignOptions) -> bool:
     def make_trainer(initial: InitialModel, **keywords: Any) -> HiddenStatesTrainer:
         for module in initial.model.modules():
             if isinstance(module, torch.nn.Dropout):
-                module.p = 0.0  # noise that the teacher's states do not have
+                module.p = 0.0  # the teacher runs without dropout too
         teacher = _teacher(source, initial).to(keywords["args"].device)
         collator = DataCollatorWithPadding(initial.tokenizer)
         return HiddenStatesTrainer(options, teacher, data_collator=collator, **keywords)
@@ -51,10 +51,10 @@ def align(options: AlignOptions) -> bool:
 
 
 def distance(ours: Sequence[Tensor], theirs: Sequence[Tensor], mask: Tensor) -> Tensor:
-    """Return the mean square of the differences over all layers, tokens and numbers.
+    """Return the mean squared difference over all layers, tokens and dimensions.
 
-    Each of the sequences holds (batch, tokens, width) for the embeddings and every layer; `mask`, (batch, tokens), is 0
-    for padding, which does not count.
+    Each sequence holds a (batch, tokens, width) tensor for the embeddings and for every layer. `mask` has the shape
+    (batch, tokens) and is 0 for padding, which is ignored.
     """
     present = mask.unsqueeze(-1).float()
     count = present.sum() * ours[0].shape[-1]
@@ -70,7 +70,7 @@ class HiddenStatesTrainer(trainer.ResumableTrainer):
     def __init__(self, options: AlignOptions, teacher: Any, **keywords: Any) -> None:
         super().__init__(options, **keywords)
         self._teacher = teacher.eval()
-        self.label_names = ["input_ids"]  # an evaluation computes the loss of batches that have all of these
+        self.label_names = ["input_ids"]  # the Trainer evaluates the loss only of batches with these keys
 
     def compute_loss(self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any) -> Any:
         """Return the loss of a batch of input_ids and attention_mask, (batch, tokens)."""
@@ -84,10 +84,10 @@ class HiddenStatesTrainer(trainer.ResumableTrainer):
 
 def _teacher(source: Source, initial: InitialModel) -> Any:
     if read_tokenizer(source.folder).get_vocab() != initial.tokenizer.get_vocab():
-        raise ModelBuildError(f"{source.name} has another vocabulary than the base: their tokens cannot be compared")
+        raise ModelBuildError(f"{source.name} and the base have different vocabularies: pass a matching --teacher")
     model = from_pretrained(AutoModelForSequenceClassification, source.folder, dtype=torch.float32).base_model
     ours, theirs = ([getattr(one.config, name) for name in SHAPE] for one in (initial.model, model))
     if ours != theirs:
         shapes = [f"{width} wide with {depth} layers" for width, depth in (theirs, ours)]
-        raise ModelBuildError(f"{source.name} is {shapes[0]}, the base {shapes[1]}: begin with one of the same shape")
+        raise ModelBuildError(f"{source.name} is {shapes[0]}, the base {shapes[1]}: pass a base of the same shape")
     return model

@@ -1,8 +1,8 @@
 """The commands pretrain, align, finetune, distill and convert, with their options and defaults.
 
-Each dataclass holds the options of one command, and its docstring is the command's help. Typer reads the fields, and
-the training code takes the same object, so that a default is stated once. Torch and transformers take seconds to
-import, so a command imports its module when it is called.
+Each dataclass holds the options of one command, and its docstring is the command's help text. Typer reads the fields
+and the training code takes the same object, so each default is defined once. A command imports its module only when it
+is called, because torch and transformers take seconds to import.
 """
 
 import importlib
@@ -20,12 +20,12 @@ import typer
 
 from toxicity_bot.command_line import STOPPED
 
-# The status of a run that stopped with a checkpoint; EX_TEMPFAIL, "try again", in sysexits.h.
+# Exit status of a run that stopped with a checkpoint: EX_TEMPFAIL ("try again") in sysexits.h.
 EXIT_UNFINISHED = 75
 
 
 def _checked(meaning: str, fits: Callable[[Any], object]) -> Callable[[str], Any]:
-    """Return a function that makes an option of its help; the option accepts only values that fit."""
+    """Return a function that takes a help text and returns an option that accepts only values that fit."""
 
     def check(value: Any) -> Any:
         if not all(fits(one) for one in (value if isinstance(value, list) else [value])):
@@ -37,95 +37,95 @@ def _checked(meaning: str, fits: Callable[[Any], object]) -> Callable[[str], Any
 
 _share = _checked("a number from 0 to 1", lambda value: 0 <= value <= 1)
 _positive = _checked("a number above 0", lambda value: 0 < value < math.inf)
-_not_negative = _checked("a number from 0 on", lambda value: 0 <= value < math.inf)
+_not_negative = _checked("a number of at least 0", lambda value: 0 <= value < math.inf)
 _layer_numbers = _checked("a list of numbers such as 0,2,4", lambda value: re.fullmatch(r"(\d+(,\d+)*)?", value))
 _per_source = _checked("SOURCE=NUMBER", lambda value: re.fullmatch(r".+=\d+", value))
 
 Schedule = Literal[
     "linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt"
 ]
-# Options that several commands have, perhaps with another default.
-Base = Annotated[str, typer.Option(help="A checkpoint's folder, a model directory such as model/, or a hub id.")]
+# Options shared by several commands, with possibly different defaults.
+Base = Annotated[str, typer.Option(help="Checkpoint folder, model directory such as model/, or hub id.")]
 Texts = Annotated[
     list[str],
-    typer.Option(help="A file or pattern, once or more: .txt or .xz with a text per line, or labelled rows."),
+    typer.Option(help="File or glob pattern: .txt or .xz with one text per line, or labelled rows. Repeatable."),
 ]
-LearningRate = Annotated[float, _not_negative("The highest learning rate.")]
-LowerCased = Annotated[float, _share("The share of texts that is read in lower case.")]
-Revision = Annotated[str | None, typer.Option(help="The commit of a hub model; by default the newest one.")]
-Tokenizer = Annotated[str, typer.Option(help="A tokenizer's folder; a BERT is converted to its vocabulary.")]
-Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same model on the same machine.")]
+LearningRate = Annotated[float, _not_negative("Peak learning rate.")]
+LowerCased = Annotated[float, _share("Share of texts to convert to lower case.")]
+Revision = Annotated[str | None, typer.Option(help="Commit of a hub model; default: the newest one.")]
+Tokenizer = Annotated[str, typer.Option(help="Tokenizer folder. A BERT is converted to its vocabulary.")]
+Seed = Annotated[int, typer.Option(min=0, help="Random seed. The same seed gives the same model on the same machine.")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
-    """Options of every run; those that transformers.TrainingArguments has as well mean the same."""
+    """Options of all training commands. Names from transformers.TrainingArguments have the same meaning there."""
 
-    out: Annotated[Path, typer.Option(help="The folder to write; a run that stopped is resumed from it.")]
+    out: Annotated[Path, typer.Option(help="Output folder. An interrupted run resumes from it.")]
     revision: Revision = None
     num_train_epochs: Annotated[float, _positive("Passes over the data.")] = 2.0
-    max_steps: Annotated[int, typer.Option(min=-1, help="Optimizer steps; if above 0, instead of the epochs.")] = -1
-    per_device_train_batch_size: Annotated[int, typer.Option(min=1, help="Texts at once on each device.")] = 64
-    gradient_accumulation_steps: Annotated[int, typer.Option(min=1, help="Batches in one optimizer step.")] = 1
+    max_steps: Annotated[int, typer.Option(min=-1, help="Optimizer steps; if positive, overrides the epochs.")] = -1
+    per_device_train_batch_size: Annotated[int, typer.Option(min=1, help="Texts per batch on each device.")] = 64
+    gradient_accumulation_steps: Annotated[int, typer.Option(min=1, help="Batches per optimizer step.")] = 1
     learning_rate: LearningRate = 5e-5
-    lr_scheduler_type: Annotated[Schedule, typer.Option(help="The schedule of the learning rate.")] = "linear"
-    warmup_ratio: Annotated[float, _share("The share of steps in which the learning rate rises.")] = 0.06
-    max_grad_norm: Annotated[float, _not_negative("Gradients are clipped to this norm; 0 clips nothing.")] = 1.0
-    weight_decay: Annotated[float, _not_negative("Of matrices only.")] = 0.01
-    max_length: Annotated[int, typer.Option(min=3, help="Tokens read of each text.")] = 96
+    lr_scheduler_type: Annotated[Schedule, typer.Option(help="Learning-rate schedule.")] = "linear"
+    warmup_ratio: Annotated[float, _share("Share of steps for learning-rate warm-up.")] = 0.06
+    max_grad_norm: Annotated[float, _not_negative("Clip gradients to this norm; 0: no clipping.")] = 1.0
+    weight_decay: Annotated[float, _not_negative("Weight decay, applied to matrices only.")] = 0.01
+    max_length: Annotated[int, typer.Option(min=3, help="Maximum tokens read per text.")] = 96
     seed: Seed = 1
-    bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16; weights stay in float32.")] = False
+    bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16; the weights stay in float32.")] = False
     use_cpu: Annotated[bool, typer.Option("--use-cpu", help="Do not use a GPU.")] = False
     max_minutes: Annotated[
         float,
-        _not_negative(f"Stop after so many minutes with status {EXIT_UNFINISHED}; the same command resumes. 0: never."),
+        _not_negative(f"Stop after N minutes with status {EXIT_UNFINISHED}; the same command resumes. 0: no limit."),
     ] = 0.0
     save_steps: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 200
     eval_steps: Annotated[
-        int, typer.Option(min=0, help="Steps between evaluations: on split dev or on held-out texts; 0: none.")
+        int, typer.Option(min=0, help="Steps between evaluations on split dev or held-out texts; 0: none.")
     ] = 0
     skip_bad_rows: Annotated[
-        bool, typer.Option("--skip-bad-rows", help="Skip bad rows and name their lines, instead of stopping.")
+        bool, typer.Option("--skip-bad-rows", help="Skip bad rows and print their line numbers, instead of stopping.")
     ] = False
     deepspeed: Annotated[
-        Path | None, typer.Option(help="A DeepSpeed configuration, such as model_build/train/zero2.json.")
+        Path | None, typer.Option(help="DeepSpeed configuration, such as model_build/train/zero2.json.")
     ] = None
-    # What precedes the first step, such as tokenizing, counts towards --max-minutes.
+    # Work before the first step, such as tokenizing, counts towards --max-minutes.
     started: float = field(default_factory=time.monotonic, init=False, compare=False)
 
     @property
     def until(self) -> float:
-        """The time.monotonic() at which the run must stop; infinity without a limit."""
+        """The time.monotonic() value at which the run must stop, or infinity."""
         return self.started + 60 * self.max_minutes if self.max_minutes else math.inf
 
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainOptions(TrainingOptions):
-    """Train an encoder to predict masked words of plain text."""
+    """Train an encoder on plain text to predict masked words."""
 
     data: Texts
     base: Base = ""
     learning_rate: LearningRate = 5e-4
     lower_cased: LowerCased = 0.0
-    mlm_probability: Annotated[float, _share("The share of tokens that is masked.")] = 0.15
-    whole_word_mask: Annotated[bool, typer.Option("--whole-word-mask", help="Mask words, not single tokens.")] = False
-    tokenizer: Annotated[str, typer.Option(help="Without --base: the folder of a tokenizer.")] = ""
-    vocab_size: Annotated[int, typer.Option(min=0, help="Without --base: train a tokenizer of so many tokens.")] = 0
-    num_hidden_layers: Annotated[int, typer.Option(min=1, help="Without --base: layers.")] = 6
-    hidden_size: Annotated[int, typer.Option(min=1, help="Without --base: width of a token's vector.")] = 768
-    num_attention_heads: Annotated[int, typer.Option(min=1, help="Without --base: heads in a layer.")] = 12
+    mlm_probability: Annotated[float, _share("Share of tokens to mask.")] = 0.15
+    whole_word_mask: Annotated[bool, typer.Option("--whole-word-mask", help="Mask whole words, not tokens.")] = False
+    tokenizer: Annotated[str, typer.Option(help="Without --base: tokenizer folder.")] = ""
+    vocab_size: Annotated[int, typer.Option(min=0, help="Without --base: train a tokenizer with this many tokens.")] = 0
+    num_hidden_layers: Annotated[int, typer.Option(min=1, help="Without --base: number of layers.")] = 6
+    hidden_size: Annotated[int, typer.Option(min=1, help="Without --base: hidden size.")] = 768
+    num_attention_heads: Annotated[int, typer.Option(min=1, help="Without --base: attention heads per layer.")] = 12
     intermediate_size: Annotated[
-        int, typer.Option(min=0, help="Without --base: width inside a layer; 0 means four times --hidden-size.")
+        int, typer.Option(min=0, help="Without --base: feed-forward size; 0: four times --hidden-size.")
     ] = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlignOptions(TrainingOptions):
-    """Train a checkpoint to reproduce the hidden states of another, on plain text."""
+    """Train a checkpoint on plain text to reproduce a teacher's hidden states."""
 
     data: Texts
     base: Base
-    teacher: Annotated[str, typer.Option(help="The checkpoint whose hidden states are learnt, a folder or hub id.")]
+    teacher: Annotated[str, typer.Option(help="Checkpoint that provides the target hidden states: a folder or hub id.")]
     learning_rate: LearningRate = 1e-4
     lower_cased: LowerCased = 0.0
 
@@ -136,79 +136,75 @@ class FinetuneOptions(TrainingOptions):
 
     data: Annotated[
         list[Path],
-        typer.Option(help="JSON lines or CSV, plain or .xz, with text, label, source and split; once or more."),
+        typer.Option(help="JSON lines or CSV, plain or .xz, with text, label, source and split. Repeatable."),
     ]
     base: Base
     chat: Annotated[
-        Path | None, typer.Option(help="Messages, one a line, plain or .xz: the texts of rows that have text_sha256.")
+        Path | None, typer.Option(help="Messages, one per line, plain or .xz: the texts of rows with text_sha256.")
     ] = None
     tokenizer: Tokenizer = ""
-    cap: Annotated[list[str], _per_source("SOURCE=N: use at most N rows of each label.")] = field(default_factory=list)
-    times: Annotated[list[str], _per_source("SOURCE=N: read each row N times in an epoch.")] = field(
-        default_factory=list
-    )
+    cap: Annotated[list[str], _per_source("SOURCE=N: use at most N rows per label.")] = field(default_factory=list)
+    times: Annotated[list[str], _per_source("SOURCE=N: use each row N times per epoch.")] = field(default_factory=list)
     lower_cased: LowerCased = 0.5
     augment: Annotated[
-        bool, typer.Option("--augment", help="Vary texts as people do: capitals, typing errors, stars, ...")
+        bool, typer.Option("--augment", help="Augment texts with capitals, typing errors, stars and so on.")
     ] = False
     label_smoothing_factor: Annotated[float, _share("Label smoothing.")] = 0.0
-    layer_decay: Annotated[float, _share("A layer's learning rate as a share of the next higher one's.")] = 1.0
-    layers: Annotated[str, _layer_numbers("Keep only these layers of the base, counted from 0: 0,2,4.")] = ""
+    layer_decay: Annotated[float, _share("Learning rate of each layer relative to the layer above; 1: the same.")] = 1.0
+    layers: Annotated[str, _layer_numbers("Keep only these layers of the base, counted from 0, such as 0,2,4.")] = ""
     freeze_layers: Annotated[
-        int, typer.Option(min=0, help="Do not train the embeddings and so many of the lowest layers; 0: train all.")
+        int, typer.Option(min=0, help="Freeze the embeddings and this many of the lowest layers; 0: train all.")
     ] = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class DistillOptions(FinetuneOptions):
-    """Train a classifier on labelled messages and on the scores of one teacher or more."""
+    """Train a classifier on labelled messages and on the scores of one or more teachers."""
 
-    teacher: Annotated[list[str], typer.Option(help="A classifier's folder or hub id, or `ngrams`; once or more.")]
+    teacher: Annotated[list[str], typer.Option(help="Classifier folder, hub id, or `ngrams`. Repeatable.")]
     unlabelled: Annotated[
-        list[str], typer.Option(help="Texts without labels, once or more: a file or pattern as for pretrain.")
+        list[str], typer.Option(help="Texts without labels: files or patterns as for pretrain. Repeatable.")
     ] = field(default_factory=list)
-    base: Annotated[str, typer.Option(help="As for finetune; by default the first teacher.")] = ""
-    toxic_labels: Annotated[str, typer.Option(help="NAME,..: a teacher's toxic labels, if their names do not say.")] = (
-        ""
-    )
-    distill_alpha: Annotated[float, _share("The weight of the teachers' scores; the labels have the rest.")] = 0.5
-    temperature: Annotated[float, _positive("Softens student and teacher alike.")] = 2.0
+    base: Annotated[str, typer.Option(help="As for finetune; default: the first teacher.")] = ""
+    toxic_labels: Annotated[str, typer.Option(help="NAME,..: the teachers' toxic labels, if not clear by name.")] = ""
+    distill_alpha: Annotated[float, _share("Weight of the teachers' scores in the loss, relative to the labels.")] = 0.5
+    temperature: Annotated[float, _positive("Temperature that softens student and teacher.")] = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertOptions:
-    """Write a checkpoint in another form: architecture, vocabulary, precision or size of files."""
+    """Convert a checkpoint: architecture, vocabulary, precision or file size."""
 
-    source: Annotated[str, typer.Argument(help="A checkpoint's folder, a model directory such as model/, or a hub id.")]
-    out: Annotated[Path, typer.Option(help="A new or empty folder for the checkpoint.")]
+    source: Annotated[str, typer.Argument(help="Checkpoint folder, model directory such as model/, or hub id.")]
+    out: Annotated[Path, typer.Option(help="New or empty folder for the checkpoint.")]
     revision: Revision = None
     tokenizer: Tokenizer = ""
     to_roberta: Annotated[
-        bool, typer.Option("--to-roberta", help="Make a RoBERTa of an MPNet, without its bias; train it afterwards.")
+        bool, typer.Option("--to-roberta", help="Convert an MPNet to a RoBERTa without its bias; train it afterwards.")
     ] = False
     float16: Annotated[bool, typer.Option("--float16", help="Store the weights in 16 bits.")] = False
-    max_shard_size: Annotated[str, typer.Option(help="The largest file of weights, such as 500MB.")] = "5GB"
+    max_shard_size: Annotated[str, typer.Option(help="Maximum size of a weights file, such as 500MB.")] = "5GB"
     seed: Seed = 1
 
 
 def _command(name: str, kind: type[TrainingOptions | ConvertOptions]) -> Callable[..., None]:
-    """Return the command that passes options of this kind to the function `name` of the module of that name.
+    """Return a command that passes its options to the function `name` of the module `name`.
 
-    It has an option for each field. It exits with EXIT_UNFINISHED if the function returns False.
+    The fields of `kind` are its options. It exits with EXIT_UNFINISHED if the function returns False.
     """
 
     def command(**given: Any) -> None:
         try:
-            options = kind(**given)  # whose clock runs while the module is imported
+            options = kind(**given)  # created first, so that the import counts towards --max-minutes
             done = getattr(importlib.import_module(f"model_build.train.{name}"), name)(options)
-            # A launcher kills processes that are still saving as soon as one of them exits with 75.
+            # When one process exits with 75, the launcher kills the others, even while they are saving.
             _processes("barrier")
         except KeyboardInterrupt:
             if issubclass(kind, TrainingOptions):
-                print("The same command goes on from the last checkpoint.", file=sys.stderr)
+                print("Run the same command to resume from the last checkpoint.", file=sys.stderr)
             raise typer.Exit(STOPPED) from None
         finally:
-            # Gloo's threads may abort a process that exits without this.
+            # Without this, Gloo's threads may abort the process at exit.
             _processes("destroy_process_group")
         if done is False:
             raise typer.Exit(EXIT_UNFINISHED)
@@ -226,7 +222,7 @@ def _parameter(option: Field[Any]) -> inspect.Parameter:
 
 
 def _processes(call: str) -> None:
-    """Call a function of torch.distributed if several processes train together."""
+    """Call a function of torch.distributed if this is a distributed run."""
     distributed = sys.modules.get("torch.distributed")
     if distributed and distributed.is_initialized():
         getattr(distributed, call)()

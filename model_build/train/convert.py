@@ -1,7 +1,7 @@
-"""Convert a checkpoint: architecture, vocabulary, precision or size of its files.
+"""Convert a checkpoint: architecture, vocabulary, precision or file size.
 
-An MPNet becomes a RoBERTa by leaving out its bias on attention, the only difference in what their layers compute. The
-result is a start for training, not the same function.
+An MPNet is converted to a RoBERTa by dropping its attention bias, the only difference between their layers. The result
+does not compute the same function and needs further training.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from model_build.errors import ModelBuildError
 from model_build.safe_loading import from_pretrained
 from model_build.serving_form import BERT_PARTS, MPNET_PARTS
 from model_build.source import is_model_directory, locate
-from model_build.train.initial_model import load, read_tokenizer, restored, roberta_config
+from model_build.train.initial_model import load, read_tokenizer, restore, roberta_config
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -26,45 +26,45 @@ if TYPE_CHECKING:
 
 
 def convert(options: ConvertOptions) -> None:
-    """Write a checkpoint, hub model or model directory in another form; the seed draws a new head.
+    """Convert a checkpoint, hub model or model directory. A new head depends on the seed.
 
-    Raises ModelBuildError if `out` is not empty, if the source does not fit, or if 16 bits cannot hold a weight.
+    Raises ModelBuildError if `out` is not empty, if the source cannot be converted, or if a weight overflows 16 bits.
     """
     out = options.out
     if out.is_dir() and any(out.iterdir()):
-        raise ModelBuildError(f"{out} is not empty: files of two checkpoints would mix; pass another --out")
+        raise ModelBuildError(f"{out} is not empty: the files of two checkpoints would mix; pass another --out")
     set_seed(options.seed)
     if options.tokenizer or options.to_roberta:
         initial = load(options.source, options.revision, options.tokenizer)
         model, tokenizer = initial.model, initial.tokenizer
     else:
-        model, tokenizer = _as_it_is(options.source, options.revision)
+        model, tokenizer = _load_unchanged(options.source, options.revision)
     if options.to_roberta:
         model = without_distance_biases(model)
     if options.float16:
         model = model.half()
         if bad := [name for name, tensor in model.state_dict().items() if not torch.isfinite(tensor).all()]:
-            raise ModelBuildError(f"{bad[0]} has a value that 16 bits cannot hold: leave --float16 out")
+            raise ModelBuildError(f"{bad[0]} has a value that overflows 16 bits: omit --float16")
     model.save_pretrained(out, max_shard_size=options.max_shard_size)
     tokenizer.save_pretrained(out)
 
 
-def _as_it_is(source: str, revision: str | None) -> tuple[Any, PreTrainedTokenizerFast]:
+def _load_unchanged(source: str, revision: str | None) -> tuple[Any, PreTrainedTokenizerFast]:
     if is_model_directory(Path(source)):
-        return restored(Path(source))
+        return restore(Path(source))
     folder = locate(source, revision).folder
     architectures = from_pretrained(AutoConfig, folder).architectures or []
     kind = getattr(transformers, architectures[0], None) if len(architectures) == 1 else None
     if not (isinstance(kind, type) and issubclass(kind, PreTrainedModel)):
-        raise ModelBuildError(f"{source} names no architecture of transformers in its config.json: add it")
+        raise ModelBuildError(f"the config.json of {source} names no transformers architecture: add it")
     model = from_pretrained(kind, folder, dtype="auto")
     return model, read_tokenizer(folder)
 
 
 def without_distance_biases(model: Any) -> RobertaForSequenceClassification:
-    """Return an MPNet as a RoBERTa with the same weights but for the bias; raises ModelBuildError if it is no MPNet."""
+    """Convert an MPNet to a RoBERTa without its attention bias. Raises ModelBuildError for other model types."""
     if model.config.model_type != "mpnet":
-        raise ModelBuildError(f"a {model.config.model_type} has no bias to leave out: pass an MPNet")
+        raise ModelBuildError(f"--to-roberta converts only an MPNet, not {model.config.model_type}: pass an MPNet")
     same = ("vocab_size", "max_position_embeddings", "pad_token_id", "bos_token_id", "eos_token_id")
     config = roberta_config(model.config, **{name: getattr(model.config, name) for name in same})
     found = RobertaForSequenceClassification(config)

@@ -1,7 +1,7 @@
-"""Plain text for pretraining: read it, tokenize it once, and keep the token ids on disk.
+"""Read plain text for pretraining, tokenize it once, and store the token ids on disk.
 
-The ids are in one memory-mapped file, so that a resumed run need not tokenize 200 MB of text again. A process that
-stops while it tokenizes has kept the pieces that it finished.
+The ids are in one memory-mapped file, so a resumed run does not tokenize 200 MB of text again. If a process stops
+during tokenization, the finished pieces stay on disk.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 
 from model_build import data as labelled
 from model_build.errors import ModelBuildError
+from model_build.train import trainer
 from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:
@@ -26,39 +27,41 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 LABELLED = {".jsonl", ".json", ".csv"}
-PIECE = 20_000  # lines tokenized at once: a second or two, some ten megabytes
-SPECIAL = 2  # tokens that open and close a text
+PIECE = 20_000  # lines tokenized at once: takes one or two seconds and about 10 MB
+SPECIAL = 2  # special tokens per text, at its start and its end
 
 
 def files(patterns: Sequence[str]) -> list[Path]:
-    """Return the files that paths and patterns such as `texts/*.xz` name, each once, in the order given.
+    """Expand paths and patterns such as `texts/*.xz` to files, without duplicates and in the given order.
 
-    Raises ModelBuildError for a pattern that names none.
+    Raises ModelBuildError if a pattern matches no file.
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
         named = [pattern] if Path(pattern).is_file() else sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
         if not (here := [Path(name) for name in named if Path(name).is_file()]):
-            raise ModelBuildError(f"{pattern} names no file: check --data")
+            raise ModelBuildError(f"{pattern} matches no file: check --data")
         found |= dict.fromkeys(here)
     return list(found)
 
 
-def texts(paths: Sequence[Path], *, skip_bad_rows: bool = False) -> Iterator[str]:
-    """Yield each line that is not blank, and of a labelled file the texts of split train.
+def texts(paths: Sequence[Path], *, skip_bad_rows: bool = False, print_skipped: bool = True) -> Iterator[str]:
+    """Yield the non-blank lines of text files and the texts of split `train` from labelled files.
 
-    Raises ModelBuildError for a file that cannot be read and for a bad row.
+    Raises ModelBuildError if a file cannot be read or, without `skip_bad_rows`, if it has a bad row.
     """
     for path in paths:
         if LABELLED & set(path.suffixes):
-            rows = labelled.read(path, skip_bad_rows=skip_bad_rows).of_split("train")
-            yield from (row.text for row in rows)
+            data = labelled.read(path, skip_bad_rows=skip_bad_rows)
+            for line in data.describe_skipped() if print_skipped else ():
+                trainer.log(line)
+            yield from (row.text for row in data.of_split("train"))
         else:
             yield from labelled.lines(path)
 
 
 class TokenizedTexts(Dataset[dict[str, Any]]):  # type: ignore[misc]  # torch has no types here
-    """Texts as token ids; `draw` seeds the mask of a text and differs from epoch to epoch."""
+    """Texts as token ids. `draw` seeds the mask of a text and changes with each epoch."""
 
     def __init__(self, ids: npt.NDArray[Any], lengths: npt.NDArray[np.int64], ends: tuple[int, int]) -> None:
         self._ids, self._lengths, self._ends = ids, lengths, ends
@@ -77,11 +80,11 @@ class TokenizedTexts(Dataset[dict[str, Any]]):  # type: ignore[misc]  # torch ha
         return (self._lengths + SPECIAL).tolist()  # type: ignore[no-any-return]
 
     def begin_epoch(self, epoch: int) -> None:
-        """Draw other masks in this epoch."""
+        """Use new masks for this epoch."""
         self._epoch = epoch
 
     def split(self, held_out: int) -> tuple[TokenizedTexts, TokenizedTexts]:
-        """Return all texts but the last `held_out`, and those."""
+        """Split off the last `held_out` texts; return the remaining texts and the held-out ones."""
         kept = len(self) - held_out
         end = int(self._lengths[:kept].sum())
         return (
@@ -98,9 +101,9 @@ def tokenize(
     lower_cased: float = 0.0,
     until: float = float("inf"),
 ) -> None:
-    """Tokenize what is not in the folder yet; stop once time.monotonic() passes `until`.
+    """Tokenize the lines that are not in the folder yet; stop once time.monotonic() passes `until`.
 
-    A text longer than `max_length` tokens becomes several. `lower_cased` is the share that is read in lower case.
+    A text longer than `max_length` tokens is split into several. `lower_cased` is the share of lines to lower-case.
     """
     if is_tokenized(folder):
         return
@@ -117,9 +120,9 @@ def tokenize(
         windows = [ids[start : start + size] for ids in encoded for start in range(0, len(ids), size)]
         ids = np.fromiter(chain.from_iterable(windows), dtype=np.uint16 if len(tokenizer) <= 1 << 16 else np.uint32)
         lengths = np.array([len(window) for window in windows], dtype=np.int64)
-        beside = folder / "new.npz"
-        np.savez(beside, ids=ids, lengths=lengths)
-        beside.replace(folder / f"piece-{number:06d}.npz")
+        temporary = folder / "new.npz"
+        np.savez(temporary, ids=ids, lengths=lengths)
+        temporary.replace(folder / f"piece-{number:06d}.npz")
         print(f"tokenized: {number * PIECE + len(piece):,} lines", flush=True)
         if time.monotonic() >= until:
             return
@@ -127,25 +130,25 @@ def tokenize(
 
 
 def is_tokenized(folder: Path) -> bool:
-    """Whether the folder holds all texts."""
+    """Whether all texts in the folder are tokenized."""
     return (folder / "lengths.npy").is_file()
 
 
 def load(folder: Path, tokenizer: PreTrainedTokenizerFast) -> TokenizedTexts:
-    """Return the texts of a folder that is tokenized."""
+    """Load the tokenized texts from a folder."""
     ids, lengths = np.load(folder / "ids.npy", mmap_mode="r"), np.load(folder / "lengths.npy")
     return TokenizedTexts(ids, lengths, (tokenizer.cls_token_id, tokenizer.sep_token_id))
 
 
 def _join(folder: Path) -> None:
-    """Join the pieces; `lengths.npy` is written last, so that it means that all is there."""
+    """Concatenate the pieces. `lengths.npy` is written last, so its presence means that the folder is complete."""
     files = sorted(folder.glob("piece-*.npz"))
     pieces = [np.load(file) for file in files]
     if not any(len(piece["lengths"]) for piece in pieces):
-        raise ModelBuildError("the data has no text to learn from: check --data")
+        raise ModelBuildError("the data contains no text to train on: check --data")
     for name in ("ids", "lengths"):
-        beside = folder / "new.npy"
-        np.save(beside, np.concatenate([piece[name] for piece in pieces]))
-        beside.replace(folder / f"{name}.npy")
+        temporary = folder / "new.npy"
+        np.save(temporary, np.concatenate([piece[name] for piece in pieces]))
+        temporary.replace(folder / f"{name}.npy")
     for file in files:
         file.unlink()

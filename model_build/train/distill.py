@@ -1,8 +1,8 @@
-"""Distillation: train a classifier on labelled messages and on the probabilities of one teacher or more.
+"""Distillation: train a classifier on labelled messages and on the probabilities of one or more teachers.
 
-Each teacher scores the rows of split train once, and its scores are kept in the run's folder. Several teachers are
-averaged by their logits. A teacher is any sequence classifier, or a linear model of n-grams. Texts without labels are
-learnt from by the teachers' probabilities alone.
+A teacher is any sequence classifier, or a linear model of n-grams. Each teacher scores the rows of split `train` once,
+and its scores are stored in the run's folder. With several teachers, their logits are averaged. For texts without
+labels, the loss uses only the teachers' probabilities.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from model_build.ngrams import out_of_fold
 from model_build.source import locate
 from model_build.torch_model import TorchModel
 from model_build.train import corpus, trainer
-from model_build.train.finetune import SMALLEST_PROBABILITY, UNLABELLED, Targets, Teaching, finetune
+from model_build.train.finetune import MIN_PROBABILITY, UNLABELLED, Distillation, Targets, finetune
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
 
     from model_build.train.cli import DistillOptions
 
-NGRAMS = "ngrams"  # the teacher that is a linear model and needs no checkpoint
+NGRAMS = "ngrams"  # names the teacher that is a linear model, not a checkpoint
 
 
 def distill(options: DistillOptions) -> bool:
-    """Train and return whether all steps are done; False as well if time was over before the teachers were done.
+    """Train, and return whether all steps are done. Also False if the time ran out before the teachers had finished.
 
-    Raises ModelBuildError as `finetune` does, and if a teacher's labels do not say which are toxic.
+    Raises ModelBuildError as `finetune` does, and if the toxic labels of a teacher cannot be told from their names.
     """
     paths = corpus.files(options.unlabelled)
     if paths and NGRAMS in options.teacher:
-        raise ModelBuildError("the n-gram teacher learns from labels: leave it or --unlabelled out")
+        raise ModelBuildError("the n-gram teacher needs labels: omit either it or --unlabelled")
     base = options.base or next((name for name in options.teacher if name != NGRAMS), "")
     if not base:
-        raise ModelBuildError("the n-gram teacher has no layers to begin with: pass --base")
+        raise ModelBuildError("the n-gram teacher has no layers to start from: pass --base")
     unlabelled = [
         Row(text=text, label=UNLABELLED, source="unlabelled", split="train")
         for text in corpus.texts(paths, skip_bad_rows=options.skip_bad_rows)
@@ -67,34 +67,34 @@ def distill(options: DistillOptions) -> bool:
         "unlabelled": len(unlabelled),
         "teachers": [[name if name == NGRAMS else locate(name).name, file.stem] for name, file in files.items()],
     }
-    return finetune(replace(options, base=base), Teaching(probabilities, targets, described, unlabelled))
+    return finetune(replace(options, base=base), Distillation(probabilities, targets, described, unlabelled))
 
 
 def averaged(each: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-    """Return the probabilities, (rows,), whose logits are the mean of the teachers' logits."""
-    kept = np.clip(np.stack(each).astype(np.float64), SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+    """Average the teachers in logit space; return the probabilities, shape (rows,)."""
+    kept = np.clip(np.stack(each).astype(np.float64), MIN_PROBABILITY, 1 - MIN_PROBABILITY)
     mean = np.mean(np.log(kept) - np.log1p(-kept), axis=0)
     return (1 / (1 + np.exp(-mean))).astype(np.float32)  # type: ignore[no-any-return]
 
 
 def _score(name: str, toxic: Sequence[str], rows: Sequence[Row], file: Path, options: DistillOptions) -> None:
-    """Write a teacher's probabilities into its file, NaN where time was over; what is there already stays."""
+    """Fill in the missing probabilities in a teacher's file. Rows stay NaN if the time runs out."""
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
-        beside = file.with_name("new.npy")
-        np.save(beside, np.full(len(rows), np.nan, dtype=np.float32))
-        beside.replace(file)
+        temporary = file.with_name("new.npy")
+        np.save(temporary, np.full(len(rows), np.nan, dtype=np.float32))
+        temporary.replace(file)
     scores = np.lib.format.open_memmap(file, mode="r+")
     if not np.isnan(scores).any():
         return
-    trainer.say(f"{len(rows):,} rows for a teacher, once.")
+    trainer.log(f"Scoring {len(rows):,} rows with a teacher. A resumed run reuses the scores.")
     if name == NGRAMS:
         scores[:] = out_of_fold([row.text for row in rows], [row.label for row in rows], options.seed)
     else:
         device = "cuda" if torch.cuda.is_available() and not options.use_cpu else "cpu"
-        # The teacher reads what the student reads.
+        # The teacher reads as many tokens as the student.
         teacher = TorchModel(locate(name), toxic, window=options.max_length, as_teacher=True, device=device)
-        if options.bf16:  # autocast would convert the weights again for each batch
+        if options.bf16:  # autocast would convert the weights for every batch
             teacher.module.bfloat16()
         teacher.fill([row.text for row in rows], scores, options.until, progress="teacher")
     scores.flush()

@@ -1,7 +1,7 @@
-"""Training examples from labelled rows: which rows, how often, and how each text is varied in each epoch.
+"""Turn labelled rows into training examples: sample and repeat rows, and augment texts in each epoch.
 
-Every random choice depends on the seed and the epoch alone, so that a resumed run makes the same ones, and none depends
-on the label, so that no variation becomes a sign of toxicity.
+Random choices depend only on the seed and the epoch, so a resumed run repeats them. They do not depend on the label, so
+the model cannot use an augmentation to recognize toxic texts.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 
 
 def mixture(rows: Sequence[Row], cap: Sequence[str], times: Sequence[str], seed: int) -> list[int]:
-    """Return the indices of the rows that an epoch uses; a seed gives the same ones.
+    """Return the indices of the rows that make up an epoch. The same seed gives the same indices.
 
-    `cap` and `times` are SOURCE=NUMBER: at most so many rows of each label, so many copies of each row.
+    `cap` and `times` are lists of SOURCE=NUMBER. `cap` is the maximum number of rows per label of a source, `times` the
+    number of copies of each row. Raises ModelBuildError if no row has such a source.
     """
     caps, copies = ({source: int(n) for source, _, n in (one.rpartition("=") for one in all_)} for all_ in (cap, times))
     if unknown := (caps.keys() | copies.keys()) - {row.source for row in rows}:
-        raise ModelBuildError(f"no row is from {', '.join(sorted(unknown))}: --cap and --times name sources")
+        raise ModelBuildError(f"no row has the source {', '.join(sorted(unknown))}: correct --cap or --times")
     groups: dict[tuple[str, int], list[int]] = {}
     for index, row in enumerate(rows):
         groups.setdefault((row.source, row.label), []).append(index)
@@ -47,7 +48,7 @@ def mixture(rows: Sequence[Row], cap: Sequence[str], times: Sequence[str], seed:
 
 @dataclass
 class Examples(Dataset[dict[str, Any]]):  # type: ignore[misc]  # torch has no types here
-    """Token ids of folded texts with their labels and, if there is a teacher, its probability of toxic (`soft`)."""
+    """Token ids of folded texts, their labels and, if there is a teacher, its probability of toxic (`soft`)."""
 
     rows: Sequence[Row]
     tokenizer: PreTrainedTokenizerFast
@@ -70,7 +71,7 @@ class Examples(Dataset[dict[str, Any]]):  # type: ignore[misc]  # torch has no t
         return example if self.soft is None else example | {"soft": float(self.soft[index])}
 
     def begin_epoch(self, epoch: int) -> None:
-        """Vary and tokenize the texts for this epoch."""
+        """Augment and tokenize the texts for this epoch."""
         if epoch == self._epoch:
             return
         self._epoch = epoch
@@ -85,7 +86,7 @@ class Examples(Dataset[dict[str, Any]]):  # type: ignore[misc]  # torch has no t
         return [len(ids) for ids in self._ids]
 
     def _varied(self, index: int) -> str:
-        """Return a folded text; folding takes longer than tokenizing, so that of an unchanged text is not repeated."""
+        """Augment and fold a text. Unchanged texts are not folded again: folding is slower than tokenizing."""
         if self.augmentation is None:
             return self._folded[index]
         random = Random(f"{self.seed}/{self._epoch}/{index}")  # noqa: S311 - augmentation, not a secret

@@ -1,4 +1,4 @@
-"""Fine-tuning: train a classifier on labelled messages and, for distillation, on teachers' probabilities as well."""
+"""Fine-tuning: train a classifier on labelled messages and, for distillation, also on teachers' probabilities."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn import functional
 from transformers import DataCollatorWithPadding, set_seed
 
 from model_build import data as labelled
-from model_build.augmentation import LONGEST_HARMLESS, Augmentation
+from model_build.augmentation import MAX_HARMLESS_CHARACTERS, Augmentation
 from model_build.errors import ModelBuildError
 from model_build.metrics import auc
 from model_build.train import trainer
@@ -29,19 +29,18 @@ if TYPE_CHECKING:
     from model_build.data import Row
     from model_build.train.cli import FinetuneOptions
 
-MOST_BAD_ROWS_NAMED = 10
-SMALLEST_PROBABILITY = 1e-4  # of a teacher: 0 and 1 have no finite logit
-# With --layer-decay the head, which is usually new, learns faster than the highest layer.
+MIN_PROBABILITY = 1e-4  # of a teacher: 0 and 1 have no finite logit
+# With --layer-decay, the head's learning rate as a multiple of --learning-rate: the head is usually new.
 HEAD_RATE = 4.0
 
-UNLABELLED = -100  # the label that PyTorch's cross-entropy leaves out
+UNLABELLED = -100  # PyTorch's cross-entropy ignores this label
 
 
 @dataclass(frozen=True)
 class Targets:
-    """What the loss compares logits with: labels, perhaps smoothed, and a teacher's probabilities.
+    """The loss: cross-entropy with the labels, optionally smoothed, and divergence from a teacher's probabilities.
 
-    `alpha` is the weight of the teacher, and `temperature` softens both sides
+    `alpha` is the weight of the teacher. `temperature` softens the outputs of student and teacher
     (Hinton, Vinyals and Dean, https://arxiv.org/abs/1503.02531).
     """
 
@@ -50,16 +49,16 @@ class Targets:
     smoothing: float = 0.0
 
     def loss(self, logits: Tensor, labels: Tensor, soft: Tensor | None) -> Tensor:
-        """Return the mean over a batch: logits (batch, 2), labels (batch,), the teacher's probabilities (batch,).
+        """Return the mean loss of a batch. Shapes: logits (batch, 2), labels and `soft` (batch,).
 
-        A text without a label, UNLABELLED, has the teacher alone. The teacher's part is multiplied by the temperature's
-        square, so that its gradients keep their size.
+        `soft` holds the teacher's probabilities. For texts with the label UNLABELLED, only the teacher counts. The
+        teacher's term is multiplied by the square of the temperature to keep the scale of its gradients.
         """
         logits = logits.float()
         hard = functional.cross_entropy(logits, labels, label_smoothing=self.smoothing, reduction="none")
         if soft is None or not self.alpha:
             return hard.mean()
-        teacher = torch.logit(soft.float(), eps=SMALLEST_PROBABILITY) / self.temperature
+        teacher = torch.logit(soft.float(), eps=MIN_PROBABILITY) / self.temperature
         target = torch.stack([-teacher / 2, teacher / 2], dim=-1).log_softmax(dim=-1)
         student = (logits / self.temperature).log_softmax(dim=-1)
         divergence = functional.kl_div(student, target, reduction="none", log_target=True).sum(dim=-1)
@@ -68,11 +67,11 @@ class Targets:
 
 
 @dataclass(frozen=True)
-class Teaching:
-    """How distillation changes fine-tuning: the targets, and texts that have no label.
+class Distillation:
+    """What distillation adds to fine-tuning: teachers' probabilities, their weight in the loss, unlabelled texts.
 
-    `probabilities` returns the probability of toxic for each of some rows, (rows,), or None if time was over before
-    all were known. It is called in the main process first, with `is_main`, and has the teachers score the rows there.
+    `probabilities` takes rows and returns the probability of toxic for each, shape (rows,), or None if the time ran out
+    first. The main process calls it first, with `is_main=True`, and runs the teachers.
     """
 
     probabilities: Callable[..., npt.NDArray[np.float32] | None]
@@ -82,7 +81,7 @@ class Teaching:
 
 
 class ClassifierTrainer(trainer.ResumableTrainer):
-    """A Trainer with our loss and, if asked, with a lower learning rate in lower layers."""
+    """A Trainer with the loss of `Targets` and optional layer-wise learning-rate decay."""
 
     optimizer: Any
 
@@ -91,14 +90,14 @@ class ClassifierTrainer(trainer.ResumableTrainer):
         self._targets, self._layer_decay = targets, options.layer_decay
 
     def compute_loss(self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any) -> Any:
-        """Return the loss of a batch, with the model's outputs if asked."""
+        """Return the loss of a batch, and with `return_outputs` also the logits."""
         labels, soft = inputs.pop("labels"), inputs.pop("soft", None)
         outputs = model(**inputs)
         loss = self._targets.loss(outputs.logits, labels, soft)
         return (loss, {"loss": loss, "logits": outputs.logits}) if return_outputs else loss
 
     def create_optimizer(self) -> Any:
-        """Return the Trainer's optimizer, its parameters grouped by learning rate if there is a layer decay."""
+        """Return the Trainer's optimizer. With layer decay, parameters are grouped by learning rate."""
         if self.optimizer is None and self._layer_decay < 1:
             decayed = set(self.get_decay_parameter_names(self.model))
             depth = self.model.config.num_hidden_layers
@@ -116,7 +115,7 @@ class ClassifierTrainer(trainer.ResumableTrainer):
 
 
 def level(model: Any, name: str) -> int:
-    """Return where a parameter is: 0 in the embeddings, N in the N-th layer, one more than the layers in the head."""
+    """Return the depth of a parameter: 0 for embeddings, N for the N-th layer, number of layers + 1 for the head."""
     if not name.startswith(f"{model.base_model_prefix}."):
         return int(model.config.num_hidden_layers) + 1
     layer = re.search(r"\.layer\.(\d+)\.", name)
@@ -124,7 +123,7 @@ def level(model: Any, name: str) -> int:
 
 
 def freeze(model: Any, layers: int) -> None:
-    """Do not train the embeddings and so many of the lowest layers; raises ModelBuildError if there are fewer."""
+    """Freeze the embeddings and the lowest `layers` layers. Raises ModelBuildError if the model has fewer layers."""
     if layers > model.config.num_hidden_layers:
         raise ModelBuildError(f"the base has {model.config.num_hidden_layers} layers: pass fewer to --freeze-layers")
     for name, parameter in model.named_parameters():
@@ -132,39 +131,37 @@ def freeze(model: Any, layers: int) -> None:
             parameter.requires_grad = False
 
 
-def finetune(options: FinetuneOptions, teaching: Teaching | None = None) -> bool:
-    """Train and return whether all steps are done; the run's folder then holds the classifier.
+def finetune(options: FinetuneOptions, distillation: Distillation | None = None) -> bool:
+    """Train, and return whether all steps are done. If so, the run's folder holds the classifier.
 
-    Raises ModelBuildError if the data has a bad row or lacks a label, or if base and options do not fit together.
+    Raises ModelBuildError if the data has a bad row or lacks a label, or if an option does not suit the base.
     """
     data = labelled.read(*options.data, chat=options.chat, skip_bad_rows=options.skip_bad_rows)
-    for description in data.bad[:MOST_BAD_ROWS_NAMED]:
-        trainer.say(f"skipped: {description}")
-    if data.bad:
-        trainer.say(f"{len(data.bad):,} bad rows skipped.")
+    for line in data.describe_skipped():
+        trainer.log(line)
     rows, dev = _split(data, options)
-    rows += teaching.unlabelled if teaching else []
+    rows += distillation.unlabelled if distillation else []
     arguments = trainer.training_arguments(options, label_names=["labels"])
     chosen = mixture(rows, options.cap, options.times, options.seed)
-    trainer.say(f"{len(rows):,} rows to train on, {len(chosen):,} of them in an epoch.")
+    trainer.log(f"{len(rows):,} rows to train on, {len(chosen):,} per epoch.")
     different, copies = np.unique(np.array(chosen, dtype=np.int64), return_inverse=True)
     soft = None
-    if teaching:
+    if distillation:
         with arguments.main_process_first(local=False, desc="the teachers' scores"):
             used_once = [rows[index] for index in different]
-            soft = teaching.probabilities(used_once, is_main=arguments.process_index == 0)
+            soft = distillation.probabilities(used_once, is_main=arguments.process_index == 0)
         if soft is None:
-            trainer.say("Stopped before the teachers had scored all rows: the same command resumes.")
+            trainer.log("Stopped before the teachers had scored all rows. Run the same command to resume.")
             return False
-    set_seed(options.seed)  # a new head is random
+    set_seed(options.seed)  # for the weights of a new head
     layers = [int(layer) for layer in options.layers.split(",") if layer]
     initial = load(options.base, options.revision, options.tokenizer, layers)
     initial.check_length(options.max_length)
     freeze(initial.model, options.freeze_layers)
-    harmless = [row.text for row in rows if row.label == 0 and len(row.text) < LONGEST_HARMLESS]
+    harmless = [row.text for row in rows if row.label == 0 and len(row.text) < MAX_HARMLESS_CHARACTERS]
     runner = ClassifierTrainer(
         options,
-        teaching.targets if teaching else Targets(smoothing=options.label_smoothing_factor),
+        distillation.targets if distillation else Targets(smoothing=options.label_smoothing_factor),
         model=initial.model,
         args=arguments,
         train_dataset=Examples(
@@ -181,8 +178,8 @@ def finetune(options: FinetuneOptions, teaching: Teaching | None = None) -> bool
         processing_class=initial.tokenizer,
         compute_metrics=source_aucs([row.source for row in dev]) if dev else None,
     )
-    made_of = {
-        "stage": "distill" if teaching else "finetune",
+    description = {
+        "stage": "distill" if distillation else "finetune",
         "base": initial.origin,
         "tokenizer": initial.tokenizer_sha256(),
         "data": {
@@ -191,13 +188,13 @@ def finetune(options: FinetuneOptions, teaching: Teaching | None = None) -> bool
             "in_an_epoch": len(chosen),
             "bad_rows": len(data.bad),
         },
-        **(teaching.described if teaching else {}),
+        **(distillation.described if distillation else {}),
     }
-    return trainer.train(runner, made_of)
+    return trainer.train(runner, description)
 
 
 def source_aucs(sources: Sequence[str]) -> Callable[[EvalPrediction], dict[str, float]]:
-    """Return what computes the AUC of all rows, of each source that has both labels, and the mean of the latter."""
+    """Return a function that computes the AUC of all rows, of each source with both labels, and the sources' mean."""
     names = np.array(sources)
 
     def compute(prediction: EvalPrediction) -> dict[str, float]:
@@ -212,12 +209,14 @@ def source_aucs(sources: Sequence[str]) -> Callable[[EvalPrediction], dict[str, 
 
 
 def _split(data: labelled.Labelled, options: FinetuneOptions) -> tuple[list[Row], list[Row]]:
-    """Return the rows to train on and, if there are evaluations, the rows of split dev."""
+    """Return the rows of split `train` and, with --eval-steps, those of split `dev`."""
     rows, names = data.of_split("train"), ", ".join(map(str, options.data))
-    # Texts of similar length together: less of a batch is padding.
+    # Sorted by length, so that batches contain less padding.
     dev = sorted(data.of_split("dev"), key=lambda row: len(row.text)) if options.eval_steps else []
     if {row.label for row in rows} != {0, 1}:
-        raise ModelBuildError(f"{names} has no train rows of both labels, 0 and 1: there is nothing to learn")
+        raise ModelBuildError(f"{names} needs rows of both labels, 0 and 1, in split train: add some")
     if options.eval_steps and {row.label for row in dev} != {0, 1}:
-        raise ModelBuildError(f"{names} has no rows of split dev with both labels: add some, or leave --eval-steps out")
+        raise ModelBuildError(
+            f"{names} needs rows of both labels, 0 and 1, in split dev: add some, or omit --eval-steps"
+        )
     return rows, dev

@@ -1,10 +1,11 @@
-"""Load what training begins with: a checkpoint, a hub model or a model directory, as a classifier of two labels.
+"""Load the initial model of a training run as a classifier with two labels.
 
-A BERT can be given another vocabulary: each byte-level token begins as the mean of the WordPiece tokens that spell it
-(fast vocabulary transfer: Gee and others, EMNLP 2022, https://aclanthology.org/2022.emnlp-industry.41).
+The base is a checkpoint, a hub model or a model directory. A BERT can get another vocabulary: the vector of each
+byte-level token starts as the mean of the WordPiece tokens that spell it (fast vocabulary transfer: Gee et al., EMNLP
+2022, https://aclanthology.org/2022.emnlp-industry.41).
 
-A model directory holds an ONNX graph with 8-bit and 4-bit weights. They become floats again, without what quantizing
-rounded away, so that a model can be trained further although nobody has kept its checkpoint.
+A model directory holds an ONNX graph with 8-bit and 4-bit weights. They are converted back to floats, without the
+precision that quantization lost, so a model can be trained further without its original checkpoint.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from model_build.errors import ModelBuildError
 from model_build.graph import BLOCK
 from model_build.safe_loading import from_pretrained
 from model_build.serving_form import FAMILIES, first_position, to_serving_form
-from model_build.source import is_model_directory, locate, sha256, sounds_toxic
+from model_build.source import has_toxic_name, is_model_directory, locate, sha256
 from toxicity_bot.model_directory import ModelDirectory
 
 if TYPE_CHECKING:
@@ -52,44 +53,44 @@ if TYPE_CHECKING:
     from model_build.source import Source
 
 LABELS = ("NOT_TOXIC", "TOXIC")
-# Operators on 8-bit weights: the positions of weight, scale and zero point among their inputs.
+# Operators on 8-bit weights, with the indices of their inputs for weight, scale and zero point.
 QUANTIZED_PRODUCTS = {"DynamicQuantizeMatMul": (1, 2, 3), "MatMulIntegerToFloat": (1, 3, 5)}
-# Of a configuration: what decides the shape of a layer.
+# The configuration fields that determine the layers.
 LAYER_FIELDS = (
     "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act", "layer_norm_eps"
 )  # fmt: skip
 ROBERTA_FIRST_POSITION = 2  # the padding token's id plus one
-RESTORABLE = ("roberta", "mpnet")  # what a model directory can be turned back into
+RESTORABLE = ("roberta", "mpnet")  # model types that can be restored from a model directory
 ROBERTA_TOKENS = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
 MPNET_TOKENS = ROBERTA_TOKENS | {"cls_token": "<s>", "sep_token": "</s>", "unk_token": "[UNK]", "mask_token": "<mask>"}
 
 
 @dataclass(frozen=True)
 class InitialModel:
-    """A model in float32, its tokenizer, and its origin: a name and a revision, no path."""
+    """A model in float32, its tokenizer, and its origin: a name and a revision, without a path."""
 
     model: Any
     tokenizer: PreTrainedTokenizerFast
     origin: dict[str, str]
 
     def check_length(self, max_length: int) -> None:
-        """Raises ModelBuildError if the model has no positions for so many tokens."""
+        """Raise ModelBuildError if the model has fewer than `max_length` positions."""
         config = self.model.config
         positions = config.max_position_embeddings - first_position(config)
         if max_length > positions:
             raise ModelBuildError(f"--max-length {max_length} is more than the {positions} tokens the base can read")
 
     def tokenizer_sha256(self) -> str:
-        """Return a checksum of the tokenizer without its truncation and padding, which each caller sets."""
+        """Return a checksum of the tokenizer, ignoring truncation and padding, which each caller sets."""
         described = json.loads(self.tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None}
         return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 
 def load(base: str, revision: str | None = None, tokenizer: str = "", layers: Sequence[int] = ()) -> InitialModel:
-    """Return the base as a classifier, with a new head if it has none, and with only those layers if any are named.
+    """Return the base as a classifier. A base without a head gets a new one; `layers` lists the layers to keep.
 
-    Raises ModelBuildError if the base cannot be had, if its vocabulary is not the tokenizer's, if its first label is
-    the toxic one, or if it lacks a layer.
+    Raises ModelBuildError if the base cannot be loaded, if its vocabulary differs from the tokenizer's, if its first
+    label is the toxic one, or if it lacks one of `layers`.
     """
     if is_model_directory(Path(base)):
         initial = _from_model_directory(Path(base), tokenizer)
@@ -107,14 +108,14 @@ def _from_checkpoint(source: Source, tokenizer: str) -> InitialModel:
         return InitialModel(with_vocabulary(source.folder, words), words, origin(source))
     if tokenizer and words.get_vocab() != read_tokenizer(source.folder).get_vocab():
         raise ModelBuildError(
-            f"{source.name} has another vocabulary than {tokenizer}, and only a BERT's can be exchanged: "
-            "leave --tokenizer out"
+            f"{source.name} and {tokenizer} have different vocabularies, and only a BERT's can be replaced: "
+            "omit --tokenizer"
         )
     first, *others = (config.id2label[index] for index in range(config.num_labels))
-    if len(others) == 1 and (first in source.toxic_labels or sounds_toxic(first)):
+    if len(others) == 1 and (first in source.toxic_labels or has_toxic_name(first)):
         raise ModelBuildError(
-            f"{source.name} has the labels {first} and {others[0]}, and training takes the second, not the first, for "
-            "toxic: begin with a base whose labels are in that order, or with an encoder"
+            f"{source.name} has the labels {first} and {others[0]}, but training needs the toxic label second: "
+            "pass a base whose labels are in that order, or an encoder"
         )
     model = from_pretrained(
         AutoModelForSequenceClassification,
@@ -127,57 +128,55 @@ def _from_checkpoint(source: Source, tokenizer: str) -> InitialModel:
 
 
 def _from_model_directory(folder: Path, tokenizer: str) -> InitialModel:
-    model, words = restored(folder)
+    model, words = restore(folder)
     if tuple(model.config.id2label.values()) != LABELS:
-        raise ModelBuildError(f"{folder} has other labels than {' and '.join(LABELS)}: begin with its checkpoint")
+        raise ModelBuildError(f"the labels of {folder} are not {' and '.join(LABELS)}: pass its checkpoint instead")
     if tokenizer and words.get_vocab() != read_tokenizer(tokenizer).get_vocab():
-        raise ModelBuildError(f"{folder} has another vocabulary than {tokenizer}: leave --tokenizer out")
+        raise ModelBuildError(f"{folder} and {tokenizer} have different vocabularies: omit --tokenizer")
     revision = f"sha256:{sha256(folder / manifest.WEIGHTS)}"
     return InitialModel(model, words, {"name": manifest.read(folder)["source"], "revision": revision})
 
 
 def read_tokenizer(folder: str | Path) -> PreTrainedTokenizerFast:
-    """Return the tokenizer of a folder; raises ModelBuildError if there is none, or none that has a fast form."""
+    """Return the fast tokenizer in a folder. Raises ModelBuildError if there is none or it has no fast version."""
     try:
         tokenizer: Any = from_pretrained(AutoTokenizer, folder)
     except (OSError, ValueError) as error:
-        raise ModelBuildError(
-            f"{folder} has no tokenizer that can be read: pass a folder with a tokenizer.json"
-        ) from error
+        raise ModelBuildError(f"{folder} has no readable tokenizer: pass a folder with a tokenizer.json") from error
     if not tokenizer.is_fast:
-        raise ModelBuildError(f"the tokenizer of {folder} has no fast form, so no tokenizer.json can be made of it")
+        raise ModelBuildError(f"the tokenizer of {folder} has no fast version, so it cannot be saved as tokenizer.json")
     return tokenizer
 
 
 def origin(source: Source) -> dict[str, str]:
-    """Return the name and revision of a base, for a record."""
+    """Return the name and revision of a checkpoint, for `training.json`."""
     return {"name": source.name, "revision": source.revision}
 
 
 def keep_layers(model: Any, indices: Sequence[int]) -> None:
-    """Remove all other layers of a classifier.
+    """Keep only these layers of a classifier, in this order.
 
-    DistilBERT begins in the same way, with every other layer of its teacher (https://arxiv.org/abs/1910.01108).
+    DistilBERT was initialized in the same way, with every other layer of its teacher (https://arxiv.org/abs/1910.01108).
     """
     kind = model.config.model_type
     if kind not in FAMILIES:
-        raise ModelBuildError(f"the layers of a {kind} cannot be chosen, those of {', '.join(FAMILIES)} can")
+        raise ModelBuildError(f"--layers supports {', '.join(FAMILIES)}, not {kind}: omit it or pass another base")
     stack = getattr(model.base_model, FAMILIES[kind][0])
     layers = stack.layer
     if missing := [index for index in indices if index >= len(layers)]:
-        raise ModelBuildError(f"the base has the layers 0 to {len(layers) - 1}, not {missing[0]}: see --layers")
+        raise ModelBuildError(f"the base has the layers 0 to {len(layers) - 1}, not {missing[0]}: correct --layers")
     stack.layer = nn.ModuleList([layers[index] for index in indices])
     model.config.num_hidden_layers = len(indices)
 
 
 def with_vocabulary(folder: Path, tokenizer: PreTrainedTokenizerFast) -> RobertaForSequenceClassification:
-    """Return the BERT in a folder as a RoBERTa that reads the tokenizer's tokens; both compute the same.
+    """Return the BERT in a folder as a RoBERTa with the tokenizer's vocabulary. Both compute the same function.
 
     Raises ModelBuildError if the folder holds another architecture.
     """
     pieces, config = read_tokenizer(folder), from_pretrained(AutoConfig, folder)
     if config.model_type != "bert" or config.position_embedding_type != "absolute":
-        raise ModelBuildError(f"{folder} holds no BERT with absolute positions: its vocabulary cannot be exchanged")
+        raise ModelBuildError(f"{folder} is not a BERT with absolute positions, so its vocabulary cannot be replaced")
     bert = from_pretrained(BertModel, folder, add_pooling_layer=False)
     state = bert.state_dict()
     words, positions, segments = (f"embeddings.{name}_embeddings.weight" for name in ("word", "position", "token_type"))
@@ -192,18 +191,18 @@ def with_vocabulary(folder: Path, tokenizer: PreTrainedTokenizerFast) -> Roberta
 
 
 def roberta_config(other: Any, **fields: Any) -> RobertaConfig:
-    """Return the configuration of a RoBERTa with the layers of a BERT or an MPNet and our labels."""
+    """Return a RoBERTa configuration with LABELS and the layer fields of a BERT or an MPNet."""
     same = {name: getattr(other, name) for name in LAYER_FIELDS}
     return RobertaConfig(**same, type_vocab_size=1, **label_names(LABELS), **fields)
 
 
 def label_names(labels: Sequence[str]) -> dict[str, Any]:
-    """Return the fields of a configuration that name the labels."""
+    """Return the configuration fields for the label names."""
     return {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
 
 
 def spelling(text: str, pieces: PreTrainedTokenizerFast, vocabulary: Mapping[str, int]) -> list[int]:
-    """Return the ids of the WordPiece tokens that spell a token; none for a space or a part of a character."""
+    """Return the ids of the WordPiece tokens that spell `text`; empty for a space or a partial character."""
     word = text.strip().lower()
     if not word or "\ufffd" in word:
         return []
@@ -212,7 +211,7 @@ def spelling(text: str, pieces: PreTrainedTokenizerFast, vocabulary: Mapping[str
         return _known(unicodedata.name(word, "").lower(), pieces)  # an emoji, by its Unicode name
     if text.startswith(" ") or inside is None:
         return whole
-    # Without a space before it, it is inside a word or begins the text.
+    # Without a leading space, the token continues a word or starts the text.
     return [inside, *whole] if len(whole) == 1 else [inside]
 
 
@@ -234,10 +233,11 @@ def _token_vectors(
     return vectors
 
 
-def restored(folder: Path) -> tuple[Any, PreTrainedTokenizerFast]:
-    """Return the classifier of a model directory in float32, and its tokenizer.
+def restore(folder: Path) -> tuple[Any, PreTrainedTokenizerFast]:
+    """Restore the classifier of a model directory in float32; return it and its tokenizer.
 
-    Raises ModelError for a damaged model directory, ModelBuildError for one built from neither a RoBERTa nor an MPNet.
+    Raises ModelError if the model directory is damaged, and ModelBuildError if it was built from neither a RoBERTa nor
+    an MPNet.
     """
     model = ModelDirectory.read(folder)
     graph = onnx.load(folder / "model.onnx").graph
@@ -245,7 +245,7 @@ def restored(folder: Path) -> tuple[Any, PreTrainedTokenizerFast]:
     family = next((name for name in RESTORABLE if f"{name}.encoder.layers.0.query.weight" in weights), "")
     if not family or model.activation != "softmax":
         raise ModelBuildError(
-            f"{folder} was not built from a RoBERTa or an MPNet with exclusive labels: begin with its checkpoint"
+            f"{folder} was not built from a RoBERTa or an MPNet with exclusive labels: pass its checkpoint instead"
         )
     words, positions = weights.pop("words"), weights.pop("positions")
     weights |= {f"{family}.embeddings.words.weight": words, f"{family}.embeddings.positions": positions}
@@ -270,7 +270,7 @@ def restored(folder: Path) -> tuple[Any, PreTrainedTokenizerFast]:
 
 
 def _tokenizer(file: Path, max_length: int) -> PreTrainedTokenizerFast:
-    """Return RoBERTa's tokenizer or, of word pieces, MPNet's; its special tokens are those of the file."""
+    """Return a RoBERTa tokenizer or, for WordPiece, an MPNet tokenizer, with the special tokens from the file."""
     backend = Tokenizer.from_file(str(file))
     if not isinstance(backend.model, WordPiece):
         return RobertaTokenizerFast(tokenizer_file=str(file), model_max_length=max_length, **ROBERTA_TOKENS)
@@ -280,7 +280,7 @@ def _tokenizer(file: Path, max_length: int) -> PreTrainedTokenizerFast:
 
 
 def _graph_weights(graph: onnx.GraphProto) -> dict[str, npt.NDArray[np.float32]]:
-    """Return the graph's weights as floats by name; matrices as PyTorch keeps them, (outputs, inputs)."""
+    """Return the graph's weights by name, as floats. Matrices have PyTorch's shape, (outputs, inputs)."""
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     found = {name: values for name, values in constants.items() if name.endswith((".weight", ".bias", ".distances"))}
     for node in graph.node:
@@ -294,7 +294,7 @@ def _graph_weights(graph: onnx.GraphProto) -> dict[str, npt.NDArray[np.float32]]
 
 
 def _load_weights(model: Any, weights: Mapping[str, npt.NDArray[np.float32]]) -> None:
-    """Load weights with the names of the serving form, which has them all but the positions and distances in common."""
+    """Load weights that have the serving form's names. Only positions and distances need a conversion."""
     base = model.base_model
     embeddings, encoder = base.embeddings, base.encoder
     to_serving_form(model)
@@ -311,7 +311,7 @@ def _load_weights(model: Any, weights: Mapping[str, npt.NDArray[np.float32]]) ->
 
 
 def _bucket_biases(distances: torch.Tensor, config: Any) -> torch.Tensor:
-    """Return MPNet's biases, (buckets, heads), of those that the graph has for each distance, (1, heads, distances)."""
+    """Convert the graph's biases per distance, (1, heads, distances), to MPNet's per bucket, (buckets, heads)."""
     longest, buckets = distances.shape[-1] // 2, config.relative_attention_num_buckets
     places = torch.arange(-longest, longest + 1)
     found = torch.zeros(buckets, distances.shape[1])

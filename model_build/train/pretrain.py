@@ -1,6 +1,6 @@
-"""Masked-language modelling on plain text: train an encoder that `finetune --base` takes.
+"""Pretrain an encoder on plain text with masked-language modelling, for use as `finetune --base`.
 
-Training continues from a base, or starts from random weights with a tokenizer of its own.
+Training continues from a base, or starts from random weights with a given or newly trained tokenizer.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ if TYPE_CHECKING:
 
     from model_build.train.cli import AlignOptions, PretrainOptions
 
-HELD_OUT_SHARE, MOST_HELD_OUT = 0.01, 2000  # texts for evaluation
+HELD_OUT_SHARE, MAX_HELD_OUT = 0.01, 2000  # share and maximum number of texts held out for evaluation
 # In the order of their ids; the first four are RoBERTa's own.
 SPECIAL_TOKENS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-MIN_FREQUENCY = 2  # of a pair of tokens before it becomes one token
+MIN_FREQUENCY = 2  # occurrences of a token pair before it is merged into one token
 MAX_POSITIONS = 512
 BEGINS_A_WORD = "Ġ"  # the first character of a byte-level token after a space
-SEEDS_APART = 1 << 40  # more than the masks of a run, so that no two seeds share one
+SEED_STRIDE = 1 << 40  # more than the masks of a run, so that different seeds never share a mask
 
 
 def pretrain(options: PretrainOptions) -> bool:
-    """Train and return whether all steps are done.
+    """Train, and return whether all steps are done.
 
-    Raises ModelBuildError if the texts cannot be read, or if base and options do not fit together.
+    Raises ModelBuildError if the texts cannot be read, or if an option does not suit the base.
     """
 
     def make_trainer(initial: InitialModel, **keywords: Any) -> trainer.ResumableTrainer:
@@ -60,21 +60,21 @@ def pretrain(options: PretrainOptions) -> bool:
 
 def train_on_texts(
     options: PretrainOptions | AlignOptions,
-    begin: Callable[[Sequence[Path], str], InitialModel],
+    load_initial: Callable[[Sequence[Path], str], InitialModel],
     make_trainer: Callable[..., trainer.ResumableTrainer],
     described: Mapping[str, Any],
 ) -> bool:
-    """Tokenize the texts, which the main process keeps in the run's folder, train, and return whether all is done.
+    """Tokenize the texts into the run's folder, train, and return whether all steps are done.
 
-    `begin` returns the initial model for the files and their checksum. `make_trainer` takes that model and the
-    arguments of a Trainer. Raises ModelBuildError if the texts cannot be read, or if evaluations have none.
+    `load_initial` takes the files and their checksum and returns the initial model. `make_trainer` takes that model and
+    a Trainer's arguments. Raises ModelBuildError if the texts cannot be read or are too few to evaluate on.
     """
     paths = corpus.files(options.data)
     checksum = labelled.checksum(*paths)
     arguments = trainer.training_arguments(options)
     set_seed(options.seed)
     with arguments.main_process_first(local=False, desc="tokenizing"):
-        initial = begin(paths, checksum)
+        initial = load_initial(paths, checksum)
         initial.check_length(options.max_length)
         length, lower_cased, tokenizer = options.max_length, options.lower_cased, initial.tokenizer_sha256()
         key = {"data": checksum, "tokenizer": tokenizer, "max_length": length, "lower_cased": lower_cased}
@@ -83,13 +83,13 @@ def train_on_texts(
             lines = corpus.texts(paths, skip_bad_rows=options.skip_bad_rows)
             corpus.tokenize(lines, initial.tokenizer, folder, length, lower_cased, options.until)
     if not corpus.is_tokenized(folder):
-        trainer.say("Stopped before all texts were tokenized: the same command resumes.")
+        trainer.log("Stopped before all texts were tokenized. Run the same command to resume.")
         return False
     texts = corpus.load(folder, initial.tokenizer)
-    train, held_out = texts.split(min(MOST_HELD_OUT, int(HELD_OUT_SHARE * len(texts))))
+    train, held_out = texts.split(min(MAX_HELD_OUT, int(HELD_OUT_SHARE * len(texts))))
     if options.eval_steps and not len(held_out):
-        raise ModelBuildError(f"{len(texts)} texts are too few to hold some out: leave --eval-steps out")
-    trainer.say(f"{len(train):,} texts to train on, {len(held_out):,} held out.")
+        raise ModelBuildError(f"{len(texts)} texts are too few to hold some out for evaluation: omit --eval-steps")
+    trainer.log(f"{len(train):,} texts to train on, {len(held_out):,} held out.")
     runner = make_trainer(
         initial,
         model=initial.model,
@@ -105,12 +105,12 @@ def train_on_texts(
 class Masking(DataCollatorForLanguageModeling):  # type: ignore[misc]  # transformers has no types
     """Pad and mask a batch of examples with `input_ids` and `draw`.
 
-    The mask depends on the seed and the batch alone, so that a resumed run draws the same ones. Raises ModelBuildError
-    if whole words are wanted of a tokenizer whose tokens do not say where a word begins.
+    A mask depends only on the seed and the batch, so a resumed run repeats it. Raises ModelBuildError if
+    `whole_words` is set but the tokenizer's tokens do not show where a word begins.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, share: float, seed: int, *, whole_words: bool) -> None:
-        # transformers has no random replacement for whole words: each of their tokens becomes the mask.
+        # With whole words, transformers supports no random replacement: every chosen token becomes the mask token.
         replaced = {"mask_replace_prob": 1.0, "random_replace_prob": 0.0} if whole_words else {}
         super().__init__(tokenizer, mlm_probability=share, whole_word_mask=whole_words, **replaced)
         self._seed = seed
@@ -119,25 +119,25 @@ class Masking(DataCollatorForLanguageModeling):  # type: ignore[misc]  # transfo
         self._special[tokenizer.all_special_ids] = True
         self._begins = torch.tensor([token.startswith(BEGINS_A_WORD) for token in tokens])
         if whole_words and not self._begins.any():
-            raise ModelBuildError("--whole-word-mask needs a byte-level tokenizer of RoBERTa's kind: leave it out")
+            raise ModelBuildError("--whole-word-mask needs a byte-level tokenizer such as RoBERTa's: omit it")
 
     def torch_call(self, examples: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """Return input_ids, attention_mask and labels, (batch, tokens); labels are -100 where nothing is masked."""
-        self.generator = torch.Generator().manual_seed(self._seed * SEEDS_APART + examples[0]["draw"])
+        """Return input_ids, attention_mask and labels, (batch, tokens). Labels of unmasked tokens are -100."""
+        self.generator = torch.Generator().manual_seed(self._seed * SEED_STRIDE + examples[0]["draw"])
         return dict(super().torch_call([{"input_ids": example["input_ids"]} for example in examples]))
 
     def torch_mask_tokens(self, inputs: Any, special_tokens_mask: Any = None, offset_mapping: Any = None) -> Any:
-        """Return ids and labels; the tokens themselves say which are special and where words begin."""
+        """Return ids and labels. Special tokens and word starts are looked up by token id."""
         del special_tokens_mask
         if self.whole_word_mask:
-            # transformers finds words by gaps between the tokens' offsets, so these offsets have a gap at each.
+            # transformers detects words by gaps between token offsets, so these offsets have a gap before each word.
             offsets = 2 * torch.arange(inputs.shape[1]).expand_as(inputs)
             offset_mapping = torch.stack([offsets + self._begins[inputs].long(), offsets + 2], dim=-1)
         return super().torch_mask_tokens(inputs, self._special[inputs], offset_mapping)
 
 
 def train_tokenizer(texts: Iterable[str], size: int) -> RobertaTokenizerFast:
-    """Return a byte-level BPE of at most `size` tokens; fewer if the texts have no more pairs to merge."""
+    """Train a byte-level BPE tokenizer with at most `size` tokens, or fewer if no pairs are left to merge."""
     tokenizer = ByteLevelBPETokenizer()
     tokenizer.train_from_iterator(
         (fold(text) for text in texts),
@@ -154,7 +154,7 @@ def train_tokenizer(texts: Iterable[str], size: int) -> RobertaTokenizerFast:
 def _initial_model(options: PretrainOptions, paths: Sequence[Path], checksum: str) -> InitialModel:
     if options.base:
         if options.tokenizer or options.vocab_size:
-            raise ModelBuildError("a base has its own tokenizer: leave --tokenizer and --vocab-size out")
+            raise ModelBuildError("a base has its own tokenizer: omit --tokenizer and --vocab-size")
         source = locate(options.base, options.revision)
         model = from_pretrained(AutoModelForMaskedLM, source.folder).float()
         return InitialModel(model, read_tokenizer(source.folder), origin(source))
@@ -166,10 +166,11 @@ def _tokenizer(options: PretrainOptions, paths: Sequence[Path], checksum: str) -
     if options.tokenizer:
         return read_tokenizer(options.tokenizer)
     if not options.vocab_size:
-        raise ModelBuildError("without a base, pass --tokenizer FOLDER, or --vocab-size 32768 to train one")
+        raise ModelBuildError("without --base, pass --tokenizer FOLDER, or --vocab-size 32768 to train a tokenizer")
     folder = options.out / f"tokenizer-{trainer.key({'data': checksum, 'tokens': options.vocab_size})}"
     if not (folder / "tokenizer.json").is_file():
-        lines = corpus.texts(paths, skip_bad_rows=options.skip_bad_rows)
+        # Tokenizing reads the texts again and prints the skipped rows then.
+        lines = corpus.texts(paths, skip_bad_rows=options.skip_bad_rows, print_skipped=False)
         train_tokenizer(lines, options.vocab_size).save_pretrained(folder)
     return read_tokenizer(folder)
 
@@ -177,7 +178,8 @@ def _tokenizer(options: PretrainOptions, paths: Sequence[Path], checksum: str) -
 def _config(options: PretrainOptions, tokenizer: PreTrainedTokenizerFast) -> RobertaConfig:
     if options.hidden_size % options.num_attention_heads:
         raise ModelBuildError(
-            f"--hidden-size {options.hidden_size} is no multiple of --num-attention-heads {options.num_attention_heads}"
+            f"--hidden-size {options.hidden_size} is not a multiple of "
+            f"--num-attention-heads {options.num_attention_heads}"
         )
     return RobertaConfig(
         vocab_size=len(tokenizer),

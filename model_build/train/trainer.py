@@ -1,8 +1,8 @@
-"""Train with Hugging Face's Trainer so that a run which stops, for whatever reason, can be resumed exactly.
+"""Train with Hugging Face's Trainer so that an interrupted run can be resumed exactly.
 
-While a run lasts, its folder holds `checkpoint-N` folders and `run.json`, the configuration that a resumed run must
-share. In the end it holds the checkpoint itself and `training.json`, which says how it was made. Neither file has a
-path of this machine or a message in it.
+During a run, its folder holds `checkpoint-N` folders and `run.json`, the configuration that a resumed run must match.
+After the run, it also holds the final checkpoint and `training.json`, the record of the training. Neither JSON file
+contains local paths or messages.
 """
 
 from __future__ import annotations
@@ -38,20 +38,21 @@ if TYPE_CHECKING:
     from model_build.train.examples import Examples
 
 RUN_FILE, RECORD_FILE = "run.json", "training.json"
-STATE_FILE = "trainer_state.json"  # the Trainer's own, the last file that it writes into a checkpoint
-CHECKPOINTS_KEPT = 2  # the newest, and the one before in case the disk fills up while the newest is written
-SEEDS_APART = 1_000_000  # more than the epochs of a run, so that no two seeds share an order of texts
-# Other processes wait this long, in seconds, while one of them tokenizes or scores with a teacher.
+STATE_FILE = "trainer_state.json"  # written by the Trainer as the last file of a checkpoint
+CHECKPOINTS_KEPT = 2  # the newest, and the previous one in case the disk fills up while the newest is written
+SEED_STRIDE = 1_000_000  # more than the epochs of a run, so that different seeds never share a text order
+# Seconds that the other processes wait while the main process tokenizes or scores with a teacher.
 PROCESS_TIMEOUT = 24 * 3600
-# Options that a resumed run may change, and those that `run.json` describes without a path.
-FREE_TO_CHANGE = {"max_minutes", "save_steps", "eval_steps", "bf16", "use_cpu", "skip_bad_rows"}
-DESCRIBED = {
+# Options that a resumed run may change.
+CHANGEABLE = {"max_minutes", "save_steps", "eval_steps", "bf16", "use_cpu", "skip_bad_rows"}
+# Options that `run.json` records as checksums, names or revisions, to keep paths out of it.
+NOT_RECORDED_VERBATIM = {
     "out", "data", "chat", "base", "revision", "tokenizer", "teacher", "unlabelled", "toxic_labels", "deepspeed"
 }  # fmt: skip
 
 
 def training_arguments(options: TrainingOptions, **more: Any) -> TrainingArguments:
-    """Return the Trainer's arguments, most of which are options of the same name; `more` are those of one stage."""
+    """Return the Trainer's arguments. Most are options of the same name; `more` holds those of a single stage."""
     known = {argument.name for argument in fields(TrainingArguments)} - {"eval_steps", "deepspeed"}
     arguments = TrainingArguments(
         output_dir=str(options.out),
@@ -60,7 +61,7 @@ def training_arguments(options: TrainingOptions, **more: Any) -> TrainingArgumen
         eval_strategy="steps" if options.eval_steps else "no",
         eval_steps=options.eval_steps or None,
         adam_beta2=0.98,
-        # DeepSpeed knows PyTorch's optimizer, and the fused one not on every device.
+        # DeepSpeed supports PyTorch's optimizer everywhere, but its fused version only on some devices.
         optim="adamw_torch" if options.deepspeed else "adamw_torch_fused",
         data_seed=options.seed,
         deepspeed=str(options.deepspeed) if options.deepspeed else None,
@@ -72,34 +73,34 @@ def training_arguments(options: TrainingOptions, **more: Any) -> TrainingArgumen
         report_to=[],
         remove_unused_columns=False,
         dataloader_pin_memory=False,
-        disable_tqdm=not sys.stderr.isatty(),  # a log has lines instead of a bar
+        disable_tqdm=not sys.stderr.isatty(),  # no progress bar in a log
         **more,
     )
-    # Stage 3 would divide the weights while they are loaded, when they must still be copied or converted. These models
-    # fit into memory, so dividing them when training begins is early enough.
+    # ZeRO stage 3 would partition the weights on loading, but they still have to be copied or converted. These models
+    # fit into memory, so they can be partitioned when training begins.
     unset_hf_deepspeed_config()
     return arguments
 
 
-# Accelerate numbers the CPU of each process, and torch does not load an optimizer's state to a CPU with a number.
+# Accelerate names the CPU of each process `cpu:N`, and torch cannot load an optimizer state to such a device.
 register_package(11, lambda _: None, lambda storage, location: storage if location.startswith("cpu:") else None)
 
 
 class ResumableTrainer(Trainer):  # type: ignore[misc]  # transformers has no types
-    """A Trainer that stops in time, and whose order of texts depends on the seed and the epoch alone."""
+    """A Trainer with a time limit, whose text order depends only on the seed and the epoch."""
 
     def __init__(self, options: TrainingOptions, **keywords: Any) -> None:
         super().__init__(callbacks=[TimeLimit(options.until)], **keywords)
-        # Each loss is a mean over its batch, so the Trainer must average the batches of a step.
+        # `compute_loss` returns the mean of a batch, so the Trainer must average over the batches of a step.
         self.model_accepts_loss_kwargs = False
         self.options = options
 
     def finish_from(self, checkpoint: Path) -> None:
-        """Take the weights and the state of a checkpoint after the last step; `train` would train one step more."""
+        """Load weights and state from the checkpoint of the last step. `train` would run one more step."""
         self._load_from_checkpoint(str(checkpoint))
         self.state = TrainerState.load_from_json(str(checkpoint / STATE_FILE))
         if self.is_world_process_zero():
-            # `save_model` needs DeepSpeed's engine, which only training makes.
+            # `save_model` needs the DeepSpeed engine, which only `train` creates.
             self._save(str(self.options.out))
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
@@ -107,9 +108,9 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]  # transformers has no ty
 
 
 class LengthGroupedSampler(Sampler[int]):  # type: ignore[misc]  # torch has no types here
-    """Shuffled indices, with texts of similar length in each step, so that little of a batch is padding.
+    """Shuffled indices that group texts of similar length in each step, to reduce padding.
 
-    It asks the Trainer for the epoch: what Accelerate passes to `set_epoch` starts from 0 in a resumed run.
+    The epoch comes from the Trainer, because Accelerate's calls of `set_epoch` restart at 0 in a resumed run.
     """
 
     def __init__(self, trainer: ResumableTrainer, texts: Examples | TokenizedTexts) -> None:
@@ -122,7 +123,7 @@ class LengthGroupedSampler(Sampler[int]):  # type: ignore[misc]  # torch has no 
         args, epoch = self._trainer.args, int(self._trainer.state.epoch or 0)
         self._texts.begin_epoch(epoch)
         step = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-        random = torch.Generator().manual_seed(args.seed * SEEDS_APART + epoch)
+        random = torch.Generator().manual_seed(args.seed * SEED_STRIDE + epoch)
         return iter(get_length_grouped_indices(list(self._texts.lengths()), step, generator=random))
 
 
@@ -133,12 +134,12 @@ class TimeLimit(TrainerCallback):  # type: ignore[misc]  # transformers has no t
         self._until = until
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Save and evaluate as often as this command says, not the one that wrote the checkpoint."""
+        """Use this command's save and evaluation intervals, not those stored in the checkpoint."""
         del control
         state.compute_steps(args, state.max_steps)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Stop all processes once the time of one is over: one that stopped alone would leave the others waiting."""
+        """Stop all processes when the time of any one is up: if only one stopped, the others would wait for it."""
         if math.isinf(self._until):
             return
         over = time.monotonic() >= self._until
@@ -151,14 +152,14 @@ class TimeLimit(TrainerCallback):  # type: ignore[misc]  # transformers has no t
 
 
 def train(trainer: ResumableTrainer, described: Mapping[str, Any]) -> bool:
-    """Train from the newest checkpoint in the run's folder, if there is one; return whether all steps are done.
+    """Train, from the newest checkpoint in the run's folder if there is one; return whether all steps are done.
 
-    `described` says what the stage trains on. A run that is done is left as it is. Raises ModelBuildError if the folder
-    holds a run with another configuration.
+    `described` is the stage's part of the configuration, such as its data. A finished run is left unchanged. Raises
+    ModelBuildError if the folder holds a run with another configuration.
     """
     options = trainer.options
     out, deepspeed = options.out, options.deepspeed.name if options.deepspeed else None
-    names = {option.name for option in fields(options) if option.init} - DESCRIBED
+    names = {option.name for option in fields(options) if option.init} - NOT_RECORDED_VERBATIM
     values = {name: getattr(options, name) for name in sorted(names)}
     config = {**described, **values, "processes": trainer.args.world_size, "deepspeed": deepspeed}
     last = _newest_checkpoint(out)
@@ -167,21 +168,22 @@ def train(trainer: ResumableTrainer, described: Mapping[str, Any]) -> bool:
     trained = last is not None and _all_steps_done(last)
     if trained and (out / RECORD_FILE).is_file():
         return True
-    # No process continues before all have looked: the first one writes what the others look for.
+    # All processes must check the folder before the main process changes it.
     with trainer.args.main_process_first(local=False, desc="writing the run's configuration"):
         if trainer.is_world_process_zero():
             (out / RECORD_FILE).unlink(missing_ok=True)
-            write_json(out / RUN_FILE, {name: value for name, value in config.items() if name not in FREE_TO_CHANGE})
+            write_json(out / RUN_FILE, {name: value for name, value in config.items() if name not in CHANGEABLE})
     if last and trained:
         trainer.finish_from(last)
     else:
         trainer.train(resume_from_checkpoint=str(last) if last else None)
         if trainer.state.global_step < trainer.state.max_steps:
-            say(f"Stopped at step {trainer.state.global_step} of {trainer.state.max_steps}: the same command resumes.")
+            done = f"step {trainer.state.global_step} of {trainer.state.max_steps}"
+            log(f"Stopped at {done}. Run the same command to resume.")
             return False
         trainer.save_model()
     if trainer.is_world_process_zero():
-        (out / "training_args.bin").unlink(missing_ok=True)  # a pickle with paths of this machine
+        (out / "training_args.bin").unlink(missing_ok=True)  # a pickle with local paths
         del config["max_minutes"]
         outcome = {
             "steps": trainer.state.global_step,
@@ -197,22 +199,21 @@ def _check_config(out: Path, config: Mapping[str, Any]) -> None:
         return
     before = json.loads((out / RUN_FILE).read_text(encoding="utf-8"))
     config = json.loads(json.dumps(config))  # with lists for tuples
-    names = (before.keys() | config.keys()) - FREE_TO_CHANGE
+    names = (before.keys() | config.keys()) - CHANGEABLE
     if differing := sorted(name for name in names if before.get(name) != config.get(name)):
         raise ModelBuildError(
-            f"{out} holds a run with another {', '.join(differing)}: pass the values that it began with, "
-            "or another --out"
+            f"{out} holds a run with another {', '.join(differing)}: pass the values of that run, or another --out"
         )
 
 
 def _newest_checkpoint(out: Path) -> Path | None:
-    """Return the newest checkpoint that is whole: a process that is killed while it saves leaves one without state."""
+    """Return the newest complete checkpoint. A process killed while saving leaves one without a state file."""
     found = [folder for folder in out.glob("checkpoint-*") if folder.name.rpartition("-")[2].isdecimal()]
     for folder in sorted(found, key=lambda folder: -int(folder.name.rpartition("-")[2])):
         try:
             _all_steps_done(folder)
         except (OSError, ValueError):
-            say(f"{folder.name} is incomplete and is not used.")
+            log(f"Skipping {folder.name}, which is incomplete.")
         else:
             return folder
     return None
@@ -224,11 +225,11 @@ def _all_steps_done(checkpoint: Path) -> bool:
 
 
 def key(described: Mapping[str, Any]) -> str:
-    """Return a short name for what is made from these values; it changes with each of them."""
+    """Return a short hash of these values, for the name of the file or folder made from them."""
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def say(text: str) -> None:
-    """Print a line of progress, from one of the processes that train together."""
+def log(text: str) -> None:
+    """Print a line of progress, in the main process only."""
     if os.environ.get("RANK", "0") == "0":
         print(text, flush=True)

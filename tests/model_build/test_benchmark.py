@@ -15,7 +15,7 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from model_build import benchmark as script
-from model_build.benchmark import BOT, OTHERS, ask, benchmark, check_agreement, summarize, table, take_turns, workloads
+from model_build.benchmark import BOT, OTHERS, benchmark, call, check_agreement, run_rounds, summarize, table, workloads
 from model_build.errors import ModelBuildError
 from model_build.throughput import SCORERS, throughput
 from tests.model_build.conftest import Built, read_json
@@ -40,7 +40,7 @@ def test_every_runtime_runs_once_in_each_round() -> None:
         turns.append(name)
         return len(turns)
 
-    times = take_turns({name: partial(turn, name) for name in "abc"}, 40)
+    times = run_rounds({name: partial(turn, name) for name in "abc"}, 40)
     rounds = [turns[start : start + 3] for start in range(0, len(turns), 3)]
     assert [sorted(turn) for turn in rounds] == [["a", "b", "c"]] * 41
     assert len({tuple(turn) for turn in rounds}) > 1, "the order must be random"
@@ -86,10 +86,10 @@ def test_a_runtime_that_disagrees_is_refused(found: np.ndarray[Any, np.dtype[np.
 
 def test_a_runtime_that_fails_or_dies_is_named() -> None:
     with ProcessPoolExecutor(1, script.SPAWN) as pool:
-        with pytest.raises(ModelBuildError, match=r"peer fails \(ValueError: .*--without peer"):
-            ask(pool, "peer", int, "x")
-        with pytest.raises(ModelBuildError, match=r"peer fails .BrokenProcessPool"):
-            ask(pool, "peer", os._exit, 1)
+        with pytest.raises(ModelBuildError, match=r"peer failed \(ValueError: .*--without peer"):
+            call(pool, "peer", int, "x")
+        with pytest.raises(ModelBuildError, match=r"peer failed .BrokenProcessPool"):
+            call(pool, "peer", os._exit, 1)
 
 
 def test_the_installed_runtimes_are_measured(
@@ -127,7 +127,7 @@ def test_a_runtime_that_cannot_convert_the_model_is_left_out() -> None:
 
 @pytest.mark.parametrize("name", ["tensorrt", BOT])
 def test_an_unknown_runtime_name_is_refused(built: Built, name: str) -> None:
-    with pytest.raises(ModelBuildError, match=f"--without takes torch_fp32, .* not {name}"):
+    with pytest.raises(ModelBuildError, match=f"--without accepts torch_fp32, .* not {name}"):
         benchmark(built.model, without=name)
 
 
@@ -140,5 +140,5 @@ def test_the_throughput_is_printed(built: Built, tmp_path: Path, capsys: pytest.
     assert f"|`ours`|{json.loads(last)['rates']['ours'][0]:.0f}" in page.replace(" ", "")
     with pytest.raises(ModelBuildError, match="200 lines, fewer than --lines 300"):
         throughput(chat, lines=300, model=built.model)
-    with pytest.raises(ModelBuildError, match=r"--without takes .* not detoxify"):
+    with pytest.raises(ModelBuildError, match=r"--without accepts .* not detoxify"):
         throughput(chat, lines=130, model=built.model, without="detoxify")

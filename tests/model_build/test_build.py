@@ -87,7 +87,7 @@ def test_a_successful_build_replaces_the_old_model_and_a_failed_build_does_not(
     assert (classifier.threshold, classifier.threshold_maybe) == (0.9, 0.3)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     monkeypatch.setattr("model_build.verify.check_scores.__defaults__", (0.0,))
-    with pytest.raises(ModelBuildError, match=r"more than 0\.0 apart: do not serve this model"):
+    with pytest.raises(ModelBuildError, match=r"more than 0\.0 apart; do not serve this model"):
         build(out=out, work=built.work, step="assemble", threshold=0.8)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["model"], "a build left files behind"
@@ -147,13 +147,13 @@ def test_8_bit_weights_are_refused(built: Built, tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(("threshold", "maybe"), [(0.5, 0.6), (1.1, 0.5), (0.5, -0.1), (float("nan"), 0.1)])
 def test_thresholds_out_of_order_are_refused(built: Built, threshold: float, maybe: float) -> None:
     checkpoint = manifest.read_checkpoint(built.work / "optimized")
-    with pytest.raises(ModelBuildError, match="the second not above the first"):
+    with pytest.raises(ModelBuildError, match="the second must not be above the first"):
         manifest.describe(checkpoint, built.model, threshold, checkpoint["reference"], {}, maybe)
 
 
 def test_a_folder_with_other_files_is_not_replaced(built: Built, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(ModelBuildError, match="holds other things than a model"):
+    with pytest.raises(ModelBuildError, match="is not empty and not a model directory"):
         build(out=tmp_path, work=built.work, step="assemble")
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
@@ -164,7 +164,7 @@ def test_a_step_requires_the_earlier_steps(tmp_path: Path, step: str) -> None:
         build(out=tmp_path / "model", work=tmp_path, step=step)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("content", "reason"), [("{", "cannot be read as JSON"), ("[]", "holds no JSON object")])
+@pytest.mark.parametrize(("content", "reason"), [("{", "cannot be read as JSON"), ("[]", "is not a JSON object")])
 def test_about_must_be_a_json_object(tmp_path: Path, content: str, reason: str) -> None:
     path = tmp_path / "about.json"
     with pytest.raises(ModelBuildError, match=r"is missing.*pass another --about"):

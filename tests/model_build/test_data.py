@@ -121,8 +121,8 @@ def test_a_message_in_the_wrong_column_is_not_printed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("rows.jsonl.xz", lzma.compress(GOOD.encode() * 100)[:-20], r"rows\.jsonl\.xz is damaged or no xz file"),
-        ("rows.csv", "message,toxic\nhello,0\n", "the first line must name the columns, text and label among them"),
+        ("rows.jsonl.xz", lzma.compress(GOOD.encode() * 100)[:-20], r"rows\.jsonl\.xz is damaged or not an xz file"),
+        ("rows.csv", "message,toxic\nhello,0\n", "the first line must be a header with the columns text and label"),
         ("rows.jsonl", "{}\n", "has no row with a text and a label"),
         ("rows.jsonl", '{"text": "café", "label": 0}'.encode("latin-1"), "is not UTF-8"),
     ],

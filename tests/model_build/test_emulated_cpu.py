@@ -18,7 +18,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from model_build.manifest import REFERENCE_TEXTS
-from model_build.verify import LARGEST_WEIGHT
+from model_build.verify import MAX_WEIGHT
 from tests import ROOT
 
 # Disable the Haswell features that QEMU lacks and warns about. None of them affects arithmetic.
@@ -78,7 +78,7 @@ def test_scores_are_the_same_without_vnni(tmp_path: Path) -> None:
         if os.environ.get("CPUS_OPTIONAL") == "1":
             pytest.skip(reason)
         pytest.fail(f"{reason} (or skip this test: CPUS_OPTIONAL=1)")
-    write_products(tmp_path / "products.onnx", (LARGEST_WEIGHT, -LARGEST_WEIGHT, 127))
+    write_products(tmp_path / "products.onnx", (MAX_WEIGHT, -MAX_WEIGHT, 127))
     # Python finds its virtual environment by argv[0], which QEMU lets us set apart from the file that it runs.
     emulated = [emulator, "-cpu", HASWELL, "-0", sys.executable, str(Path(sys.executable).resolve())]
 
@@ -87,6 +87,6 @@ def test_scores_are_the_same_without_vnni(tmp_path: Path) -> None:
 
     assert there["scores"] == pytest.approx(here["scores"], abs=TOLERANCE)
     within, below, beyond = there["products"]
-    assert within == -below == 255 * LARGEST_WEIGHT * 2 * PAIRS, "7-bit weights must not overflow"
+    assert within == -below == 255 * MAX_WEIGHT * 2 * PAIRS, "7-bit weights must not overflow"
     # 2 x 255 x 127 saturates at 32,767, which shows that the emulated CPU has no VNNI.
     assert beyond == 32_767 * PAIRS

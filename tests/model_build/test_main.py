@@ -33,7 +33,7 @@ def test_a_model_is_built_step_by_step(built: Built, tmp_path: Path, capsys: pyt
     work, out = tmp_path / "work", tmp_path / "model"
     folders = ("--work", str(work), "--out", str(out))
     export = ("build", *folders, "--step", "export", "--source", str(built.checkpoint), "--name", "tiny")
-    assert "names A, B; the checkpoint has" in str(status(*export, "--toxic-labels", "A, B"))
+    assert "has A, B, but the checkpoint has" in str(status(*export, "--toxic-labels", "A, B"))
     assert status(*export) == 0
     for step in ("fuse", "quantize", "optimize", "assemble"):
         assert not out.exists()
@@ -50,9 +50,9 @@ def test_a_model_is_built_step_by_step(built: Built, tmp_path: Path, capsys: pyt
     ("arguments", "reason"),
     [
         (("build",), "pass --source"),
-        (("build", "--step", "fuse"), "pass --work"),
-        (("build", "--source", "no-such-folder"), "neither a folder nor the id of a hub model"),
-        (("verify", "--quality", "rows.jsonl"), "pass the checkpoint with --source"),
+        (("build", "--step", "fuse"), "with --work"),
+        (("build", "--source", "no-such-folder"), "neither a folder nor a hub id"),
+        (("verify", "--quality", "rows.jsonl"), "also pass the checkpoint with --source"),
         (("verify", "--model", "no-such-folder"), "build a model into this folder first"),
     ],
 )

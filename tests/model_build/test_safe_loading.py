@@ -147,7 +147,7 @@ def test_the_content_of_good_checkpoints_is_accepted(hostile: Path) -> None:
     edit_json(hostile / TOKENIZER_FILE, chat_template="{{ messages }}")
     from_pretrained(AutoModelForSequenceClassification, hostile)
     assert from_pretrained(AutoTokenizer, hostile).is_fast
-    with pytest.raises(ModelBuildError, match="is no folder"):
+    with pytest.raises(ModelBuildError, match="is not a folder"):
         from_pretrained(AutoTokenizer, "owner/name")
 
 

@@ -36,8 +36,8 @@ def test_a_hub_model_is_loaded_from_the_cache_without_a_network(
     monkeypatch.setattr(constants, setting, value)
     reset_sessions()  # a session keeps the settings from its creation
     reason = (
-        f"{KNOWN} at revision {COMMIT} is not in the hub's cache and the hub cannot be reached: "
-        "connect this machine, set HF_HOME to a cache that holds it, or pass a folder instead of the id"
+        f"{KNOWN} at revision {COMMIT} is not in the local cache and the hub cannot be reached: "
+        "connect this machine, set HF_HOME to a cache that has it, or pass a folder instead of the id"
     )
     with pytest.raises(ModelBuildError, match=f"^{re.escape(reason)}$"):
         locate(KNOWN)
@@ -60,7 +60,7 @@ def test_a_folder_is_identified_by_its_name_and_the_checksum_of_its_weights(chec
 
 @pytest.mark.parametrize("source", ["no-such-folder", "./no/such/folder", "/no/such", "a/b/c"])
 def test_a_source_that_is_neither_a_folder_nor_a_hub_id_is_refused(source: str) -> None:
-    with pytest.raises(ModelBuildError, match="neither a folder nor the id of a hub model"):
+    with pytest.raises(ModelBuildError, match="neither a folder nor a hub id"):
         locate(source)
 
 
@@ -93,8 +93,8 @@ def test_toxic_labels_are_recognized_by_name(labels: list[str], expected: list[s
     ("labels", "given", "reason"),
     [
         (ALL_TOXIC, [], r"all of the labels .*--toxic-labels"),
-        (["LABEL_0", "LABEL_1"], [], r"none of the labels LABEL_0, LABEL_1 says .*--toxic-labels"),
-        (["LABEL_0", "LABEL_1"], ["LABEL_2"], "names LABEL_2; the checkpoint has LABEL_0, LABEL_1"),
+        (["LABEL_0", "LABEL_1"], [], r"none of the labels LABEL_0, LABEL_1 has .*--toxic-labels"),
+        (["LABEL_0", "LABEL_1"], ["LABEL_2"], "has LABEL_2, but the checkpoint has LABEL_0, LABEL_1"),
     ],
 )
 def test_labels_are_refused_if_their_names_do_not_tell_which_is_toxic(

@@ -55,7 +55,7 @@ def test_an_architecture_that_cannot_be_built_can_be_a_teacher(checkpoint: Path,
     config = CamembertConfig(vocab_size=500, **ROBERTA_SHAPE, **labels)
     CamembertForSequenceClassification(config).save_pretrained(tmp_path)
     source = locate(str(tmp_path))
-    with pytest.raises(ModelBuildError, match="is a camembert; roberta, bert, distilbert, mpnet can be built"):
+    with pytest.raises(ModelBuildError, match="is a camembert, but only roberta, bert, distilbert, mpnet can be built"):
         TorchModel(source)
     teacher = TorchModel(source, as_teacher=True)
     short, long = teacher.toxicities(["ok", "this is much longer than the model can read " * 50])

@@ -73,5 +73,5 @@ def test_quality_is_measured_and_recorded(
     assert f"{quality['auc_served']:.4f}" in (model / "MODEL_CARD.md").read_text()
     verify(model)
     write_rows(labelled, *rows[::2])
-    with pytest.raises(ModelBuildError, match="no test rows of both labels"):
+    with pytest.raises(ModelBuildError, match="needs test rows of both labels"):
         record_quality(classifier, module, model, labelled, sample=10)

@@ -48,22 +48,22 @@ def test_scores_unrelated_to_the_labels_have_no_temperature() -> None:
 def test_the_threshold_is_the_lowest_within_the_false_positive_rate() -> None:
     harmless = RANDOM.beta(1, 5, size=500)
     for rate in (0.01, 0.05, 0.1):
-        threshold = calibration._threshold(harmless, rate)
+        threshold = calibration._rate_threshold(harmless, rate)
         assert (harmless >= threshold).mean() <= rate
         assert (harmless >= threshold - 0.01).mean() > rate
         assert threshold == round(threshold, 2)
     for score in (0.29, 0.3, 0.999, 0.0):
-        assert calibration._threshold(np.array([score] * 50), 0.1) > score, "equal scores must not exceed the rate"
+        assert calibration._rate_threshold(np.array([score] * 50), 0.1) > score, "equal scores must not exceed the rate"
 
 
 def test_the_likely_threshold_is_where_most_messages_are_toxic() -> None:
     scores, labels = np.linspace(0.01, 1, 100), np.zeros(100, dtype=np.int64)
     labels[80:] = 1
-    assert calibration._promised(scores, labels, 0.6) == 0.68, "20 of 33"
-    assert calibration._promised(scores, labels, 1.0) == 0.81
-    assert calibration._promised(scores[81:], labels[81:], 1.0) == 0.01
-    assert calibration._promised(scores, 1 - labels, 0.9) == 0, "the highest ten are harmless"
-    assert calibration._promised(scores[91:], labels[91:], 0.6) == 0, "nine messages are too few"
+    assert calibration._precision_threshold(scores, labels, 0.6) == 0.68, "20 of 33"
+    assert calibration._precision_threshold(scores, labels, 1.0) == 0.81
+    assert calibration._precision_threshold(scores[81:], labels[81:], 1.0) == 0.01
+    assert calibration._precision_threshold(scores, 1 - labels, 0.9) == 0, "the highest ten are harmless"
+    assert calibration._precision_threshold(scores[91:], labels[91:], 0.6) == 0, "nine messages are too few"
 
 
 def test_a_model_is_calibrated_in_place_and_again_without_changes(

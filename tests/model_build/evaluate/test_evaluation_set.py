@@ -41,8 +41,16 @@ def test_only_rows_of_the_split_that_are_not_empty_after_folding_are_scored(tmp_
     assert found.labels.tolist() == [0, 1]
     assert found.as_json()["sources"] == {"all": {"rows": 1, "toxic": 1}, "x": {"rows": 1, "toxic": 0}}
     assert "a & b" not in f"{found} {found.as_json()}"
-    with pytest.raises(ModelBuildError, match="no rows of both labels, 0 and 1, in split dev"):
+    with pytest.raises(ModelBuildError, match="rows of both labels, 0 and 1, in split dev"):
         load([path], "dev")
+
+
+def test_bad_rows_are_skipped_and_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, ("a", 0, "x", "test"), ("b", 2, "x", "test"), ("c", 1, "x", "test"))
+    with pytest.raises(ModelBuildError, match=r"line 2: .*--skip-bad-rows"):
+        load([path], "test")
+    assert load([path], "test", skip_bad_rows=True).texts == ["a", "c"]
+    assert capsys.readouterr().out == "skipped: rows.jsonl, line 2: label is 2, not 0 or 1\n1 bad rows skipped.\n"
 
 
 def test_several_files_are_combined_with_their_details(tmp_path: Path) -> None:

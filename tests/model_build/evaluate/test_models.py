@@ -123,5 +123,5 @@ def test_the_baseline_is_trained_once_and_not_on_test_rows(
     assert (again.checksum, again.load()(tested.texts)) == (first.checksum, scores)
     rows[0] = Row(rows[0].text, 1 - rows[0].label, rows[0].source, rows[0].split)
     assert train_baseline(rows, tested, tmp_path).checksum != first.checksum
-    with pytest.raises(ModelBuildError, match="a file that has them as another --data"):
+    with pytest.raises(ModelBuildError, match="pass another --data file"):
         train_baseline([Row("a", 0), Row("b", 0)], tested, tmp_path)

@@ -14,7 +14,7 @@ def test_the_corpus_has_the_texts_of_all_files_and_of_the_train_split(
 ) -> None:
     found = list(corpus.texts(corpus.files([str(messages), *text_files, str(messages)])))
     assert len(found) == 160 + 240
-    with pytest.raises(ModelBuildError, match=r"none\.\* names no file"):
+    with pytest.raises(ModelBuildError, match=r"none\.\* matches no file"):
         corpus.files(["none.*"])
     (tmp_path / "a.txt").write_bytes(b"caf\xe9\n")
     with pytest.raises(ModelBuildError, match=r"a\.txt is not UTF-8"):
@@ -31,5 +31,5 @@ def test_a_long_text_is_split_and_the_last_texts_are_held_out(tokenizer: Any, tm
 
 
 def test_a_corpus_without_text_is_refused(tokenizer: Any, tmp_path: Path) -> None:
-    with pytest.raises(ModelBuildError, match="the data has no text to learn from"):
+    with pytest.raises(ModelBuildError, match="the data contains no text to train on"):
         corpus.tokenize([], tokenizer, tmp_path, 32)

@@ -31,7 +31,7 @@ def test_a_cap_applies_to_each_label_of_a_source() -> None:
     assert used == mixture(ROWS, ["large=3"], ["small=2"], seed=1)
     assert used != mixture(ROWS, ["large=3"], ["small=2"], seed=2)
     assert sorted(mixture(ROWS, [], [], seed=1)) == list(range(len(ROWS))), "every row occurs once"
-    with pytest.raises(ModelBuildError, match="no row is from other"):
+    with pytest.raises(ModelBuildError, match="no row has the source other"):
         mixture(ROWS, ["other=3"], [], seed=1)
 
 

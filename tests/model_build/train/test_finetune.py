@@ -98,9 +98,9 @@ def test_several_files_labels_of_chat_and_bad_rows(
 @pytest.mark.parametrize(
     ("split", "labels", "other", "message"),
     [
-        ("train", [1], {}, "no train rows of both labels"),
-        ("dev", [1, 0], {}, "no train rows of both labels"),
-        ("", [1, 0], {"eval_steps": 5}, "no rows of split dev with both labels"),
+        ("train", [1], {}, "both labels, 0 and 1, in split train"),
+        ("dev", [1, 0], {}, "both labels, 0 and 1, in split train"),
+        ("", [1, 0], {"eval_steps": 5}, "both labels, 0 and 1, in split dev"),
         ("", [1, 0], {"max_length": 96}, "--max-length 96 is more than the 64 tokens the base can read"),
     ],
 )

@@ -15,7 +15,7 @@ from transformers import (
 
 from model_build.errors import ModelBuildError
 from model_build.train.finetune import finetune
-from model_build.train.initial_model import keep_layers, load, restored, spelling, with_vocabulary
+from model_build.train.initial_model import keep_layers, load, restore, spelling, with_vocabulary
 from model_build.train.pretrain import train_tokenizer
 from tests.model_build.conftest import Built, edit_json, read_json
 from tests.model_build.train.conftest import MakeOptions
@@ -60,7 +60,7 @@ def test_a_head_whose_first_label_is_toxic_is_refused(base: Path, tmp_path: Path
     folder = shutil.copytree(base, tmp_path / "named")
     for labels in (["toxic", "fine"], ["toxic", "insult"]):
         edit_json(folder / "config.json", id2label=dict(enumerate(labels)))
-        with pytest.raises(ModelBuildError, match=f"has the labels {' and '.join(labels)}, and training takes the"):
+        with pytest.raises(ModelBuildError, match=f"has the labels {' and '.join(labels)}, but training needs the"):
             load(str(folder))
     for labels in (["fine", "toxic"], ["not_toxic", "other"]):
         edit_json(folder / "config.json", id2label=dict(enumerate(labels)))
@@ -77,11 +77,11 @@ def test_a_tokenizers_checksum_ignores_truncation_and_padding(base: Path) -> Non
 
 
 def test_a_tokenizer_that_does_not_fit_is_refused(base: Path, built: Built, tmp_path: Path) -> None:
-    with pytest.raises(ModelBuildError, match=f"{tmp_path} has no tokenizer that can be read"):
+    with pytest.raises(ModelBuildError, match=f"{tmp_path} has no readable tokenizer"):
         load(str(base), tokenizer=str(tmp_path))
     train_tokenizer(["other words than those of the base, other words"], 300).save_pretrained(tmp_path)
     for source in (base, built.model):
-        with pytest.raises(ModelBuildError, match="has another vocabulary than"):
+        with pytest.raises(ModelBuildError, match="have different vocabularies"):
             load(str(source), tokenizer=str(tmp_path))
     AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path)
     assert load(str(base), tokenizer=str(tmp_path)).model.config.hidden_size == 32
@@ -101,7 +101,7 @@ def test_whole_words_keep_their_vectors_in_another_vocabulary(bert: Path, base: 
     assert torch.allclose(found, expected, atol=1e-5)
     assert ours.config.id2label == {0: "NOT_TOXIC", 1: "TOXIC"}
     assert ours.config.max_position_embeddings == 42
-    with pytest.raises(ModelBuildError, match="holds no BERT with absolute positions"):
+    with pytest.raises(ModelBuildError, match="is not a BERT with absolute positions"):
         with_vocabulary(base, tokenizer)
 
 
@@ -127,7 +127,7 @@ def test_training_continues_from_a_model_directory(built: Built, finetune_option
     base = read_json(options.out / "training.json")["base"]
     assert base["name"] == "tiny"
     assert base["revision"].startswith("sha256:")
-    before, after = restored(built.model)[0].state_dict(), load(str(options.out)).model.state_dict()
+    before, after = restore(built.model)[0].state_dict(), load(str(options.out)).model.state_dict()
     moved = {name: float((after[name] - before[name]).abs().max()) for name in after}
     assert moved["classifier.out_proj.weight"] > 0
     # Two steps cannot change a weight by more than this.

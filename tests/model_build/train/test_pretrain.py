@@ -15,7 +15,7 @@ from model_build.train import corpus
 from model_build.train.cli import FinetuneOptions, PretrainOptions
 from model_build.train.finetune import finetune
 from model_build.train.pretrain import Masking, pretrain, train_tokenizer
-from tests.model_build.conftest import BERT_SHAPE, read_json
+from tests.model_build.conftest import BERT_SHAPE, read_json, write_rows
 from tests.model_build.train.conftest import BRIEFLY, equal, sentences, weights
 
 MakeOptions = Callable[..., PretrainOptions]
@@ -68,16 +68,28 @@ def test_a_bert_keeps_its_vocabulary(options: MakeOptions, bert: Path, tmp_path:
     own = AutoTokenizer.from_pretrained(bert)
     ids = corpus.load(folder, own)[0]["input_ids"]
     assert own.convert_ids_to_tokens([ids[0], ids[-1]]) == ["[CLS]", "[SEP]"]
-    with pytest.raises(ModelBuildError, match="--whole-word-mask needs a byte-level tokenizer of RoBERTa's kind"):
+    with pytest.raises(ModelBuildError, match="--whole-word-mask needs a byte-level tokenizer such as RoBERTa's"):
         pretrain(options(base=str(bert), whole_word_mask=True, out=tmp_path / "words"))
+
+
+def test_skipped_rows_are_printed_once(
+    options: MakeOptions, messages: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = write_rows(tmp_path / "bad.jsonl", {"text": "hello", "label": 0}, {"text": "a"})
+    asked = options(data=[str(messages), str(bad)], vocab_size=300, max_steps=1, **SMALL)
+    with pytest.raises(ModelBuildError, match=r"bad\.jsonl, line 2: .*--skip-bad-rows"):
+        pretrain(asked)
+    assert pretrain(replace(asked, skip_bad_rows=True))
+    skipped = "skipped: bad.jsonl, line 2: label is None, not 0 or 1\n1 bad rows skipped.\n"
+    assert capsys.readouterr().out.count(skipped) == 1
 
 
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        (SMALL | {"hidden_size": 33, "vocab_size": 300}, "--hidden-size 33 is no multiple of --num-attention-heads 2"),
+        (SMALL | {"hidden_size": 33, "vocab_size": 300}, "--hidden-size 33 is not a multiple of --num"),
         ({}, "pass --tokenizer FOLDER, or --vocab-size 32768"),
-        ({"tokenizer": "no-such-folder"}, "no-such-folder is no folder"),
+        ({"tokenizer": "no-such-folder"}, "no-such-folder is not a folder"),
         ({"base": "any", "vocab_size": 300}, "a base has its own tokenizer"),
     ],
 )

@@ -90,7 +90,7 @@ def test_a_run_stops_at_its_time_limit_and_the_same_command_resumes_it(
     same = command(short, "--cap", "a=7", "--times", "b=2")
     stopped = run_command(*same, "--max-minutes", 1e-6)
     assert stopped.exit_code == EXIT_UNFINISHED == 75
-    assert "Stopped at step 1 of 6: the same command resumes." in stopped.output
+    assert "Stopped at step 1 of 6. Run the same command to resume." in stopped.output
     assert not (short.out / "model.safetensors").exists()
     # The resuming command sets the interval between checkpoints.
     assert run_command(*same, "--save-steps", 2).exit_code == 0
@@ -112,7 +112,7 @@ def test_ctrl_c_prints_how_to_resume(finetune_options: MakeOptions) -> None:
         _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Traceback" not in errors
-    assert errors.endswith("\nStopped.\nThe same command goes on from the last checkpoint.\n")
+    assert errors.endswith("\nStopped.\nRun the same command to resume from the last checkpoint.\n")
 
 
 def test_a_finished_run_is_not_changed(finetune_options: MakeOptions, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Payload = dict[str, Any]
 VALID_SECONDS = 30 * 60
-MOST_ANSWERS = 5
+MAX_ANSWERS = 5
 _KNOWN = {"text", "blocks", "attachments", "response_type", "replace_original", "delete_original", "thread_ts"}
 
 
@@ -58,7 +58,7 @@ class Interactions:
             place = self._places.get(path)
             if place is None or self.workspace.clock() > place.until:
                 return _refused(404, "expired_url")
-            if place.answers == MOST_ANSWERS:
+            if place.answers == MAX_ANSWERS:
                 return _refused(404, "used_url")
             try:
                 answer = json.loads(body)

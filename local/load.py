@@ -33,7 +33,7 @@ SENDERS = 32
 CHANNELS, WATCHED_CHANNELS = 100, 10  # the local Slack reads a whole channel for one message
 ONE_TOXIC_IN = 50  # of the messages in watched channels, more than in a workplace
 OFFERED = 50.0  # requests a second, more than one worker handles
-LONGEST_DRAIN = 1800.0  # seconds
+MAX_DRAIN_SECONDS = 1800.0  # seconds
 PAUSE = 0.5  # seconds between two looks at the queue, which cost the queue time
 
 
@@ -125,7 +125,7 @@ class Load:
         accepted = [ts for ts, request in zip(due, requests, strict=True) if request.status == 200]
         delay = DELAY_SECONDS if self._watched else 0
         time.sleep(delay)  # jobs that are not due do not count as waiting
-        self.bot.wait_until_idle(LONGEST_DRAIN, PAUSE)
+        self.bot.wait_until_idle(MAX_DRAIN_SECONDS, PAUSE)
         seconds, processor = time.monotonic() - started - delay, self.bot.worker.processor_seconds() - before
         posts = verdicts(self.workspace, CARD if self._watched else EVENT_TYPE)
         answers = [len(posts[ts]) for ts in filter(None, accepted)]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ENV_FILE = ROOT / "build" / "local-env.json"
-SIGNED_EVERY = 60.0  # seconds; signatures are valid for 300
+SIGNING_INTERVAL = 60.0  # seconds; signatures are valid for 300
 SLACK_PORT, AWS_PORT = 8090, 5055
 MODERATORS = "C0PRIVATE"  # plays the moderators' channel where one is watched
 REQUEST_URL = "http://127.0.0.1:3000/slack/events"  # sam local start-api
@@ -54,7 +54,7 @@ class LocalServices:
         deliveries = Deliveries(request_url, workspace.signing_secret) if request_url else None
         self.aws = EmbeddedAws(aws_port, host)
         self.slack = SlackServer(
-            workspace, host=host, port=slack_port, deliveries=deliveries, tells_messages=bool(watch), limits=limits
+            workspace, host=host, port=slack_port, deliveries=deliveries, send_message_events=bool(watch), limits=limits
         )
 
     def __enter__(self) -> Self:
@@ -131,7 +131,7 @@ def main(
         print("Ctrl-C stops both.", flush=True)
         while not stop.is_set():
             write(receiver_events(services.situations, time.time()))
-            stop.wait(SIGNED_EVERY)
+            stop.wait(SIGNING_INTERVAL)
 
 
 if __name__ == "__main__":

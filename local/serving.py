@@ -23,11 +23,11 @@ class Server:
 
     def __init__(
         self, application: WSGIApplication, host: str = "127.0.0.1", port: int = 0, *, fd: int | None = None,
-        waits: bool = False,
+        finish_requests: bool = False,
     ) -> None:  # fmt: skip
-        handler = HastyHandler if waits else QuietHandler
+        handler = TimeoutHandler if finish_requests else QuietHandler
         self._http = make_server(host, port, application, threaded=True, request_handler=handler, fd=fd)
-        self._http.daemon_threads = not waits  # type: ignore[attr-defined]
+        self._http.daemon_threads = not finish_requests  # type: ignore[attr-defined]
         self.address = f"http://{host}:{self._http.port}"
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), name=type(self).__name__)
 
@@ -56,7 +56,7 @@ class QuietHandler(WSGIRequestHandler):
         pass
 
 
-class HastyHandler(QuietHandler):
+class TimeoutHandler(QuietHandler):
     """Waits a while for a client that sends nothing; `close` would wait for it too."""
 
     timeout = 10  # seconds

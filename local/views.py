@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 TRIGGER_SECONDS = 3.0
-MOST_BLOCKS = 100
+MAX_BLOCKS = 100
 
 
 @dataclass
@@ -57,8 +57,8 @@ class Views:
 
     def show(self, trigger_id: Any, view: Any) -> dict[str, Any]:
         """Open a modal; raises RefusedError in Slack's order: the view, the trigger."""
-        if found := complaints(view):
-            messages = [f"[ERROR] {complaint}" for complaint in found]
+        if found := view_errors(view):
+            messages = [f"[ERROR] {error}" for error in found]
             raise RefusedError("invalid_arguments", response_metadata={"messages": messages})
         trigger = self._triggers.get(str(trigger_id))
         if trigger is None:
@@ -102,7 +102,7 @@ class Views:
         return OpenView(shown.user, shown.view | {"state": {"values": state}})
 
 
-def complaints(view: Any) -> list[str]:
+def view_errors(view: Any) -> list[str]:
     """Return Slack's error messages for a modal, each with a JSON pointer."""
     if not isinstance(view, dict):
         return ["must be an object [json-pointer:/view]"]
@@ -111,8 +111,8 @@ def complaints(view: Any) -> list[str]:
         return [f"missing required field: {name} [json-pointer:/view]" for name in missing]
     if view["type"] != "modal":
         return ["must be modal [json-pointer:/view/type]"]
-    found = block_kit.complaints(view["blocks"], MOST_BLOCKS, "/view/blocks")
-    found += block_kit.model_complaints(View, view, "/view")
+    found = block_kit.block_errors(view["blocks"], MAX_BLOCKS, "/view/blocks")
+    found += block_kit.model_errors(View, view, "/view")
     if not found and any(block["type"] == "input" for block in view["blocks"]) and "submit" not in view:
         found.append("missing required field: submit [json-pointer:/view]")
     return found

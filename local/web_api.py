@@ -26,15 +26,15 @@ Arguments = dict[str, Any]
 Answer = dict[str, Any]
 
 HISTORY_SCOPES = {"public": "channels:history", "private": "groups:history", "im": "im:history"}
-MOST_TEXT_CHARACTERS = 40_000
-MOST_UPDATED_CHARACTERS = 4_000
-MOST_METADATA_BYTES = 8_000  # Slack's limit is not published
+MAX_TEXT_CHARACTERS = 40_000
+MAX_UPDATED_CHARACTERS = 4_000
+MAX_METADATA_BYTES = 8_000  # Slack's limit is not published
 _TS = re.compile(r"(\d{1,10})(?:\.(\d{1,6}))?")
 _TRUE, _FALSE = (True, "1", "true"), (False, None, "", "0", "false")
 
 
-def not_understood(*complaints: str, code: str = "invalid_arguments", **details: Any) -> RefusedError:
-    messages = [f"[ERROR] {complaint}" for complaint in complaints]
+def invalid_arguments(*errors: str, code: str = "invalid_arguments", **details: Any) -> RefusedError:
+    messages = [f"[ERROR] {error}" for error in errors]
     return RefusedError(code, response_metadata={"messages": messages}, **details)
 
 
@@ -48,11 +48,11 @@ class Method:
 
 
 class WebApi:
-    """The methods; one call returns at most `largest_page` messages."""
+    """The methods; one call returns at most `max_page` messages."""
 
-    def __init__(self, workspace: Workspace, largest_page: int = 1000) -> None:
+    def __init__(self, workspace: Workspace, max_page: int = 1000) -> None:
         self.workspace = workspace
-        self.largest_page = largest_page
+        self.max_page = max_page
 
     def call(self, name: str, token: str | None, arguments: Arguments) -> Answer:
         """Return Slack's answer; raises RefusedError in Slack's order: method, token, scope, arguments, work."""
@@ -84,7 +84,7 @@ class WebApi:
         channel = self._readable(arguments["channel"])
         messages = [message for message in self.workspace.conversation(channel.id) if _is_top_level(message)]
         bounds = {name: arguments[name] for name in ("oldest", "latest") if name in arguments}
-        return bounds | _page(_within(arguments, messages)[::-1], arguments, 100, self.largest_page) | {"pin_count": 0}
+        return bounds | _page(_within(arguments, messages)[::-1], arguments, 100, self.max_page) | {"pin_count": 0}
 
     def conversations_replies(self, arguments: Arguments) -> Answer:
         """Return a root and those of its replies that are within the bounds; for a reply, that reply alone."""
@@ -93,7 +93,7 @@ class WebApi:
             root, *replies = self.workspace.thread(channel.id, arguments["ts"])
         except RefusedError as error:
             raise RefusedError("thread_not_found") from error
-        return _page([root, *_within(arguments, replies)], arguments, 1000, self.largest_page)
+        return _page([root, *_within(arguments, replies)], arguments, 1000, self.max_page)
 
     def reactions_get(self, arguments: Arguments) -> Answer:
         if not arguments.get("channel") or not arguments.get("timestamp"):
@@ -123,17 +123,17 @@ class WebApi:
         content = message_content(arguments)
         text, thread_ts = content["text"], _thread_ts(arguments)
         self._may_post(channel, thread_ts)
-        content |= {"text": text[:MOST_TEXT_CHARACTERS], "metadata": _metadata(arguments.get("metadata"))}
+        content |= {"text": text[:MAX_TEXT_CHARACTERS], "metadata": _metadata(arguments.get("metadata"))}
         message = self.workspace.post(channel.id, self.workspace.identity.bot_user_id, thread_ts=thread_ts, **content)
         answer = {"channel": channel.id, "ts": message["ts"], "message": message}
-        if len(text) <= MOST_TEXT_CHARACTERS:
+        if len(text) <= MAX_TEXT_CHARACTERS:
             return answer
         return answer | {"warning": "message_truncated", "response_metadata": {"warnings": ["message_truncated"]}}
 
     def chat_post_ephemeral(self, arguments: Arguments) -> Answer:
         channel = self._visible(arguments["channel"])
         content = message_content(arguments)
-        if len(content["text"]) > MOST_TEXT_CHARACTERS:
+        if len(content["text"]) > MAX_TEXT_CHARACTERS:
             raise RefusedError("msg_too_long")
         thread_ts = _thread_ts(arguments)
         self._may_post(channel, thread_ts)
@@ -151,7 +151,7 @@ class WebApi:
         if channel.archived:
             raise RefusedError("is_inactive")
         content = message_content(arguments)
-        if len(content["text"]) > MOST_UPDATED_CHARACTERS:
+        if len(content["text"]) > MAX_UPDATED_CHARACTERS:
             raise RefusedError("msg_too_long")
         blocks = content["blocks"] or (None if content["text"] else message.get("blocks"))
         changed = self.workspace.edit(channel.id, message["ts"], content["text"], blocks=blocks)
@@ -223,7 +223,7 @@ def _check(name: str, arguments: Arguments) -> None:
     missing = [f"missing required field: {one}" for one, required in known.items() if required and one not in arguments]
     unknown = [f"unknown argument: {one}" for one in arguments if one not in known]
     if missing or unknown:
-        raise not_understood(*missing, *unknown)
+        raise invalid_arguments(*missing, *unknown)
 
 
 def message_content(arguments: Arguments) -> dict[str, Any]:
@@ -234,12 +234,12 @@ def message_content(arguments: Arguments) -> dict[str, Any]:
     if markdown and (text or blocks):
         raise RefusedError("markdown_text_conflict")
     if not isinstance(text, str):
-        raise not_understood("must be a string [json-pointer:/text]")
+        raise invalid_arguments("must be a string [json-pointer:/text]")
     if not (text.strip() or markdown or blocks or attachments):
         raise RefusedError("no_text")
-    if found := block_kit.complaints(blocks or []):
-        raise not_understood(*found, code="invalid_blocks", errors=found)
-    if block_kit.characters(blocks) > block_kit.MOST_CHARACTERS:
+    if found := block_kit.block_errors(blocks or []):
+        raise invalid_arguments(*found, code="invalid_blocks", errors=found)
+    if block_kit.characters(blocks) > block_kit.MAX_CHARACTERS:
         raise RefusedError("msg_blocks_too_long")
     return {"text": text or markdown or "", "blocks": blocks, "attachments": attachments}
 
@@ -300,7 +300,7 @@ def _without_metadata(message: Message) -> Message:
 def _flag(arguments: Arguments, name: str) -> bool:
     value = arguments.get(name)
     if value not in (*_TRUE, *_FALSE):
-        raise not_understood(f"must be a valid boolean [json-pointer:/{name}]")
+        raise invalid_arguments(f"must be a valid boolean [json-pointer:/{name}]")
     return value in _TRUE
 
 
@@ -321,6 +321,6 @@ def _metadata(value: Any) -> dict[str, Any] | None:
     # Slack drops metadata whose type holds a full stop: slackapi/bolt-python#863 on GitHub.
     if not re.fullmatch(r"[A-Za-z0-9_-]+", str(kind)) or not isinstance(payload, dict):
         raise RefusedError("invalid_metadata_format")
-    if len(str(metadata).encode()) > MOST_METADATA_BYTES:
+    if len(str(metadata).encode()) > MAX_METADATA_BYTES:
         raise RefusedError("metadata_too_large")
     return metadata

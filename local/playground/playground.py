@@ -16,7 +16,7 @@ from local.bot import BotError, LocalBot, bot_environ, verdicts
 from local.events import FORM, JSON, Deliveries, as_form, encoded, event_callback
 from local.playground import view
 from local.playground.scoring import score
-from local.playground.trail import Trail, WatchedAws
+from local.playground.trail import RecordedAws, Trail
 from local.playground.trouble import Trouble
 from local.serving import WrongRequestError
 from local.situations import FINE, TOXIC
@@ -85,8 +85,8 @@ class Playground:
         self._requests = itertools.count(1)
         self.trouble = Trouble(self._kill_worker)
         self._slack = SlackServer(self.workspace)
-        self._slack.faults, self._slack.seen = self.trouble, self._called
-        aws = EmbeddedAws(around=lambda application: WatchedAws(application, self._called))
+        self._slack.faults, self._slack.on_call = self.trouble, self._called
+        aws = EmbeddedAws(around=lambda application: RecordedAws(application, self._called))
         self.bot = LocalBot(self.workspace, slack=self._slack, aws=aws, compression=COMPRESSION)
         self._one_at_a_time = threading.Lock()
         self._replacing: threading.Thread | None = None
@@ -122,15 +122,15 @@ class Playground:
     def _answers(self, trail: Trail) -> int:
         """Return how many answers there are to the words that the message of a reaction has now."""
         if trail.private:
-            return trail.whispers
+            return trail.private_answers
         try:
             message = self.workspace.message(trail.channel, trail.ts)
         except RefusedError:
-            return trail.whispers
+            return trail.private_answers
         job = Job(self.workspace.identity.team_id, trail.channel, trail.ts, trail.person, "Ev0", 0)
         key = key_of(job, read(message))
         keys = [post["metadata"]["event_payload"]["key"] for post in verdicts(self.workspace)[trail.ts]]
-        return keys.count(key) + trail.whispers
+        return keys.count(key) + trail.private_answers
 
     # What people do.
 

@@ -35,7 +35,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-LARGEST_BODY = 1024 * 1024  # bytes
+MAX_BODY_BYTES = 1024 * 1024  # bytes
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 REACTIONS = ("+1", "heart", "joy", "tada", "eyes")  # besides the trigger
 EXAMPLES = (
@@ -54,7 +54,7 @@ ACTIONS = (
 
 
 class _Request(Request):
-    max_content_length = LARGEST_BODY
+    max_content_length = MAX_BODY_BYTES
 
 
 class PageServer(Server):

@@ -49,11 +49,11 @@ ANSWERING = (*POSTING, "response_url")
 _HEAVIEST = re.compile(r"^What weighed most: (.+?”)\.", re.MULTILINE)
 
 
-class WatchedAws:
-    """A WSGI application that passes requests on, and tells `seen` of the calls in AWS's JSON protocol."""
+class RecordedAws:
+    """A WSGI application that passes requests on, and reports the calls in AWS's JSON protocol."""
 
-    def __init__(self, application: WSGIApplication, seen: Callable[[RecordedCall], object]) -> None:
-        self._application, self._seen = application, seen
+    def __init__(self, application: WSGIApplication, on_call: Callable[[RecordedCall], object]) -> None:
+        self._application, self._on_call = application, on_call
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         operation = environ.get("HTTP_X_AMZ_TARGET", "").partition(".")[2]
@@ -65,12 +65,12 @@ class WatchedAws:
         status = answer.status_code
         error = None if status == 200 else str(answered.get("__type", answer.status)).rpartition("#")[2]
         if operation != "ReceiveMessage" or answered.get("Messages"):
-            self._seen(RecordedCall(operation, json.loads(body or b"{}"), status, error, started, ended, answered))
+            self._on_call(RecordedCall(operation, json.loads(body or b"{}"), status, error, started, ended, answered))
         return answer(environ, start_response)
 
 
 @dataclass
-class _Try:
+class _Attempt:
     """A worker at a job: from the moment at which it got the job to its end."""
 
     message_id: str
@@ -102,7 +102,7 @@ class Trail:
     attempts: int = 0
     posts: int = 0
     """Calls that post an answer, whatever became of them."""
-    whispers: int = 0
+    private_answers: int = 0
     """Answers that one person sees."""
     job: str = ""
     """The body of the queue's message."""
@@ -117,15 +117,15 @@ class Trail:
     """Jobs that have not ended."""
     _queued: dict[str, float] = field(default_factory=dict)
     """Since when each job waits, by the ids of their messages."""
-    _handles: dict[str, _Try] = field(default_factory=dict)
+    _handles: dict[str, _Attempt] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self._now = self._past_the_queue()
 
-    def _past_the_queue(self) -> _Try | None:
+    def _past_the_queue(self) -> _Attempt | None:
         """Return how a worker is at work that has no job: the receiver may invoke it for a private answer."""
-        return _Try("", 0, self.started) if self.private else None
+        return _Attempt("", 0, self.started) if self.private else None
 
     def as_json(self) -> dict[str, Any]:
         """Return what the page shows; hops in the order in which they began."""
@@ -183,7 +183,7 @@ class Trail:
                 self._now = None
                 continue
             self.attempts += 1
-            self._now = _Try(message["MessageId"], self.attempts, call.ended)
+            self._now = _Attempt(message["MessageId"], self.attempts, call.ended)
             self._handles[message["ReceiptHandle"]] = self._now
             self._add("Queue → worker", "the job waited", min(queued, call.ended), call.ended, attempt=self.attempts)
 
@@ -199,7 +199,7 @@ class Trail:
             self.waiting -= 1
         self._add(way, what, call.started, call.ended, attempt=at_work.attempt, error=call.error)
 
-    def _worked(self, call: RecordedCall, at_work: _Try) -> None:
+    def _worked(self, call: RecordedCall, at_work: _Attempt) -> None:
         way, what = _HOPS.get(call.method, ("Worker → Slack", call.method))
         error = call.error
         if error == TAKEN:
@@ -214,7 +214,7 @@ class Trail:
 
     def _posted(self, call: RecordedCall) -> None:
         self.posts += 1
-        self.whispers += call.method != "chat.postMessage" and not call.error
+        self.private_answers += call.method != "chat.postMessage" and not call.error
         if call.error in (None, DROPPED.error) and self.answered_at is None:
             self.answered_at = (call.ended - self.started) * 1000
         metadata = call.arguments.get("metadata") or {}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from local.workspace import Message, User, Workspace
 
-MOST_MESSAGES = 200  # of a channel
+MAX_MESSAGES = 200  # of a channel
 Piece = dict[str, Any]
 Line = dict[str, Any]
 
@@ -34,7 +34,7 @@ def channels(workspace: Workspace) -> list[dict[str, Any]]:
             "kind": channel.kind,
             "members": sorted(channel.members),
             "has_bot": bot in channel.members,
-            "messages": [_message(workspace, one) for one in workspace.conversation(channel.id)[-MOST_MESSAGES:]],
+            "messages": [_message(workspace, one) for one in workspace.conversation(channel.id)[-MAX_MESSAGES:]],
             "private": [_message(workspace, one) for one in workspace.ephemerals if one["channel"] == channel.id],
         }
         for channel in workspace.channels

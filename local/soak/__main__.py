@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, get_args
 import typer
 
 from local.aws import EmbeddedAws
-from local.bot import RECEIVER, BotError, Process, bot_environ, waited
+from local.bot import RECEIVER, BotError, Process, bot_environ, wait_for
 from local.events import Deliveries
 from local.soak.checks import Problem, Results, attempts, check_dead_letters, check_logs, check_threads
 from local.soak.users import TEXTS, Size, Users, steps
@@ -36,13 +36,13 @@ WORKERS = 2
 SENDERS = 4
 # Jobs that may wait while more are sent: thousands would only make the embedded queue slow.
 BACKLOG = 150
-STEPS_BETWEEN_LOOKS = 20
-LONGEST_STANDSTILL = 120.0  # seconds; the longest compressed delay between two attempts is about 40
+STEPS_PER_CHECK = 20
+MAX_STALL_SECONDS = 120.0  # seconds; the longest compressed delay between two attempts is about 40
 # Seconds between the attempts of one delivery: for Slack 0, 60 and 300.
 RETRY_DELAYS = (0, 0.2, 1)
 ANSWER_SECONDS = 10.0  # more than Slack's 3, since two cores do everything else as well
-LOST_ANSWER_SECONDS = 0.001  # too short for any answer
-MOST_PROBLEMS = 10  # shown
+LOST_ACK_SECONDS = 0.001  # too short for any answer
+MAX_PROBLEMS_SHOWN = 10  # shown
 USUAL = Size()
 
 
@@ -57,12 +57,12 @@ class Sender:
             Deliveries(url, secret, delays=RETRY_DELAYS, timeout=ANSWER_SECONDS)
             for secret in (users.workspace.signing_secret, "somebody else's")
         )
-        self._hasty = Deliveries(url, users.workspace.signing_secret, delays=(), timeout=LOST_ANSWER_SECONDS)
+        self._impatient = Deliveries(url, users.workspace.signing_secret, delays=(), timeout=LOST_ACK_SECONDS)
         self._lock = threading.Lock()
 
     def send(self, step: Step, payload: dict[str, Any]) -> None:
         """Send one delivery: a forged one must be refused, any other accepted."""
-        attempts = self._hasty.send(payload) if step.act == "lose_ack" else []
+        attempts = self._impatient.send(payload) if step.act == "lose_ack" else []
         slack, expected = (self._forger, 401) if step.act == "forge" else (self._slack, 200)
         attempts += slack.send(payload)
         last = attempts[-1]
@@ -90,7 +90,7 @@ class Soak:
             self.logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-")))
             self._aws = stack.enter_context(EmbeddedAws(around=lambda services: Redelivering(services, self.seed)))
             self._sqs = self._aws.client("sqs")
-            self._aws.let_jobs_return_after(VISIBILITY_SECONDS)
+            self._aws.set_visibility_timeout(VISIBILITY_SECONDS)
             environ = bot_environ(self._aws, self.users.workspace)
             receiver = Process(RECEIVER, environ, self.logs / "receiver.log")
             stack.callback(receiver.stop)
@@ -111,16 +111,16 @@ class Soak:
         plan = steps(self.seed, self.size)
         with ThreadPoolExecutor(SENDERS) as senders:
             for number, step in enumerate(plan):
-                if number % STEPS_BETWEEN_LOOKS == 0:
+                if number % STEPS_PER_CHECK == 0:
                     self._until(lambda: self._unsent() + self._aws.waiting() < BACKLOG, "the backlog did not shrink")
                 if number % (len(plan) // 10 or 1) == 0:
                     progress(f"{number} of {len(plan)} steps")
                 self._take(step, senders)
         self._until(lambda: not self._unsent(), "not everything was sent")
         progress("everything is sent; calls keep failing")
-        self._until(self._only_poison_is_left, "not every valid job ended")
+        self._until(self._only_poisoned_left, "not every valid job ended")
         # The poisoned jobs fail as often as the queue allows, now without delays.
-        self._aws.let_jobs_return_after(0)
+        self._aws.set_visibility_timeout(0)
         self._until(lambda: not self._aws.waiting(), "the poisoned jobs did not become dead letters")
         self._collect_dead_letters()
         results = Results()
@@ -160,8 +160,8 @@ class Soak:
                 worker.replace_ended()
             return self._aws.waiting()
 
-        if not waited(condition, LONGEST_STANDSTILL, 0.3, waiting):
-            raise BotError(f"{otherwise}: {waiting()} jobs have been on the queue for {LONGEST_STANDSTILL:.0f} s")
+        if not wait_for(condition, MAX_STALL_SECONDS, 0.3, waiting):
+            raise BotError(f"{otherwise}: {waiting()} jobs have been on the queue for {MAX_STALL_SECONDS:.0f} s")
 
     def _unsent(self) -> int:
         """Return the number of deliveries under way; raises what a finished one raised."""
@@ -171,7 +171,7 @@ class Soak:
         self._sending = under_way
         return len(under_way)
 
-    def _only_poison_is_left(self) -> bool:
+    def _only_poisoned_left(self) -> bool:
         self._collect_dead_letters()
         return self._aws.waiting() <= len(self.poisoned.difference(self.dead_letters))
 
@@ -200,7 +200,7 @@ def report(soak: Soak, results: Results, seconds: float) -> Iterator[str]:
         kinds = ", ".join(f"{kind} {number}" for kind, number in counts.most_common()) or "none"
         yield f"  {name:<18}{counts.total()}: {kinds}"
     yield "  " + ", ".join(f"{problem} {results.counts[problem]}" for problem in get_args(Problem))
-    yield from (f"  {problem}" for problem in results.problems[:MOST_PROBLEMS])
+    yield from (f"  {problem}" for problem in results.problems[:MAX_PROBLEMS_SHOWN])
 
 
 def run(seed: int, size: Size) -> bool:

@@ -22,7 +22,7 @@ from toxicity_bot.message_words import read
 Act = Literal["deliver", "lose_ack", "forge", "edit", "delete", "kill", "poison"]
 
 REACTIONS_PER_MESSAGE = 1.7
-MOST_REACTORS = 12  # to one message
+MAX_REACTORS = 12  # to one message
 EDITED, DELETED, FORGED = 0.08, 0.05, 0.04  # shares of the messages
 EDITS = (1, 1, 3)  # of one message, in quick succession
 ACKS_LOST = 0.02  # share of the deliveries
@@ -90,7 +90,7 @@ def _reactions(random: Random, size: Size) -> list[tuple[int, int]]:
     count = [1] * size.messages
     while sum(count) < size.reactions:
         message = random.randrange(size.messages)
-        count[message] += count[message] < MOST_REACTORS
+        count[message] += count[message] < MAX_REACTORS
     return [(message, reactor) for message, reactors in enumerate(count) for reactor in range(reactors)]
 
 

@@ -27,7 +27,7 @@ from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.web.client import WebClient
 
 from local.functions import TIMEOUT_SECONDS, LocalContext, load, poll
-from local.socket_mode.aws import SqliteQueue, SqliteTable, answer_here
+from local.socket_mode.aws import SqliteQueue, SqliteTable, answer_locally
 from local.socket_mode.file import SqliteFile
 from toxicity_bot.errors import BotError, SettingError
 from toxicity_bot.model_directory import embedded
@@ -161,11 +161,11 @@ class SocketBot:
 
     def __init__(self, file: SqliteFile, clock: Callable[[], float] = time.time) -> None:
         self.path = file.path
-        self.queue = SqliteQueue(file, clock, _say_dead)
+        self.queue = SqliteQueue(file, clock, _print_dead_letters)
         self.receiver, self.worker = functions(file.path)
         for client in (self.receiver.queue, self.worker.queue):
-            answer_here(client, self.queue)
-        answer_here(self.worker.ledger.client, SqliteTable(file))
+            answer_locally(client, self.queue)
+        answer_locally(self.worker.ledger.client, SqliteTable(file))
         self.receiver.invocation.invoke_worker = self._hand_over
         self._turn = threading.Lock()
         self._pool = ThreadPoolExecutor(1, "answers")
@@ -214,7 +214,7 @@ def _quiet() -> logging.Logger:
     return quiet
 
 
-def _say_dead(number: int) -> None:
+def _print_dead_letters(number: int) -> None:
     print(
         f"{number} more failed ten times, now dead letters: REDRIVE=yes tries them again.", file=sys.stderr, flush=True
     )

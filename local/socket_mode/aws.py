@@ -45,7 +45,7 @@ class RefusedCallError(Exception):
         self.details = details
 
 
-def answer_here(client: Any, service: SqliteQueue | SqliteTable) -> None:
+def answer_locally(client: Any, service: SqliteQueue | SqliteTable) -> None:
     """Let the methods of a service answer the calls of a client, by their names; others raise KeyError."""
 
     def note(params: Mapping[str, Any], context: dict[str, Any], **_: object) -> None:
@@ -67,17 +67,20 @@ def answer_here(client: Any, service: SqliteQueue | SqliteTable) -> None:
 
 
 class SqliteQueue:
-    """The queue in a file; `clock` is in seconds, and goes on after a restart. `buried` hears of new dead letters."""
+    """The queue in a file. `clock` returns seconds and must not restart with the process.
+
+    `on_dead_letters` is called with the number of new dead letters.
+    """
 
     def __init__(
         self,
         file: SqliteFile,
         clock: Callable[[], float] = time.time,
-        buried: Callable[[int], object] = lambda number: None,  # noqa: ARG005
+        on_dead_letters: Callable[[int], object] = lambda number: None,  # noqa: ARG005
     ) -> None:
         self._file = file
         self._clock = clock
-        self._buried = buried
+        self._on_dead_letters = on_dead_letters
         self._sent = Condition()
 
     def send_message(self, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,7 +152,7 @@ class SqliteQueue:
                     [message["ReceiptHandle"], now + VISIBILITY_SECONDS, message["MessageId"]],
                 )
         if dead:
-            self._buried(dead)
+            self._on_dead_letters(dead)
         return messages
 
 

@@ -39,10 +39,10 @@ class SqliteFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._turn = threading.RLock()
-        with self._explained():
+        with self._raises_file_error():
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
         try:
-            with self._explained():
+            with self._raises_file_error():
                 self._connection.row_factory = sqlite3.Row
                 # The lock of the first transaction is kept until the process ends, however it ends.
                 self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -56,7 +56,7 @@ class SqliteFile:
     @contextmanager
     def change(self) -> Iterator[sqlite3.Connection]:
         """Lend the connection for one transaction: it is on the disk afterwards, or has not happened after an error."""
-        with self._turn, self._explained():
+        with self._turn, self._raises_file_error():
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
@@ -72,7 +72,7 @@ class SqliteFile:
             self._connection.close()
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _raises_file_error(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:

@@ -86,7 +86,7 @@ class SocketModeSlack(SlackServer):
         workspace: Workspace | None = None,
         *,
         resend_seconds: float = 3,
-        ignores: Callable[[], bool] = lambda: False,
+        drop_ack: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__(workspace)
         self.app_token = "xapp-1-A0TOXICITY-local"
@@ -96,7 +96,7 @@ class SocketModeSlack(SlackServer):
         self.answers: dict[str, Any] = {}
         """The payloads with which the app acknowledged envelopes, by their ids."""
         self._resend_seconds = resend_seconds
-        self._ignores = ignores
+        self._drop_ack = drop_ack
         self._tickets: set[str] = set()
         self._waiting: dict[str, dict[str, Any]] = {}
         self._change = threading.Condition()
@@ -162,7 +162,7 @@ class SocketModeSlack(SlackServer):
         self._transmit(*self._waiting)
         while (message := link.receive()) is not None:
             with self._change:
-                if not self._ignores():
+                if not self._drop_ack():
                     self._waiting.pop(message["envelope_id"], None)
                     self.answers[message["envelope_id"]] = message.get("payload")
                 self._change.notify_all()

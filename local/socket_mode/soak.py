@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from local.bot import BotError, Process, verdicts, waited
+from local.bot import BotError, Process, verdicts, wait_for
 from local.faults import Faults
 from local.soak.checks import Results, check_logs, check_threads
 from local.soak.users import TEXTS, Size, Users
@@ -44,9 +44,9 @@ LINK_FAULT: dict[str, Callable[[Link], object]] = {
     "lost": lambda link: link.drop(),
 }
 ENVELOPES_PER_KILL = 50
-MOST_WAITING = 20  # envelopes on their way
-LONGEST_STANDSTILL = 120.0  # seconds
-MOST_PROBLEMS = 10  # shown
+MAX_WAITING = 20  # envelopes on their way
+MAX_STALL_SECONDS = 120.0  # seconds
+MAX_PROBLEMS_SHOWN = 10  # shown
 
 
 class SocketSoak:
@@ -58,7 +58,7 @@ class SocketSoak:
         self._random = Random(seed)  # noqa: S311 - reproducible, not secret
         self._seed, self._envelopes = seed, envelopes
         self._users = Users(seed, Size(envelopes, envelopes))
-        self._slack = SocketModeSlack(self._users.workspace, resend_seconds=RESEND_SECONDS, ignores=self._lose_ack)
+        self._slack = SocketModeSlack(self._users.workspace, resend_seconds=RESEND_SECONDS, drop_ack=self._lose_ack)
         self._file, self._logs = folder / "bot.sqlite3", folder
         self._killed = threading.Event()
 
@@ -70,7 +70,7 @@ class SocketSoak:
             started = time.monotonic()
             self._slack.faults = RandomFaults(f"socket {self._seed}", self._kill, SLOW_SECONDS)
             for number in range(self._envelopes):
-                self._wait(lambda: self._slack.unacknowledged < MOST_WAITING)
+                self._wait(lambda: self._slack.unacknowledged < MAX_WAITING)
                 self._send(number)
             self._wait(lambda: not self._slack.unacknowledged)
             self._wait(lambda: len(verdicts(self._users.workspace)) == self._envelopes)
@@ -130,7 +130,7 @@ class SocketSoak:
                 self._bot = self._started()
             return len(self._slack.calls) + self._slack.deliveries.total()
 
-        if not waited(condition, LONGEST_STANDSTILL, 0.05, done):
+        if not wait_for(condition, MAX_STALL_SECONDS, 0.05, done):
             raise BotError(f"the bot does not go on; the end of its log:\n{self._bot.last_lines()}")
 
     def _checked(self) -> Results:
@@ -161,7 +161,7 @@ def main(
         results = soak.run()
     print(f"seed {seed}: {envelopes} envelopes, {results.outcomes.total()} verdicts in {soak.seconds:.0f} s")
     print(f"  {', '.join(f'{name} {number}' for name, number in sorted((+soak.counts).items()))}")
-    for problem in results.problems[:MOST_PROBLEMS]:
+    for problem in results.problems[:MAX_PROBLEMS_SHOWN]:
         print(f"  {problem}")
     raise typer.Exit(int(bool(results.problems) or results.outcomes.total() != envelopes))
 

@@ -63,7 +63,7 @@ def test_an_answer_that_is_not_slacks_is_found(
 
 def test_names_that_only_the_workspace_knows_are_looked_up(examine: Examine, slack: SlackServer) -> None:
     mine = {"TRIGGER_EMOJI": "biohazard"}
-    examine(**mine).expect({"trigger emoji": ("unknown", "biohazard is not a", "missing_scope", "write biohazard_sign")})
+    examine(**mine).expect({"trigger emoji": ("unknown", "biohazard is not", "missing_scope", "write biohazard_sign")})
     slack.workspace.scopes |= {"emoji:read"}
     examine(**mine).expect({"trigger emoji": ("wrong", "biohazard is neither", "-> write biohazard_sign")})
     slack.workspace.emoji["biohazard"] = "https://example.com/biohazard.png"
@@ -97,7 +97,7 @@ def test_the_bot_must_be_in_the_moderators_channel_and_in_watched_ones(examine: 
         {
             "watched channel": ("ok", "C0GENERAL", "message.channels"),
             "moderators channel": ("wrong", "not_in_channel", "correct MODERATORS_CHANNEL"),
-            "trigger emoji": ("unknown", "biohazard is not a"),
+            "trigger emoji": ("unknown", "biohazard is not"),
         }
     )
     assert report.of("reply channel") == []

@@ -17,7 +17,7 @@ import pytest
 
 from local.playground.playground import MODERATORS, Playground
 from local.playground.scoring import card
-from local.playground.server import ACTIONS, LARGEST_BODY, PageServer
+from local.playground.server import ACTIONS, MAX_BODY_BYTES, PageServer
 from local.playground.trouble import TROUBLES
 from tests import ROOT, run_module
 
@@ -151,7 +151,7 @@ def test_a_wrong_request_is_explained(client: Client, action: str, fields: Any, 
 
 def test_a_body_that_is_no_json_or_too_large_is_refused(client: Client) -> None:
     assert client.send("post", b"{").status == 400
-    assert client.send("post", b" " * (LARGEST_BODY + 1)).status == 413
+    assert client.send("post", b" " * (MAX_BODY_BYTES + 1)).status == 413
 
 
 def test_only_the_author_changes_a_message(client: Client) -> None:

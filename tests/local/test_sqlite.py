@@ -19,7 +19,7 @@ from local import aws as embedded
 from local.aws import EmbeddedAws
 from local.functions import TIMEOUT_SECONDS, LocalContext
 from local.socket_mode import aws as sqlite_aws
-from local.socket_mode.aws import SqliteQueue, SqliteTable, answer_here
+from local.socket_mode.aws import SqliteQueue, SqliteTable, answer_locally
 from local.socket_mode.file import SqliteFile, SqliteFileError
 from toxicity_bot.errors import LedgerError
 from toxicity_bot.ledger import Ledger
@@ -53,14 +53,14 @@ def queue(file: SqliteFile, clock: Clock) -> SqliteQueue:
 def sqs(aws: EmbeddedAws, queue: SqliteQueue) -> Any:
     """boto3's client of the queue in the file."""
     client = boto3.client("sqs")
-    answer_here(client, queue)
+    answer_locally(client, queue)
     return client
 
 
 def table_in(file: SqliteFile) -> Any:
     """boto3's client of the table in a file."""
     client = boto3.client("dynamodb")
-    answer_here(client, SqliteTable(file))
+    answer_locally(client, SqliteTable(file))
     return client
 
 
@@ -113,15 +113,15 @@ def test_a_job_is_a_dead_letter_after_ten_tries_and_can_be_tried_again(
     aws: EmbeddedAws, file: SqliteFile, clock: Clock
 ) -> None:
     assert sqlite_aws.VISIBILITY_SECONDS > TIMEOUT_SECONDS
-    buried: list[int] = []
-    queue, sqs = SqliteQueue(file, clock, buried.append), boto3.client("sqs")
-    answer_here(sqs, queue)
+    on_dead_letters: list[int] = []
+    queue, sqs = SqliteQueue(file, clock, on_dead_letters.append), boto3.client("sqs")
+    answer_locally(sqs, queue)
     send(sqs, "a")
     tries = 0
     while queue.waiting():
         tries += len(received(sqs))
         clock.now += sqlite_aws.VISIBILITY_SECONDS
-    assert (tries, queue.dead(), buried) == (embedded.MAX_RECEIVE_COUNT, 1, [1])
+    assert (tries, queue.dead(), on_dead_letters) == (embedded.MAX_RECEIVE_COUNT, 1, [1])
     queue.redrive()
     assert queue.dead() == 0
     assert bodies(received(sqs)) == ["a"]
@@ -228,7 +228,7 @@ def test_a_full_file_keeps_what_it_has_and_says_so(sqs: Any, queue: SqliteQueue,
     assert isinstance(failure.value.__cause__, sqlite3.OperationalError)
     assert queue.waiting() == len(sent) > 0
     ledger = Ledger("rows")
-    answer_here(ledger.client, SqliteTable(file))
+    answer_locally(ledger.client, SqliteTable(file))
     ledger.set_deadline(LocalContext("worker"))  # type: ignore[arg-type]
     with pytest.raises(LedgerError, match="SqliteFileError"):
         ledger.once("verdict", "a", lambda: {"outcome": "x" * 100_000})

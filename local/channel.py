@@ -53,7 +53,7 @@ class Channel:
         return [self.view(message) for message in (root, *self.replies(ts))]
 
     def view(self, message: Message) -> Message:
-        """Return a copy with the fields that depend on other messages, such as the reply count or the parent's author."""
+        """Return a copy with the fields that depend on other messages, such as the reply count."""
         view = copy.deepcopy(message)
         replies = self.replies(message["ts"])
         if message.get("thread_ts") in self.messages:

@@ -1,9 +1,10 @@
 """Run the receiver or the worker as AWS does: `python -m local.functions receiver`, or `worker`.
 
-The receiver is served over HTTP, as by API Gateway, with connections that stay open, which werkzeug's server closes.
-The worker gets jobs from the queue. If it is killed, or a batch exceeds the function's time-out, the batch returns to
-the queue after the visibility time-out. With `--listen-fd` it is also invoked directly, through Lambda's API: a batch
-and an invocation wait for each other. Both read the environment. They start without typer: the start is measured.
+The receiver is served over HTTP, as by API Gateway, with persistent connections, which werkzeug's server lacks. The
+worker gets jobs from the queue. If it is killed, or a batch exceeds the function's timeout, the batch returns to the
+queue after the visibility timeout. With `--listen-fd` the worker can also be invoked directly, through Lambda's API.
+Batches and invocations run one at a time. Both functions read the environment. This module does not use typer, because
+the start-up time is measured.
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ if TYPE_CHECKING:
     Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
     Turn = AbstractContextManager[object]
 
-BATCH_SIZE = 1  # so that no verdict waits for another one
+BATCH_SIZE = 1  # so that no verdict waits for another
 TIMEOUT_SECONDS = 30  # of the worker
 
 
 def load(function: str) -> ModuleType:
-    """Import a function's module, which reads the environment at that moment."""
+    """Import a function's module, which reads the environment on import."""
     return importlib.import_module(f"toxicity_bot.{function}")
 
 
@@ -65,7 +66,7 @@ class LocalContext:
 
 
 def serve_receiver(ready_fd: int) -> None:
-    """Serve until stopped; write a line with the port to `ready_fd` once requests are accepted."""
+    """Serve until stopped. Write a line with the port to `ready_fd` when requests are accepted."""
     Gateway.function = load("receiver")
     with ThreadingHTTPServer(("127.0.0.1", 0), Gateway) as server:
         os.write(ready_fd, f"{server.server_port}\n".encode())
@@ -73,9 +74,9 @@ def serve_receiver(ready_fd: int) -> None:
 
 
 def invoke(handler: Handler, event: dict[str, Any], timeout_seconds: float, turn: Turn) -> dict[str, Any]:
-    """Run one invocation in its turn, since a function's process runs one at a time.
+    """Run one invocation. `turn` is a lock, since a Lambda instance runs one invocation at a time.
 
-    SIGALRM ends the process at the invocation's time-out: the ledger's claims rely on it.
+    SIGALRM ends the process when the invocation times out. The ledger's claims rely on this.
     """
     with turn:
         signal.setitimer(signal.ITIMER_REAL, timeout_seconds)
@@ -86,7 +87,7 @@ def invoke(handler: Handler, event: dict[str, Any], timeout_seconds: float, turn
 
 
 class InvokeApi(ThreadingHTTPServer):
-    """Lambda's API to invoke a function, at a socket that may be shared with a worker that runs later."""
+    """Lambda's API to invoke a function, at a socket that later workers can reuse."""
 
     daemon_threads = True
 
@@ -98,7 +99,7 @@ class InvokeApi(ThreadingHTTPServer):
 
 
 class _Invocation(BaseHTTPRequestHandler):
-    """One call of https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html, synchronous."""
+    """One synchronous call of https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html."""
 
     server: InvokeApi
 
@@ -106,10 +107,10 @@ class _Invocation(BaseHTTPRequestHandler):
         event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         try:
             answer, failed = self.server.invoke(event), False
-        except Exception as error:  # as Lambda's runtime answers
+        except Exception as error:  # respond as Lambda's runtime does
             answer, failed = {"errorType": type(error).__name__, "errorMessage": str(error)}, True
         body = json.dumps(answer).encode()
-        with contextlib.suppress(ConnectionError):  # the caller did not wait
+        with contextlib.suppress(ConnectionError):  # the caller closed the connection
             self.send_response(200)
             if failed:
                 self.send_header("X-Amz-Function-Error", "Unhandled")
@@ -129,7 +130,7 @@ def poll(
     timeout_seconds: float = TIMEOUT_SECONDS,
     turn: Turn | None = None,
 ) -> int:
-    """Handle one batch, delete the jobs that succeeded, and return the number of jobs."""
+    """Handle one batch, delete the jobs that succeeded, and return the size of the batch."""
     answer = sqs.receive_message(
         QueueUrl=queue_url,
         MaxNumberOfMessages=BATCH_SIZE,
@@ -147,7 +148,7 @@ def poll(
 
 
 def compress(factor: int) -> None:
-    """Divide the delays that the worker sets on its jobs; SQS counts whole seconds, so the shortest become 0."""
+    """Divide the delays that the worker sets on its jobs. SQS uses whole seconds, so short delays become 0."""
 
     def shorten(params: dict[str, Any], **_: object) -> None:
         params["VisibilityTimeout"] //= factor
@@ -156,7 +157,7 @@ def compress(factor: int) -> None:
 
 
 def feed_worker(given: argparse.Namespace) -> None:
-    """Handle so many jobs, or until SIGTERM; write a line to the descriptor when the model is loaded."""
+    """Handle `--jobs` jobs, or run until SIGTERM. Write a line to `--ready-fd` when the model is loaded."""
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
     if given.slack_timeout:
@@ -178,10 +179,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.functions", description=__doc__)
     parser.add_argument("function", choices=["receiver", "worker"])
     parser.add_argument("--ready-fd", type=int, default=sys.stdout.fileno())
-    parser.add_argument("--jobs", type=float, default=float("inf"), help="how many the worker handles")
-    parser.add_argument("--listen-fd", type=int, help="a socket that listens, at which the worker is invoked")
-    parser.add_argument("--compression", type=int, default=1, help="divides the worker's time-out and delays")
-    parser.add_argument("--slack-timeout", type=float, help="seconds that the worker waits for Slack")
+    parser.add_argument("--jobs", type=float, default=float("inf"), help="stop the worker after this many")
+    parser.add_argument("--listen-fd", type=int, help="a listening socket that accepts invocations of the worker")
+    parser.add_argument("--compression", type=int, default=1, help="divide the worker's timeout and delays by this")
+    parser.add_argument("--slack-timeout", type=float, help="the worker's timeout for Slack, in seconds")
     given = parser.parse_args()
     if given.function == "receiver":
         serve_receiver(given.ready_fd)

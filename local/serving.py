@@ -1,4 +1,4 @@
-"""WSGI applications at sockets of this machine, and the arguments in the requests that they get."""
+"""Serve WSGI applications on this machine, and check the arguments in their requests."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class WrongRequestError(Exception):
-    """Raised if a request lacks a field, or has one that cannot be used; the message says which."""
+    """Raised if a request has a missing or invalid field. The message names the field."""
 
 
 class Server:
-    """Serves an application, each request in a thread of its own; `close` may wait for the requests under way."""
+    """Serves an application with one thread per request. With `finish_requests`, `close` waits for open requests."""
 
     def __init__(
         self, application: WSGIApplication, host: str = "127.0.0.1", port: int = 0, *, fd: int | None = None,
@@ -36,7 +36,7 @@ class Server:
         return self
 
     def close(self) -> None:
-        """Serve no more requests, and free the port."""
+        """Stop serving, and free the port."""
         if self._thread.is_alive():
             self._http.shutdown()
             self._thread.join()
@@ -50,20 +50,20 @@ class Server:
 
 
 class QuietHandler(WSGIRequestHandler):
-    """Logs nothing: addresses may contain tokens, and bodies contain texts."""
+    """Logs nothing, since addresses can contain tokens."""
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         pass
 
 
 class TimeoutHandler(QuietHandler):
-    """Waits a while for a client that sends nothing; `close` would wait for it too."""
+    """Drops clients that send nothing, since `close` would wait for them."""
 
     timeout = 10  # seconds
 
 
 def call(function: Callable[..., Any], body: bytes) -> Any:
-    """Call a function with the JSON object in a body; raises WrongRequestError if it is not one of its parameters."""
+    """Call a function with the JSON object in a body as arguments. Raises WrongRequestError if they do not fit."""
     kinds = {name: kind for name, kind in get_type_hints(function).items() if name != "return"}
     try:
         given = json.loads(body)
@@ -82,7 +82,7 @@ def call(function: Callable[..., Any], body: bytes) -> Any:
 
 
 def _is(value: object, kind: Any) -> bool:
-    """Whether a value of JSON has the type of a parameter."""
+    """Return whether a JSON value has the type of a parameter."""
     if kind == list[str]:
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
     if kind is float:

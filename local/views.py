@@ -1,6 +1,6 @@
-"""The app's modals in a workspace: the triggers that may open one, those that are open, and what people do with them.
+"""The app's modals in a workspace: triggers, open modals and their submissions.
 
-https://docs.slack.dev/surfaces/modals: a trigger is valid for three seconds, and once.
+A trigger can be used once, within three seconds: https://docs.slack.dev/surfaces/modals
 """
 
 from __future__ import annotations
@@ -31,32 +31,32 @@ class _Trigger:
 
 @dataclass(frozen=True)
 class OpenView:
-    """A modal that a person has before them, as Slack describes it."""
+    """An open modal, as Slack describes it, and the person who sees it."""
 
     user: str
     view: dict[str, Any]
 
 
 class Views:
-    """`clock` is in seconds since 1970; `own` are the fields of every view that say whose it is."""
+    """`clock` returns seconds since 1970. `own` are the fields of every view that identify the app."""
 
     def __init__(self, own: Mapping[str, Any], clock: Callable[[], float]) -> None:
         self.open: dict[str, OpenView] = {}
-        """By id."""
+        """The open modals by id."""
         self._own = dict(own)
         self._clock = clock
         self._triggers: dict[str, _Trigger] = {}
         self._numbers = itertools.count(1)
 
     def trigger(self, user: str) -> str:
-        """Return the trigger of something that a person does now."""
+        """Return a trigger for an action of a person now."""
         number = next(self._numbers)
         made = f"{number}.{int(self._clock())}.{number:032x}"
         self._triggers[made] = _Trigger(user, self._clock())
         return made
 
     def show(self, trigger_id: Any, view: Any) -> dict[str, Any]:
-        """Open a modal; raises RefusedError in Slack's order: the view, the trigger."""
+        """Open a modal. Checks the view, then the trigger, as Slack does. Raises RefusedError."""
         if found := view_errors(view):
             messages = [f"[ERROR] {error}" for error in found]
             raise RefusedError("invalid_arguments", response_metadata={"messages": messages})
@@ -78,13 +78,13 @@ class Views:
         return copy.deepcopy(made)
 
     def close(self, view_id: str) -> OpenView:
-        """Take a modal away; raises RefusedError if it is not open."""
+        """Close a modal. Raises RefusedError if it is not open."""
         if view_id not in self.open:
             raise RefusedError("not_found")
         return self.open.pop(view_id)
 
     def submit(self, view_id: str, values: Mapping[str, str]) -> OpenView:
-        """Take a modal away with what a person typed, by action id, if its inputs take that."""
+        """Submit the typed texts by action id, and close the modal. Raises RefusedError if an input is invalid."""
         if view_id not in self.open:
             raise RefusedError("not_found")
         inputs = [block for block in self.open[view_id].view["blocks"] if block["type"] == "input"]

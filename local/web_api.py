@@ -1,7 +1,7 @@
 """Slack's Web API for a workspace, without HTTP.
 
-Errors and their order follow docs.slack.dev/reference/methods and measurements. It is stricter than Slack in one point:
-an argument that Slack ignores, one that slack_sdk's client does not have, is `invalid_arguments` here.
+Errors and their order follow docs.slack.dev/reference/methods and measurements. It is stricter than Slack in one way:
+Slack ignores unknown arguments. Here, arguments that slack_sdk's client does not have are `invalid_arguments`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def invalid_arguments(*errors: str, code: str = "invalid_arguments", **details: 
 
 @dataclass(frozen=True)
 class Method:
-    """A method; the app needs one of `scopes`. Methods that only read ignore JSON bodies."""
+    """A method. The app needs one of `scopes`. Methods that only read ignore JSON bodies."""
 
     run: Callable[[WebApi, Arguments], Answer]
     scopes: tuple[str, ...] = ()
@@ -48,14 +48,14 @@ class Method:
 
 
 class WebApi:
-    """The methods; one call returns at most `max_page` messages."""
+    """The methods. One call returns at most `max_page` messages."""
 
     def __init__(self, workspace: Workspace, max_page: int = 1000) -> None:
         self.workspace = workspace
         self.max_page = max_page
 
     def call(self, name: str, token: str | None, arguments: Arguments) -> Answer:
-        """Return Slack's answer; raises RefusedError in Slack's order: method, token, scope, arguments, work."""
+        """Return Slack's answer. Raises RefusedError. Checks method, token, scope and arguments in Slack's order."""
         if name not in METHODS:
             raise RefusedError("unknown_method", req_method=name)
         if not token:
@@ -76,18 +76,18 @@ class WebApi:
         return answer | enterprise | {"is_enterprise_install": False}
 
     def emoji_list(self, _arguments: Arguments) -> Answer:
-        """Return the workspace's own emoji; the standard ones are in no answer."""
+        """Return the custom emoji. Slack never returns the standard ones."""
         return {"emoji": dict(self.workspace.emoji)}
 
     def conversations_history(self, arguments: Arguments) -> Answer:
-        """Return top-level messages, newest first; `latest` alone may find an older message than the one asked for."""
+        """Return top-level messages, newest first. With `latest` alone, the first one can be older than wanted."""
         channel = self._readable(arguments["channel"])
         messages = [message for message in self.workspace.conversation(channel.id) if _is_top_level(message)]
         bounds = {name: arguments[name] for name in ("oldest", "latest") if name in arguments}
         return bounds | _page(_within(arguments, messages)[::-1], arguments, 100, self.max_page) | {"pin_count": 0}
 
     def conversations_replies(self, arguments: Arguments) -> Answer:
-        """Return a root and those of its replies that are within the bounds; for a reply, that reply alone."""
+        """Return a root and its replies within the bounds. For the ts of a reply, return only that reply."""
         channel = self._readable(arguments["channel"])
         try:
             root, *replies = self.workspace.thread(channel.id, arguments["ts"])
@@ -143,7 +143,7 @@ class WebApi:
         return {"message_ts": self.workspace.show(shown | content)["ts"]}
 
     def chat_update(self, arguments: Arguments) -> Answer:
-        """Change a message of the app; its metadata stays, and without a text its blocks do."""
+        """Change a message of the app. Its metadata stays. Its blocks stay if the call has no text."""
         channel = self._visible(arguments["channel"])
         message = self.workspace.message(channel.id, arguments["ts"])
         if message.get("bot_id") != self.workspace.identity.bot_id:
@@ -165,7 +165,7 @@ class WebApi:
         return RefusedError("missing_scope", needed=needed, provided=",".join(sorted(self.workspace.scopes)))
 
     def _visible(self, channel_id: str) -> Channel:
-        """Return a channel; a private one without the bot looks like one that does not exist."""
+        """Return a channel. Raises the same error for a private channel without the bot as for an unknown one."""
         channel = self.workspace.channel(channel_id)
         if channel.kind != "public" and self.workspace.identity.bot_user_id not in channel.members:
             raise RefusedError("channel_not_found")
@@ -184,7 +184,7 @@ class WebApi:
         return self._entered(channel_id)
 
     def _destination(self, name: str) -> Channel:
-        """Return the channel with an id or a name, or the app's direct conversation with a person."""
+        """Return the channel with this id or name, or the direct conversation with the person who has this id."""
         if any(user.id == name for user in self.workspace.users):
             return self.workspace.channel(self.workspace.open_im(name))
         named = [one.id for one in self.workspace.channels if one.kind != "im" and one.name == name.removeprefix("#")]
@@ -217,7 +217,7 @@ METHODS = {
 
 
 def _check(name: str, arguments: Arguments) -> None:
-    """Compare the arguments with those of slack_sdk's client."""
+    """Check the argument names against those of slack_sdk's client."""
     parameters = inspect.signature(getattr(WebClient, name.replace(".", "_"))).parameters
     known = {one.name: one.default is one.empty for one in parameters.values() if one.kind is one.KEYWORD_ONLY}
     missing = [f"missing required field: {one}" for one, required in known.items() if required and one not in arguments]
@@ -227,7 +227,7 @@ def _check(name: str, arguments: Arguments) -> None:
 
 
 def message_content(arguments: Arguments) -> dict[str, Any]:
-    """Return the text, blocks and attachments of a message that Slack would take; raises RefusedError."""
+    """Return the text, blocks and attachments of a message. Raises RefusedError if Slack would refuse them."""
     blocks = _parsed(arguments.get("blocks"), "invalid_blocks_format")
     attachments = _parsed(arguments.get("attachments"), "invalid_attachments")
     text, markdown = arguments.get("text") or "", arguments.get("markdown_text")
@@ -245,7 +245,7 @@ def message_content(arguments: Arguments) -> dict[str, Any]:
 
 
 def _parsed(value: Any, refusal: str) -> Any:
-    """Return `value`, parsed if it is JSON text."""
+    """Return `value`, decoded if it is a JSON string."""
     try:
         return json.loads(value) if isinstance(value, str) else value
     except ValueError as error:
@@ -264,7 +264,7 @@ def _is_top_level(message: Message) -> bool:
 
 
 def _within(arguments: Arguments, messages: list[Message]) -> list[Message]:
-    """Return the messages between the bounds, which are exclusive unless `inclusive` is set."""
+    """Return the messages between the bounds. The bounds are exclusive unless `inclusive` is set."""
     oldest = _instant(arguments.get("oldest") or "0", "invalid_ts_oldest")
     latest = _instant(arguments.get("latest") or "9999999999", "invalid_ts_latest")
     edges = (oldest, latest) if _flag(arguments, "inclusive") else ()
@@ -273,7 +273,7 @@ def _within(arguments: Arguments, messages: list[Message]) -> list[Message]:
 
 
 def _page(messages: list[Message], arguments: Arguments, limit: int, largest: int) -> Answer:
-    """Return one page; as in Slack, a cursor tells the ts of the first message of the next page."""
+    """Return one page. The cursor is the ts of the first message on the next page."""
     try:
         limit = int(arguments.get("limit", limit))
     except (TypeError, ValueError) as error:
@@ -318,7 +318,7 @@ def _metadata(value: Any) -> dict[str, Any] | None:
     if not isinstance(metadata, dict) or set(metadata) != {"event_type", "event_payload"}:
         raise RefusedError("invalid_metadata_format")
     kind, payload = metadata["event_type"], metadata["event_payload"]
-    # Slack drops metadata whose type holds a full stop: slackapi/bolt-python#863 on GitHub.
+    # Slack drops metadata if the event type contains a period: slackapi/bolt-python#863 on GitHub.
     if not re.fullmatch(r"[A-Za-z0-9_-]+", str(kind)) or not isinstance(payload, dict):
         raise RefusedError("invalid_metadata_format")
     if len(str(metadata).encode()) > MAX_METADATA_BYTES:

@@ -1,4 +1,4 @@
-"""What people do in the playground, and what they see of the bot: reactions reach it as Slack sends them."""
+"""The state of the playground and the actions on its page. The bot gets requests as Slack would send them."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from local.slack_server import RecordedCall
 
-HEARTBEAT = 10.0  # seconds; a page that was closed is noticed when it cannot be written to
-# Of the worker's time-out and delays: the job of a killed worker comes again after 11 s, in an account after 180 s.
+HEARTBEAT = 10.0  # seconds; a closed page is only noticed when a write fails
+# Divides the worker's timeout and delays. The job of a killed worker is retried after 11 s, in AWS after 180 s.
 COMPRESSION = 3
 MODERATORS = "C0MODERATORS"
 # As in slack/manifest.yaml.
@@ -42,7 +42,7 @@ SHORTCUTS = {"check_toxicity": "Check for toxicity", "report_message": "Report t
 
 
 class Feed:
-    """Server-sent events: hands the state to any number of pages; several changes at once are one event."""
+    """Server-sent events with the state, for any number of pages. Changes in quick succession are one event."""
 
     def __init__(self, state: Callable[[], dict[str, Any]]) -> None:
         self._state = state
@@ -75,13 +75,13 @@ class Feed:
 
 
 class Playground:
-    """The bot and a workspace with some messages; `feed` tells of every change."""
+    """The bot and a workspace with some messages. `feed` reports every change."""
 
     def __init__(self) -> None:
         self.workspace = Workspace.example()
         self.feed = Feed(self.state)
         self.trail: Trail | None = None
-        """Of the latest request."""
+        """The trail of the latest request."""
         self._requests = itertools.count(1)
         self.trouble = Trouble(self._kill_worker)
         self._slack = SlackServer(self.workspace)
@@ -111,7 +111,7 @@ class Playground:
         self._stack.close()
 
     def state(self) -> dict[str, Any]:
-        """Return all that the page shows and that may change."""
+        """Return everything on the page that can change."""
         trail = self.trail and self.trail.as_json() | {
             "answers": self._answers(self.trail),
             "row": self.bot.aws.row(self.trail.row),
@@ -120,7 +120,7 @@ class Playground:
         return shown | {"trail": trail, "trouble": sorted(self.trouble.on)}
 
     def _answers(self, trail: Trail) -> int:
-        """Return how many answers there are to the words that the message of a reaction has now."""
+        """Return the number of answers to the message's current text."""
         if trail.private:
             return trail.private_answers
         try:
@@ -132,17 +132,17 @@ class Playground:
         keys = [post["metadata"]["event_payload"]["key"] for post in verdicts(self.workspace)[trail.ts]]
         return keys.count(key) + trail.private_answers
 
-    # What people do.
+    # Actions.
 
     def post(self, channel: str, user: str, text: str, thread_ts: str = "") -> None:
-        """Post a message as a person who types it: nothing in it is markup but emoji and styles."""
+        """Post a message as if a person typed it. Only emoji and styles in it are markup."""
         if not text.strip():
-            raise WrongRequestError("There is no text in the message.")
+            raise WrongRequestError("The message has no text.")
         self.workspace.post(channel, user, escaped(text), thread_ts=thread_ts or None)
 
     def edit(self, channel: str, ts: str, user: str, text: str) -> None:
         if not text.strip():
-            raise WrongRequestError("There is no text in the message.")
+            raise WrongRequestError("The message has no text.")
         self._own(channel, ts, user, "cant_update_message")
         self.workspace.edit(channel, ts, escaped(text))
 
@@ -151,26 +151,26 @@ class Playground:
         self.workspace.delete(channel, ts)
 
     def react(self, channel: str, ts: str, user: str, emoji: str) -> None:
-        """Add a person's reaction, or remove it if it is there; Slack tells the bot of it."""
+        """Add a person's reaction, or remove it if it is there. Slack sends the event to the bot."""
         message = self.workspace.message(channel, ts)
         there = any(one["name"] == emoji and user in one["users"] for one in message.get("reactions", []))
         change = self.workspace.unreact if there else self.workspace.react
         event = change(channel, ts, user, emoji)
         self.feed.changed()
         member = self.workspace.identity.bot_user_id in self.workspace.channel(channel).members
-        # Slack tells an app of what happens in public channels, even of those that it has not joined.
+        # Slack sends events from public channels even to apps that have not joined them.
         if member or self.workspace.channel(channel).kind == "public":
             did = "took back" if there else "reacted with"
             self._send(event, Trail(channel, ts, user, f"{did} {view.emoji(emoji)}"))
 
     def shortcut(self, channel: str, ts: str, user: str, callback_id: str) -> None:
-        """Choose a shortcut in the menu of a message."""
+        """Choose a shortcut in a message's menu."""
         payload = self._slack.message_action(callback_id, channel, ts, user)
         label = SHORTCUTS.get(callback_id, callback_id)
         self._ask(payload, Trail(channel, ts, user, f"chose \u201c{label}\u201d", private=True))
 
     def command(self, channel: str, user: str, text: str) -> None:
-        """Type /toxicity with some words, which nobody else sees."""
+        """Type /toxicity and a text. Nobody else sees it."""
         payload = self._slack.slash_command(text, channel, user)
         self._ask(payload, Trail(channel, "", user, "typed /toxicity", private=True))
 
@@ -181,7 +181,7 @@ class Playground:
         self._ask(payload, Trail(channel, ts, user, f"clicked on \u201c{label}\u201d", private=True))
 
     def send_form(self, user: str, note: str) -> None:
-        """Send the form that a person has before them."""
+        """Submit the open form of a person."""
         payload = self._slack.send_form(user, note=note)
         self._ask(payload, Trail("", "", user, "sent the form", private=True))
 
@@ -190,13 +190,13 @@ class Playground:
             self._ask(payload, Trail("", "", user, "closed the form", private=True))
 
     def switch(self, kinds: list[str]) -> None:
-        """Switch on what goes wrong from the next reaction on."""
+        """Switch on faults of these kinds from the next reaction on."""
         self.trouble.switch(kinds)
 
     def score(self, text: str, toxic: float, maybe: float) -> dict[str, Any]:
-        """Score a text, straight by the classifier."""
+        """Score a text directly with the classifier."""
         if not 0 <= maybe <= toxic <= 1:
-            raise WrongRequestError("The thresholds must be from 0 to 1, the lower one at most the upper one.")
+            raise WrongRequestError("Both thresholds must be from 0 to 1, and maybe must not exceed toxic.")
         return score(self.classifier, text, Thresholds(toxic, maybe))
 
     def _own(self, channel: str, ts: str, user: str, refusal: str) -> None:
@@ -204,15 +204,15 @@ class Playground:
             raise RefusedError(refusal)
 
     def _send(self, event: dict[str, Any], trail: Trail) -> None:
-        """Send an event to the receiver as Slack does, with the trouble that is switched on."""
+        """Send an event to the receiver as Slack does, with the faults that are switched on."""
         self._deliver(encoded(event_callback(event, self.workspace.identity)), JSON, trail, self.trouble.on)
 
     def _ask(self, payload: dict[str, Any], trail: Trail) -> None:
-        """Send what a person asked for to the receiver as Slack does: once."""
+        """Send an interaction or a command to the receiver once, as Slack does."""
         self._deliver(as_form(payload), FORM, trail)
 
     def _deliver(self, body: bytes, kind: str, trail: Trail, trouble: frozenset[str] = frozenset()) -> None:
-        """Deliver one request at a time; from now on, calls and jobs belong to its trail."""
+        """Deliver one request at a time. From now on, calls and jobs belong to its trail."""
         slack = Deliveries(self.bot.request_url, self.workspace.signing_secret)
         with self._one_at_a_time:
             self.trouble.arm(trouble)
@@ -224,7 +224,7 @@ class Playground:
                 self.feed.changed()
 
     def _called(self, call: RecordedCall) -> None:
-        """Hear of a call of receiver or worker."""
+        """Record a call of the receiver or the worker."""
         if self.trail:
             self.trail.called(call)
             self.feed.changed()
@@ -240,11 +240,11 @@ class Playground:
         try:
             self.bot.restart_worker()
         except BotError:
-            logging.getLogger(__name__).exception("no new worker")
+            logging.getLogger(__name__).exception("the new worker did not start")
 
 
 def _write_examples(workspace: Workspace) -> None:
-    """Write some messages, so that there is something to react to."""
+    """Write some messages to react to."""
     workspace.add_user("katherine")
     for channel in workspace.channels:
         channel.members.add("U0KATHERINE")
@@ -254,4 +254,4 @@ def _write_examples(workspace: Workspace) -> None:
     workspace.post("C0GENERAL", "U0GRACE", TOXIC[0])
     workspace.post("C0GENERAL", "U0KATHERINE", "Damn, that was a hell of a good talk :tada:")
     workspace.post("C0PRIVATE", "U0GRACE", "Nobody would miss you if you left the team.")
-    workspace.post("C0RANDOM", "U0ADA", "The bot is not a member here. React, and it tells you so.")
+    workspace.post("C0RANDOM", "U0ADA", "The bot is not a member here. If you react, it tells you so.")

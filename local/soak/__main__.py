@@ -1,8 +1,8 @@
-"""`make soak`: run the bot while everything fails at random, and check that each message has the right verdicts.
+"""`make soak`: run the bot with random faults, and check that each message has the right verdicts.
 
-Signed HTTP requests, receiver, SQS, two worker processes, slack_sdk and DynamoDB run as in an account, with time
-compressed (see `local.soak.workers`). A seed always gives the same plan; the order in which processes and threads carry
-it out differs.
+Signed HTTP requests, receiver, SQS, two worker processes, slack_sdk and DynamoDB run as in AWS, but with shorter
+timeouts and delays (see `local.soak.workers`). The same seed always gives the same plan, but processes and threads run
+it in a different order.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ if TYPE_CHECKING:
 
 WORKERS = 2
 SENDERS = 4
-# Jobs that may wait while more are sent: thousands would only make the embedded queue slow.
+# Jobs that can wait before sending pauses. Thousands would only slow down the embedded queue.
 BACKLOG = 150
 STEPS_PER_CHECK = 20
-MAX_STALL_SECONDS = 120.0  # seconds; the longest compressed delay between two attempts is about 40
-# Seconds between the attempts of one delivery: for Slack 0, 60 and 300.
+MAX_STALL_SECONDS = 120.0  # the longest compressed delay between two attempts is about 40 s
+# Seconds between the attempts of one delivery. Slack waits 0, 60 and 300.
 RETRY_DELAYS = (0, 0.2, 1)
-ANSWER_SECONDS = 10.0  # more than Slack's 3, since two cores do everything else as well
-LOST_ACK_SECONDS = 0.001  # too short for any answer
+ANSWER_SECONDS = 10.0  # more than Slack's 3, since two cores run everything
+LOST_ACK_SECONDS = 0.001  # too short for any response
 MAX_PROBLEMS_SHOWN = 10  # shown
 USUAL = Size()
 
 
 class Sender:
-    """Slack's side: sends each delivery until the right answer comes; `refused` are those that never got it."""
+    """Plays Slack: sends each delivery until it gets the right response. `refused` are those that never did."""
 
     def __init__(self, users: Users, url: str) -> None:
         self.statuses: Counter[str] = Counter()
@@ -61,7 +61,7 @@ class Sender:
         self._lock = threading.Lock()
 
     def send(self, step: Step, payload: dict[str, Any]) -> None:
-        """Send one delivery: a forged one must be refused, any other accepted."""
+        """Send one delivery. A forged one must be refused, all others accepted."""
         attempts = self._impatient.send(payload) if step.act == "lose_ack" else []
         slack, expected = (self._forger, 401) if step.act == "forge" else (self._slack, 200)
         attempts += slack.send(payload)
@@ -76,7 +76,7 @@ class Sender:
 
 
 class Soak:
-    """The bot under test; call `run` once, inside the `with` block."""
+    """The bot under test. Call `run` once, inside the `with` block."""
 
     def __init__(self, seed: int, size: Size) -> None:
         self.seed, self.size = seed, size
@@ -107,7 +107,7 @@ class Soak:
         self._stack.close()
 
     def run(self, progress: Callable[[str], object]) -> Results:
-        """Carry out the plan, wait until every job has ended, and check the results."""
+        """Run the plan, wait until every job has ended, and check the results."""
         plan = steps(self.seed, self.size)
         with ThreadPoolExecutor(SENDERS) as senders:
             for number, step in enumerate(plan):
@@ -117,9 +117,9 @@ class Soak:
                     progress(f"{number} of {len(plan)} steps")
                 self._take(step, senders)
         self._until(lambda: not self._unsent(), "not everything was sent")
-        progress("everything is sent; calls keep failing")
+        progress("everything is sent; faults continue")
         self._until(self._only_poisoned_left, "not every valid job ended")
-        # The poisoned jobs fail as often as the queue allows, now without delays.
+        # Let the poisoned jobs use up their attempts without delays.
         self._aws.set_visibility_timeout(0)
         self._until(lambda: not self._aws.waiting(), "the poisoned jobs did not become dead letters")
         self._collect_dead_letters()
@@ -146,14 +146,14 @@ class Soak:
             self._sending.append(senders.submit(self.sender.send, step, payload))
 
     def _poison(self, number: int) -> None:
-        """Queue a job that cannot be read: no JSON, no ids, or ids of the wrong type."""
+        """Queue a malformed job: not JSON, without ids, or with ids of the wrong type."""
         ids = {"team": "T0LOCAL", "channel": None, "ts": number, "reactor": "U0", "event_id": "Ev0", "event_time": 0}
         body = (f"poison {number}", json.dumps({"poison": number}), json.dumps(ids))[number % 3]
         self.poisoned.add(body)
         self._sqs.send_message(QueueUrl=self._aws.queue_url, MessageBody=body)
 
     def _until(self, condition: Callable[[], bool], otherwise: str) -> None:
-        """Wait for a condition, and replace workers that ended; raises BotError if the queue stands still."""
+        """Wait for a condition, and replace workers that ended. Raises BotError if the queue does not change."""
 
         def waiting() -> int:
             for worker in self.workers:
@@ -161,15 +161,15 @@ class Soak:
             return self._aws.waiting()
 
         if not wait_for(condition, MAX_STALL_SECONDS, 0.3, waiting):
-            raise BotError(f"{otherwise}: {waiting()} jobs have been on the queue for {MAX_STALL_SECONDS:.0f} s")
+            raise BotError(f"{otherwise}: the queue has had {waiting()} jobs for {MAX_STALL_SECONDS:.0f} s")
 
     def _unsent(self) -> int:
-        """Return the number of deliveries under way; raises what a finished one raised."""
-        under_way = [delivery for delivery in self._sending if not delivery.done()]
-        for delivery in set(self._sending).difference(under_way):
+        """Return the number of unfinished deliveries. Raises the exceptions of finished ones."""
+        unfinished = [delivery for delivery in self._sending if not delivery.done()]
+        for delivery in set(self._sending).difference(unfinished):
             delivery.result()
-        self._sending = under_way
-        return len(under_way)
+        self._sending = unfinished
+        return len(unfinished)
 
     def _only_poisoned_left(self) -> bool:
         self._collect_dead_letters()
@@ -221,20 +221,20 @@ def run(seed: int, size: Size) -> bool:
 
 
 def main(
-    seed: Annotated[int | None, typer.Option(help="Chooses the plan; by default the time.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Determines the plan. Default: the current time.")] = None,
     deliveries: int = USUAL.deliveries,
     reactions: int = USUAL.reactions,
-    poisoned: Annotated[int, typer.Option(help="Jobs that cannot be read.")] = USUAL.poisoned,
-    minutes: Annotated[float, typer.Option(help="Repeat with the next seed for so long.")] = 0,
+    poisoned: Annotated[int, typer.Option(help="Malformed jobs.")] = USUAL.poisoned,
+    minutes: Annotated[float, typer.Option(help="Repeat with the next seed for this long.")] = 0,
 ) -> None:
-    """Run the bot while everything fails at random; exit with 1 if a message has a wrong number of verdicts."""
+    """Run the bot with random faults. Exit with 1 if a message has a wrong number of verdicts."""
     ends = time.monotonic() + 60 * minutes
     size = Size(deliveries, reactions, poisoned)
     seed = int(time.time()) if seed is None else seed
     while True:
         if not run(seed, size):
             options = f"--deliveries {deliveries} --reactions {reactions} --poisoned {poisoned}"
-            print(f"To repeat it: python -m local.soak --seed {seed} {options}", file=sys.stderr)
+            print(f"To repeat this run: python -m local.soak --seed {seed} {options}", file=sys.stderr)
             raise typer.Exit(1)
         seed += 1
         if time.monotonic() >= ends:

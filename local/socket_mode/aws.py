@@ -1,7 +1,7 @@
-"""A queue of jobs with a dead-letter queue, and a table, in a SQLite file, for boto3's clients of SQS and DynamoDB.
+"""A job queue with dead letters and a ledger table in a SQLite file, behind boto3's SQS and DynamoDB clients.
 
-They know the calls that the bot makes. Nothing is sent; botocore's own Stubber works in the same way. moto reads the
-conditions of DynamoDB.
+Only the calls that the bot makes are supported. Nothing is sent: event handlers answer the calls, as in botocore's
+Stubber. moto evaluates the condition expressions of DynamoDB.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 MAX_RECEIVE_COUNT = 10  # as in template.yaml
-# Seconds until a job is delivered again whose worker has died: later than its time-out, 30 s, after which its claims in
-# the ledger end.
+# After this, a dead worker's job is delivered again. Longer than the worker's timeout of 30 s, when its claims in the
+# ledger expire.
 VISIBILITY_SECONDS = 31.0
-POLL_INTERVAL = 0.2  # seconds between looks for jobs whose time has come
+POLL_INTERVAL = 0.2  # seconds between checks for due jobs
 _SET = re.compile(r"SET ([#\w]+ = :\w+(, [#\w]+ = :\w+)*)")
 
 
 class RefusedCallError(Exception):
-    """Raised if a call is refused; the client raises its own error with this code."""
+    """Raised if a call is refused. The client raises its own error with this code."""
 
     def __init__(self, code: str, **details: Any) -> None:
         super().__init__(code)
@@ -46,7 +46,7 @@ class RefusedCallError(Exception):
 
 
 def answer_locally(client: Any, service: SqliteQueue | SqliteTable) -> None:
-    """Let the methods of a service answer the calls of a client, by their names; others raise KeyError."""
+    """Let the methods of a service with the same names answer the calls of a client. Others raise KeyError."""
 
     def note(params: Mapping[str, Any], context: dict[str, Any], **_: object) -> None:
         context["asked"] = params
@@ -84,7 +84,7 @@ class SqliteQueue:
         self._sent = Condition()
 
     def send_message(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Put a job on the queue; it is on the disk when this returns."""
+        """Put a job on the queue. It is on the disk when this returns."""
         now = self._clock()
         message = str(uuid.uuid4())
         with self._file.change() as connection:
@@ -95,7 +95,7 @@ class SqliteQueue:
         return {"MessageId": message}
 
     def receive_message(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the jobs that are due, oldest first; wait for one if there is none."""
+        """Return the due jobs, oldest first. Wait for one if there is none."""
         ends = time.monotonic() + asked.get("WaitTimeSeconds", 0)
         with self._sent:
             while not (messages := self._receive(asked.get("MaxNumberOfMessages", 1))):
@@ -106,13 +106,13 @@ class SqliteQueue:
         return {"Messages": messages}
 
     def delete_message(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Remove a job, unless it was received again since."""
+        """Remove a job, unless it was received again in the meantime."""
         with self._file.change() as connection:
             connection.execute("DELETE FROM jobs WHERE receipt = ?", [asked["ReceiptHandle"]])
         return {}
 
     def change_message_visibility(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Let a job come back after so many seconds."""
+        """Deliver a job again after this many seconds."""
         with self._file.change() as connection:
             visible = self._clock() + asked["VisibilityTimeout"]
             connection.execute("UPDATE jobs SET visible = ? WHERE receipt = ?", [visible, asked["ReceiptHandle"]])
@@ -127,7 +127,7 @@ class SqliteQueue:
         return self._count(dead=1)
 
     def redrive(self) -> None:
-        """Give every dead letter ten tries more."""
+        """Give every dead letter ten more attempts."""
         with self._file.change() as connection:
             connection.execute("UPDATE jobs SET dead = 0, received = 0, visible = ? WHERE dead", [self._clock()])
 
@@ -135,7 +135,7 @@ class SqliteQueue:
         with self._file.change() as connection:
             return int(connection.execute("SELECT count(*) FROM jobs WHERE dead = ?", [dead]).fetchone()[0])
 
-    def _receive(self, most: int) -> list[dict[str, Any]]:
+    def _receive(self, limit: int) -> list[dict[str, Any]]:
         now = self._clock()
         with self._file.change() as connection:
             dead = connection.execute(
@@ -143,7 +143,7 @@ class SqliteQueue:
                 [now, MAX_RECEIVE_COUNT],
             ).rowcount
             found = connection.execute(
-                "SELECT * FROM jobs WHERE NOT dead AND visible <= ? ORDER BY visible LIMIT ?", [now, most]
+                "SELECT * FROM jobs WHERE NOT dead AND visible <= ? ORDER BY visible LIMIT ?", [now, limit]
             )
             messages = [_message(job) for job in found.fetchall()]
             for message in messages:
@@ -157,7 +157,7 @@ class SqliteQueue:
 
 
 def _message(job: SqliteRow) -> dict[str, Any]:
-    """Return a job that is received now as SQS would."""
+    """Return a received job in the format of SQS."""
     count = {"ApproximateReceiveCount": str(job["received"] + 1), "SentTimestamp": str(round(1000 * job["sent"]))}
     digest = hashlib.md5(job["body"].encode(), usedforsecurity=False).hexdigest()
     names = {"MessageId": job["id"], "ReceiptHandle": str(uuid.uuid4()), "MD5OfBody": digest}
@@ -165,7 +165,7 @@ def _message(job: SqliteRow) -> dict[str, Any]:
 
 
 class SqliteTable:
-    """The one table of a file, with the key `id`; rows that have expired are removed when it is opened."""
+    """The ledger table in a file, with the key `id`. Expired rows are removed when it is opened."""
 
     def __init__(self, file: SqliteFile) -> None:
         self._file = file
@@ -184,7 +184,7 @@ class SqliteTable:
         return {"Item": found} if found else {}
 
     def update_item(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Change or make a row; of UpdateExpression's forms, this knows the one that sets attributes to values."""
+        """Change or create a row. The only supported UpdateExpression sets attributes to values."""
         expression = asked["UpdateExpression"]
         if not _SET.fullmatch(expression):
             raise NotImplementedError(expression)
@@ -211,7 +211,7 @@ class SqliteTable:
 
 
 def _checked(connection: Connection, key: Row, asked: Mapping[str, Any]) -> Row | None:
-    """Return the row as it is, if it allows the call."""
+    """Return the current row. Raises RefusedCallError if the condition does not hold."""
     before = _read(connection, key)
     if not _holds(before or {}, asked.get("ConditionExpression"), asked):
         shown = asked.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" and before

@@ -1,8 +1,8 @@
-"""`python -m local.socket_mode.soak`: envelopes by the thousand through Socket Mode, while everything fails at random.
+"""`python -m local.socket_mode.soak`: send thousands of envelopes through Socket Mode with random faults.
 
-The bot is a process as `make socket` starts it. Its envelopes come twice, their acknowledgements are lost, connections
-are refreshed, closed, reset and lost in silence, calls to Slack fail, and the process is killed. Then each message must
-have one verdict, and no job may be left. In the bot every second lasts a part of a second, see `SPEED`.
+The bot is a process, as `make socket` starts it. Envelopes are duplicated, acknowledgements are lost, connections are
+refreshed, closed, reset or lost without notice, calls to Slack fail, and the process is killed. Afterwards each message
+must have one verdict, and no job may be left. `SPEED` divides the bot's delays.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 SPEED = 10.0
 RESEND_SECONDS = 3 / SPEED
-SLOW_SECONDS = 0.5  # of a call that is slow on purpose
-SENT_TWICE, ACKS_LOST = 0.1, 0.1  # shares of the envelopes
-LINK_FAULTS = 0.05  # share of the envelopes after which something happens to the connection
-# What may happen to a connection: Slack announces its end, or closes it, or it is lost with a reset or in silence.
+SLOW_SECONDS = 0.5  # for a call that is slow on purpose
+SENT_TWICE, ACKS_LOST = 0.1, 0.1  # fractions of the envelopes
+LINK_FAULTS = 0.05  # fraction of the envelopes that are followed by a fault of the connection
+# Slack announces the end of the connection or closes it, or the connection is lost, with a reset or without notice.
 LINK_FAULT: dict[str, Callable[[Link], object]] = {
     "warning": lambda link: link.disconnect("warning"),
     "refresh": lambda link: link.disconnect("refresh_requested"),
@@ -44,13 +44,13 @@ LINK_FAULT: dict[str, Callable[[Link], object]] = {
     "lost": lambda link: link.drop(),
 }
 ENVELOPES_PER_KILL = 50
-MAX_WAITING = 20  # envelopes on their way
+MAX_WAITING = 20  # unacknowledged envelopes
 MAX_STALL_SECONDS = 120.0  # seconds
 MAX_PROBLEMS_SHOWN = 10  # shown
 
 
 class SocketSoak:
-    """A bot in Socket Mode under test; call `run` once."""
+    """A bot in Socket Mode under test. Call `run` once."""
 
     def __init__(self, seed: int, envelopes: int, folder: Path) -> None:
         self.counts: Counter[str] = Counter()
@@ -63,7 +63,7 @@ class SocketSoak:
         self._killed = threading.Event()
 
     def run(self) -> Results:
-        """Send the envelopes, wait until each message has its verdict, and check all."""
+        """Send the envelopes, wait until each message has its verdict, and check the results."""
         with self._slack:
             self._bot = self._started()
             self._bot.wait_until_ready()
@@ -95,14 +95,14 @@ class SocketSoak:
             self._disturb()
 
     def _disturb(self) -> None:
-        """Let something happen to the newest connection."""
+        """Cause a random fault in the newest connection."""
         name = self._random.choice([*LINK_FAULT])
         for link in self._slack.links[-1:]:
             self.counts[f"connection {name}"] += 1
             LINK_FAULT[name](link)
 
     def _lose_ack(self) -> bool:
-        """Whether an acknowledgement is lost."""
+        """Decide at random whether an acknowledgement is lost."""
         lost = self._random.random() < ACKS_LOST
         self.counts["acknowledgement lost"] += lost
         return lost
@@ -120,7 +120,7 @@ class SocketSoak:
         return Process(command, environ | slack | {"SLACK_API_URL": self._slack.url}, log)
 
     def _wait(self, condition: Callable[[], bool]) -> None:
-        """Wait for a condition; start the bot again if it was killed. Raises BotError if it ends or stands still."""
+        """Wait for a condition, and restart a killed bot. Raises BotError if it ends or makes no progress."""
 
         def done() -> int:
             if self._bot.ended:
@@ -131,7 +131,7 @@ class SocketSoak:
             return len(self._slack.calls) + self._slack.deliveries.total()
 
         if not wait_for(condition, MAX_STALL_SECONDS, 0.05, done):
-            raise BotError(f"the bot does not go on; the end of its log:\n{self._bot.last_lines()}")
+            raise BotError(f"the bot makes no progress; the end of its log:\n{self._bot.last_lines()}")
 
     def _checked(self) -> Results:
         results = Results()
@@ -151,10 +151,10 @@ class SocketSoak:
 
 
 def main(
-    envelopes: Annotated[int, typer.Option(min=1, help="Messages, each with one reaction.")] = 1000,
-    seed: Annotated[int | None, typer.Option(help="Chooses the faults; by default the time.")] = None,
+    envelopes: Annotated[int, typer.Option(min=1, help="The number of messages, each with one reaction.")] = 1000,
+    seed: Annotated[int | None, typer.Option(help="Determines the faults. Default: the current time.")] = None,
 ) -> None:
-    """Send envelopes to a bot in Socket Mode; exit with 1 if a message has not exactly one verdict."""
+    """Send envelopes to a bot in Socket Mode. Exit with 1 unless every message has exactly one verdict."""
     seed = int(time.time()) if seed is None else seed
     with tempfile.TemporaryDirectory(prefix="socket-soak-") as folder:
         soak = SocketSoak(seed, envelopes, Path(folder))

@@ -72,8 +72,8 @@ def test_what_is_switched_off_is_not_asked() -> None:
         ({"TEXT": "x", "IGNORED_REACTORS": "U0GRACE"}, 1, "ignored_reactor"),
         ({"FORMAT": "xml", "TEXT": "x"}, 2, "make demo FORMAT=json TEXT="),
         ({"FORMAT": "json"}, 2, "make demo FORMAT=json TEXT="),
-        ({"TEXT": ""}, 2, "There is no text"),
-        ({"TEXT": "  "}, 2, "There is no text"),
+        ({"TEXT": ""}, 2, "TEXT is empty"),
+        ({"TEXT": "  "}, 2, "TEXT is empty"),
     ],
 )
 def test_settings_without_answer_and_wrong_calls_are_named(variables: dict[str, str], status: int, advice: str) -> None:

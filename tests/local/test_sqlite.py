@@ -183,7 +183,7 @@ def test_a_call_that_the_file_cannot_answer_fails_loudly(file: SqliteFile, aws: 
 
 @pytest.mark.failure(133)
 def test_one_process_at_a_time_has_the_file_open(file: SqliteFile) -> None:
-    with pytest.raises(SqliteFileError, match="is in use: stop the other bot on it") as refusal:
+    with pytest.raises(SqliteFileError, match="is in use: stop the other bot that uses it") as refusal:
         SqliteFile(file.path)
     assert refusal.value.exit_status == 1
     file.close()
@@ -222,7 +222,7 @@ def test_a_full_file_keeps_what_it_has_and_says_so(sqs: Any, queue: SqliteQueue,
             send(sqs, "a" * 1000)
             sent.append(1)
 
-    with pytest.raises(SqliteFileError, match="does not fit on the disk: make room") as failure:
+    with pytest.raises(SqliteFileError, match="does not fit on the disk: free some space") as failure:
         fill()
     assert failure.value.exit_status == 1
     assert isinstance(failure.value.__cause__, sqlite3.OperationalError)

@@ -68,7 +68,7 @@ def client(service: str, *, read_timeout: float = 10) -> Any:
     return boto3.client(service, config=config)  # type: ignore[call-overload]  # any service's name
 
 
-def refusal(subject: str, code: str, action: str, if_absent: str) -> Finding:
+def aws_error(subject: str, code: str, action: str, if_absent: str) -> Finding:
     """Return the finding for the error code or exception class that `action` failed with."""
     if code in _ABSENT:
         return wrong(subject, f"does not exist in this account and region ({code})", if_absent)
@@ -86,17 +86,17 @@ def refusal(subject: str, code: str, action: str, if_absent: str) -> Finding:
     return wrong(subject, f"AWS did not answer {action} ({code})", look)
 
 
-def refused(subject: str, error: BotoCoreError | ClientError, if_absent: str) -> Finding:
+def aws_exception(subject: str, error: BotoCoreError | ClientError, if_absent: str) -> Finding:
     """Return the finding for a boto3 exception."""
     if isinstance(error, ClientError):
-        return refusal(subject, error.response["Error"]["Code"], error.operation_name, if_absent)
-    return refusal(subject, type(error).__name__, "here", if_absent)
+        return aws_error(subject, error.response["Error"]["Code"], error.operation_name, if_absent)
+    return aws_error(subject, type(error).__name__, "the request", if_absent)
 
 
-def asking(subject: str, if_absent: str, check: Check[_Returned]) -> Check[_Returned | None]:
+def aws_checked(subject: str, if_absent: str, check: Check[_Returned]) -> Check[_Returned | None]:
     """Run a check. An AWS error becomes a finding, and the result is None."""
     try:
         return (yield from check)
     except AWS_ERRORS as error:
-        yield refused(subject, error, if_absent)
+        yield aws_exception(subject, error, if_absent)
         return None

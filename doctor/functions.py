@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from doctor.findings import DEPLOY, Check, asking, client, ok, unknown, wrong
+from doctor.findings import DEPLOY, Check, aws_checked, client, ok, unknown, wrong
 from doctor.installation import ALIAS
 from toxicity_bot import errors
 from toxicity_bot.settings import DEFAULTS, Settings, Thresholds
@@ -86,13 +86,13 @@ def check_worker(installation: Installation, settings: Settings, queue_arn: str 
         yield unknown("model", "not checked: the worker, which contains it, cannot be read")
     else:
         if queue_arn:
-            yield from asking(FEED, DEPLOY, _check_feed(worker.name, queue_arn))
+            yield from aws_checked(FEED, DEPLOY, _check_feed(worker.name, queue_arn))
         else:
             yield unknown(FEED, "not checked: the queue cannot be read")
         if worker.reserved_concurrency == 0:
             yield unknown("model", "not checked: the worker cannot start while the kill switch is on")
         else:
-            yield from asking("model", DEPLOY, _check_start(worker))
+            yield from aws_checked("model", DEPLOY, _check_start(worker))
 
 
 def _check_feed(name: str, queue_arn: str) -> Check[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from doctor.findings import AWS_ERRORS, DEPLOY, Check, asking, client, ok, refused, unknown, wrong
+from doctor.findings import AWS_ERRORS, DEPLOY, Check, aws_checked, aws_exception, client, ok, unknown, wrong
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,7 +80,7 @@ class Installation:
 
 def read_stack(name: str) -> Check[Installation | None]:
     """Return the installation, or None if the stack cannot be read."""
-    return (yield from asking("stack", _WRONG_NAME, _read(name)))
+    return (yield from aws_checked("stack", _WRONG_NAME, _read(name)))
 
 
 def outputs_of(stack: Mapping[str, Any]) -> dict[str, str]:
@@ -128,5 +128,5 @@ def _functions(resources: dict[str, str]) -> Check[tuple[Function, ...]]:
         try:
             functions.append(Function.describe(role, resources[logical_id]))
         except AWS_ERRORS as error:
-            yield refused(role, error, DEPLOY)
+            yield aws_exception(role, error, DEPLOY)
     return tuple(functions)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from doctor.findings import Check, asking, client, ok, unknown, wrong
+from doctor.findings import Check, aws_checked, client, ok, unknown, wrong
 from toxicity_bot.tally import DAYS, MAX_CHANNELS, scan, tallies, total
 
 # AWS's own advice for a queue that feeds a function:
@@ -25,10 +25,10 @@ def check_queues(url: str, worker_timeout: float | None) -> Check[str | None]:
         yield unknown("dead-letter queue", "not checked: its name is in the settings of the queue")
         return None
     set_url = "set JOBS_QUEUE_URL to the stack's output JobsQueueUrl"
-    arn, dead_letter_arn = (yield from asking("queue", set_url, _check_jobs(url, worker_timeout))) or (None, None)
+    arn, dead_letter_arn = (yield from aws_checked("queue", set_url, _check_jobs(url, worker_timeout))) or (None, None)
     if dead_letter_arn:
         named = "make deploy creates it; the queue's redrive policy names it"
-        yield from asking("dead-letter queue", named, _check_dead_letters(dead_letter_arn))
+        yield from aws_checked("dead-letter queue", named, _check_dead_letters(dead_letter_arn))
     else:
         yield unknown("dead-letter queue", "not checked: the queue has none, or cannot be read")
     return arn
@@ -75,9 +75,9 @@ def check_table(name: str, now: float) -> Check[None]:
         yield unknown("ledger", "not checked: LEDGER_TABLE is not set")
         return
     set_name = "set LEDGER_TABLE to the stack's output LedgerTableName"
-    if (yield from asking("ledger", set_name, _check_table(name))):
-        yield from asking("ledger expiry", set_name, _check_expiry(name))
-        yield from asking(NUMBERS, set_name, _count(name, now))
+    if (yield from aws_checked("ledger", set_name, _check_table(name))):
+        yield from aws_checked("ledger expiry", set_name, _check_expiry(name))
+        yield from aws_checked(NUMBERS, set_name, _count(name, now))
     else:
         yield unknown("ledger expiry", "not checked: the table cannot be read")
 

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from doctor.findings import AWS_ERRORS, Check, asking, client, ok, refusal, refused, unknown, wrong
+from doctor.findings import (
+    AWS_ERRORS,
+    Check,
+    aws_checked,
+    aws_error,
+    aws_exception,
+    client,
+    ok,
+    unknown,
+    wrong,
+)
 from doctor.installation import outputs_of
 from toxicity_bot import api_keys
 from toxicity_bot.command_line import STOPPED
@@ -57,7 +67,7 @@ def check_secret(settings: Settings, stack: str) -> Check[Keys]:
         remedy = "make secret STACK=... REGION=... asks for both and stores them"
     else:
         remedy = "set SLACK_SIGNING_SECRET and SLACK_BOT_TOKEN in the environment of the bot"
-    return (yield from asking("secret", _SET_ID, _check(settings, remedy))) or Keys()
+    return (yield from aws_checked("secret", _SET_ID, _check(settings, remedy))) or Keys()
 
 
 def _check(settings: Settings, remedy: str) -> Check[Keys]:
@@ -66,15 +76,15 @@ def _check(settings: Settings, remedy: str) -> Check[Keys]:
         signing_secrets, bot_token = credentials.signing_secrets, credentials.bot_token
     except SecretStoreError as error:
         # Do not show the id: somebody may have put the token itself into the variable.
-        yield refusal("secret", error.code, "secretsmanager:GetSecretValue", _SET_ID)
+        yield aws_error("secret", error.code, "secretsmanager:GetSecretValue", _SET_ID)
         return Keys()
     except SettingError as error:
         yield wrong("secret", str(error), f"{remedy}; {_PLACES}")
         return Keys()
-    given = [("signing secret", secret) for secret in signing_secrets] + [("token", bot_token)]
+    credentials_read = [("signing secret", secret) for secret in signing_secrets] + [("token", bot_token)]
     if not signing_secrets or not bot_token:
         yield unknown("secret", "not checked: the settings contain no secret, or only a part of it")
-    elif padded := sorted({name for name, value in given if value != value.strip()}):
+    elif padded := sorted({name for name, value in credentials_read if value != value.strip()}):
         yield wrong("secret", f"has spaces or line breaks around the pasted value: {' and '.join(padded)}", remedy)
     elif not bot_token.startswith("xoxb-"):
         yield wrong("secret", "contains a token that is no bot token (xoxb-...)", f"{remedy}; {_PLACES}")
@@ -84,9 +94,9 @@ def _check(settings: Settings, remedy: str) -> Check[Keys]:
     return Keys(signing_secrets[0] if signing_secrets else Secret(""), bot_token)
 
 
-def renewed(present: Secrets, ask: Callable[[str], str]) -> tuple[Secrets, str]:
+def with_credentials(present: Secrets, ask: Callable[[str], str]) -> tuple[Secrets, str]:
     """Replace the signing secret and the token with the values that `ask` returns. Empty keeps the stored value."""
-    signing_secret, bot_token = _asked(ask)
+    signing_secret, bot_token = _prompt_for_credentials(ask)
     known = [one for one in present.get("signing_secrets", []) if one != PLACEHOLDER]
     secrets = [signing_secret, *(one for one in known if one != signing_secret)] if signing_secret else known
     token = bot_token or present.get("bot_token", PLACEHOLDER)
@@ -125,7 +135,7 @@ def store(stack: str, change: Callable[[Secrets], tuple[Secrets, str]]) -> int:
         secret, done = change(present)
         secrets.put_secret_value(SecretId=secret_id, SecretString=json.dumps(secret))
     except AWS_ERRORS as error:
-        finding = refused(f"stack {stack}", error, "check its name and its region")
+        finding = aws_exception(f"stack {stack}", error, "check its name and its region")
         problem = f"{finding.subject}: {finding.sentence}; to fix it, {finding.remedy}."
     except KeyError:
         problem = f"{stack} has no output SecretId, so it is not a stack of this bot."
@@ -138,7 +148,7 @@ def store(stack: str, change: Callable[[Secrets], tuple[Secrets, str]]) -> int:
     return 1
 
 
-def _asked(ask: Callable[[str], str]) -> tuple[str, str]:
+def _prompt_for_credentials(ask: Callable[[str], str]) -> tuple[str, str]:
     """Ask for the signing secret and the token. Raises RefusedInputError for obvious mistakes."""
     print("Your input is not shown. Press Enter alone to keep the stored value.")
     signing_secret = ask("Signing Secret (Basic Information, App Credentials): ").strip()
@@ -165,7 +175,7 @@ def main(
     revoke_key: Annotated[str, typer.Option(help="Revoke the API key with this name instead.")] = "",
 ) -> None:
     """Ask for the Slack app's credentials and store them in the secret of the stack, in AWS_DEFAULT_REGION."""
-    change = partial(renewed, ask=getpass.getpass)
+    change = partial(with_credentials, ask=getpass.getpass)
     if new_key:
         change = partial(with_key, name=new_key)
     elif revoke_key:

@@ -32,7 +32,7 @@ TIMEOUT_SECONDS = 10
 NOTABLE_OFFSET_SECONDS = MAX_AGE_SECONDS / 5
 
 _APP = "https://api.slack.com/apps > the app >"
-_LOOK = "check the network, any proxy, and SLACK_API_URL"
+_CHECK_NETWORK = "check the network, any proxy, and SLACK_API_URL"
 _REINSTALL = f"{_APP} Install App: install it, and store the Bot User OAuth Token in the bot's secret"
 _URL = "request url"
 _TRIGGER, _REPLIES, _MODERATORS, _WATCHED = "trigger emoji", "reply channel", "moderators channel", "watched channel"
@@ -60,9 +60,9 @@ class Answer(NamedTuple):
 
 def check_slack(settings: Settings, token: Secret, clock: Callable[[], float]) -> Check[float]:
     """Run all checks. Return how many seconds this machine's clock is ahead of Slack's, 0 if unknown."""
-    answer = _ask(settings.api_url, token, "auth.test")
+    answer = _call(settings.api_url, token, "auth.test")
     if not answer.headers:
-        yield wrong("slack", f"{settings.api_url} does not respond like Slack ({answer.error})", _LOOK)
+        yield wrong("slack", f"{settings.api_url} does not respond like Slack ({answer.error})", _CHECK_NETWORK)
         for subject in ("scopes", "clock"):
             yield unknown(subject, "not checked: Slack does not answer")
         return 0
@@ -85,14 +85,14 @@ def _check_names(settings: Settings, token: Secret) -> Check[None]:
         *(name for one in settings.channels.entries.values() for name in one.emoji or ()),
     ]
     if own := [name for name in dict.fromkeys(triggers) if canonical(name) not in emoji_short_names]:
-        yield from _check_emoji(own, _ask(settings.api_url, token, "emoji.list"))
+        yield from _check_emoji(own, _call(settings.api_url, token, "emoji.list"))
     checked = [(_WATCHED, channel, "CHANNEL_SETTINGS") for channel in settings.channels.watched()]
     if settings.moderators_channel:
         checked.append((_MODERATORS, settings.moderators_channel, "MODERATORS_CHANNEL"))
     if settings.reply_to not in ("thread", "reactor", settings.moderators_channel):
         checked.append((_REPLIES, settings.reply_to, "REPLY_TO"))
     for subject, channel, variable in checked:
-        yield _channel(subject, channel, variable, _ask(settings.api_url, token, "conversations.history", channel))
+        yield _channel(subject, channel, variable, _call(settings.api_url, token, "conversations.history", channel))
 
 
 def _check_emoji(own: list[str], answer: Answer) -> Check[None]:
@@ -116,10 +116,10 @@ def _channel(subject: str, channel: str, variable: str, answer: Answer) -> Findi
     if answer.error in ("not_in_channel", "channel_not_found"):
         sentence = f"the bot is not a member of {channel}, or the channel does not exist ({answer.error})"
         return wrong(subject, sentence, f"invite the bot there with /invite, or correct {variable}")
-    return unknown(subject, f"cannot tell whether the bot is a member of {channel} ({answer.error})", _LOOK)
+    return unknown(subject, f"cannot tell whether the bot is a member of {channel} ({answer.error})", _CHECK_NETWORK)
 
 
-def _ask(api_url: str, token: Secret, method: str, channel: str = "") -> Answer:
+def _call(api_url: str, token: Secret, method: str, channel: str = "") -> Answer:
     """Call a read-only method. For a channel's history, request one message and ignore it."""
     quiet = logging.getLogger("doctor.quiet")
     quiet.setLevel(logging.CRITICAL)  # slack_sdk logs Slack's responses
@@ -144,7 +144,7 @@ def _check_identity(answer: Answer, token: Secret) -> Check[None]:
     elif answer.error in ("ratelimited", "http_429"):
         yield unknown("slack", "it limits the bot's requests (ratelimited)", "wait a minute and run this again")
     elif answer.error.startswith("http_"):
-        yield wrong("slack", f"the response is not from Slack ({answer.error})", _LOOK)
+        yield wrong("slack", f"the response is not from Slack ({answer.error})", _CHECK_NETWORK)
     elif answer.error:
         yield wrong("slack", f"it rejects the bot's token ({answer.error})", _REINSTALL)
     elif not data.get("bot_id"):

@@ -153,9 +153,9 @@ class OneAtATime:
             return answer
 
     def _poll(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        asked = json.loads(Request(environ).get_data())
-        ends = time.monotonic() + int(asked.get("WaitTimeSeconds") or 0)
-        body = json.dumps(asked | {"WaitTimeSeconds": 0}).encode()
+        params = json.loads(Request(environ).get_data())
+        ends = time.monotonic() + int(params.get("WaitTimeSeconds") or 0)
+        body = json.dumps(params | {"WaitTimeSeconds": 0}).encode()
         with self._lock:
             while True:
                 again = environ | {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}

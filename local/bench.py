@@ -68,12 +68,12 @@ class Stopwatch:
         setattr(owner, name, measured)
 
 
-def signed_events(workspace: Workspace, number: int) -> list[dict[str, Any]]:
-    """React to `number` new messages. Return the receiver's events for the reactions."""
+def signed_events(workspace: Workspace, count: int) -> list[dict[str, Any]]:
+    """React to `count` new messages. Return the receiver's events for the reactions."""
     events = []
-    for turn in range(number):
+    for number in range(count):
         # Each text is different, since the worker caches scores.
-        message = workspace.post("C0GENERAL", "U0ADA", f"{TEXTS[turn % len(TEXTS)]} {turn}")
+        message = workspace.post("C0GENERAL", "U0ADA", f"{TEXTS[number % len(TEXTS)]} {number}")
         event = workspace.react("C0GENERAL", message["ts"], REACTOR, EMOJI)
         body = encoded(event_callback(event, workspace.identity))
         events.append(api_gateway_event(body, signed(body, workspace.signing_secret, int(time.time()))))
@@ -135,14 +135,14 @@ def cold_start(environ: dict[str, str]) -> float:
 def private_answers() -> None:
     """Print how long people wait for a private answer, from Slack's request until the answer is shown."""
     with LocalBot(Workspace.example()) as bot:
-        warm = [_asked(bot, turn) for turn in range(PRIVATE_ANSWERS + WARM_UP)][WARM_UP:]
+        warm = [_time_private_answer(bot, number) for number in range(PRIVATE_ANSWERS + WARM_UP)][WARM_UP:]
         row(f"shortcut to private answer, warm ({PRIVATE_ANSWERS})", warm)
         cold, both = [], []
-        for turn in range(COLD_STARTS):
+        for number in range(COLD_STARTS):
             bot.worker.kill()
             started = time.perf_counter()
             bot.worker = bot.start(WORKER)
-            answered = _asked(bot, PRIVATE_ANSWERS + WARM_UP + turn)
+            answered = _time_private_answer(bot, PRIVATE_ANSWERS + WARM_UP + number)
             cold.append(since(started))
             bot.worker.wait_until_ready()
             started = time.perf_counter()
@@ -154,9 +154,9 @@ def private_answers() -> None:
     row(f"  the same, the receiver starts before it ({COLD_STARTS})", both)
 
 
-def _asked(bot: LocalBot, turn: int) -> float:
+def _time_private_answer(bot: LocalBot, number: int) -> float:
     """Use the shortcut on a new message. Return the milliseconds from the request to the answer."""
-    message = bot.workspace.post("C0RANDOM", "U0ADA", f"{TEXTS[turn % len(TEXTS)]} {turn}")
+    message = bot.workspace.post("C0RANDOM", "U0ADA", f"{TEXTS[number % len(TEXTS)]} {number}")
     payload = bot.slack.message_action("check_toxicity", "C0RANDOM", message["ts"], REACTOR)
     before, started = len(bot.workspace.ephemerals), time.perf_counter()
     delivery = Deliveries(bot.request_url, bot.workspace.signing_secret).ask(payload)
@@ -181,7 +181,7 @@ def scores_over_http() -> None:
 
         for many in (1, 8):
             # Each text is different, since the server caches scores.
-            texts = [f"{TEXTS[turn % len(TEXTS)]} {many} {turn}" for turn in range(500)]
+            texts = [f"{TEXTS[number % len(TEXTS)]} {many} {number}" for number in range(500)]
             started = time.perf_counter()
             with ThreadPoolExecutor(many) as clients:
                 times = [*clients.map(lambda text: 1000 * timeit(partial(score, text), number=1), texts)]

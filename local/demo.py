@@ -95,11 +95,13 @@ class Demo:
         message = self.workspace.post("C0RANDOM", "U0ADA", TOXIC[0])
         yield from _wrapped("", f"[ada wrote in #random: {TOXIC[0]}]")
         yield from _wrapped("", "[grace chose \u201cCheck for toxicity\u201d in its menu]")
-        yield from self._asked(self.bot.slack.message_action("check_toxicity", "C0RANDOM", message["ts"], "U0GRACE"))
+        yield from self._private_exchange(
+            self.bot.slack.message_action("check_toxicity", "C0RANDOM", message["ts"], "U0GRACE")
+        )
 
     def command(self) -> Iterator[str]:
         yield from _wrapped("", f"[grace typed: /toxicity {TOXIC[1]}]")
-        yield from self._asked(self.bot.slack.slash_command(TOXIC[1], "C0GENERAL", "U0GRACE"))
+        yield from self._private_exchange(self.bot.slack.slash_command(TOXIC[1], "C0GENERAL", "U0GRACE"))
 
     def report(self) -> Iterator[str]:
         """Report a message, and let two moderators click on the card."""
@@ -111,7 +113,7 @@ class Demo:
         yield from _wrapped(
             "", "[ada chose \u201cReport to moderators\u201d in the menu of grace's message, typed a note]"
         )
-        yield from self._shown(self._use(slack.send_form("U0ADA", note="It is the third one this week.")))
+        yield from self._shown(self._interact(slack.send_form("U0ADA", note="It is the third one this week.")))
         yield from _wrapped("", "[in #moderators]")
         yield from self._shown([self._card()])
         before, ts = len(self.workspace.ephemerals), self._card()["ts"]
@@ -130,17 +132,17 @@ class Demo:
     def feedback(self) -> Iterator[str]:
         (verdict,) = verdicts(self.workspace)[self.messages["toxic"]["ts"]]
         yield from _wrapped("", "[ada clicked on \u201cRight\u201d below the verdict on the toxic message]")
-        yield from self._shown(self._use(self.bot.slack.click("C0GENERAL", verdict["ts"], "U0ADA", ACTION_ID)))
+        yield from self._shown(self._interact(self.bot.slack.click("C0GENERAL", verdict["ts"], "U0ADA", ACTION_ID)))
 
-    def _use(self, payload: dict[str, Any]) -> list[Message]:
+    def _interact(self, payload: dict[str, Any]) -> list[Message]:
         """Send an interaction. Return the private answers to it."""
         before = len(self.workspace.ephemerals)
         _accepted(self.slack.ask(payload))
         return self.bot.wait_for_private(before, MAX_WAIT_SECONDS)
 
-    def _asked(self, payload: dict[str, Any]) -> Iterator[str]:
+    def _private_exchange(self, payload: dict[str, Any]) -> Iterator[str]:
         started = time.perf_counter()
-        answers = self._use(payload)
+        answers = self._interact(payload)
         milliseconds = (time.perf_counter() - started) * 1000
         yield from self._shown(answers)
         yield f"{'':>24}({milliseconds:.0f} ms after the question)"

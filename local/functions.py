@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
-    Turn = AbstractContextManager[object]
+    Lock = AbstractContextManager[object]
 
 BATCH_SIZE = 1  # so that no verdict waits for another
 TIMEOUT_SECONDS = 30  # of the worker
@@ -73,12 +73,12 @@ def serve_receiver(ready_fd: int) -> None:
         server.serve_forever()
 
 
-def invoke(handler: Handler, event: dict[str, Any], timeout_seconds: float, turn: Turn) -> dict[str, Any]:
-    """Run one invocation. `turn` is a lock, since a Lambda instance runs one invocation at a time.
+def invoke(handler: Handler, event: dict[str, Any], timeout_seconds: float, lock: Lock) -> dict[str, Any]:
+    """Run one invocation. Use `lock`, since a Lambda instance runs one invocation at a time.
 
     SIGALRM ends the process when the invocation times out. The ledger's claims rely on this.
     """
-    with turn:
+    with lock:
         signal.setitimer(signal.ITIMER_REAL, timeout_seconds)
         try:
             return handler(event, LocalContext("worker", timeout_seconds))
@@ -91,11 +91,11 @@ class InvokeApi(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, listener: socket.socket, handler: Handler, timeout_seconds: float, turn: Turn) -> None:
+    def __init__(self, listener: socket.socket, handler: Handler, timeout_seconds: float, lock: Lock) -> None:
         super().__init__(listener.getsockname(), _Invocation, bind_and_activate=False)
         self.socket.close()
         self.socket = listener
-        self.invoke = functools.partial(invoke, handler, timeout_seconds=timeout_seconds, turn=turn)
+        self.invoke = functools.partial(invoke, handler, timeout_seconds=timeout_seconds, lock=lock)
 
 
 class _Invocation(BaseHTTPRequestHandler):
@@ -128,7 +128,7 @@ def poll(
     handler: Handler,
     wait_seconds: int,
     timeout_seconds: float = TIMEOUT_SECONDS,
-    turn: Turn | None = None,
+    lock: Lock | None = None,
 ) -> int:
     """Handle one batch, delete the jobs that succeeded, and return the size of the batch."""
     answer = sqs.receive_message(
@@ -139,7 +139,7 @@ def poll(
     )
     messages = answer.get("Messages", [])
     if messages:
-        result = invoke(handler, sqs_event(messages), timeout_seconds, turn or threading.Lock())
+        result = invoke(handler, sqs_event(messages), timeout_seconds, lock or threading.Lock())
         failed = {failure["itemIdentifier"] for failure in result["batchItemFailures"]}
         for message in messages:
             if message["MessageId"] not in failed:
@@ -156,23 +156,23 @@ def compress(factor: int) -> None:
     load("worker").queue.meta.events.register("provide-client-params.sqs.ChangeMessageVisibility", shorten)
 
 
-def feed_worker(given: argparse.Namespace) -> None:
+def feed_worker(options: argparse.Namespace) -> None:
     """Handle `--jobs` jobs, or run until SIGTERM. Write a line to `--ready-fd` when the model is loaded."""
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
-    if given.slack_timeout:
+    if options.slack_timeout:
         slack: Any = load("slack_messages")
-        slack.TIMEOUT_SECONDS = given.slack_timeout
-    if given.compression > 1:
-        compress(given.compression)
-    handler, turn, timeout = load("worker").handler, threading.Lock(), TIMEOUT_SECONDS / given.compression
-    if given.listen_fd is not None:
-        api = InvokeApi(socket.socket(fileno=given.listen_fd), handler, timeout, turn)
+        slack.TIMEOUT_SECONDS = options.slack_timeout
+    if options.compression > 1:
+        compress(options.compression)
+    handler, lock, timeout = load("worker").handler, threading.Lock(), TIMEOUT_SECONDS / options.compression
+    if options.listen_fd is not None:
+        api = InvokeApi(socket.socket(fileno=options.listen_fd), handler, timeout, lock)
         threading.Thread(target=api.serve_forever, args=(0.05,), daemon=True).start()
-    os.write(given.ready_fd, b"ready\n")
+    os.write(options.ready_fd, b"ready\n")
     sqs, handled = boto3.client("sqs"), 0
-    while not stopping and handled < given.jobs:
-        handled += poll(sqs, os.environ["JOBS_QUEUE_URL"], handler, 1, timeout, turn)
+    while not stopping and handled < options.jobs:
+        handled += poll(sqs, os.environ["JOBS_QUEUE_URL"], handler, 1, timeout, lock)
 
 
 def main() -> None:
@@ -183,11 +183,11 @@ def main() -> None:
     parser.add_argument("--listen-fd", type=int, help="a listening socket that accepts invocations of the worker")
     parser.add_argument("--compression", type=int, default=1, help="divide the worker's timeout and delays by this")
     parser.add_argument("--slack-timeout", type=float, help="the worker's timeout for Slack, in seconds")
-    given = parser.parse_args()
-    if given.function == "receiver":
-        serve_receiver(given.ready_fd)
+    options = parser.parse_args()
+    if options.function == "receiver":
+        serve_receiver(options.ready_fd)
     else:
-        feed_worker(given)
+        feed_worker(options)
 
 
 if __name__ == "__main__":

@@ -100,10 +100,10 @@ def slack_requests(slack: SlackServer) -> list[ValidRequest]:
         clicks.append(slack.click(CHANNEL, shown["ts"], PERSON, action))
     view = report_form.view(CHANNEL, ts, shortcuts[1]["response_url"], written, names=True)
     workspace.views.show(shortcuts[1]["trigger_id"], view)
-    asked = [*shortcuts, *clicks, slack.send_form(PERSON, note="Again.")]
+    interactions = [*shortcuts, *clicks, slack.send_form(PERSON, note="Again.")]
     return [
         *(ValidRequest(JSON, payload) for payload in (*payloads, events.app_rate_limited(me))),
-        *(ValidRequest(FORM, {"payload": payload}) for payload in asked),
+        *(ValidRequest(FORM, {"payload": payload}) for payload in interactions),
         ValidRequest(FORM, slack.slash_command("Hi", CHANNEL, PERSON)),
     ]
 

@@ -29,7 +29,7 @@ _KNOWN = {"text", "blocks", "attachments", "response_type", "replace_original", 
 
 
 @dataclass
-class _Place:
+class _ResponseUrl:
     """The person and the channel that answers at a response URL are shown to."""
 
     channel: str
@@ -48,14 +48,14 @@ class Interactions:
     def __init__(self, workspace: Workspace, address: str = "") -> None:
         self.workspace = workspace
         self.address = address
-        self._places: dict[str, _Place] = {}
+        self._response_urls: dict[str, _ResponseUrl] = {}
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
 
     def respond(self, path: str, body: bytes) -> Reply:
         """Show an answer, or refuse it as Slack does, with status 404 or 400."""
         with self._lock:
-            place = self._places.get(path)
+            place = self._response_urls.get(path)
             if place is None or self.workspace.clock() > place.until:
                 return _refused(404, "expired_url")
             if place.answers == MAX_ANSWERS:
@@ -82,7 +82,7 @@ class Interactions:
         """Return a URL for five answers within half an hour. The app need not be in the channel."""
         with self._lock:
             path = f"/responses/{next(self._numbers)}"
-            self._places[path] = _Place(channel, user, self.workspace.clock() + VALID_SECONDS)
+            self._response_urls[path] = _ResponseUrl(channel, user, self.workspace.clock() + VALID_SECONDS)
         return self.address + path
 
     def message_action(self, callback_id: str, channel: str, ts: str, user: str) -> Payload:

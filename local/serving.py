@@ -66,22 +66,22 @@ def call(function: Callable[..., Any], body: bytes) -> Any:
     """Call a function with the JSON object in a body as arguments. Raises WrongRequestError if they do not fit."""
     kinds = {name: kind for name, kind in get_type_hints(function).items() if name != "return"}
     try:
-        given = json.loads(body)
+        arguments = json.loads(body)
     except ValueError as error:
         raise WrongRequestError("The body is not JSON.") from error
-    if not isinstance(given, dict):
+    if not isinstance(arguments, dict):
         raise WrongRequestError(f"The body must be an object with {', '.join(kinds)}.")
     try:
-        bound = inspect.signature(function).bind(**given)
+        bound = inspect.signature(function).bind(**arguments)
     except TypeError as error:
         raise WrongRequestError(f"The fields are {', '.join(kinds)}: {error}.") from error
-    for field, value in given.items():
-        if not _is(value, kinds.get(field)):
+    for field, value in arguments.items():
+        if not _has_type(value, kinds.get(field)):
             raise WrongRequestError(f"{field} has the wrong type.")
     return function(*bound.args, **bound.kwargs)
 
 
-def _is(value: object, kind: Any) -> bool:
+def _has_type(value: object, kind: Any) -> bool:
     """Return whether a JSON value has the type of a parameter."""
     if kind == list[str]:
         return isinstance(value, list) and all(isinstance(item, str) for item in value)

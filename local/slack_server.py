@@ -161,19 +161,19 @@ class SlackServer(Server, Interactions):
             "GET /local/private": self._private,
             "GET /local/workspace": self._members,
         }
-        asked = f"{request.method} {request.path}"
-        if asked not in actions:
-            return Reply.of({"ok": False, "error": f"{asked} does not exist; there are {', '.join(actions)}"}, 404)
+        route = f"{request.method} {request.path}"
+        if route not in actions:
+            return Reply.of({"ok": False, "error": f"{route} does not exist; there are {', '.join(actions)}"}, 404)
         body = request.get_data() if request.method == "POST" else json.dumps(request.args).encode()
         try:
-            done = call(actions[asked], body)
+            done = call(actions[route], body)
         except WrongRequestError as error:
             return Reply.of({"ok": False, "error": str(error)}, 400)
         except RefusedError as error:
             return Reply.of({"ok": False, "error": error.code}, 400)
-        return Reply.of({"ok": True, **(self._asked(done) if asked in interactions else done)})
+        return Reply.of({"ok": True, **(self._send_interaction(done) if route in interactions else done)})
 
-    def _asked(self, payload: dict[str, Any]) -> dict[str, Any]:
+    def _send_interaction(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Send the payload of a shortcut, command, click or form to the app."""
         return {"payload": payload} | ({"delivery": _shown(self._deliveries.ask(payload))} if self._deliveries else {})
 

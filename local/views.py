@@ -25,7 +25,7 @@ MAX_BLOCKS = 100
 @dataclass
 class _Trigger:
     user: str
-    given: float
+    created: float
     exchanged: bool = False
 
 
@@ -38,12 +38,12 @@ class OpenView:
 
 
 class Views:
-    """`clock` returns seconds since 1970. `own` are the fields of every view that identify the app."""
+    """`clock` returns seconds since 1970. `app_fields` are the fields of every view that identify the app."""
 
-    def __init__(self, own: Mapping[str, Any], clock: Callable[[], float]) -> None:
+    def __init__(self, app_fields: Mapping[str, Any], clock: Callable[[], float]) -> None:
         self.open: dict[str, OpenView] = {}
         """The open modals by id."""
-        self._own = dict(own)
+        self._app_fields = dict(app_fields)
         self._clock = clock
         self._triggers: dict[str, _Trigger] = {}
         self._numbers = itertools.count(1)
@@ -63,7 +63,7 @@ class Views:
         trigger = self._triggers.get(str(trigger_id))
         if trigger is None:
             raise RefusedError("invalid_trigger_id")
-        if self._clock() - trigger.given > TRIGGER_SECONDS:
+        if self._clock() - trigger.created > TRIGGER_SECONDS:
             raise RefusedError("expired_trigger_id")
         if trigger.exchanged:
             raise RefusedError("exchanged_trigger_id")
@@ -73,7 +73,7 @@ class Views:
         made_id = f"V0LOCAL{number}"
         ids = {"id": made_id, "root_view_id": made_id, "hash": f"{self._clock():.0f}.{number:08x}"}
         defaults = {"private_metadata": "", "callback_id": "", "external_id": "", "state": {"values": {}}}
-        made = defaults | copy.deepcopy(view) | self._own | ids | {"blocks": blocks}
+        made = defaults | copy.deepcopy(view) | self._app_fields | ids | {"blocks": blocks}
         self.open[made_id] = OpenView(trigger.user, made)
         return copy.deepcopy(made)
 

@@ -98,7 +98,7 @@ class WebApi:
     def reactions_get(self, arguments: Arguments) -> Answer:
         if not arguments.get("channel") or not arguments.get("timestamp"):
             raise RefusedError("no_item_specified")
-        channel = self._entered(arguments["channel"])
+        channel = self._joined(arguments["channel"])
         if not _TS.fullmatch(str(arguments["timestamp"])):
             raise RefusedError("bad_timestamp")
         message = _without_metadata(self.workspace.message(channel.id, arguments["timestamp"]))
@@ -122,7 +122,7 @@ class WebApi:
         channel = self._destination(arguments["channel"])
         content = message_content(arguments)
         text, thread_ts = content["text"], _thread_ts(arguments)
-        self._may_post(channel, thread_ts)
+        self._check_post(channel, thread_ts)
         content |= {"text": text[:MAX_TEXT_CHARACTERS], "metadata": _metadata(arguments.get("metadata"))}
         message = self.workspace.post(channel.id, self.workspace.identity.bot_user_id, thread_ts=thread_ts, **content)
         answer = {"channel": channel.id, "ts": message["ts"], "message": message}
@@ -136,7 +136,7 @@ class WebApi:
         if len(content["text"]) > MAX_TEXT_CHARACTERS:
             raise RefusedError("msg_too_long")
         thread_ts = _thread_ts(arguments)
-        self._may_post(channel, thread_ts)
+        self._check_post(channel, thread_ts)
         if arguments["user"] not in channel.members:
             raise RefusedError("user_not_in_channel")
         shown = {"channel": channel.id, "user": arguments["user"], "thread_ts": thread_ts}
@@ -171,7 +171,7 @@ class WebApi:
             raise RefusedError("channel_not_found")
         return channel
 
-    def _entered(self, channel_id: str) -> Channel:
+    def _joined(self, channel_id: str) -> Channel:
         channel = self._visible(channel_id)
         if self.workspace.identity.bot_user_id not in channel.members:
             raise RefusedError("not_in_channel")
@@ -181,7 +181,7 @@ class WebApi:
         scope = HISTORY_SCOPES[self._visible(channel_id).kind]
         if scope not in self.workspace.scopes:
             raise self._missing_scope(scope)
-        return self._entered(channel_id)
+        return self._joined(channel_id)
 
     def _destination(self, name: str) -> Channel:
         """Return the channel with this id or name, or the direct conversation with the person who has this id."""
@@ -190,7 +190,7 @@ class WebApi:
         named = [one.id for one in self.workspace.channels if one.kind != "im" and one.name == name.removeprefix("#")]
         return self._visible(named[0] if named else name)
 
-    def _may_post(self, channel: Channel, thread_ts: str | None) -> None:
+    def _check_post(self, channel: Channel, thread_ts: str | None) -> None:
         if refusal := self.workspace.posting_refusal(channel.id, self.workspace.identity.bot_user_id, thread_ts):
             raise RefusedError(refusal)
 
@@ -252,7 +252,7 @@ def _parsed(value: Any, refusal: str) -> Any:
         raise RefusedError(refusal) from error
 
 
-def _instant(ts: Any, refusal: str) -> tuple[int, int]:
+def _parsed_ts(ts: Any, refusal: str) -> tuple[int, int]:
     found = _TS.fullmatch(str(ts))
     if found is None:
         raise RefusedError(refusal)
@@ -265,10 +265,10 @@ def _is_top_level(message: Message) -> bool:
 
 def _within(arguments: Arguments, messages: list[Message]) -> list[Message]:
     """Return the messages between the bounds. The bounds are exclusive unless `inclusive` is set."""
-    oldest = _instant(arguments.get("oldest") or "0", "invalid_ts_oldest")
-    latest = _instant(arguments.get("latest") or "9999999999", "invalid_ts_latest")
+    oldest = _parsed_ts(arguments.get("oldest") or "0", "invalid_ts_oldest")
+    latest = _parsed_ts(arguments.get("latest") or "9999999999", "invalid_ts_latest")
     edges = (oldest, latest) if _flag(arguments, "inclusive") else ()
-    instants = [_instant(message["ts"], "") for message in messages]
+    instants = [_parsed_ts(message["ts"], "") for message in messages]
     return [message for message, ts in zip(messages, instants, strict=True) if oldest < ts < latest or ts in edges]
 
 

@@ -48,26 +48,26 @@ class Feed:
         self._state = state
         self._version = 0
         self._closed = False
-        self._news = threading.Condition()
+        self._condition = threading.Condition()
 
     def changed(self) -> None:
-        with self._news:
+        with self._condition:
             self._version += 1
-            self._news.notify_all()
+            self._condition.notify_all()
 
     def close(self) -> None:
         """End all streams."""
-        with self._news:
+        with self._condition:
             self._closed = True
-            self._news.notify_all()
+            self._condition.notify_all()
 
     def stream(self) -> Iterator[bytes]:
         """Yield the state now and after each change, until the feed is closed."""
         seen = -1
         while True:
-            with self._news:
+            with self._condition:
                 if self._version == seen and not self._closed:
-                    self._news.wait(HEARTBEAT)
+                    self._condition.wait(HEARTBEAT)
                 if self._closed:
                     return
                 changed, seen = self._version != seen, self._version
@@ -85,10 +85,10 @@ class Playground:
         self._requests = itertools.count(1)
         self.trouble = Trouble(self._kill_worker)
         self._slack = SlackServer(self.workspace)
-        self._slack.faults, self._slack.on_call = self.trouble, self._called
-        aws = EmbeddedAws(around=lambda application: RecordedAws(application, self._called))
+        self._slack.faults, self._slack.on_call = self.trouble, self._record
+        aws = EmbeddedAws(around=lambda application: RecordedAws(application, self._record))
         self.bot = LocalBot(self.workspace, slack=self._slack, aws=aws, compression=COMPRESSION)
-        self._one_at_a_time = threading.Lock()
+        self._delivery_lock = threading.Lock()
         self._replacing: threading.Thread | None = None
 
     def __enter__(self) -> Self:
@@ -143,11 +143,11 @@ class Playground:
     def edit(self, channel: str, ts: str, user: str, text: str) -> None:
         if not text.strip():
             raise WrongRequestError("The message has no text.")
-        self._own(channel, ts, user, "cant_update_message")
+        self._check_author(channel, ts, user, "cant_update_message")
         self.workspace.edit(channel, ts, escaped(text))
 
     def delete(self, channel: str, ts: str, user: str) -> None:
-        self._own(channel, ts, user, "cant_delete_message")
+        self._check_author(channel, ts, user, "cant_delete_message")
         self.workspace.delete(channel, ts)
 
     def react(self, channel: str, ts: str, user: str, emoji: str) -> None:
@@ -161,33 +161,33 @@ class Playground:
         # Slack sends events from public channels even to apps that have not joined them.
         if member or self.workspace.channel(channel).kind == "public":
             did = "took back" if there else "reacted with"
-            self._send(event, Trail(channel, ts, user, f"{did} {view.emoji(emoji)}"))
+            self._send_event(event, Trail(channel, ts, user, f"{did} {view.emoji(emoji)}"))
 
     def shortcut(self, channel: str, ts: str, user: str, callback_id: str) -> None:
         """Choose a shortcut in a message's menu."""
         payload = self._slack.message_action(callback_id, channel, ts, user)
         label = SHORTCUTS.get(callback_id, callback_id)
-        self._ask(payload, Trail(channel, ts, user, f"chose \u201c{label}\u201d", private=True))
+        self._send_interaction(payload, Trail(channel, ts, user, f"chose \u201c{label}\u201d", private=True))
 
     def command(self, channel: str, user: str, text: str) -> None:
         """Type /toxicity and a text. Nobody else sees it."""
         payload = self._slack.slash_command(text, channel, user)
-        self._ask(payload, Trail(channel, "", user, "typed /toxicity", private=True))
+        self._send_interaction(payload, Trail(channel, "", user, "typed /toxicity", private=True))
 
     def click(self, channel: str, ts: str, user: str, action_id: str, value: str) -> None:
         """Click on a button of one of the bot's messages."""
         payload = self._slack.click(channel, ts, user, action_id, value=value)
         label = payload["actions"][0]["text"]["text"]
-        self._ask(payload, Trail(channel, ts, user, f"clicked on \u201c{label}\u201d", private=True))
+        self._send_interaction(payload, Trail(channel, ts, user, f"clicked on \u201c{label}\u201d", private=True))
 
     def send_form(self, user: str, note: str) -> None:
         """Submit the open form of a person."""
         payload = self._slack.send_form(user, note=note)
-        self._ask(payload, Trail("", "", user, "sent the form", private=True))
+        self._send_interaction(payload, Trail("", "", user, "sent the form", private=True))
 
     def close_form(self, user: str) -> None:
         if payload := self._slack.close_form(user):
-            self._ask(payload, Trail("", "", user, "closed the form", private=True))
+            self._send_interaction(payload, Trail("", "", user, "closed the form", private=True))
 
     def switch(self, kinds: list[str]) -> None:
         """Switch on faults of these kinds from the next reaction on."""
@@ -199,22 +199,22 @@ class Playground:
             raise WrongRequestError("Both thresholds must be from 0 to 1, and maybe must not exceed toxic.")
         return score(self.classifier, text, Thresholds(toxic, maybe))
 
-    def _own(self, channel: str, ts: str, user: str, refusal: str) -> None:
+    def _check_author(self, channel: str, ts: str, user: str, refusal: str) -> None:
         if self.workspace.message(channel, ts).get("user") != user:
             raise RefusedError(refusal)
 
-    def _send(self, event: dict[str, Any], trail: Trail) -> None:
+    def _send_event(self, event: dict[str, Any], trail: Trail) -> None:
         """Send an event to the receiver as Slack does, with the faults that are switched on."""
         self._deliver(encoded(event_callback(event, self.workspace.identity)), JSON, trail, self.trouble.on)
 
-    def _ask(self, payload: dict[str, Any], trail: Trail) -> None:
+    def _send_interaction(self, payload: dict[str, Any], trail: Trail) -> None:
         """Send an interaction or a command to the receiver once, as Slack does."""
         self._deliver(as_form(payload), FORM, trail)
 
     def _deliver(self, body: bytes, kind: str, trail: Trail, trouble: frozenset[str] = frozenset()) -> None:
         """Deliver one request at a time. From now on, calls and jobs belong to its trail."""
         slack = Deliveries(self.bot.request_url, self.workspace.signing_secret)
-        with self._one_at_a_time:
+        with self._delivery_lock:
             self.trouble.arm(trouble)
             trail.number, self.trail = next(self._requests), trail
             for again in range(2 if "deliver_twice" in trouble else 1):
@@ -223,7 +223,7 @@ class Playground:
                 trail.delivered(started, delivery, " once more" if again else "")
                 self.feed.changed()
 
-    def _called(self, call: RecordedCall) -> None:
+    def _record(self, call: RecordedCall) -> None:
         """Record a call of the receiver or the worker."""
         if self.trail:
             self.trail.called(call)

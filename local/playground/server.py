@@ -81,7 +81,7 @@ class PageServer(Server):
         if refused := refusal(request, self._port):
             return _error(*refused)
         try:
-            return self._acted(request) if request.method == "POST" else self._shown(request)
+            return self._run_action(request) if request.method == "POST" else self._shown(request)
         except WrongRequestError as error:
             return _error(400, str(error))
         except RefusedError as error:
@@ -100,7 +100,7 @@ class PageServer(Server):
             return Response(file.read_bytes(), mimetype=TYPES[file.suffix])
         return _error(404, f"There is no {request.path} here.")
 
-    def _acted(self, request: Request) -> Response:
+    def _run_action(self, request: Request) -> Response:
         """Run an action. Raises WrongRequestError for a missing or invalid field."""
         name = request.path.removeprefix("/do/")
         if name not in ACTIONS:

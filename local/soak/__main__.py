@@ -112,16 +112,16 @@ class Soak:
         with ThreadPoolExecutor(SENDERS) as senders:
             for number, step in enumerate(plan):
                 if number % STEPS_PER_CHECK == 0:
-                    self._until(lambda: self._unsent() + self._aws.waiting() < BACKLOG, "the backlog did not shrink")
+                    self._wait(lambda: self._unsent() + self._aws.waiting() < BACKLOG, "the backlog did not shrink")
                 if number % (len(plan) // 10 or 1) == 0:
                     progress(f"{number} of {len(plan)} steps")
-                self._take(step, senders)
-        self._until(lambda: not self._unsent(), "not everything was sent")
+                self._run_step(step, senders)
+        self._wait(lambda: not self._unsent(), "not everything was sent")
         progress("everything is sent; faults continue")
-        self._until(self._only_poisoned_left, "not every valid job ended")
+        self._wait(self._only_poisoned_left, "not every valid job ended")
         # Let the poisoned jobs use up their attempts without delays.
         self._aws.set_visibility_timeout(0)
-        self._until(lambda: not self._aws.waiting(), "the poisoned jobs did not become dead letters")
+        self._wait(lambda: not self._aws.waiting(), "the poisoned jobs did not become dead letters")
         self._collect_dead_letters()
         results = Results()
         check_threads(self.users, results)
@@ -133,7 +133,7 @@ class Soak:
         check_logs(self.logs, [*texts, workspace.token, workspace.signing_secret], results)
         return results
 
-    def _take(self, step: Step, senders: ThreadPoolExecutor) -> None:
+    def _run_step(self, step: Step, senders: ThreadPoolExecutor) -> None:
         if step.act == "edit":
             self.users.edit(step.number)
         elif step.act == "delete":
@@ -152,7 +152,7 @@ class Soak:
         self.poisoned.add(body)
         self._sqs.send_message(QueueUrl=self._aws.queue_url, MessageBody=body)
 
-    def _until(self, condition: Callable[[], bool], otherwise: str) -> None:
+    def _wait(self, condition: Callable[[], bool], otherwise: str) -> None:
         """Wait for a condition, and replace workers that ended. Raises BotError if the queue does not change."""
 
         def waiting() -> int:

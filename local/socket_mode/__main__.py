@@ -106,16 +106,16 @@ class SlackSocket(SocketModeClient):
         self.failure: BaseException | None = None
         self.ready = threading.Event()
         self._acknowledge = acknowledge
-        self._trying = False
+        self._reconnecting = False
         super().__init__(
             app_token,
-            _quiet(),
+            _disabled_logger(),
             web_client,
             ping_interval=ping_interval,
             receive_buffer_size=RECEIVE_BUFFER,
-            on_message_listeners=[self._watch],
+            on_message_listeners=[self._watch_messages],
         )
-        self.socket_mode_request_listeners.append(self._take)
+        self.socket_mode_request_listeners.append(self._acknowledge_request)
 
     def issue_new_wss_url(self) -> str:
         """Ask Slack for a WebSocket URL. slack_sdk calls this for each new connection."""
@@ -125,24 +125,24 @@ class SlackSocket(SocketModeClient):
             self.failure = error
             raise
         except SocketError as error:
-            if self.ready.is_set() and not self._trying:
-                self._trying = True
+            if self.ready.is_set() and not self._reconnecting:
+                self._reconnecting = True
                 print(f"{error} The bot keeps trying.", file=sys.stderr, flush=True)
             raise
 
-    def _watch(self, raw: str) -> None:
+    def _watch_messages(self, raw: str) -> None:
         """Handle hello messages, and the message that Socket Mode was turned off."""
         with suppress(ValueError, AttributeError):
             message = json.loads(raw)
             if message.get("type") == "hello":
                 self.ready.set()
-                if self._trying:
-                    self._trying = False
+                if self._reconnecting:
+                    self._reconnecting = False
                     print("Connected again.", file=sys.stderr, flush=True)
             if message.get("type") == "disconnect" and message.get("reason") == "link_disabled":
                 self.failure = SocketError("Socket Mode is off for this app: turn it on at api.slack.com/apps.")
 
-    def _take(self, _client: object, request: SocketModeRequest) -> None:
+    def _acknowledge_request(self, _client: object, request: SocketModeRequest) -> None:
         """Acknowledge an envelope if the receiver accepted it. Otherwise Slack sends it again."""
         command = {"type": "slash_command"} if request.type == "slash_commands" else {}
         try:
@@ -167,8 +167,8 @@ class SocketBot:
         for client in (self.receiver.queue, self.worker.queue):
             answer_locally(client, self.queue)
         answer_locally(self.worker.ledger.client, SqliteTable(file))
-        self.receiver.invocation.invoke_worker = self._hand_over
-        self._turn = threading.Lock()
+        self.receiver.invocation.invoke_worker = self._answer_from_memory
+        self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(1, "answers")
 
     def work(self, socket: SlackSocket, ends: Callable[[], bool], timeout: float = TIMEOUT_SECONDS) -> None:
@@ -178,15 +178,15 @@ class SocketBot:
             if socket.failure:
                 raise socket.failure
             with suppress(_TimedOutError):
-                poll(self.worker.queue, str(self.path), self.worker.handler, 1, timeout, self._turn)
+                poll(self.worker.queue, str(self.path), self.worker.handler, 1, timeout, self._lock)
 
-    def _hand_over(self, _function: str, ask: Any) -> str:
+    def _answer_from_memory(self, _function: str, ask: Any) -> str:
         """Let the worker answer from memory with the text in the request. A backup job comes later."""
         self._pool.submit(self._answer, {"ask": {"job": ask.job.to_json(), "given": ask.content}})
         return "answered"
 
     def _answer(self, event: dict[str, Any]) -> None:
-        with self._turn:
+        with self._lock:
             self.worker.handler(event, LocalContext("worker"))
 
 
@@ -208,7 +208,7 @@ def functions(path: Path) -> tuple[Any, Any]:
     return load("receiver"), load("worker")
 
 
-def _quiet() -> logging.Logger:
+def _disabled_logger() -> logging.Logger:
     """Return a disabled logger, since slack_sdk logs URLs with tickets, and messages."""
     quiet = logging.getLogger("slack_sdk.quiet")
     quiet.setLevel(logging.CRITICAL)
@@ -238,7 +238,7 @@ def main(
     app_token, bot_token = (token(name, os.environ) for name in TOKENS)
     settings = Settings.from_environ(os.environ)
     opened = SqliteFile(file)
-    web_client = WebClient(bot_token, settings.api_url, timeout=10, retry_handlers=[], logger=_quiet())
+    web_client = WebClient(bot_token, settings.api_url, timeout=10, retry_handlers=[], logger=_disabled_logger())
     me = answer("SLACK_BOT_TOKEN", web_client.auth_test)
     bot = SocketBot(opened, clock=lambda: time.time() * speed)
     if redrive:

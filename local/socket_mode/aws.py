@@ -49,14 +49,14 @@ def answer_locally(client: Any, service: SqliteQueue | SqliteTable) -> None:
     """Let the methods of a service with the same names answer the calls of a client. Others raise KeyError."""
 
     def note(params: Mapping[str, Any], context: dict[str, Any], **_: object) -> None:
-        context["asked"] = params
+        context["params"] = params
 
     def answer(model: Any, context: Mapping[str, Any], **_: object) -> tuple[AWSResponse, dict[str, Any]]:
         operation = getattr(service, xform_name(model.name), None)
         if operation is None:
             raise KeyError(model.name)
         try:
-            status, answered = 200, operation(context["asked"])
+            status, answered = 200, operation(context["params"])
         except RefusedCallError as error:
             status, answered = 400, {"Error": {"Code": error.code, "Message": error.code}, **error.details}
         metadata = {"ResponseMetadata": {"HTTPStatusCode": status}}
@@ -83,39 +83,39 @@ class SqliteQueue:
         self._on_dead_letters = on_dead_letters
         self._sent = Condition()
 
-    def send_message(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def send_message(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Put a job on the queue. It is on the disk when this returns."""
         now = self._clock()
         message = str(uuid.uuid4())
         with self._file.change() as connection:
-            job = (message, asked["MessageBody"], now, now + asked.get("DelaySeconds", 0))
+            job = (message, params["MessageBody"], now, now + params.get("DelaySeconds", 0))
             connection.execute("INSERT INTO jobs (id, body, sent, visible) VALUES (?, ?, ?, ?)", job)
         with self._sent:
             self._sent.notify_all()
         return {"MessageId": message}
 
-    def receive_message(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def receive_message(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the due jobs, oldest first. Wait for one if there is none."""
-        ends = time.monotonic() + asked.get("WaitTimeSeconds", 0)
+        ends = time.monotonic() + params.get("WaitTimeSeconds", 0)
         with self._sent:
-            while not (messages := self._receive(asked.get("MaxNumberOfMessages", 1))):
+            while not (messages := self._receive(params.get("MaxNumberOfMessages", 1))):
                 left = ends - time.monotonic()
                 if left <= 0:
                     return {}
                 self._sent.wait(min(left, POLL_INTERVAL))
         return {"Messages": messages}
 
-    def delete_message(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def delete_message(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Remove a job, unless it was received again in the meantime."""
         with self._file.change() as connection:
-            connection.execute("DELETE FROM jobs WHERE receipt = ?", [asked["ReceiptHandle"]])
+            connection.execute("DELETE FROM jobs WHERE receipt = ?", [params["ReceiptHandle"]])
         return {}
 
-    def change_message_visibility(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def change_message_visibility(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Deliver a job again after this many seconds."""
         with self._file.change() as connection:
-            visible = self._clock() + asked["VisibilityTimeout"]
-            connection.execute("UPDATE jobs SET visible = ? WHERE receipt = ?", [visible, asked["ReceiptHandle"]])
+            visible = self._clock() + params["VisibilityTimeout"]
+            connection.execute("UPDATE jobs SET visible = ? WHERE receipt = ?", [visible, params["ReceiptHandle"]])
         return {}
 
     def waiting(self) -> int:
@@ -172,58 +172,58 @@ class SqliteTable:
         with file.change() as connection:
             connection.execute("DELETE FROM rows WHERE expiration < ?", [int(time.time())])
 
-    def put_item(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def put_item(self, params: Mapping[str, Any]) -> dict[str, Any]:
         with self._file.change() as connection:
-            before = _checked(connection, asked["Item"]["id"], asked)
-            _write(connection, asked["Item"])
-        return {"Attributes": before} if before and asked.get("ReturnValues") == "ALL_OLD" else {}
+            before = _checked(connection, params["Item"]["id"], params)
+            _write(connection, params["Item"])
+        return {"Attributes": before} if before and params.get("ReturnValues") == "ALL_OLD" else {}
 
-    def get_item(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def get_item(self, params: Mapping[str, Any]) -> dict[str, Any]:
         with self._file.change() as connection:
-            found = _read(connection, asked["Key"]["id"])
+            found = _read(connection, params["Key"]["id"])
         return {"Item": found} if found else {}
 
-    def update_item(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def update_item(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Change or create a row. The only supported UpdateExpression sets attributes to values."""
-        expression = asked["UpdateExpression"]
+        expression = params["UpdateExpression"]
         if not _SET.fullmatch(expression):
             raise NotImplementedError(expression)
-        names, values = asked.get("ExpressionAttributeNames", {}), asked["ExpressionAttributeValues"]
+        names, values = params.get("ExpressionAttributeNames", {}), params["ExpressionAttributeValues"]
         pairs = (pair.split(" = ") for pair in expression.removeprefix("SET ").split(", "))
         with self._file.change() as connection:
-            before = _checked(connection, asked["Key"]["id"], asked)
+            before = _checked(connection, params["Key"]["id"], params)
             _write(
-                connection, {**(before or asked["Key"]), **{names.get(name, name): values[to] for name, to in pairs}}
+                connection, {**(before or params["Key"]), **{names.get(name, name): values[to] for name, to in pairs}}
             )
         return {}
 
-    def delete_item(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def delete_item(self, params: Mapping[str, Any]) -> dict[str, Any]:
         with self._file.change() as connection:
-            _checked(connection, asked["Key"]["id"], asked)
-            connection.execute("DELETE FROM rows WHERE id = ?", [asked["Key"]["id"]["S"]])
+            _checked(connection, params["Key"]["id"], params)
+            connection.execute("DELETE FROM rows WHERE id = ?", [params["Key"]["id"]["S"]])
         return {}
 
-    def scan(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def scan(self, params: Mapping[str, Any]) -> dict[str, Any]:
         with self._file.change() as connection:
             rows = [json.loads(item) for (item,) in connection.execute("SELECT item FROM rows").fetchall()]
-        kept = [row for row in rows if _holds(row, asked.get("FilterExpression"), asked)]
+        kept = [row for row in rows if _holds(row, params.get("FilterExpression"), params)]
         return {"Items": kept, "Count": len(kept), "ScannedCount": len(rows)}
 
 
-def _checked(connection: Connection, key: Row, asked: Mapping[str, Any]) -> Row | None:
+def _checked(connection: Connection, key: Row, params: Mapping[str, Any]) -> Row | None:
     """Return the current row. Raises RefusedCallError if the condition does not hold."""
     before = _read(connection, key)
-    if not _holds(before or {}, asked.get("ConditionExpression"), asked):
-        shown = asked.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" and before
+    if not _holds(before or {}, params.get("ConditionExpression"), params):
+        shown = params.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" and before
         raise RefusedCallError("ConditionalCheckFailedException", **({"Item": before} if shown else {}))
     return before
 
 
-def _holds(row: Row, expression: str | None, asked: Mapping[str, Any]) -> bool:
+def _holds(row: Row, expression: str | None, params: Mapping[str, Any]) -> bool:
     if expression is None:
         return True
     item = Item(DynamoType(row.get("id", {"S": ""})), None, row)
-    names, values = asked.get("ExpressionAttributeNames"), asked.get("ExpressionAttributeValues")
+    names, values = params.get("ExpressionAttributeNames"), params.get("ExpressionAttributeValues")
     return bool(get_filter_expression(expression, names, values).expr(item))
 
 

@@ -38,7 +38,7 @@ class SqliteFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._turn = threading.RLock()
+        self._lock = threading.RLock()
         with self._raises_file_error():
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
         try:
@@ -56,7 +56,7 @@ class SqliteFile:
     @contextmanager
     def change(self) -> Iterator[sqlite3.Connection]:
         """Provide the connection for one transaction. Commit it to the disk, or roll it back after an error."""
-        with self._turn, self._raises_file_error():
+        with self._lock, self._raises_file_error():
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
@@ -68,7 +68,7 @@ class SqliteFile:
 
     def close(self) -> None:
         """Close the file, so that another process can open it."""
-        with self._turn:
+        with self._lock:
             self._connection.close()
 
     @contextmanager

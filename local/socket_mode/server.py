@@ -43,11 +43,11 @@ class Link:
         self._socket: socket.socket = environ["werkzeug.socket"]
         self._socket.settimeout(None)  # the server's timeout is for requests; the client sends pings
         self._web_socket = simple_websocket.Server.accept(environ)
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message. If the connection is dead, the message is lost."""
-        with self._turn, contextlib.suppress(*ENDED):
+        with self._lock, contextlib.suppress(*ENDED):
             self._web_socket.send(json.dumps(message))
 
     def receive(self) -> dict[str, Any] | None:
@@ -63,7 +63,7 @@ class Link:
 
     def close(self) -> None:
         """Close the connection with a WebSocket close frame."""
-        with self._turn, contextlib.suppress(*ENDED):
+        with self._lock, contextlib.suppress(*ENDED):
             self._web_socket.close()
 
     def drop(self, *, reset: bool = False) -> None:
@@ -100,7 +100,7 @@ class SocketModeSlack(SlackServer):
         self._tickets: set[str] = set()
         self._waiting: dict[str, dict[str, Any]] = {}
         self._change = threading.Condition()
-        self._sender = threading.Thread(target=self._send_again, name="envelopes")
+        self._sender = threading.Thread(target=self._resend, name="envelopes")
 
     def start(self) -> SocketModeSlack:
         self._sender.start()
@@ -150,10 +150,10 @@ class SocketModeSlack(SlackServer):
         except KeyError:
             start_response("403 Forbidden", [])
             return []
-        self._converse(Link(environ))
+        self._handle_link(Link(environ))
         raise ConnectionAbortedError("no HTTP answer follows a WebSocket")
 
-    def _converse(self, link: Link) -> None:
+    def _handle_link(self, link: Link) -> None:
         """Send hello, and process acknowledgements until the connection ends."""
         with self._change:
             link.send({"type": "hello", "num_connections": len(self.links) + 1, "connection_info": {"app_id": "A0"}})
@@ -170,7 +170,7 @@ class SocketModeSlack(SlackServer):
             self.links.remove(link)
             self._change.notify_all()
 
-    def _send_again(self) -> None:
+    def _resend(self) -> None:
         """Send unacknowledged envelopes again at intervals."""
         while not self.closing.wait(self._resend_seconds):
             self._transmit(*self._waiting)

@@ -92,9 +92,9 @@ class SocketSoak:
         if number % ENVELOPES_PER_KILL == ENVELOPES_PER_KILL // 2:
             self._kill()
         if self._random.random() < LINK_FAULTS:
-            self._disturb()
+            self._cause_link_fault()
 
-    def _disturb(self) -> None:
+    def _cause_link_fault(self) -> None:
         """Cause a random fault in the newest connection."""
         name = self._random.choice([*LINK_FAULT])
         for link in self._slack.links[-1:]:

@@ -70,7 +70,7 @@ def store(aws: EmbeddedAws, capsys: pytest.CaptureFixture[str]) -> Store:
     def run(present: dict[str, Any], *answers: str, stack: str = STACK) -> tuple[int, dict[str, Any], str]:
         Deployment(aws, stack_template({}, "https://example.com/slack/events"), present)
         waiting = iter(answers)
-        code = secret.store(stack, partial(secret.renewed, ask=lambda prompt: next(waiting)))
+        code = secret.store(stack, partial(secret.with_credentials, ask=lambda prompt: next(waiting)))
         stored = aws.client("secretsmanager").get_secret_value(SecretId=SECRET_ID)["SecretString"]
         return code, json.loads(stored), "".join(capsys.readouterr())
 

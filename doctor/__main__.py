@@ -59,7 +59,7 @@ def check_stack(name: str, clock: Callable[[], float]) -> Iterator[Finding]:
 
 
 def main(arguments: Sequence[str], clock: Callable[[], float] = time.time) -> int:
-    """Check one installation; return the exit status."""
+    """Check one installation. Return the exit status."""
     return int(app(arguments, prog_name="python -m doctor", standalone_mode=False, obj=clock) or 0)
 
 

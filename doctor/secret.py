@@ -87,7 +87,8 @@ def _check(settings: Settings, remedy: str) -> Check[Keys]:
     elif padded := sorted({name for name, value in credentials_read if value != value.strip()}):
         yield wrong("secret", f"has spaces or line breaks around the pasted value: {' and '.join(padded)}", remedy)
     elif not bot_token.startswith("xoxb-"):
-        yield wrong("secret", "contains a token that is no bot token (xoxb-...)", f"{remedy}; {_PLACES}")
+        sentence = "contains a token that is not a bot token; those begin with xoxb-"
+        yield wrong("secret", sentence, f"{remedy}; {_PLACES}")
     else:
         number = "one signing secret" if len(signing_secrets) == 1 else f"{len(signing_secrets)} signing secrets"
         yield ok("secret", f"{number} and a bot token")

@@ -30,7 +30,7 @@ _KNOWN = {"text", "blocks", "attachments", "response_type", "replace_original", 
 
 @dataclass
 class _ResponseUrl:
-    """The person and the channel that answers at a response URL are shown to."""
+    """A response URL: the channel and the person who see its answers, its expiry, and its answers so far."""
 
     channel: str
     user: str

@@ -31,9 +31,9 @@ from toxicity_bot.slack_messages import CARD, EVENT_TYPE
 
 SENDERS = 32
 CHANNELS, WATCHED_CHANNELS = 100, 10  # the local Slack reads a whole channel to find one message
-ONE_TOXIC_IN = 50  # messages in watched channels; more than in a workplace
+ONE_TOXIC_IN = 50  # in watched channels, one message in 50 is toxic, which is more than in a workplace
 OFFERED = 50.0  # requests a second, more than one worker can handle
-MAX_DRAIN_SECONDS = 1800.0  # seconds
+MAX_DRAIN_SECONDS = 1800.0
 PAUSE = 0.5  # seconds between checks of the queue, which slow the queue down
 
 

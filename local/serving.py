@@ -50,7 +50,7 @@ class Server:
 
 
 class QuietHandler(WSGIRequestHandler):
-    """Logs nothing, since addresses can contain tokens."""
+    """Logs nothing, since URLs can contain tokens."""
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         pass

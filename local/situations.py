@@ -142,7 +142,7 @@ def _batch(*bodies: str) -> dict[str, Any]:
 
 
 def write(events: Mapping[str, dict[str, Any]], folder: Path = FOLDER) -> list[Path]:
-    """Write each event to a file of its name, atomically; return the files."""
+    """Write each event atomically to a file with its name. Return the files."""
     folder.mkdir(exist_ok=True)
     files = []
     for name, event in events.items():

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 HOSTS = ("127.0.0.1", "localhost")
-# They prevent the page from running what people type.
+# These headers prevent the page from running what people type.
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -35,7 +35,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-MAX_BODY_BYTES = 1024 * 1024  # bytes
+MAX_BODY_BYTES = 1024 * 1024
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 REACTIONS = ("+1", "heart", "joy", "tada", "eyes")  # in addition to the trigger
 EXAMPLES = (

@@ -42,7 +42,7 @@ MAX_STALL_SECONDS = 120.0  # the longest compressed delay between two attempts i
 RETRY_DELAYS = (0, 0.2, 1)
 ANSWER_SECONDS = 10.0  # more than Slack's 3, since two cores run everything
 LOST_ACK_SECONDS = 0.001  # too short for any response
-MAX_PROBLEMS_SHOWN = 10  # shown
+MAX_PROBLEMS_SHOWN = 10
 USUAL = Size()
 
 
@@ -204,7 +204,7 @@ def report(soak: Soak, results: Results, seconds: float) -> Iterator[str]:
 
 
 def run(seed: int, size: Size) -> bool:
-    """Run one soak and print its report; return whether every check passed."""
+    """Run one soak and print its report. Return whether every check passed."""
     started = time.monotonic()
 
     def progress(what: str) -> None:

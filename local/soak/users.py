@@ -1,7 +1,7 @@
 """The users of a soak: a plan of their actions, generated from a seed, and a record of what they did.
 
-The deliveries of one reaction are spread out and overtake each other, as Slack's retries do. The plan also contains the
-kills of workers. Faults between the bot and Slack are not part of the plan. They happen at random.
+The deliveries of one reaction are spread out and overtake each other, as Slack's retries do. The plan also says
+when workers are killed. Faults between the bot and Slack are not part of the plan. They happen at random.
 """
 
 from __future__ import annotations

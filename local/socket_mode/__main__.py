@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from slack_sdk.socket_mode.request import SocketModeRequest
 
 FILE = Path("socket-mode.sqlite3")
-# Seconds between pings. After five missing replies, slack_sdk treats the connection as dead.
+# Seconds between pings. slack_sdk detects a silently lost connection after five of them.
 PING_INTERVAL = 2.0
 # Bytes per read. slack_sdk recurses for each part of a message, and Python's recursion limit is 1,000.
 RECEIVE_BUFFER = 256 * 1024
@@ -56,7 +56,7 @@ TRANSIENT = {
 
 
 class SocketError(BotError):
-    """Raised if Slack cannot be reached or does not answer for now."""
+    """Raised if Slack cannot be reached, or fails temporarily."""
 
 
 class _TimedOutError(BaseException):

@@ -45,8 +45,8 @@ LINK_FAULT: dict[str, Callable[[Link], object]] = {
 }
 ENVELOPES_PER_KILL = 50
 MAX_WAITING = 20  # unacknowledged envelopes
-MAX_STALL_SECONDS = 120.0  # seconds
-MAX_PROBLEMS_SHOWN = 10  # shown
+MAX_STALL_SECONDS = 120.0
+MAX_PROBLEMS_SHOWN = 10
 
 
 class SocketSoak:

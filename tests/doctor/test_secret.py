@@ -46,7 +46,7 @@ def test_a_secret_in_secrets_manager_is_read(examine_with: Callable[..., Report]
     [
         (PLACEHOLDERS, "still holds a placeholder"),
         ({"signing_secrets": ["canary"], "bot_token": "replace-me"}, "still holds a placeholder"),
-        ({"signing_secrets": ["canary"], "bot_token": "xoxp-canary"}, "no bot token"),
+        ({"signing_secrets": ["canary"], "bot_token": "xoxp-canary"}, "not a bot token"),
         ({"signing_secrets": ["canary"], "bot_token": "xoxb-canary\n"}, "line breaks around the pasted value: token"),
         ({"signing_secret": "canary", "bot_token": "xoxb-canary"}, "names a secret that is not"),
         ("xoxb-canary", "names a secret that is not"),

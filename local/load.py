@@ -152,8 +152,8 @@ def measure(load: Load, rates: list[float], seconds: float, jobs: int) -> dict[s
     print(
         f"{jobs} jobs at {OFFERED:.0f} a second: p50 {worker['p50']} ms, p99 {worker['p99']} ms, "
         f"{worker['errors']} errors\n"
-        f"one worker ends {worker['jobs_a_second']} a second, with {worker['milliseconds']} ms of processor time and "
-        f"{worker['reads'] / jobs:.2f} reads for each; {worker['lost']} without an answer, {worker['doubled']} with two"
+        f"one worker handles {worker['jobs_a_second']} jobs a second, with {worker['milliseconds']} ms of CPU time and "
+        f"{worker['reads'] / jobs:.2f} reads per job; {worker['lost']} without an answer, {worker['doubled']} with two"
     )
     return {"acknowledgements": rows, "worker": worker}
 

@@ -50,7 +50,7 @@ class RandomFaults(Faults):
             ("reset after the work", 15, lambda: Reset(before_work=False)),
             ("reset, then the work done", 5, lambda: ResetEarly(timeout * uniform(0.1, 1))),
             ("slow", 15, lambda: Slow(uniform(0, timeout / 2))),
-            ("work done after the time-out", 5, lambda: Slow(timeout * uniform(1.05, 2))),
+            ("work done after the timeout", 5, lambda: Slow(timeout * uniform(1.05, 2))),
             ("killed before the work", 2.5, lambda: Fault(DROPPED, function=kill)),
             ("killed, then the work done", 2.5, lambda: ResetEarly(timeout * uniform(0, 1), kill)),
         ]

@@ -45,7 +45,7 @@ class Size:
 
     def __post_init__(self) -> None:
         if not 0 < self.reactions <= self.deliveries:
-            raise ValueError(f"{self.deliveries} deliveries for {self.reactions} reactions: each reaction needs at least one")
+            raise ValueError(f"{self.deliveries} deliveries for {self.reactions} reactions: each needs at least one")
 
     @property
     def messages(self) -> int:

@@ -79,7 +79,7 @@ class SqliteFile:
             code = getattr(error, "sqlite_errorname", "")
             reason, status = next(
                 (explained for codes, explained in _REASONS.items() if code.startswith(codes)),
-                (f"cannot be read or written ({error})", 1),
+                (f"cannot be read or written ({error}): check the disk.", 1),
             )
             raise SqliteFileError(self.path, reason, status) from error
 

@@ -1,8 +1,8 @@
-"""The command line: print each finding when it is known, and exit by the result.
+"""Check an installation, print each finding as soon as it is known, and report the result as exit status.
 
-python -m doctor                      check what the settings in the environment name
-python -m doctor --stack NAME         check what a CloudFormation stack describes, in AWS_DEFAULT_REGION
-Exit status 0: all is well; 1: something is wrong or could not be checked; 2: wrong options.
+python -m doctor                      check the installation that the environment variables describe
+python -m doctor --stack NAME         check a CloudFormation stack in AWS_DEFAULT_REGION
+Exit status 0: everything is ok. 1: something is wrong or could not be checked. 2: invalid options.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 def check(installation: Installation, clock: Callable[[], float]) -> Iterator[Finding]:
-    """Run all checks in order: each uses the results of earlier ones, and none prevents a later one."""
+    """Run all checks in order. A check can use earlier results; a failed check does not stop the later ones."""
     settings = yield from check_settings(installation)
     for function in installation.functions:
         yield from check_function(function)
@@ -55,28 +55,28 @@ def check_stack(name: str, clock: Callable[[], float]) -> Iterator[Finding]:
     if installation:
         yield from check(installation, clock)
     else:
-        yield unknown("everything else", "not checked: only the stack says where it is")
+        yield unknown("everything else", "not checked: the stack, which describes it, cannot be read")
 
 
 def main(arguments: Sequence[str], clock: Callable[[], float] = time.time) -> int:
-    """Check one installation; return the exit status."""
+    """Check one installation. Return the exit status."""
     return int(app(arguments, prog_name="python -m doctor", standalone_mode=False, obj=clock) or 0)
 
 
 @app.command(help=__doc__)
 def command(
     context: typer.Context,
-    stack: Annotated[str, typer.Option(help="The CloudFormation stack; without it, the settings here.")] = "",
-    request_url: Annotated[str, typer.Option(help="Where Slack sends its events; a stack says that itself.")] = "",
+    stack: Annotated[str, typer.Option(help="The CloudFormation stack. Default: the environment variables here.")] = "",
+    request_url: Annotated[str, typer.Option(help="The URL Slack sends events to. Not needed with --stack.")] = "",
     output: Annotated[Literal["text", "json"], typer.Option("--format")] = "text",
 ) -> None:
     if stack and request_url:
-        raise typer.BadParameter("--stack and --request-url exclude each other")
-    if request_url and not _is_address(request_url):
-        raise typer.BadParameter(f"{request_url!r} is no address: use one such as https://example.com/slack/events")
+        raise typer.BadParameter("--stack and --request-url cannot be combined")
+    if request_url and not _is_url(request_url):
+        raise typer.BadParameter(f"{request_url!r} is not a URL: use one such as https://example.com/slack/events")
     if not stack and not request_url and not any(map(os.environ.get, DEFAULTS)):
         print(
-            "There is nothing to check, since the environment has none of the bot's variables: name the bot's stack, "
+            "There is nothing to check: none of the bot's environment variables is set. Name the bot's stack: "
             "make doctor STACK=slack-toxicity-bot",
             file=sys.stderr,
         )
@@ -88,15 +88,15 @@ def command(
         if output == "text":
             print(finding.as_text(), flush=True)
     number = Counter(finding.mark for finding in findings)
-    well = number[Mark.OK] == len(findings)
+    all_ok = number[Mark.OK] == len(findings)
     if output == "json":
-        print(json.dumps({"ok": well, "findings": [asdict(finding) for finding in findings]}, indent=2))
+        print(json.dumps({"ok": all_ok, "findings": [asdict(finding) for finding in findings]}, indent=2))
     else:
         print("\n" + ", ".join(f"{number[mark]} {mark}" for mark in Mark if number[mark]))
-    raise typer.Exit(0 if well else 1)
+    raise typer.Exit(0 if all_ok else 1)
 
 
-def _is_address(text: str) -> bool:
+def _is_url(text: str) -> bool:
     try:
         address = urlsplit(text)
         return address.scheme in ("https", "http") and bool(address.hostname) and address.port != 0

@@ -1,4 +1,4 @@
-"""The findings of the checks: a mark, a sentence and a remedy, also for the errors of AWS. None contains a secret."""
+"""Findings of the checks: a mark, a sentence and a remedy. AWS errors become findings too. None contains a secret."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEPLOY = "make deploy"
 
 _ABSENT = {
     "ResourceNotFoundException", "QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue", "InvalidAddress",
-    "ValidationError",  # CloudFormation's word for a stack that does not exist
+    "ValidationError",  # CloudFormation's code for a stack that does not exist
 }  # fmt: skip
 _DENIED = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"}
 _NOT_SIGNED_IN = {
@@ -34,7 +34,7 @@ _NOT_SIGNED_IN = {
 class Mark(StrEnum):
     OK = "ok"
     WRONG = "wrong"
-    UNKNOWN = "unknown"  # not checked: rights are missing, or an earlier check failed
+    UNKNOWN = "unknown"  # not checked: a permission is missing, or an earlier check failed
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Finding:
     remedy: str = ""
 
     def as_text(self) -> str:
-        """Return the finding as text; the remedy stays on one line, so that a command can be copied."""
+        """Return the finding as text. The remedy stays on one line, so that a command in it can be copied."""
         head = f"{self.mark:<{MARK_WIDTH}}{self.subject:<{SUBJECT_WIDTH}}"
         indent = " " * len(head)
         text = textwrap.fill(self.sentence, WIDTH, initial_indent=head, subsequent_indent=indent)
@@ -63,40 +63,40 @@ Check = Generator[Finding, None, _Returned]
 
 
 def client(service: str, *, read_timeout: float = 10) -> Any:
-    """Return a boto3 client with short time-outs; region and identity come from the environment."""
+    """Return a boto3 client with short timeouts. The region and the credentials come from the environment."""
     config = Config(connect_timeout=5, read_timeout=read_timeout, retries={"total_max_attempts": 2})
     return boto3.client(service, config=config)  # type: ignore[call-overload]  # any service's name
 
 
-def refusal(subject: str, code: str, action: str, if_absent: str) -> Finding:
-    """Return the finding for the error code, or exception class, with which AWS answered `action`."""
+def aws_error(subject: str, code: str, action: str, if_absent: str) -> Finding:
+    """Return the finding for the error code or exception class that `action` failed with."""
     if code in _ABSENT:
         return wrong(subject, f"does not exist in this account and region ({code})", if_absent)
     if code in _DENIED:
-        return unknown(subject, f"this identity may not read it ({code})", f"allow it the action {action}")
+        return unknown(subject, f"this identity is not allowed to read it ({code})", f"allow it the action {action}")
     if code in _NOT_SIGNED_IN:
         return unknown(
             subject, f"this machine is not signed in to AWS ({code})", "sign in: aws sso login, or aws configure"
         )
     if code == "NoRegionError":
-        return unknown(subject, "this machine has no AWS region", "name the stack's region: REGION=eu-central-1, say")
+        return unknown(subject, "no AWS region is configured", "name the stack's region, such as REGION=eu-central-1")
     if code == "ProfileNotFound":
-        return unknown(subject, "AWS_PROFILE is no profile of this machine", "aws configure list-profiles lists them")
+        return unknown(subject, "AWS_PROFILE names an unknown profile", "aws configure list-profiles lists them")
     look = "check the network, AWS_ENDPOINT_URL and the region"
-    return wrong(subject, f"AWS does not answer {action} ({code})", look)
+    return wrong(subject, f"AWS did not answer {action} ({code})", look)
 
 
-def refused(subject: str, error: BotoCoreError | ClientError, if_absent: str) -> Finding:
-    """Return the finding for an exception of boto3."""
+def aws_exception(subject: str, error: BotoCoreError | ClientError, if_absent: str) -> Finding:
+    """Return the finding for a boto3 exception."""
     if isinstance(error, ClientError):
-        return refusal(subject, error.response["Error"]["Code"], error.operation_name, if_absent)
-    return refusal(subject, type(error).__name__, "here", if_absent)
+        return aws_error(subject, error.response["Error"]["Code"], error.operation_name, if_absent)
+    return aws_error(subject, type(error).__name__, "the request", if_absent)
 
 
-def asking(subject: str, if_absent: str, check: Check[_Returned]) -> Check[_Returned | None]:
-    """Run a check; an error of AWS becomes a finding, and the result is then None."""
+def aws_checked(subject: str, if_absent: str, check: Check[_Returned]) -> Check[_Returned | None]:
+    """Run a check. An AWS error becomes a finding, and the result is None."""
     try:
         return (yield from check)
     except AWS_ERRORS as error:
-        yield refused(subject, error, if_absent)
+        yield aws_exception(subject, error, if_absent)
         return None

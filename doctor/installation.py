@@ -1,16 +1,16 @@
-"""The installation to check: what a CloudFormation stack describes, or what the environment of this process says."""
+"""The installation to check, as a CloudFormation stack or the environment of this process describes it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from doctor.findings import AWS_ERRORS, DEPLOY, Check, asking, client, ok, refused, unknown, wrong
+from doctor.findings import AWS_ERRORS, DEPLOY, Check, aws_checked, aws_exception, client, ok, unknown, wrong
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Names in template.yaml; ALIAS is its AutoPublishAlias.
+# Names in template.yaml. ALIAS is its AutoPublishAlias.
 ALIAS = "live"
 FUNCTIONS = {"receiver": "Receiver", "worker": "Worker"}
 VARIABLES = {"SecretId": "SLACK_SECRET_ID", "JobsQueueUrl": "JOBS_QUEUE_URL", "LedgerTableName": "LEDGER_TABLE"}
@@ -21,7 +21,7 @@ _WRONG_NAME = "use the name and the region of its deployment: make doctor STACK=
 
 @dataclass(frozen=True)
 class Function:
-    """A function as Lambda describes it: the configuration of its alias's version, and the reserved concurrency."""
+    """A function as Lambda describes it: the configuration of the alias's version, and the reserved concurrency."""
 
     role: str
     name: str
@@ -30,7 +30,7 @@ class Function:
 
     @classmethod
     def describe(cls, role: str, name: str) -> Function:
-        """Return the function; raises boto3's errors."""
+        """Return the function. Raises boto3's errors."""
         functions = client("lambda")
         configuration = functions.get_function_configuration(FunctionName=name, Qualifier=ALIAS)
         concurrency = functions.get_function_concurrency(FunctionName=name)
@@ -52,7 +52,7 @@ class Function:
 
 @dataclass(frozen=True)
 class Installation:
-    """All variables together; a stack has those functions that AWS lets this identity read."""
+    """All environment variables of both functions, and the stack's functions that this identity is allowed to read."""
 
     environ: Mapping[str, str] = field(repr=False)
     request_url: str = ""
@@ -61,7 +61,7 @@ class Installation:
 
     @property
     def parts(self) -> dict[str, tuple[Mapping[str, str], tuple[str, ...]]]:
-        """The variables of each function and those that it requires; on one machine both share the environment."""
+        """The variables of each function, and the names it requires. Without a stack, both share the environment."""
         if not self.stack:
             return {"settings": (self.environ, _NEEDS["receiver"] + _NEEDS["worker"])}
         return {f"{one.role} settings": (one.environ, _NEEDS[one.role]) for one in self.functions}
@@ -71,7 +71,7 @@ class Installation:
         """How to set a variable."""
         if self.stack:
             return "make deploy: template.yaml and its parameters set it"
-        return "set it in the environment that the bot runs with; docs/configuration.md explains each variable"
+        return "set it in the environment of the bot; docs/configuration.md explains each variable"
 
     @property
     def worker(self) -> Function | None:
@@ -80,7 +80,7 @@ class Installation:
 
 def read_stack(name: str) -> Check[Installation | None]:
     """Return the installation, or None if the stack cannot be read."""
-    return (yield from asking("stack", _WRONG_NAME, _read(name)))
+    return (yield from aws_checked("stack", _WRONG_NAME, _read(name)))
 
 
 def outputs_of(stack: Mapping[str, Any]) -> dict[str, str]:
@@ -93,11 +93,11 @@ def _read(name: str) -> Check[Installation]:
     resources = cloudformation.describe_stack_resources(StackName=name)["StackResources"]
     yield from check_status(name, stack["StackStatus"])
     outputs = outputs_of(stack)
-    if lacking := [output for output in (*VARIABLES, "RequestUrl") if output not in outputs]:
-        sentence = f"it has no output {', '.join(lacking)}: it was made from another template"
+    if missing := [output for output in (*VARIABLES, "RequestUrl") if output not in outputs]:
+        sentence = f"it has no output {', '.join(missing)}: it was created from another template"
         yield wrong("stack", sentence, "name the bot's own stack, or make deploy")
     functions = yield from _functions({one["LogicalResourceId"]: one["PhysicalResourceId"] for one in resources})
-    # The outputs name the resources even if a function cannot be read.
+    # The outputs name the resources, even if a function cannot be read.
     environ = {VARIABLES[output]: value for output, value in outputs.items() if output in VARIABLES}
     for function in functions:
         environ |= function.environ
@@ -105,14 +105,14 @@ def _read(name: str) -> Check[Installation]:
 
 
 def check_status(name: str, status: str) -> Check[None]:
-    """Check that the last change of the stack was successful."""
+    """Check that the last deployment of the stack succeeded."""
     events = f"aws cloudformation describe-stack-events --stack-name {name}"
     if status.endswith("_IN_PROGRESS"):
-        yield unknown("stack", f"{name} is changing right now ({status})", "wait until it is done and run this again")
+        yield unknown("stack", f"{name} is being changed ({status})", "wait until it is done and run this again")
     elif status == "ROLLBACK_COMPLETE":
         delete = f".venv-sam/bin/sam delete --stack-name {name} removes what is left"
         remedy = f"{delete}, then make deploy; {events} says why"
-        yield wrong("stack", "its first deployment failed, and it cannot be deployed over", remedy)
+        yield wrong("stack", "its first deployment failed; delete the stack before you deploy again", remedy)
     elif "ROLLBACK" in status or status.endswith("_FAILED"):
         yield wrong("stack", f"its last deployment failed ({status})", f"{events}, then make deploy")
     else:
@@ -128,5 +128,5 @@ def _functions(resources: dict[str, str]) -> Check[tuple[Function, ...]]:
         try:
             functions.append(Function.describe(role, resources[logical_id]))
         except AWS_ERRORS as error:
-            yield refused(role, error, DEPLOY)
+            yield aws_exception(role, error, DEPLOY)
     return tuple(functions)

@@ -1,6 +1,6 @@
-"""Check the signing secret and the token; `make secret` asks for them without showing them, and stores them.
+"""Check the signing secret and the token. `make secret` prompts for them without echo and stores them.
 
-The previous signing secret stays valid beside the new one, so that no request is lost while Slack changes over.
+The previous signing secret stays valid next to the new one, so that no request is lost while Slack switches over.
 """
 
 from __future__ import annotations
@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from doctor.findings import AWS_ERRORS, Check, asking, client, ok, refusal, refused, unknown, wrong
+from doctor.findings import (
+    AWS_ERRORS,
+    Check,
+    aws_checked,
+    aws_error,
+    aws_exception,
+    client,
+    ok,
+    unknown,
+    wrong,
+)
 from doctor.installation import outputs_of
 from toxicity_bot import api_keys
 from toxicity_bot.command_line import STOPPED
@@ -29,9 +39,9 @@ if TYPE_CHECKING:
 ACCEPTED = 2  # signing secrets: the current and the previous one
 
 Secrets = dict[str, Any]
-"""What the secret of a stack holds."""
+"""The contents of a stack's secret."""
 
-_SET_ID = "set SLACK_SECRET_ID to the stack's output SecretId, and look in the stack's region"
+_SET_ID = "set SLACK_SECRET_ID to the stack's output SecretId, and use the stack's region"
 _PLACES = (
     "the Signing Secret is at https://api.slack.com/apps under Basic Information > App Credentials, "
     "the token (xoxb-...) under OAuth & Permissions"
@@ -39,25 +49,25 @@ _PLACES = (
 
 
 class Keys(NamedTuple):
-    """The signing secret and the token; empty if unknown."""
+    """The signing secret and the token. Unknown ones are empty."""
 
     signing_secret: Secret = Secret("")
     bot_token: Secret = Secret("")
 
 
 class RefusedInputError(Exception):
-    """Raised if the input cannot be a credential; the message does not contain it."""
+    """Raised if the input cannot be a credential. The message does not contain the input."""
 
 
 def check_secret(settings: Settings, stack: str) -> Check[Keys]:
-    """Read the secret as the functions do; `stack` is the name of their stack, if any."""
+    """Read the secret as the functions do. `stack` is the name of their stack, if there is one."""
     if stack:
         remedy = f"make secret STACK={stack}"
     elif settings.secret_id:
         remedy = "make secret STACK=... REGION=... asks for both and stores them"
     else:
-        remedy = "set SLACK_SIGNING_SECRET and SLACK_BOT_TOKEN in the environment that the bot runs with"
-    return (yield from asking("secret", _SET_ID, _check(settings, remedy))) or Keys()
+        remedy = "set SLACK_SIGNING_SECRET and SLACK_BOT_TOKEN in the environment of the bot"
+    return (yield from aws_checked("secret", _SET_ID, _check(settings, remedy))) or Keys()
 
 
 def _check(settings: Settings, remedy: str) -> Check[Keys]:
@@ -65,58 +75,59 @@ def _check(settings: Settings, remedy: str) -> Check[Keys]:
     try:
         signing_secrets, bot_token = credentials.signing_secrets, credentials.bot_token
     except SecretStoreError as error:
-        # The id is not shown: somebody may have put the token itself into the variable.
-        yield refusal("secret", error.code, "secretsmanager:GetSecretValue", _SET_ID)
+        # Do not show the id: somebody may have put the token itself into the variable.
+        yield aws_error("secret", error.code, "secretsmanager:GetSecretValue", _SET_ID)
         return Keys()
     except SettingError as error:
         yield wrong("secret", str(error), f"{remedy}; {_PLACES}")
         return Keys()
-    given = [("signing secret", secret) for secret in signing_secrets] + [("token", bot_token)]
+    credentials_read = [("signing secret", secret) for secret in signing_secrets] + [("token", bot_token)]
     if not signing_secrets or not bot_token:
-        yield unknown("secret", "not checked: the settings name no secret, or only a part of it")
-    elif padded := sorted({name for name, value in given if value != value.strip()}):
-        yield wrong("secret", f"has blanks or line ends around what was pasted: {' and '.join(padded)}", remedy)
+        yield unknown("secret", "not checked: the settings contain no secret, or only a part of it")
+    elif padded := sorted({name for name, value in credentials_read if value != value.strip()}):
+        yield wrong("secret", f"has spaces or line breaks around the pasted value: {' and '.join(padded)}", remedy)
     elif not bot_token.startswith("xoxb-"):
-        yield wrong("secret", "holds a token that is not a bot's, which begins with xoxb-", f"{remedy}; {_PLACES}")
+        sentence = "contains a token that is not a bot token; those begin with xoxb-"
+        yield wrong("secret", sentence, f"{remedy}; {_PLACES}")
     else:
         number = "one signing secret" if len(signing_secrets) == 1 else f"{len(signing_secrets)} signing secrets"
-        yield ok("secret", f"{number} and a bot's token")
+        yield ok("secret", f"{number} and a bot token")
     return Keys(signing_secrets[0] if signing_secrets else Secret(""), bot_token)
 
 
-def renewed(present: Secrets, ask: Callable[[str], str]) -> tuple[Secrets, str]:
-    """Replace the signing secret and the token by those that `ask` returns; an empty one keeps the stored one."""
-    signing_secret, bot_token = _asked(ask)
+def with_credentials(present: Secrets, ask: Callable[[str], str]) -> tuple[Secrets, str]:
+    """Replace the signing secret and the token with the values that `ask` returns. Empty keeps the stored value."""
+    signing_secret, bot_token = _prompt_for_credentials(ask)
     known = [one for one in present.get("signing_secrets", []) if one != PLACEHOLDER]
     secrets = [signing_secret, *(one for one in known if one != signing_secret)] if signing_secret else known
     token = bot_token or present.get("bot_token", PLACEHOLDER)
     if not secrets or token == PLACEHOLDER:
         raise RefusedInputError("no value is stored yet, so both are needed.")
     accepted = secrets[:ACCEPTED]
-    told = f"Stored: {len(accepted)} signing secret(s) and the token. The bot reads them by itself."
-    return present | {"signing_secrets": accepted, "bot_token": token}, told
+    message = f"Stored: {len(accepted)} signing secret(s) and the token. The bot reads them without a restart."
+    return present | {"signing_secrets": accepted, "bot_token": token}, message
 
 
 def with_key(present: Secrets, name: str) -> tuple[Secrets, str]:
-    """Add the hash of a new API key by this name; the key is shown once."""
+    """Add the hash of a new API key with this name. The key is shown once."""
     if name in (keys := present.get("api_keys", {})):
         raise RefusedInputError(f"there is a key {name} already: revoke it first, or choose another name.")
     key = api_keys.new_key()
     hashes = {"api_keys": keys | {name: api_keys.hashed(key)}}
-    return present | hashes, f"{key}\nThis key of {name} is not shown again."
+    return present | hashes, f"{key}\nThis is the key {name}. It is not shown again."
 
 
 def without_key(present: Secrets, name: str) -> tuple[Secrets, str]:
-    """Remove an API key, which is refused a minute later."""
+    """Remove an API key. Requests with it are refused within a minute."""
     left = dict(present.get("api_keys", {}))
     if name not in left:
-        raise RefusedInputError(f"there is no key {name}, only: {', '.join(sorted(left)) or 'none'}.")
+        raise RefusedInputError(f"there is no key {name}. Keys: {', '.join(sorted(left)) or 'none'}.")
     del left[name]
-    return present | {"api_keys": left}, f"Revoked: {name}. Left: {', '.join(sorted(left)) or 'none'}."
+    return present | {"api_keys": left}, f"Revoked: {name}. Remaining keys: {', '.join(sorted(left)) or 'none'}."
 
 
 def store(stack: str, change: Callable[[Secrets], tuple[Secrets, str]]) -> int:
-    """Store what `change` makes of the stack's secret, print what it says, and return the exit status."""
+    """Apply `change` to the stack's secret, print its message, and return the exit status."""
     try:
         described = client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
         secret_id = outputs_of(described)["SecretId"]
@@ -125,10 +136,10 @@ def store(stack: str, change: Callable[[Secrets], tuple[Secrets, str]]) -> int:
         secret, done = change(present)
         secrets.put_secret_value(SecretId=secret_id, SecretString=json.dumps(secret))
     except AWS_ERRORS as error:
-        finding = refused(f"stack {stack}", error, "check its name and its region")
+        finding = aws_exception(f"stack {stack}", error, "check its name and its region")
         problem = f"{finding.subject}: {finding.sentence}; to fix it, {finding.remedy}."
     except KeyError:
-        problem = f"{stack} has no output SecretId, so it is not this bot's."
+        problem = f"{stack} has no output SecretId, so it is not a stack of this bot."
     except RefusedInputError as error:
         problem = str(error)
     else:
@@ -138,20 +149,20 @@ def store(stack: str, change: Callable[[Secrets], tuple[Secrets, str]]) -> int:
     return 1
 
 
-def _asked(ask: Callable[[str], str]) -> tuple[str, str]:
-    """Ask for the signing secret and the token; raises RefusedInputError for obvious mistakes."""
-    print("What you paste is not shown. Enter alone keeps the stored value.")
+def _prompt_for_credentials(ask: Callable[[str], str]) -> tuple[str, str]:
+    """Ask for the signing secret and the token. Raises RefusedInputError for obvious mistakes."""
+    print("Your input is not shown. Press Enter alone to keep the stored value.")
     signing_secret = ask("Signing Secret (Basic Information, App Credentials): ").strip()
     if signing_secret and not (signing_secret.isalnum() and len(signing_secret) >= 16):
-        raise RefusedInputError("a signing secret has letters and digits only, usually 32.")
+        raise RefusedInputError("a signing secret consists of letters and digits, usually 32.")
     bot_token = ask("Bot User OAuth Token (OAuth & Permissions, xoxb-...): ").strip()
     if bot_token and not bot_token.startswith("xoxb-"):
-        raise RefusedInputError("a bot's token begins with xoxb-.")
+        raise RefusedInputError("a bot token begins with xoxb-.")
     return signing_secret, bot_token
 
 
 def _parsed(text: str) -> Secrets:
-    """Return the stored object, or an empty one if it has another form: then both values are needed again."""
+    """Return the stored object, or an empty one if the text is not a JSON object. Then both values are needed."""
     try:
         present = json.loads(text)
     except ValueError:
@@ -161,11 +172,11 @@ def _parsed(text: str) -> Secrets:
 
 def main(
     stack: Annotated[str, typer.Option(help="The CloudFormation stack.")],
-    new_key: Annotated[str, typer.Option(help="Make an API key of this name instead.")] = "",
-    revoke_key: Annotated[str, typer.Option(help="Revoke the API key of this name instead.")] = "",
+    new_key: Annotated[str, typer.Option(help="Create an API key with this name instead.")] = "",
+    revoke_key: Annotated[str, typer.Option(help="Revoke the API key with this name instead.")] = "",
 ) -> None:
     """Ask for the Slack app's credentials and store them in the secret of the stack, in AWS_DEFAULT_REGION."""
-    change = partial(renewed, ask=getpass.getpass)
+    change = partial(with_credentials, ask=getpass.getpass)
     if new_key:
         change = partial(with_key, name=new_key)
     elif revoke_key:

@@ -1,4 +1,4 @@
-"""The bot on one machine: a Slack to talk to, and what AWS would hand to the functions."""
+"""Run the bot on one machine, with a local Slack and with the events that AWS would pass to the functions."""
 
 from toxicity_bot.command_line import guard_module
 

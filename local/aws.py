@@ -1,6 +1,6 @@
 """Embedded AWS: moto's server with the job queue, its dead-letter queue and the ledger table.
 
-boto3 calls real HTTP endpoints, nothing is patched.
+boto3 calls real HTTP endpoints. Nothing is patched.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 REGION = "eu-west-1"
-VISIBILITY_SECONDS = 180  # the worker's time-out x 6
+VISIBILITY_SECONDS = 180  # the worker's timeout x 6
 MAX_RECEIVE_COUNT = 10
 POLL_INTERVAL = 0.2  # seconds between short polls: a delayed message becomes visible without any request
 
 
 class EmbeddedAws(Server):
-    """A queue and a table for the length of the `with` block; `environ` has their addresses and names.
+    """The queues and the table. `environ` has their addresses and names.
 
-    `around` may put another WSGI application around that of the services.
+    `around` can wrap the WSGI application of the services in another one.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class EmbeddedAws(Server):
         *,
         around: Callable[[WSGIApplication], WSGIApplication] = lambda application: application,
     ) -> None:
-        super().__init__(around(Turns(DomainDispatcherApplication(create_backend_app))), host, port)
+        super().__init__(around(OneAtATime(DomainDispatcherApplication(create_backend_app))), host, port)
         self.url = self.address
 
     def __enter__(self) -> Self:
@@ -75,17 +75,17 @@ class EmbeddedAws(Server):
         dynamodb.update_time_to_live(TableName=self.table, TimeToLiveSpecification=specification)
 
     def clear(self) -> None:
-        """Remove everything; all servers of one process share one memory."""
+        """Remove everything, for all servers in this process, since they share their state."""
         request = urllib.request.Request(f"{self.url}/moto-api/reset", method="POST")
-        urllib.request.urlopen(request, timeout=60).close()  # after the requests under way
+        urllib.request.urlopen(request, timeout=60).close()  # returns after the requests in progress
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment for a process that uses these services, without the user's own AWS configuration."""
+        """The environment for a process that uses these services, without the user's AWS configuration."""
         return aws_environ(self.url) | {"JOBS_QUEUE_URL": self.queue_url, "LEDGER_TABLE": self.table}
 
     def client(self, service: str) -> Any:
-        """Return a boto3 client of these services."""
+        """Return a boto3 client for these services."""
         return boto3.client(
             service,  # type: ignore[call-overload]  # any service's name
             endpoint_url=self.url,
@@ -95,17 +95,17 @@ class EmbeddedAws(Server):
         )
 
     def waiting(self) -> int:
-        """Return the number of jobs on the queue: waiting, postponed and in flight, but no backups that are not due."""
-        # A job that becomes visible between the two counts is in neither: an empty queue is counted twice.
+        """Return the number of jobs waiting, postponed or in flight, without backup jobs that are not due."""
+        # A job that becomes visible between the two counts is in neither, so confirm that the queue is empty.
         return self._counted() or self._counted()
 
     def row(self, key: str) -> dict[str, str]:
-        """Return a row of the table as it is, without type letters; empty if there is none."""
+        """Return a row of the table without DynamoDB's type letters, or an empty dict if there is none."""
         item = dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION].get_item(self.table, {"id": {"S": key}})
         return {name: str(value.value) for name, value in item.attrs.items()} if item else {}
 
-    def let_jobs_return_after(self, seconds: int) -> None:
-        """Set after how many seconds the queue gives the job of a killed worker to another one."""
+    def set_visibility_timeout(self, seconds: int) -> None:
+        """Set the visibility timeout, after which another worker gets the job of a killed one."""
         self._sqs.set_queue_attributes(QueueUrl=self.queue_url, Attributes={"VisibilityTimeout": str(seconds)})
 
     def _counted(self) -> int:
@@ -115,7 +115,7 @@ class EmbeddedAws(Server):
 
 
 def aws_environ(url: str, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the environment with its AWS settings replaced, so that calls can only go to `url`."""
+    """Return the environment with the AWS settings replaced, so that calls can only go to `url`."""
     kept = {name: value for name, value in environ.items() if not name.startswith(("AWS_", "SLACK_"))}
     return kept | {
         "AWS_ENDPOINT_URL": url,
@@ -130,37 +130,37 @@ def aws_environ(url: str, environ: Mapping[str, str] = os.environ) -> dict[str, 
     }
 
 
-class Turns:
-    """A WSGI application that passes one request at a time to another one, but for long polls of a queue.
+class OneAtATime:
+    """A WSGI application that passes one request at a time to another one.
 
-    moto's queues and tables are plain Python objects: two threads in `DeleteMessage` and `SendMessage` can lose a
-    message, and two conditional writes can both succeed. A long poll would hold the lock for seconds, so it is done as
-    short polls: after each message that is sent, and at intervals.
+    moto's queues and tables are plain Python objects. Two threads in `DeleteMessage` and `SendMessage` can lose a
+    message, and two conditional writes can both succeed. A long poll would hold the lock for seconds, so it is replaced
+    by short polls after each sent message and at intervals.
     """
 
     def __init__(self, application: WSGIApplication) -> None:
         self._application = application
-        self._turn = threading.Condition()
+        self._lock = threading.Condition()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         operation = environ.get("HTTP_X_AMZ_TARGET")
         if operation == "AmazonSQS.ReceiveMessage":
             return self._poll(environ, start_response)
-        with self._turn:
+        with self._lock:
             answer = list(self._application(environ, start_response))
             if operation == "AmazonSQS.SendMessage":
-                self._turn.notify_all()
+                self._lock.notify_all()
             return answer
 
     def _poll(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        asked = json.loads(Request(environ).get_data())
-        ends = time.monotonic() + int(asked.get("WaitTimeSeconds") or 0)
-        body = json.dumps(asked | {"WaitTimeSeconds": 0}).encode()
-        with self._turn:
+        params = json.loads(Request(environ).get_data())
+        ends = time.monotonic() + int(params.get("WaitTimeSeconds") or 0)
+        body = json.dumps(params | {"WaitTimeSeconds": 0}).encode()
+        with self._lock:
             while True:
                 again = environ | {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
                 answer = Response.from_app(self._application, again)
                 left = ends - time.monotonic()
                 if left <= 0 or json.loads(answer.get_data()).get("Messages") or answer.status_code != 200:
                     return answer(environ, start_response)
-                self._turn.wait(min(left, POLL_INTERVAL))
+                self._lock.wait(min(left, POLL_INTERVAL))

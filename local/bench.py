@@ -1,6 +1,6 @@
-"""`make bench`: measure receiver, worker, cold starts, private answers, scores over HTTP and texts of any length.
+"""`make bench`: measure receiver, worker, cold starts, private answers, scores over HTTP and long texts.
 
-Receiver and worker run in a process of their own; SQS, DynamoDB and Slack are local servers in this one.
+The receiver and the worker run in a separate process. SQS, DynamoDB and Slack are local servers in this process.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 RUNS = 300
-WARM_UP = 10  # runs that are not counted
+WARM_UP = 10  # runs before the measurement
 COLD_STARTS = 9
-ASKED = 100  # private answers
+PRIVATE_ANSWERS = 100
 TEXTS = (FINE[0], TOXIC[0])
 PARTS = (
     f"worker.handler, warm, one job ({RUNS})",
@@ -47,12 +47,12 @@ PARTS = (
 
 
 def since(started: float) -> float:
-    """Return the milliseconds since a moment of `time.perf_counter`."""
+    """Return the milliseconds since `started`, a value of `time.perf_counter`."""
     return (time.perf_counter() - started) * 1000
 
 
 class Stopwatch:
-    """Replaces a function by one that adds up the milliseconds spent in it."""
+    """Wraps a function to add up the milliseconds spent in it."""
 
     def __init__(self, owner: Any, name: str) -> None:
         self.milliseconds = 0.0
@@ -68,12 +68,12 @@ class Stopwatch:
         setattr(owner, name, measured)
 
 
-def signed_events(workspace: Workspace, number: int) -> list[dict[str, Any]]:
-    """React to so many new messages; return the receiver's events for the reactions."""
+def signed_events(workspace: Workspace, count: int) -> list[dict[str, Any]]:
+    """React to `count` new messages. Return the receiver's events for the reactions."""
     events = []
-    for turn in range(number):
-        # No text comes twice, since the worker remembers scores.
-        message = workspace.post("C0GENERAL", "U0ADA", f"{TEXTS[turn % len(TEXTS)]} {turn}")
+    for number in range(count):
+        # Each text is different, since the worker caches scores.
+        message = workspace.post("C0GENERAL", "U0ADA", f"{TEXTS[number % len(TEXTS)]} {number}")
         event = workspace.react("C0GENERAL", message["ts"], REACTOR, EMOJI)
         body = encoded(event_callback(event, workspace.identity))
         events.append(api_gateway_event(body, signed(body, workspace.signing_secret, int(time.time()))))
@@ -81,13 +81,13 @@ def signed_events(workspace: Workspace, number: int) -> list[dict[str, Any]]:
 
 
 def use(environ: dict[str, str]) -> None:
-    """Prepare the process of the functions, which write their metrics to standard output."""
+    """Set the environment of the functions' process, and discard the metrics on standard output."""
     os.environ.update(environ, POWERTOOLS_LOG_LEVEL="CRITICAL")
     sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - until the process ends
 
 
 def receiver_times(events: list[dict[str, Any]]) -> list[float]:
-    """Return the milliseconds of each warm call of the receiver's handler, the send to SQS included."""
+    """Return the milliseconds of each warm call of the receiver's handler, including the send to SQS."""
     receiver = load("receiver")
     times = []
     for event in events:
@@ -100,7 +100,7 @@ def receiver_times(events: list[dict[str, Any]]) -> list[float]:
 
 
 def worker_times(jobs: int) -> list[tuple[float, float, float, float]]:
-    """Return the worker's milliseconds for each job: in all, waiting, in the model, and the rest."""
+    """Return the worker's milliseconds for each job: in total, waiting, in the model, and the rest."""
     worker = load("worker")
     from botocore.httpsession import URLLib3Session
     from slack_sdk.web import base_client
@@ -125,7 +125,7 @@ def worker_times(jobs: int) -> list[tuple[float, float, float, float]]:
 
 
 def cold_start(environ: dict[str, str]) -> float:
-    """Return the milliseconds that a fresh worker takes for one job."""
+    """Return the milliseconds that a new worker needs for one job."""
     started = time.perf_counter()
     command = [sys.executable, "-m", "local.functions", "worker", "--jobs", "1"]
     subprocess.run(command, cwd=ROOT, env=environ, check=True, stdout=subprocess.DEVNULL, process_group=0)
@@ -133,16 +133,16 @@ def cold_start(environ: dict[str, str]) -> float:
 
 
 def private_answers() -> None:
-    """Print how long the person waits who has a message checked: from Slack's request to the answer that it shows."""
+    """Print how long people wait for a private answer, from Slack's request until the answer is shown."""
     with LocalBot(Workspace.example()) as bot:
-        warm = [_asked(bot, turn) for turn in range(ASKED + WARM_UP)][WARM_UP:]
-        row(f"shortcut to private answer, warm ({ASKED})", warm)
+        warm = [_time_private_answer(bot, number) for number in range(PRIVATE_ANSWERS + WARM_UP)][WARM_UP:]
+        row(f"shortcut to private answer, warm ({PRIVATE_ANSWERS})", warm)
         cold, both = [], []
-        for turn in range(COLD_STARTS):
+        for number in range(COLD_STARTS):
             bot.worker.kill()
             started = time.perf_counter()
             bot.worker = bot.start(WORKER)
-            answered = _asked(bot, ASKED + WARM_UP + turn)
+            answered = _time_private_answer(bot, PRIVATE_ANSWERS + WARM_UP + number)
             cold.append(since(started))
             bot.worker.wait_until_ready()
             started = time.perf_counter()
@@ -154,9 +154,9 @@ def private_answers() -> None:
     row(f"  the same, the receiver starts before it ({COLD_STARTS})", both)
 
 
-def _asked(bot: LocalBot, turn: int) -> float:
-    """Return the milliseconds from the request to the answer to one question about a new text."""
-    message = bot.workspace.post("C0RANDOM", "U0ADA", f"{TEXTS[turn % len(TEXTS)]} {turn}")
+def _time_private_answer(bot: LocalBot, number: int) -> float:
+    """Use the shortcut on a new message. Return the milliseconds from the request to the answer."""
+    message = bot.workspace.post("C0RANDOM", "U0ADA", f"{TEXTS[number % len(TEXTS)]} {number}")
     payload = bot.slack.message_action("check_toxicity", "C0RANDOM", message["ts"], REACTOR)
     before, started = len(bot.workspace.ephemerals), time.perf_counter()
     delivery = Deliveries(bot.request_url, bot.workspace.signing_secret).ask(payload)
@@ -167,7 +167,7 @@ def _asked(bot: LocalBot, turn: int) -> float:
 
 
 def scores_over_http() -> None:
-    """Print how many requests a second `toxicity-bot serve` answers on the loopback, and how long each takes."""
+    """Print how many requests a second `toxicity-bot serve` answers on the loopback interface, and the latency."""
     print("\nconnections  requests/s  p50 ms  p99 ms")
     with LocalBot(Workspace.example()) as bot:
         port = int(bot.start(("toxicity_bot.commands", "serve", "--port", "0")).wait_until_ready())
@@ -180,8 +180,8 @@ def scores_over_http() -> None:
                 raise RuntimeError(f"the scorer answered {status}")
 
         for many in (1, 8):
-            # No text comes twice, since the server remembers scores.
-            texts = [f"{TEXTS[turn % len(TEXTS)]} {many} {turn}" for turn in range(500)]
+            # Each text is different, since the server caches scores.
+            texts = [f"{TEXTS[number % len(TEXTS)]} {many} {number}" for number in range(500)]
             started = time.perf_counter()
             with ThreadPoolExecutor(many) as clients:
                 times = [*clients.map(lambda text: 1000 * timeit(partial(score, text), number=1), texts)]
@@ -189,14 +189,14 @@ def scores_over_http() -> None:
             print(f"{many:11} {rate:11.1f} {cuts[49]:7.1f} {cuts[98]:7.1f}", flush=True)
 
 
-def texts_of_any_length() -> None:
-    """Print what texts of growing length cost on one thread: to be normalised, and to be judged as far as is read."""
+def text_lengths() -> None:
+    """Print how long it takes on one thread to normalize and to judge texts of growing length."""
     from toxicity_bot import Classifier
     from toxicity_bot.message_text import fold
 
     verdict = Classifier(threads=1).verdict
     kinds = (f"{FINE[0]} ", "p\u0430yp\u0430l \uff49\uff44 ", "\u0301\u0323", "\ufdfa")
-    print("\nmilliseconds to normalise a text of so many characters, and to judge the prose")
+    print("\nmilliseconds to normalize a text of this many characters, and to judge the prose")
     print("   characters        prose  look-alikes        marks    ligatures      verdict         read")
     for length in (1_000, 10_000, 100_000, 1_000_000):
         texts = [(kind * (length // len(kind) + 1))[:length] for kind in kinds]
@@ -207,7 +207,7 @@ def texts_of_any_length() -> None:
 
 
 def row(what: str, milliseconds: Sequence[float]) -> None:
-    """Print one row of the table: median and 95th percentile."""
+    """Print a row of the table: median and 95th percentile."""
     p95 = statistics.quantiles(milliseconds, n=20)[-1]
     print(f"{what:<52} {statistics.median(milliseconds):8.1f} {p95:8.1f}", flush=True)
 
@@ -231,7 +231,7 @@ def main() -> None:
     row(f"cold start: python to the first verdict ({COLD_STARTS})", cold)
     private_answers()
     scores_over_http()
-    texts_of_any_length()
+    text_lengths()
 
 
 if __name__ == "__main__":

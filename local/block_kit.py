@@ -1,8 +1,9 @@
-"""Slack's blocks: the checks of a message's blocks, and the `rich_text` block that Slack stores with a text.
+"""Slack's blocks: validate a message's blocks, and build the `rich_text` block that Slack stores with a text.
 
-Types are those of slack_sdk's models, whose checks let pass what Slack refuses: empty texts, long fields, other types
-of text. Sizes are those of https://docs.slack.dev/reference/block-kit/blocks. In `rich_text` blocks are text, links,
-mentions, dates, emoji, text of one style, code blocks and quotes; lists stay plain text.
+The block types come from slack_sdk's models. Those models accept some blocks that Slack rejects: empty texts, long
+fields, wrong text types. So they are checked here too. The limits come from
+https://docs.slack.dev/reference/block-kit/blocks. The `rich_text` blocks contain text, links, mentions, dates, emoji,
+text with one style, code blocks and quotes. Lists stay plain text.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ if TYPE_CHECKING:
 
     from slack_sdk.models.basic_objects import JsonObject
 
-MOST_BLOCKS = 50
-MOST_FIELD_CHARACTERS = 2000
-# All texts of a message together: undocumented, confirmed in slackapi/bolt-js#2509 on GitHub.
-MOST_CHARACTERS = 12_000
-MOST_LABEL_CHARACTERS = 75
-MOST_INPUT_CHARACTERS = 3000
+MAX_BLOCKS = 50
+MAX_FIELD_CHARACTERS = 2000
+# In all texts of a message together. Undocumented, but confirmed in slackapi/bolt-js#2509 on GitHub.
+MAX_CHARACTERS = 12_000
+MAX_LABEL_CHARACTERS = 75
+MAX_INPUT_CHARACTERS = 3000
 _MODELS = {str(vars(model)["type"]): model for model in Block.__subclasses__()}
 _ELEMENTS = {vars(one).get("type") for one in vars(block_elements).values() if isinstance(one, type)}
-# Slack has these too (https://docs.slack.dev/reference/block-kit/blocks), and slack_sdk 3.47 has no models of them.
+# Block types (https://docs.slack.dev/reference/block-kit/blocks) that slack_sdk 3.47 has no models for.
 _WITHOUT_MODEL = frozenset({"data_table", "data_visualization"})
 # https://docs.slack.dev/messaging/formatting-message-text: mentions, channels, commands, links.
 _CONTROL = re.compile(r"<(?P<body>[@#!][A-Za-z0-9^|_.\- ]+[^<>]*|(?:https?://|mailto:|tel:)[^<>]+)>")
@@ -38,16 +39,16 @@ _STYLES = {"*": "bold", "_": "italic", "~": "strike", "`": "code"}
 _EMOJI = re.compile(r":(?P<name>[a-z0-9_+'\-]+(?:::skin-tone-[2-6])?):")
 
 
-def complaints(blocks: Any, most: int = MOST_BLOCKS, pointer: str = "/blocks") -> list[str]:
+def block_errors(blocks: Any, max_blocks: int = MAX_BLOCKS, pointer: str = "/blocks") -> list[str]:
     """Return Slack's error messages for `blocks`, each with a JSON pointer."""
     if not isinstance(blocks, list):
         return [f"must be an array [json-pointer:{pointer}]"]
-    found = [f"no more than {most} items allowed [json-pointer:{pointer}]"] if len(blocks) > most else []
+    found = [f"no more than {max_blocks} items allowed [json-pointer:{pointer}]"] if len(blocks) > max_blocks else []
     return found + [one for number, block in enumerate(blocks) for one in _block(block, f"{pointer}/{number}")]
 
 
 def characters(blocks: Any) -> int:
-    """Return the length of all texts in `blocks` together."""
+    """Return the total length of all texts in `blocks`."""
     if isinstance(blocks, list):
         return sum(map(characters, blocks))
     if isinstance(blocks, dict):
@@ -57,17 +58,17 @@ def characters(blocks: Any) -> int:
 
 
 def escaped(text: str) -> str:
-    """Return what Slack stores when a person types `text`: nothing in it is markup."""
+    """Return the text that Slack stores when a person types `text`, in which nothing is markup."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def unescaped(text: str) -> str:
-    """Return the characters that people see of stored `text`."""
+    """Return stored `text` as people see it."""
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
 def stored(text: str) -> str:
-    """Return what Slack stores when an app sends `text`: control sequences stay, other `&`, `<`, `>` are escaped."""
+    """Return the text that Slack stores when an app sends `text`. Only `&`, `<`, `>` outside markup are escaped."""
     return "".join(
         _BARE_AMPERSAND.sub("&amp;", piece).replace("<", "&lt;").replace(">", "&gt;")
         if isinstance(piece, str)
@@ -77,7 +78,7 @@ def stored(text: str) -> str:
 
 
 def rich_text(text: str) -> dict[str, Any]:
-    """Return the block that Slack makes of stored `text`."""
+    """Return the block that Slack creates from stored `text`."""
     elements: list[dict[str, Any]] = []
     for number, piece in enumerate(_CODE.split(text)):
         if number % 2:
@@ -90,8 +91,8 @@ def rich_text(text: str) -> dict[str, Any]:
     return {"type": "rich_text", "elements": elements}
 
 
-def model_complaints(model: Callable[..., JsonObject], fields: dict[str, Any], pointer: str) -> list[str]:
-    """Return what slack_sdk's own model of a block or a view finds wrong, the elements included."""
+def model_errors(model: Callable[..., JsonObject], fields: dict[str, Any], pointer: str) -> list[str]:
+    """Return the errors that slack_sdk's model finds in a block or a view, including its elements."""
     try:
         model(**fields).to_dict()
     except SlackObjectFormationError as error:
@@ -106,12 +107,12 @@ def _block(block: Any, pointer: str) -> list[str]:
         return [f"unsupported type [json-pointer:{pointer}]"]
     if block["type"] in _WITHOUT_MODEL:
         return []
-    found = model_complaints(_MODELS[block["type"]], block, pointer)
+    found = model_errors(_MODELS[block["type"]], block, pointer)
     return found or [*_texts(block, pointer), *_elements(block, pointer)]
 
 
 def _texts(block: dict[str, Any], pointer: str) -> Iterator[str]:
-    """Yield what is wrong with the texts of a section, a header or a context."""
+    """Yield the errors in the texts of a section, a header or a context."""
     if block["type"] == "context" and not block["elements"]:
         yield f"no fewer than 1 items allowed [json-pointer:{pointer}/elements]"
     if block["type"] not in ("section", "header"):
@@ -124,12 +125,12 @@ def _texts(block: dict[str, Any], pointer: str) -> Iterator[str]:
             yield f"failed to match all allowed schemas [json-pointer:{pointer}/{place}]"
         elif not text["text"]:
             yield f"must be more than 0 characters [json-pointer:{pointer}/{place}/text]"
-        elif place != "text" and len(text["text"]) > MOST_FIELD_CHARACTERS:
-            yield f"must be less than {MOST_FIELD_CHARACTERS + 1} characters [json-pointer:{pointer}/{place}/text]"
+        elif place != "text" and len(text["text"]) > MAX_FIELD_CHARACTERS:
+            yield f"must be less than {MAX_FIELD_CHARACTERS + 1} characters [json-pointer:{pointer}/{place}/text]"
 
 
 def _elements(block: dict[str, Any], pointer: str) -> Iterator[str]:
-    """Yield what is wrong with what people click on or type into."""
+    """Yield the errors in buttons and inputs."""
     if block["type"] not in ("actions", "context_actions", "input"):
         return
     for element in block.get("elements") or [block.get("element")]:
@@ -140,15 +141,15 @@ def _elements(block: dict[str, Any], pointer: str) -> Iterator[str]:
         if not all(button.get("value") for button in named):
             yield f"must be more than 0 characters [json-pointer:{pointer}/value]"
         labels = [button.get("accessibility_label") or "" for button in named or [element]]
-        if max(map(len, labels)) > MOST_LABEL_CHARACTERS:
-            most = MOST_LABEL_CHARACTERS + 1
-            yield f"must be less than {most} characters [json-pointer:{pointer}/accessibility_label]"
-        if not 1 <= element.get("max_length", 1) <= MOST_INPUT_CHARACTERS:
-            yield f"must be from 1 to {MOST_INPUT_CHARACTERS} [json-pointer:{pointer}/max_length]"
+        if max(map(len, labels)) > MAX_LABEL_CHARACTERS:
+            limit = MAX_LABEL_CHARACTERS + 1
+            yield f"must be less than {limit} characters [json-pointer:{pointer}/accessibility_label]"
+        if not 1 <= element.get("max_length", 1) <= MAX_INPUT_CHARACTERS:
+            yield f"must be from 1 to {MAX_INPUT_CHARACTERS} [json-pointer:{pointer}/max_length]"
 
 
 def _pieces(pattern: re.Pattern[str], text: str) -> Iterator[str | re.Match[str]]:
-    """Yield the matches, and the text before, between and after them."""
+    """Yield the matches and the text around them, in order."""
     end = 0
     for found in pattern.finditer(text):
         yield from (text[end : found.start()], found)
@@ -157,7 +158,7 @@ def _pieces(pattern: re.Pattern[str], text: str) -> Iterator[str | re.Match[str]
 
 
 def _quoted(text: str) -> Iterator[tuple[str, str]]:
-    """Yield each line with its kind: a quote begins with `>`, and after `>>>` all lines are quoted."""
+    """Yield each line with its kind. Lines that begin with `>` and all lines from `>>>` on are quotes."""
     rest = False
     for line in text.split("\n"):
         rest = rest or line.startswith("&gt;&gt;&gt;")

@@ -1,4 +1,4 @@
-"""Run the whole bot on one machine: a local Slack, embedded AWS, and receiver and worker as processes."""
+"""Run the whole bot on one machine: a local Slack, embedded AWS, and the receiver and the worker as processes."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ RECEIVER, WORKER = ("local.functions", "receiver"), ("local.functions", "worker"
 
 
 class BotError(errors.BotError):
-    """Raised if a part of the bot does not start or work; the message has the end of its log."""
+    """Raised if a part of the bot does not start or does not work. The message contains the end of its log."""
 
 
 class WrongInputError(BotError):
-    """Raised if a setting or a file keeps a part of the bot from starting; the message is that part's own."""
+    """Raised if a part of the bot cannot start because of a setting or a file. The message is from that part."""
 
     exit_status = 2
 
 
 class Process:
-    """A Python module with its arguments; it writes a line to the descriptor `--ready-fd` once it is ready."""
+    """A process that runs a Python module. The module writes a line to the descriptor `--ready-fd` when it is ready."""
 
     def __init__(
         self, command: Sequence[str], environ: Mapping[str, str], log: Path, pass_fds: Sequence[int] = ()
@@ -51,13 +51,13 @@ class Process:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", *command, "--ready-fd", str(write_end)],
                 cwd=ROOT, env=dict(environ), stdout=output, stderr=subprocess.STDOUT, pass_fds=(write_end, *pass_fds),
-                process_group=0,  # Ctrl-C is for this process, which stops that one
+                process_group=0,  # so that Ctrl-C reaches only this process, which then stops the other
             )  # fmt: skip
         os.close(write_end)
         self._ready = os.fdopen(read_end)
 
     def wait_until_ready(self) -> str:
-        """Return the line that it writes when it is ready; raises BotError if it ends before."""
+        """Return the line that the process writes when it is ready. Raises BotError if it ends before."""
         with self._ready:
             line = self._ready.readline().strip()
         if not line:
@@ -76,12 +76,12 @@ class Process:
         return self._process.poll() is not None
 
     def processor_seconds(self) -> float:
-        """Return the time that processors have spent on it, which other programs change little. Linux only."""
+        """Return the CPU time of the process, which other programs hardly affect. Linux only."""
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
     def kill(self) -> None:
-        """End it at once, as the out-of-memory killer does."""
+        """Send SIGKILL, as the out-of-memory killer does."""
         self._process.kill()
         self._process.wait()
 
@@ -94,10 +94,10 @@ class Process:
 
 
 class LocalBot:
-    """A running bot for one workspace; Slack sends its events to `request_url`.
+    """A running bot for one workspace. Slack sends its events to `request_url`.
 
-    `slack` and `aws` are servers that are not started yet. `compression` divides the worker's time-out and the delays
-    before a job comes again.
+    `slack` and `aws` must not be started yet. `compression` divides the worker's timeout and the delays between the
+    attempts at a job.
     """
 
     def __init__(
@@ -119,10 +119,10 @@ class LocalBot:
             self.aws = stack.enter_context(aws or EmbeddedAws())
             self.slack = stack.enter_context(slack or SlackServer(self.workspace))
             if self._compression > 1:
-                self.aws.let_jobs_return_after(TIMEOUT_SECONDS // self._compression + 1)
-            # Made here, so that an invocation waits while no worker runs, as it does in Lambda.
+                self.aws.set_visibility_timeout(TIMEOUT_SECONDS // self._compression + 1)
+            # Opened here, so that invocations wait while no worker runs, as they do in Lambda.
             self._invocations = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-            # Both load at the same time, which takes most of a second for each.
+            # Start both at the same time: each needs most of a second to load.
             self._stack = stack
             receiver, self.worker = self.start(RECEIVER), self.start(WORKER)
             self.request_url = f"http://127.0.0.1:{receiver.wait_until_ready()}/slack/events"
@@ -139,24 +139,24 @@ class LocalBot:
         self.worker.wait_until_ready()
 
     def wait_until_idle(self, timeout: float = 10, pause: float = 0.02) -> None:
-        """Wait until the queue is empty, asking every `pause` seconds; raises BotError after `timeout` seconds."""
-        self.wait_until(lambda: not self.aws.waiting(), "there are jobs left on the queue", timeout, pause)
+        """Wait until the queue is empty, checking every `pause` seconds. Raises BotError after `timeout` seconds."""
+        self.wait_until(lambda: not self.aws.waiting(), "jobs are left on the queue", timeout, pause)
 
     def wait_for_private(self, before: int, timeout: float = 10) -> list[Message]:
-        """Wait until somebody has seen more than the first `before` private answers; return the new ones."""
-        self.wait_until(lambda: len(self.workspace.ephemerals) > before, "there is no private answer", timeout)
+        """Wait until there are more than `before` private answers. Return the new ones."""
+        self.wait_until(lambda: len(self.workspace.ephemerals) > before, "no private answer", timeout)
         return self.workspace.ephemerals[before:]
 
     def wait_until(
         self, condition: Callable[[], bool], otherwise: str, timeout: float = 10, pause: float = 0.002
     ) -> None:
-        """Wait for a condition; raises BotError with the end of the worker's log after `timeout` seconds."""
-        if not waited(condition, timeout, pause):
+        """Wait for a condition. Raises BotError with the end of the worker's log after `timeout` seconds."""
+        if not wait_for(condition, timeout, pause):
             log = self.worker.last_lines()
             raise BotError(f"{otherwise} after {timeout:.0f} s; the end of the worker's log:\n{log}")
 
     def start(self, command: Sequence[str]) -> Process:
-        """Start a receiver or a worker, and do not wait until it is ready."""
+        """Start a receiver or a worker without waiting until it is ready."""
         environ = bot_environ(self.aws, self.workspace) | {"SLACK_API_URL": self.slack.url}
         environ |= {"WORKER_FUNCTION": "worker", "AWS_ENDPOINT_URL_LAMBDA": address(self._invocations)}
         log, listening = self.logs / f"{command[-1]}.log", self._invocations.fileno()
@@ -169,10 +169,10 @@ class LocalBot:
         return process
 
 
-def waited(
+def wait_for(
     condition: Callable[[], bool], timeout: float, pause: float, progress: Callable[[], object] = lambda: ""
 ) -> bool:
-    """Wait for a condition; whether it holds before `progress` has been the same for `timeout` seconds."""
+    """Wait for a condition. Return False if `progress` returns the same value for `timeout` seconds before that."""
     before, since = None, time.monotonic()
     while not condition():
         if (now := progress()) != before:
@@ -184,14 +184,14 @@ def waited(
 
 
 def address(listener: socket.socket) -> str:
-    """Return the address of a socket that listens for HTTP on this machine."""
+    """Return the URL of a socket that accepts HTTP on this machine."""
     return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 def bot_environ(aws: EmbeddedAws, workspace: Workspace) -> dict[str, str]:
-    """Return the variables of receiver and worker, except Slack's address; MODEL_DIR is by default the shipped one.
+    """Return the variables of receiver and worker, except SLACK_API_URL. MODEL_DIR defaults to the shipped model.
 
-    Raises SettingError and ModelError as their start would.
+    Raises the SettingError or ModelError that the functions would raise at their start.
     """
     secrets = {"SLACK_SIGNING_SECRET": workspace.signing_secret, "SLACK_BOT_TOKEN": workspace.token}
     model = str(Path(os.environ.get("MODEL_DIR") or ROOT / "model").absolute())
@@ -202,7 +202,7 @@ def bot_environ(aws: EmbeddedAws, workspace: Workspace) -> dict[str, str]:
 
 
 def verdicts(workspace: Workspace, mark: str = "toxicity_verdict") -> dict[str, list[Message]]:
-    """Return the bot's verdicts, or posts with another mark, by the ts of the message that they are about."""
+    """Return the bot's verdicts, or its posts with another mark, by the ts of the message they are about."""
     posts: dict[str, list[Message]] = defaultdict(list)
     for channel in workspace.channels:
         for post in workspace.conversation(channel.id):

@@ -1,6 +1,6 @@
-"""One conversation of a workspace: members, messages, threads, tombstones, and who may post.
+"""A conversation in a workspace: members, messages, threads, tombstones, and permission to post.
 
-It is not thread-safe: the workspace holds the lock.
+Not thread-safe: the workspace holds the lock.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any, Literal
 Message = dict[str, Any]
 Kind = Literal["public", "private", "im"]
 
-# These refuse only some posts; every other restriction refuses all.
+# These restrictions refuse only some posts. All others refuse every post.
 _TOP_LEVEL_REFUSED = "restricted_action_thread_only_channel"
 _REPLIES_REFUSED = "restricted_action_non_threadable_channel"
 _CANNOT_BE_THREADED = ("channel_join", "channel_leave")
 
 
 class RefusedError(Exception):
-    """Raised if Slack would refuse a call; `code` is Slack's error, `details` are the other fields of its answer."""
+    """Raised if Slack would refuse a call. `code` is Slack's error, `details` are the other fields of its answer."""
 
     def __init__(self, code: str, **details: Any) -> None:
         super().__init__(code)
@@ -34,7 +34,7 @@ class Channel:
     kind: Kind
     members: set[str]
     archived: bool = False
-    restricted: str = ""  # Slack's error for posts, such as restricted_action_read_only_channel
+    restricted: str = ""  # the error for posts, such as restricted_action_read_only_channel
     messages: dict[str, Message] = field(default_factory=dict)  # by ts, oldest first
 
     def find(self, ts: str) -> Message:
@@ -46,14 +46,14 @@ class Channel:
         return [message for message in self.messages.values() if message.get("thread_ts") == ts]
 
     def thread(self, ts: str) -> list[Message]:
-        """Return a message and the replies to it as Slack shows them, oldest first."""
+        """Return a message and its replies as Slack returns them, oldest first."""
         root = self.find(ts)
         if root.get("subtype") in _CANNOT_BE_THREADED:
             raise RefusedError("thread_not_found")
         return [self.view(message) for message in (root, *self.replies(ts))]
 
     def view(self, message: Message) -> Message:
-        """Return a copy with the fields that depend on other messages: a root's replies, a reply's parent."""
+        """Return a copy with the fields that depend on other messages, such as the reply count."""
         view = copy.deepcopy(message)
         replies = self.replies(message["ts"])
         if message.get("thread_ts") in self.messages:
@@ -67,7 +67,7 @@ class Channel:
         return view
 
     def delete(self, ts: str) -> None:
-        """Remove a message; a root with replies becomes a tombstone until the last reply is removed."""
+        """Remove a message. A root with replies becomes a tombstone until the last reply is removed."""
         message = self.find(ts)
         if self.replies(ts):
             stone = {"type": "message", "subtype": "tombstone", "hidden": True, "ts": ts}
@@ -79,7 +79,7 @@ class Channel:
             del self.messages[root["ts"]]
 
     def posting_refusal(self, user: str, thread_ts: str | None) -> str | None:
-        """Return Slack's error for a post of `user`, or None; a root that was deleted is no error."""
+        """Return Slack's error for a post by `user`, or None. A deleted root message is not an error."""
         root = self.messages.get(thread_ts or "", {})
         if self.archived:
             return "is_archived"

@@ -1,8 +1,7 @@
-"""`make demo`: post messages in a local Slack, react to them, ask in private, report, and show what the bot answers.
+"""`make demo`: post messages in a local Slack, react, ask in private, report, and print what the bot answers.
 
-Nothing leaves this machine.
-
-The environment variable TEXT replaces the examples with one message; FORMAT=json prints its verdict for programs.
+Nothing leaves this machine. The environment variable TEXT replaces the examples with one message. FORMAT=json also
+prints the verdict on that message as JSON.
 """
 
 from __future__ import annotations
@@ -33,10 +32,10 @@ if TYPE_CHECKING:
     from local.events import Delivery
     from local.workspace import Message
 
-    Scene = tuple[str, Iterator[str]]  # its title, and the lines of what people see, each once it has happened
+    Scene = tuple[str, Iterator[str]]  # a title, and the lines that people see, each yielded when it happens
 
-LONGEST_WAIT = 10.0  # seconds for one answer; the bot promises a second or two
-USUAL_WAIT = 0.5  # seconds; later an empty queue means that no answer comes
+MAX_WAIT_SECONDS = 10.0  # for one answer; usually the bot needs a second or two
+USUAL_WAIT_SECONDS = 0.5  # after this, an empty queue means that no answer will come
 WIDTH = 110
 MODERATORS = ("joan", "mary")
 EXAMPLES = {
@@ -49,21 +48,21 @@ EXAMPLES = {
 
 
 class Demo:
-    """People and a running bot; a scene raises BotError if the bot does not do its part."""
+    """People and a running bot. A scene raises BotError if the bot does not do what it should."""
 
     def __init__(self, bot: LocalBot, settings: Settings) -> None:
         self.bot, self.workspace, self.settings = bot, bot.workspace, settings
         self.slack = Deliveries(bot.request_url, bot.workspace.signing_secret)
         self.messages: dict[str, Message] = {}
-        """By the names of their posts."""
+        """By name of the `Post`."""
         self.waits: list[float] = []
         """Milliseconds from each reaction to its answer."""
         self.answers = 0
         self.verdict: dict[str, Any] = {}
-        """The latest, for programs."""
+        """The latest verdict, for FORMAT=json."""
 
     def reaction(self, post: Post, *reactors: str) -> Iterator[str]:
-        """Post a message and react to it; the bot answers once, or each reactor where answers are private."""
+        """Post a message and react to it. The bot answers once, or once per reactor if answers are private."""
         settings, before = self.settings.for_channel(post.channel), len(self._private())
         message = post.write(self.workspace, self.messages.get(post.replies_to, {}).get("ts"))
         self.messages[post.name], emoji = message, settings.trigger_emoji[0]
@@ -73,7 +72,7 @@ class Demo:
             acks.append(_accepted(self.slack.send(event_callback(event, self.workspace.identity))[-1]))
         self._wait_for_answer(message["ts"], before, started)
         ack, wait = 1000 * acks[0].seconds, 1000 * (time.perf_counter() - started)
-        self.bot.wait_until_idle()  # then there is no other answer to come
+        self.bot.wait_until_idle()  # then no more answers can come
         answers = verdicts(self.workspace)[message["ts"]] + self._private()[before:]
         self._note(answers, ack, wait)
         yield from _wrapped(f"{self._name(post.author) + ': ':>12}", self._rendered(post.text))
@@ -82,7 +81,7 @@ class Demo:
         yield from self._shown(answers)
         yield f"{'':>24}({wait:.0f} ms after the reaction; Slack got its 200 in {ack:.0f} ms)"
         if len(answers) > (len(reactors) if settings.reply_to == "reactor" else 1):
-            raise BotError(f"the message has {len(answers)} answers")
+            raise BotError(f"the message has {len(answers)} answers, which is too many")
 
     def _note(self, answers: list[Message], ack: float, wait: float) -> None:
         self.waits.append(wait)
@@ -96,11 +95,13 @@ class Demo:
         message = self.workspace.post("C0RANDOM", "U0ADA", TOXIC[0])
         yield from _wrapped("", f"[ada wrote in #random: {TOXIC[0]}]")
         yield from _wrapped("", "[grace chose \u201cCheck for toxicity\u201d in its menu]")
-        yield from self._asked(self.bot.slack.message_action("check_toxicity", "C0RANDOM", message["ts"], "U0GRACE"))
+        yield from self._private_exchange(
+            self.bot.slack.message_action("check_toxicity", "C0RANDOM", message["ts"], "U0GRACE")
+        )
 
     def command(self) -> Iterator[str]:
         yield from _wrapped("", f"[grace typed: /toxicity {TOXIC[1]}]")
-        yield from self._asked(self.bot.slack.slash_command(TOXIC[1], "C0GENERAL", "U0GRACE"))
+        yield from self._private_exchange(self.bot.slack.slash_command(TOXIC[1], "C0GENERAL", "U0GRACE"))
 
     def report(self) -> Iterator[str]:
         """Report a message, and let two moderators click on the card."""
@@ -108,11 +109,11 @@ class Demo:
         shortcut = slack.message_action("report_message", "C0GENERAL", self.messages["thread-reply"]["ts"], "U0ADA")
         _accepted(self.slack.ask(shortcut))
         if not self.workspace.views.open:
-            raise BotError("no form was opened")
+            raise BotError("the bot opened no form")
         yield from _wrapped(
             "", "[ada chose \u201cReport to moderators\u201d in the menu of grace's message, typed a note]"
         )
-        yield from self._shown(self._use(slack.send_form("U0ADA", note="It is the third one this week.")))
+        yield from self._shown(self._interact(slack.send_form("U0ADA", note="It is the third one this week.")))
         yield from _wrapped("", "[in #moderators]")
         yield from self._shown([self._card()])
         before, ts = len(self.workspace.ephemerals), self._card()["ts"]
@@ -131,17 +132,17 @@ class Demo:
     def feedback(self) -> Iterator[str]:
         (verdict,) = verdicts(self.workspace)[self.messages["toxic"]["ts"]]
         yield from _wrapped("", "[ada clicked on \u201cRight\u201d below the verdict on the toxic message]")
-        yield from self._shown(self._use(self.bot.slack.click("C0GENERAL", verdict["ts"], "U0ADA", ACTION_ID)))
+        yield from self._shown(self._interact(self.bot.slack.click("C0GENERAL", verdict["ts"], "U0ADA", ACTION_ID)))
 
-    def _use(self, payload: dict[str, Any]) -> list[Message]:
-        """Send what a person does; return the private answers to it."""
+    def _interact(self, payload: dict[str, Any]) -> list[Message]:
+        """Send an interaction. Return the private answers to it."""
         before = len(self.workspace.ephemerals)
         _accepted(self.slack.ask(payload))
-        return self.bot.wait_for_private(before, LONGEST_WAIT)
+        return self.bot.wait_for_private(before, MAX_WAIT_SECONDS)
 
-    def _asked(self, payload: dict[str, Any]) -> Iterator[str]:
+    def _private_exchange(self, payload: dict[str, Any]) -> Iterator[str]:
         started = time.perf_counter()
-        answers = self._use(payload)
+        answers = self._interact(payload)
         milliseconds = (time.perf_counter() - started) * 1000
         yield from self._shown(answers)
         yield f"{'':>24}({milliseconds:.0f} ms after the question)"
@@ -151,33 +152,33 @@ class Demo:
             return ts in verdicts(self.workspace) or len(self._private()) > before
 
         def ended() -> bool:
-            return answered() or (time.perf_counter() - started > USUAL_WAIT and not self.bot.aws.waiting())
+            return answered() or (time.perf_counter() - started > USUAL_WAIT_SECONDS and not self.bot.aws.waiting())
 
-        self.bot.wait_until(ended, "no answer", LONGEST_WAIT)
+        self.bot.wait_until(ended, "no answer", MAX_WAIT_SECONDS)
         if not answered():
-            raise BotError(f"these settings give no answer: the bot says {self._last_reason()}")
+            raise BotError(f"the bot does not answer with these settings: {self._last_reason()}")
 
     def _last_reason(self) -> str:
-        """Return how the bot ended the last reaction, as its metrics say it."""
+        """Return the outcome of the last reaction, from the metrics in the logs."""
         logs = [(self.bot.logs / f"{function}.log").read_text(errors="replace") for function in ("worker", "receiver")]
         last: list[str] = [(re.findall(r'"reason":\s*"(\w+)"', log) or [""])[-1] for log in logs]
         return last[0] if last[1] == "reaction" else last[1]
 
     def _private(self) -> list[Message]:
-        """Return what only one person sees: ephemeral messages, and the bot's messages to a person."""
-        told = []
+        """Return the messages that only one person sees: ephemeral messages and direct messages from the bot."""
+        direct = []
         for channel in self.workspace.channels:
             if channel.kind == "im":
                 (user,) = channel.members - {self.workspace.identity.bot_user_id}
                 posts = self.workspace.conversation(channel.id)
-                told += [one | {"shown_to": user} for one in posts if "metadata" not in one]
-        return [*self.workspace.ephemerals, *told]
+                direct += [one | {"shown_to": user} for one in posts if "metadata" not in one]
+        return [*self.workspace.ephemerals, *direct]
 
     def _card(self) -> Message:
-        """Return the moderators' one card, with its buttons in its text."""
+        """Return the only card in the moderators' channel, with the labels of its buttons in its text."""
         cards = self.workspace.conversation("C0MODERATORS")
         if len(cards) != 1:
-            raise BotError(f"there are {len(cards)} cards, where one is right:\n{self.bot.worker.last_lines()}")
+            raise BotError(f"expected one card, got {len(cards)}:\n{self.bot.worker.last_lines()}")
         lines = []
         for block in cards[0]["blocks"]:
             if block["type"] == "actions":
@@ -192,7 +193,7 @@ class Demo:
         return self.workspace.user(user).name
 
     def _shown(self, answers: list[Message]) -> Iterator[str]:
-        """Yield answers of the bot; an ephemeral one has the person as its user."""
+        """Yield the bot's answers. The `user` of an ephemeral message is the person who sees it."""
         for answer in answers:
             if user := answer.get("shown_to") or ("type" not in answer and answer["user"]):
                 yield f"{'':>24}[Only visible to {self._name(user)}]"
@@ -202,7 +203,7 @@ class Demo:
                 speaker = ""
 
     def _rendered(self, mrkdwn: str) -> str:
-        """Show mrkdwn as a Slack client does, as far as a terminal can: no formatting signs, names in place of ids."""
+        """Render mrkdwn as a Slack client does, within a terminal: no formatting characters, names instead of ids."""
         text = re.sub(r"<@(\w+)>", lambda found: f"@{self._name(found[1])}", mrkdwn)
         text = re.sub(r"<#(\w+)>", lambda found: f"#{self.workspace.channel(found[1]).name}", text)
         text = re.sub(r"<!date[^|>]*\|([^>]*)>", r"\1", text)
@@ -211,7 +212,7 @@ class Demo:
 
 def _accepted(delivery: Delivery) -> Delivery:
     if delivery.failure:
-        raise BotError(f"the receiver did not accept it: {delivery.failure}, status {delivery.status}")
+        raise BotError(f"the receiver did not accept the request: {delivery.failure}, status {delivery.status}")
     return delivery
 
 
@@ -221,7 +222,7 @@ def _wrapped(prefix: str, text: str) -> list[str]:
 
 
 def examples(demo: Demo) -> Iterator[Scene]:
-    """Yield the scenes, as far as these settings let people do all of it."""
+    """Yield the scenes that are possible with these settings."""
     posts = {post.name: post for post in POSTS}
     for title, name in EXAMPLES.items():
         yield title, demo.reaction(posts[name], "U0GRACE")
@@ -239,17 +240,17 @@ def examples(demo: Demo) -> Iterator[Scene]:
 def main() -> int:
     text, form = os.environ.get("TEXT", ""), os.environ.get("FORMAT", "") or "text"
     if "TEXT" in os.environ and not text.strip():
-        print('There is no text in TEXT: make demo TEXT="a message"', file=sys.stderr)
+        print('TEXT is empty. Usage: make demo TEXT="a message"', file=sys.stderr)
         return 2
     if form not in ("text", "json") or (form == "json" and not text):
-        print('FORMAT is "text" or "json"; json needs one message: make demo FORMAT=json TEXT="..."', file=sys.stderr)
+        print('FORMAT must be "text" or "json", and json needs TEXT: make demo FORMAT=json TEXT="..."', file=sys.stderr)
         return 2
     settings = Settings.from_environ(os.environ)
     workspace = Workspace.example()
     if not text:
         people = {workspace.add_user(name) for name in MODERATORS}
         moderators = workspace.add_channel("moderators", "private", people | {workspace.identity.bot_user_id})
-        os.environ["MODERATORS_CHANNEL"] = moderators  # for the functions: the owner's is not here
+        os.environ["MODERATORS_CHANNEL"] = moderators  # not the user's own channel
     print("Starting a local Slack, SQS, DynamoDB, the receiver and the worker ...", flush=True)
     started = time.perf_counter()
     with LocalBot(workspace) as bot:

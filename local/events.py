@@ -1,4 +1,4 @@
-"""What the bot receives: Slack's signed requests, their delivery over HTTP, and Lambda's events for them."""
+"""Build and deliver what the bot receives: Slack's signed requests, and Lambda's events for them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 USER_AGENT = "Slackbot 1.0 (+https://api.slack.com/robots)"
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
-ANSWER_SECONDS = 3.0  # an answer that comes later is a failed delivery
+ANSWER_SECONDS = 3.0  # a later answer counts as a failed delivery
 RETRY_DELAYS = (0.0, 60.0, 300.0)  # seconds, see docs.slack.dev/apis/events-api
 
 
 def event_callback(event: Event, identity: Identity, clock: Callable[[], float] = time.time) -> dict[str, Any]:
-    """Return the envelope of an event; the same event always gets the same id."""
+    """Return the envelope of an event. The same event always gets the same id."""
     digest = hashlib.sha256(json.dumps([identity.team_id, event], sort_keys=True).encode()).digest()
     context = {"et": event["type"], "tid": identity.team_id, "aid": identity.app_id}
     return {
@@ -55,12 +55,12 @@ def event_callback(event: Event, identity: Identity, clock: Callable[[], float] 
 
 
 def message_event(channel: str, message: Mapping[str, Any]) -> Event:
-    """Return the event of a new message in a public channel, with all of its text."""
+    """Return the event for a new message in a public channel."""
     return {**message, "channel": channel, "channel_type": "channel", "event_ts": message["ts"]}
 
 
 def message_changed(channel: str, message: Mapping[str, Any], before: Mapping[str, Any], event_ts: str) -> Event:
-    """Return the event of a message that was edited, or that Slack changed, as for a preview."""
+    """Return the event for a message that was edited, or that Slack changed, for example to add a link preview."""
     return _hidden("message_changed", channel, before, event_ts) | {"message": dict(message)}
 
 
@@ -78,19 +78,19 @@ def url_verification(identity: Identity, challenge: str) -> dict[str, Any]:
 
 
 def app_rate_limited(identity: Identity, clock: Callable[[], float] = time.time) -> dict[str, Any]:
-    """Return what Slack sends once a minute to an app that exceeds its rate limit for events."""
+    """Return the payload that Slack sends once a minute to an app that exceeds its rate limit for events."""
     minute = int(clock()) // 60 * 60
     names = {"token": identity.verification_token, "type": "app_rate_limited", "team_id": identity.team_id}
     return names | {"minute_rate_limited": minute, "api_app_id": identity.app_id}
 
 
 def encoded(payload: Mapping[str, Any]) -> bytes:
-    """Return the body of a request: the bytes that are signed."""
+    """Return the body of a request, which is what gets signed."""
     return json.dumps(payload, separators=(",", ":")).encode()
 
 
 def as_form(payload: Mapping[str, Any]) -> bytes:
-    """Return the body of an interaction, which is JSON in a form, or of a slash command, whose fields are the form."""
+    """Return the form body of an interaction (a field with JSON) or of a slash command (one field per value)."""
     if payload["type"] == "slash_command":
         return urlencode({name: value for name, value in payload.items() if name != "type"}).encode()
     return urlencode({"payload": encoded(payload).decode()}).encode()
@@ -99,7 +99,7 @@ def as_form(payload: Mapping[str, Any]) -> bytes:
 def signed(
     body: bytes, secret: str, timestamp: int, *, retry_num: int = 0, retry_reason: str = "", kind: str = JSON
 ) -> dict[str, str]:
-    """Return the headers of Slack's request: docs.slack.dev/authentication/verifying-requests-from-slack."""
+    """Return the headers of a signed request: docs.slack.dev/authentication/verifying-requests-from-slack."""
     digest = hmac.new(secret.encode(), f"v0:{timestamp}:".encode() + body, hashlib.sha256).hexdigest()
     headers = {"X-Slack-Request-Timestamp": str(timestamp), "X-Slack-Signature": f"v0={digest}"}
     headers |= {"Content-Type": kind, "User-Agent": USER_AGENT, "Accept": "*/*"}
@@ -109,7 +109,7 @@ def signed(
 
 @dataclass(frozen=True)
 class Delivery:
-    """The result of one attempt: `status` is 0 without an answer, `failure` is Slack's reason for a retry."""
+    """The result of one attempt. `status` is 0 if there was no answer. `failure` is Slack's reason for a retry."""
 
     status: int
     seconds: float
@@ -122,7 +122,7 @@ def deliver(
     url: str, body: bytes, headers: Mapping[str, str], timeout: float = ANSWER_SECONDS,
     *, stopwatch: Callable[[], float] = time.monotonic,
 ) -> Delivery:  # fmt: skip
-    """Send one request; as for Slack, an answer after the time-out is a failure."""
+    """Send one request. As in Slack, an answer after the timeout is a failure."""
     request = urllib.request.Request(url, data=body, headers=dict(headers), method="POST")
     start = stopwatch()
     status, no_retry, text, failure = 0, False, b"", ""
@@ -142,7 +142,7 @@ def deliver(
 
 
 class Deliveries:
-    """Sends events as Slack does: up to three retries until an answer is 2xx, each attempt with a new signature."""
+    """Sends events as Slack does, with up to three retries until the status is 2xx. Each attempt is signed again."""
 
     def __init__(
         self,
@@ -158,13 +158,13 @@ class Deliveries:
         self._delays, self._timeout, self._clock, self._wait = delays, timeout, clock, wait
 
     def attempt(self, body: bytes, *, kind: str = JSON, retry_num: int = 0, retry_reason: str = "") -> Delivery:
-        """Send a body once, signed now."""
+        """Sign a body and send it once."""
         now = int(self._clock())
         headers = signed(body, self.secret, now, retry_num=retry_num, retry_reason=retry_reason, kind=kind)
         return deliver(self.url, body, headers, self._timeout)
 
     def send(self, payload: Mapping[str, Any]) -> list[Delivery]:
-        """Return all attempts; the last one decides."""
+        """Send an event until it is accepted. Return all attempts; the last one has the result."""
         body = encoded(payload)
         attempts = [self.attempt(body)]
         for number, delay in enumerate(self._delays, start=1):
@@ -176,7 +176,7 @@ class Deliveries:
         return attempts
 
     def ask(self, payload: Mapping[str, Any]) -> Delivery:
-        """Send an interaction or a slash command: once, since Slack shows the person an error instead of a retry."""
+        """Send an interaction or a slash command once. If it fails, Slack shows an error and does not retry."""
         return self.attempt(as_form(payload), kind=FORM)
 
 
@@ -188,14 +188,14 @@ def _connection_failure(error: OSError) -> str:
 
 
 def sqs_event(messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the event that Lambda makes of the messages from boto3's `receive_message`."""
+    """Return Lambda's event for the messages from boto3's `receive_message`."""
     return {"Records": [_sqs_record(message) for message in messages]}
 
 
 def _sqs_record(message: Mapping[str, Any]) -> dict[str, Any]:
     if "Attributes" not in message:
         raise ValueError(
-            f"message {message['MessageId']} has no attributes, which Lambda always sends: "
+            f"message {message['MessageId']} has no attributes, but Lambda always sends them: "
             'call receive_message with MessageSystemAttributeNames=["All"]'
         )
     return {

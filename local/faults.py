@@ -1,7 +1,7 @@
 """Scripted failures of the local Slack.
 
-`Faults.add` queues a fault for a method, and each call takes the oldest one; `Fault()` lets one call succeed. A fault
-acts before the method's work, after it, or instead of it.
+`Faults.add` queues a fault for a method, and each call of the method takes the oldest one. `Fault()` lets one call
+succeed. A fault acts before the method does its work, after it, or instead of it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reply:
-    """An HTTP answer; `DROPPED` stands for a connection that is reset instead."""
+    """An HTTP response. `DROPPED` means that the connection is reset instead."""
 
     status: int
     body: bytes = field(default=b"", repr=False)
@@ -38,7 +38,7 @@ DROPPED = Reply(0, error="connection_reset")
 
 @dataclass(frozen=True)
 class Postponed(Reply):
-    """A connection that is reset at once; the server does the work `seconds` later."""
+    """The connection is reset at once, and the server does the work `seconds` later."""
 
     status: int = 0
     seconds: float = 0
@@ -46,9 +46,9 @@ class Postponed(Reply):
 
 @dataclass(frozen=True)
 class Fault:
-    """The call waits `seconds`, `function` runs, and `reply` takes the place of the work; with neither, it succeeds.
+    """Wait `seconds`, call `function`, then send `reply` instead of doing the work. Without a reply, the call succeeds.
 
-    With `before_work=False` the work is done first, and `reply` takes the place of its own reply.
+    With `before_work=False`, the work is done first, and `reply` replaces its reply.
     """
 
     reply: Reply | None = None
@@ -57,7 +57,7 @@ class Fault:
     function: Callable[[], object] = field(default=lambda: None, repr=False)
 
     def before(self, closing: threading.Event) -> Reply | None:
-        """Act before the work; a reply replaces the work. `closing` ends the wait when the server closes."""
+        """Act before the work. A returned reply replaces the work. `closing` ends the wait when the server closes."""
         if not self.before_work:
             return None
         closing.wait(self.seconds)
@@ -73,14 +73,14 @@ class Fault:
 
 
 class RateLimited(Fault):
-    """429 with a Retry-After header: seconds, an HTTP date, or anything that a proxy may write."""
+    """Status 429 with a Retry-After header: seconds, an HTTP date, or anything else that a proxy could send."""
 
     def __init__(self, retry_after: str = "1") -> None:
         super().__init__(Reply.of({"ok": False, "error": "ratelimited"}, 429, {"Retry-After": retry_after}))
 
 
 class HtmlError(Fault):
-    """An HTML page, as a proxy in front of Slack sends it."""
+    """An HTML page, as from a proxy in front of Slack."""
 
     def __init__(self, status: int = 502, *, before_work: bool = True) -> None:
         page = f"<!DOCTYPE html><html><body><h1>{status}</h1></body></html>"
@@ -89,35 +89,35 @@ class HtmlError(Fault):
 
 
 class ErrorBody(Fault):
-    """An error of Slack, such as fatal_error or internal_error."""
+    """An error in Slack's JSON, such as fatal_error or internal_error."""
 
     def __init__(self, error: str = "fatal_error", status: int = 200) -> None:
         super().__init__(Reply.of({"ok": False, "error": error}, status))
 
 
 class Reset(Fault):
-    """The connection is reset before the work, or after it: then only the reply is lost."""
+    """The connection is reset before the work, or after it, so that only the reply is lost."""
 
     def __init__(self, *, before_work: bool = True) -> None:
         super().__init__(DROPPED, before_work)
 
 
 class ResetEarly(Fault):
-    """`function` runs, the connection is reset, and the work is done `seconds` later."""
+    """Call `function`, reset the connection, and do the work `seconds` later."""
 
     def __init__(self, seconds: float, function: Callable[[], object] = lambda: None) -> None:
         super().__init__(Postponed(seconds=seconds), function=function)
 
 
 class Slow(Fault):
-    """The work starts after `seconds`, or when the server closes."""
+    """Start the work after `seconds`, or when the server closes."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds=seconds)
 
 
 class Call(Fault):
-    """`function` runs before the work or after it, for example to delete a message between fetch and post."""
+    """Call `function` before or after the work, for example to delete a message between fetch and post."""
 
     def __init__(self, function: Callable[[], object], *, before_work: bool = True) -> None:
         super().__init__(function=function, before_work=before_work)
@@ -129,7 +129,7 @@ class Faults:
         self._queues: defaultdict[str, deque[Fault]] = defaultdict(deque)
 
     def add(self, method: str, fault: Fault, times: int = 1) -> None:
-        """Add a fault to the next `times` calls of `method` that have none yet."""
+        """Add a fault to the next `times` calls of `method` that have no fault yet."""
         with self._lock:
             self._queues[method].extend([fault] * times)
 
@@ -139,7 +139,7 @@ class Faults:
             return self._queues[method].popleft() if self._queues[method] else Fault()
 
     def left(self) -> int:
-        """Return the number of faults that no call has used, so that a test can check that they happened."""
+        """Return the number of unused faults, so that a test can check that all faults happened."""
         with self._lock:
             return sum(map(len, self._queues.values()))
 
@@ -150,20 +150,20 @@ class Faults:
 
 @dataclass(frozen=True)
 class Limits:
-    """The calls that an app may make of each method that reads messages, per minute, and the messages in one answer."""
+    """Rate limit for each method that reads messages: calls per minute, and messages per page."""
 
     calls: int = 0
     page: int = 1000
 
 
-# docs.slack.dev/apis/web-api/rate-limits: apps that a workspace made for itself, and commercial ones outside the
-# Marketplace since 2025.
+# docs.slack.dev/apis/web-api/rate-limits: tier_3 for internal apps of a workspace, one_a_minute for commercial apps
+# outside the Marketplace since 2025.
 LIMITS = {"": Limits(), "tier_3": Limits(calls=50), "one_a_minute": Limits(calls=1, page=15)}
 _LIMITED = ("conversations.history", "conversations.replies")
 
 
 class RateLimits(Faults):
-    """Faults of a Slack that enforces its limits: so many calls of a method in any minute. `clock` is in seconds."""
+    """Enforces `limits`: refuses a method that was called too often in the last minute. `clock` is in seconds."""
 
     def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()

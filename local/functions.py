@@ -1,9 +1,10 @@
 """Run the receiver or the worker as AWS does: `python -m local.functions receiver`, or `worker`.
 
-The receiver is served over HTTP, as by API Gateway, with connections that stay open, which werkzeug's server closes.
-The worker gets jobs from the queue. If it is killed, or a batch exceeds the function's time-out, the batch returns to
-the queue after the visibility time-out. With `--listen-fd` it is also invoked directly, through Lambda's API: a batch
-and an invocation wait for each other. Both read the environment. They start without typer: the start is measured.
+The receiver is served over HTTP, as by API Gateway, with persistent connections, which werkzeug's server lacks. The
+worker gets jobs from the queue. If it is killed, or a batch exceeds the function's timeout, the batch returns to the
+queue after the visibility timeout. With `--listen-fd` the worker can also be invoked directly, through Lambda's API.
+Batches and invocations run one at a time. Both functions read the environment. This module does not use typer, because
+the start-up time is measured.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
-    Turn = AbstractContextManager[object]
+    Lock = AbstractContextManager[object]
 
-BATCH_SIZE = 1  # so that no verdict waits for another one
+BATCH_SIZE = 1  # so that no verdict waits for another
 TIMEOUT_SECONDS = 30  # of the worker
 
 
 def load(function: str) -> ModuleType:
-    """Import a function's module, which reads the environment at that moment."""
+    """Import a function's module, which reads the environment on import."""
     return importlib.import_module(f"toxicity_bot.{function}")
 
 
@@ -65,19 +66,19 @@ class LocalContext:
 
 
 def serve_receiver(ready_fd: int) -> None:
-    """Serve until stopped; write a line with the port to `ready_fd` once requests are accepted."""
+    """Serve until stopped. Write a line with the port to `ready_fd` when requests are accepted."""
     Gateway.function = load("receiver")
     with ThreadingHTTPServer(("127.0.0.1", 0), Gateway) as server:
         os.write(ready_fd, f"{server.server_port}\n".encode())
         server.serve_forever()
 
 
-def invoke(handler: Handler, event: dict[str, Any], timeout_seconds: float, turn: Turn) -> dict[str, Any]:
-    """Run one invocation in its turn, since a function's process runs one at a time.
+def invoke(handler: Handler, event: dict[str, Any], timeout_seconds: float, lock: Lock) -> dict[str, Any]:
+    """Run one invocation. Use `lock`, since a Lambda instance runs one invocation at a time.
 
-    SIGALRM ends the process at the invocation's time-out: the ledger's claims rely on it.
+    SIGALRM ends the process when the invocation times out. The ledger's claims rely on this.
     """
-    with turn:
+    with lock:
         signal.setitimer(signal.ITIMER_REAL, timeout_seconds)
         try:
             return handler(event, LocalContext("worker", timeout_seconds))
@@ -86,19 +87,19 @@ def invoke(handler: Handler, event: dict[str, Any], timeout_seconds: float, turn
 
 
 class InvokeApi(ThreadingHTTPServer):
-    """Lambda's API to invoke a function, at a socket that may be shared with a worker that runs later."""
+    """Lambda's API to invoke a function, at a socket that later workers can reuse."""
 
     daemon_threads = True
 
-    def __init__(self, listener: socket.socket, handler: Handler, timeout_seconds: float, turn: Turn) -> None:
+    def __init__(self, listener: socket.socket, handler: Handler, timeout_seconds: float, lock: Lock) -> None:
         super().__init__(listener.getsockname(), _Invocation, bind_and_activate=False)
         self.socket.close()
         self.socket = listener
-        self.invoke = functools.partial(invoke, handler, timeout_seconds=timeout_seconds, turn=turn)
+        self.invoke = functools.partial(invoke, handler, timeout_seconds=timeout_seconds, lock=lock)
 
 
 class _Invocation(BaseHTTPRequestHandler):
-    """One call of https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html, synchronous."""
+    """One synchronous call of https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html."""
 
     server: InvokeApi
 
@@ -106,10 +107,10 @@ class _Invocation(BaseHTTPRequestHandler):
         event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         try:
             answer, failed = self.server.invoke(event), False
-        except Exception as error:  # as Lambda's runtime answers
+        except Exception as error:  # respond as Lambda's runtime does
             answer, failed = {"errorType": type(error).__name__, "errorMessage": str(error)}, True
         body = json.dumps(answer).encode()
-        with contextlib.suppress(ConnectionError):  # the caller did not wait
+        with contextlib.suppress(ConnectionError):  # the caller closed the connection
             self.send_response(200)
             if failed:
                 self.send_header("X-Amz-Function-Error", "Unhandled")
@@ -127,9 +128,9 @@ def poll(
     handler: Handler,
     wait_seconds: int,
     timeout_seconds: float = TIMEOUT_SECONDS,
-    turn: Turn | None = None,
+    lock: Lock | None = None,
 ) -> int:
-    """Handle one batch, delete the jobs that succeeded, and return the number of jobs."""
+    """Handle one batch, delete the jobs that succeeded, and return the size of the batch."""
     answer = sqs.receive_message(
         QueueUrl=queue_url,
         MaxNumberOfMessages=BATCH_SIZE,
@@ -138,7 +139,7 @@ def poll(
     )
     messages = answer.get("Messages", [])
     if messages:
-        result = invoke(handler, sqs_event(messages), timeout_seconds, turn or threading.Lock())
+        result = invoke(handler, sqs_event(messages), timeout_seconds, lock or threading.Lock())
         failed = {failure["itemIdentifier"] for failure in result["batchItemFailures"]}
         for message in messages:
             if message["MessageId"] not in failed:
@@ -147,7 +148,7 @@ def poll(
 
 
 def compress(factor: int) -> None:
-    """Divide the delays that the worker sets on its jobs; SQS counts whole seconds, so the shortest become 0."""
+    """Divide the delays that the worker sets on its jobs. SQS uses whole seconds, so short delays become 0."""
 
     def shorten(params: dict[str, Any], **_: object) -> None:
         params["VisibilityTimeout"] //= factor
@@ -155,38 +156,38 @@ def compress(factor: int) -> None:
     load("worker").queue.meta.events.register("provide-client-params.sqs.ChangeMessageVisibility", shorten)
 
 
-def feed_worker(given: argparse.Namespace) -> None:
-    """Handle so many jobs, or until SIGTERM; write a line to the descriptor when the model is loaded."""
+def feed_worker(options: argparse.Namespace) -> None:
+    """Handle `--jobs` jobs, or run until SIGTERM. Write a line to `--ready-fd` when the model is loaded."""
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
-    if given.slack_timeout:
+    if options.slack_timeout:
         slack: Any = load("slack_messages")
-        slack.TIMEOUT_SECONDS = given.slack_timeout
-    if given.compression > 1:
-        compress(given.compression)
-    handler, turn, timeout = load("worker").handler, threading.Lock(), TIMEOUT_SECONDS / given.compression
-    if given.listen_fd is not None:
-        api = InvokeApi(socket.socket(fileno=given.listen_fd), handler, timeout, turn)
+        slack.TIMEOUT_SECONDS = options.slack_timeout
+    if options.compression > 1:
+        compress(options.compression)
+    handler, lock, timeout = load("worker").handler, threading.Lock(), TIMEOUT_SECONDS / options.compression
+    if options.listen_fd is not None:
+        api = InvokeApi(socket.socket(fileno=options.listen_fd), handler, timeout, lock)
         threading.Thread(target=api.serve_forever, args=(0.05,), daemon=True).start()
-    os.write(given.ready_fd, b"ready\n")
+    os.write(options.ready_fd, b"ready\n")
     sqs, handled = boto3.client("sqs"), 0
-    while not stopping and handled < given.jobs:
-        handled += poll(sqs, os.environ["JOBS_QUEUE_URL"], handler, 1, timeout, turn)
+    while not stopping and handled < options.jobs:
+        handled += poll(sqs, os.environ["JOBS_QUEUE_URL"], handler, 1, timeout, lock)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.functions", description=__doc__)
     parser.add_argument("function", choices=["receiver", "worker"])
     parser.add_argument("--ready-fd", type=int, default=sys.stdout.fileno())
-    parser.add_argument("--jobs", type=float, default=float("inf"), help="how many the worker handles")
-    parser.add_argument("--listen-fd", type=int, help="a socket that listens, at which the worker is invoked")
-    parser.add_argument("--compression", type=int, default=1, help="divides the worker's time-out and delays")
-    parser.add_argument("--slack-timeout", type=float, help="seconds that the worker waits for Slack")
-    given = parser.parse_args()
-    if given.function == "receiver":
-        serve_receiver(given.ready_fd)
+    parser.add_argument("--jobs", type=float, default=float("inf"), help="stop the worker after this many")
+    parser.add_argument("--listen-fd", type=int, help="a listening socket that accepts invocations of the worker")
+    parser.add_argument("--compression", type=int, default=1, help="divide the worker's timeout and delays by this")
+    parser.add_argument("--slack-timeout", type=float, help="the worker's timeout for Slack, in seconds")
+    options = parser.parse_args()
+    if options.function == "receiver":
+        serve_receiver(options.ready_fd)
     else:
-        feed_worker(given)
+        feed_worker(options)
 
 
 if __name__ == "__main__":

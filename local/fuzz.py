@@ -1,8 +1,8 @@
-"""`make fuzz`: call the receiver and the scorer with generated requests and fail if any of them makes one raise.
+"""`make fuzz`: call the receiver and the scorer with generated requests, and fail if one raises an exception.
 
-The requests are those of the local Slack and of the scorer's clients, changed before they are signed and after. Most
-are signed correctly or have a key, so that they reach the code behind it. Hypothesis reduces a request that fails to a
-small one, prints it, and keeps it in `--findings`: the next run begins with it.
+The requests are those of the local Slack and of the scorer's clients, modified before and after they are signed. Most
+have a valid signature or key, so that they get past authentication. Hypothesis shrinks a failing request, prints it,
+and saves it in `--findings`. The next run starts with it.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
 KEY = "local-key"
 STATUSES = {200, 400, 401, 413}
 SCORER_STATUSES = {200, 400, 403, 404, 405, 429}
-LARGE = (256 * 1024, 700_000, 2**20)  # bytes: more than the functions read, less than API Gateway accepts
-# Seconds. None is near the receiver's limit of 300 s, where a request would fail at one time and pass at another.
+LARGE = (256 * 1024, 700_000, 2**20)  # bytes; more than the functions read, less than API Gateway accepts
+# Seconds. None is near the receiver's limit of 300 s, where results would depend on the timing.
 CLOCK_OFFSETS = (600, -600, 10**9)
-EXAMPLES = 500  # between two looks at the clock
+EXAMPLES = 500  # between two checks of the time
 CHANNEL, AUTHOR, PERSON = "C0GENERAL", "U0ADA", "U0GRACE"
 _TEXT = {"text": "You idiot. \U0001f600 Thanks!", "type": "PLAIN_TEXT"}
 COMMENT = {
@@ -54,14 +54,14 @@ COMMENT = {
 SUGGESTION = {
     "comment": _TEXT, "attributeScores": {"TOXICITY": {"summaryScore": {"value": 0.5, "type": "PROBABILITY"}}},
 }  # fmt: skip
-# Values that often break a parser; the long number has more digits than Python converts.
+# Values that often break parsers. The long number has more digits than Python converts.
 _SCALARS = [None, True, 0, -1, 2**63, 1e308, float("nan"), "", "0", "9" * 5000, "\x00", "\ud800", "\u0661", "v0="]
 ODD: st.SearchStrategy[Any] = st.sampled_from([*_SCALARS, [], {}, [[]], [{}], {"": None}]).map(copy.deepcopy)
 VALUES = ODD | st.integers(-1, 1) | st.text(max_size=9) | st.dictionaries(st.text(max_size=3), ODD) | st.lists(ODD)
 
 
-class Usual(NamedTuple):
-    """A request as it should be; that of an interaction has its JSON in the field `payload` of a form."""
+class ValidRequest(NamedTuple):
+    """A valid request. Interactions have their JSON in the form field `payload`."""
 
     kind: str
     payload: dict[str, Any]
@@ -70,27 +70,27 @@ class Usual(NamedTuple):
 
 
 SCORER_REQUESTS = [
-    Usual(JSON, COMMENT, path=f"/v1alpha1/comments:analyze?key={KEY}"),
-    Usual(JSON, SUGGESTION, path=f"/v1alpha1/comments:suggestscore?key={KEY}&fields=a"),
-    Usual(JSON, {}, "GET", "/$discovery/rest"),
-    Usual(JSON, COMMENT, "PUT", f"/v1alpha1/comments:analyze?KEY=%F0&key={KEY}"),
-    Usual(JSON, COMMENT, path="/v1alpha1/comments:analyze?key=&key=%F0"),
-    Usual(JSON, COMMENT, path="/v1alpha1/comments:"),
+    ValidRequest(JSON, COMMENT, path=f"/v1alpha1/comments:analyze?key={KEY}"),
+    ValidRequest(JSON, SUGGESTION, path=f"/v1alpha1/comments:suggestscore?key={KEY}&fields=a"),
+    ValidRequest(JSON, {}, "GET", "/$discovery/rest"),
+    ValidRequest(JSON, COMMENT, "PUT", f"/v1alpha1/comments:analyze?KEY=%F0&key={KEY}"),
+    ValidRequest(JSON, COMMENT, path="/v1alpha1/comments:analyze?key=&key=%F0"),
+    ValidRequest(JSON, COMMENT, path="/v1alpha1/comments:"),
 ]
 
 
-def sent_by(slack: SlackServer) -> list[Usual]:
-    """Return what Slack sends: events, and in forms shortcuts, a command, clicks and a report."""
+def slack_requests(slack: SlackServer) -> list[ValidRequest]:
+    """Return the requests that Slack sends: events as JSON; shortcuts, a command, clicks and a report as forms."""
     workspace, me = slack.workspace, slack.workspace.identity
     written = workspace.post(CHANNEL, AUTHOR, TOXIC[0])
     ts = written["ts"]
-    told = [
+    sent = [
         *(workspace.react(CHANNEL, ts, PERSON, name) for name in (EMOJI, "wave::skin-tone-2")),
         events.message_event(CHANNEL, written),
         events.message_changed(CHANNEL, written | {"text": TOXIC[1]}, written, workspace.new_ts()),
         events.message_deleted(CHANNEL, written, workspace.new_ts()),
     ]
-    payloads = [*(events.event_callback(one, me) for one in told), events.url_verification(me, "a challenge")]
+    payloads = [*(events.event_callback(one, me) for one in sent), events.url_verification(me, "a challenge")]
     shortcuts = [slack.message_action(name, CHANNEL, ts, PERSON) for name in ("check_toxicity", "report_message")]
     key = f"{me.team_id}/{CHANNEL}/{ts}/0a1b2c3d"
     verdict = feedback.verdict_blocks("A verdict.", key, {"outcome": "toxic", "score": 0.9})
@@ -100,25 +100,25 @@ def sent_by(slack: SlackServer) -> list[Usual]:
         clicks.append(slack.click(CHANNEL, shown["ts"], PERSON, action))
     view = report_form.view(CHANNEL, ts, shortcuts[1]["response_url"], written, names=True)
     workspace.views.show(shortcuts[1]["trigger_id"], view)
-    asked = [*shortcuts, *clicks, slack.send_form(PERSON, note="Again.")]
+    interactions = [*shortcuts, *clicks, slack.send_form(PERSON, note="Again.")]
     return [
-        *(Usual(JSON, payload) for payload in (*payloads, events.app_rate_limited(me))),
-        *(Usual(FORM, {"payload": payload}) for payload in asked),
-        Usual(FORM, slack.slash_command("Hi", CHANNEL, PERSON)),
+        *(ValidRequest(JSON, payload) for payload in (*payloads, events.app_rate_limited(me))),
+        *(ValidRequest(FORM, {"payload": payload}) for payload in interactions),
+        ValidRequest(FORM, slack.slash_command("Hi", CHANNEL, PERSON)),
     ]
 
 
 def mostly(usual: Any, *others: Any) -> st.SearchStrategy[Any]:
-    """Draw the usual value nine times out of ten; a request that fails is reduced towards it."""
+    """Draw `usual` nine times out of ten. Failing requests shrink towards it."""
     return st.integers(0, 9).flatmap(lambda number: st.just(usual) if number < 9 else st.sampled_from(others))
 
 
 @st.composite
-def changed(draw: st.DrawFn, usual: dict[str, Any]) -> Any:
-    """Draw a JSON object with up to three values replaced or removed, or any other JSON."""
+def modified(draw: st.DrawFn, valid: dict[str, Any]) -> Any:
+    """Draw a JSON object with up to three values replaced or removed, or other JSON."""
     if draw(mostly(False, True)):
         return draw(VALUES)
-    value = copy.deepcopy(usual)
+    value = copy.deepcopy(valid)
     for _ in range(draw(st.integers(0, 3)) if value else 0):
         place, key = value, draw(st.sampled_from(sorted(value)))
         while isinstance(place[key], dict) and place[key] and draw(st.booleans()):
@@ -131,14 +131,15 @@ def changed(draw: st.DrawFn, usual: dict[str, Any]) -> Any:
 
 
 @st.composite
-def requests(draw: st.DrawFn, usual: Sequence[Usual], secret: str) -> dict[str, Any]:
-    """Draw an event of API Gateway, of either payload version, with a body that is usual, changed, or no such thing."""
-    kind, payload, method, path = draw(st.sampled_from(usual))
-    value = draw(changed(payload))
+def requests(draw: st.DrawFn, valid: Sequence[ValidRequest], secret: str) -> dict[str, Any]:
+    """Draw an API Gateway event in either payload version, with a body that is valid, modified or garbage."""
+    kind, payload, method, path = draw(st.sampled_from(valid))
+    value = draw(modified(payload))
     body = encoded(value)
     if kind == FORM and isinstance(value, dict):
         fields = {name: one if isinstance(one, str) else json.dumps(one) for name, one in value.items()}
-        body = "&".join([urlencode(fields, errors="replace")] * draw(mostly(1, 2))).encode()  # some have each twice
+        # Sometimes repeat all fields.
+        body = "&".join([urlencode(fields, errors="replace")] * draw(mostly(1, 2))).encode()
     body = draw(mostly(body, b"", b"\xff", b"payload=%ff", b"payload=["))
     body = b"[" * draw(mostly(0, 100_000)) + body + b" " * draw(mostly(0, *LARGE))
     timestamp = int(time.time()) - draw(mostly(0, *CLOCK_OFFSETS))
@@ -151,7 +152,7 @@ def requests(draw: st.DrawFn, usual: Sequence[Usual], secret: str) -> dict[str, 
 
 
 def check(function: Any, event: dict[str, Any], statuses: set[int]) -> int:
-    """Return the status of the function's answer; raises whatever the handler raises, or ValueError."""
+    """Return the status of the function's response. Raises what the handler raises, or ValueError."""
     answer = function.handler(event, None)
     strings = [answer["body"], *answer["headers"], *answer["headers"].values()]
     if answer["statusCode"] not in statuses or not all(isinstance(string, str) for string in strings):
@@ -162,10 +163,10 @@ def check(function: Any, event: dict[str, Any], statuses: set[int]) -> int:
 def fuzz(
     function: Any, drawn: st.SearchStrategy[Any], statuses: set[int], seconds: float, findings: Path
 ) -> Counter[int]:
-    """Call a function for so many seconds and count the answers; raises what a call raises."""
+    """Call a function for `seconds` and count the responses by status. Raises what a call raises."""
     answers: Counter[int] = Counter()
 
-    # In CI, hypothesis draws the same examples at each call unless told otherwise.
+    # In CI, hypothesis would draw the same examples at each call.
     @settings(
         derandomize=False, database=DirectoryBasedExampleDatabase(findings), max_examples=EXAMPLES, deadline=None,
         suppress_health_check=list(HealthCheck),
@@ -183,32 +184,32 @@ def fuzz(
 def main(
     seconds: int = 300,
     receiver: Annotated[str, typer.Option(help="The module with the receiver's handler.")] = "toxicity_bot.receiver",
-    findings: Annotated[Path, typer.Option(help="Where requests that failed are kept.")] = ROOT / "build" / "fuzz",
+    findings: Annotated[Path, typer.Option(help="Folder for failing requests.")] = ROOT / "build" / "fuzz",
 ) -> None:
-    """Fuzz the receiver and, as long, the scorer; exit with 0 if no request made one raise."""
+    """Fuzz the receiver and the scorer, half of the time each. Exit with 0 if no request raised an exception."""
     with EmbeddedAws() as aws, SlackServer() as slack, Path(os.devnull).open("w") as log:
         environ = bot_environ(aws, slack.workspace) | {
             "SLACK_API_URL": slack.url,
-            "WORKER_FUNCTION": "worker",  # there is none: texts are handed over, and each invocation fails
+            "WORKER_FUNCTION": "worker",  # does not exist, so each invocation with a text fails
             "API_KEY_HASHES": hashed(KEY),
             "REQUESTS_PER_SECOND_PER_KEY": "1000",
             "CHANNEL_SETTINGS": json.dumps({CHANNEL: {"watch": True}}),
             "MODERATORS_CHANNEL": CHANNEL,
         }
-        os.environ.clear()  # nothing of the user's own configuration
+        os.environ.clear()  # ignore the user's configuration
         os.environ.update(environ)
-        with contextlib.redirect_stdout(log):  # the receiver's logger keeps the stream it finds at import
+        with contextlib.redirect_stdout(log):  # the receiver's logger keeps the stream that it finds on import
             module, scorer = importlib.import_module(receiver), importlib.import_module("toxicity_bot.scorer")
-            sent = requests(sent_by(slack), slack.workspace.signing_secret)
-            odd = sent.flatmap(changed).filter(lambda event: isinstance(event, dict))
+            sent = requests(slack_requests(slack), slack.workspace.signing_secret)
+            odd = sent.flatmap(modified).filter(lambda event: isinstance(event, dict))
             try:
                 answers = fuzz(module, sent | sent | sent | odd, STATUSES, seconds / 2, findings)
                 scores = fuzz(scorer, requests(SCORER_REQUESTS, "none"), SCORER_STATUSES, seconds / 2, findings)
             except Exception as error:
-                traceback.print_exception(error)  # with hypothesis' note of the request
+                traceback.print_exception(error)  # includes hypothesis' note with the request
                 raise typer.Exit(1) from error
-    print(f"{answers.total()} requests to the receiver, none raised; answers by status: {dict(answers)}")
-    print(f"{scores.total()} requests to the scorer, none raised; answers by status: {dict(scores)}")
+    print(f"{answers.total()} requests to the receiver without an exception; responses by status: {dict(answers)}")
+    print(f"{scores.total()} requests to the scorer without an exception; responses by status: {dict(scores)}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What people do with the app: shortcuts, slash commands, clicks and modals, as Slack tells the app of them.
+"""Shortcuts, slash commands, clicks and modals: the payloads that Slack sends, and the response URLs for answers.
 
-https://docs.slack.dev/reference/interaction-payloads, and for the addresses at which the app answers
+https://docs.slack.dev/reference/interaction-payloads
 https://docs.slack.dev/interactivity/handling-user-interaction#message_responses
 """
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 Payload = dict[str, Any]
 VALID_SECONDS = 30 * 60
-MOST_ANSWERS = 5
+MAX_ANSWERS = 5
 _KNOWN = {"text", "blocks", "attachments", "response_type", "replace_original", "delete_original", "thread_ts"}
 
 
 @dataclass
-class _Place:
-    """Who answers are shown to, and where."""
+class _ResponseUrl:
+    """A response URL: the channel and the person who see its answers, its expiry, and its answers so far."""
 
     channel: str
     user: str
@@ -43,22 +43,22 @@ def _refused(status: int, error: str) -> Reply:
 
 
 class Interactions:
-    """Returns Slack's payload for each; answers are expected at addresses below `address`."""
+    """Returns Slack's payload for each interaction. The response URLs start with `address`."""
 
     def __init__(self, workspace: Workspace, address: str = "") -> None:
         self.workspace = workspace
         self.address = address
-        self._places: dict[str, _Place] = {}
+        self._response_urls: dict[str, _ResponseUrl] = {}
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
 
     def respond(self, path: str, body: bytes) -> Reply:
-        """Show an answer, or refuse it as Slack does: in text, with status 404 or 400."""
+        """Show an answer, or refuse it as Slack does, with status 404 or 400."""
         with self._lock:
-            place = self._places.get(path)
+            place = self._response_urls.get(path)
             if place is None or self.workspace.clock() > place.until:
                 return _refused(404, "expired_url")
-            if place.answers == MOST_ANSWERS:
+            if place.answers == MAX_ANSWERS:
                 return _refused(404, "used_url")
             try:
                 answer = json.loads(body)
@@ -79,14 +79,14 @@ class Interactions:
         return Reply(200, b"ok", {"Content-Type": "text/plain"})
 
     def _response_url(self, channel: str, user: str) -> str:
-        """Return an address for five answers within half an hour; the app need not be in the channel."""
+        """Return a URL for five answers within half an hour. The app need not be in the channel."""
         with self._lock:
             path = f"/responses/{next(self._numbers)}"
-            self._places[path] = _Place(channel, user, self.workspace.clock() + VALID_SECONDS)
+            self._response_urls[path] = _ResponseUrl(channel, user, self.workspace.clock() + VALID_SECONDS)
         return self.address + path
 
     def message_action(self, callback_id: str, channel: str, ts: str, user: str) -> Payload:
-        """A person uses a shortcut on a message; they must be in the channel, the app need not."""
+        """Return the payload of a shortcut on a message. The person must be in the channel; the app need not."""
         self._check_scope()
         place = self.workspace.channel(channel)
         return self._envelope("message_action", user) | {
@@ -100,7 +100,7 @@ class Interactions:
         }
 
     def slash_command(self, text: str, channel: str, user: str, command: str = "/toxicity") -> Payload:
-        """A person types a command: its fields, each a string, and the type that the receiver gives them."""
+        """Return the fields of a slash command, all strings, and the `type` that the receiver adds."""
         self._check_scope()
         place, me = self.workspace.channel(channel), self.workspace.identity
         grid = {"enterprise_id": me.enterprise_id, "enterprise_name": me.team_name} if me.enterprise_id else {}
@@ -122,7 +122,7 @@ class Interactions:
         }
 
     def click(self, channel: str, ts: str, user: str, action_id: str, value: str = "") -> Payload:
-        """A person clicks on the button with this id; of two with one id, the one with `value`.
+        """Return the payload of a click on the button with this id, and with this `value` if two share the id.
 
         Raises RefusedError if there is no such button, or if the person is not in the channel.
         """
@@ -145,7 +145,7 @@ class Interactions:
             "action_ts": self.workspace.new_ts(),
         }
         where = {"type": "message", "message_ts": ts, "channel_id": channel, "is_ephemeral": bool(private)}
-        # Of an ephemeral message Slack sends no more than where it is.
+        # For an ephemeral message, Slack sends only its place.
         about = {"channel": {"id": channel, "name": place.name}} | ({} if private else {"message": shown})
         return (
             self._envelope("block_actions", user)
@@ -160,16 +160,16 @@ class Interactions:
         )
 
     def send_form(self, user: str, **values: str) -> Payload:
-        """A person sends the modal that they have before them, with what they typed by action id; it is then gone."""
+        """Submit the open modal of a person, and return the payload. `values` are the typed texts by action id."""
         shown = self.workspace.views.submit(self._form_of(user), values)
         trigger = {"trigger_id": self.workspace.views.trigger(user)}
         return self._envelope("view_submission", user) | trigger | {"view": shown.view, "response_urls": []}
 
     def close_form(self, user: str) -> Payload | None:
-        """A person closes their modal; None unless the app asked with `notify_on_close` to be told."""
+        """Close the open modal of a person. Return the payload if the view has `notify_on_close`, else None."""
         shown = self.workspace.views.close(self._form_of(user))
-        told = self._envelope("view_closed", user) | {"view": shown.view, "is_cleared": False}
-        return told if shown.view.get("notify_on_close") else None
+        payload = self._envelope("view_closed", user) | {"view": shown.view, "is_cleared": False}
+        return payload if shown.view.get("notify_on_close") else None
 
     def _form_of(self, user: str) -> str:
         for view_id, shown in self.workspace.views.open.items():
@@ -178,7 +178,7 @@ class Interactions:
         raise RefusedError("not_found")
 
     def _check_scope(self) -> None:
-        """Refuse an app without the scope `commands`, which has neither shortcuts nor commands."""
+        """Raise RefusedError if the app lacks the scope `commands`, which shortcuts and commands need."""
         if "commands" not in self.workspace.scopes:
             raise RefusedError("missing_scope", needed="commands")
 
@@ -196,7 +196,7 @@ class Interactions:
 
 
 def buttons(message: Message) -> Iterator[tuple[Payload, Payload, Payload]]:
-    """Yield each button with its block and its element."""
+    """Yield each button of a message with its block and its element."""
     for block in message.get("blocks") or ():
         for element in block.get("elements") or () if block["type"] in ("actions", "context_actions") else ():
             if element["type"] == "feedback_buttons":

@@ -1,11 +1,11 @@
-"""`make load`: acknowledgements at rising rates, and jobs a second at a rate that one worker does not hold.
+"""`make load`: measure acknowledgements at rising rates, and the throughput of one worker under overload.
 
-`WATCHED=2000` measures messages in watched channels in place of reactions. Everything shares this machine: the
-receiver, one worker, and in this process the embedded queue and table and the local Slack, which take most of the time.
-Exits with 1 if what was acknowledged ends without an answer or with two.
+`WATCHED=2000` measures messages in watched channels instead of reactions. Everything shares this machine: the receiver,
+one worker, and in this process the embedded queue and table and the local Slack, which take most of the time. The exit
+status is 1 if an acknowledged message gets no answer, or two.
 
-Requests are sent at a constant rate, and a latency counts from the moment at which the request was due: one that had to
-wait for a sender counts with its wait (otherwise the slowest moments are measured least: "coordinated omission").
+Requests are sent at a constant rate. Latency is measured from the time at which a request was due, so it includes the
+wait for a free sender. Otherwise the slowest moments would be measured least ("coordinated omission").
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from toxicity_bot.message_events import DELAY_SECONDS
 from toxicity_bot.slack_messages import CARD, EVENT_TYPE
 
 SENDERS = 32
-CHANNELS, WATCHED_CHANNELS = 100, 10  # the local Slack reads a whole channel for one message
-ONE_TOXIC_IN = 50  # of the messages in watched channels, more than in a workplace
-OFFERED = 50.0  # requests a second, more than one worker handles
-LONGEST_DRAIN = 1800.0  # seconds
-PAUSE = 0.5  # seconds between two looks at the queue, which cost the queue time
+CHANNELS, WATCHED_CHANNELS = 100, 10  # the local Slack reads a whole channel to find one message
+ONE_TOXIC_IN = 50  # in watched channels, one message in 50 is toxic, which is more than in a workplace
+OFFERED = 50.0  # requests a second, more than one worker can handle
+MAX_DRAIN_SECONDS = 1800.0
+PAUSE = 0.5  # seconds between checks of the queue, which slow the queue down
 
 
 class Request(NamedTuple):
-    """Seconds from the start at which a request was due and was answered; `status` 0 is no answer."""
+    """When a request was due and when it was answered, in seconds from the start. `status` 0 means no answer."""
 
     due: float
     ended: float
@@ -46,7 +46,7 @@ class Request(NamedTuple):
 
 
 def latencies(rate: float, requests: list[Request]) -> dict[str, float]:
-    """Return the result of one rate: milliseconds, and requests a second."""
+    """Return the latencies in milliseconds and the achieved rate in requests a second."""
     times = [1000 * (request.ended - request.due) for request in requests]
     percentiles = statistics.quantiles(times, n=100, method="inclusive")
     acknowledged = sum(request.status == 200 for request in requests)
@@ -56,8 +56,8 @@ def latencies(rate: float, requests: list[Request]) -> dict[str, float]:
 
 
 def offer(url: str, secret: str, bodies: list[bytes], rate: float) -> list[Request]:
-    """Send the bodies at a constant rate; return the requests in the same order."""
-    started = time.perf_counter() + 0.2  # until then the threads have started
+    """Send the bodies at a constant rate. Return the requests in the same order."""
+    started = time.perf_counter() + 0.2  # leaves the threads time to start
 
     def send(number: int) -> Request:
         due, body = number / rate, bodies[number]
@@ -70,7 +70,7 @@ def offer(url: str, secret: str, bodies: list[bytes], rate: float) -> list[Reque
 
 
 class Load:
-    """A local bot under load: reactions, or messages in the channels that it watches."""
+    """A local bot under load from reactions, or from messages in watched channels."""
 
     def __init__(self, bot: LocalBot, *, watched: bool) -> None:
         self.bot, self.workspace, self._watched = bot, bot.workspace, watched
@@ -83,17 +83,17 @@ class Load:
         self._written = 0
 
     def write(self, number: int) -> tuple[list[bytes], list[str]]:
-        """Write messages, and react to them unless they are watched.
+        """Write messages, and react to them unless their channels are watched.
 
-        Return the bodies of the events, and for each the ts of the message that must get an answer, or an empty string:
-        in watched channels only toxic messages get one.
+        Return the bodies of the events. For each, also return the ts of its message, or an empty string if the message
+        must not get an answer: in watched channels only toxic messages get one.
         """
         bodies, due = [], []
         for _ in range(number):
             self._written += 1
             toxic = self._written % (ONE_TOXIC_IN if self._watched else 3) == 0
             channel = self.channels[self._written % len(self.channels)]
-            # Each has another text, since the worker remembers scores.
+            # Each text is different, since the worker caches scores.
             text = f"{TOXIC[0] if toxic else FINE[self._written % 2]} That is number {self._written}."
             message = self.workspace.post(channel, "U0ADA", text)
             if self._watched:
@@ -105,12 +105,12 @@ class Load:
         return bodies, due
 
     def _offer(self, bodies: list[bytes], rate: float) -> list[Request]:
-        """Send from a process of its own, which waits for nothing but the receiver."""
+        """Send from a separate process, so that this one does not slow it down."""
         with get_context("spawn").Pool(1) as process:
             return process.apply(offer, (self.bot.request_url, self.workspace.signing_secret, bodies, rate))
 
     def acknowledgements(self, rate: float, seconds: float) -> dict[str, float]:
-        """Measure one rate while the worker is stopped."""
+        """Measure acknowledgements at one rate while the worker is stopped."""
         bodies, _ = self.write(1)
         result = latencies(rate, self._offer(bodies * max(2, round(rate * seconds)), rate))
         self.bot.aws.clear()
@@ -118,14 +118,14 @@ class Load:
         return result
 
     def jobs(self, number: int) -> dict[str, float]:
-        """Send more than the worker handles, wait until the queue is empty, and count the answers."""
+        """Send jobs faster than the worker handles them, wait until the queue is empty, and count the answers."""
         bodies, due = self.write(number)
         started, before = time.monotonic(), self.bot.worker.processor_seconds()
         requests = self._offer(bodies, OFFERED)
         accepted = [ts for ts, request in zip(due, requests, strict=True) if request.status == 200]
         delay = DELAY_SECONDS if self._watched else 0
-        time.sleep(delay)  # jobs that are not due do not count as waiting
-        self.bot.wait_until_idle(LONGEST_DRAIN, PAUSE)
+        time.sleep(delay)  # delayed jobs do not count as waiting
+        self.bot.wait_until_idle(MAX_DRAIN_SECONDS, PAUSE)
         seconds, processor = time.monotonic() - started - delay, self.bot.worker.processor_seconds() - before
         posts = verdicts(self.workspace, CARD if self._watched else EVENT_TYPE)
         answers = [len(posts[ts]) for ts in filter(None, accepted)]
@@ -139,7 +139,7 @@ class Load:
 
 
 def measure(load: Load, rates: list[float], seconds: float, jobs: int) -> dict[str, Any]:
-    """Run both measurements and print each as it ends."""
+    """Run both measurements, and print each result when it is known."""
     load.bot.worker.stop()
     print(f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {os.cpu_count()} cores")
     print("offered/s   held/s   p50 ms   p95 ms   p99 ms   errors")
@@ -152,20 +152,20 @@ def measure(load: Load, rates: list[float], seconds: float, jobs: int) -> dict[s
     print(
         f"{jobs} jobs at {OFFERED:.0f} a second: p50 {worker['p50']} ms, p99 {worker['p99']} ms, "
         f"{worker['errors']} errors\n"
-        f"one worker ends {worker['jobs_a_second']} a second, with {worker['milliseconds']} ms of processor time and "
-        f"{worker['reads'] / jobs:.2f} reads for each; {worker['lost']} without an answer, {worker['doubled']} with two"
+        f"one worker handles {worker['jobs_a_second']} jobs a second, with {worker['milliseconds']} ms of CPU time and "
+        f"{worker['reads'] / jobs:.2f} reads per job; {worker['lost']} without an answer, {worker['doubled']} with two"
     )
     return {"acknowledgements": rows, "worker": worker}
 
 
 def main(
-    rates: Annotated[list[float], typer.Option(help="Requests a second; repeat for more.")] = [10, 25, 50, 100, 200],  # noqa: B006 - typer's default
-    seconds: Annotated[float, typer.Option(help="The length of each rate.")] = 5,
+    rates: Annotated[list[float], typer.Option(help="Requests a second. Can be repeated.")] = [10, 25, 50, 100, 200],  # noqa: B006 - typer's default
+    seconds: Annotated[float, typer.Option(help="Duration of the measurement at each rate.")] = 5,
     jobs: Annotated[int, typer.Option(help="Jobs for one worker.")] = 1000,
-    watched: Annotated[int, typer.Option(help="Messages in watched channels, measured instead.")] = 0,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Where to write the figures for programs.")] = None,
+    watched: Annotated[int, typer.Option(help="Measure this many messages in watched channels instead.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the results to this JSON file.")] = None,
 ) -> None:
-    """Measure the load that receiver and worker handle on this machine."""
+    """Measure how much load the receiver and the worker can handle on this machine."""
     bot = LocalBot(Workspace())
     load = Load(bot, watched=watched > 0)
     os.environ.update(load.environ)

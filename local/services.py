@@ -1,7 +1,7 @@
 """`make local-services`: serve a local Slack and embedded AWS to the containers of `sam local`.
 
-It writes build/local-env.json for `sam local --env-vars` and the files of events/, and signs those for the receiver
-again every minute. It runs in the foreground until Ctrl-C.
+Write build/local-env.json for `sam local --env-vars` and the files in events/, and sign the receiver's events again
+every minute. Run in the foreground until Ctrl-C.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ENV_FILE = ROOT / "build" / "local-env.json"
-SIGNED_EVERY = 60.0  # seconds; signatures are valid for 300
+SIGNING_INTERVAL = 60.0  # seconds; signatures are valid for 300
 SLACK_PORT, AWS_PORT = 8090, 5055
-MODERATORS = "C0PRIVATE"  # plays the moderators' channel where one is watched
+MODERATORS = "C0PRIVATE"  # the moderators' channel if a channel is watched
 REQUEST_URL = "http://127.0.0.1:3000/slack/events"  # sam local start-api
 
 
 class LocalServices:
-    """A local Slack with the messages of `situations`, SQS, DynamoDB and Secrets Manager."""
+    """SQS, DynamoDB, Secrets Manager, and a local Slack with the messages of `situations`."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class LocalServices:
         deliveries = Deliveries(request_url, workspace.signing_secret) if request_url else None
         self.aws = EmbeddedAws(aws_port, host)
         self.slack = SlackServer(
-            workspace, host=host, port=slack_port, deliveries=deliveries, tells_messages=bool(watch), limits=limits
+            workspace, host=host, port=slack_port, deliveries=deliveries, send_message_events=bool(watch), limits=limits
         )
 
     def __enter__(self) -> Self:
@@ -71,7 +71,7 @@ class LocalServices:
         self._stack.close()
 
     def environ(self, seen_as: str = "") -> dict[str, str]:
-        """Return the functions' variables; `seen_as` is this machine's name in their containers if it differs."""
+        """Return the functions' variables. `seen_as` is this machine's name in their containers if it differs."""
         values = {
             "SLACK_SECRET_ID": "slack",
             "SLACK_API_URL": self.slack.url,
@@ -93,26 +93,28 @@ class LocalServices:
 
 
 def addresses(environ: Mapping[str, str] = os.environ) -> tuple[str, str]:
-    """Return the address to listen at so that containers reach it, and its name there if it has another one.
+    """Return the address to listen at so that containers can connect, and its name in containers if that differs.
 
-    `environ` is that of the `docker` command.
+    `environ` is the environment of the `docker` command.
     """
     if sys.platform != "linux":
-        return "127.0.0.1", "host.docker.internal"  # Docker Desktop's bridge is inside its own virtual machine
+        return "127.0.0.1", "host.docker.internal"  # Docker Desktop's bridge is in a virtual machine
     command = ["docker", "network", "inspect", "bridge", "--format", "{{json (index .IPAM.Config 0)}}"]
     try:
         done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise BotError(f"Docker does not answer ({error}). Without containers: --host 127.0.0.1") from error
     network = json.loads(done.stdout)
-    # A daemon that has just started does not name its gateway yet: it is the network's first address.
+    # A new daemon does not report its gateway yet. The gateway has the network's first address.
     return network.get("Gateway") or str(next(ipaddress.ip_network(network["Subnet"]).hosts())), ""
 
 
 def main(
-    host: Annotated[str, typer.Option(help="Listen here instead of where containers reach it.")] = "",
-    limits: Annotated[Literal["", "tier_3", "one_a_minute"], typer.Option(help="Slack's limits on reads.")] = "",
-    watch: Annotated[str, typer.Option(help=f"A channel to watch, such as C0GENERAL; cards go to {MODERATORS}.")] = "",
+    host: Annotated[str, typer.Option(help="The address to listen at. Default: one that containers can reach.")] = "",
+    limits: Annotated[
+        Literal["", "tier_3", "one_a_minute"], typer.Option(help="Enforce Slack's rate limits on reads.")
+    ] = "",
+    watch: Annotated[str, typer.Option(help=f"A channel to watch, such as C0GENERAL. Cards go to {MODERATORS}.")] = "",
 ) -> None:
     """Serve a local Slack and embedded AWS until Ctrl-C."""
     stop = threading.Event()
@@ -131,7 +133,7 @@ def main(
         print("Ctrl-C stops both.", flush=True)
         while not stop.is_set():
             write(receiver_events(services.situations, time.time()))
-            stop.wait(SIGNED_EVERY)
+            stop.wait(SIGNING_INTERVAL)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""WSGI applications at sockets of this machine, and the arguments in the requests that they get."""
+"""Serve WSGI applications on this machine, and check the arguments in their requests."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 
 class WrongRequestError(Exception):
-    """Raised if a request lacks a field, or has one that cannot be used; the message says which."""
+    """Raised if a request has a missing or invalid field. The message names the field."""
 
 
 class Server:
-    """Serves an application, each request in a thread of its own; `close` may wait for the requests under way."""
+    """Serves an application with one thread per request. With `finish_requests`, `close` waits for open requests."""
 
     def __init__(
         self, application: WSGIApplication, host: str = "127.0.0.1", port: int = 0, *, fd: int | None = None,
-        waits: bool = False,
+        finish_requests: bool = False,
     ) -> None:  # fmt: skip
-        handler = HastyHandler if waits else QuietHandler
+        handler = TimeoutHandler if finish_requests else QuietHandler
         self._http = make_server(host, port, application, threaded=True, request_handler=handler, fd=fd)
-        self._http.daemon_threads = not waits  # type: ignore[attr-defined]
+        self._http.daemon_threads = not finish_requests  # type: ignore[attr-defined]
         self.address = f"http://{host}:{self._http.port}"
         # A daemon: Ctrl-C between the start of the thread and `__enter__`'s return leaves nobody who would close it.
         self._thread = threading.Thread(
@@ -39,7 +39,7 @@ class Server:
         return self
 
     def close(self) -> None:
-        """Serve no more requests, and free the port."""
+        """Stop serving, and free the port."""
         if self._thread.is_alive():
             self._http.shutdown()
             self._thread.join()
@@ -53,39 +53,39 @@ class Server:
 
 
 class QuietHandler(WSGIRequestHandler):
-    """Logs nothing: addresses may contain tokens, and bodies contain texts."""
+    """Logs nothing, since URLs can contain tokens."""
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         pass
 
 
-class HastyHandler(QuietHandler):
-    """Waits a while for a client that sends nothing; `close` would wait for it too."""
+class TimeoutHandler(QuietHandler):
+    """Drops clients that send nothing, since `close` would wait for them."""
 
     timeout = 10  # seconds
 
 
 def call(function: Callable[..., Any], body: bytes) -> Any:
-    """Call a function with the JSON object in a body; raises WrongRequestError if it is not one of its parameters."""
+    """Call a function with the JSON object in a body as arguments. Raises WrongRequestError if they do not fit."""
     kinds = {name: kind for name, kind in get_type_hints(function).items() if name != "return"}
     try:
-        given = json.loads(body)
+        arguments = json.loads(body)
     except ValueError as error:
         raise WrongRequestError("The body is not JSON.") from error
-    if not isinstance(given, dict):
+    if not isinstance(arguments, dict):
         raise WrongRequestError(f"The body must be an object with {', '.join(kinds)}.")
     try:
-        bound = inspect.signature(function).bind(**given)
+        bound = inspect.signature(function).bind(**arguments)
     except TypeError as error:
         raise WrongRequestError(f"The fields are {', '.join(kinds)}: {error}.") from error
-    for field, value in given.items():
-        if not _is(value, kinds.get(field)):
+    for field, value in arguments.items():
+        if not _has_type(value, kinds.get(field)):
             raise WrongRequestError(f"{field} has the wrong type.")
     return function(*bound.args, **bound.kwargs)
 
 
-def _is(value: object, kind: Any) -> bool:
-    """Whether a value of JSON has the type of a parameter."""
+def _has_type(value: object, kind: Any) -> bool:
+    """Return whether a JSON value has the type of a parameter."""
     if kind == list[str]:
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
     if kind is float:

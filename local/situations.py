@@ -1,7 +1,7 @@
-"""`make events`: write one file for each situation of the bot into events/, for `sam local invoke`.
+"""`make events`: write one file for each situation of the bot to events/, for `sam local invoke`.
 
-The workspace behind them always has the same messages with the same ts, so that a file fits every local Slack. Only the
-receiver's events are signed with the current time, since a signature is valid for five minutes.
+The workspace always has the same messages with the same ts, so that the files fit every local Slack. Only the
+receiver's events depend on the current time: their signatures are valid for five minutes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FOLDER = Path(__file__).parent.parent / "events"
 POSTED_AT = 1_767_603_600.0  # 2026-01-05 09:00 UTC, seconds since 1970
 EMOJI = "biohazard_sign"
 REACTOR = "U0GRACE"
-# Texts far below and far above both thresholds.
+# Texts with scores far below and far above both thresholds.
 FINE = (
     "Could you look at the build on main? It has failed since Tuesday.",
     "The release notes are on the wiki, and the deploy starts at noon.",
@@ -48,7 +48,7 @@ class Post:
     deleted: bool = False
 
     def write(self, workspace: Workspace, thread_ts: str | None) -> dict[str, Any]:
-        """Post it, in a thread if a root is given."""
+        """Post the message, in a thread if `thread_ts` is given."""
         section = {"type": "section", "text": {"type": "mrkdwn", "text": self.text}}
         text, blocks = ("", [section]) if self.in_blocks else (self.text, None)
         return workspace.post(self.channel, self.author, text, blocks=blocks, thread_ts=thread_ts)
@@ -67,9 +67,9 @@ POSTS = (
 
 
 class Situations:
-    """A workspace with all messages and one reaction to each; `events` are Slack's events for the reactions.
+    """A workspace with all messages and one reaction to each. `events` are Slack's events for the reactions.
 
-    What is here was written at `POSTED_AT`; everything later happens at the time of `clock`.
+    The messages are from `POSTED_AT`. Everything later happens at the time of `clock`.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -85,14 +85,14 @@ class Situations:
         self.workspace.clock = clock
 
     def job(self, name: str) -> str:
-        """Return the queue message that the receiver makes of the reaction to a post."""
+        """Return the body of the queue message that the receiver sends for the reaction to a post."""
         envelope = event_callback(self.events[name], self.workspace.identity, lambda: POSTED_AT)
         job: Any = job_or_reason(envelope, Settings.from_environ({}), POSTED_AT)
         return str(job.to_json())
 
 
 def worker_events(situations: Situations) -> dict[str, dict[str, Any]]:
-    """Return an SQS batch for each post, and batches with duplicates and jobs that cannot be read."""
+    """Return an SQS batch for each post, and batches with duplicates and malformed jobs."""
     jobs = {post.name: situations.job(post.name) for post in POSTS}
     poisoned = '{"not": "a job"}'
     return {f"worker-{name}": _batch(body) for name, body in jobs.items()} | {
@@ -103,7 +103,7 @@ def worker_events(situations: Situations) -> dict[str, dict[str, Any]]:
 
 
 def receiver_events(situations: Situations, now: float, about: str = "toxic") -> dict[str, dict[str, Any]]:
-    """Return Slack's requests to the receiver, signed with the time `now`; they expire after five minutes."""
+    """Return Slack's requests to the receiver, signed at the time `now`. They expire after five minutes."""
     identity, signing_secret = situations.workspace.identity, situations.workspace.signing_secret
     event = situations.events[about]
 
@@ -142,7 +142,7 @@ def _batch(*bodies: str) -> dict[str, Any]:
 
 
 def write(events: Mapping[str, dict[str, Any]], folder: Path = FOLDER) -> list[Path]:
-    """Write each event to a file of its name, atomically; return the files."""
+    """Write each event atomically to a file with its name. Return the files."""
     folder.mkdir(exist_ok=True)
     files = []
     for name, event in events.items():

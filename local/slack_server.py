@@ -1,10 +1,9 @@
-"""A strict Slack on this machine: the Web API at /api/METHOD, answers to interactions at /responses/, and what people
-do in the workspace at /local/.
+"""A strict local Slack: the Web API at /api/METHOD, response URLs at /responses/, and people's actions at /local/.
 
     with SlackServer(Workspace.example()) as slack:
         client = WebClient(token=slack.workspace.token, base_url=slack.url)
 
-Every call is recorded, and fails where `faults` says so. `make local-services` runs it beside embedded AWS.
+Every call is recorded, and fails if `faults` says so. `make local-services` runs it next to embedded AWS.
 """
 
 from __future__ import annotations
@@ -40,9 +39,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RecordedCall:
-    """One call of a method and its result: `status` 0 is a connection that was reset. The token is left out.
+    """One call of a method and its result, without the token. `status` 0 means that the connection was reset.
 
-    `started` and `ended` are of `time.perf_counter`.
+    `started` and `ended` are values of `time.perf_counter`.
     """
 
     method: str
@@ -52,15 +51,15 @@ class RecordedCall:
     started: float = field(default=0, repr=False)
     ended: float = field(default=0, repr=False)
     answered: dict[str, Any] = field(default_factory=dict, repr=False)
-    """The answer, where somebody needs it."""
+    """The answer, only recorded for calls of AWS."""
 
 
 class SlackServer(Server, Interactions):
-    """Slack for tests, the demo and local runs; `url` is the `base_url` of slack_sdk's client.
+    """Slack for tests, the demo and local runs. `url` is the `base_url` for slack_sdk's client.
 
-    Reactions of people at /local/react are sent by `deliveries`, if there are any; with `tells_messages` also what they
-    write at /local/post, as to an app with the event `message.channels`. `limits` is a key of
-    `faults.LIMITS`: Slack's limits on reading messages are enforced, or not. `seen` is told of each call.
+    `deliveries` sends the events for reactions at /local/react, and with `send_message_events` also for messages at
+    /local/post, as to an app with the event `message.channels`. `limits` is a key of `faults.LIMITS`, Slack's rate
+    limits on reading messages. `on_call` is called with each recorded call.
     """
 
     def __init__(
@@ -70,30 +69,30 @@ class SlackServer(Server, Interactions):
         host: str = "127.0.0.1",
         port: int = 0,
         deliveries: Deliveries | None = None,
-        tells_messages: bool = False,
+        send_message_events: bool = False,
         limits: str = "",
     ) -> None:
-        Server.__init__(self, self._serve, host, port, waits=True)
+        Server.__init__(self, self._serve, host, port, finish_requests=True)
         Interactions.__init__(self, workspace or Workspace.example(), self.address)
         self.url = f"{self.address}/api/"
         self.api = WebApi(self.workspace, LIMITS[limits].page)
         self.faults: Faults = RateLimits(LIMITS[limits])
         self.calls: list[RecordedCall] = []
-        self.seen: Callable[[RecordedCall], object] = lambda call: None  # noqa: ARG005
+        self.on_call: Callable[[RecordedCall], object] = lambda call: None  # noqa: ARG005
         self.closing = threading.Event()
         self._deliveries = deliveries
-        self._tells_messages = tells_messages
+        self._send_message_events = send_message_events
 
     def calls_of(self, method: str) -> list[RecordedCall]:
         return [call for call in self.calls if call.method == method]
 
     def close(self) -> None:
-        """End calls that are slow on purpose, wait for calls under way, and free the port."""
+        """End calls that are slow on purpose, wait for calls in progress, and free the port."""
         self.closing.set()
         super().close()
 
     def answer(self, method: str, token: str | None, arguments: dict[str, Any]) -> Reply:
-        """Run `method` unless a fault prevents it, and record the result."""
+        """Run `method` unless a fault replaces it, and record the result."""
         return self._recorded(method, arguments, lambda: self.run(method, token, arguments))
 
     def _recorded(self, method: str, arguments: dict[str, Any], work: Callable[[], Reply]) -> Reply:
@@ -106,7 +105,7 @@ class SlackServer(Server, Interactions):
             reply = DROPPED
         call = RecordedCall(method, arguments, reply.status, reply.error, started, time.perf_counter())
         self.calls.append(call)
-        self.seen(call)
+        self.on_call(call)
         return reply
 
     def run(self, method: str, token: str | None, arguments: dict[str, Any]) -> Reply:
@@ -143,12 +142,12 @@ class SlackServer(Server, Interactions):
         return self.answer(method, bearer or posted_token, arguments)
 
     def _respond(self, request: Request) -> Reply:
-        """Take an answer at a `response_url`: no token, and Slack says `ok` as text."""
+        """Accept an answer at a `response_url`. It needs no token, and Slack responds with the text `ok`."""
         body = request.get_data()
         return self._recorded("response_url", json.loads(body), lambda: self.respond(request.path, body))
 
     def _act(self, request: Request) -> Reply:
-        """Do what a person asks for; 400 names the wrong field, 404 the paths that exist."""
+        """Run a person's action. Status 400 names the wrong field, 404 lists the paths."""
         interactions: dict[str, Callable[..., dict[str, Any]]] = {
             "POST /local/shortcut": self.message_action,
             "POST /local/command": self.slash_command,
@@ -162,31 +161,31 @@ class SlackServer(Server, Interactions):
             "GET /local/private": self._private,
             "GET /local/workspace": self._members,
         }
-        asked = f"{request.method} {request.path}"
-        if asked not in actions:
-            return Reply.of({"ok": False, "error": f"{asked} does not exist; there are {', '.join(actions)}"}, 404)
+        route = f"{request.method} {request.path}"
+        if route not in actions:
+            return Reply.of({"ok": False, "error": f"{route} does not exist; there are {', '.join(actions)}"}, 404)
         body = request.get_data() if request.method == "POST" else json.dumps(request.args).encode()
         try:
-            done = call(actions[asked], body)
+            done = call(actions[route], body)
         except WrongRequestError as error:
             return Reply.of({"ok": False, "error": str(error)}, 400)
         except RefusedError as error:
             return Reply.of({"ok": False, "error": error.code}, 400)
-        return Reply.of({"ok": True, **(self._asked(done) if asked in interactions else done)})
+        return Reply.of({"ok": True, **(self._send_interaction(done) if route in interactions else done)})
 
-    def _asked(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """Tell the app of a shortcut, a command, a button or a form."""
+    def _send_interaction(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """Send the payload of a shortcut, command, click or form to the app."""
         return {"payload": payload} | ({"delivery": _shown(self._deliveries.ask(payload))} if self._deliveries else {})
 
     def _post(
         self, channel: str, user: str, text: str, thread_ts: str | None = None,
         blocks: list[dict[str, Any]] | None = None, attachments: list[dict[str, Any]] | None = None,
     ) -> dict[str, Any]:  # fmt: skip
-        """Post a message as a person who types it: nothing in it is markup."""
+        """Post a message as if a person typed it: nothing in it is markup."""
         message = self.workspace.post(
             channel, user, escaped(text), thread_ts=thread_ts, blocks=blocks, attachments=attachments
         )
-        told = self._delivered(message_event(channel, message)) if self._tells_messages else {}
+        told = self._delivered(message_event(channel, message)) if self._send_message_events else {}
         return {"message": message} | told
 
     def _react(self, channel: str, ts: str, user: str, emoji: str) -> dict[str, Any]:
@@ -199,7 +198,7 @@ class SlackServer(Server, Interactions):
         return {"event": event, "deliveries": [_shown(one) for one in attempts]}
 
     def _private(self, user: str) -> dict[str, Any]:
-        """Return what only one person has seen."""
+        """Return the ephemeral messages that a person saw."""
         return {"messages": [one for one in self.workspace.ephemerals if one["user"] == user]}
 
     def _conversation(self, channel: str) -> dict[str, Any]:
@@ -216,7 +215,7 @@ def _shown(delivery: Delivery) -> dict[str, Any]:
 
 
 def _body_arguments(method: str, request: Request) -> dict[str, Any]:
-    """Return the arguments in the body; Slack ignores JSON sent to methods that only read."""
+    """Return the arguments in the body. Slack ignores JSON bodies for methods that only read."""
     if request.mimetype == "application/x-www-form-urlencoded":
         return request.form.to_dict()
     body = request.get_data()

@@ -1,6 +1,6 @@
-"""The app's modals in a workspace: the triggers that may open one, those that are open, and what people do with them.
+"""The app's modals in a workspace: triggers, open modals and their submissions.
 
-https://docs.slack.dev/surfaces/modals: a trigger is valid for three seconds, and once.
+A trigger can be used once, within three seconds: https://docs.slack.dev/surfaces/modals
 """
 
 from __future__ import annotations
@@ -19,51 +19,51 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 TRIGGER_SECONDS = 3.0
-MOST_BLOCKS = 100
+MAX_BLOCKS = 100
 
 
 @dataclass
 class _Trigger:
     user: str
-    given: float
+    created: float
     exchanged: bool = False
 
 
 @dataclass(frozen=True)
 class OpenView:
-    """A modal that a person has before them, as Slack describes it."""
+    """An open modal, as Slack describes it, and the person who sees it."""
 
     user: str
     view: dict[str, Any]
 
 
 class Views:
-    """`clock` is in seconds since 1970; `own` are the fields of every view that say whose it is."""
+    """`clock` returns seconds since 1970. `app_fields` are the fields of every view that identify the app."""
 
-    def __init__(self, own: Mapping[str, Any], clock: Callable[[], float]) -> None:
+    def __init__(self, app_fields: Mapping[str, Any], clock: Callable[[], float]) -> None:
         self.open: dict[str, OpenView] = {}
-        """By id."""
-        self._own = dict(own)
+        """The open modals by id."""
+        self._app_fields = dict(app_fields)
         self._clock = clock
         self._triggers: dict[str, _Trigger] = {}
         self._numbers = itertools.count(1)
 
     def trigger(self, user: str) -> str:
-        """Return the trigger of something that a person does now."""
+        """Return a trigger for an action of a person now."""
         number = next(self._numbers)
         made = f"{number}.{int(self._clock())}.{number:032x}"
         self._triggers[made] = _Trigger(user, self._clock())
         return made
 
     def show(self, trigger_id: Any, view: Any) -> dict[str, Any]:
-        """Open a modal; raises RefusedError in Slack's order: the view, the trigger."""
-        if found := complaints(view):
-            messages = [f"[ERROR] {complaint}" for complaint in found]
+        """Open a modal. Checks the view, then the trigger, as Slack does. Raises RefusedError."""
+        if found := view_errors(view):
+            messages = [f"[ERROR] {error}" for error in found]
             raise RefusedError("invalid_arguments", response_metadata={"messages": messages})
         trigger = self._triggers.get(str(trigger_id))
         if trigger is None:
             raise RefusedError("invalid_trigger_id")
-        if self._clock() - trigger.given > TRIGGER_SECONDS:
+        if self._clock() - trigger.created > TRIGGER_SECONDS:
             raise RefusedError("expired_trigger_id")
         if trigger.exchanged:
             raise RefusedError("exchanged_trigger_id")
@@ -73,18 +73,18 @@ class Views:
         made_id = f"V0LOCAL{number}"
         ids = {"id": made_id, "root_view_id": made_id, "hash": f"{self._clock():.0f}.{number:08x}"}
         defaults = {"private_metadata": "", "callback_id": "", "external_id": "", "state": {"values": {}}}
-        made = defaults | copy.deepcopy(view) | self._own | ids | {"blocks": blocks}
+        made = defaults | copy.deepcopy(view) | self._app_fields | ids | {"blocks": blocks}
         self.open[made_id] = OpenView(trigger.user, made)
         return copy.deepcopy(made)
 
     def close(self, view_id: str) -> OpenView:
-        """Take a modal away; raises RefusedError if it is not open."""
+        """Close a modal. Raises RefusedError if it is not open."""
         if view_id not in self.open:
             raise RefusedError("not_found")
         return self.open.pop(view_id)
 
     def submit(self, view_id: str, values: Mapping[str, str]) -> OpenView:
-        """Take a modal away with what a person typed, by action id, if its inputs take that."""
+        """Submit the typed texts by action id, and close the modal. Raises RefusedError if an input is invalid."""
         if view_id not in self.open:
             raise RefusedError("not_found")
         inputs = [block for block in self.open[view_id].view["blocks"] if block["type"] == "input"]
@@ -102,7 +102,7 @@ class Views:
         return OpenView(shown.user, shown.view | {"state": {"values": state}})
 
 
-def complaints(view: Any) -> list[str]:
+def view_errors(view: Any) -> list[str]:
     """Return Slack's error messages for a modal, each with a JSON pointer."""
     if not isinstance(view, dict):
         return ["must be an object [json-pointer:/view]"]
@@ -111,8 +111,8 @@ def complaints(view: Any) -> list[str]:
         return [f"missing required field: {name} [json-pointer:/view]" for name in missing]
     if view["type"] != "modal":
         return ["must be modal [json-pointer:/view/type]"]
-    found = block_kit.complaints(view["blocks"], MOST_BLOCKS, "/view/blocks")
-    found += block_kit.model_complaints(View, view, "/view")
+    found = block_kit.block_errors(view["blocks"], MAX_BLOCKS, "/view/blocks")
+    found += block_kit.model_errors(View, view, "/view")
     if not found and any(block["type"] == "input" for block in view["blocks"]) and "submit" not in view:
         found.append("missing required field: submit [json-pointer:/view]")
     return found

@@ -1,7 +1,7 @@
 """Slack's Web API for a workspace, without HTTP.
 
-Errors and their order follow docs.slack.dev/reference/methods and measurements. It is stricter than Slack in one point:
-an argument that Slack ignores, one that slack_sdk's client does not have, is `invalid_arguments` here.
+Errors and their order follow docs.slack.dev/reference/methods and measurements. It is stricter than Slack in one way:
+Slack ignores unknown arguments. Here, arguments that slack_sdk's client does not have are `invalid_arguments`.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ Arguments = dict[str, Any]
 Answer = dict[str, Any]
 
 HISTORY_SCOPES = {"public": "channels:history", "private": "groups:history", "im": "im:history"}
-MOST_TEXT_CHARACTERS = 40_000
-MOST_UPDATED_CHARACTERS = 4_000
-MOST_METADATA_BYTES = 8_000  # Slack's limit is not published
+MAX_TEXT_CHARACTERS = 40_000
+MAX_UPDATED_CHARACTERS = 4_000
+MAX_METADATA_BYTES = 8_000  # Slack's limit is not published
 _TS = re.compile(r"(\d{1,10})(?:\.(\d{1,6}))?")
 _TRUE, _FALSE = (True, "1", "true"), (False, None, "", "0", "false")
 
 
-def not_understood(*complaints: str, code: str = "invalid_arguments", **details: Any) -> RefusedError:
-    messages = [f"[ERROR] {complaint}" for complaint in complaints]
+def invalid_arguments(*errors: str, code: str = "invalid_arguments", **details: Any) -> RefusedError:
+    messages = [f"[ERROR] {error}" for error in errors]
     return RefusedError(code, response_metadata={"messages": messages}, **details)
 
 
 @dataclass(frozen=True)
 class Method:
-    """A method; the app needs one of `scopes`. Methods that only read ignore JSON bodies."""
+    """A method. The app needs one of `scopes`. Methods that only read ignore JSON bodies."""
 
     run: Callable[[WebApi, Arguments], Answer]
     scopes: tuple[str, ...] = ()
@@ -48,14 +48,14 @@ class Method:
 
 
 class WebApi:
-    """The methods; one call returns at most `largest_page` messages."""
+    """The methods. One call returns at most `max_page` messages."""
 
-    def __init__(self, workspace: Workspace, largest_page: int = 1000) -> None:
+    def __init__(self, workspace: Workspace, max_page: int = 1000) -> None:
         self.workspace = workspace
-        self.largest_page = largest_page
+        self.max_page = max_page
 
     def call(self, name: str, token: str | None, arguments: Arguments) -> Answer:
-        """Return Slack's answer; raises RefusedError in Slack's order: method, token, scope, arguments, work."""
+        """Return Slack's answer. Raises RefusedError. Checks method, token, scope and arguments in Slack's order."""
         if name not in METHODS:
             raise RefusedError("unknown_method", req_method=name)
         if not token:
@@ -76,29 +76,29 @@ class WebApi:
         return answer | enterprise | {"is_enterprise_install": False}
 
     def emoji_list(self, _arguments: Arguments) -> Answer:
-        """Return the workspace's own emoji; the standard ones are in no answer."""
+        """Return the custom emoji. Slack never returns the standard ones."""
         return {"emoji": dict(self.workspace.emoji)}
 
     def conversations_history(self, arguments: Arguments) -> Answer:
-        """Return top-level messages, newest first; `latest` alone may find an older message than the one asked for."""
+        """Return top-level messages, newest first. With `latest` alone, the first one can be older than wanted."""
         channel = self._readable(arguments["channel"])
         messages = [message for message in self.workspace.conversation(channel.id) if _is_top_level(message)]
         bounds = {name: arguments[name] for name in ("oldest", "latest") if name in arguments}
-        return bounds | _page(_within(arguments, messages)[::-1], arguments, 100, self.largest_page) | {"pin_count": 0}
+        return bounds | _page(_within(arguments, messages)[::-1], arguments, 100, self.max_page) | {"pin_count": 0}
 
     def conversations_replies(self, arguments: Arguments) -> Answer:
-        """Return a root and those of its replies that are within the bounds; for a reply, that reply alone."""
+        """Return a root and its replies within the bounds. For the ts of a reply, return only that reply."""
         channel = self._readable(arguments["channel"])
         try:
             root, *replies = self.workspace.thread(channel.id, arguments["ts"])
         except RefusedError as error:
             raise RefusedError("thread_not_found") from error
-        return _page([root, *_within(arguments, replies)], arguments, 1000, self.largest_page)
+        return _page([root, *_within(arguments, replies)], arguments, 1000, self.max_page)
 
     def reactions_get(self, arguments: Arguments) -> Answer:
         if not arguments.get("channel") or not arguments.get("timestamp"):
             raise RefusedError("no_item_specified")
-        channel = self._entered(arguments["channel"])
+        channel = self._joined(arguments["channel"])
         if not _TS.fullmatch(str(arguments["timestamp"])):
             raise RefusedError("bad_timestamp")
         message = _without_metadata(self.workspace.message(channel.id, arguments["timestamp"]))
@@ -122,28 +122,28 @@ class WebApi:
         channel = self._destination(arguments["channel"])
         content = message_content(arguments)
         text, thread_ts = content["text"], _thread_ts(arguments)
-        self._may_post(channel, thread_ts)
-        content |= {"text": text[:MOST_TEXT_CHARACTERS], "metadata": _metadata(arguments.get("metadata"))}
+        self._check_post(channel, thread_ts)
+        content |= {"text": text[:MAX_TEXT_CHARACTERS], "metadata": _metadata(arguments.get("metadata"))}
         message = self.workspace.post(channel.id, self.workspace.identity.bot_user_id, thread_ts=thread_ts, **content)
         answer = {"channel": channel.id, "ts": message["ts"], "message": message}
-        if len(text) <= MOST_TEXT_CHARACTERS:
+        if len(text) <= MAX_TEXT_CHARACTERS:
             return answer
         return answer | {"warning": "message_truncated", "response_metadata": {"warnings": ["message_truncated"]}}
 
     def chat_post_ephemeral(self, arguments: Arguments) -> Answer:
         channel = self._visible(arguments["channel"])
         content = message_content(arguments)
-        if len(content["text"]) > MOST_TEXT_CHARACTERS:
+        if len(content["text"]) > MAX_TEXT_CHARACTERS:
             raise RefusedError("msg_too_long")
         thread_ts = _thread_ts(arguments)
-        self._may_post(channel, thread_ts)
+        self._check_post(channel, thread_ts)
         if arguments["user"] not in channel.members:
             raise RefusedError("user_not_in_channel")
         shown = {"channel": channel.id, "user": arguments["user"], "thread_ts": thread_ts}
         return {"message_ts": self.workspace.show(shown | content)["ts"]}
 
     def chat_update(self, arguments: Arguments) -> Answer:
-        """Change a message of the app; its metadata stays, and without a text its blocks do."""
+        """Change a message of the app. Its metadata stays. Its blocks stay if the call has no text."""
         channel = self._visible(arguments["channel"])
         message = self.workspace.message(channel.id, arguments["ts"])
         if message.get("bot_id") != self.workspace.identity.bot_id:
@@ -151,7 +151,7 @@ class WebApi:
         if channel.archived:
             raise RefusedError("is_inactive")
         content = message_content(arguments)
-        if len(content["text"]) > MOST_UPDATED_CHARACTERS:
+        if len(content["text"]) > MAX_UPDATED_CHARACTERS:
             raise RefusedError("msg_too_long")
         blocks = content["blocks"] or (None if content["text"] else message.get("blocks"))
         changed = self.workspace.edit(channel.id, message["ts"], content["text"], blocks=blocks)
@@ -165,13 +165,13 @@ class WebApi:
         return RefusedError("missing_scope", needed=needed, provided=",".join(sorted(self.workspace.scopes)))
 
     def _visible(self, channel_id: str) -> Channel:
-        """Return a channel; a private one without the bot looks like one that does not exist."""
+        """Return a channel. Raises the same error for a private channel without the bot as for an unknown one."""
         channel = self.workspace.channel(channel_id)
         if channel.kind != "public" and self.workspace.identity.bot_user_id not in channel.members:
             raise RefusedError("channel_not_found")
         return channel
 
-    def _entered(self, channel_id: str) -> Channel:
+    def _joined(self, channel_id: str) -> Channel:
         channel = self._visible(channel_id)
         if self.workspace.identity.bot_user_id not in channel.members:
             raise RefusedError("not_in_channel")
@@ -181,16 +181,16 @@ class WebApi:
         scope = HISTORY_SCOPES[self._visible(channel_id).kind]
         if scope not in self.workspace.scopes:
             raise self._missing_scope(scope)
-        return self._entered(channel_id)
+        return self._joined(channel_id)
 
     def _destination(self, name: str) -> Channel:
-        """Return the channel with an id or a name, or the app's direct conversation with a person."""
+        """Return the channel with this id or name, or the direct conversation with the person who has this id."""
         if any(user.id == name for user in self.workspace.users):
             return self.workspace.channel(self.workspace.open_im(name))
         named = [one.id for one in self.workspace.channels if one.kind != "im" and one.name == name.removeprefix("#")]
         return self._visible(named[0] if named else name)
 
-    def _may_post(self, channel: Channel, thread_ts: str | None) -> None:
+    def _check_post(self, channel: Channel, thread_ts: str | None) -> None:
         if refusal := self.workspace.posting_refusal(channel.id, self.workspace.identity.bot_user_id, thread_ts):
             raise RefusedError(refusal)
 
@@ -217,42 +217,42 @@ METHODS = {
 
 
 def _check(name: str, arguments: Arguments) -> None:
-    """Compare the arguments with those of slack_sdk's client."""
+    """Check the argument names against those of slack_sdk's client."""
     parameters = inspect.signature(getattr(WebClient, name.replace(".", "_"))).parameters
     known = {one.name: one.default is one.empty for one in parameters.values() if one.kind is one.KEYWORD_ONLY}
     missing = [f"missing required field: {one}" for one, required in known.items() if required and one not in arguments]
     unknown = [f"unknown argument: {one}" for one in arguments if one not in known]
     if missing or unknown:
-        raise not_understood(*missing, *unknown)
+        raise invalid_arguments(*missing, *unknown)
 
 
 def message_content(arguments: Arguments) -> dict[str, Any]:
-    """Return the text, blocks and attachments of a message that Slack would take; raises RefusedError."""
+    """Return the text, blocks and attachments of a message. Raises RefusedError if Slack would refuse them."""
     blocks = _parsed(arguments.get("blocks"), "invalid_blocks_format")
     attachments = _parsed(arguments.get("attachments"), "invalid_attachments")
     text, markdown = arguments.get("text") or "", arguments.get("markdown_text")
     if markdown and (text or blocks):
         raise RefusedError("markdown_text_conflict")
     if not isinstance(text, str):
-        raise not_understood("must be a string [json-pointer:/text]")
+        raise invalid_arguments("must be a string [json-pointer:/text]")
     if not (text.strip() or markdown or blocks or attachments):
         raise RefusedError("no_text")
-    if found := block_kit.complaints(blocks or []):
-        raise not_understood(*found, code="invalid_blocks", errors=found)
-    if block_kit.characters(blocks) > block_kit.MOST_CHARACTERS:
+    if found := block_kit.block_errors(blocks or []):
+        raise invalid_arguments(*found, code="invalid_blocks", errors=found)
+    if block_kit.characters(blocks) > block_kit.MAX_CHARACTERS:
         raise RefusedError("msg_blocks_too_long")
     return {"text": text or markdown or "", "blocks": blocks, "attachments": attachments}
 
 
 def _parsed(value: Any, refusal: str) -> Any:
-    """Return `value`, parsed if it is JSON text."""
+    """Return `value`, decoded if it is a JSON string."""
     try:
         return json.loads(value) if isinstance(value, str) else value
     except ValueError as error:
         raise RefusedError(refusal) from error
 
 
-def _instant(ts: Any, refusal: str) -> tuple[int, int]:
+def _parsed_ts(ts: Any, refusal: str) -> tuple[int, int]:
     found = _TS.fullmatch(str(ts))
     if found is None:
         raise RefusedError(refusal)
@@ -264,16 +264,16 @@ def _is_top_level(message: Message) -> bool:
 
 
 def _within(arguments: Arguments, messages: list[Message]) -> list[Message]:
-    """Return the messages between the bounds, which are exclusive unless `inclusive` is set."""
-    oldest = _instant(arguments.get("oldest") or "0", "invalid_ts_oldest")
-    latest = _instant(arguments.get("latest") or "9999999999", "invalid_ts_latest")
+    """Return the messages between the bounds. The bounds are exclusive unless `inclusive` is set."""
+    oldest = _parsed_ts(arguments.get("oldest") or "0", "invalid_ts_oldest")
+    latest = _parsed_ts(arguments.get("latest") or "9999999999", "invalid_ts_latest")
     edges = (oldest, latest) if _flag(arguments, "inclusive") else ()
-    instants = [_instant(message["ts"], "") for message in messages]
+    instants = [_parsed_ts(message["ts"], "") for message in messages]
     return [message for message, ts in zip(messages, instants, strict=True) if oldest < ts < latest or ts in edges]
 
 
 def _page(messages: list[Message], arguments: Arguments, limit: int, largest: int) -> Answer:
-    """Return one page; as in Slack, a cursor tells the ts of the first message of the next page."""
+    """Return one page. The cursor is the ts of the first message on the next page."""
     try:
         limit = int(arguments.get("limit", limit))
     except (TypeError, ValueError) as error:
@@ -300,7 +300,7 @@ def _without_metadata(message: Message) -> Message:
 def _flag(arguments: Arguments, name: str) -> bool:
     value = arguments.get(name)
     if value not in (*_TRUE, *_FALSE):
-        raise not_understood(f"must be a valid boolean [json-pointer:/{name}]")
+        raise invalid_arguments(f"must be a valid boolean [json-pointer:/{name}]")
     return value in _TRUE
 
 
@@ -318,9 +318,9 @@ def _metadata(value: Any) -> dict[str, Any] | None:
     if not isinstance(metadata, dict) or set(metadata) != {"event_type", "event_payload"}:
         raise RefusedError("invalid_metadata_format")
     kind, payload = metadata["event_type"], metadata["event_payload"]
-    # Slack drops metadata whose type holds a full stop: slackapi/bolt-python#863 on GitHub.
+    # Slack drops metadata if the event type contains a period: slackapi/bolt-python#863 on GitHub.
     if not re.fullmatch(r"[A-Za-z0-9_-]+", str(kind)) or not isinstance(payload, dict):
         raise RefusedError("invalid_metadata_format")
-    if len(str(metadata).encode()) > MOST_METADATA_BYTES:
+    if len(str(metadata).encode()) > MAX_METADATA_BYTES:
         raise RefusedError("metadata_too_large")
     return metadata

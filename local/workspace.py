@@ -1,7 +1,7 @@
 """The state of one Slack workspace: members, channels, messages, reactions, and the app's token and scopes.
 
-It is thread-safe, does no I/O and returns copies of messages. What Slack would refuse raises `RefusedError` with
-Slack's error. There is one app; there are no user groups and no files.
+Thread-safe and without I/O. Methods return copies of messages, and raise `RefusedError` with Slack's error code if
+Slack would refuse the action. There is one app. User groups and files are not supported.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ class Identity:
 
 @dataclass(frozen=True)
 class User:
-    """A person; with `bot_id` another app's bot; with `bot_id` but no `app_id` a webhook, which has no user."""
+    """A person, or with `bot_id` the bot of another app, or with `bot_id` but no `app_id` a webhook."""
 
     id: str
     name: str
     bot_id: str | None = None
     app_id: str | None = None
-    team_id: str | None = None  # of a person from another workspace, in a shared channel
+    team_id: str | None = None  # for people from another workspace in a shared channel
 
     @property
     def is_webhook(self) -> bool:
@@ -89,7 +89,7 @@ class Workspace:
 
     @classmethod
     def example(cls, clock: Callable[[], float] = time.time) -> Workspace:
-        """Return a workspace with two people and another bot; the app is in #general and #private, not in #random."""
+        """Return a workspace with two people and another bot. The app is in #general and #private, not in #random."""
         workspace = cls(clock=clock)
         people = {workspace.add_user("ada"), workspace.add_user("grace")}
         people.add(workspace.add_user("deploybot", bot_id="B0DEPLOY", app_id="A0DEPLOY"))
@@ -106,14 +106,14 @@ class Workspace:
         return f"xoxb-local-{self._token_number}"
 
     def rotate_token(self, refusal: str = "invalid_auth") -> str:
-        """Replace the token; from now on the old one is refused with `refusal`."""
+        """Replace the token. From now on, the old one is refused with `refusal`."""
         with self._lock:
             self._refused_tokens[self.token] = refusal
             self._token_number += 1
             return self.token
 
     def refuse_token(self, refusal: str = "token_revoked") -> None:
-        """Refuse the current token: token_revoked, token_expired, account_inactive."""
+        """Refuse the current token with token_revoked, token_expired or account_inactive."""
         self._refused_tokens[self.token] = refusal
 
     def token_refusal(self, token: str) -> str | None:
@@ -136,7 +136,7 @@ class Workspace:
         app_id: str | None = None,
         team_id: str | None = None,
     ) -> str:
-        """Add a user and return the id: U0 and the name, which is easy to read in a failing test."""
+        """Add a user and return the id. By default it is U0 and the name, which is easy to read in a failing test."""
         user = User(user_id or _id("U", name), name, bot_id, app_id, team_id)
         if user.id in self._users:
             raise ValueError(f"user {user.id} exists already: give this one another name or id")
@@ -169,7 +169,7 @@ class Workspace:
         return list(self._channels.values())
 
     def open_im(self, user_id: str) -> str:
-        """Return the id of the app's direct conversation with a person; the first call opens it."""
+        """Return the id of the app's direct conversation with a person. Open it if necessary."""
         with self._lock:
             name = self.user(user_id).name
             if _id("D", name) not in self._channels:
@@ -204,11 +204,11 @@ class Workspace:
         metadata: dict[str, Any] | None = None,
         subtype: str | None = None,
     ) -> Message:
-        """Post a message and return it; `text` is Slack's markup, see `block_kit.escaped` for text that people type.
+        """Post a message and return it. `text` is Slack's markup; use `block_kit.escaped` for text that people type.
 
-        A reply to a deleted message is not refused: Slack posts it at the top level of the channel, without a
-        `thread_ts` (slack-go/slack#1571 on GitHub). A reply to a reply opens another thread below that reply,
-        which is not shown in the first thread.
+        Slack accepts a reply to a deleted message, but posts it at the top level of the channel, without a `thread_ts`
+        (slack-go/slack#1571 on GitHub). A reply to a reply opens another thread below that reply, which the first
+        thread does not show.
         """
         with self._lock:
             place, author = self.channel(channel), self.user(user)
@@ -227,7 +227,7 @@ class Workspace:
             return place.view(message)
 
     def show(self, shown: Message) -> Message:
-        """Record an ephemeral message, which no method of the Web API returns."""
+        """Record an ephemeral message. No method of the Web API returns these."""
         with self._lock:
             ts = self.new_ts()
             blocks = {"blocks": _with_block_ids(shown["blocks"], ts)} if shown.get("blocks") else {}
@@ -235,7 +235,7 @@ class Workspace:
             return self.ephemerals[-1]
 
     def edit(self, channel: str, ts: str, text: str, *, blocks: list[dict[str, Any]] | None = None) -> Message:
-        """Change a message's text; as in Slack, `edited.ts` has whole seconds."""
+        """Change a message's text. As in Slack, `edited.ts` has whole seconds."""
         with self._lock:
             place = self.channel(channel)
             message = place.find(ts)
@@ -246,7 +246,7 @@ class Workspace:
             return place.view(message)
 
     def delete(self, channel: str, ts: str) -> None:
-        """Remove a message; a root with replies becomes a tombstone until the last reply is removed."""
+        """Remove a message. A root with replies becomes a tombstone until the last reply is removed."""
         with self._lock:
             self.channel(channel).delete(ts)
 
@@ -287,7 +287,7 @@ class Workspace:
             return place.view(place.find(ts))
 
     def conversation(self, channel: str) -> list[Message]:
-        """Return all messages of a channel with the replies, oldest first."""
+        """Return all messages of a channel, including replies, oldest first."""
         with self._lock:
             place = self.channel(channel)
             return [place.view(message) for message in place.messages.values()]
@@ -298,7 +298,7 @@ class Workspace:
             return self.channel(channel).thread(ts)
 
     def posting_refusal(self, channel: str, user: str, thread_ts: str | None) -> str | None:
-        """Return Slack's error for a post of `user`, or None; scopes are not checked."""
+        """Return Slack's error for a post by `user`, or None. Scopes are not checked."""
         with self._lock:
             return self.channel(channel).posting_refusal(user, thread_ts)
 
@@ -308,7 +308,7 @@ class Workspace:
         return {"type": kind, "user": user, "reaction": emoji, "item": item} | author | {"event_ts": self.new_ts()}
 
     def new_ts(self) -> str:
-        """Return the clock in microseconds, unique in the workspace: at one instant they are 100 apart."""
+        """Return the current time as a ts. Each ts is unique; at the same instant, they differ by 100 microseconds."""
         with self._lock:
             self._last_ts = max(int(self.clock() * 1_000_000), self._last_ts + 100)
             return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"

@@ -1,1 +1,1 @@
-"""The playground: a page in which people talk in the local Slack, react, and see the bot at work."""
+"""The playground: a web page to write messages in a local Slack, react, and watch the bot work."""

@@ -1,4 +1,4 @@
-"""`make playground`: a page on this machine in which people talk in a local Slack, and the bot answers."""
+"""`make playground`: serve a web page with a local Slack, in which the bot answers."""
 
 from __future__ import annotations
 
@@ -22,38 +22,38 @@ PORT = 8765
 
 
 def main(
-    port: Annotated[int, typer.Option(help="The port of the page; 0 takes a free one.", min=0, max=65535)] = PORT,
+    port: Annotated[int, typer.Option(help="The port of the page. 0 picks a free one.", min=0, max=65535)] = PORT,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
     """Serve the page until Ctrl-C."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    os.environ["MODERATORS_CHANNEL"] = MODERATORS  # for the functions: the owner's is not here
+    os.environ["MODERATORS_CHANNEL"] = MODERATORS  # not the user's own channel
     with listening(port) as listener:
         print("Starting a local Slack, SQS, DynamoDB, the receiver and the worker ...", flush=True)
         with Playground() as playground, PageServer(playground, listener) as server:
-            print(f"The page is at {server.address}   Ctrl-C ends it.", flush=True)
+            print(f"The page is at {server.address}   Ctrl-C stops it.", flush=True)
             if browser and not opened(server.address):
-                print("No browser can be opened from here: open the address yourself.", flush=True)
+                print("No browser found: open the URL yourself.", flush=True)
             stop.wait()
 
 
 def listening(port: int) -> socket.socket:
-    """Return a socket that listens; raises BotError if it cannot."""
+    """Return a listening socket. Raises BotError if the port is not available."""
     try:
         return socket.create_server((HOST, port), backlog=64)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             why, other = "is in use", port + 1 if port < 65535 else PORT
         elif error.errno == errno.EACCES:
-            why, other = "is for the system's administrator", PORT
+            why, other = "needs administrator rights", PORT
         else:
             raise
-        raise BotError(f"Port {port} {why}: choose another one, make playground PORT={other}") from error
+        raise BotError(f"Port {port} {why}. Choose another one: make playground PORT={other}") from error
 
 
 def opened(address: str) -> bool:
-    """Open a browser with a window; whether that worked. One in this terminal would cover what is written here."""
+    """Open a graphical browser, and return whether that worked. A browser in this terminal would hide the output."""
     windows = sys.platform in ("darwin", "win32") or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")))
     return windows and webbrowser.open(address)
 

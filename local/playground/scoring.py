@@ -1,4 +1,4 @@
-"""What the page's second tab shows: a text's score with all that led to it, and figures of the model's card."""
+"""The second tab of the page: a text's score with its details, and metrics from the model's card."""
 
 from __future__ import annotations
 
@@ -14,19 +14,23 @@ if TYPE_CHECKING:
     from toxicity_bot import Classifier
     from toxicity_bot.settings import Thresholds
 
-# Of the card, for a reader who wants to know what to expect: a label, and where model.json has its figure.
+# Metrics from the model card: a label, the path of the number in model.json, and its format.
 _FIGURES = (
     ("A toxic message scores above a harmless one (ROC AUC, mean of the collections)", ("mean_source_auc",), "{:.3f}"),
-    ("The same, all messages together", ("all", "auc"), "{:.3f}"),
-    ("Toxic messages found where 1 harmless one in 100 is called toxic", ("all", "tpr_at_1_percent"), "{:.0%}"),
-    ("Work-like messages: toxic ones called likely toxic", ("slices", "work chat", "sensitivity"), "{:.0%}"),
-    ("Work-like messages: harmless ones called likely toxic", ("slices", "work chat", "false_positive_rate"), "{:.1%}"),
+    ("The same, over all messages together", ("all", "auc"), "{:.3f}"),
+    ("Toxic messages found if 1 in 100 harmless ones is labeled toxic", ("all", "tpr_at_1_percent"), "{:.0%}"),
+    ("Work-like messages: toxic ones labeled toxic", ("slices", "work chat", "sensitivity"), "{:.0%}"),
+    (
+        "Work-like messages: harmless ones labeled toxic",
+        ("slices", "work chat", "false_positive_rate"),
+        "{:.1%}",
+    ),
     ("Calibration error", ("all", "calibration_error"), "{:.3f}"),
 )
 
 
 def card(directory: Path) -> dict[str, Any]:
-    """Return what model.json says about the model; figures and failures are empty where it was not measured."""
+    """Return the model's description from model.json. Figures and failures are empty if it was not measured."""
     fields = json.loads((directory / "model.json").read_text(encoding="utf-8"))
     measured = fields.get("measured", {})
     evaluation = measured.get("evaluation", {})
@@ -40,7 +44,7 @@ def card(directory: Path) -> dict[str, Any]:
         "figures": [(label, figure) for label, figure in figures if figure],
         "goals_met": sum(bool(goal["met"]) for goal in goals),
         "goals": len(goals),
-        # The worst on messages that were written for the evaluation, by their label.
+        # The worst mistakes on messages that were written for the evaluation, by label.
         "failures": (measured.get("written") or {}).get("failures", {}),
         "not_for": fields.get("about", {}).get("not_for", []),
     }
@@ -53,7 +57,7 @@ def _figure(measured: Any, path: tuple[str, ...], form: str) -> str:
 
 
 def score(classifier: Classifier, text: str, thresholds: Thresholds) -> dict[str, Any]:
-    """Judge a text as the bot does; windows and folded text are empty where there is nothing to judge."""
+    """Judge a text as the bot does. Windows and folded text are empty if there is nothing to judge."""
     started = time.perf_counter()
     verdict = classifier.verdict(text, thresholds)
     milliseconds = (time.perf_counter() - started) * 1000

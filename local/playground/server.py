@@ -1,4 +1,4 @@
-"""The server of the playground's page, on this machine only."""
+"""Serve the playground's page, on this machine only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 HOSTS = ("127.0.0.1", "localhost")
-# They keep a page from running what people type.
+# These headers prevent the page from running what people type.
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -35,9 +35,9 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-LARGEST_BODY = 1024 * 1024  # bytes
+MAX_BODY_BYTES = 1024 * 1024
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-REACTIONS = ("+1", "heart", "joy", "tada", "eyes")  # besides the trigger
+REACTIONS = ("+1", "heart", "joy", "tada", "eyes")  # in addition to the trigger
 EXAMPLES = (
     "Thanks, that fixed it.",
     "You are useless.",
@@ -47,18 +47,18 @@ EXAMPLES = (
     "Das ist heute leider wieder kaputt.",
 )
 
-# What people do: methods of `Playground`.
+# Methods of `Playground` that people can call.
 ACTIONS = (
     "post", "edit", "delete", "react", "shortcut", "command", "click", "send_form", "close_form", "switch", "score",
 )  # fmt: skip
 
 
 class _Request(Request):
-    max_content_length = LARGEST_BODY
+    max_content_length = MAX_BODY_BYTES
 
 
 class PageServer(Server):
-    """Serves the page of a playground at a socket that is bound already."""
+    """Serves the page of a playground at a listening socket."""
 
     def __init__(self, playground: Playground, listener: socket.socket) -> None:
         self._playground = playground
@@ -81,7 +81,7 @@ class PageServer(Server):
         if refused := refusal(request, self._port):
             return _error(*refused)
         try:
-            return self._acted(request) if request.method == "POST" else self._shown(request)
+            return self._run_action(request) if request.method == "POST" else self._shown(request)
         except WrongRequestError as error:
             return _error(400, str(error))
         except RefusedError as error:
@@ -100,8 +100,8 @@ class PageServer(Server):
             return Response(file.read_bytes(), mimetype=TYPES[file.suffix])
         return _error(404, f"There is no {request.path} here.")
 
-    def _acted(self, request: Request) -> Response:
-        """Do what a person asks for; raises WrongRequestError with the field that is missing or wrong."""
+    def _run_action(self, request: Request) -> Response:
+        """Run an action. Raises WrongRequestError for a missing or invalid field."""
         name = request.path.removeprefix("/do/")
         if name not in ACTIONS:
             return _error(404, f"There is no {request.path} here; /do/ has {', '.join(ACTIONS)}.")
@@ -111,19 +111,19 @@ class PageServer(Server):
 
 
 def refusal(request: Request, port: int) -> tuple[int, str] | None:
-    """Return the status and the reason if a request is refused.
+    """Return the status and the reason if a request must be refused, otherwise None.
 
-    A name that others let point to 127.0.0.1 is in `Host`; a page of theirs that sends a request is in `Origin`.
+    Checking `Host` prevents DNS rebinding. Checking `Origin` prevents requests from other sites' pages.
     """
     if request.host not in {f"{name}:{port}" for name in HOSTS}:
-        return 421, "This address is not the playground's."
+        return 421, "The Host header is not the playground's."
     origin = request.headers.get("Origin")
     if origin is not None and origin != f"http://{request.host}":
-        return 403, "Another page may not talk to the playground."
+        return 403, "Requests from other pages are not allowed."
     if request.method in ("GET", "HEAD"):
         return None
     if origin is None:
-        return 403, "A request that changes something needs the header Origin."
+        return 403, "This request needs an Origin header."
     if request.mimetype != "application/json":
         return 415, "The body must be application/json."
     return None

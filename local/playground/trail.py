@@ -1,6 +1,6 @@
-"""The way of a request through the bot: each hop with its milliseconds, put together from the calls of its functions.
+"""The trail of a request through the bot: each hop with its duration, from the recorded calls of the functions.
 
-A trail holds ids, times, figures and the words that the answer quotes. It holds no message.
+A trail contains ids, times, numbers and the words that the answer quotes, but no message text.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 
     from local.events import Delivery
 
-# From whom to whom a call goes, and what it is for.
+# The direction and the purpose of each call.
 _HOPS = {
-    "SendMessage": ("Receiver → queue", "puts the job on it"),
-    "DeleteMessage": ("Worker → queue", "the job is done"),
-    "PutItem": ("Worker → ledger", "claims the row, so that it is done once"),
+    "SendMessage": ("Receiver → queue", "sends the job"),
+    "DeleteMessage": ("Worker → queue", "deletes the finished job"),
+    "PutItem": ("Worker → ledger", "claims the row, so that the job is done once"),
     "UpdateItem": ("Worker → ledger", "writes the outcome into the row"),
     "DeleteItem": ("Worker → ledger", "frees the row"),
-    "GetItem": ("Worker → ledger", "reads what an earlier try noted"),
-    "auth.test": ("Worker → Slack", "asks who the bot is"),
+    "GetItem": ("Worker → ledger", "reads the notes of an earlier attempt"),
+    "auth.test": ("Worker → Slack", "asks for the bot's identity"),
     "conversations.history": ("Worker → Slack", "reads the message"),
     "conversations.replies": ("Worker → Slack", "reads the thread"),
     "chat.postMessage": ("Worker → Slack", "posts the answer"),
     "chat.postEphemeral": ("Worker → Slack", "answers one person only"),
-    "chat.update": ("Worker → Slack", "changes its message"),
-    "chat.getPermalink": ("Worker → Slack", "asks for the message's address"),
+    "chat.update": ("Worker → Slack", "updates its message"),
+    "chat.getPermalink": ("Worker → Slack", "asks for the message's permalink"),
     "response_url": ("Worker → Slack", "answers one person only"),
     "views.open": ("Receiver → Slack", "opens the form"),
 }
@@ -49,11 +49,11 @@ ANSWERING = (*POSTING, "response_url")
 _HEAVIEST = re.compile(r"^What weighed most: (.+?”)\.", re.MULTILINE)
 
 
-class WatchedAws:
-    """A WSGI application that passes requests on, and tells `seen` of the calls in AWS's JSON protocol."""
+class RecordedAws:
+    """A WSGI application that forwards requests, and reports calls in AWS's JSON protocol."""
 
-    def __init__(self, application: WSGIApplication, seen: Callable[[RecordedCall], object]) -> None:
-        self._application, self._seen = application, seen
+    def __init__(self, application: WSGIApplication, on_call: Callable[[RecordedCall], object]) -> None:
+        self._application, self._on_call = application, on_call
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         operation = environ.get("HTTP_X_AMZ_TARGET", "").partition(".")[2]
@@ -65,26 +65,25 @@ class WatchedAws:
         status = answer.status_code
         error = None if status == 200 else str(answered.get("__type", answer.status)).rpartition("#")[2]
         if operation != "ReceiveMessage" or answered.get("Messages"):
-            self._seen(RecordedCall(operation, json.loads(body or b"{}"), status, error, started, ended, answered))
+            self._on_call(RecordedCall(operation, json.loads(body or b"{}"), status, error, started, ended, answered))
         return answer(environ, start_response)
 
 
 @dataclass
-class _Try:
-    """A worker at a job: from the moment at which it got the job to its end."""
+class _Attempt:
+    """A worker's attempt at a job."""
 
     message_id: str
     attempt: int
     idle_since: float
-    """When its last call ended."""
+    """The end of its last call."""
 
 
 @dataclass
 class Trail:
-    """All that is known of one request; `what` says what the person did.
+    """Everything known about one request. `what` describes what the person did.
 
-    It hears of all calls while it is the latest. The jobs of earlier requests, which the worker may still have, are not
-    its own.
+    The latest trail gets all calls. It ignores jobs of earlier requests, which the worker may still be handling.
     """
 
     channel: str
@@ -92,50 +91,50 @@ class Trail:
     person: str
     what: str
     private: bool = False
-    """Whether only the person gets an answer."""
+    """Whether only the person sees the answer."""
     number: int = 0
     started: float = field(default_factory=time.perf_counter)
     hops: list[dict[str, Any]] = field(default_factory=list)
-    """Each step: `at` is in milliseconds since the reaction, `attempt` that of the worker at this job, if any."""
+    """The steps. `at` is in milliseconds since the request, `attempt` is the number of the worker's attempt, if any."""
     deliveries: int = 0
     jobs: int = 0
     attempts: int = 0
     posts: int = 0
-    """Calls that post an answer, whatever became of them."""
-    whispers: int = 0
-    """Answers that one person sees."""
+    """Calls that post an answer, including failed ones."""
+    private_answers: int = 0
+    """Answers that only one person sees."""
     job: str = ""
-    """The body of the queue's message."""
+    """The body of the queue message."""
     row: str = ""
     """The id of the ledger's row."""
     figures: dict[str, Any] = field(default_factory=dict)
     answered_at: float | None = None
-    """When the first answer was there, in milliseconds since the reaction."""
+    """When the first answer was posted, in milliseconds since the request."""
     words: str = ""
-    """What weighed most, as the answer quotes it."""
+    """The words that weighed most, as the answer quotes them."""
     waiting: int = 0
     """Jobs that have not ended."""
     _queued: dict[str, float] = field(default_factory=dict)
-    """Since when each job waits, by the ids of their messages."""
-    _handles: dict[str, _Try] = field(default_factory=dict)
+    """When each job was queued, by id of the queue message."""
+    _handles: dict[str, _Attempt] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self._now = self._past_the_queue()
 
-    def _past_the_queue(self) -> _Try | None:
-        """Return how a worker is at work that has no job: the receiver may invoke it for a private answer."""
-        return _Try("", 0, self.started) if self.private else None
+    def _past_the_queue(self) -> _Attempt | None:
+        """Return an attempt without a job if the answer is private, because the receiver then invokes the worker."""
+        return _Attempt("", 0, self.started) if self.private else None
 
     def as_json(self) -> dict[str, Any]:
-        """Return what the page shows; hops in the order in which they began."""
+        """Return the data for the page, with the hops in order of their start."""
         with self._lock:
             kept = {name: value for name, value in vars(self).items() if not name.startswith("_")}
             hops = sorted(self.hops, key=lambda hop: hop["at"])
             return kept | {"hops": hops, "job": json.loads(self.job) if self.job else None}
 
     def delivered(self, started: float, delivery: Delivery, again: str = "") -> None:
-        """Note a delivery of the request; `again` says that Slack sends it once more."""
+        """Record a delivery of the request. `again` marks a repeated delivery."""
         with self._lock:
             self.deliveries += 1
             status = f"answered {delivery.status}" if delivery.status else "no answer"
@@ -143,7 +142,7 @@ class Trail:
             self._add("Slack → receiver", what, started, started + delivery.seconds, error=delivery.failure)
 
     def called(self, call: RecordedCall) -> None:
-        """Note a call of receiver or worker."""
+        """Record a call of the receiver or the worker."""
         with self._lock:
             if call.method == "SendMessage":
                 self._sent(call)
@@ -155,11 +154,11 @@ class Trail:
                 self._worked(call, self._now)
 
     def killed(self) -> None:
-        """Note that the worker was killed."""
+        """Record that the worker was killed."""
         with self._lock:
             if self._now:
                 now = time.perf_counter()
-                what = "was killed; the queue gives its job to another one"
+                what = "was killed; another worker will get its job"
                 self._add("Worker", what, now, now, attempt=self._now.attempt, error="killed")
                 self._queued[self._now.message_id] = now
 
@@ -183,7 +182,7 @@ class Trail:
                 self._now = None
                 continue
             self.attempts += 1
-            self._now = _Try(message["MessageId"], self.attempts, call.ended)
+            self._now = _Attempt(message["MessageId"], self.attempts, call.ended)
             self._handles[message["ReceiptHandle"]] = self._now
             self._add("Queue → worker", "the job waited", min(queued, call.ended), call.ended, attempt=self.attempts)
 
@@ -193,17 +192,17 @@ class Trail:
             return
         way, what = _HOPS["DeleteMessage"]
         if call.method == "ChangeMessageVisibility":
-            what = f"the job comes again in {call.arguments.get('VisibilityTimeout')} s"
+            what = f"postpones the job by {call.arguments.get('VisibilityTimeout')} s"
             self._queued[at_work.message_id] = call.ended
         else:
             self.waiting -= 1
         self._add(way, what, call.started, call.ended, attempt=at_work.attempt, error=call.error)
 
-    def _worked(self, call: RecordedCall, at_work: _Try) -> None:
+    def _worked(self, call: RecordedCall, at_work: _Attempt) -> None:
         way, what = _HOPS.get(call.method, ("Worker → Slack", call.method))
         error = call.error
         if error == TAKEN:
-            what, error = "finds the row taken: it is done already, or being done", None
+            what, error = "the row is taken: the job is done or in progress", None
         if call.method == "PutItem":
             self.row = str(call.arguments["Item"]["id"]["S"])
         if call.method in ANSWERING:
@@ -214,7 +213,7 @@ class Trail:
 
     def _posted(self, call: RecordedCall) -> None:
         self.posts += 1
-        self.whispers += call.method != "chat.postMessage" and not call.error
+        self.private_answers += call.method != "chat.postMessage" and not call.error
         if call.error in (None, DROPPED.error) and self.answered_at is None:
             self.answered_at = (call.ended - self.started) * 1000
         metadata = call.arguments.get("metadata") or {}

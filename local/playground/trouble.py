@@ -1,4 +1,4 @@
-"""What goes wrong on purpose while the bot answers a reaction, as people switch it on in the page."""
+"""Faults that people switch on in the page, and that happen while the bot answers a reaction."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from local.serving import WrongRequestError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-# Each kind with a label, and what it does.
+# The label and the description of each kind.
 TROUBLES: dict[str, tuple[str, str]] = {
-    "deliver_twice": ("Deliver twice", "Slack sends the event again, as if nobody had answered."),
-    "rate_limit": ("Answer 429", "Slack refuses the first post: too many requests."),
-    "lose_reply": ("Lose the reply", "The answer is posted, and the worker never learns of it."),
-    "kill_worker": ("Kill the worker", "It dies the moment it has posted. Another one takes over."),
+    "deliver_twice": ("Deliver twice", "Slack sends the event again, as if it got no response."),
+    "rate_limit": ("Answer 429", "Slack rejects the first post: too many requests."),
+    "lose_reply": ("Lose the reply", "The answer is posted, but the worker gets no response."),
+    "kill_worker": ("Kill the worker", "The worker dies right after it has posted. Another one takes over."),
 }
 POSTING = ("chat.postMessage", "chat.postEphemeral")
 
 
 class Trouble(Faults):
-    """Makes the calls that post an answer fail, each kind once for each reaction; `kill` ends the worker."""
+    """Makes calls that post an answer fail, once per kind and reaction. `kill` kills the worker."""
 
     def __init__(self, kill: Callable[[], object]) -> None:
         super().__init__()
@@ -30,17 +30,17 @@ class Trouble(Faults):
         self._armed: list[Fault] = []
 
     def switch(self, kinds: Iterable[str]) -> None:
-        """Switch these kinds on, and all others off; raises WrongRequestError for a kind that does not exist."""
+        """Switch these kinds on and all others off. Raises WrongRequestError for an unknown kind."""
         wanted = set(kinds)
         if unknown := wanted.difference(TROUBLES):
-            raise WrongRequestError(f"{min(unknown)} is no trouble: there are {', '.join(TROUBLES)}.")
+            raise WrongRequestError(f"Unknown kind {min(unknown)}. The kinds are {', '.join(TROUBLES)}.")
         self.on = frozenset(wanted)
 
     def arm(self, kinds: frozenset[str]) -> None:
-        """Let these kinds happen from now on, once each, and none that is left of earlier."""
+        """Let each of these kinds happen once from now on. Drop faults that did not happen yet."""
         armed: list[Fault] = [RateLimited("1")] if "rate_limit" in kinds else []
         if "kill_worker" in kinds:
-            # The worst moment: the answer is there, and nobody learns of it. The reply is lost as well.
+            # The worst moment: the answer is posted, but nobody knows. The reply is lost too.
             armed.append(Fault(DROPPED, before_work=False, function=self._kill))
         elif "lose_reply" in kinds:
             armed.append(Reset(before_work=False))

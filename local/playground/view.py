@@ -1,4 +1,4 @@
-"""A workspace as the page shows it: channels and messages as JSON, texts as pieces that need no markup."""
+"""A workspace as JSON for the page. Texts are split into pieces, so that the page needs no HTML from here."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from local.workspace import Message, User, Workspace
 
-MOST_MESSAGES = 200  # of a channel
+MAX_MESSAGES = 200  # per channel
 Piece = dict[str, Any]
 Line = dict[str, Any]
 
 
 def people(workspace: Workspace) -> list[User]:
-    """Return those who can write: no bots."""
+    """Return the users who are not bots."""
     return [user for user in workspace.users if not user.bot_id]
 
 
@@ -34,7 +34,7 @@ def channels(workspace: Workspace) -> list[dict[str, Any]]:
             "kind": channel.kind,
             "members": sorted(channel.members),
             "has_bot": bot in channel.members,
-            "messages": [_message(workspace, one) for one in workspace.conversation(channel.id)[-MOST_MESSAGES:]],
+            "messages": [_message(workspace, one) for one in workspace.conversation(channel.id)[-MAX_MESSAGES:]],
             "private": [_message(workspace, one) for one in workspace.ephemerals if one["channel"] == channel.id],
         }
         for channel in workspace.channels
@@ -72,7 +72,7 @@ def _message(workspace: Workspace, message: Message) -> dict[str, Any]:
 
 
 def _lines(workspace: Workspace, message: Message) -> Iterator[Line]:
-    """Yield the parts of a message, each of some lines; `kind` is text, quote, code or note."""
+    """Yield the parts of a message. `kind` is text, quote, code or note."""
     for block in message.get("blocks") or [rich_text(message.get("text", ""))]:
         if block["type"] == "section":
             block = rich_text(stored(block.get("text", {}).get("text", "")))
@@ -87,7 +87,7 @@ def _lines(workspace: Workspace, message: Message) -> Iterator[Line]:
 
 
 def forms(workspace: Workspace) -> list[dict[str, Any]]:
-    """Return the forms that people have before them."""
+    """Return the open forms."""
     return [_form(one.user, one.view) for one in list(workspace.views.open.values())]
 
 
@@ -105,7 +105,7 @@ def _form(user: str, view: dict[str, Any]) -> dict[str, Any]:
 
 
 def _buttons(message: Message) -> list[dict[str, str]]:
-    """Return the buttons of a message; a pair for feedback has one id and two values."""
+    """Return the buttons of a message. Feedback buttons share one id and differ in their value."""
     return [
         {
             "action_id": element["action_id"],

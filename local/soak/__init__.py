@@ -1,1 +1,1 @@
-"""`make soak`: thousands of deliveries while everything fails at random; then each message must have one verdict."""
+"""`make soak`: thousands of deliveries with random faults. Afterwards each message must have one verdict."""

@@ -1,8 +1,8 @@
-"""`make soak`: run the bot while everything fails at random, and check that each message has the right verdicts.
+"""`make soak`: run the bot with random faults, and check that each message has the right verdicts.
 
-Signed HTTP requests, receiver, SQS, two worker processes, slack_sdk and DynamoDB run as in an account, with time
-compressed (see `local.soak.workers`). A seed always gives the same plan; the order in which processes and threads carry
-it out differs.
+Signed HTTP requests, receiver, SQS, two worker processes, slack_sdk and DynamoDB run as in AWS, but with shorter
+timeouts and delays (see `local.soak.workers`). The same seed always gives the same plan, but processes and threads run
+it in a different order.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, get_args
 import typer
 
 from local.aws import EmbeddedAws
-from local.bot import RECEIVER, BotError, Process, bot_environ, waited
+from local.bot import RECEIVER, BotError, Process, bot_environ, wait_for
 from local.events import Deliveries
 from local.soak.checks import Problem, Results, attempts, check_dead_letters, check_logs, check_threads
 from local.soak.users import TEXTS, Size, Users, steps
@@ -34,20 +34,20 @@ if TYPE_CHECKING:
 
 WORKERS = 2
 SENDERS = 4
-# Jobs that may wait while more are sent: thousands would only make the embedded queue slow.
+# Jobs that can wait before sending pauses. Thousands would only slow down the embedded queue.
 BACKLOG = 150
-STEPS_BETWEEN_LOOKS = 20
-LONGEST_STANDSTILL = 120.0  # seconds; the longest compressed delay between two attempts is about 40
-# Seconds between the attempts of one delivery: for Slack 0, 60 and 300.
+STEPS_PER_CHECK = 20
+MAX_STALL_SECONDS = 120.0  # the longest compressed delay between two attempts is about 40 s
+# Seconds between the attempts of one delivery. Slack waits 0, 60 and 300.
 RETRY_DELAYS = (0, 0.2, 1)
-ANSWER_SECONDS = 10.0  # more than Slack's 3, since two cores do everything else as well
-LOST_ANSWER_SECONDS = 0.001  # too short for any answer
-MOST_PROBLEMS = 10  # shown
+ANSWER_SECONDS = 10.0  # more than Slack's 3, since two cores run everything
+LOST_ACK_SECONDS = 0.001  # too short for any response
+MAX_PROBLEMS_SHOWN = 10
 USUAL = Size()
 
 
 class Sender:
-    """Slack's side: sends each delivery until the right answer comes; `refused` are those that never got it."""
+    """Plays Slack: sends each delivery until it gets the right response. `refused` are those that never did."""
 
     def __init__(self, users: Users, url: str) -> None:
         self.statuses: Counter[str] = Counter()
@@ -57,12 +57,12 @@ class Sender:
             Deliveries(url, secret, delays=RETRY_DELAYS, timeout=ANSWER_SECONDS)
             for secret in (users.workspace.signing_secret, "somebody else's")
         )
-        self._hasty = Deliveries(url, users.workspace.signing_secret, delays=(), timeout=LOST_ANSWER_SECONDS)
+        self._impatient = Deliveries(url, users.workspace.signing_secret, delays=(), timeout=LOST_ACK_SECONDS)
         self._lock = threading.Lock()
 
     def send(self, step: Step, payload: dict[str, Any]) -> None:
-        """Send one delivery: a forged one must be refused, any other accepted."""
-        attempts = self._hasty.send(payload) if step.act == "lose_ack" else []
+        """Send one delivery. A forged one must be refused, all others accepted."""
+        attempts = self._impatient.send(payload) if step.act == "lose_ack" else []
         slack, expected = (self._forger, 401) if step.act == "forge" else (self._slack, 200)
         attempts += slack.send(payload)
         last = attempts[-1]
@@ -76,7 +76,7 @@ class Sender:
 
 
 class Soak:
-    """The bot under test; call `run` once, inside the `with` block."""
+    """The bot under test. Call `run` once, inside the `with` block."""
 
     def __init__(self, seed: int, size: Size) -> None:
         self.seed, self.size = seed, size
@@ -90,7 +90,7 @@ class Soak:
             self.logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-")))
             self._aws = stack.enter_context(EmbeddedAws(around=lambda services: Redelivering(services, self.seed)))
             self._sqs = self._aws.client("sqs")
-            self._aws.let_jobs_return_after(VISIBILITY_SECONDS)
+            self._aws.set_visibility_timeout(VISIBILITY_SECONDS)
             environ = bot_environ(self._aws, self.users.workspace)
             receiver = Process(RECEIVER, environ, self.logs / "receiver.log")
             stack.callback(receiver.stop)
@@ -107,21 +107,21 @@ class Soak:
         self._stack.close()
 
     def run(self, progress: Callable[[str], object]) -> Results:
-        """Carry out the plan, wait until every job has ended, and check the results."""
+        """Run the plan, wait until every job has ended, and check the results."""
         plan = steps(self.seed, self.size)
         with ThreadPoolExecutor(SENDERS) as senders:
             for number, step in enumerate(plan):
-                if number % STEPS_BETWEEN_LOOKS == 0:
-                    self._until(lambda: self._unsent() + self._aws.waiting() < BACKLOG, "the backlog did not shrink")
+                if number % STEPS_PER_CHECK == 0:
+                    self._wait(lambda: self._unsent() + self._aws.waiting() < BACKLOG, "the backlog did not shrink")
                 if number % (len(plan) // 10 or 1) == 0:
                     progress(f"{number} of {len(plan)} steps")
-                self._take(step, senders)
-        self._until(lambda: not self._unsent(), "not everything was sent")
-        progress("everything is sent; calls keep failing")
-        self._until(self._only_poison_is_left, "not every valid job ended")
-        # The poisoned jobs fail as often as the queue allows, now without delays.
-        self._aws.let_jobs_return_after(0)
-        self._until(lambda: not self._aws.waiting(), "the poisoned jobs did not become dead letters")
+                self._run_step(step, senders)
+        self._wait(lambda: not self._unsent(), "not everything was sent")
+        progress("everything is sent; faults continue")
+        self._wait(self._only_poisoned_left, "not every valid job ended")
+        # Let the poisoned jobs use up their attempts without delays.
+        self._aws.set_visibility_timeout(0)
+        self._wait(lambda: not self._aws.waiting(), "the poisoned jobs did not become dead letters")
         self._collect_dead_letters()
         results = Results()
         check_threads(self.users, results)
@@ -133,7 +133,7 @@ class Soak:
         check_logs(self.logs, [*texts, workspace.token, workspace.signing_secret], results)
         return results
 
-    def _take(self, step: Step, senders: ThreadPoolExecutor) -> None:
+    def _run_step(self, step: Step, senders: ThreadPoolExecutor) -> None:
         if step.act == "edit":
             self.users.edit(step.number)
         elif step.act == "delete":
@@ -146,32 +146,32 @@ class Soak:
             self._sending.append(senders.submit(self.sender.send, step, payload))
 
     def _poison(self, number: int) -> None:
-        """Queue a job that cannot be read: no JSON, no ids, or ids of the wrong type."""
+        """Queue a malformed job: not JSON, without ids, or with ids of the wrong type."""
         ids = {"team": "T0LOCAL", "channel": None, "ts": number, "reactor": "U0", "event_id": "Ev0", "event_time": 0}
         body = (f"poison {number}", json.dumps({"poison": number}), json.dumps(ids))[number % 3]
         self.poisoned.add(body)
         self._sqs.send_message(QueueUrl=self._aws.queue_url, MessageBody=body)
 
-    def _until(self, condition: Callable[[], bool], otherwise: str) -> None:
-        """Wait for a condition, and replace workers that ended; raises BotError if the queue stands still."""
+    def _wait(self, condition: Callable[[], bool], otherwise: str) -> None:
+        """Wait for a condition, and replace workers that ended. Raises BotError if the queue does not change."""
 
         def waiting() -> int:
             for worker in self.workers:
                 worker.replace_ended()
             return self._aws.waiting()
 
-        if not waited(condition, LONGEST_STANDSTILL, 0.3, waiting):
-            raise BotError(f"{otherwise}: {waiting()} jobs have been on the queue for {LONGEST_STANDSTILL:.0f} s")
+        if not wait_for(condition, MAX_STALL_SECONDS, 0.3, waiting):
+            raise BotError(f"{otherwise}: the queue has had {waiting()} jobs for {MAX_STALL_SECONDS:.0f} s")
 
     def _unsent(self) -> int:
-        """Return the number of deliveries under way; raises what a finished one raised."""
-        under_way = [delivery for delivery in self._sending if not delivery.done()]
-        for delivery in set(self._sending).difference(under_way):
+        """Return the number of unfinished deliveries. Raises the exceptions of finished ones."""
+        unfinished = [delivery for delivery in self._sending if not delivery.done()]
+        for delivery in set(self._sending).difference(unfinished):
             delivery.result()
-        self._sending = under_way
-        return len(under_way)
+        self._sending = unfinished
+        return len(unfinished)
 
-    def _only_poison_is_left(self) -> bool:
+    def _only_poisoned_left(self) -> bool:
         self._collect_dead_letters()
         return self._aws.waiting() <= len(self.poisoned.difference(self.dead_letters))
 
@@ -200,11 +200,11 @@ def report(soak: Soak, results: Results, seconds: float) -> Iterator[str]:
         kinds = ", ".join(f"{kind} {number}" for kind, number in counts.most_common()) or "none"
         yield f"  {name:<18}{counts.total()}: {kinds}"
     yield "  " + ", ".join(f"{problem} {results.counts[problem]}" for problem in get_args(Problem))
-    yield from (f"  {problem}" for problem in results.problems[:MOST_PROBLEMS])
+    yield from (f"  {problem}" for problem in results.problems[:MAX_PROBLEMS_SHOWN])
 
 
 def run(seed: int, size: Size) -> bool:
-    """Run one soak and print its report; return whether every check passed."""
+    """Run one soak and print its report. Return whether every check passed."""
     started = time.monotonic()
 
     def progress(what: str) -> None:
@@ -221,20 +221,20 @@ def run(seed: int, size: Size) -> bool:
 
 
 def main(
-    seed: Annotated[int | None, typer.Option(help="Chooses the plan; by default the time.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Determines the plan. Default: the current time.")] = None,
     deliveries: int = USUAL.deliveries,
     reactions: int = USUAL.reactions,
-    poisoned: Annotated[int, typer.Option(help="Jobs that cannot be read.")] = USUAL.poisoned,
-    minutes: Annotated[float, typer.Option(help="Repeat with the next seed for so long.")] = 0,
+    poisoned: Annotated[int, typer.Option(help="Malformed jobs.")] = USUAL.poisoned,
+    minutes: Annotated[float, typer.Option(help="Repeat with the next seed for this long.")] = 0,
 ) -> None:
-    """Run the bot while everything fails at random; exit with 1 if a message has a wrong number of verdicts."""
+    """Run the bot with random faults. Exit with 1 if a message has a wrong number of verdicts."""
     ends = time.monotonic() + 60 * minutes
     size = Size(deliveries, reactions, poisoned)
     seed = int(time.time()) if seed is None else seed
     while True:
         if not run(seed, size):
             options = f"--deliveries {deliveries} --reactions {reactions} --poisoned {poisoned}"
-            print(f"To repeat it: python -m local.soak --seed {seed} {options}", file=sys.stderr)
+            print(f"To repeat this run: python -m local.soak --seed {seed} {options}", file=sys.stderr)
             raise typer.Exit(1)
         seed += 1
         if time.monotonic() >= ends:

@@ -1,8 +1,8 @@
-"""Check the threads, the answers, the dead-letter queue and the logs at the end of a soak.
+"""Check the verdicts, the dead-letter queue and the logs after a soak.
 
-A message has at most one verdict for each content that it ever had, and the right one; at least one if a request about
-it was acknowledged and it was not deleted; and one for its last content if a request was acknowledged after its last
-edit.
+For each content that a message ever had, it has at most one verdict, and that verdict is right. A message has at least
+one verdict if a request for it was acknowledged and it was not deleted. If a request was acknowledged after its last
+edit, it has a verdict on its last content.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _TRACEBACK = re.compile(r"Traceback \(most recent call last\):(?:\n[ \t].*)*\n?(
 
 @dataclass
 class Results:
-    """Counts of outcomes and problems, and in `problems` a line for each problem."""
+    """Counts of outcomes and problems. `problems` has a line for each problem."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     counts: Counter[Problem] = field(default_factory=Counter)
@@ -44,7 +44,7 @@ class Results:
 
 
 def check_threads(users: Users, results: Results) -> None:
-    """Compare every verdict in the workspace with the message that it is about."""
+    """Check every verdict in the workspace against its message."""
     posts = verdicts(users.workspace)
     results.outcomes.update(post["metadata"]["event_payload"]["outcome"] for found in posts.values() for post in found)
     for written in users.messages.values():
@@ -73,7 +73,7 @@ def _check_message(written: Written, posts: list[Message], results: Results) -> 
 
 
 def check_dead_letters(bodies: list[str], poisoned: set[str], results: Results) -> None:
-    """Check that the dead-letter queue holds each poisoned job once, and nothing else."""
+    """Check that the dead-letter queue has each poisoned job once, and nothing else."""
     for body, number in Counter(bodies).items():
         if body not in poisoned or number > 1:
             results.add("dead letter", f"{number} x {body}")
@@ -82,7 +82,7 @@ def check_dead_letters(bodies: list[str], poisoned: set[str], results: Results) 
 
 
 def check_logs(folder: Path, secrets: Iterable[str], results: Results) -> None:
-    """Check that only poisoned jobs fail, that nothing raises, and that no log contains a secret or a text."""
+    """Check that only poisoned jobs fail, and that the logs contain no traceback, secret or message text."""
     for attempt, number in attempts(folder).items():
         if attempt.startswith("failed ") and attempt != "failed JobError":
             results.add("failed", f"{number} x {attempt}")
@@ -96,14 +96,14 @@ def check_logs(folder: Path, secrets: Iterable[str], results: Results) -> None:
 
 
 def attempts(folder: Path) -> Counter[str]:
-    """Count the results of all attempts at jobs by the metrics in the workers' logs."""
+    """Count the results of all attempts, from the metrics in the workers' logs."""
     counts: Counter[str] = Counter()
     for log in folder.glob("worker*.log"):
         for line in log.read_text(errors="replace").splitlines():
             try:
                 entry = json.loads(line)
             except ValueError:
-                continue  # half a line: the worker was killed while it wrote
+                continue  # an incomplete line: the worker was killed while writing
             for name in ("JobEnded", "JobPostponed", "JobFailed"):
                 counts[f"{name.removeprefix('Job').lower()} {entry.get('reason')}"] += name in entry
     return +counts

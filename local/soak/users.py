@@ -1,7 +1,7 @@
-"""The users of a soak: the plan of what they do, made from a seed, and what they wrote, edited and deleted.
+"""The users of a soak: a plan of their actions, generated from a seed, and a record of what they did.
 
-The deliveries of one reaction are spread out and overtake each other, as Slack's retries do. The plan also says which
-workers are killed. Faults between the bot and Slack are not planned: they happen at random.
+The deliveries of one reaction are spread out and overtake each other, as Slack's retries do. The plan also says
+when workers are killed. Faults between the bot and Slack are not part of the plan. They happen at random.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from toxicity_bot.message_words import read
 Act = Literal["deliver", "lose_ack", "forge", "edit", "delete", "kill", "poison"]
 
 REACTIONS_PER_MESSAGE = 1.7
-MOST_REACTORS = 12  # to one message
-EDITED, DELETED, FORGED = 0.08, 0.05, 0.04  # shares of the messages
-EDITS = (1, 1, 3)  # of one message, in quick succession
-ACKS_LOST = 0.02  # share of the deliveries
+MAX_REACTORS = 12  # per message
+EDITED, DELETED, FORGED = 0.08, 0.05, 0.04  # fractions of the messages
+EDITS = (1, 1, 3)  # number of edits of one message, in quick succession
+ACKS_LOST = 0.02  # fraction of the deliveries
 DELIVERIES_PER_KILL = 100
-# Texts and the outcome that the bot must reach.
+# Texts with the expected outcome.
 TEXTS = (*((text, "toxic") for text in TOXIC), *((text, "fine") for text in FINE), (WORDLESS, "cannot_judge"))
-MESSAGES_PER_CHANNEL = 20  # each call reads a whole channel here, so small channels are fast
-REPLIES = 4  # one message in so many is a reply in a thread
-IN_PLACE = 0.2  # share of the edits that leave no mark, as when an app changes its message
-CHANGED_BEFORE_POST = 0.03  # share of the verdicts whose message changes just before they are posted
+MESSAGES_PER_CHANNEL = 20  # each call of the local Slack reads a whole channel, so small channels are fast
+REPLIES = 4  # one message in four is a thread reply
+IN_PLACE = 0.2  # fraction of the edits without an edit mark, like those of apps
+CHANGED_BEFORE_POST = 0.03  # fraction of the verdicts whose message changes just before the post
 
 
 @dataclass(frozen=True)
 class Size:
-    """The size of a soak; `poisoned` jobs cannot be read. The defaults take a few minutes on two cores."""
+    """The size of a soak. `poisoned` is the number of malformed jobs. The defaults take minutes on two cores."""
 
     deliveries: int = 2_000
     reactions: int = 400
@@ -45,7 +45,7 @@ class Size:
 
     def __post_init__(self) -> None:
         if not 0 < self.reactions <= self.deliveries:
-            raise ValueError(f"{self.deliveries} deliveries of {self.reactions} reactions: each needs at least one")
+            raise ValueError(f"{self.deliveries} deliveries for {self.reactions} reactions: each needs at least one")
 
     @property
     def messages(self) -> int:
@@ -54,7 +54,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Step:
-    """One action; `number` is that of its message, worker or poisoned job."""
+    """One action. `number` identifies its message, worker or poisoned job."""
 
     act: Act
     number: int = 0
@@ -62,7 +62,7 @@ class Step:
 
 
 def steps(seed: int, size: Size) -> list[Step]:
-    """Return all steps in order, the same ones for the same seed."""
+    """Return all steps in order. The same seed gives the same steps."""
     random = Random(seed)  # noqa: S311 - reproducible, not secret
     begun = [random.random() for _ in range(size.messages)]
     forged = {message for message in range(size.messages) if random.random() < FORGED}
@@ -86,30 +86,30 @@ def steps(seed: int, size: Size) -> list[Step]:
 
 
 def _reactions(random: Random, size: Size) -> list[tuple[int, int]]:
-    """Return one reaction for each message, and the others at random."""
+    """Return at least one reaction per message, and distribute the others at random."""
     count = [1] * size.messages
     while sum(count) < size.reactions:
         message = random.randrange(size.messages)
-        count[message] += count[message] < MOST_REACTORS
+        count[message] += count[message] < MAX_REACTORS
     return [(message, reactor) for message, reactors in enumerate(count) for reactor in range(reactors)]
 
 
 @dataclass
 class Written:
-    """One message; times are of the monotonic clock."""
+    """A message. Times are from the monotonic clock."""
 
     channel: str
     ts: str
     thread_ts: str
-    states: dict[str, str] = field(default_factory=dict)  # the digest of each content, the last one last: its outcome
+    states: dict[str, str] = field(default_factory=dict)  # the outcome by digest of the content, latest last
     changed_at: float = 0
-    acknowledged_at: float = 0  # when the last request that the receiver accepted was sent
+    acknowledged_at: float = 0  # when the last accepted request was sent
     deleted: bool = False
     reactions: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
 class Users:
-    """A workspace full of users, and a record of what they did. Thread-safe."""
+    """A workspace with users, and a record of what they did. Thread-safe."""
 
     def __init__(self, seed: int, size: Size) -> None:
         self.workspace = Workspace()
@@ -126,7 +126,7 @@ class Users:
             self._threads[channel] = self.workspace.post(channel, self._ids[0], "A thread for questions.")["ts"]
 
     def react(self, number: int, reactor: int) -> dict[str, Any] | None:
-        """Return Slack's event for a reaction to a message, or None if the message was deleted before."""
+        """React to a message. Return Slack's payload, or None if the message was deleted."""
         with self._lock:
             written = self._written(number)
             if reactor not in written.reactions:
@@ -171,7 +171,7 @@ class Users:
                 self._random.choice([self.edit, self.delete])(self._by_ts[ts])
 
     def _written(self, number: int) -> Written:
-        """Return a message; it is posted at its first use."""
+        """Return a message. Post it at its first use."""
         if number not in self.messages:
             channel = list(self._threads)[number % len(self._threads)]
             text, outcome = TEXTS[number % len(TEXTS)]
@@ -184,7 +184,7 @@ class Users:
         return self.messages[number]
 
     def _note_state(self, written: Written, outcome: str) -> None:
-        """Record the content that a message has now, as the last one, and the outcome of its verdict."""
+        """Record the current content of a message as the latest, with the expected outcome."""
         job = Job(self.workspace.identity.team_id, written.channel, written.ts, "U0", "Ev0", 0)
         digest = key_of(job, read(self.workspace.message(written.channel, written.ts))).split("/")[3]
         written.states.pop(digest, None)

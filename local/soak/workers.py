@@ -1,9 +1,8 @@
-"""The worker processes of a soak: killed at random, replaced, and with a Slack in which calls fail at random.
+"""The worker processes of a soak. They are killed at random and replaced, and their calls to Slack fail at random.
 
-In them every second of the bot, the queue and the ledger lasts a fifth of a second: `COMPRESSION` divides the delay
-before a job comes again (`retry_delay`, Retry-After), the function's time-out, with it the ledger's claims, and the
-time-out for Slack. Their order stays the same. The bot's own milliseconds are not compressed, so claims expire earlier
-relative to the work than in an account: harder, not easier.
+`COMPRESSION` divides the delays between attempts (`retry_delay`, Retry-After), the function's timeout, which also
+limits the ledger's claims, and the timeout for Slack. The order of these times stays the same. The bot's computing time
+is not divided. So claims expire earlier relative to the work than in AWS, which makes the test harder.
 """
 
 from __future__ import annotations
@@ -29,20 +28,20 @@ if TYPE_CHECKING:
 
 COMPRESSION = 5
 SLACK_TIMEOUT_SECONDS = slack_messages.TIMEOUT_SECONDS / COMPRESSION
-# When SQS gives a killed worker's job to another: later than the function's time-out, as in an account.
+# When SQS gives a killed worker's job to another one. Longer than the function's timeout, as in AWS.
 VISIBILITY_SECONDS = TIMEOUT_SECONDS // COMPRESSION + 1
-REDELIVERED = 0.01  # share of the finished jobs
+REDELIVERED = 0.01  # fraction of the finished jobs
 
 
 class RandomFaults(Faults):
-    """Makes a tenth of all calls fail, whatever their method; `timeout` is the worker's for an answer of Slack."""
+    """Makes a tenth of all calls fail, of any method. `timeout` is the worker's timeout for Slack."""
 
     def __init__(self, seed: str, kill: Callable[[], object], timeout: float) -> None:
         super().__init__()
         self.counts: Counter[str] = Counter()
         self._random = Random(seed)  # noqa: S311 - reproducible, not secret
         uniform = self._random.uniform
-        # The name of a fault, how many calls in a thousand it hits, and the fault.
+        # The name of a fault, its frequency per 1,000 calls, and the fault.
         self._kinds: list[tuple[str, float, Callable[[], Fault]]] = [
             ("429", 25, lambda: RateLimited("1")),
             ("502 page", 15, lambda: HtmlError(502)),
@@ -51,7 +50,7 @@ class RandomFaults(Faults):
             ("reset after the work", 15, lambda: Reset(before_work=False)),
             ("reset, then the work done", 5, lambda: ResetEarly(timeout * uniform(0.1, 1))),
             ("slow", 15, lambda: Slow(uniform(0, timeout / 2))),
-            ("work done after the time-out", 5, lambda: Slow(timeout * uniform(1.05, 2))),
+            ("work done after the timeout", 5, lambda: Slow(timeout * uniform(1.05, 2))),
             ("killed before the work", 2.5, lambda: Fault(DROPPED, function=kill)),
             ("killed, then the work done", 2.5, lambda: ResetEarly(timeout * uniform(0, 1), kill)),
         ]
@@ -68,7 +67,7 @@ class RandomFaults(Faults):
 
 
 class WorkersSlack(SlackServer):
-    """One worker's own Slack server for the shared workspace, so that a call can kill the process that made it."""
+    """A Slack server for one worker, on the shared workspace, so that a call can kill the process that made it."""
 
     def __init__(self, users: Users, faults: Faults) -> None:
         super().__init__(users.workspace)
@@ -82,7 +81,7 @@ class WorkersSlack(SlackServer):
 
 
 class Worker:
-    """One worker: its Slack server, and the process that currently runs."""
+    """A worker: its Slack server and its current process."""
 
     def __init__(self, name: str, users: Users, environ: Mapping[str, str], logs: Path) -> None:
         self.faults = RandomFaults(name, self.kill, SLACK_TIMEOUT_SECONDS)
@@ -94,13 +93,13 @@ class Worker:
         self._process = self._started()
 
     def kill(self) -> None:
-        """End the process with SIGKILL, and start another one."""
+        """Kill the process with SIGKILL, and start another one."""
         with self._lock:
             self._process.kill()
             self._replace("killed")
 
     def replace_ended(self) -> None:
-        """Start another process if this one has ended by itself, as it does when an invocation takes too long."""
+        """Start another process if this one ended by itself, as it does when an invocation times out."""
         with self._lock:
             if self._process.ended:
                 self._replace("out of time")
@@ -120,7 +119,7 @@ class Worker:
 
 
 class Redelivering:
-    """A WSGI application before AWS's: sometimes a finished job comes again, as from a standard queue."""
+    """A WSGI application around AWS's. It sometimes redelivers a finished job, as a standard queue can."""
 
     def __init__(self, application: WSGIApplication, seed: int) -> None:
         self._application = application

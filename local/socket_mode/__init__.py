@@ -1,1 +1,1 @@
-"""Socket Mode: the bot on one machine, with a queue and a ledger in a SQLite file in place of AWS's."""
+"""Socket Mode: the bot on one machine, with its queue and ledger in a SQLite file instead of AWS."""

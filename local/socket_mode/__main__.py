@@ -1,8 +1,9 @@
 """`make socket`: run the bot for a real workspace on this machine, without AWS.
 
-Slack sends events through a WebSocket that this process opens. Receiver and worker are the functions of the cloud, with
-queue and ledger in a SQLite file. An envelope is acknowledged once its job is in that file, so that Slack sends it
-again after a crash before that; a job that is in the file ends, or becomes a dead letter after ten tries.
+Slack sends events through a WebSocket that this process opens. The receiver and the worker are the Lambda functions,
+with their queue and ledger in a SQLite file. An envelope is acknowledged when its job is in that file. If the process
+crashes earlier, Slack sends the envelope again. A job in the file is retried until it ends, or becomes a dead letter
+after ten attempts.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.web.client import WebClient
 
 from local.functions import TIMEOUT_SECONDS, LocalContext, load, poll
-from local.socket_mode.aws import SqliteQueue, SqliteTable, answer_here
+from local.socket_mode.aws import SqliteQueue, SqliteTable, answer_locally
 from local.socket_mode.file import SqliteFile
 from toxicity_bot.errors import BotError, SettingError
 from toxicity_bot.model_directory import embedded
@@ -39,31 +40,31 @@ if TYPE_CHECKING:
     from slack_sdk.socket_mode.request import SocketModeRequest
 
 FILE = Path("socket-mode.sqlite3")
-# Seconds between pings. After five of them slack_sdk notices that a connection has died in silence.
+# Seconds between pings. slack_sdk detects a silently lost connection after five of them.
 PING_INTERVAL = 2.0
-# Bytes that are read at once. slack_sdk calls itself again for each part of a message, and Python allows a thousand.
+# Bytes per read. slack_sdk recurses for each part of a message, and Python's recursion limit is 1,000.
 RECEIVE_BUFFER = 256 * 1024
-# Where Slack shows the tokens, and how they begin.
+# The prefix of each token, and where Slack shows it.
 TOKENS = {
     "SLACK_APP_TOKEN": ("xapp-", "Basic Information, App-Level Tokens; it needs the scope connections:write"),
     "SLACK_BOT_TOKEN": ("xoxb-", "OAuth & Permissions, Bot User OAuth Token"),
 }
-# Codes with which Slack refuses a call for the moment; others need a person.
+# Error codes of temporary failures. For all others, a person must change something.
 TRANSIENT = {
     "fatal_error", "internal_error", "ratelimited", "request_timeout", "service_unavailable", "team_added_to_org",
 }  # fmt: skip
 
 
 class SocketError(BotError):
-    """Raised if Slack cannot be reached, or not now."""
+    """Raised if Slack cannot be reached, or fails temporarily."""
 
 
 class _TimedOutError(BaseException):
-    """Raised in an invocation that takes too long. Its job comes back, and its claims in the ledger have ended."""
+    """Raised in an invocation that times out. Its job is delivered again, after its claims in the ledger expired."""
 
 
 def token(name: str, environ: Mapping[str, str]) -> Secret:
-    """Return a token from the environment; raises SettingError if it is missing or another kind of token."""
+    """Return a token from the environment. Raises SettingError if it is missing or of the wrong kind."""
     begins, place = TOKENS[name]
     value = environ.get(name, "").strip()
     if not value.startswith(begins):
@@ -72,27 +73,27 @@ def token(name: str, environ: Mapping[str, str]) -> Secret:
 
 
 def answer(name: str, call: Callable[[], Any]) -> Any:
-    """Return Slack's answer to a call with a token; raises SettingError if Slack refuses it."""
+    """Call Slack and return its answer. Raises SettingError if Slack refuses the token in the variable `name`."""
     try:
         return call()
     except SlackApiError as error:
         data, status = error.response.data, error.response.status_code
         code = str(data.get("error")) if isinstance(data, dict) else ""
-        if not code.replace("_", "").isalnum():  # a page, of a proxy say
-            raise SocketError(f"Slack answers with status {status} and no reason: try again later.") from None
+        if not code.replace("_", "").isalnum():  # an HTML page, for example of a proxy
+            raise SocketError(f"Slack answers with status {status} and no error code: try again later.") from None
         if status >= 429 or code in TRANSIENT:
-            raise SocketError(f"Slack answers {code} for the moment: try again later.") from None
+            raise SocketError(f"Slack answers {code}: try again later.") from None
         raise SettingError(name, f"is refused by Slack ({code}): copy it from {TOKENS[name][1]}.") from None
     except (OSError, SlackClientError, ValueError) as error:
         reason = getattr(error, "reason", error)
         said = getattr(reason, "strerror", None) or type(reason).__name__
-        raise SocketError(f"Slack cannot be reached ({said}): is there a network?") from error
+        raise SocketError(f"Slack cannot be reached ({said}): check the network.") from error
 
 
 class SlackSocket(SocketModeClient):
-    """The connection to Slack, which renews itself; `failure` is an error that nobody but a person can mend.
+    """The connection to Slack, which reconnects by itself. `failure` is an error that only a person can fix.
 
-    `acknowledge` takes a payload and returns the response of the receiver; `ready` is set once Slack says hello.
+    `acknowledge` takes a payload and returns the receiver's response. `ready` is set when Slack sends hello.
     """
 
     def __init__(
@@ -105,44 +106,44 @@ class SlackSocket(SocketModeClient):
         self.failure: BaseException | None = None
         self.ready = threading.Event()
         self._acknowledge = acknowledge
-        self._trying = False
+        self._reconnecting = False
         super().__init__(
             app_token,
-            _quiet(),
+            _disabled_logger(),
             web_client,
             ping_interval=ping_interval,
             receive_buffer_size=RECEIVE_BUFFER,
-            on_message_listeners=[self._watch],
+            on_message_listeners=[self._watch_messages],
         )
-        self.socket_mode_request_listeners.append(self._take)
+        self.socket_mode_request_listeners.append(self._acknowledge_request)
 
     def issue_new_wss_url(self) -> str:
-        """Ask Slack for an address; called at the start and for each new connection."""
+        """Ask Slack for a WebSocket URL. slack_sdk calls this for each new connection."""
         try:
             return str(answer("SLACK_APP_TOKEN", super().issue_new_wss_url))
         except SettingError as error:
             self.failure = error
             raise
         except SocketError as error:
-            if self.ready.is_set() and not self._trying:
-                self._trying = True
-                print(f"{error} The bot goes on trying.", file=sys.stderr, flush=True)
+            if self.ready.is_set() and not self._reconnecting:
+                self._reconnecting = True
+                print(f"{error} The bot keeps trying.", file=sys.stderr, flush=True)
             raise
 
-    def _watch(self, raw: str) -> None:
-        """Notice hello, and that Socket Mode was switched off, which no other listener is told."""
+    def _watch_messages(self, raw: str) -> None:
+        """Handle hello messages, and the message that Socket Mode was turned off."""
         with suppress(ValueError, AttributeError):
             message = json.loads(raw)
             if message.get("type") == "hello":
                 self.ready.set()
-                if self._trying:
-                    self._trying = False
+                if self._reconnecting:
+                    self._reconnecting = False
                     print("Connected again.", file=sys.stderr, flush=True)
             if message.get("type") == "disconnect" and message.get("reason") == "link_disabled":
-                self.failure = SocketError("Socket Mode is off for this app: switch it on at api.slack.com/apps.")
+                self.failure = SocketError("Socket Mode is off for this app: turn it on at api.slack.com/apps.")
 
-    def _take(self, _client: object, request: SocketModeRequest) -> None:
-        """Acknowledge an envelope once the receiver has done its part; otherwise Slack sends it again."""
+    def _acknowledge_request(self, _client: object, request: SocketModeRequest) -> None:
+        """Acknowledge an envelope if the receiver accepted it. Otherwise Slack sends it again."""
         command = {"type": "slash_command"} if request.type == "slash_commands" else {}
         try:
             response = self._acknowledge(request.payload | command)
@@ -157,40 +158,40 @@ class SlackSocket(SocketModeClient):
 
 
 class SocketBot:
-    """The functions of the bot, with queue and ledger in a file."""
+    """The bot's functions, with their queue and ledger in a file."""
 
     def __init__(self, file: SqliteFile, clock: Callable[[], float] = time.time) -> None:
         self.path = file.path
-        self.queue = SqliteQueue(file, clock, _say_dead)
+        self.queue = SqliteQueue(file, clock, _print_dead_letters)
         self.receiver, self.worker = functions(file.path)
         for client in (self.receiver.queue, self.worker.queue):
-            answer_here(client, self.queue)
-        answer_here(self.worker.ledger.client, SqliteTable(file))
-        self.receiver.invocation.invoke_worker = self._hand_over
-        self._turn = threading.Lock()
+            answer_locally(client, self.queue)
+        answer_locally(self.worker.ledger.client, SqliteTable(file))
+        self.receiver.invocation.invoke_worker = self._answer_from_memory
+        self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(1, "answers")
 
     def work(self, socket: SlackSocket, ends: Callable[[], bool], timeout: float = TIMEOUT_SECONDS) -> None:
-        """Judge jobs, one at a time, until `ends` says so. One suffices, since Slack allows 50 reads a minute."""
+        """Run jobs one at a time until `ends()` is true. One is enough, since Slack allows 50 reads a minute."""
         signal.signal(signal.SIGALRM, _time_out)
         while not ends():
             if socket.failure:
                 raise socket.failure
             with suppress(_TimedOutError):
-                poll(self.worker.queue, str(self.path), self.worker.handler, 1, timeout, self._turn)
+                poll(self.worker.queue, str(self.path), self.worker.handler, 1, timeout, self._lock)
 
-    def _hand_over(self, _function: str, ask: Any) -> str:
-        """Let the worker answer with the text that came along, which stays in memory; a backup job comes later."""
+    def _answer_from_memory(self, _function: str, ask: Any) -> str:
+        """Let the worker answer from memory with the text in the request. A backup job comes later."""
         self._pool.submit(self._answer, {"ask": {"job": ask.job.to_json(), "given": ask.content}})
         return "answered"
 
     def _answer(self, event: dict[str, Any]) -> None:
-        with self._turn:
+        with self._lock:
             self.worker.handler(event, LocalContext("worker"))
 
 
 def functions(path: Path) -> tuple[Any, Any]:
-    """Import receiver and worker, which read the environment and make clients of AWS, with which nobody is called."""
+    """Import the receiver and the worker, which read the environment. Their AWS clients never connect."""
     os.environ.pop("SLACK_SECRET_ID", None)
     os.environ |= {
         "SLACK_SIGNING_SECRET": secrets.token_hex(),  # no request is signed
@@ -207,17 +208,16 @@ def functions(path: Path) -> tuple[Any, Any]:
     return load("receiver"), load("worker")
 
 
-def _quiet() -> logging.Logger:
-    """Return a logger that says nothing: slack_sdk's lines quote addresses with tickets, and messages."""
+def _disabled_logger() -> logging.Logger:
+    """Return a disabled logger, since slack_sdk logs URLs with tickets, and messages."""
     quiet = logging.getLogger("slack_sdk.quiet")
     quiet.setLevel(logging.CRITICAL)
     return quiet
 
 
-def _say_dead(number: int) -> None:
-    print(
-        f"{number} more failed ten times, now dead letters: REDRIVE=yes tries them again.", file=sys.stderr, flush=True
-    )
+def _print_dead_letters(number: int) -> None:
+    message = f"{number} jobs failed ten times and are now dead letters: REDRIVE=yes retries them."
+    print(message, file=sys.stderr, flush=True)
 
 
 def _time_out(*_: object) -> None:
@@ -225,18 +225,20 @@ def _time_out(*_: object) -> None:
 
 
 def main(
-    file: Annotated[Path, typer.Option(help="Where jobs and verdicts are remembered.")] = FILE,
+    file: Annotated[Path, typer.Option(help="The file for jobs and verdicts.")] = FILE,
     *,
-    redrive: Annotated[bool, typer.Option(help="Give dead letters ten tries more.")] = False,
-    ready_fd: Annotated[int | None, typer.Option(hidden=True, help="A descriptor that gets a line.")] = None,
-    speed: Annotated[float, typer.Option(hidden=True, help="Divides all delays, for the soak.")] = 1,
-    drain: Annotated[bool, typer.Option(hidden=True, help="End when no job is left.")] = False,
+    redrive: Annotated[bool, typer.Option(help="Give dead letters ten more attempts.")] = False,
+    ready_fd: Annotated[
+        int | None, typer.Option(hidden=True, help="A descriptor that gets a line when the bot is ready.")
+    ] = None,
+    speed: Annotated[float, typer.Option(hidden=True, help="Divide all delays by this, for the soak.")] = 1,
+    drain: Annotated[bool, typer.Option(hidden=True, help="Exit when no job is left.")] = False,
 ) -> None:
-    """Run the bot for a workspace through Socket Mode; SLACK_APP_TOKEN and SLACK_BOT_TOKEN are its tokens."""
+    """Run the bot for a workspace through Socket Mode, with the tokens SLACK_APP_TOKEN and SLACK_BOT_TOKEN."""
     app_token, bot_token = (token(name, os.environ) for name in TOKENS)
     settings = Settings.from_environ(os.environ)
     opened = SqliteFile(file)
-    web_client = WebClient(bot_token, settings.api_url, timeout=10, retry_handlers=[], logger=_quiet())
+    web_client = WebClient(bot_token, settings.api_url, timeout=10, retry_handlers=[], logger=_disabled_logger())
     me = answer("SLACK_BOT_TOKEN", web_client.auth_test)
     bot = SocketBot(opened, clock=lambda: time.time() * speed)
     if redrive:
@@ -244,14 +246,14 @@ def main(
     socket = SlackSocket(app_token, web_client, bot.receiver.acknowledge, PING_INTERVAL / speed)
     socket.connect()
     if not socket.is_connected() or not socket.ready.wait(timeout=10):
-        raise socket.failure or SocketError("Slack's WebSocket cannot be opened: is there a network without a filter?")
+        raise socket.failure or SocketError("Slack's WebSocket cannot be opened: does the network block it?")
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
     emoji = settings.trigger_emoji[0]
     print(f"Connected to {me['team']}: /invite @{me['user']} in a channel and react with :{emoji}:. Ctrl-C stops.")
     left, dead = bot.queue.waiting(), bot.queue.dead()
-    dead_letters = f"; {dead} dead letters, which REDRIVE=yes tries again" if dead else ""
-    print(f"{file}: {left} unfinished jobs go on{dead_letters}.", flush=True)
+    dead_letters = f"; {dead} dead letters, which REDRIVE=yes retries" if dead else ""
+    print(f"{file}: resuming {left} unfinished jobs{dead_letters}.", flush=True)
     if ready_fd is not None:
         os.write(ready_fd, b"ready\n")
     bot.work(socket, lambda: bool(stopping) or (drain and not bot.queue.waiting()), TIMEOUT_SECONDS / speed)

@@ -1,4 +1,4 @@
-"""A SQLite file that one process at a time has open. What was written is on the disk, also after a crash."""
+"""A SQLite file for one process at a time. Committed changes survive a crash."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# Each table is used by one module: jobs by queue, the rows of the ledger by table.
+# SqliteQueue uses the table jobs, and SqliteTable the table rows.
 _TABLES = """
     CREATE TABLE IF NOT EXISTS jobs (
       id TEXT PRIMARY KEY, body TEXT NOT NULL, sent REAL NOT NULL, visible REAL NOT NULL,
@@ -25,7 +25,7 @@ _TABLES = """
 
 
 class SqliteFileError(BotError):
-    """Raised if the file cannot be used; the exit status is 2 where another name would help."""
+    """Raised if the file cannot be used. The exit status is 2 if another file name would help."""
 
     def __init__(self, path: Path, reason: str, exit_status: int) -> None:
         super().__init__(f"{path} {reason}")
@@ -34,17 +34,17 @@ class SqliteFileError(BotError):
 
 
 class SqliteFile:
-    """The open file; threads take turns."""
+    """The open file. Thread-safe."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._turn = threading.RLock()
-        with self._explained():
+        self._lock = threading.RLock()
+        with self._raises_file_error():
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
         try:
-            with self._explained():
+            with self._raises_file_error():
                 self._connection.row_factory = sqlite3.Row
-                # The lock of the first transaction is kept until the process ends, however it ends.
+                # Keep the lock of the first transaction until the process ends.
                 self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
                 self._connection.execute("PRAGMA journal_mode = WAL")
                 self._connection.execute("PRAGMA synchronous = FULL")
@@ -55,8 +55,8 @@ class SqliteFile:
 
     @contextmanager
     def change(self) -> Iterator[sqlite3.Connection]:
-        """Lend the connection for one transaction: it is on the disk afterwards, or has not happened after an error."""
-        with self._turn, self._explained():
+        """Provide the connection for one transaction. Commit it to the disk, or roll it back after an error."""
+        with self._lock, self._raises_file_error():
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
@@ -67,29 +67,32 @@ class SqliteFile:
                 raise
 
     def close(self) -> None:
-        """Let another process open the file."""
-        with self._turn:
+        """Close the file, so that another process can open it."""
+        with self._lock:
             self._connection.close()
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _raises_file_error(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorname", "")
             reason, status = next(
                 (explained for codes, explained in _REASONS.items() if code.startswith(codes)),
-                (f"cannot be read or written ({error}): is its disk in order?", 1),
+                (f"cannot be read or written ({error}): check the disk.", 1),
             )
             raise SqliteFileError(self.path, reason, status) from error
 
 
 _REASONS: dict[tuple[str, ...], tuple[str, int]] = {
-    ("SQLITE_BUSY", "SQLITE_LOCKED"): ("is in use: stop the other bot on it, or name another file with FILE=.", 1),
-    ("SQLITE_FULL",): ("does not fit on the disk: make room, then run the same command again.", 1),
-    ("SQLITE_NOTADB",): ("is another kind of file: name a new one with FILE=.", 2),
+    ("SQLITE_BUSY", "SQLITE_LOCKED"): (
+        "is in use: stop the other bot that uses it, or choose another file with FILE=.",
+        1,
+    ),
+    ("SQLITE_FULL",): ("does not fit on the disk: free some space, then run the same command again.", 1),
+    ("SQLITE_NOTADB",): ("is another kind of file: choose a new one with FILE=.", 2),
     ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM"): (
-        "cannot be written: name a file with FILE= in a folder that you may write to.",
+        "cannot be written: choose a file with FILE= in a folder that you can write to.",
         2,
     ),
 }

@@ -1,4 +1,4 @@
-"""Slack's side of Socket Mode for the local Slack: addresses with a ticket, hello, envelopes, acknowledgements.
+"""Socket Mode for the local Slack: WebSocket URLs with a ticket, hello messages, envelopes and acknowledgements.
 
 https://docs.slack.dev/apis/events-api/using-socket-mode
 """
@@ -30,55 +30,55 @@ if TYPE_CHECKING:
     from local.workspace import Workspace
 
 PATH = "/link"
-# What a WebSocket raises that has ended or is about to.
+# Exceptions of a WebSocket that has ended or is closing.
 ENDED = (OSError, simple_websocket.ConnectionClosed, LocalProtocolError)
 Reason = Literal["warning", "refresh_requested", "link_disabled"]
 Kind = Literal["events_api", "interactive", "slash_commands"]
 
 
 class Link:
-    """One WebSocket of the app."""
+    """A WebSocket connection of the app."""
 
     def __init__(self, environ: WSGIEnvironment) -> None:
         self._socket: socket.socket = environ["werkzeug.socket"]
-        self._socket.settimeout(None)  # the client pings; WSGI's time-out is for requests
+        self._socket.settimeout(None)  # the server's timeout is for requests; the client sends pings
         self._web_socket = simple_websocket.Server.accept(environ)
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
     def send(self, message: dict[str, Any]) -> None:
-        """Send a message; one that a dead connection cannot carry is lost."""
-        with self._turn, contextlib.suppress(*ENDED):
+        """Send a message. If the connection is dead, the message is lost."""
+        with self._lock, contextlib.suppress(*ENDED):
             self._web_socket.send(json.dumps(message))
 
     def receive(self) -> dict[str, Any] | None:
-        """Return the next message of the app, or None once the connection has ended."""
+        """Return the next message from the app, or None if the connection has ended."""
         try:
             return dict(json.loads(self._web_socket.receive()))
         except ENDED:
             return None
 
     def disconnect(self, reason: Reason) -> None:
-        """Tell the app to connect again, or that it may not."""
+        """Ask the app to reconnect, or tell it that Socket Mode is off."""
         self.send({"type": "disconnect", "reason": reason, "debug_info": {"host": "local"}})
 
     def close(self) -> None:
-        """Close the connection as WebSocket demands it."""
-        with self._turn, contextlib.suppress(*ENDED):
+        """Close the connection with a WebSocket close frame."""
+        with self._lock, contextlib.suppress(*ENDED):
             self._web_socket.close()
 
     def drop(self, *, reset: bool = False) -> None:
-        """Lose the connection without a word, or with a reset."""
+        """Drop the connection without a close frame, or with a reset."""
         with contextlib.suppress(OSError):
             if reset:
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            # It wakes the thread that reads, which then closes the socket.
+            # This wakes the reading thread, which then closes the socket.
             self._socket.shutdown(socket.SHUT_RD if reset else socket.SHUT_RDWR)
 
 
 class SocketModeSlack(SlackServer):
-    """A local Slack to which the app connects with `app_token`. An envelope is sent until it is acknowledged.
+    """A local Slack that the app connects to with `app_token`.
 
-    `ignores` may lose an acknowledgement; what waits is sent again every `resend_seconds`.
+    Unacknowledged envelopes are sent again every `resend_seconds`. If `drop_ack()` is true, an acknowledgement is lost.
     """
 
     def __init__(
@@ -86,21 +86,21 @@ class SocketModeSlack(SlackServer):
         workspace: Workspace | None = None,
         *,
         resend_seconds: float = 3,
-        ignores: Callable[[], bool] = lambda: False,
+        drop_ack: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__(workspace)
         self.app_token = "xapp-1-A0TOXICITY-local"
         self.links: list[Link] = []
         self.deliveries: Counter[str] = Counter()
-        """How often each envelope was sent, by its id."""
+        """How often each envelope was sent, by envelope id."""
         self.answers: dict[str, Any] = {}
-        """The payloads with which the app acknowledged envelopes, by their ids."""
+        """The payloads of the app's acknowledgements, by envelope id."""
         self._resend_seconds = resend_seconds
-        self._ignores = ignores
+        self._drop_ack = drop_ack
         self._tickets: set[str] = set()
         self._waiting: dict[str, dict[str, Any]] = {}
         self._change = threading.Condition()
-        self._sender = threading.Thread(target=self._send_again, name="envelopes")
+        self._sender = threading.Thread(target=self._resend, name="envelopes")
 
     def start(self) -> SocketModeSlack:
         self._sender.start()
@@ -115,7 +115,7 @@ class SocketModeSlack(SlackServer):
         super().close()
 
     def send(self, payload: dict[str, Any], kind: Kind = "events_api", *, copies: int = 1) -> str:
-        """Put an envelope on its way, as often as `copies` says; return its id."""
+        """Send an envelope `copies` times. Return its id."""
         envelope_id = str(uuid.uuid4())
         message = {"envelope_id": envelope_id, "type": kind, "payload": payload}
         self._waiting[envelope_id] = message | {"accepts_response_payload": kind != "events_api"}
@@ -124,7 +124,7 @@ class SocketModeSlack(SlackServer):
         return envelope_id
 
     def wait_until(self, condition: Callable[[], bool], timeout: float = 30) -> bool:
-        """Wait until a condition holds, which is looked at after each connection, envelope and acknowledgement."""
+        """Wait for a condition. It is checked whenever a connection opens or closes, and at each acknowledgement."""
         with self._change:
             return self._change.wait_for(condition, timeout)
 
@@ -150,11 +150,11 @@ class SocketModeSlack(SlackServer):
         except KeyError:
             start_response("403 Forbidden", [])
             return []
-        self._converse(Link(environ))
+        self._handle_link(Link(environ))
         raise ConnectionAbortedError("no HTTP answer follows a WebSocket")
 
-    def _converse(self, link: Link) -> None:
-        """Say hello and hear acknowledgements until the connection ends."""
+    def _handle_link(self, link: Link) -> None:
+        """Send hello, and process acknowledgements until the connection ends."""
         with self._change:
             link.send({"type": "hello", "num_connections": len(self.links) + 1, "connection_info": {"app_id": "A0"}})
             self.links.append(link)
@@ -162,7 +162,7 @@ class SocketModeSlack(SlackServer):
         self._transmit(*self._waiting)
         while (message := link.receive()) is not None:
             with self._change:
-                if not self._ignores():
+                if not self._drop_ack():
                     self._waiting.pop(message["envelope_id"], None)
                     self.answers[message["envelope_id"]] = message.get("payload")
                 self._change.notify_all()
@@ -170,8 +170,8 @@ class SocketModeSlack(SlackServer):
             self.links.remove(link)
             self._change.notify_all()
 
-    def _send_again(self) -> None:
-        """Send what nobody has acknowledged, again and again."""
+    def _resend(self) -> None:
+        """Send unacknowledged envelopes again at intervals."""
         while not self.closing.wait(self._resend_seconds):
             self._transmit(*self._waiting)
 

@@ -1,8 +1,8 @@
-"""`python -m local.socket_mode.soak`: envelopes by the thousand through Socket Mode, while everything fails at random.
+"""`python -m local.socket_mode.soak`: send thousands of envelopes through Socket Mode with random faults.
 
-The bot is a process as `make socket` starts it. Its envelopes come twice, their acknowledgements are lost, connections
-are refreshed, closed, reset and lost in silence, calls to Slack fail, and the process is killed. Then each message must
-have one verdict, and no job may be left. In the bot every second lasts a part of a second, see `SPEED`.
+The bot is a process, as `make socket` starts it. Envelopes are duplicated, acknowledgements are lost, connections are
+refreshed, closed, reset or lost without notice, calls to Slack fail, and the process is killed. Afterwards each message
+must have one verdict, and no job may be left. `SPEED` divides the bot's delays.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from local.bot import BotError, Process, verdicts, waited
+from local.bot import BotError, Process, verdicts, wait_for
 from local.faults import Faults
 from local.soak.checks import Results, check_logs, check_threads
 from local.soak.users import TEXTS, Size, Users
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 SPEED = 10.0
 RESEND_SECONDS = 3 / SPEED
-SLOW_SECONDS = 0.5  # of a call that is slow on purpose
-SENT_TWICE, ACKS_LOST = 0.1, 0.1  # shares of the envelopes
-LINK_FAULTS = 0.05  # share of the envelopes after which something happens to the connection
-# What may happen to a connection: Slack announces its end, or closes it, or it is lost with a reset or in silence.
+SLOW_SECONDS = 0.5  # for a call that is slow on purpose
+SENT_TWICE, ACKS_LOST = 0.1, 0.1  # fractions of the envelopes
+LINK_FAULTS = 0.05  # fraction of the envelopes that are followed by a fault of the connection
+# Slack announces the end of the connection or closes it, or the connection is lost, with a reset or without notice.
 LINK_FAULT: dict[str, Callable[[Link], object]] = {
     "warning": lambda link: link.disconnect("warning"),
     "refresh": lambda link: link.disconnect("refresh_requested"),
@@ -44,13 +44,13 @@ LINK_FAULT: dict[str, Callable[[Link], object]] = {
     "lost": lambda link: link.drop(),
 }
 ENVELOPES_PER_KILL = 50
-MOST_WAITING = 20  # envelopes on their way
-LONGEST_STANDSTILL = 120.0  # seconds
-MOST_PROBLEMS = 10  # shown
+MAX_WAITING = 20  # unacknowledged envelopes
+MAX_STALL_SECONDS = 120.0
+MAX_PROBLEMS_SHOWN = 10
 
 
 class SocketSoak:
-    """A bot in Socket Mode under test; call `run` once."""
+    """A bot in Socket Mode under test. Call `run` once."""
 
     def __init__(self, seed: int, envelopes: int, folder: Path) -> None:
         self.counts: Counter[str] = Counter()
@@ -58,19 +58,19 @@ class SocketSoak:
         self._random = Random(seed)  # noqa: S311 - reproducible, not secret
         self._seed, self._envelopes = seed, envelopes
         self._users = Users(seed, Size(envelopes, envelopes))
-        self._slack = SocketModeSlack(self._users.workspace, resend_seconds=RESEND_SECONDS, ignores=self._lose_ack)
+        self._slack = SocketModeSlack(self._users.workspace, resend_seconds=RESEND_SECONDS, drop_ack=self._lose_ack)
         self._file, self._logs = folder / "bot.sqlite3", folder
         self._killed = threading.Event()
 
     def run(self) -> Results:
-        """Send the envelopes, wait until each message has its verdict, and check all."""
+        """Send the envelopes, wait until each message has its verdict, and check the results."""
         with self._slack:
             self._bot = self._started()
             self._bot.wait_until_ready()
             started = time.monotonic()
             self._slack.faults = RandomFaults(f"socket {self._seed}", self._kill, SLOW_SECONDS)
             for number in range(self._envelopes):
-                self._wait(lambda: self._slack.unacknowledged < MOST_WAITING)
+                self._wait(lambda: self._slack.unacknowledged < MAX_WAITING)
                 self._send(number)
             self._wait(lambda: not self._slack.unacknowledged)
             self._wait(lambda: len(verdicts(self._users.workspace)) == self._envelopes)
@@ -92,17 +92,17 @@ class SocketSoak:
         if number % ENVELOPES_PER_KILL == ENVELOPES_PER_KILL // 2:
             self._kill()
         if self._random.random() < LINK_FAULTS:
-            self._disturb()
+            self._cause_link_fault()
 
-    def _disturb(self) -> None:
-        """Let something happen to the newest connection."""
+    def _cause_link_fault(self) -> None:
+        """Cause a random fault in the newest connection."""
         name = self._random.choice([*LINK_FAULT])
         for link in self._slack.links[-1:]:
             self.counts[f"connection {name}"] += 1
             LINK_FAULT[name](link)
 
     def _lose_ack(self) -> bool:
-        """Whether an acknowledgement is lost."""
+        """Decide at random whether an acknowledgement is lost."""
         lost = self._random.random() < ACKS_LOST
         self.counts["acknowledgement lost"] += lost
         return lost
@@ -120,7 +120,7 @@ class SocketSoak:
         return Process(command, environ | slack | {"SLACK_API_URL": self._slack.url}, log)
 
     def _wait(self, condition: Callable[[], bool]) -> None:
-        """Wait for a condition; start the bot again if it was killed. Raises BotError if it ends or stands still."""
+        """Wait for a condition, and restart a killed bot. Raises BotError if it ends or makes no progress."""
 
         def done() -> int:
             if self._bot.ended:
@@ -130,8 +130,8 @@ class SocketSoak:
                 self._bot = self._started()
             return len(self._slack.calls) + self._slack.deliveries.total()
 
-        if not waited(condition, LONGEST_STANDSTILL, 0.05, done):
-            raise BotError(f"the bot does not go on; the end of its log:\n{self._bot.last_lines()}")
+        if not wait_for(condition, MAX_STALL_SECONDS, 0.05, done):
+            raise BotError(f"the bot makes no progress; the end of its log:\n{self._bot.last_lines()}")
 
     def _checked(self) -> Results:
         results = Results()
@@ -151,17 +151,17 @@ class SocketSoak:
 
 
 def main(
-    envelopes: Annotated[int, typer.Option(min=1, help="Messages, each with one reaction.")] = 1000,
-    seed: Annotated[int | None, typer.Option(help="Chooses the faults; by default the time.")] = None,
+    envelopes: Annotated[int, typer.Option(min=1, help="The number of messages, each with one reaction.")] = 1000,
+    seed: Annotated[int | None, typer.Option(help="Determines the faults. Default: the current time.")] = None,
 ) -> None:
-    """Send envelopes to a bot in Socket Mode; exit with 1 if a message has not exactly one verdict."""
+    """Send envelopes to a bot in Socket Mode. Exit with 1 unless every message has exactly one verdict."""
     seed = int(time.time()) if seed is None else seed
     with tempfile.TemporaryDirectory(prefix="socket-soak-") as folder:
         soak = SocketSoak(seed, envelopes, Path(folder))
         results = soak.run()
     print(f"seed {seed}: {envelopes} envelopes, {results.outcomes.total()} verdicts in {soak.seconds:.0f} s")
     print(f"  {', '.join(f'{name} {number}' for name, number in sorted((+soak.counts).items()))}")
-    for problem in results.problems[:MOST_PROBLEMS]:
+    for problem in results.problems[:MAX_PROBLEMS_SHOWN]:
         print(f"  {problem}")
     raise typer.Exit(int(bool(results.problems) or results.outcomes.total() != envelopes))
 

@@ -13,7 +13,7 @@ import pytest
 from werkzeug.wrappers import Response
 
 from doctor.installation import ALIAS, FUNCTIONS
-from local.aws import EmbeddedAws, Turns
+from local.aws import EmbeddedAws, OneAtATime
 from tests import run
 
 STACK = "bot"
@@ -106,9 +106,9 @@ class Deployment:
 
 def run_functions_here(aws: EmbeddedAws, patch: pytest.MonkeyPatch) -> None:
     """Run each invoked function in a separate process. moto would need containers for that."""
-    answered = Turns.__call__
+    answered = OneAtATime.__call__
 
-    def answer(turns: Turns, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def answer(turns: OneAtATime, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         *_, name, operation = environ["PATH_INFO"].split("/")
         if operation != "invocations":
             return answered(turns, environ, start_response)
@@ -119,5 +119,5 @@ def run_functions_here(aws: EmbeddedAws, patch: pytest.MonkeyPatch) -> None:
         headers = {"X-Amz-Function-Error": failed} if failed else {}
         return Response(json.dumps(result), headers=headers)(environ, start_response)
 
-    patch.setattr(Turns, "__call__", answer)
+    patch.setattr(OneAtATime, "__call__", answer)
     patch.setenv("AWS_ENDPOINT_URL_LAMBDA", aws.url)  # the bot's in-process tests set their own

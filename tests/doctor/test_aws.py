@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from doctor.findings import refusal
+from doctor.findings import aws_error
 from local.aws import EmbeddedAws
 from local.functions import LocalContext
 from tests.doctor.conftest import OK, UNKNOWN, Examine, Expected
@@ -85,7 +85,7 @@ def test_the_verdicts_feedback_and_reports_of_the_last_week_are_counted(examine:
     ],
 )
 def test_missing_permissions_are_not_a_defect_of_the_installation(code: str, mark: str) -> None:
-    finding = refusal("ledger", code, "DescribeTable", "set LEDGER_TABLE")
+    finding = aws_error("ledger", code, "DescribeTable", "set LEDGER_TABLE")
     assert finding.mark == mark
     assert code in finding.sentence
     assert finding.remedy

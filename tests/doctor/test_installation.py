@@ -58,7 +58,7 @@ def test_every_invalid_value_is_named_and_the_other_checks_still_run(examine: Ex
                      {"settings": ("wrong", 'CHANNEL_SETTINGS has an entry "C0GENERAL" whose verdicts is "all"')},
                      marks=pytest.mark.failure(120)),
         (MODEL | {"TOXIC_THRESHOLD": "0.9", "MAYBE_TOXIC_THRESHOLD": "0.4"},
-         {"model": ("ok", "toxic from 0.9, and may be from 0.4 -> ")}),
+         {"model": ("ok", "toxic from 0.9, may be toxic from 0.4 -> ")}),
         (MODEL | {"TOXIC_THRESHOLD": "0.9", "MAYBE_TOXIC_THRESHOLD": "0.9"}, {"model": ("ok", "toxic from 0.9 -> ")}),
         (MODEL | {"MAYBE_TOXIC_THRESHOLD": "1"},
          {"model": ("wrong", "MAYBE_TOXIC_THRESHOLD is 1, above 0.", "use a number from 0 to 0.")}),

@@ -38,7 +38,7 @@ def examine_with(aws: EmbeddedAws, examine: Examine) -> Callable[..., Report]:
 def test_a_secret_in_secrets_manager_is_read(examine_with: Callable[..., Report], slack: SlackServer) -> None:
     value = {"signing_secrets": ["canary-1", "canary-2"], "bot_token": slack.workspace.token}
     report = examine_with(value, SLACK_SIGNING_SECRET="", SLACK_BOT_TOKEN="")
-    report.expect({"secret": ("ok", "ok: 2 signing secrets and a bot's token -> "), "slack": OK})
+    report.expect({"secret": ("ok", "ok: 2 signing secrets and a bot token -> "), "slack": OK})
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,8 @@ def test_a_secret_in_secrets_manager_is_read(examine_with: Callable[..., Report]
     [
         (PLACEHOLDERS, "still holds a placeholder"),
         ({"signing_secrets": ["canary"], "bot_token": "replace-me"}, "still holds a placeholder"),
-        ({"signing_secrets": ["canary"], "bot_token": "xoxp-canary"}, "not a bot's"),
-        ({"signing_secrets": ["canary"], "bot_token": "xoxb-canary\n"}, "line ends around what was pasted: token"),
+        ({"signing_secrets": ["canary"], "bot_token": "xoxp-canary"}, "not a bot token"),
+        ({"signing_secrets": ["canary"], "bot_token": "xoxb-canary\n"}, "line breaks around the pasted value: token"),
         ({"signing_secret": "canary", "bot_token": "xoxb-canary"}, "names a secret that is not"),
         ("xoxb-canary", "names a secret that is not"),
     ],
@@ -70,7 +70,7 @@ def store(aws: EmbeddedAws, capsys: pytest.CaptureFixture[str]) -> Store:
     def run(present: dict[str, Any], *answers: str, stack: str = STACK) -> tuple[int, dict[str, Any], str]:
         Deployment(aws, stack_template({}, "https://example.com/slack/events"), present)
         waiting = iter(answers)
-        code = secret.store(stack, partial(secret.renewed, ask=lambda prompt: next(waiting)))
+        code = secret.store(stack, partial(secret.with_credentials, ask=lambda prompt: next(waiting)))
         stored = aws.client("secretsmanager").get_secret_value(SecretId=SECRET_ID)["SecretString"]
         return code, json.loads(stored), "".join(capsys.readouterr())
 
@@ -136,5 +136,5 @@ def test_api_keys_are_created_and_revoked_and_only_their_hashes_are_stored(
     assert change(secret.with_key, "coral") == 1
     assert change(secret.without_key, "coral") == 0
     assert change(secret.without_key, "coral") == 1
-    assert "only: forum" in capsys.readouterr().err
+    assert "Keys: forum" in capsys.readouterr().err
     assert json.loads(stored()) == PLACEHOLDERS | {"api_keys": {"forum": hashed(forum)}}

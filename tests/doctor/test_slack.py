@@ -47,7 +47,7 @@ def test_the_commands_scope_is_only_required_for_shortcuts_and_commands(
     [
         (HtmlError(502), "wrong", "http_502"),
         (HtmlError(200), "wrong", "http_200"),
-        (Reset(), "wrong", "does not answer as Slack does"),
+        (Reset(), "wrong", "does not respond like Slack"),
         (RateLimited("30"), "unknown", "ratelimited"),
         (ErrorBody("fatal_error", 500), "wrong", "fatal_error"),
     ],
@@ -63,7 +63,7 @@ def test_a_response_that_is_not_from_slack_is_found(
 
 def test_custom_emoji_are_looked_up_in_the_workspace(examine: Examine, slack: SlackServer) -> None:
     mine = {"TRIGGER_EMOJI": "biohazard"}
-    examine(**mine).expect({"trigger emoji": ("unknown", "biohazard is no", "missing_scope", "write biohazard_sign")})
+    examine(**mine).expect({"trigger emoji": ("unknown", "biohazard is not", "missing_scope", "write biohazard_sign")})
     slack.workspace.scopes |= {"emoji:read"}
     examine(**mine).expect({"trigger emoji": ("wrong", "biohazard is neither", "-> write biohazard_sign")})
     slack.workspace.emoji["biohazard"] = "https://example.com/biohazard.png"
@@ -97,7 +97,7 @@ def test_the_bot_must_be_in_the_moderators_channel_and_in_watched_channels(exami
         {
             "watched channel": ("ok", "C0GENERAL", "message.channels"),
             "moderators channel": ("wrong", "not_in_channel", "correct MODERATORS_CHANNEL"),
-            "trigger emoji": ("unknown", "biohazard is no"),
+            "trigger emoji": ("unknown", "biohazard is not"),
         }
     )
     assert report.of("reply channel") == []
@@ -122,13 +122,13 @@ def to_signed(answer: Callable[[Request], Response]) -> Callable[[Request], Resp
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (lambda _: Response(), "an unsigned request got 200 where 401 is right"),
-        (to_signed(lambda _: Response(b'{"challenge": "yesterday\'s"}')), "got 200 where its echo is right"),
-        (to_signed(lambda _: Response(b"<html>Welcome</html>")), "got 200 where its echo is right"),
+        (lambda _: Response(), "an unsigned request got 200 instead of 401"),
+        (to_signed(lambda _: Response(b'{"challenge": "yesterday\'s"}')), "got 200 instead of its echo"),
+        (to_signed(lambda _: Response(b"<html>Welcome</html>")), "got 200 instead of its echo"),
         (to_signed(lambda _: Response(status=503)), "the receiver cannot read its secret"),
         (
             to_signed(lambda request: Response(request.data) if request.is_json else Response(status=400)),
-            "a signed form, as of a shortcut or a command, got 400",
+            "a signed form, as sent for shortcuts and commands, got 400",
         ),
     ],
     ids=["accepts everything", "another challenge", "a page", "no secret", "without shortcuts"],

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.aws import Turns
+from local.aws import OneAtATime
 from local.functions import poll
 from tests import ROOT
 
@@ -39,7 +39,7 @@ def test_requests_are_handled_one_at_a_time() -> None:
         inside.pop()
         return [b""]
 
-    turns = Turns(application)
+    turns = OneAtATime(application)
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda _: turns({}, lambda *_: lambda _: None), range(50)))
     assert (len(most), max(most)) == (50, 1)

@@ -38,7 +38,7 @@ def ask(slack: SlackServer, path: str, fields: object = None) -> tuple[int, dict
 def telling(workspace: Workspace, receiver: Receiver) -> Iterator[SlackServer]:
     """A local Slack that sends events to an app."""
     deliveries = Deliveries(receiver.url, "secret", delays=())
-    with SlackServer(workspace, deliveries=deliveries, tells_messages=True) as slack:
+    with SlackServer(workspace, deliveries=deliveries, send_message_events=True) as slack:
         yield slack
 
 

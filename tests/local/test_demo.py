@@ -72,8 +72,8 @@ def test_the_demo_does_not_use_disabled_features() -> None:
         ({"TEXT": "x", "IGNORED_REACTORS": "U0GRACE"}, 1, "ignored_reactor"),
         ({"FORMAT": "xml", "TEXT": "x"}, 2, "make demo FORMAT=json TEXT="),
         ({"FORMAT": "json"}, 2, "make demo FORMAT=json TEXT="),
-        ({"TEXT": ""}, 2, "There is no text"),
-        ({"TEXT": "  "}, 2, "There is no text"),
+        ({"TEXT": ""}, 2, "TEXT is empty"),
+        ({"TEXT": "  "}, 2, "TEXT is empty"),
     ],
 )
 def test_settings_without_an_answer_and_invalid_arguments_are_reported(

@@ -10,7 +10,7 @@ import pytest
 from slack_sdk.webhook import WebhookClient
 
 from local.events import Deliveries, as_form
-from local.interactions import MOST_ANSWERS, VALID_SECONDS
+from local.interactions import MAX_ANSWERS, VALID_SECONDS
 from local.views import TRIGGER_SECONDS
 from local.workspace import RefusedError
 from tests.local.conftest import ADA, GENERAL, GRACE, NOW, RANDOM, refusal
@@ -62,7 +62,7 @@ def test_a_response_url_accepts_five_answers_within_30_minutes(slack: SlackServe
     now = slack.workspace.clock()
     first, second = (slack.slash_command("Hello", GENERAL, GRACE)["response_url"] for _ in range(2))
     assert first != second
-    assert [answer(first)[0] for _ in range(MOST_ANSWERS)] == [200] * 5
+    assert [answer(first)[0] for _ in range(MAX_ANSWERS)] == [200] * 5
     assert answer(first) == (404, "used_url")
     slack.workspace.clock = lambda: now + VALID_SECONDS
     assert answer(second) == (200, "ok")

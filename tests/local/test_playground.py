@@ -17,7 +17,7 @@ import pytest
 
 from local.playground.playground import MODERATORS, Playground
 from local.playground.scoring import card
-from local.playground.server import ACTIONS, LARGEST_BODY, PageServer
+from local.playground.server import ACTIONS, MAX_BODY_BYTES, PageServer
 from local.playground.trouble import TROUBLES
 from tests import ROOT, run_module
 
@@ -29,7 +29,7 @@ POST = {"channel": "C0GENERAL", "user": "U0ADA", "text": "hello", "thread_ts": "
 FIELDS = "channel, user, text, thread_ts"
 JSON = "application/json"
 NOT_FOUND = "Slack refuses this: message_not_found."
-NOT_IN_ORDER = "The thresholds must be from 0 to 1, the lower one at most the upper one."
+NOT_IN_ORDER = "Both thresholds must be from 0 to 1, and maybe must not exceed toxic."
 
 
 class Answer(NamedTuple):
@@ -132,13 +132,13 @@ def test_requests_from_other_origins_change_nothing(client: Client, headers: dic
 @pytest.mark.parametrize(
     ("action", "fields", "status", "sentence"),
     [
-        ("post", {**POST, "text": " "}, 400, "There is no text in the message."),
+        ("post", {**POST, "text": " "}, 400, "The message has no text."),
         ("post", {**POST, "text": 1}, 400, "text has the wrong type."),
         ("post", {**POST, "more": ""}, 400, f"The fields are {FIELDS}: got an unexpected keyword argument 'more'."),
         ("post", [], 400, f"The body must be an object with {FIELDS}."),
         ("post", {**POST, "channel": "C0NONE"}, 409, "Slack refuses this: channel_not_found."),
         ("edit", {"channel": "C0GENERAL", "ts": "1.0", "user": "U0ADA", "text": "x"}, 409, NOT_FOUND),
-        ("switch", {"kinds": ["flood"]}, 400, f"flood is no trouble: there are {', '.join(TROUBLES)}."),
+        ("switch", {"kinds": ["flood"]}, 400, f"Unknown kind flood. The kinds are {', '.join(TROUBLES)}."),
         ("switch", {"kinds": [[]]}, 400, "kinds has the wrong type."),
         ("score", {"text": "x", "toxic": 0.2, "maybe": 0.5}, 400, NOT_IN_ORDER),
         ("score", {"text": "x", "toxic": float("nan"), "maybe": 0.5}, 400, NOT_IN_ORDER),
@@ -151,7 +151,7 @@ def test_an_invalid_request_is_explained(client: Client, action: str, fields: An
 
 def test_a_body_that_is_not_json_or_is_too_large_is_refused(client: Client) -> None:
     assert client.send("post", b"{").status == 400
-    assert client.send("post", b" " * (LARGEST_BODY + 1)).status == 413
+    assert client.send("post", b" " * (MAX_BODY_BYTES + 1)).status == 413
 
 
 def test_only_the_author_can_change_a_message(client: Client) -> None:
@@ -180,7 +180,7 @@ def test_the_error_for_a_port_in_use_suggests_another_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         refused = run_module("local.playground", "--port", str(port), "--no-browser")
-    sentence = f"Port {port} is in use: choose another one, make playground PORT={port + 1}\n"
+    sentence = f"Port {port} is in use. Choose another one: make playground PORT={port + 1}\n"
     assert (refused.returncode, refused.stdout, refused.stderr) == (1, "", sentence)
 
 
@@ -209,7 +209,7 @@ def test_ctrl_c_stops_the_server_while_a_page_is_open() -> None:
     )  # fmt: skip
     assert process.stdout is not None
     lines = [process.stdout.readline() for _ in range(3)]
-    assert "No browser can be opened from here" in lines[2]
+    assert "No browser found" in lines[2]
     port = int(lines[1].split()[4].rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)) as page:
         page.sendall(f"GET /events HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())

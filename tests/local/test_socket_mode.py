@@ -160,7 +160,7 @@ def test_a_closed_connection_is_replaced_and_no_event_is_lost(slack: SocketModeS
         assert slack.wait_until(lambda link=link: bool(slack.links) and link not in slack.links, SECONDS)  # type: ignore[misc]
     assert slack.faults.left() == 0
     said = bot.stop().splitlines()
-    assert all(line.endswith("The bot goes on trying.") for line in said[::2])
+    assert all(line.endswith("The bot keeps trying.") for line in said[::2])
     assert said[1::2] == ["Connected again."] * len(ends)
 
 
@@ -175,7 +175,7 @@ def test_a_job_interrupted_by_a_kill_continues_after_a_restart(
     assert bot.process.wait(timeout=SECONDS) == -signal.SIGKILL
     assert envelope in slack.answers, "the job must be on the disk before it is handled"
     again = start("--drain")
-    assert "1 unfinished jobs go on" in again.said[1]
+    assert "resuming 1 unfinished jobs" in again.said[1]
     assert again.process.wait(timeout=SECONDS) == 0
     assert outcomes(slack) == ["toxic"]
 
@@ -187,7 +187,7 @@ def test_an_envelope_whose_job_does_not_fit_on_the_disk_is_refused(slack: Socket
     envelope = slack.send(reaction(slack))
     status, sentence = bot.ended()
     assert status == 1
-    assert "bot.sqlite3 cannot be read or written (disk I/O error): is its disk in order?" in sentence
+    assert "bot.sqlite3 cannot be read or written (disk I/O error): check the disk" in sentence
     assert envelope not in slack.answers
     start()
     assert acknowledged(slack, envelope)
@@ -240,7 +240,7 @@ def test_a_second_bot_on_the_same_file_is_refused(slack: SocketModeSlack, start:
     file = tmp_path / "bot.sqlite3"
     ended = run_module("local.socket_mode", "--file", str(file), environ=environ(slack))
     assert ended.returncode == 1
-    assert ended.stderr == f"{file} is in use: stop the other bot on it, or name another file with FILE=.\n"
+    assert ended.stderr == f"{file} is in use: stop the other bot that uses it, or choose another file with FILE=.\n"
 
 
 @pytest.mark.failure(133)
@@ -251,11 +251,11 @@ def test_a_second_bot_on_the_same_file_is_refused(slack: SocketModeSlack, start:
         ({"SLACK_BOT_TOKEN": "xapp-1"}, 2, "SLACK_BOT_TOKEN must begin with xoxb-: copy it from OAuth & Permissions"),
         ({"SLACK_APP_TOKEN": "xapp-no"}, 2, "SLACK_APP_TOKEN is refused by Slack (invalid_auth): copy it from Basic"),
         ({"SLACK_BOT_TOKEN": "xoxb-no"}, 2, "SLACK_BOT_TOKEN is refused by Slack (invalid_auth): copy it from OAuth"),
-        ({"SLACK_API_URL": NOWHERE}, 1, "Slack cannot be reached (Connection refused): is there a network?"),
+        ({"SLACK_API_URL": NOWHERE}, 1, "Slack cannot be reached (Connection refused): check the network."),
         ({"TRIGGER_EMOJI": "☣️"}, 2, "TRIGGER_EMOJI has '☣️', which is not an emoji name: write biohazard_sign."),
-        (ErrorBody("internal_error"), 1, "Slack answers internal_error for the moment: try again later.\n"),
-        (HtmlError(502), 1, "Slack answers with status 502 and no reason: try again later.\n"),
-        (NO_SOCKET, 1, "Slack's WebSocket cannot be opened: is there a network without a filter?\n"),
+        (ErrorBody("internal_error"), 1, "Slack answers internal_error: try again later.\n"),
+        (HtmlError(502), 1, "Slack answers with status 502 and no error code: try again later.\n"),
+        (NO_SOCKET, 1, "Slack's WebSocket cannot be opened: does the network block it?\n"),
     ],
 )
 def test_a_failed_start_is_explained_in_one_sentence(

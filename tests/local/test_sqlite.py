@@ -19,7 +19,7 @@ from local import aws as embedded
 from local.aws import EmbeddedAws
 from local.functions import TIMEOUT_SECONDS, LocalContext
 from local.socket_mode import aws as sqlite_aws
-from local.socket_mode.aws import SqliteQueue, SqliteTable, answer_here
+from local.socket_mode.aws import SqliteQueue, SqliteTable, answer_locally
 from local.socket_mode.file import SqliteFile, SqliteFileError
 from toxicity_bot.errors import LedgerError
 from toxicity_bot.ledger import Ledger
@@ -53,14 +53,14 @@ def queue(file: SqliteFile, clock: Clock) -> SqliteQueue:
 def sqs(aws: EmbeddedAws, queue: SqliteQueue) -> Any:
     """A boto3 client for the queue in the file."""
     client = boto3.client("sqs")
-    answer_here(client, queue)
+    answer_locally(client, queue)
     return client
 
 
 def table_in(file: SqliteFile) -> Any:
     """A boto3 client for the table in a file."""
     client = boto3.client("dynamodb")
-    answer_here(client, SqliteTable(file))
+    answer_locally(client, SqliteTable(file))
     return client
 
 
@@ -113,15 +113,15 @@ def test_a_job_becomes_a_dead_letter_after_ten_attempts_and_can_be_redriven(
     aws: EmbeddedAws, file: SqliteFile, clock: Clock
 ) -> None:
     assert sqlite_aws.VISIBILITY_SECONDS > TIMEOUT_SECONDS
-    buried: list[int] = []
-    queue, sqs = SqliteQueue(file, clock, buried.append), boto3.client("sqs")
-    answer_here(sqs, queue)
+    on_dead_letters: list[int] = []
+    queue, sqs = SqliteQueue(file, clock, on_dead_letters.append), boto3.client("sqs")
+    answer_locally(sqs, queue)
     send(sqs, "a")
     tries = 0
     while queue.waiting():
         tries += len(received(sqs))
         clock.now += sqlite_aws.VISIBILITY_SECONDS
-    assert (tries, queue.dead(), buried) == (embedded.MAX_RECEIVE_COUNT, 1, [1])
+    assert (tries, queue.dead(), on_dead_letters) == (embedded.MAX_RECEIVE_COUNT, 1, [1])
     queue.redrive()
     assert queue.dead() == 0
     assert bodies(received(sqs)) == ["a"]
@@ -183,7 +183,7 @@ def test_unsupported_calls_raise_an_error(file: SqliteFile, aws: EmbeddedAws) ->
 
 @pytest.mark.failure(133)
 def test_only_one_process_at_a_time_can_open_the_file(file: SqliteFile) -> None:
-    with pytest.raises(SqliteFileError, match="is in use: stop the other bot on it") as refusal:
+    with pytest.raises(SqliteFileError, match="is in use: stop the other bot that uses it") as refusal:
         SqliteFile(file.path)
     assert refusal.value.exit_status == 1
     file.close()
@@ -222,13 +222,13 @@ def test_a_full_disk_keeps_existing_data_and_raises_an_error(sqs: Any, queue: Sq
             send(sqs, "a" * 1000)
             sent.append(1)
 
-    with pytest.raises(SqliteFileError, match="does not fit on the disk: make room") as failure:
+    with pytest.raises(SqliteFileError, match="does not fit on the disk: free some space") as failure:
         fill()
     assert failure.value.exit_status == 1
     assert isinstance(failure.value.__cause__, sqlite3.OperationalError)
     assert queue.waiting() == len(sent) > 0
     ledger = Ledger("rows")
-    answer_here(ledger.client, SqliteTable(file))
+    answer_locally(ledger.client, SqliteTable(file))
     ledger.set_deadline(LocalContext("worker"))  # type: ignore[arg-type]
     with pytest.raises(LedgerError, match="SqliteFileError"):
         ledger.once("verdict", "a", lambda: {"outcome": "x" * 100_000})

@@ -44,7 +44,7 @@ def test_messages_verdicts_edits_threads_and_deletion(ada: Playground, grace: Pl
     reply = ada.message("You are all worthless idiots.")
     expect(reply).to_have_class("message reply is-new")
     ada.press(reply, "React with 👍")
-    expect(ada.page.locator("#trail-state")).to_have_text("The bot does nothing about it, so there is no job.")
+    expect(ada.page.locator("#trail-state")).to_have_text("The bot ignores this, so there is no job.")
     ada.react(reply)
     expect(ada.answers()).to_have_count(3)
 
@@ -200,7 +200,7 @@ def test_the_score_is_updated_with_the_text_and_the_thresholds(ada: Playground) 
     expect(words).to_have_text("no clear sign of toxicity")
     page.get_by_label("Likely toxic from").fill("0.2")
     expect(page.locator("#maybe-value")).to_have_text("0.20")
-    page.get_by_role("button", name="Back to the bot's own").click()
+    page.get_by_role("button", name="Reset to the bot's thresholds").click()
     own = json.loads((ROOT / "model" / "model.json").read_text(encoding="utf-8"))["threshold"]
     expect(page.locator("#toxic-value")).to_have_text(f"{own:.2f}")
     text.fill("Das ist heute leider schon wieder kaputt, ich weiß nicht warum.")

@@ -11,11 +11,11 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
 
-from local.aws import EmbeddedAws, Turns
+from local.aws import EmbeddedAws, OneAtATime
 from local.bot import address
 from local.functions import InvokeApi, LocalContext
 from local.slack_server import SlackServer
-from local.socket_mode.aws import SqliteTable, answer_here
+from local.socket_mode.aws import SqliteTable, answer_locally
 from local.socket_mode.file import SqliteFile
 from local.web_api import WebApi
 from tests.serving import running
@@ -45,14 +45,14 @@ def record(
     handler = logging.StreamHandler(record.written)
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.CRITICAL, logger="moto")  # moto's own logs are not the bot's
-    answered = Turns.__call__
+    answered = OneAtATime.__call__
 
-    def noted(turns: Turns, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def noted(turns: OneAtATime, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         record.note_request(environ)
         return answered(turns, environ, start_response)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Turns, "__call__", noted)
+        patch.setattr(OneAtATime, "__call__", noted)
         patch.setattr(logger.registered_handler, "stream", record.written)
         logging.root.addHandler(handler)
         _records.append(record)
@@ -125,6 +125,6 @@ def any_ledger(request: pytest.FixtureRequest, ledger: Ledger, aws: EmbeddedAws,
         return
     file = SqliteFile(tmp_path / "bot.sqlite3")
     in_file = Ledger(aws.table)
-    answer_here(in_file.client, SqliteTable(file))
+    answer_locally(in_file.client, SqliteTable(file))
     yield in_file
     file.close()

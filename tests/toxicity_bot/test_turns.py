@@ -42,7 +42,7 @@ def table(any_ledger: Ledger, clock: Clock) -> Table:
 def limit(bot: Bot, limits: str, clock: Clock) -> None:
     """Make Slack enforce rate limits, with the worker's clock."""
     bot.patch.setattr(bot.slack, "faults", RateLimits(LIMITS[limits], clock))
-    bot.patch.setattr(bot.slack.api, "largest_page", LIMITS[limits].page)
+    bot.patch.setattr(bot.slack.api, "max_page", LIMITS[limits].page)
     bot.patch.setattr(bot.worker.ledger.table, "clock", clock)
 
 

@@ -157,7 +157,7 @@ def test_one_call_reads_all_waiting_messages_and_their_jobs_end_without_further_
 
 @pytest.mark.failure(125)
 def test_more_messages_than_fit_on_a_page_are_all_judged(bot: Bot) -> None:
-    bot.slack.api.largest_page = 2
+    bot.slack.api.max_page = 2
     for text in (INSULT, PRAISE, INSULT, PRAISE, INSULT):
         say(bot, text)
     bot.work()

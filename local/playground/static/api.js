@@ -1,6 +1,6 @@
 import { byId } from "./dom.js";
 
-/** Ask the server to do something; a refusal is shown, and `null` returned. */
+/** Ask the server to run an action. On an error, show it and return `null`. */
 export async function act(name, fields) {
   try {
     const response = await fetch(`/do/${name}`, {
@@ -12,7 +12,7 @@ export async function act(name, fields) {
     tell(response.ok ? "" : answer.error);
     return response.ok ? answer : null;
   } catch {
-    tell("The playground does not answer. Is make playground still running?");
+    tell("The playground does not respond. Is make playground still running?");
     return null;
   }
 }

@@ -13,7 +13,7 @@ const known = new Set();
 const me = () => document.querySelector('[name="person"]:checked');
 const nameOf = (id) => titled(document.querySelector(`[name="person"][value="${CSS.escape(id)}"]`)?.dataset.name ?? botName);
 
-/** Show the channels as the server has them now. */
+/** Show the current state of the channels. */
 export function showChannels(now) {
   channels = now;
   if (!channels.some((one) => one.id === current)) current = channels[0].id;
@@ -52,7 +52,7 @@ function channelItem({ id, name, kind, shown }) {
   return el("li", {}, button);
 }
 
-/** Put replies below their roots; what only one person sees is among them for that person. */
+/** Order messages with replies below their roots. Include ephemeral messages for the current person. */
 function itemsOf(channel) {
   const mine = channel.private.filter((one) => one.shown_to === me().value);
   const messages = [...channel.messages, ...mine].sort((a, b) => a.ts.localeCompare(b.ts));
@@ -103,7 +103,7 @@ function lineElement({ kind, pieces }) {
   return el(kind === "code" ? "pre" : kind === "quote" ? "blockquote" : "p", { class: kind === "note" ? "line muted" : "line" }, ...inline);
 }
 
-/** The buttons that the bot put below its message. */
+/** The buttons of the bot below its message. */
 function buttonsOf(item) {
   if (!item.buttons.length) return "";
   return el("div", { class: "app-buttons", role: "group", "aria-label": "The bot's buttons" }, ...item.buttons.map((one) => el("button", {
@@ -124,7 +124,7 @@ function reactionsOf(item) {
   }));
 }
 
-/** What can be done with a message. Arrow keys move within it, so that each message is one stop of the Tab key. */
+/** The actions for a message. Arrow keys move between them, so that each message is one Tab stop. */
 function toolbar(item, own, element) {
   const whose = `${titled(item.name)}'s message`;
   const buttons = emojiButtons.map((template) => {
@@ -165,7 +165,7 @@ function toolbar(item, own, element) {
   return el("div", { class: "toolbar" }, bar, menu);
 }
 
-/** The app's shortcuts, as in the menu of a message in Slack. */
+/** The app's shortcuts, as in a message's menu in Slack. */
 function menuOf(item, whose) {
   return el("div", { class: "menu", role: "group", "aria-label": `Shortcuts for ${whose}`, hidden: true },
     ...shortcuts.map((template) => el("button", {
@@ -229,7 +229,7 @@ function sendOnEnter(text, form, cancel) {
   });
 }
 
-/** Tell screen readers of new answers, and scroll to what is new. */
+/** Announce new answers to screen readers, and scroll to new messages. */
 function announce(atEnd) {
   const first = known.size === 0;
   for (const channel of channels) {

@@ -1,6 +1,6 @@
-// Elements are made of text nodes only: nothing that people type is ever read as markup.
+// Content is added as text nodes only, so that nothing that people type is parsed as markup.
 
-/** Make an element; `properties` are attributes, or listeners where the value is a function. */
+/** Create an element. `properties` are attributes, or event listeners if the value is a function. */
 export function el(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -12,15 +12,15 @@ export function el(tag, properties = {}, ...children) {
   return element;
 }
 
-/** Return a name with a capital letter, as the page shows names. */
+/** Capitalize a name. */
 export const titled = (name) => name.charAt(0).toUpperCase() + name.slice(1);
 
 export const byId = (id) => document.getElementById(id);
 
-/** Give `parent` one child for each item, in order; children whose item has not changed stay as they are. */
+/** Give `parent` one child for each item, in order. Keep children whose item has not changed. */
 export function reconcile(parent, items, make) {
   const before = new Map([...parent.children].map((child) => [child.dataset.key, child]));
-  // What is shown for the first time, such as another channel, has not just arrived.
+  // If no item was shown before, as in another channel, none of them is new.
   const goesOn = items.some(({ key }) => before.has(key));
   items.forEach(({ key, item }, place) => {
     const json = JSON.stringify(item);

@@ -7,7 +7,7 @@ let forms = [];
 
 const me = () => document.querySelector('[name="person"]:checked');
 
-/** Show the form that the current person has before them, if any. */
+/** Show the open form of the current person, if there is one. */
 export function showForms(now) {
   forms = now;
   const form = forms.find((one) => one.user === me().value);

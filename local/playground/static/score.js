@@ -1,7 +1,7 @@
 import { act } from "./api.js";
 import { byId, el } from "./dom.js";
 
-const WAIT = 200; // ms without a key, after which the text is scored
+const WAIT = 200; // ms after the last key press
 const text = byId("score-text");
 const toxic = byId("toxic");
 const maybe = byId("maybe");
@@ -26,7 +26,7 @@ async function score() {
   const asked = ++latest;
   if (!text.value.trim()) return show({ outcome: "", score: null, folded: "", windows: [], reason: "" });
   const found = await act("score", { text: text.value, toxic: Number(toxic.value), maybe: Number(maybe.value) });
-  // An answer that comes late is no longer about the text.
+  // Ignore a late response, which is for an older text.
   if (found && asked === latest) show(found);
 }
 
@@ -48,16 +48,16 @@ function show(found) {
   byId("windows").replaceChildren(...found.windows.map((one) => windowItem(one, one.toxicity === worst)));
 }
 
-/** Mark the words that are not spelt so in what was typed. */
+/** Mark the words that differ from what was typed. */
 function marked(folded) {
   const typed = new Set(text.value.split(/\s+/));
   return folded.split(/(\s+)/).map((word) => (word.trim() && !typed.has(word) ? el("mark", {}, word) : word));
 }
 
 function why(found, judged) {
-  if (!judged) return found.reason ? `The bot does not judge it: ${found.reason}` : "";
+  if (!judged) return found.reason ? `The bot does not judge this text: ${found.reason}` : "";
   const heavy = found.words.length ? `Weighed most: ${found.words.map((word) => `“${word}”`).join(", ")}. ` : "";
-  const rest = found.rest === null ? "" : `Without: ${(100 * found.rest).toFixed(0)}. `;
+  const rest = found.rest === null ? "" : `Score without these words: ${(100 * found.rest).toFixed(0)}. `;
   const read = found.share < 1 ? `${(100 * found.share).toFixed(0)} % of the text was read. ` : "";
   return `${heavy}${rest}${read}${found.milliseconds.toFixed(0)} ms.`;
 }

@@ -8,7 +8,7 @@ const OUTCOMES = {
 };
 let shown = "";
 
-/** Show the way of the latest reaction. */
+/** Show the trail of the latest request. */
 export function showTrail(trail, channels) {
   const json = JSON.stringify(trail);
   if (!trail || json === shown) return;
@@ -21,15 +21,15 @@ export function showTrail(trail, channels) {
 function parts(trail, channels) {
   const answered = trail.answered_at === null ? "" : `Answered after ${duration(trail.answered_at)}. `;
   const waiting = trail.private
-    ? "The words went to the worker in memory. A job of ids stays on the queue for a while, in case that failed."
-    : `${count(trail.waiting, "job")} still on the way.`;
+    ? "The text went directly to the worker. A backup job with ids only stays on the queue for a while."
+    : `${count(trail.waiting, "job")} still in progress.`;
   const left = trail.waiting ? waiting : "Nothing is left on the queue.";
   return [
     el("p", { class: "trail-about" }, sentence(trail, channels)),
     counters(trail),
     el("p", { class: "muted", id: "trail-state", "data-number": trail.number }, trail.jobs ? answered + left : withoutJob(trail)),
     trail.figures.outcome ? figures(trail) : "",
-    el("h3", {}, "Its way"),
+    el("h3", {}, "Steps"),
     hops(trail.hops),
     trail.job ? fold("job", "The job on the queue: ids only", trail.job) : "",
     Object.keys(trail.row).length ? fold("row", "The ledger's row", trail.row) : "",
@@ -37,8 +37,8 @@ function parts(trail, channels) {
 }
 
 function withoutJob({ deliveries, hops: all }) {
-  if (!deliveries) return "On its way.";
-  return all.length > deliveries ? "Done without a job." : "The bot does nothing about it, so there is no job.";
+  if (!deliveries) return "In progress.";
+  return all.length > deliveries ? "Done without a job." : "The bot ignores this, so there is no job.";
 }
 
 function sentence(trail, channels) {
@@ -50,7 +50,7 @@ function sentence(trail, channels) {
 function counters(trail) {
   const shown = [
     ["deliveries", trail.deliveries], ["jobs", trail.jobs], ["attempts", trail.attempts],
-    ["posts tried", trail.posts], ["answers", trail.answers],
+    ["post attempts", trail.posts], ["answers", trail.answers],
   ];
   return el("dl", { class: "counters" }, ...shown.map(([label, value]) =>
     el("div", { "data-count": label }, el("dt", {}, label), el("dd", {}, String(value)))));
@@ -94,7 +94,7 @@ for (const box of document.querySelectorAll('[name="trouble"]')) {
   });
 }
 
-// On a narrow screen the panel lies above the channel, when it is asked for.
+// On a narrow screen, the panel opens over the channel.
 function show(visible) {
   panel.classList.toggle("is-open", visible);
   open.setAttribute("aria-expanded", visible);

@@ -57,11 +57,6 @@ class Ledger:
         self._config.register_lambda_context(context)
 
     @property
-    def client(self) -> Any:
-        """The boto3 client of the table."""
-        return self.table.client
-
-    @property
     def in_doubt(self) -> bool:
         """Whether the row that this thread works on had an earlier claim, whose work may have been done."""
         return self._claims.in_doubt

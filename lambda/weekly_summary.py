@@ -35,7 +35,7 @@ def post_summary(
         ):
             return {"outcome": "summary_found", "post": posted}
         with table_errors():
-            counted = tallies(scan(ledger.client, settings.ledger_table), float(since))
+            counted = tallies(scan(ledger.table.client, ledger.table.name), float(since))
         posted = slack.post(settings.moderators_channel, summary(counted), {"key": week}, kind=SUMMARY)
         return {"outcome": "summary_posted", "post": posted}
 

@@ -166,7 +166,7 @@ class SocketBot:
         self.receiver, self.worker = functions(file.path)
         for client in (self.receiver.queue, self.worker.queue):
             answer_locally(client, self.queue)
-        answer_locally(self.worker.ledger.client, SqliteTable(file))
+        answer_locally(self.worker.ledger.table.client, SqliteTable(file))
         self.receiver.invocation.invoke_worker = self._answer_from_memory
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(1, "answers")

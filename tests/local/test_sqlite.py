@@ -228,7 +228,7 @@ def test_a_full_disk_keeps_existing_data_and_raises_an_error(sqs: Any, queue: Sq
     assert isinstance(failure.value.__cause__, sqlite3.OperationalError)
     assert queue.waiting() == len(sent) > 0
     ledger = Ledger("rows")
-    answer_locally(ledger.client, SqliteTable(file))
+    answer_locally(ledger.table.client, SqliteTable(file))
     ledger.set_deadline(LocalContext("worker"))  # type: ignore[arg-type]
     with pytest.raises(LedgerError, match="SqliteFileError"):
         ledger.once("verdict", "a", lambda: {"outcome": "x" * 100_000})

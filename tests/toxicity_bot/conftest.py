@@ -125,6 +125,6 @@ def any_ledger(request: pytest.FixtureRequest, ledger: Ledger, aws: EmbeddedAws,
         return
     file = SqliteFile(tmp_path / "bot.sqlite3")
     in_file = Ledger(aws.table)
-    answer_locally(in_file.client, SqliteTable(file))
+    answer_locally(in_file.table.client, SqliteTable(file))
     yield in_file
     file.close()

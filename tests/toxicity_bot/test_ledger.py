@@ -58,14 +58,14 @@ class Invocations:
             self.once(work)
 
     def rows(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = self.ledger.client.scan(TableName=TABLE)["Items"]
+        rows: list[dict[str, Any]] = self.ledger.table.client.scan(TableName=TABLE)["Items"]
         return rows
 
     def change_row(self, **times: int) -> None:
         """Change times in the only row."""
         (row,) = self.rows()
         changed = row | {name: {"N": str(at)} for name, at in times.items()}
-        self.ledger.client.put_item(TableName=TABLE, Item=changed)
+        self.ledger.table.client.put_item(TableName=TABLE, Item=changed)
 
 
 @pytest.fixture

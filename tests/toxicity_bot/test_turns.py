@@ -36,7 +36,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def table(any_ledger: Ledger, clock: Clock) -> Table:
-    return Table(any_ledger.table.name, any_ledger.client, clock)
+    return Table(any_ledger.table.name, any_ledger.table.client, clock)
 
 
 def limit(bot: Bot, limits: str, clock: Clock) -> None:

@@ -143,7 +143,10 @@ def record_quality(
     At most `sample` rows are drawn, always the same ones. Messages longer than one window are left out, because PyTorch
     cannot score them.
     """
-    rows = [row for row in data.read(labelled, skip_bad_rows=skip_bad_rows).rows if row.split in ("test", "")]
+    found_rows = data.read(labelled, skip_bad_rows=skip_bad_rows)
+    for line in found_rows.describe_skipped():
+        print(line, flush=True)
+    rows = [row for row in found_rows.rows if row.split in ("test", "")]
     rows = random.Random(SEED).sample(rows, min(sample, len(rows)))  # noqa: S311 - a sample, not a secret
     rows = [row for row in rows if model.fits(row.text)]
     if {row.label for row in rows} != {0, 1}:
@@ -152,16 +155,15 @@ def record_quality(
     labels = np.array([row.label for row in rows])
     full = np.array(model.toxicities([row.text for row in rows]))
     served = np.array([classifier.assess(row.text).toxicity for row in rows])
-    # Both labels occur, so neither AUC is None.
-    auc_full, auc_served = (metrics.auc(labels, scores) or 0.0 for scores in (full, served))
-    changed = (full >= classifier.threshold) != (served >= classifier.threshold)
-    found = {
-        "data": labelled.name,
-        "texts": len(rows),
-        "toxic": int(labels.sum()),
-        "auc_pytorch": round(auc_full, 5),
-        "auc_served": round(auc_served, 5),
-        "changed_verdicts": round(float(changed.mean()), 5),
+    called_full, called_served = (scores >= classifier.threshold for scores in (full, served))
+    found: dict[str, Any] = {"data": labelled.name, "texts": len(rows), "toxic": int(labels.sum())}
+    for form, scores, called in (("pytorch", full, called_full), ("served", served, called_served)):
+        # Both labels occur, so neither the AUC nor a mean is unknown.
+        found[f"auc_{form}"] = round(metrics.auc(labels, scores) or 0.0, 5)
+        found[f"sensitivity_{form}"] = round(float(called[labels == 1].mean()), 5)
+        found[f"specificity_{form}"] = round(1 - float(called[labels == 0].mean()), 5)
+    found |= {
+        "changed_verdicts": round(float((called_full != called_served).mean()), 5),
         "largest_difference": round(float(np.abs(full - served).max()), 5),
         "mean_difference": round(float(np.abs(full - served).mean()), 6),
     }

@@ -66,6 +66,7 @@ def evaluate(
     cache: Annotated[Path, typer.Option(help="Folder for cached scores and the baseline.")] = CACHE,
     threads: Threads = CORES,
     *,
+    bf16: Annotated[bool, typer.Option("--bf16", help="Score checkpoints in bfloat16, which is faster.")] = False,
     skip_bad_rows: SkipBadRows = False,
 ) -> None:
     """Compare models with an n-gram baseline, and write a report.
@@ -85,7 +86,7 @@ def evaluate(
         names = [model.name for model in models]
         if len({*names, BASELINE}) <= len(names):
             raise ModelBuildError(f"the model names are {', '.join(names)}: pass a different name for each")
-        loaded = [model_in(model.folder, model.name, threads) for model in models]
+        loaded = [model_in(model.folder, model.name, threads, bf16=bf16) for model in models]
         texts = evaluation_set.load(data, split, chat, skip_bad_rows=skip_bad_rows)
         rows = read(*data, chat=chat, skip_bad_rows=skip_bad_rows).of_split("train")
         baseline = train_baseline(rows, texts, cache)

@@ -65,10 +65,14 @@ class Model:
     load: Callable[[], Scorer]
 
 
-def model_in(folder: Path, name: str, threads: int) -> Model:
-    """Return the model in a folder. Raises ModelBuildError unless it is a model directory or a checkpoint."""
-    describe = _served if is_model_directory(folder) else _checkpoint
-    return describe(folder, name, threads)
+def model_in(folder: Path, name: str, threads: int, *, bf16: bool = False) -> Model:
+    """Return the model in a folder. With `bf16`, a checkpoint is scored in bfloat16.
+
+    Raises ModelBuildError unless the folder is a model directory or a checkpoint.
+    """
+    if is_model_directory(folder):
+        return _served(folder, name, threads)
+    return _checkpoint(folder, name, threads, bf16=bf16)
 
 
 def served_checksum(model: ModelDirectory) -> str:
@@ -89,7 +93,7 @@ def _served(folder: Path, name: str, threads: int) -> Model:
     return Model(name, kind, checksum, size, model.threshold, model.threshold_maybe, load)
 
 
-def _checkpoint(folder: Path, name: str, threads: int) -> Model:
+def _checkpoint(folder: Path, name: str, threads: int, *, bf16: bool) -> Model:
     def load() -> Scorer:
         # Importing torch takes seconds, and reports on served models or cached scores do not need it.
         import torch
@@ -98,13 +102,16 @@ def _checkpoint(folder: Path, name: str, threads: int) -> Model:
 
         torch.set_num_threads(threads)
         model = TorchModel(source)
+        if bf16:
+            model.module.bfloat16()
         return lambda texts: model.toxicities([_cut(text, model.fits) for text in texts])
 
     source = locate(str(folder))
     files = sorted(path for path in folder.iterdir() if path.suffix in (".safetensors", ".json", ".txt"))
-    checksum = hashlib.sha256(" ".join(sha256(path) for path in files).encode()).hexdigest()
+    kind = f"checkpoint in PyTorch, {'bfloat16' if bf16 else 'float32'}"
+    checksum = hashlib.sha256(" ".join([*map(sha256, files), kind]).encode()).hexdigest()
     size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    return Model(name, "checkpoint in PyTorch", checksum, size, DEFAULT_THRESHOLD, DEFAULT_THRESHOLD, load)
+    return Model(name, kind, checksum, size, DEFAULT_THRESHOLD, DEFAULT_THRESHOLD, load)
 
 
 def train_baseline(rows: Sequence[Row], tested: EvaluationSet, cache: Path) -> Model:

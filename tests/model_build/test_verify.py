@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from model_build.errors import ModelBuildError
@@ -59,19 +60,25 @@ def test_quality_is_measured_and_recorded(
     rows = [{"text": text, "label": number % 2, "split": "test"} for number, text in enumerate(REFERENCE_TEXTS)]
     rows.append({"text": "of another split", "label": 1, "split": "train"})
     rows.append({"text": " ".join(REFERENCE_TEXTS), "label": 1, "split": "test"})  # longer than the window
+    rows.append({"text": "of neither label", "label": 2, "split": "test"})
     labelled = write_rows(tmp_path / "labelled.jsonl", *rows)
     classifier = Classifier(model, threads=1)
 
     module = compare_with_pytorch(classifier, model, str(built.checkpoint))
     assert "largest difference from PyTorch" in capsys.readouterr().out
-    record_quality(classifier, module, model, labelled, sample=3000)
+    record_quality(classifier, module, model, labelled, sample=3000, skip_bad_rows=True)
+    assert f"labelled.jsonl, line {len(rows)}: label is 2" in capsys.readouterr().out
 
     quality = read_json(model / "model.json")["measured"]["quality"]
     assert (quality["texts"], quality["toxic"]) == (len(REFERENCE_TEXTS), len(REFERENCE_TEXTS) // 2)
     assert quality["auc_served"] == pytest.approx(quality["auc_pytorch"], abs=0.1)
     assert quality["largest_difference"] < 0.05
+    called = [classifier.assess(text).toxicity >= classifier.threshold for text in REFERENCE_TEXTS]
+    assert quality["sensitivity_served"] == pytest.approx(np.mean(called[1::2]), abs=1e-5)
+    assert quality["specificity_served"] == pytest.approx(1 - np.mean(called[::2]), abs=1e-5)
+    assert quality["sensitivity_pytorch"] == pytest.approx(quality["sensitivity_served"], abs=0.2)
     assert f"{quality['auc_served']:.4f}" in (model / "MODEL_CARD.md").read_text()
     verify(model)
-    write_rows(labelled, *rows[::2])
+    write_rows(labelled, *rows[:-1:2])
     with pytest.raises(ModelBuildError, match="needs test rows of both labels"):
         record_quality(classifier, module, model, labelled, sample=10)

@@ -32,8 +32,8 @@ def test_padding_does_not_change_scores(session: ModelSession) -> None:
     longer, _ = session.encode("we looked at the plan " * 20)
     together = session.probabilities([short, longer])
     assert together.shape == (2, len(MODEL.labels))
-    assert together[0] == pytest.approx(session.probabilities([short])[0], abs=0.2)
-    assert together[1] == pytest.approx(session.probabilities([longer])[0], abs=0.2)
+    assert together[0] == pytest.approx(session.probabilities([short])[0], abs=0.1)
+    assert together[1] == pytest.approx(session.probabilities([longer])[0], abs=0.1)
 
 
 def test_softmax_and_sigmoid_of_logits() -> None:

@@ -58,6 +58,9 @@ def test_a_checkpoint_is_scored_with_pytorch_up_to_its_maximum_length(checkpoint
     assert scorer([fold(text) for text in TEXTS]) == pytest.approx(expected, abs=1e-5)
     assert max(expected) - min(expected) > 0.1, "equal scores would agree with anything"
     assert found.threshold == found.threshold_maybe == 0.5
+    half = model_in(checkpoint, "trained", threads=1, bf16=True)
+    assert half.checksum != found.checksum, "each precision needs a cache of its own"
+    assert 0 < np.abs(np.array(half.load()([fold(text) for text in TEXTS])) - expected).max() < 0.05
     long = " ".join(TEXTS * 10)
     assert scorer([long]) == pytest.approx(scorer([long + " And more."]), abs=1e-6)
     assert 0 < scorer(["x" * 1000])[0] < 1, "no whole word fits"

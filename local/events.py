@@ -125,14 +125,16 @@ def deliver(
     """Send one request. As in Slack, an answer after the timeout is a failure."""
     request = urllib.request.Request(url, data=body, headers=dict(headers), method="POST")
     start = stopwatch()
-    status, no_retry, text, failure = 0, False, b"", ""
+    status, no_retry, text, failure, refused = 0, False, b"", "", False
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as answer:
-            status, text = answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            status, text, failure = error.code, error.read(), "http_error"
-            no_retry = error.headers.get("X-Slack-No-Retry") == "1"
+        try:
+            answer = urllib.request.urlopen(request, timeout=timeout)
+        except urllib.error.HTTPError as error:
+            answer, refused = error, True
+        with answer:
+            text, status = answer.read(), answer.status
+        if refused:
+            failure, no_retry = "http_error", answer.headers.get("X-Slack-No-Retry") == "1"
     except OSError as error:
         failure = _connection_failure(error)
     except http.client.HTTPException:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -104,6 +106,16 @@ def test_a_late_response_and_a_closed_port_are_failures(receiver: Receiver) -> N
     assert (late.status, late.seconds, late.failure) == (200, 3.5, "http_timeout")
     closed = deliver("http://127.0.0.1:9/", b"{}", {})
     assert (closed.status, closed.failure) == (0, "connection_failed")
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"503 Service Unavailable"])
+def test_a_response_whose_body_never_arrives_is_a_failure(status: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        attempt = pool.submit(deliver, f"http://127.0.0.1:{server.getsockname()[1]}/", b"{}", {}, 0.2)
+        with server.accept()[0] as connection:
+            connection.sendall(b"HTTP/1.1 %s\r\nContent-Length: 5\r\n\r\n" % status)
+            found = attempt.result()
+    assert (found.status, found.failure, found.body) == (0, "http_timeout", b"")
 
 
 def test_an_sqs_event_of_received_messages(aws: EmbeddedAws) -> None:

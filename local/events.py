@@ -125,16 +125,15 @@ def deliver(
     """Send one request. As in Slack, an answer after the timeout is a failure."""
     request = urllib.request.Request(url, data=body, headers=dict(headers), method="POST")
     start = stopwatch()
-    status, no_retry, text, failure, refused = 0, False, b"", "", False
+    status, no_retry, text, failure = 0, False, b"", ""
     try:
         try:
             answer = urllib.request.urlopen(request, timeout=timeout)
         except urllib.error.HTTPError as error:
-            answer, refused = error, True
+            answer, failure = error, "http_error"
         with answer:
             text, status = answer.read(), answer.status
-        if refused:
-            failure, no_retry = "http_error", answer.headers.get("X-Slack-No-Retry") == "1"
+        no_retry = failure != "" and answer.headers.get("X-Slack-No-Retry") == "1"
     except OSError as error:
         failure = _connection_failure(error)
     except http.client.HTTPException:

@@ -30,6 +30,7 @@ LOST = ":hourglass: The check failed on my side, and I kept no copy of the text.
 NOT_PASSED_ON = ":warning: I could not reach the moderators' channel. Please write to your moderators yourself."
 GONE = ":ghost: The message is gone: I can't check it."
 UNCONFIRMED = "answer_unconfirmed"
+SWITCHED_OFF = "I am switched off here: I answer no reactions."
 OWN = ":wave: That is a message of mine. I don't judge those."
 
 
@@ -120,10 +121,11 @@ class Answers:
     def _help(self, job: Job) -> str:
         command, settings = job.detail.get("command", "/toxicity"), self.settings.for_channel(job.channel)
         shortcut = " Or choose *Check for toxicity* in the menu of a message." if settings.shortcuts else ""
+        verdict = f"React to a message with {_emoji(settings)}: a verdict on it, {_seen_by(settings.reply_to)}."
         return "\n".join(
             (
                 f"`{command} some words`: a verdict on these words, which only you see.{shortcut}",
-                f"React to a message with {_emoji(settings)}: a verdict on it, {_seen_by(settings.reply_to)}.",
+                SWITCHED_OFF if settings.channels.for_channel(job.channel).off else verdict,
                 f"`{command} settings`: the settings of this channel.",
                 "I keep no text: not of your command, and not of messages. A verdict is a model's estimate of words.",
             )
@@ -136,14 +138,14 @@ class Answers:
         between = f", *may be toxic* from {100 * maybe:g}" if maybe < toxic else ""
         verdict = f"A reaction with {_emoji(settings)} asks for a verdict, {_seen_by(settings.reply_to)}."
         lines = [
-            "I am switched off here: I answer no reactions." if entry.off else verdict,
+            SWITCHED_OFF if entry.off else verdict,
             f"A message is labelled *likely toxic* from a score of {100 * toxic:g} of 100{between}.",
-            f"In channels shared with other organisations {_in_shared_channels(self.settings, job.channel)}.",
+            f"In channels shared with other organisations, {_in_shared_channels(self.settings, job.channel)}.",
             "Only you see what this command and the shortcut answer.",
         ]
         if job.channel in settings.channels.watched():
-            read = "I read every message here that a person writes, and keep none."
-            lines.insert(1, f"{read} The moderators see those that I label likely toxic.")
+            read, points = "I read every message here that a person writes", 100 * (entry.watch_threshold or toxic)
+            lines.insert(1, f"{read}, and keep none. The moderators see those that score {points:g} or more.")
         return "\n".join([f"In <#{job.channel}>:", *(f"• {line}" for line in lines)])
 
 
@@ -161,7 +163,7 @@ def _in_shared_channels(settings: Settings, channel: str) -> str:
     if settings.is_silent(channel, shared=True):
         return "I do not answer reactions"
     to = settings.for_channel(channel, shared=True).reply_to
-    return "only the person who reacts sees a verdict" if to == "reactor" else "it is the same"
+    return "only the person who reacts sees a verdict" if to == "reactor" else "the same people see it"
 
 
 def key_of(job: Job) -> str:

@@ -7,7 +7,6 @@ as many windows are read as a time budget allows. This module does not depend on
 from __future__ import annotations
 
 import math
-import os
 import time
 import warnings
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from . import emoji_names, reading_budget, verdicts
+from .cpus import available_cpus
 from .errors import ModelError, NotEnglishWarning
 from .heaviest_words import heaviest_words, remove_words
 from .message_language import foreign_language
@@ -104,7 +104,7 @@ class Classifier:
         self.window = model.window
         """Tokens per window, including special tokens."""
         self._toxic = np.array([label in self._model.toxic_labels for label in self._model.labels])
-        self._session = ModelSession(self._model, threads or len(os.sched_getaffinity(0)))
+        self._session = ModelSession(self._model, threads or available_cpus())
         self._check_references()
         self.cache: ScoreCache[_Reading] = ScoreCache(self._model.version)
         self._heaviest: ScoreCache[tuple[tuple[int, int], ...]] = ScoreCache(self._model.version)

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError, ReadTimeoutError
+
+from .observability import logger
 
 if TYPE_CHECKING:
     from .interactions import UserRequest
@@ -32,7 +34,11 @@ def invoke_worker(function: str, request: UserRequest) -> str:
         except ConnectionClosedError:
             # The idle connection may have been closed while Lambda froze this process. The ledger prevents two answers.
             return _invoke(function, payload)
-    except (BotoCoreError, ClientError, RecursionError) as error:
+    except (ReadTimeoutError, RecursionError) as error:
+        return type(error).__name__
+    except (BotoCoreError, ClientError) as error:
+        # An error, although the backup job runs: without a copy of the text, that job can often only apologize.
+        logger.error("worker not invoked", extra={"why": type(error).__name__})
         return type(error).__name__
 
 

@@ -14,6 +14,7 @@ from .errors import ChannelRestrictedError, MessageGoneError, NotPermittedError,
 from .feedback import verdict_blocks
 from .ledger import RETENTION_SECONDS, message_id, message_key
 from .message_words import read
+from .observability import logger
 from .reading_budget import BUDGET_SECONDS
 
 if TYPE_CHECKING:
@@ -49,10 +50,8 @@ class Judge:
                 return self._judge_message(job, self._finish_search(job) if retried else "")
             except MessageGoneError:
                 return self._message_gone(job, retried)
-        except ChannelRestrictedError as error:
-            return f"restricted_{error.code}"
-        except NotPermittedError as error:
-            return self._hint(job, error)
+        except (ChannelRestrictedError, NotPermittedError) as error:
+            return self._refused(job, error)
 
     def _channel_settings(self, job: Job) -> Settings:
         """Return the settings for the channel of a job's message."""
@@ -160,13 +159,25 @@ class Judge:
         # The ledger of another region may know it.
         return to == "thread" and key != searched and self.slack.has_replied(message)
 
-    def _hint(self, job: Job, error: NotPermittedError) -> str:
+    def _refused(self, job: Job, error: ChannelRestrictedError | NotPermittedError) -> str:
+        """Handle Slack's refusal to let the bot read the message, or post the verdict. Return the job's outcome."""
+        to = self._channel_settings(job).reply_to
+        refused_by_target = isinstance(error, ChannelRestrictedError) or error.channel == to
+        if to not in ("thread", "reactor") and refused_by_target:
+            why = {"why": str(error)}
+            logger.error("verdict not posted: invite the bot to the channel of REPLY_TO, or choose another", extra=why)
+            return self._hint(job, f"undelivered_{error.code}", verdicts.UNDELIVERED)
+        if isinstance(error, ChannelRestrictedError):
+            return f"restricted_{error.code}"
+        hint = verdicts.hint(error.channel or job.channel, error.code, error.scope)
+        return self._hint(job, f"hint_{error.code}", hint)
+
+    def _hint(self, job: Job, outcome: str, hint: str) -> str:
         """Tell the person who reacted why there is no verdict, once."""
         key = f"{id_of(job)}{job.reactor}"
 
         def tell() -> dict[str, Any]:
             try:
-                hint = verdicts.hint(error.channel or job.channel, error.code, error.scope)
                 self.slack.send_direct_message(job.reactor, hint)
             except (NotPermittedError, ChannelRestrictedError) as refusal:
                 return {"outcome": f"untold_{refusal.code}"}
@@ -175,7 +186,7 @@ class Judge:
                 if failure.outcome_unknown:
                     return {"outcome": "hint_unconfirmed"}
                 raise
-            return {"outcome": f"hint_{error.code}"}
+            return {"outcome": outcome}
 
         return str(self.ledger.once("hint", key, tell)["outcome"])
 

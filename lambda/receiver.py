@@ -40,6 +40,10 @@ IMMEDIATE_RESPONSES: Mapping[str, Response] = {
         "errors": {"note": "Reports have been switched off. Please write to your moderators yourself."},
     },
 }
+NOT_SENT: Response = {
+    "response_action": "errors",
+    "errors": {"note": "This report could not be sent. Please write to your moderators yourself."},
+}
 
 settings = Settings.from_environ(os.environ, needs=("SLACK_SIGNING_SECRET", "JOBS_QUEUE_URL"))
 credentials = Credentials(settings)
@@ -88,7 +92,11 @@ def acknowledge(payload: dict[str, Any]) -> Response:
         count("EventIgnored", "ssl_check")
         return _response(200)
     if payload.get("type") in interactions.TYPES:
-        return enqueue(interactions.request_or_reason(payload, settings, time.time()))
+        request = interactions.request_or_reason(payload, settings, time.time())
+        if isinstance(request, str):
+            count("EventIgnored", request)
+            return _ignored(payload, request)
+        return enqueue(request)
     is_message = message_events.is_of_message(payload)
     job = (message_events if is_message else reactions).job_or_reason(payload, settings, time.time())
     if isinstance(job, str):
@@ -114,14 +122,11 @@ def open_form(form: Form) -> Response:
     return _response(200)
 
 
-def enqueue(request: interactions.UserRequest | Form | str) -> Response:
+def enqueue(request: interactions.UserRequest | Form) -> Response:
     """Queue a person's request. If it has a text, invoke the worker to judge that in memory.
 
     The queued job is then a backup. It is delayed, and ends without an answer if the invocation has given one.
     """
-    if isinstance(request, str):
-        count("EventIgnored", request)
-        return _response(200, json.dumps(IMMEDIATE_RESPONSES[request]) if request in IMMEDIATE_RESPONSES else "")
     if not isinstance(request, interactions.UserRequest):
         return open_form(request)
     in_memory = bool(request.content and settings.worker_function)
@@ -131,6 +136,12 @@ def enqueue(request: interactions.UserRequest | Form | str) -> Response:
     if in_memory:
         count("WorkerInvoked", invocation.invoke_worker(settings.worker_function, request))
     return _response(200)
+
+
+def _ignored(payload: Mapping[str, Any], reason: str) -> Response:
+    """Respond to a person's request that is ignored. A form stays open, as its report was not sent."""
+    answer = IMMEDIATE_RESPONSES.get(reason) or (NOT_SENT if payload["type"] == "view_submission" else None)
+    return _response(200, json.dumps(answer) if answer else "")
 
 
 def _response(status: int, body: str = "", *, no_retry: bool = False) -> Response:

@@ -58,7 +58,7 @@ def view(channel: str, ts: str, response_url: str, message: Mapping[str, Any], *
     }
     note = {"type": "input", "block_id": _NOTE, "optional": True, "label": _plain("Note"), "element": element}
     ids = {"channel": channel, "ts": ts, "response_url": response_url}
-    form = _modal(f"{intro} The author and the channel see nothing of it.", note)
+    form = _modal(f"{intro} The author and the channel will not see this report.", note)
     stored = {"private_metadata": _private_metadata(ids, read(message))}
     return form | stored | {"submit": _plain("Report"), "close": _plain("Cancel")}
 

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from .slack_messages import SlackMessages
 
 PASSED_ON = ":incoming_envelope: Thank you. The moderators have your report, and nobody else sees it."
-AGAIN = ":incoming_envelope: The moderators have your report of this message already."
+AGAIN = ":incoming_envelope: The moderators already have your report of this message."
 NO_FORM = ":hourglass: The form did not open. Please choose *Report to moderators* again."
 FLAG = ":triangular_flag_on_post:"
-LOST = " _The note, if there was one, was lost on its way._"
-UNREAD = ":grey_question: I can't judge this message: I may not read it there."
+LOST = " _The note, if there was one, could not be delivered._"
+UNREAD = ":grey_question: I can't judge this message: I have no access to that conversation."
 
 
 @dataclass(frozen=True)

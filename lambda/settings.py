@@ -145,7 +145,7 @@ class Settings:
             max_event_age=_number("MAX_EVENT_AGE_HOURS", value, 0, 24 * 14) * 3600,
             attribute_aliases=_aliases(value["ATTRIBUTE_ALIASES"]),
             api_key_hashes=_hashes(value["API_KEY_HASHES"]),
-            requests_per_second_per_key=_number("REQUESTS_PER_SECOND_PER_KEY", value, 0.01, 10_000),
+            requests_per_second_per_key=_number("REQUESTS_PER_SECOND_PER_KEY", value, 0, 10_000),
             worker_function=value["WORKER_FUNCTION"],
             shortcuts=_yes_or_no("SHORTCUTS", value),
             slash_command=_yes_or_no("SLASH_COMMAND", value),
@@ -158,13 +158,15 @@ class Settings:
         """Return the settings for a channel. `shared` says whether it is shared with other organisations.
 
         In a shared channel only the person who asked sees a verdict, unless REPLY_IN_SHARED_CHANNELS or the channel's
-        own entry says otherwise.
+        own entry says otherwise. A verdict on a direct message to the bot stays there.
         """
         entry = self.channels.for_channel(channel)
         verdicts = self.channels.own_entry(channel).verdicts
         if not verdicts:
             private = shared and self.reply_in_shared_channels != "yes"
             verdicts = "reactor" if private else entry.verdicts or self.reply_to
+        if channel.startswith("D") and verdicts != "reactor":
+            verdicts = "thread"  # only this person and the bot can read a direct message
         return replace(
             self,
             reply_to=self.moderators_channel if verdicts == "moderators" else verdicts,

@@ -22,6 +22,9 @@ _HEADS = {
 
 _VERDICTS = {"toxic": "likely toxic", "maybe_toxic": "may be toxic", "fine": "no clear sign of toxicity"}
 
+UNDELIVERED = (
+    ":warning: I could not post the verdict in the channel where verdicts go. Please tell the people who run this app."
+)
 _NO_WORDS = "there are no words in it, only emoji, links, mentions, code or files."
 _CODE = "I did not judge the code in it."
 _PARTLY = "It is nested too deep or too large to be read whole: the rest was not judged."

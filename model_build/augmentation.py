@@ -12,26 +12,31 @@ if TYPE_CHECKING:
 
 _WORD = re.compile(r"[A-Za-z]{4,}")
 _PUNCTUATION = re.compile(r"[.,;:!?'\"]+")
-# Words for groups of people. Words of the same kind can replace each other.
-_KINDS = {
-    "religions": "muslim jewish christian hindu buddhist sikh catholic protestant mormon atheist",
-    "origins": """african arab asian latino hispanic indigenous romani mexican chinese japanese korean vietnamese indian
-        pakistani filipino nigerian somali turkish iranian russian ukrainian polish irish italian german brazilian""",
-    "orientations": "gay lesbian bisexual queer transgender trans non-binary",
-    "disabilities": "deaf autistic disabled dyslexic",
-    "plurals": """muslims jews christians hindus buddhists sikhs catholics mormons atheists africans arabs asians
+# Words for groups of people. Any adjective can replace another, and any plural. If only religions replaced religions,
+# the model would still learn which kinds of groups are insulted most. Ambiguous words mean a group only before a word
+# for people, such as "old people".
+_ADJECTIVES, _PLURALS, _AMBIGUOUS = (
+    words.split()
+    for words in (
+        """muslim jewish christian hindu buddhist sikh catholic protestant mormon atheist
+        african arab asian latino hispanic indigenous romani mexican chinese japanese korean vietnamese indian
+        pakistani filipino nigerian somali turkish iranian russian ukrainian polish irish italian german brazilian
+        gay lesbian bisexual queer transgender trans non-binary deaf autistic disabled dyslexic""",
+        """muslims jews christians hindus buddhists sikhs catholics mormons atheists africans arabs asians
         latinos mexicans indians pakistanis nigerians turks russians germans gays lesbians immigrants refugees
         foreigners veterans pensioners women men""",
-}
-_ALIKE = {word: words.split() for words in _KINDS.values() for word in words.split()}
-# These words mean a group only before a word for people, such as "old people".
-_AMBIGUOUS = "black white blind old older young elderly poor"
-_ANY = [word for kind, words in (_KINDS | {"": _AMBIGUOUS}).items() if kind != "plurals" for word in words.split()]
+        "black white blind old older young elderly poor",
+    )
+)
 _PEOPLE = (
     "people|persons?|folks|m[ae]n|wom[ae]n|guys?|girls?|boys?|kids?|child|children|students?|colleagues?|co-?workers?|"
     "employees?|engineers?|developers?|workers?|friends?|neighbou?rs?|family|families|community|communities|couples?"
 )
-_GROUP = re.compile(rf"\b(?:({'|'.join(_ANY)})(?= (?:{_PEOPLE})\b)|({'|'.join(_ALIKE)}))\b", re.IGNORECASE)
+_GROUP = re.compile(
+    rf"\b(?:({'|'.join(_ADJECTIVES + _AMBIGUOUS)})(?= (?:{_PEOPLE})\b)"
+    rf"|({'|'.join(_PLURALS)})|{'|'.join(_ADJECTIVES)})\b",
+    re.IGNORECASE,
+)
 MAX_HARMLESS_CHARACTERS = 200  # longer texts are not used to surround another text
 
 
@@ -49,7 +54,7 @@ class Augmentation:
     no_punctuation: float = 0.08
     capitals: float = 0.06
     surrounded: float = 0.08
-    groups: float = 0.3
+    groups: float = 0.8
 
     def vary(self, text: str, random: Random) -> str:
         """Apply variations to a text, selected at random."""
@@ -104,7 +109,7 @@ def _with_other_groups(text: str, random: Random) -> str:
 
     def other(named: re.Match[str]) -> str:
         word = named[0]
-        alike = _ANY if named[1] else _ALIKE[word.lower()]
+        alike = _ADJECTIVES + _AMBIGUOUS if named[1] else _PLURALS if named[2] else _ADJECTIVES
         chosen = others.setdefault(word.lower(), random.choice(alike))
         return chosen.upper() if word.isupper() else chosen.capitalize() if word[0].isupper() else chosen
 

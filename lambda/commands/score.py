@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from toxicity_bot.bulk import Score, Workers
+from toxicity_bot.cpus import available_cpus
 from toxicity_bot.errors import FileError
 from toxicity_bot.model_directory import ModelDirectory, embedded
 from toxicity_bot.settings import Settings, Thresholds
@@ -76,7 +77,7 @@ def score(
     output = Output(out, options, overwrite=overwrite)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     added = {name: f"{prefix}{name}" for name in (*ADDED_COLUMNS, *(["error"] if on_error == "write" else []))}
-    with Workers(workers or len(os.sched_getaffinity(0)), directory.path.absolute(), thresholds) as pool:
+    with Workers(workers or available_cpus(), directory.path.absolute(), thresholds) as pool:
         _Run(lines, output, Formatter(out_kind), added, directory.name).score(read(lines, kind, text_column), pool)
 
 

@@ -5,9 +5,17 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import socket
 from typing import Annotated
 
 import typer
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return False
 
 
 def serve(
@@ -25,7 +33,7 @@ def serve(
     from toxicity_bot.model_directory import embedded
 
     if not (os.environ.get("API_KEY_HASHES") or os.environ.get("SLACK_SECRET_ID")):
-        if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+        if not _is_loopback(host):
             reason = f"is not set, and other machines can reach {host}: docs/scoring.md says how to make keys."
             raise SettingError("API_KEY_HASHES", reason)
         os.environ["API_KEY_HASHES"] = "none"
@@ -38,8 +46,10 @@ def serve(
 
     Gateway.function = scorer
     ThreadingHTTPServer.request_queue_size = 128  # the default of 5 would refuse a burst of connections
+    if ":" in host:
+        ThreadingHTTPServer.address_family = socket.AF_INET6
     with ThreadingHTTPServer((host, port), Gateway) as server:
-        address = f"http://{host}:{server.server_port}/v1alpha1/comments:analyze"
+        address = f"http://{f'[{host}]' if ':' in host else host}:{server.server_port}/v1alpha1/comments:analyze"
         typer.echo(f"Scoring at {address}, model {scorer.classifier.name}. Ctrl-C stops it.", err=True)
         os.write(ready_fd, f"{server.server_port}\n".encode())
         with contextlib.suppress(KeyboardInterrupt):

@@ -109,8 +109,9 @@ def test_the_perspective_client_from_npm(server: str, tmp_path: Path) -> None:
     assert (error["message"], error["status"]) == ("Comment must be non-empty.", "INVALID_ARGUMENT")
 
 
-def test_serving_on_a_public_address_requires_keys() -> None:
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "scores.example.com"])  # noqa: S104 - is refused
+def test_serving_on_a_public_address_requires_keys(host: str) -> None:
     environ = {"API_KEY_HASHES": "", "SLACK_SECRET_ID": ""}
-    ended = run_module("toxicity_bot.commands", "serve", "--host", "0.0.0.0", environ=environ)  # noqa: S104 - is refused
+    ended = run_module("toxicity_bot.commands", "serve", "--host", host, environ=environ)
     assert ended.returncode == 2
     assert "API_KEY_HASHES is not set" in ended.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,22 @@ def test_the_image_contains_neither_torch_nor_a_hub_client(engine: Engine, image
     names = inside(engine, image, "import os, json; print(json.dumps(os.listdir('/opt/python')))")
     assert {"onnxruntime", "tokenizers", "slack_sdk", "boto3"} <= set(names)
     assert not {"torch", "transformers", "optimum", "huggingface_hub", "pip"} & set(names)
+
+
+def test_the_image_can_create_each_aws_client_that_its_functions_use(engine: Engine, image: str) -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "lambda").glob("*.py"))
+    used = {
+        *re.findall(r'boto3\.client\("([^"]+)"', sources),
+        "dynamodb",
+        "secretsmanager",
+    }  # the last two: by Powertools
+    assert {"lambda", "sqs"} <= used
+    program = f"""
+import boto3, json
+clients = [boto3.client(name, region_name="eu-west-1") for name in {sorted(used)}]
+print(json.dumps([client.meta.service_model.service_name for client in clients]))
+"""
+    assert inside(engine, image, program) == sorted(used)
 
 
 def test_every_module_is_byte_compiled_without_source_checks(engine: Engine, image: str) -> None:

@@ -75,6 +75,12 @@ def test_in_a_shared_channel_only_the_person_who_asked_sees_a_verdict(
     assert not made.is_silent(GENERAL, shared=False)
 
 
+@pytest.mark.parametrize(("to", "expected"), [("thread", "thread"), ("reactor", "reactor"), ("moderators", "thread")])
+def test_a_verdict_on_a_direct_message_to_the_bot_stays_in_that_conversation(to: str, expected: str) -> None:
+    assert settings("", REPLY_TO=to).for_channel("D0GRACE").reply_to == expected
+    assert settings({"*": {"verdicts": to}}).for_channel("D0GRACE").reply_to == expected
+
+
 @pytest.mark.failure(120)
 @pytest.mark.parametrize(
     ("text", "words"),

@@ -44,9 +44,12 @@ def test_the_receiver_does_not_wait_for_a_slow_worker(patch: pytest.MonkeyPatch)
 
 
 @pytest.mark.failure(54, 102)
-def test_an_unreachable_worker_is_not_an_error_of_the_receiver(patch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_worker_is_logged_and_does_not_stop_the_receiver(
+    patch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     patch.setenv("AWS_ENDPOINT_URL_LAMBDA", CLOSED)
     assert invocation.invoke_worker("worker", ASK) == "EndpointConnectionError"
+    assert [(line.levelname, line.message) for line in caplog.records] == [("ERROR", "worker not invoked")]
 
 
 class _Lambda(BaseHTTPRequestHandler):

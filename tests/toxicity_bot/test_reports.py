@@ -100,7 +100,7 @@ def test_a_message_reported_again_has_one_card_and_each_reporter_counts_once(bot
     assert "I agree." in text_of(further)
     assert f"<@{ADA}>" in text_of(further)
     assert [bot.private(user)[1] for user in (GRACE, ADA)] == [
-        ":incoming_envelope: The moderators have your report of this message already."
+        ":incoming_envelope: The moderators already have your report of this message."
     ] * 2
 
 
@@ -122,6 +122,16 @@ def test_with_reports_disabled_the_form_says_so_even_if_it_was_already_open(bot:
     form = open_form(bot)
     assert "not set up here" in form["blocks"][0]["text"]["text"]
     assert "submit" not in form
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [({"api_app_id": "A0OTHER"}, "other_app"), ({"trigger_id": None}, "sent"), ({"user": {}}, "malformed_interaction")],
+)
+def test_a_form_closes_only_if_its_report_is_sent(bot: Bot, change: dict[str, Any], reason: str) -> None:
+    answer = bot.ask(filled_in(bot) | change).body
+    assert bot.reasons("EventIgnored") == [reason] * (reason != "sent")
+    assert (json.loads(answer)["response_action"] if answer else "") == ("" if reason == "sent" else "errors")
 
 
 @pytest.mark.failure(110)
@@ -160,8 +170,8 @@ def test_if_the_worker_fails_the_note_is_lost_and_the_report_is_not(bot: Bot, ch
     assert bot.cards() == []
     shown = text_of(bot.card_after_work())
     assert NOTE not in shown
-    assert "was lost on its way" in shown
-    assert ("*Likely toxic*" if channel == GENERAL else "I may not read it there") in shown
+    assert "could not be delivered" in shown
+    assert ("*Likely toxic*" if channel == GENERAL else "I have no access to that conversation") in shown
     assert len(bot.private(GRACE)) == 1
 
 

@@ -80,7 +80,7 @@ def test_every_variable_is_read_and_has_a_default() -> None:
         *(("MAX_EVENT_AGE_HOURS", value, "above 0, at most 336") for value in ("inf", "-1", "0")),
         *(("ATTRIBUTE_ALIASES", value, "SEVERE_TOXICITY=TOXICITY") for value in ("INSULT", "A=B", "a=TOXICITY")),
         *(("API_KEY_HASHES", value, "64 hexadecimal digits") for value in ("a-key", f"none,{'0' * 64}")),
-        ("REQUESTS_PER_SECOND_PER_KEY", "0", "above 0.01, at most 10000"),
+        ("REQUESTS_PER_SECOND_PER_KEY", "0", "above 0, at most 10000"),
     ],
 )  # fmt: skip
 def test_an_invalid_value_is_refused_with_its_name_and_valid_values(name: str, value: str, advice: str) -> None:

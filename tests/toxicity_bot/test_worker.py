@@ -17,6 +17,7 @@ from toxicity_bot.credentials import SECONDS_BETWEEN_READS, Credentials
 from toxicity_bot.errors import ModelError, SettingError
 from toxicity_bot.jobs import Job, retry_delay
 from toxicity_bot.slack_messages import SlackMessages
+from toxicity_bot.verdicts import UNDELIVERED
 
 POISON = '{"team": "T0LOCAL", "dunkleosteus": 1}'
 
@@ -90,6 +91,22 @@ def test_after_a_lost_response_the_worker_searches_before_it_posts_again(
     assert bot.job_outcomes() == [end]
     assert len(bot.verdicts(channel)) == 1
     assert bot.outcomes(message) == ["toxic"]
+
+
+@pytest.mark.parametrize(("close", "code"), [("archive", "is_archived"), ("kick", "channel_not_found")])
+def test_the_person_and_the_owner_are_told_if_the_channel_of_reply_to_refuses_the_verdict(
+    bot: Bot, close: str, code: str
+) -> None:
+    bot.set(reply_to=PRIVATE)
+    getattr(bot.slack.workspace, close)(PRIVATE)
+    event = bot.event(bot.say())
+    assert [bot.deliver(event).status for _ in range(2)] == [200, 200]
+    assert bot.work() == 2
+    assert bot.hints() == [UNDELIVERED]
+    assert {(line["message"].partition(":")[0], line["why"]) for line in bot.logged("ERROR")} == {
+        ("verdict not posted", f"chat.postMessage: {code}")
+    }
+    assert bot.job_outcomes() == [f"undelivered_{code}"] * 2
 
 
 @pytest.mark.parametrize("error", ["SecretStoreError", "LedgerError"])

@@ -103,6 +103,7 @@ def test_replacing_a_group_of_people_keeps_the_label() -> None:
     assert len(found) > 250
     assert all(one and one[3].upper() == one[4] for one in named)
     assert {one[2] for one in named if one} >= {"deaf", "white", "polish"}
+    assert {one[1] for one in named if one} >= {"Muslim", "Gay", "White"}
 
 
 def test_variation_depends_on_seed_and_epoch_and_not_on_the_label(tokenizer: Any) -> None:

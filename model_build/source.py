@@ -50,7 +50,10 @@ def locate(source: str, revision: str | None = None, name: str = "", licence: st
     """Return the checkpoint. Raises ModelBuildError if it cannot be found or has no weights."""
     folder = Path(source)
     if folder.is_dir():
-        revision = revision or f"sha256:{sha256(_weights(folder)[0])}"
+        digests = [sha256(path) for path in _weights(folder)]
+        # All files count: a part of a large checkpoint may hold only embeddings that training did not change.
+        digest = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+        revision = revision or f"sha256:{digest}"
         return Source(folder, name or f"local folder {folder.resolve().name}", revision, licence or "not stated")
     if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", source):
         raise ModelBuildError(f"{source} is neither a folder nor a hub id (owner/name)")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from model_build.torch_model import TorchModel
 
 # Largest allowed difference of a text's toxicity between the served model and PyTorch at full precision. Quantization
-# causes up to 0.05 where a model is unsure, a wrong tokenizer or inverted labels cause several tenths.
+# causes up to 0.09 where a model is unsure, a wrong tokenizer or inverted labels cause several tenths.
 MAX_TOXICITY_DIFFERENCE = 0.1
 
 # Lambda guarantees AVX2 but not VNNI. Without VNNI, a CPU adds two products of an unsigned activation and a signed

@@ -42,6 +42,8 @@ def align(options: AlignOptions) -> bool:
         for module in initial.model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0  # the teacher runs without dropout too
+        initial.model.requires_grad_(requires_grad=False)
+        initial.model.base_model.requires_grad_()  # the head gets no gradient, which data parallelism would wait for
         teacher = _teacher(source, initial).to(keywords["args"].device)
         collator = DataCollatorWithPadding(initial.tokenizer)
         return HiddenStatesTrainer(options, teacher, data_collator=collator, **keywords)

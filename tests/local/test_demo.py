@@ -54,7 +54,7 @@ def test_a_text_that_cannot_be_judged_has_no_score() -> None:
     assert (answer["outcome"], answer["score"]) == ("cannot_judge", None)
 
 
-@pytest.mark.parametrize(("reply_to", "words"), [("reactor", "Likely toxic"), ("C0RANDOM", "/invite")])
+@pytest.mark.parametrize(("reply_to", "words"), [("reactor", "Likely toxic"), ("C0RANDOM", "could not post")])
 def test_the_demo_shows_ephemeral_answers(reply_to: str, words: str) -> None:
     shown = demo(TEXT="You stupid idiot.", REPLY_TO=reply_to)
     assert "Only visible to grace" in shown

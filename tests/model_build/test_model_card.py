@@ -48,5 +48,5 @@ def test_the_sentences_depend_on_the_model(fields: dict[str, Any], tmp_path: Pat
         "| Leave \\| now. | toxic | 0.01 |",
     ):
         assert sentence in page
-    for gone in ("## Goals", "unlabelled chat", "The threshold was raised"):
+    for gone in ("## Goals", "unlabelled chat", "the threshold was then raised"):
         assert gone not in page

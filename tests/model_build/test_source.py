@@ -58,6 +58,18 @@ def test_a_folder_is_identified_by_its_name_and_the_checksum_of_its_weights(chec
     assert len(source.revision) == len("sha256:") + 64
 
 
+def test_the_revision_of_a_folder_depends_on_every_file_with_weights(tmp_path: Path, checkpoint: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(checkpoint, folder)
+    single = locate(str(folder)).revision
+    part = folder / "model-00002-of-00002.safetensors"
+    found = {single}
+    for content in (b"one", b"another"):
+        part.write_bytes(content)
+        found.add(locate(str(folder)).revision)
+    assert len(found) == 3
+
+
 @pytest.mark.parametrize("source", ["no-such-folder", "./no/such/folder", "/no/such", "a/b/c"])
 def test_a_source_that_is_neither_a_folder_nor_a_hub_id_is_refused(source: str) -> None:
     with pytest.raises(ModelBuildError, match="neither a folder nor a hub id"):

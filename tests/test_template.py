@@ -121,7 +121,7 @@ def test_the_gateway_the_functions_and_the_queue_have_limits_against_floods() ->
     assert properties("Worker")["ReservedConcurrentExecutions"]["Fn::If"][1] == at_once
     assert properties("Worker")["Events"]["Job"]["Properties"]["ScalingConfig"]["MaximumConcurrency"] == at_once
     assert (PARAMETERS["WorkerConcurrency"]["MinValue"], PARAMETERS["WorkerConcurrency"]["MaxValue"]) == (2, 1000)
-    assert properties("Receiver")["ReservedConcurrentExecutions"]["Fn::If"][1] >= 2
+    assert 2 <= properties("Receiver")["ReservedConcurrentExecutions"]["Fn::If"][1] <= 1000
     assert 1 <= PARAMETERS["RequestsPerSecond"]["Default"] <= 1000
 
 

@@ -10,7 +10,7 @@ import typer
 from model_build.benchmark import benchmark
 from model_build.build import build
 from model_build.errors import ModelBuildError
-from model_build.evaluate.cli import calibrate, evaluate
+from model_build.evaluate.cli import SkipBadRows, calibrate, evaluate
 from model_build.throughput import throughput
 from model_build.train.cli import align, convert, distill, finetune, pretrain
 
@@ -34,7 +34,7 @@ def verify(
     ] = None,
     sample: Annotated[int, typer.Option(help="Number of messages to sample; 3,000 take minutes.", min=1)] = 3000,
     *,
-    skip_bad_rows: Annotated[bool, typer.Option("--skip-bad-rows", help="Skip bad rows instead of stopping.")] = False,
+    skip_bad_rows: SkipBadRows = False,
 ) -> None:
     """Verify the checksums, weights and reference scores of a model directory."""
     if quality and not source:

@@ -122,7 +122,8 @@ def _texts(path: Path, checksums: set[str], chat: Path | None) -> dict[str, str]
         return {}
     if chat is None:
         raise ModelBuildError(
-            f"{path} has text_sha256 in place of {len(checksums)} texts: pass the file with these messages as --chat"
+            f"{path} has text_sha256 in place of {len(checksums)} texts: pass the file with these messages as --chat, "
+            "or leave this file out if the command has no such option"
         )
     each = ((text_checksum(message), message) for message in lines(chat))
     found = {key: message for key, message in each if key in checksums}

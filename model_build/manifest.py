@@ -89,7 +89,7 @@ def describe(
 
 
 def reference_scores(toxicities: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Sort texts and scores, least certain first: the bot's self-test uses those, because their scores vary most."""
+    """Sort texts and scores, least certain first: the bot's self-test uses the first one and the most toxic one."""
     ordered = sorted(toxicities, key=lambda text: abs(toxicities[text] - 0.5))
     return [{"text": text, "toxicity": round(toxicities[text], 6)} for text in ordered]
 

@@ -308,14 +308,18 @@ def test_the_first_parameter_is_who_sees_a_verdict_and_lists_its_values() -> Non
 
 
 def test_the_dashboard_is_valid_json_and_shows_the_bots_metrics() -> None:
-    body = properties("Dashboard")["DashboardBody"]["Fn::Sub"]
+    body, conditional = properties("Dashboard")["DashboardBody"]["Fn::Sub"]
     widgets = json.loads(re.sub(r"\$\{[^}]+\}", "x", body))["widgets"]
     assert len({(widget["x"], widget["y"]) for widget in widgets}) == len(widgets)
-    shown = set(re.findall(r'"((?:Job|Event|Request|Receiver)[A-Z]\w+)"', body.replace("\\", "")))
+    shown = set(re.findall(r'"((?:Job|Event|Request|Receiver|Text|Scoring)[A-Z]\w+)"', body.replace("\\", "")))
     jobs = {"JobEnded", "JobPostponed", "JobFailed", "JobDuration"}
-    assert shown == jobs | {"EventIgnored", "RequestRefused", "ReceiverFailed"}
+    scoring = {"TextScored", "ScoringRefused", "ScoringFailed"}
+    assert shown == jobs | scoring | {"EventIgnored", "RequestRefused", "ReceiverFailed"}
     referenced = {name.split(".")[0] for name in re.findall(r"\$\{([^}:]+)\}", body)}
-    assert referenced <= RESOURCES.keys()
+    assert referenced - conditional.keys() <= RESOURCES.keys()
+    assert conditional == {"ScorerSource": {"Fn::If": ["Scoring", {"Fn::Sub": "SOURCE '${ScorerLogs}' | "}, ""]}}, (
+        "without the scoring API its logs do not exist"
+    )
 
 
 def test_the_outputs_are_complete_and_the_secret_has_a_valid_placeholder() -> None:

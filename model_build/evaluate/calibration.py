@@ -63,8 +63,9 @@ def calibrate(
     value that at most `false_positive_rate` of the work sources' harmless texts reach. `threshold_maybe` uses five
     times that rate: both thresholds are then set by false positives, independent of the share of toxic texts.
 
-    If chat messages are labelled, `threshold` is raised until at least `likely_precision` of the messages that reach it
-    are toxic, as "likely" promises, and `threshold_maybe` until one in six is.
+    If chat messages are labelled (rows whose `detail` has `chosen`, as in data/chat.jsonl), `threshold` is raised until
+    at least `likely_precision` of the messages that reach it are toxic, as "likely" promises, and `threshold_maybe`
+    until one in six is. If no value does that, the threshold stays, and a message says so.
     """
     fields = manifest.read(folder)
     at_work = np.isin(data.sources, work_sources)
@@ -86,10 +87,10 @@ def calibrate(
     if data.chat:
         alarm_scores, rate = _toxicities(chat, fields, temperature), chat_rate
     in_chat = np.array(["chosen" in detail for detail in data.details])  # a key of the labelled chat messages
-    for_precision = partial(_precision_threshold, after[in_chat], data.labels[in_chat])
+    raised = partial(_precise_threshold, after[in_chat], data.labels[in_chat])
     for_rate, for_maybe_rate = (_rate_threshold(alarm_scores, one) for one in (rate, min(MAYBE_RATE * rate, 0.5)))
-    threshold = max(for_rate, for_precision(likely_precision))
-    maybe = min(threshold, max(for_maybe_rate, for_precision(MAYBE_PRECISION)))
+    threshold = raised(likely_precision, for_rate)
+    maybe = min(threshold, raised(MAYBE_PRECISION, for_maybe_rate))
     errors = [calibration_error(work, scores[at_work]) for scores in (before, after)]
     found = {
         "date": time.strftime("%Y-%m-%d"),
@@ -158,13 +159,22 @@ def _rate_threshold(harmless: Scores, rate: float) -> float:
     return min(math.floor(highest_below * 100 + ROUNDING_ERROR) + 1, 100) / 100
 
 
-def _precision_threshold(scores: Scores, labels: Labels, precision: float) -> float:
-    """Return the lowest threshold in whole percent with this precision. If there is none, return 0."""
-    for percent in range(1, 100):
+def _precise_threshold(scores: Scores, labels: Labels, precision: float, lowest: float) -> float:
+    """Return the lowest threshold in whole percent from `lowest` on with this precision.
+
+    If there is none, return `lowest`, and print a message if there are enough labels to judge.
+    """
+    for percent in range(round(100 * lowest), 100):
         likely = labels[scores >= percent / 100]
         if len(likely) >= MIN_LIKELY and likely.mean() >= precision:
             return percent / 100
-    return 0.0
+    if len(labels) >= MIN_LIKELY:
+        print(
+            f"calibrate: at no threshold from {lowest:g} on are {100 * precision:.0f} % of at least {MIN_LIKELY} "
+            f"labelled chat messages toxic; the threshold stays at {lowest:g}",
+            flush=True,
+        )
+    return lowest
 
 
 def _rates(labels: Labels, scores: Scores, at_work: npt.NDArray[np.bool_], threshold: float) -> dict[str, Any]:

@@ -43,7 +43,7 @@ Chat = Annotated[
     ),
 ]
 SkipBadRows = Annotated[
-    bool, typer.Option("--skip-bad-rows", help="Skip bad rows and print their line numbers, instead of stopping.")
+    bool, typer.Option("--skip-bad-rows", help="Skip bad rows instead of stopping; print how many, and the first ten.")
 ]
 Threads = Annotated[int, typer.Option(min=1, help="Threads per model.")]
 

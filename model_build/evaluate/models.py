@@ -52,7 +52,7 @@ Scorer = Callable[[Sequence[str]], Sequence[float]]
 
 @dataclass(frozen=True)
 class Model:
-    """A model to evaluate. `load` is called only if texts have to be scored."""
+    """A model to evaluate. `load` is called to score texts and to time the model."""
 
     name: str
     kind: str
@@ -95,7 +95,7 @@ def _served(folder: Path, name: str, threads: int) -> Model:
 
 def _checkpoint(folder: Path, name: str, threads: int, *, bf16: bool) -> Model:
     def load() -> Scorer:
-        # Importing torch takes seconds, and reports on served models or cached scores do not need it.
+        # Importing torch takes seconds, and reports on served models do not need it.
         import torch
 
         from model_build.torch_model import TorchModel

@@ -46,6 +46,7 @@ Schedule = Literal[
 ]
 # Options shared by several commands, with possibly different defaults.
 Base = Annotated[str, typer.Option(help="Checkpoint folder, model directory such as model/, or hub id.")]
+Encoder = Annotated[str, typer.Option(help="Checkpoint folder or hub id; default: random weights.")]
 Texts = Annotated[
     list[str],
     typer.Option(help="File or glob pattern: .txt or .xz with one text per line, or labelled rows. Repeatable."),
@@ -85,7 +86,8 @@ class TrainingOptions:
         int, typer.Option(min=0, help="Steps between evaluations on split dev or held-out texts; 0: none.")
     ] = 0
     skip_bad_rows: Annotated[
-        bool, typer.Option("--skip-bad-rows", help="Skip bad rows and print their line numbers, instead of stopping.")
+        bool,
+        typer.Option("--skip-bad-rows", help="Skip bad rows instead of stopping; print how many, and the first ten."),
     ] = False
     deepspeed: Annotated[
         Path | None, typer.Option(help="DeepSpeed configuration, such as model_build/train/zero2.json.")
@@ -104,7 +106,7 @@ class PretrainOptions(TrainingOptions):
     """Train an encoder on plain text to predict masked words."""
 
     data: Texts
-    base: Base = ""
+    base: Encoder = ""
     learning_rate: LearningRate = 5e-4
     lower_cased: LowerCased = 0.0
     mlm_probability: Annotated[float, _share("Share of tokens to mask.")] = 0.15

@@ -59,7 +59,6 @@ QUANTIZED_PRODUCTS = {"DynamicQuantizeMatMul": (1, 2, 3), "MatMulIntegerToFloat"
 LAYER_FIELDS = (
     "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act", "layer_norm_eps"
 )  # fmt: skip
-ROBERTA_FIRST_POSITION = 2  # the padding token's id plus one
 RESTORABLE = ("roberta", "mpnet")  # model types that can be restored from a model directory
 ROBERTA_TOKENS = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
 MPNET_TOKENS = ROBERTA_TOKENS | {"cls_token": "<s>", "sep_token": "</s>", "unk_token": "[UNK]", "mask_token": "<mask>"}
@@ -181,7 +180,8 @@ def with_vocabulary(folder: Path, tokenizer: PreTrainedTokenizerFast) -> Roberta
     state = bert.state_dict()
     words, positions, segments = (f"embeddings.{name}_embeddings.weight" for name in ("word", "position", "token_type"))
     state[words] = _token_vectors(state[words], pieces, tokenizer)
-    state[positions] = nn.functional.pad(state[positions], (0, 0, ROBERTA_FIRST_POSITION, 0))
+    first = tokenizer.pad_token_id + 1  # as in RoBERTa's embeddings: positions count from the padding id
+    state[positions] = nn.functional.pad(state[positions], (0, 0, first, 0))
     state[segments] = state[segments][:1]
     special = {f"{role}_token_id": getattr(tokenizer, f"{role}_token_id") for role in ("bos", "eos", "pad")}
     sizes = {"vocab_size": len(state[words]), "max_position_embeddings": len(state[positions])}

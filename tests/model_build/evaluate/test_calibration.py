@@ -56,14 +56,19 @@ def test_the_threshold_is_the_lowest_within_the_false_positive_rate() -> None:
         assert calibration._rate_threshold(np.array([score] * 50), 0.1) > score, "equal scores must not exceed the rate"
 
 
-def test_the_likely_threshold_is_where_most_messages_are_toxic() -> None:
+def test_the_likely_threshold_is_where_most_messages_are_toxic(capsys: pytest.CaptureFixture[str]) -> None:
     scores, labels = np.linspace(0.01, 1, 100), np.zeros(100, dtype=np.int64)
     labels[80:] = 1
-    assert calibration._precision_threshold(scores, labels, 0.6) == 0.68, "20 of 33"
-    assert calibration._precision_threshold(scores, labels, 1.0) == 0.81
-    assert calibration._precision_threshold(scores[81:], labels[81:], 1.0) == 0.01
-    assert calibration._precision_threshold(scores, 1 - labels, 0.9) == 0, "the highest ten are harmless"
-    assert calibration._precision_threshold(scores[91:], labels[91:], 0.6) == 0, "nine messages are too few"
+    assert calibration._precise_threshold(scores, labels, 0.6, 0.2) == 0.68, "20 of 33"
+    assert calibration._precise_threshold(scores, labels, 0.6, 0.75) == 0.75, "never lowered"
+    assert calibration._precise_threshold(scores, labels, 1.0, 0.01) == 0.81
+    assert calibration._precise_threshold(scores[91:], labels[91:], 0.6, 0.3) == 0.3, "nine messages are too few"
+    assert not capsys.readouterr().out
+    labels[60:70], labels[95:] = 1, 0
+    assert calibration._precise_threshold(scores, labels, 0.6, 0.2) == 0.6, "25 of 41"
+    assert calibration._precise_threshold(scores, labels, 0.6, 0.72) == 0.76, "15 of 25, after 15 of 29"
+    assert calibration._precise_threshold(scores, 1 - labels, 0.99, 0.4) == 0.4, "toxic ones lie below harmless ones"
+    assert "at no threshold from 0.4 on are 99 % of at least 10" in capsys.readouterr().out
 
 
 def test_a_model_is_calibrated_in_place_and_again_without_changes(

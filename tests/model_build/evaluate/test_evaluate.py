@@ -127,6 +127,7 @@ def test_a_finished_report_can_be_rendered_again_and_recorded_with_the_model(wri
         ("other", {}, "has no model other, only n-gram baseline, served, tiny"),
         ("tiny", {}, "has another checksum"),
         ("served", {"threshold": 0.95}, "served in .* has another threshold than"),
+        ("served", {"threshold_maybe": 0.01}, "served in .* has another threshold_maybe than"),
         ("served", {"temperature": 1.5}, "served in .* has another checksum than"),
     ],
 )

@@ -65,7 +65,7 @@ def calibrate(
 
     If chat messages are labelled (rows whose `detail` has `chosen`, as in data/chat.jsonl), `threshold` is raised until
     at least `likely_precision` of the messages that reach it are toxic, as "likely" promises, and `threshold_maybe`
-    until one in six is. If no value does that, the threshold stays, and a message says so.
+    until one in six is. If no value does that, the one with the highest share is taken, and a message says so.
     """
     fields = manifest.read(folder)
     at_work = np.isin(data.sources, work_sources)
@@ -162,19 +162,25 @@ def _rate_threshold(harmless: Scores, rate: float) -> float:
 def _precise_threshold(scores: Scores, labels: Labels, precision: float, lowest: float) -> float:
     """Return the lowest threshold in whole percent from `lowest` on with this precision.
 
-    If there is none, return `lowest`, and print a message if there are enough labels to judge.
+    If there is none, print a message and return the one with the highest precision. Thresholds that fewer than
+    MIN_LIKELY messages reach do not count; if `lowest` is one of them, return it.
     """
+    best, reached = lowest, -1.0
     for percent in range(round(100 * lowest), 100):
         likely = labels[scores >= percent / 100]
-        if len(likely) >= MIN_LIKELY and likely.mean() >= precision:
-            return percent / 100
-    if len(labels) >= MIN_LIKELY:
+        if len(likely) < MIN_LIKELY:
+            break
+        if (share := float(likely.mean())) > reached:
+            best, reached = percent / 100, share
+        if share >= precision:
+            return best
+    if reached >= 0:
         print(
-            f"calibrate: at no threshold from {lowest:g} on are {100 * precision:.0f} % of at least {MIN_LIKELY} "
-            f"labelled chat messages toxic; the threshold stays at {lowest:g}",
+            f"calibrate: at no threshold are {100 * precision:.0f} % of the labelled chat messages that reach it "
+            f"toxic; at {best:g} it is {100 * reached:.0f} %",
             flush=True,
         )
-    return lowest
+    return best
 
 
 def _rates(labels: Labels, scores: Scores, at_work: npt.NDArray[np.bool_], threshold: float) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Token ids and probabilities of the committed model."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +28,20 @@ def test_special_tokens_in_a_text_are_plain_characters(session: ModelSession, ty
 
 
 def test_padding_does_not_change_scores(session: ModelSession) -> None:
-    """In a batch with a longer sequence, scores differ only by the rounding of the shared quantization scale."""
-    short, _ = session.encode(MODEL.references[0].text)  # its score changes most
+    """In a batch with a longer sequence, scores differ only by the rounding of the shared quantization scale.
+
+    That moves the scores of a few unclear texts. If the model read the padding, the median difference would be 0.03.
+    """
     longer, _ = session.encode("we looked at the plan " * 20)
-    together = session.probabilities([short, longer])
-    assert together.shape == (2, len(MODEL.labels))
-    assert together[0] == pytest.approx(session.probabilities([short])[0], abs=0.1)
-    assert together[1] == pytest.approx(session.probabilities([longer])[0], abs=0.1)
+    differences = []
+    for row in json.loads((ROOT / "model" / "model.json").read_text("utf-8"))["reference"]["scores"]:
+        short, _ = session.encode(row["text"])
+        together = session.probabilities([short, longer])
+        assert together.shape == (2, len(MODEL.labels))
+        assert together[1] == pytest.approx(session.probabilities([longer])[0], abs=0.1)
+        differences.append(float(np.abs(together[0] - session.probabilities([short])[0]).max()))
+    assert np.median(differences) < 0.01
+    assert max(differences) < 0.2
 
 
 def test_softmax_and_sigmoid_of_logits() -> None:

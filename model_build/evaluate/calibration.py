@@ -91,8 +91,10 @@ def calibrate(
     for_rate, for_maybe_rate = (_rate_threshold(alarm_scores, one) for one in (rate, min(MAYBE_RATE * rate, 0.5)))
     threshold = raised(likely_precision, for_rate)
     maybe = min(threshold, raised(MAYBE_PRECISION, for_maybe_rate))
-    raised_to = data.labels[in_chat & (after >= threshold)]
-    promise = {"messages": int(in_chat.sum()), "precision": likely_precision}
+    promise = None
+    if threshold > for_rate:
+        reached = float(data.labels[in_chat & (after >= threshold)].mean())
+        promise = {"messages": int(in_chat.sum()), "precision": likely_precision, "reached": reached}
     errors = [calibration_error(work, scores[at_work]) for scores in (before, after)]
     found = {
         "date": time.strftime("%Y-%m-%d"),
@@ -102,7 +104,7 @@ def calibrate(
         "sources": data.source_names(),
         "work_sources": sorted(set(work_sources) & set(data.source_names())),
         "chat": {"messages": len(data.chat), "rate": chat_rate} if data.chat else None,
-        "promise": promise | {"reached": float(raised_to.mean())} if threshold > for_rate else None,
+        "promise": promise,
         "temperature": temperature,
         "negative_log_likelihood": [log_loss(work, scores[at_work]) for scores in (before, after)],
         "calibration_error": errors,

@@ -77,8 +77,7 @@ def record(model: Path, name: str, report_folder: Path) -> None:
     if name not in report["models"]:
         raise ModelBuildError(f"{path} has no model {name}, only {', '.join(report['models'])}: pass one of these")
     evaluated = report["models"][name]
-    thresholds = {"threshold": now.threshold, "threshold_maybe": now.threshold_maybe}
-    found = {"checksum": served_checksum(now), **thresholds}
+    found = {"checksum": served_checksum(now), "threshold": now.threshold, "threshold_maybe": now.threshold_maybe}
     if changed := [key for key, value in found.items() if evaluated[key] != value]:
         raise ModelBuildError(
             f"{name} in {path} has another {' and another '.join(changed)} than {model} now: evaluate it again"

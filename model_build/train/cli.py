@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from model_build.evaluate.cli import SkipBadRows
 from toxicity_bot.command_line import STOPPED
 
 # Exit status of a run that stopped with a checkpoint: EX_TEMPFAIL ("try again") in sysexits.h.
@@ -85,10 +86,7 @@ class TrainingOptions:
     eval_steps: Annotated[
         int, typer.Option(min=0, help="Steps between evaluations on split dev or held-out texts; 0: none.")
     ] = 0
-    skip_bad_rows: Annotated[
-        bool,
-        typer.Option("--skip-bad-rows", help="Skip bad rows instead of stopping; print how many, and the first ten."),
-    ] = False
+    skip_bad_rows: SkipBadRows = False
     deepspeed: Annotated[
         Path | None, typer.Option(help="DeepSpeed configuration, such as model_build/train/zero2.json.")
     ] = None

@@ -31,6 +31,7 @@ MAX_QUOTED_CHARACTERS = 12  # a longer label is probably a message in the wrong 
 MAX_FIELD_CHARACTERS = 10_000_000
 MAX_BAD_ROWS_PRINTED = 10
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")  # JSON can contain them, UTF-8 cannot
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def open_text(path: Path) -> Iterator[TextIO]:
         with (lzma.open if path.suffix == ".xz" else open)(path, "rt", encoding=ENCODING, newline="") as file:
             yield file
     except UnicodeDecodeError as error:
-        raise ModelBuildError(f"{path} is not UTF-8 (byte {error.start}): convert it first") from error
+        raise ModelBuildError(f"{path} is not UTF-8: convert it first") from error
     except (lzma.LZMAError, EOFError) as error:
         raise ModelBuildError(f"{path} is damaged or not an xz file: {error}") from error
 
@@ -145,7 +146,7 @@ def _records(path: Path, file: TextIO) -> Iterator[tuple[int, dict[str, Any] | s
             continue
         try:
             fields = json.loads(written)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             yield line, f"not JSON ({error})"
         else:
             yield line, fields if isinstance(fields, dict) else "not a JSON object"
@@ -174,6 +175,8 @@ def _problem(fields: dict[str, Any]) -> str:
             return "text_sha256 is not 64 hexadecimal digits in lower case"
     elif not isinstance(text, str) or not text.strip():
         return "text is missing or empty"
+    elif _LONE_SURROGATE.search(text):
+        return "text has half of a character, a lone UTF-16 surrogate"
     if isinstance(label, bool) or str(label) not in ("0", "1"):
         return f"label is {_quote(label)}, not 0 or 1"
     if split and split not in SPLITS:

@@ -22,13 +22,13 @@ UNKNOWN = "\u2013"  # an en dash
 
 
 def write(folder: Path, fields: Mapping[str, Any]) -> None:
-    """Write `model.json` and the model card with the same content."""
-    manifest.write_json(folder / manifest.FILE_NAME, fields)
+    """Write `model.json` and the model card with the same content. If the card cannot be written, neither changes."""
     about = {"summary": "", "data": [], "training": [], "not_for": []} | fields.get("about", {})
     threshold_maybe = fields.get("threshold_maybe", fields["threshold"])
     measured = dict.fromkeys(("quality", "calibration", "evaluation", "written")) | fields["measured"]
     shown = {**fields, **measured, "about": about, "threshold_maybe": threshold_maybe}
-    (folder / FILE_NAME).write_text(render(TEMPLATE, shown), encoding="utf-8")
+    manifest.write_text(folder / FILE_NAME, render(TEMPLATE, shown))
+    manifest.write_json(folder / manifest.FILE_NAME, fields)
 
 
 def render(template: Path, fields: dict[str, Any]) -> str:

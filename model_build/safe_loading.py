@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
@@ -45,12 +46,22 @@ REFUSED_FILES = {
 
 
 def from_pretrained(kind: Any, folder: str | Path, **options: Any) -> Any:
-    """Call `kind.from_pretrained` on a folder. Raises ModelBuildError if a file in the folder could run code."""
+    """Call `kind.from_pretrained` on a folder.
+
+    Raises ModelBuildError if a file in the folder could run code, or if the weights or tokenizer.json are incomplete.
+    """
     folder = Path(folder)
     _refuse_code(folder)
     if kind not in (AutoConfig, AutoTokenizer):
         options["use_safetensors"] = True
-    return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **options)
+    try:
+        return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **options)
+    except Exception as error:
+        if type(error) not in (SafetensorError, Exception):  # tokenizers raises Exception itself
+            raise
+        raise ModelBuildError(
+            f"{folder} has a damaged or incomplete file ({error}): copy or download it again"
+        ) from error
 
 
 def _refuse_code(folder: Path) -> None:

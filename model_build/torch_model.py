@@ -56,6 +56,7 @@ class TorchModel:
         as_teacher: bool = False,
         device: str = "cpu",
     ) -> None:
+        self._name = source.name
         self.config: Any = from_pretrained(transformers.AutoConfig, source.folder)
         if not as_teacher and self.config.model_type not in FAMILIES:
             kinds = ", ".join(FAMILIES)
@@ -116,6 +117,10 @@ class TorchModel:
             found = logits.softmax(-1)[:, toxic].sum(-1)
         else:
             found = logits.sigmoid()[:, toxic].amax(-1)
+        if not found.isfinite().all():  # NaN would mean that the text has not been scored yet
+            raise ModelBuildError(
+                f"{self._name} gives a text the score NaN, so its weights are wrong: pass another checkpoint"
+            )
         return found.cpu().numpy()  # type: ignore[no-any-return]
 
     def _positions(self) -> int:

@@ -16,6 +16,8 @@ from model_build import data, manifest, metrics, model_card
 from model_build.errors import ModelBuildError
 from model_build.source import locate, sha256
 from toxicity_bot.classifier import Classifier
+from toxicity_bot.message_text import fold
+from toxicity_bot.model_directory import ModelDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,9 +47,8 @@ def verify(folder: Path) -> Classifier:
     Raises ModelBuildError if a check fails, or ModelError if the bot cannot load the model.
     """
     fields = manifest.read(folder)
+    ModelDirectory.read(folder)  # raises if a field or a file is missing
     for name, facts in fields["files"].items():
-        if not (folder / name).is_file():
-            raise ModelBuildError(f"{folder / name} is missing: build the model again")
         if (found := sha256(folder / name)) != facts["sha256"]:
             raise ModelBuildError(
                 f"{folder / name} has the checksum {found[:12]}.., but model.json has {facts['sha256'][:12]}..: "
@@ -138,17 +139,17 @@ def compare_with_pytorch(classifier: Classifier, folder: Path, source: str) -> T
 def record_quality(
     classifier: Classifier, model: TorchModel, folder: Path, labelled: Path, sample: int, *, skip_bad_rows: bool = False
 ) -> None:
-    """Measure both models on rows of split `test` or without a split; record the result in the model directory.
+    """Measure both models on rows of split `test`; record the result in the model directory.
 
-    At most `sample` rows are drawn, always the same ones. Messages longer than one window are left out, because PyTorch
-    cannot score them.
+    At most `sample` rows are drawn, always the same ones. Messages without words are left out, and those longer than
+    one window, because PyTorch cannot score them.
     """
     found_rows = data.read(labelled, skip_bad_rows=skip_bad_rows)
     for line in found_rows.describe_skipped():
         print(line, flush=True)
-    rows = [row for row in found_rows.rows if row.split in ("test", "")]
+    rows = found_rows.of_split("test")
     rows = random.Random(SEED).sample(rows, min(sample, len(rows)))  # noqa: S311 - a sample, not a secret
-    rows = [row for row in rows if model.fits(row.text)]
+    rows = [row for row in rows if fold(row.text) and model.fits(row.text)]
     if {row.label for row in rows} != {0, 1}:
         raise ModelBuildError(f"{labelled} needs test rows of both labels, 0 and 1, to measure the quality")
     print(f"verify: scoring {len(rows):,} texts of {labelled.name} with both models ...", flush=True)

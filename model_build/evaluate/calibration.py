@@ -92,9 +92,8 @@ def calibrate(
     threshold = raised(likely_precision, for_rate)
     maybe = min(threshold, raised(MAYBE_PRECISION, for_maybe_rate))
     promise = None
-    if threshold > for_rate:
-        reached = float(data.labels[in_chat & (after >= threshold)].mean())
-        promise = {"messages": int(in_chat.sum()), "precision": likely_precision, "reached": reached}
+    if len(likely := data.labels[in_chat & (after >= threshold)]) >= MIN_LIKELY:
+        promise = {"messages": int(in_chat.sum()), "precision": likely_precision, "reached": float(likely.mean())}
     errors = [calibration_error(work, scores[at_work]) for scores in (before, after)]
     found = {
         "date": time.strftime("%Y-%m-%d"),
@@ -159,7 +158,7 @@ def _temperature(logits: npt.NDArray[np.float64], fields: Mapping[str, Any], lab
 
 def _rate_threshold(harmless: Scores, rate: float) -> float:
     """Return the lowest threshold that at most this share of the scores reaches, in whole percent as verdicts show."""
-    highest_below = float(np.sort(harmless)[::-1][int(rate * len(harmless))])
+    highest_below = float(np.sort(harmless)[::-1][int(rate * len(harmless) + ROUNDING_ERROR)])
     return min(math.floor(highest_below * 100 + ROUNDING_ERROR) + 1, 100) / 100
 
 

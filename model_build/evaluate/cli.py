@@ -75,7 +75,6 @@ def evaluate(
     file.
     """
     load = os.getloadavg()[0]
-    os.environ["HF_HUB_OFFLINE"] = "1"  # all inputs are local, so no library needs the hub
 
     from model_build.data import read
     from model_build.evaluate import evaluation, evaluation_set, report_files

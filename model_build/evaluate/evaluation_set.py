@@ -154,7 +154,8 @@ def slices(data: EvaluationSet, seed: int) -> list[Slice]:
         (part["name"], part["rule"], _having_one_of(part["words"].split(), data.texts))
         for part in tomllib.loads(WORD_SLICES.read_text(encoding="utf-8"))["slices"]
     ]
-    parts.append(("work chat", f"is from the sources {', '.join(WORK_SOURCES)}", np.isin(data.sources, WORK_SOURCES)))
+    rule = f"is from the sources {', '.join(WORK_SOURCES)}"
+    parts.append(("work discussions", rule, np.isin(data.sources, WORK_SOURCES)))
     found = [
         Slice(name, rule, rows, [data.texts[row] for row in rows])
         for name, rule, here in parts
@@ -166,7 +167,7 @@ def slices(data: EvaluationSet, seed: int) -> list[Slice]:
         *found,
         Slice(AS_WRITTEN, f"a sample of {len(rows):,} texts, with which the next slices are compared", rows, texts),
         *(
-            Slice(name, f"the same sample, {rule}", rows, [fold(change(text, seed)) for text in texts])
+            Slice(name, f"the same sample, {rule}", rows, [fold(change(text, seed)) or text for text in texts])
             for name, (rule, change) in _SPELLINGS.items()
         ),
     ]
@@ -190,10 +191,12 @@ def disguise(text: str, seed: int) -> str:
 def _sampled_chat(path: Path, split: str) -> list[str]:
     """Return the messages with the lowest checksums for split `test`, or with the highest for other splits.
 
-    So each split has its own sample, and training can exclude both. Repeated messages count once.
+    So each split has its own sample, and training can exclude both. Repeated messages count once. A sample has at most
+    half of the messages.
     """
-    take = heapq.nsmallest if split == "test" else heapq.nlargest
-    return list(filter(None, map(fold, take(CHAT_MESSAGES, set(lines(path)), key=text_checksum))))
+    messages, take = set(lines(path)), heapq.nsmallest if split == "test" else heapq.nlargest
+    sample = take(min(CHAT_MESSAGES, len(messages) // 2), messages, key=text_checksum)
+    return list(filter(None, map(fold, sample)))
 
 
 def _having_one_of(words: Sequence[str], texts: Sequence[str]) -> npt.NDArray[np.bool_]:

@@ -173,9 +173,14 @@ def cached_scores(model: Model, texts: Sequence[str], folder: Path) -> npt.NDArr
             for start in progress_bar(range(0, len(items), CHUNK), desc=f"evaluate: {model.name}", unit_scale=CHUNK):
                 chunk = items[start : start + CHUNK]
                 scores = scorer([text for _, text in chunk])
+                if not np.isfinite(scores).all():
+                    raise ModelBuildError(f"{model.name} gives a text a score that is not a number: do not use it")
                 scored = {key: score for (key, _), score in zip(chunk, scores, strict=True)}
-                with database:
-                    database.executemany("INSERT INTO scores VALUES (?, ?)", scored.items())
+                try:
+                    with database:
+                        database.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?)", scored.items())
+                except sqlite3.OperationalError as error:
+                    raise ModelBuildError(f"the cache {folder} cannot be written: {error}") from error
                 known |= scored
     return np.array([known[key] for key in keys])
 

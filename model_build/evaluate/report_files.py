@@ -44,8 +44,7 @@ REFERENCE_LINE: dict[str, Any] = {"color": "#bbbbbb", "linewidth": 1, "linestyle
 
 def write(evaluation: Evaluation, folder: Path) -> None:
     """Write report.json, report.md and the plots, and print the goals."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / JSON_NAME).write_text(json.dumps(evaluation.report, indent=1) + "\n", encoding="utf-8")
+    manifest.write_text(folder / JSON_NAME, json.dumps(evaluation.report, indent=1) + "\n")
     write_page(folder)
     with matplotlib.rc_context(fname=PLOT_STYLE):
         for name, plot in (("roc.png", _roc), ("reliability.png", _reliability), ("scores.png", _histograms)):
@@ -56,7 +55,7 @@ def write(evaluation: Evaluation, folder: Path) -> None:
 
 def write_page(folder: Path) -> None:
     """Render report.md from the report.json beside it."""
-    (folder / PAGE_NAME).write_text(model_card.render(PAGE_TEMPLATE, read(folder)), encoding="utf-8")
+    manifest.write_text(folder / PAGE_NAME, model_card.render(PAGE_TEMPLATE, read(folder)))
 
 
 def read(folder: Path) -> dict[str, Any]:

@@ -5,9 +5,11 @@ and the training code takes the same object, so each default is defined once. A 
 is called, because torch and transformers take seconds to import.
 """
 
+import errno
 import importlib
 import inspect
 import math
+import os
 import re
 import sys
 import time
@@ -23,6 +25,9 @@ from toxicity_bot.command_line import STOPPED
 
 # Exit status of a run that stopped with a checkpoint: EX_TEMPFAIL ("try again") in sysexits.h.
 EXIT_UNFINISHED = 75
+# How Rust libraries such as safetensors, torch.save and numpy report a full disk, all without an errno. Free space
+# proves nothing: safetensors and numpy do not leave the partial file that filled it.
+FULL_DISK = re.compile(r"os error 28|unexpected pos \d|iostream error|Not enough free space|requested and \d+ written")
 
 
 def _checked(meaning: str, fits: Callable[[Any], object]) -> Callable[[str], Any]:
@@ -56,7 +61,10 @@ LearningRate = Annotated[float, _not_negative("Peak learning rate.")]
 LowerCased = Annotated[float, _share("Share of texts to convert to lower case.")]
 Revision = Annotated[str | None, typer.Option(help="Commit of a hub model; default: the newest one.")]
 Tokenizer = Annotated[str, typer.Option(help="Tokenizer folder. A BERT is converted to its vocabulary.")]
-Seed = Annotated[int, typer.Option(min=0, help="Random seed. The same seed gives the same model on the same machine.")]
+Seed = Annotated[
+    int,  # `pretrain` multiplies it by 2**40, and the product must fit into 64 bits
+    typer.Option(min=0, max=2**24 - 1, help="Random seed. The same seed gives the same model on the same machine."),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,6 +211,10 @@ def _command(name: str, kind: type[TrainingOptions | ConvertOptions]) -> Callabl
             if issubclass(kind, TrainingOptions):
                 print("Run the same command to resume from the last checkpoint.", file=sys.stderr)
             raise typer.Exit(STOPPED) from None
+        except Exception as error:
+            if FULL_DISK.search(str(error)):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+            raise
         finally:
             # Without this, Gloo's threads may abort the process at exit.
             _processes("destroy_process_group")

@@ -41,6 +41,8 @@ def distill(options: DistillOptions) -> bool:
     paths = corpus.files(options.unlabelled)
     if paths and NGRAMS in options.teacher:
         raise ModelBuildError("the n-gram teacher needs labels: omit either it or --unlabelled")
+    if paths and not options.distill_alpha:
+        raise ModelBuildError("with --distill-alpha 0, nothing is learned from texts without labels: omit --unlabelled")
     base = options.base or next((name for name in options.teacher if name != NGRAMS), "")
     if not base:
         raise ModelBuildError("the n-gram teacher has no layers to start from: pass --base")

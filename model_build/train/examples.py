@@ -30,7 +30,7 @@ def mixture(rows: Sequence[Row], cap: Sequence[str], times: Sequence[str], seed:
     """Return the indices of the rows that make up an epoch. The same seed gives the same indices.
 
     `cap` and `times` are lists of SOURCE=NUMBER. `cap` is the maximum number of rows per label of a source, `times` the
-    number of copies of each row. Raises ModelBuildError if no row has such a source.
+    number of copies of each row. Raises ModelBuildError if no row has such a source, or if no row of a label is left.
     """
     caps, copies = ({source: int(n) for source, _, n in (one.rpartition("=") for one in all_)} for all_ in (cap, times))
     if unknown := (caps.keys() | copies.keys()) - {row.source for row in rows}:
@@ -43,6 +43,10 @@ def mixture(rows: Sequence[Row], cap: Sequence[str], times: Sequence[str], seed:
     for (source, _), members in sorted(groups.items()):
         kept = random.sample(members, caps[source]) if caps.get(source, len(members)) < len(members) else members
         used += kept * copies.get(source, 1)
+    if missing := {0, 1} - {rows[index].label for index in used}:
+        raise ModelBuildError(
+            f"--cap and --times leave no row with label {min(missing)}: use more of a source that has some"
+        )
     return used
 
 

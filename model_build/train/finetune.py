@@ -145,10 +145,10 @@ def finetune(options: FinetuneOptions, distillation: Distillation | None = None)
     chosen = mixture(rows, options.cap, options.times, options.seed)
     trainer.log(f"{len(rows):,} rows to train on, {len(chosen):,} per epoch.")
     different, copies = np.unique(np.array(chosen, dtype=np.int64), return_inverse=True)
+    used_once = [rows[index] for index in different]
     soft = None
     if distillation:
         with arguments.main_process_first(local=False, desc="the teachers' scores"):
-            used_once = [rows[index] for index in different]
             soft = distillation.probabilities(used_once, is_main=arguments.process_index == 0)
         if soft is None:
             trainer.log("Stopped before the teachers had scored all rows. Run the same command to resume.")
@@ -158,7 +158,7 @@ def finetune(options: FinetuneOptions, distillation: Distillation | None = None)
     initial = load(options.base, options.revision, options.tokenizer, layers)
     initial.check_length(options.max_length)
     freeze(initial.model, options.freeze_layers)
-    harmless = [row.text for row in rows if row.label == 0 and len(row.text) < MAX_HARMLESS_CHARACTERS]
+    harmless = [row.text for row in used_once if row.label == 0 and len(row.text) < MAX_HARMLESS_CHARACTERS]
     runner = ClassifierTrainer(
         options,
         distillation.targets if distillation else Targets(smoothing=options.label_smoothing_factor),
@@ -194,16 +194,20 @@ def finetune(options: FinetuneOptions, distillation: Distillation | None = None)
 
 
 def source_aucs(sources: Sequence[str]) -> Callable[[EvalPrediction], dict[str, float]]:
-    """Return a function that computes the AUC of all rows, of each source with both labels, and the sources' mean."""
+    """Return a function that computes the AUC of all rows, of each source, and the sources' mean.
+
+    It omits an AUC that needs rows of both labels and has none.
+    """
     names = np.array(sources)
 
     def compute(prediction: EvalPrediction) -> dict[str, float]:
         labels, logits = np.asarray(prediction.label_ids), np.asarray(prediction.predictions)
         scores = logits[:, 1] - logits[:, 0]
         each = {f"auc_{name}": auc(labels[names == name], scores[names == name]) for name in sorted(set(sources))}
-        known = {name: value for name, value in each.items() if value is not None}
-        mean = float(np.mean(list(known.values()))) if known else float("nan")
-        return {"auc": auc(labels, scores) or float("nan"), "auc_mean_of_sources": mean, **known}
+        known = [value for value in each.values() if value is not None]
+        mean = float(np.mean(known)) if known else None
+        found = {"auc": auc(labels, scores), "auc_mean_of_sources": mean, **each}
+        return {name: value for name, value in found.items() if value is not None}
 
     return compute
 

@@ -89,7 +89,7 @@ def load(base: str, revision: str | None = None, tokenizer: str = "", layers: Se
     """Return the base as a classifier. A base without a head gets a new one; `layers` lists the layers to keep.
 
     Raises ModelBuildError if the base cannot be loaded, if its vocabulary differs from the tokenizer's, if its first
-    label is the toxic one, or if it lacks one of `layers`.
+    label is the toxic one, or if it lacks one of `layers` or one is repeated.
     """
     if is_model_directory(Path(base)):
         initial = _from_model_directory(Path(base), tokenizer)
@@ -162,6 +162,8 @@ def keep_layers(model: Any, indices: Sequence[int]) -> None:
         raise ModelBuildError(f"--layers supports {', '.join(FAMILIES)}, not {kind}: omit it or pass another base")
     stack = getattr(model.base_model, FAMILIES[kind][0])
     layers = stack.layer
+    if len(set(indices)) < len(indices):
+        raise ModelBuildError("--layers repeats a layer, but two layers cannot share weights: name each layer once")
     if missing := [index for index in indices if index >= len(layers)]:
         raise ModelBuildError(f"the base has the layers 0 to {len(layers) - 1}, not {missing[0]}: correct --layers")
     stack.layer = nn.ModuleList([layers[index] for index in indices])

@@ -168,10 +168,12 @@ def _tokenizer(options: PretrainOptions, paths: Sequence[Path], checksum: str) -
     if not options.vocab_size:
         raise ModelBuildError("without --base, pass --tokenizer FOLDER, or --vocab-size 32768 to train a tokenizer")
     folder = options.out / f"tokenizer-{trainer.key({'data': checksum, 'tokens': options.vocab_size})}"
-    if not (folder / "tokenizer.json").is_file():
+    if not folder.is_dir():
         # Tokenizing reads the texts again and prints the skipped rows then.
         lines = corpus.texts(paths, skip_bad_rows=options.skip_bad_rows, print_skipped=False)
-        train_tokenizer(lines, options.vocab_size).save_pretrained(folder)
+        temporary = options.out / "new-tokenizer"
+        train_tokenizer(lines, options.vocab_size).save_pretrained(temporary)
+        temporary.replace(folder)
     return read_tokenizer(folder)
 
 

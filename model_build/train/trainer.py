@@ -25,7 +25,7 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from model_build.errors import ModelBuildError
-from model_build.manifest import write_json
+from model_build.manifest import read_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -155,25 +155,23 @@ def train(trainer: ResumableTrainer, described: Mapping[str, Any]) -> bool:
     """Train, from the newest checkpoint in the run's folder if there is one; return whether all steps are done.
 
     `described` is the stage's part of the configuration, such as its data. A finished run is left unchanged. Raises
-    ModelBuildError if the folder holds a run with another configuration.
+    ModelBuildError if the folder holds a run with another or no configuration.
     """
     options = trainer.options
     out, deepspeed = options.out, options.deepspeed.name if options.deepspeed else None
     names = {option.name for option in fields(options) if option.init} - NOT_RECORDED_VERBATIM
     values = {name: getattr(options, name) for name in sorted(names)}
     config = {**described, **values, "processes": trainer.args.world_size, "deepspeed": deepspeed}
-    last = _newest_checkpoint(out)
-    if last:
+    last, finished = _newest_checkpoint(out), (out / RECORD_FILE).is_file()
+    if last or finished:
         _check_config(out, config)
-    trained = last is not None and _all_steps_done(last)
-    if trained and (out / RECORD_FILE).is_file():
+    if finished:
         return True
     # All processes must check the folder before the main process changes it.
     with trainer.args.main_process_first(local=False, desc="writing the run's configuration"):
         if trainer.is_world_process_zero():
-            (out / RECORD_FILE).unlink(missing_ok=True)
             write_json(out / RUN_FILE, {name: value for name, value in config.items() if name not in CHANGEABLE})
-    if last and trained:
+    if last and _all_steps_done(last):
         trainer.finish_from(last)
     else:
         trainer.train(resume_from_checkpoint=str(last) if last else None)
@@ -195,9 +193,7 @@ def train(trainer: ResumableTrainer, described: Mapping[str, Any]) -> bool:
 
 
 def _check_config(out: Path, config: Mapping[str, Any]) -> None:
-    if not (out / RUN_FILE).is_file():
-        return
-    before = json.loads((out / RUN_FILE).read_text(encoding="utf-8"))
+    before = read_json(out / RUN_FILE, "pass another --out")
     config = json.loads(json.dumps(config))  # with lists for tuples
     names = (before.keys() | config.keys()) - CHANGEABLE
     if differing := sorted(name for name in names if before.get(name) != config.get(name)):

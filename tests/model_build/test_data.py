@@ -90,7 +90,9 @@ def test_a_csv_record_is_named_by_its_first_line(tmp_path: Path) -> None:
     [
         ("{broken", "not JSON"),
         ("[1, 2]", "not a JSON object"),
+        ("[" * 100_000, "not JSON"),
         ('{"label": 1}', "text is missing or empty"),
+        ('{"text": "cut \\ud83d", "label": 1}', "text has half of a character"),
         ('{"text": "  ", "label": 1}', "text is missing or empty"),
         ('{"text": 5, "label": 1}', "text is missing or empty"),
         ('{"text_sha256": "abc", "label": 1}', "text_sha256 is not 64 hexadecimal digits"),

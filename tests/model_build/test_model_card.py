@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 
 from model_build import model_card
@@ -35,6 +36,15 @@ def test_missing_measurements_have_no_section(fields: dict[str, Any], tmp_path: 
     assert headings == ["## How it was built", "## Cost of quantization", "## Reference scores", "## Limits"]
 
 
+def test_a_card_that_cannot_be_rendered_changes_nothing(fields: dict[str, Any], tmp_path: Path) -> None:
+    card(tmp_path, fields)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    fields["measured"]["evaluation"]["model"].clear()
+    with pytest.raises(jinja2.UndefinedError):
+        model_card.write(tmp_path, fields)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_the_sentences_depend_on_the_model(fields: dict[str, Any], tmp_path: Path) -> None:
     measured = fields["measured"]
     del measured["evaluation"]["goals"], measured["calibration"]["work_rows"]  # as in older model directories
@@ -48,5 +58,5 @@ def test_the_sentences_depend_on_the_model(fields: dict[str, Any], tmp_path: Pat
         "| Leave \\| now. | toxic | 0.01 |",
     ):
         assert sentence in page
-    for gone in ("## Goals", "unlabelled chat", "the threshold was then raised"):
+    for gone in ("## Goals", "unlabelled chat", "the threshold was raised"):
         assert gone not in page

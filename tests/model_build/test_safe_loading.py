@@ -140,6 +140,15 @@ def test_an_invalid_configuration_is_refused_in_one_sentence(hostile: Path, cont
         from_pretrained(AutoConfig, hostile)
 
 
+@pytest.mark.parametrize(
+    ("kind", "file"), [(AutoTokenizer, "tokenizer.json"), (AutoModelForSequenceClassification, "model.safetensors")]
+)
+def test_an_incomplete_file_is_refused_in_one_sentence(hostile: Path, kind: Any, file: str) -> None:
+    (hostile / file).write_bytes((hostile / file).read_bytes()[:-2])
+    with pytest.raises(ModelBuildError, match=r"/hostile has a damaged or incomplete file \(.*\): copy or download it"):
+        from_pretrained(kind, hostile)
+
+
 def test_the_content_of_good_checkpoints_is_accepted(hostile: Path) -> None:
     edit_json(
         hostile / CONFIG_FILE, _attn_implementation="sdpa", conv_kernel=[10, 3], _name_or_path="a/b", _num_labels=2

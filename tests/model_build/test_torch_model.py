@@ -63,7 +63,7 @@ def test_an_architecture_that_cannot_be_built_can_be_a_teacher(checkpoint: Path,
     assert 0 < long < 1
 
 
-def test_an_interrupted_teacher_resumes(source: Source) -> None:
+def test_an_interrupted_teacher_resumes_unless_its_scores_are_nan(source: Source) -> None:
     teacher = TorchModel(source, as_teacher=True)
     texts = [f"text {number}" for number in range(40)]
     scores = np.full(len(texts), np.nan, dtype=np.float32)
@@ -74,3 +74,6 @@ def test_an_interrupted_teacher_resumes(source: Source) -> None:
     assert not np.isnan(scores).any()
     known = ~np.isnan(first)
     assert np.array_equal(scores[known], first[known])
+    torch.nn.init.constant_(teacher.module.classifier.out_proj.bias, float("nan"))
+    with pytest.raises(ModelBuildError, match=f"{source.name} gives a text the score NaN"):
+        teacher.toxicities(texts)

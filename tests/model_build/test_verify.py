@@ -27,7 +27,10 @@ def test_a_flipped_byte_and_a_missing_file_are_found(model: Path, name: str) -> 
     with pytest.raises(ModelBuildError, match=f"{model / name} has the checksum"):
         verify(model)
     (model / name).unlink()
-    with pytest.raises(ModelBuildError, match=f"{model / name} is missing"):
+    with pytest.raises(BotError, match=f"{model / name} is missing"):
+        verify(model)
+    (model / "model.json").write_text("{}")
+    with pytest.raises(BotError, match="lacks 'files'"):
         verify(model)
 
 
@@ -59,6 +62,8 @@ def test_quality_is_measured_and_recorded(
 ) -> None:
     rows = [{"text": text, "label": number % 2, "split": "test"} for number, text in enumerate(REFERENCE_TEXTS)]
     rows.append({"text": "of another split", "label": 1, "split": "train"})
+    rows.append({"text": "without a split, so for training", "label": 1})
+    rows.append({"text": "\u200b", "label": 1, "split": "test"})  # empty after folding
     rows.append({"text": " ".join(REFERENCE_TEXTS), "label": 1, "split": "test"})  # longer than the window
     rows.append({"text": "of neither label", "label": 2, "split": "test"})
     labelled = write_rows(tmp_path / "labelled.jsonl", *rows)

@@ -52,6 +52,7 @@ def test_the_threshold_is_the_lowest_within_the_false_positive_rate() -> None:
         assert (harmless >= threshold).mean() <= rate
         assert (harmless >= threshold - 0.01).mean() > rate
         assert threshold == round(threshold, 2)
+    assert calibration._rate_threshold(np.linspace(0.01, 1, 100), 0.29) == 0.72, "29 of 100, though 0.29 * 100 < 29"
     for score in (0.29, 0.3, 0.999, 0.0):
         assert calibration._rate_threshold(np.array([score] * 50), 0.1) > score, "equal scores must not exceed the rate"
 

@@ -59,7 +59,7 @@ def test_all_metrics_are_reported_for_all_models_and_the_baseline(written: Writt
     assert (written.report["data"]["rows"], written.report["data"]["chat"]) == (55, 3)
     for found in written.report["models"].values():
         assert set(found["sources"]) == {"forum", "gh_incivility", "spans", "written", "ubuntu_irc", "identity"}
-        assert set(found["slices"]) == set(written.report["slices"]) >= {"work chat", "as written", *CHANGES}
+        assert set(found["slices"]) == set(written.report["slices"]) >= {"work discussions", "as written", *CHANGES}
         areas = [source["auc"] for source in found["sources"].values() if source["auc"] is not None]
         assert found["mean_source_auc"] == pytest.approx(sum(areas) / 4, abs=1e-6)
         low, high = found["mean"]["auc_interval"]

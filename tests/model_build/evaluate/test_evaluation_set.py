@@ -61,13 +61,16 @@ def test_several_files_are_combined_with_their_details(tmp_path: Path) -> None:
     assert (found.file, found.sha256) == ("rows.jsonl, second.jsonl", checksum(first, second))
 
 
-def test_each_split_has_its_own_sample_of_chat(labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CHAT_MESSAGES", 100)
+@pytest.mark.parametrize(("most", "found"), [(100, 100), (10_000, 250)])
+def test_each_split_has_its_own_sample_of_chat(
+    labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, found: int
+) -> None:
+    monkeypatch.setattr(module, "CHAT_MESSAGES", most)
     chat = tmp_path / "chat.txt"
     chat.write_text("".join(f"ok &amp; fine\n\n  message {number}\n" for number in range(500)), encoding="utf-8")
     test, again, dev = (load([labelled], split, chat=chat).chat for split in ("test", "test", "dev"))
     assert test == again
-    assert len({*test, *dev}) == len(test) + len(dev) == 200, "no message may occur twice"
+    assert len({*test, *dev}) == len(test) + len(dev) == 2 * found, "no message may occur twice"
     assert all(text == text.strip() for text in test)
     assert load([labelled], "test").chat == []
 
@@ -78,7 +81,7 @@ def data() -> EvaluationSet:
 
 
 @pytest.mark.parametrize(
-    ("name", "rows"), [("identity terms", [0]), ("negation", [1]), ("swearing", [2]), ("work chat", [1])]
+    ("name", "rows"), [("identity terms", [0]), ("negation", [1]), ("swearing", [2]), ("work discussions", [1])]
 )
 def test_a_slice_contains_the_rows_that_match_its_rule(data: EvaluationSet, name: str, rows: list[int]) -> None:
     (found,) = (part for part in slices(data, seed=1) if part.name == name)
@@ -94,6 +97,11 @@ def test_changed_spelling_changes_every_text(data: EvaluationSet) -> None:
     assert found["no punctuation"] == [text.translate(dict.fromkeys(map(ord, ".!'"))) for text in TEXTS]
     for name in CHANGES:
         assert all(before != after for before, after in zip(TEXTS, found[name], strict=True)), found[name]
+
+
+def test_a_text_without_letters_stays_as_it_is() -> None:
+    data = evaluation_set(["?!", "You idiot."], [0, 1], ["forum", "forum"])
+    assert [part.texts[0] for part in slices(data, seed=1) if part.name in CHANGES] == ["?!"] * len(CHANGES)
 
 
 def test_spelling_is_changed_in_a_sample_that_is_the_same_for_all_models(

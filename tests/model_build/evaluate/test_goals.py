@@ -60,7 +60,7 @@ def test_each_value_matches_the_hand_computed_value() -> None:
     slices = metrics()["slices"]
     slices["stars"] = {"sensitivity": 0.5, "false_positive_rate": 0.05}
     slices["capitals"] = {"sensitivity": 0.9, "false_positive_rate": 0.125}
-    slices["work chat"] = {"sensitivity": 0.0, "false_positive_rate": 1.0}
+    slices["work discussions"] = {"sensitivity": 0.0, "false_positive_rate": 1.0}
     far = ["cmu_oss", "written"]
     found = values(MODEL, data, scores, CHAT, metrics(slices=slices, far_below_baseline=far))
     assert dict(zip(NAMES, found, strict=True)) == {

@@ -99,6 +99,23 @@ def test_each_text_is_scored_once_per_model_even_after_an_interruption(
     assert scored[5:] == ["bb"]
 
 
+def test_two_evaluations_can_score_the_same_text_at_once(tmp_path: Path) -> None:
+    other = fake_model("other", lambda texts: [0.5] * len(texts))
+
+    def scorer(texts: Sequence[str]) -> list[float]:
+        cached_scores(other, texts, tmp_path)
+        return [0.25] * len(texts)
+
+    assert cached_scores(fake_model("first", scorer), ["a"], tmp_path).tolist() == [0.25]
+    assert cached_scores(other, ["a"], tmp_path).tolist() == [0.25], "the score saved last"
+
+
+def test_a_score_that_is_not_a_number_is_not_saved(tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(ModelBuildError, match="not a number"):
+            cached_scores(fake_model("broken", lambda texts: [float("nan")] * len(texts)), ["a"], tmp_path)
+
+
 def test_no_text_is_scored_twice_to_measure_the_time() -> None:
     seen: list[str] = []
 

@@ -39,6 +39,8 @@ BRIEFLY: dict[str, Any] = {
     "use_cpu": True,
 }
 
+WORDS = "roberta.embeddings.word_embeddings.weight"
+
 MakeOptions = Callable[..., FinetuneOptions]
 
 

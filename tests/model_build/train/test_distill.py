@@ -20,7 +20,7 @@ from model_build.train import distill as distill_module
 from model_build.train.cli import DistillOptions
 from model_build.train.distill import NGRAMS, averaged, distill
 from tests.model_build.conftest import read_json
-from tests.model_build.train.conftest import BRIEFLY, sentences
+from tests.model_build.train.conftest import BRIEFLY, WORDS, sentences, weights
 
 MakeOptions = Callable[..., DistillOptions]
 
@@ -66,14 +66,23 @@ def test_a_student_learns_its_teachers_scores(options: MakeOptions, teacher: Pat
 
 
 def test_unlabelled_texts_are_learned_from_the_teacher_alone(
-    options: MakeOptions, messages: Path, text_files: list[str]
+    options: MakeOptions, base: Path, tokenizer: Any, tmp_path: Path
 ) -> None:
-    asked = options(unlabelled=text_files)
+    (tmp_path / "texts.txt").write_text("7\n7 7\n")
+    constant = {"lr_scheduler_type": "constant", "weight_decay": 0.0}
+    asked = options(unlabelled=[str(tmp_path / "texts.txt")], cap=["a=1", "b=1"], **constant)
     assert distill(asked)
     (scores,) = saved(asked.out)
-    assert len(scores) == len(labelled.read(messages).of_split("train")) + 240
+    assert len(scores) == 2 * 2 + 2  # two sources, two labels
     assert not np.isnan(scores).any()
-    assert read_json(asked.out / "training.json")["unlabelled"] == 240
+    assert read_json(asked.out / "training.json")["unlabelled"] == 2
+    # Without weight decay, only tokens that were trained on move.
+    moved = (weights(asked.out)[WORDS] - weights(base)[WORDS]).abs().amax(1)
+    seven, eight = tokenizer.convert_tokens_to_ids(["7", "8"])
+    assert moved[seven] > 1e-3
+    assert moved[eight] == 0
+    with pytest.raises(ModelBuildError, match="with --distill-alpha 0, nothing is learned from texts without labels"):
+        distill(replace(asked, distill_alpha=0.0))
 
 
 def test_only_the_rows_of_an_epoch_are_scored_and_only_once(options: MakeOptions) -> None:

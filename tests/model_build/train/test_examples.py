@@ -33,6 +33,8 @@ def test_a_cap_applies_to_each_label_of_a_source() -> None:
     assert sorted(mixture(ROWS, [], [], seed=1)) == list(range(len(ROWS))), "every row occurs once"
     with pytest.raises(ModelBuildError, match="no row has the source other"):
         mixture(ROWS, ["other=3"], [], seed=1)
+    with pytest.raises(ModelBuildError, match="--cap and --times leave no row with label 1"):
+        mixture([*ROWS, Row("text", 0, "third")], ["large=0"], ["small=0"], seed=1)
 
 
 def test_each_epoch_lowercases_another_half_of_the_texts(tokenizer: Any) -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import RobertaModel
+from transformers import EvalPrediction, RobertaModel
 
+from model_build.augmentation import Augmentation
 from model_build.errors import ModelBuildError
-from model_build.train.finetune import UNLABELLED, Targets, finetune
+from model_build.train import finetune as finetune_module
+from model_build.train.finetune import UNLABELLED, Targets, finetune, source_aucs
 from tests.model_build.conftest import read_json, write_rows
 from tests.model_build.train.conftest import MakeOptions, differences, equal
 
@@ -93,6 +95,28 @@ def test_several_files_labels_of_chat_and_bad_rows(
     printed = capsys.readouterr().out
     assert "skipped: rows.jsonl, line 2: label is None, not 0 or 1\n1 bad rows skipped." in printed
     assert "161 rows to train on" in printed
+
+
+def test_texts_of_a_source_that_is_left_out_surround_no_others(
+    finetune_options: MakeOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[str] = []
+
+    def augmentation(harmless: list[str]) -> Augmentation:
+        given.extend(harmless)
+        return Augmentation(harmless)
+
+    monkeypatch.setattr(finetune_module, "Augmentation", augmentation)
+    rows = [{"text": f"{source}{label}", "label": label, "source": source} for source in "ab" for label in (0, 1)]
+    data = write_rows(tmp_path / "rows.jsonl", *rows)
+    assert finetune(finetune_options(data=[data], cap=["a=0"], augment=True, max_steps=1))
+    assert given == ["b0"]
+
+
+def test_an_auc_of_zero_is_kept_and_an_unknown_one_is_omitted() -> None:
+    wrong = EvalPrediction(predictions=-LOGITS[:2].numpy(), label_ids=LABELS[:2].numpy())
+    assert source_aucs(["a", "a"])(wrong) == {"auc": 0.0, "auc_mean_of_sources": 0.0, "auc_a": 0.0}
+    assert source_aucs(["a", "b"])(wrong) == {"auc": 0.0}
 
 
 @pytest.mark.parametrize(

@@ -33,13 +33,15 @@ def test_a_student_starts_with_layers_of_its_base_and_can_be_saved(base: Path, t
     assert all(torch.equal(found[name], expected[name]) for name in found)
 
 
-def test_layers_of_a_distilbert_are_copied_and_missing_layers_are_refused(base: Path) -> None:
+def test_layers_of_a_distilbert_are_copied_and_missing_or_repeated_layers_are_refused(base: Path) -> None:
     config = DistilBertConfig(vocab_size=50, dim=32, n_layers=3, n_heads=2, hidden_dim=64, max_position_embeddings=32)
     model = DistilBertForSequenceClassification(config)
     keep_layers(model, (0, 2))
     assert len(model.distilbert.transformer.layer) == model.config.n_layers == 2
     with pytest.raises(ModelBuildError, match="the base has the layers 0 to 1, not 4"):
         load(str(base), layers=(0, 4))
+    with pytest.raises(ModelBuildError, match="--layers repeats a layer"):
+        load(str(base), layers=(0, 0))
 
 
 def test_a_classifier_with_other_labels_gets_a_new_head(base: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, RobertaTokenizerFast
 
 from model_build.errors import ModelBuildError
 from model_build.train import corpus
@@ -16,12 +16,11 @@ from model_build.train.cli import FinetuneOptions, PretrainOptions
 from model_build.train.finetune import finetune
 from model_build.train.pretrain import Masking, pretrain, train_tokenizer
 from tests.model_build.conftest import BERT_SHAPE, read_json, write_rows
-from tests.model_build.train.conftest import BRIEFLY, equal, sentences, weights
+from tests.model_build.train.conftest import BRIEFLY, WORDS, equal, sentences, weights
 
 MakeOptions = Callable[..., PretrainOptions]
 
 SMALL = BERT_SHAPE | {"num_hidden_layers": 1}
-WORDS = "roberta.embeddings.word_embeddings.weight"
 
 
 @pytest.fixture
@@ -59,6 +58,22 @@ def test_pretraining_resumes_after_a_stop_during_tokenization_or_training(
     assert pretrain(replace(cut, max_minutes=0.0))
     assert equal(whole.out, cut.out)
     assert sorted(file.name for file in cut.out.glob("tokens-*/*")) == ["ids.npy", "lengths.npy"]
+
+
+def test_a_tokenizer_that_was_saved_only_partly_is_trained_again(
+    options: MakeOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(_: Any, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        (folder / "tokenizer.json").write_text("{")
+        raise KeyboardInterrupt
+
+    asked = options(vocab_size=300, max_steps=1, **SMALL)
+    with monkeypatch.context() as patch:
+        patch.setattr(RobertaTokenizerFast, "save_pretrained", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(asked)
+    assert pretrain(asked)
 
 
 def test_a_bert_keeps_its_vocabulary(options: MakeOptions, bert: Path, tmp_path: Path) -> None:

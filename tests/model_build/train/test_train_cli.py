@@ -1,8 +1,13 @@
 """The training commands, from their options to the exit status."""
 
+import errno
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForSequenceClassification
 
 from model_build.errors import ModelBuildError
@@ -34,9 +39,32 @@ def test_a_model_directory_must_be_converted_before_it_can_be_a_teacher(
 
 @pytest.mark.parametrize(
     "wrong",
-    ["--cap=a", "--times=a=b", "--lower-cased=2", "--max-minutes=nan", "--num-train-epochs=0", "--layers=0,two"],
+    [
+        "--cap=a",
+        "--times=a=b",
+        "--lower-cased=2",
+        "--max-minutes=nan",
+        "--num-train-epochs=0",
+        "--layers=0,two",
+        "--seed=16777216",
+    ],
 )
 def test_an_invalid_option_is_named(wrong: str) -> None:
     result = run_command("distill", "--data", "d", "--teacher", "ngrams", "--out", "o", wrong)
     assert result.exit_code == 2
     assert wrong.partition("=")[0] in result.output
+
+
+def save_with_safetensors(_: str) -> None:
+    """Fail as safetensors does. It creates a file beside the target, so it would not write to /dev/full."""
+    raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+
+@pytest.mark.parametrize(
+    "save", [save_with_safetensors, partial(torch.save, torch.zeros(1)), partial(torch.save, torch.zeros(10**6))]
+)
+def test_a_full_disk_is_reported_as_such(monkeypatch: pytest.MonkeyPatch, save: Callable[[str], None]) -> None:
+    monkeypatch.setattr("model_build.train.convert.convert", lambda _: save("/dev/full"))
+    ended = run_command("convert", "any", "--out", "any")
+    assert isinstance(ended.exception, OSError)
+    assert ended.exception.errno == errno.ENOSPC

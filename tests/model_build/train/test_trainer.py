@@ -132,6 +132,17 @@ def test_a_finished_run_is_not_changed(finetune_options: MakeOptions, tmp_path: 
     assert equal(tmp_path / "before", options.out)
     assert (options.out / "training.json").read_text() == record
     assert not (options.out / "training_args.bin").exists()
+    # Without its checkpoints it is still a finished run.
+    for checkpoint in options.out.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
+    written = (options.out / "model.safetensors").stat().st_mtime_ns
+    assert finetune(options)
+    with pytest.raises(ModelBuildError, match="a run with another learning_rate: pass the values"):
+        finetune(replace(options, learning_rate=1.0))
+    (options.out / "run.json").unlink()
+    with pytest.raises(ModelBuildError, match=r"run\.json is missing: pass another --out"):
+        finetune(options)
+    assert (options.out / "model.safetensors").stat().st_mtime_ns == written
 
 
 @pytest.mark.parametrize("changed", ["base", "deepspeed", "learning_rate", "tokenizer"])

@@ -181,7 +181,7 @@ class DistillOptions(FinetuneOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertOptions:
-    """Convert a checkpoint: architecture, vocabulary, precision or file size."""
+    """Convert a checkpoint: architecture, vocabulary, precision or file size, or average several."""
 
     source: Annotated[str, typer.Argument(help="Checkpoint folder, model directory such as model/, or hub id.")]
     out: Annotated[Path, typer.Option(help="New or empty folder for the checkpoint.")]
@@ -190,6 +190,9 @@ class ConvertOptions:
     to_roberta: Annotated[
         bool, typer.Option("--to-roberta", help="Convert an MPNet to a RoBERTa without its bias; train it afterwards.")
     ] = False
+    average: Annotated[
+        list[str], typer.Option(help="Another checkpoint of the same shape, to average the weights with. Repeatable.")
+    ] = field(default_factory=list)
     float16: Annotated[bool, typer.Option("--float16", help="Store the weights in 16 bits.")] = False
     max_shard_size: Annotated[str, typer.Option(help="Maximum size of a weights file, such as 500MB.")] = "5GB"
     seed: Seed = 1

@@ -1,4 +1,4 @@
-"""Convert a checkpoint: architecture, vocabulary, precision or file size.
+"""Convert a checkpoint: architecture, vocabulary, precision or file size. Average the weights of several.
 
 An MPNet is converted to a RoBERTa by dropping its attention bias, the only difference between their layers. The result
 does not compute the same function and needs further training.
@@ -20,6 +20,8 @@ from model_build.source import is_model_directory, locate
 from model_build.train.initial_model import load, read_tokenizer, restore, roberta_config
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from transformers import PreTrainedTokenizerFast
 
     from model_build.train.cli import ConvertOptions
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 def convert(options: ConvertOptions) -> None:
     """Convert a checkpoint, hub model or model directory. A new head depends on the seed.
 
-    Raises ModelBuildError if `out` is not empty, if the source cannot be converted, or if a weight overflows 16 bits.
+    Raises ModelBuildError if `out` is not empty, if the source cannot be converted or averaged, or if a weight
+    overflows 16 bits.
     """
     out = options.out
     if out.is_dir() and any(out.iterdir()):
@@ -41,6 +44,8 @@ def convert(options: ConvertOptions) -> None:
         model, tokenizer = _load_unchanged(options.source, options.revision)
     if options.to_roberta:
         model = without_distance_biases(model)
+    if options.average:
+        _average(model, [_load_unchanged(source, None) for source in options.average])
     if options.float16:
         model = model.half()
         if bad := [name for name, tensor in model.state_dict().items() if not torch.isfinite(tensor).all()]:
@@ -59,6 +64,18 @@ def _load_unchanged(source: str, revision: str | None) -> tuple[Any, PreTrainedT
         raise ModelBuildError(f"the config.json of {source} names no transformers architecture: add it")
     model = from_pretrained(kind, folder, dtype="auto")
     return model, read_tokenizer(folder)
+
+
+def _average(model: Any, others: Sequence[tuple[Any, PreTrainedTokenizerFast]]) -> None:
+    """Replace the weights by their mean with those of other models (Wortsman et al. 2022, Model soups).
+
+    Models that were fine-tuned from the same checkpoint are often better averaged than alone.
+    """
+    states = [model.state_dict(), *(other.state_dict() for other, _ in others)]
+    shapes = [{name: tensor.shape for name, tensor in state.items()} for state in states]
+    if any(other != shapes[0] for other in shapes):
+        raise ModelBuildError("--average needs checkpoints of the same shape: pass another one")
+    model.load_state_dict({name: sum(state[name] / len(states) for state in states) for name in states[0]})
 
 
 def without_distance_biases(model: Any) -> RobertaForSequenceClassification:

@@ -35,6 +35,24 @@ def test_checkpoints_are_written_in_16_bits_and_in_shards_of_a_given_size(base: 
     assert words[0] == words[1]
 
 
+def test_the_weights_of_checkpoints_of_the_same_shape_are_averaged(base: Path, bert: Path, tmp_path: Path) -> None:
+    other, out = tmp_path / "other", tmp_path / "out"
+    model = RobertaForSequenceClassification.from_pretrained(base)
+    with torch.no_grad():
+        model.classifier.dense.bias += 1
+    model.save_pretrained(other)
+    AutoTokenizer.from_pretrained(base).save_pretrained(other)
+
+    run_command("convert", base, "--average", base, "--average", other, "--average", other, "--out", out)
+
+    before, after = weights(base), weights(out)
+    changed = "classifier.dense.bias"
+    torch.testing.assert_close(after.pop(changed), before.pop(changed) + 0.5)
+    torch.testing.assert_close(after, before)
+    with pytest.raises(ModelBuildError, match="checkpoints of the same shape"):
+        convert(ConvertOptions(source=str(base), out=tmp_path / "refused", average=[str(bert)]))
+
+
 def test_unsupported_conversions_are_refused(base: Path, tmp_path: Path) -> None:
     large, out = tmp_path / "large", tmp_path / "out"
     model = RobertaForSequenceClassification.from_pretrained(base)

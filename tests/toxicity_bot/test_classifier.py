@@ -172,7 +172,7 @@ def test_insulting_emoji_and_emoticons_are_judged(classifier: Classifier, text: 
     [
         ("You stupid idiot, get lost", {"stupid", "idiot"}, {"You", "get"}),
         ('You("stupid", $(HOME)); <b>idiot</b>', {"stupid", "idiot"}, {"HOME", "b", 'You("stupid'}),
-        ("All Mexicans are lazy idiots", {"idiots"}, {"Mexicans"}),
+        ("My neighbours from Mexico are idiots", {"idiots"}, {"Mexico", "neighbours"}),
         ("Gay people and Muslims are disgusting scum", {"scum"}, {"Gay", "people", "Muslims"}),
         ("Karen from Nigeria is a fucking moron", {"fucking", "moron"}, {"Karen", "Nigeria"}),
         ("go away, Mr Tolliver, you worthless clown", {"worthless", "clown"}, {"Tolliver", "Mr"}),

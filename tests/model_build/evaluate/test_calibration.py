@@ -10,6 +10,7 @@ import pytest
 from model_build.errors import ModelBuildError
 from model_build.evaluate import calibration
 from model_build.evaluate.cli import calibrate
+from model_build.evaluate.evaluation_set import load
 from model_build.verify import verify
 from tests.model_build.conftest import read_json, write_rows
 from toxicity_bot import Classifier
@@ -114,9 +115,10 @@ def test_with_unlabelled_chat_the_thresholds_keep_its_number_of_alarms(
     chat.write_text("".join(f"{text}\n" for text in messages))
     calibrate([mixed], model, chat=chat, false_positive_rate=RATE, chat_rate=0.06, threads=1)
     fields = read_json(model / "model.json")
-    assert fields["measured"]["calibration"]["chat"] == {"messages": len(messages), "rate": 0.06}
-    scores = np.array([Classifier(model, threads=1).assess(text).toxicity for text in messages])
+    sample = load([mixed], "dev", chat).chat
+    assert fields["measured"]["calibration"]["chat"] == {"messages": len(sample), "rate": 0.06}
+    scores = np.array([Classifier(model, threads=1).assess(text).toxicity for text in sample])
     assert (scores >= fields["threshold"] - 0.02).mean() > 0
     assert (scores >= fields["threshold"]).mean() <= 0.06 < (scores >= fields["threshold_maybe"] - 0.02).mean()
     assert (scores >= fields["threshold_maybe"]).mean() <= 0.3
-    assert f"unlabelled chat: at most 6.0 % of {len(messages)} messages" in (model / "MODEL_CARD.md").read_text()
+    assert f"unlabelled chat: at most 6.0 % of {len(sample)} messages" in (model / "MODEL_CARD.md").read_text()

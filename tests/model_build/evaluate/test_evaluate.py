@@ -56,7 +56,7 @@ def written(labelled: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathF
 def test_all_metrics_are_reported_for_all_models_and_the_baseline(written: Written) -> None:
     assert list(written.report["models"]) == [BASELINE, "served", "tiny"]
     assert written.report["data"]["file"] == "labelled.jsonl, own.jsonl, irc.jsonl"
-    assert (written.report["data"]["rows"], written.report["data"]["chat"]) == (55, 3)
+    assert (written.report["data"]["rows"], written.report["data"]["chat"]) == (55, 1)
     for found in written.report["models"].values():
         assert set(found["sources"]) == {"forum", "gh_incivility", "spans", "written", "ubuntu_irc", "identity"}
         assert set(found["slices"]) == set(written.report["slices"]) >= {"work discussions", "as written", *CHANGES}
@@ -92,7 +92,7 @@ def test_the_page_has_all_models_in_every_table_and_all_plots(written: Written) 
         assert (written.folder / name).read_bytes().startswith(b"\x89PNG")
     for expected in ("| You are a\\|gem. | ", "| You are a fraud. | ", "| praise \\| thanks | 1 | "):
         assert expected in page
-    assert "a random sample of 3 messages" in page
+    assert "a random sample of 1 messages" in page
 
 
 def test_outputs_and_the_cache_contain_no_messages_except_the_projects_own(written: Written, labelled: Path) -> None:

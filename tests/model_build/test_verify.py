@@ -11,7 +11,7 @@ from model_build.manifest import REFERENCE_TEXTS
 from model_build.verify import check_weights, compare_with_pytorch, record_quality, verify
 from tests.model_build.conftest import Built, edit_json, read_json, write_rows
 from toxicity_bot.classifier import Classifier
-from toxicity_bot.errors import BotError
+from toxicity_bot.errors import BotError, ModelError
 
 
 @pytest.fixture
@@ -27,10 +27,10 @@ def test_a_flipped_byte_and_a_missing_file_are_found(model: Path, name: str) -> 
     with pytest.raises(ModelBuildError, match=f"{model / name} has the checksum"):
         verify(model)
     (model / name).unlink()
-    with pytest.raises(BotError, match=f"{model / name} is missing"):
+    with pytest.raises(ModelError, match=f"{model / name} is missing"):
         verify(model)
     (model / "model.json").write_text("{}")
-    with pytest.raises(BotError, match="lacks 'files'"):
+    with pytest.raises(ModelError, match="lacks 'files'"):
         verify(model)
 
 

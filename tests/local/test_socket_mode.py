@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -76,6 +77,7 @@ def environ(slack: SocketModeSlack, **others: str) -> dict[str, str]:
 
 @pytest.fixture
 def slack() -> Iterator[SocketModeSlack]:
+    # On a slow machine an envelope is sent again before its acknowledgement: two jobs, but one verdict.
     with SocketModeSlack(Workspace.example(), resend_seconds=0.3) as slack:
         yield slack
 
@@ -113,6 +115,13 @@ def drained(start: Start) -> None:
     assert start("--drain").process.wait(timeout=SECONDS) == 0
 
 
+def unfinished_jobs(bot: Running) -> int:
+    """Return how many jobs the bot found in its file when it started."""
+    found = re.search(r"resuming (\d+) unfinished jobs", bot.said[1])
+    assert found, bot.said
+    return int(found[1])
+
+
 @pytest.mark.failure(131)
 def test_an_event_delivered_twice_gets_one_verdict(slack: SocketModeSlack, start: Start) -> None:
     bot = start()
@@ -132,7 +141,7 @@ def test_envelopes_that_need_no_job_are_acknowledged(slack: SocketModeSlack, sta
     others = [slack.send(payload), slack.send({"type": "unheard_of"}), slack.send({"no": "type"}, "interactive")]
     assert acknowledged(slack, *others, slack.send({"command": "/unknown", "text": INSULT}, "slash_commands"))
     bot.stop()
-    assert "0 unfinished jobs" in start().said[1]
+    assert unfinished_jobs(start()) == 0
     assert outcomes(slack) == []
 
 
@@ -175,7 +184,7 @@ def test_a_job_interrupted_by_a_kill_continues_after_a_restart(
     assert bot.process.wait(timeout=SECONDS) == -signal.SIGKILL
     assert envelope in slack.answers, "the job must be on the disk before it is handled"
     again = start("--drain")
-    assert "resuming 1 unfinished jobs" in again.said[1]
+    assert 1 <= unfinished_jobs(again) <= slack.deliveries[envelope]
     assert again.process.wait(timeout=SECONDS) == 0
     assert outcomes(slack) == ["toxic"]
 
@@ -231,7 +240,7 @@ def test_a_job_that_times_out_is_stopped_and_retried(slack: SocketModeSlack, sta
     bot.stop()
     drained(start)
     assert outcomes(slack) == ["toxic"]
-    assert len(slack.calls_of("conversations.history")) == 2
+    assert len(slack.calls_of("conversations.history")) >= 2
 
 
 @pytest.mark.failure(133)
@@ -294,10 +303,10 @@ def test_ctrl_c_stops_the_bot_with_a_message_and_its_job_is_kept(
 ) -> None:
     bot = start()
     slack.faults.add("conversations.history", Call(lambda: bot.process.send_signal(signal.SIGINT)))
-    slack.send(reaction(slack))
+    envelope = slack.send(reaction(slack))
     assert bot.ended() == (130, "Stopped.")
     file = SqliteFile(tmp_path / "bot.sqlite3")
-    assert SqliteQueue(file).waiting() == 1
+    assert 1 <= SqliteQueue(file).waiting() <= slack.deliveries[envelope]
     file.close()
     drained(start)
     assert outcomes(slack) == ["toxic"]

@@ -30,6 +30,7 @@ LOST = ":hourglass: The check failed on my side, and I kept no copy of the text.
 NOT_PASSED_ON = ":warning: I could not reach the moderators' channel. Please write to your moderators yourself."
 GONE = ":ghost: The message is gone: I can't check it."
 UNCONFIRMED = "answer_unconfirmed"
+SHORTCUTS_OFF = "This shortcut is switched off here."
 SWITCHED_OFF = "I am switched off here: I answer no reactions."
 OWN = ":wave: That is a message of mine. I don't judge those."
 
@@ -46,6 +47,8 @@ class Answers:
 
     def check(self, job: Job, content: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler
         """Judge the message that a shortcut was used on. Return the job's outcome."""
+        if not self.settings.shortcuts:
+            return self._once(job, lambda: (SHORTCUTS_OFF, {"outcome": "told_off"}))
         return self._once(job, lambda: self._check_message(job, content))
 
     def command(self, job: Job, content: Mapping[str, Any], *, retried: bool = True) -> str:  # noqa: ARG002 - a Handler

@@ -52,9 +52,7 @@ def _name(kind: str, payload: Mapping[str, Any]) -> str:
 
 
 def _check_shortcut(payload: Mapping[str, Any], settings: Settings, now: float) -> UserRequest | str:
-    """Parse the shortcut that checks a message in private."""
-    if not settings.shortcuts:
-        return "shortcuts_off"
+    """Parse the shortcut that checks a message in private. If shortcuts are off, the worker says so."""
     message = object_in(payload.get("message"))
     job = job_of(payload, now, "check", ts=payload.get("message_ts") or message.get("ts"))
     url, thread_ts = payload.get("response_url"), message.get("thread_ts")
@@ -62,7 +60,7 @@ def _check_shortcut(payload: Mapping[str, Any], settings: Settings, now: float) 
         return "malformed_interaction"
     is_reply = thread_ts != job.ts and isinstance(thread_ts, str) and TS.fullmatch(thread_ts)
     detail = {"response_url": str(url)} | ({"thread_ts": str(thread_ts)} if is_reply else {})
-    return UserRequest(replace(job, detail=detail), {"message": message} if message else {})
+    return UserRequest(replace(job, detail=detail), {"message": message} if message and settings.shortcuts else {})
 
 
 def _slash_command(payload: Mapping[str, Any], settings: Settings, now: float) -> UserRequest | str:
@@ -88,15 +86,13 @@ def _report_shortcut(payload: Mapping[str, Any], settings: Settings, now: float)
     """Parse the shortcut that opens the report form."""
     from . import report_form  # imports message_words, which takes time
 
-    if not settings.shortcuts:
-        return "shortcuts_off"
     message = object_in(payload.get("message"))
     url, trigger = payload.get("response_url"), str(payload.get("trigger_id"))
     job = job_of(payload, now, "report", ts=payload.get("message_ts") or message.get("ts"))
     if job is None or not is_response_url(url, settings.api_url):
         return "malformed_interaction"
     view = report_form.switched_off()
-    if settings.moderators_channel:
+    if settings.shortcuts and settings.moderators_channel:
         view = report_form.view(job.channel, job.ts, str(url), message, names=settings.reporter_names)
     return report_form.Form(replace(job, detail={"response_url": str(url), "form": "failed"}), trigger, view)
 

@@ -64,7 +64,7 @@ def view(channel: str, ts: str, response_url: str, message: Mapping[str, Any], *
 
 
 def switched_off() -> dict[str, Any]:
-    """Return the view that is shown instead of the form if no moderators' channel is set."""
+    """Return the view that is shown instead of the form if shortcuts are off or no moderators' channel is set."""
     return _modal("Reports are not set up here. Please write to your moderators yourself.") | {"close": _plain("Close")}
 
 

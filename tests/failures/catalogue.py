@@ -95,7 +95,7 @@ FAILURES = {
     105: "A form that is malformed, huge or hostile: 400, and no exception",
     106: "A shortcut or a command that is sent again: no second answer",
     107: "A shortcut on the bot's own message, or on a deleted one: the person is told",
-    108: "A shortcut with an unknown name, or a disabled one: ignored and counted; a disabled command says so",
+    108: "A shortcut with an unknown name: ignored and counted; a disabled shortcut or command says so",
     109: "An answer that Slack does not confirm: not repeated; one that Slack refuses temporarily: sent later",
     110: "The form of a report is closed: no effect",
     111: "The form of a report does not open in time: the person is told",

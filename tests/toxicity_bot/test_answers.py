@@ -222,13 +222,15 @@ def test_a_message_deleted_after_the_request_is_judged_from_the_request(bot: Bot
 
 
 @pytest.mark.failure(108)
-def test_disabled_features_do_not_answer_and_the_command_says_that_it_is_disabled(bot: Bot) -> None:
+def test_disabled_shortcuts_and_commands_say_that_they_are_disabled(bot: Bot) -> None:
     bot.set(shortcuts=False, slash_command=False)
     assert bot.check(bot.say()).body == b""
     told = json.loads(bot.command(INSULT).body)
     assert told == {"response_type": "ephemeral", "text": "This command is switched off here."}
-    assert bot.record.counted() == [("EventIgnored", "shortcuts_off"), ("EventIgnored", "command_off")]
-    assert (bot.queued(), bot.private()) == ([], [])
+    bot.work()
+    assert bot.private() == [answers.SHORTCUTS_OFF]
+    assert bot.reasons("WorkerInvoked") == [], "the text is not passed on"
+    assert (bot.reasons("EventIgnored"), bot.job_outcomes()) == (["command_off"], ["told_off"])
 
 
 @pytest.mark.failure(102, 109)

@@ -119,9 +119,11 @@ def test_with_reports_disabled_the_form_says_so_even_if_it_was_already_open(bot:
     assert said["response_action"] == "errors"
     assert said["errors"].keys() == {block["block_id"] for block in payload["view"]["blocks"] if "element" in block}
     assert bot.reasons("EventIgnored") == ["reports_off"]
-    form = open_form(bot)
-    assert "not set up here" in form["blocks"][0]["text"]["text"]
-    assert "submit" not in form
+    for settings in ({}, {"moderators_channel": PRIVATE, "shortcuts": False}):
+        bot.set(**settings)
+        form = open_form(bot)
+        assert "not set up here" in form["blocks"][0]["text"]["text"]
+        assert "submit" not in form
 
 
 @pytest.mark.parametrize(

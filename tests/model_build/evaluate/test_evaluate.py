@@ -77,6 +77,9 @@ def test_the_goals_are_printed(written: Written) -> None:
     values = {goal["name"]: goal["values"] for goal in written.report["goals"]}
     assert list(values["written messages: AUC"]) == [BASELINE, "served", "tiny"]
     assert values["with a swear word: AUC"]["tiny"] is None, "there is no such message"
+    (row,) = (line for line in written.output.splitlines() if line.startswith(f"| goals met, of {len(GOALS)} "))
+    met = [sum(name in goal["met"] for goal in written.report["goals"]) for name in (BASELINE, "served", "tiny")]
+    assert [int(cell) for cell in row.split("|")[3:-1]] == met
 
 
 def test_the_page_has_all_models_in_every_table_and_all_plots(written: Written) -> None:
@@ -92,7 +95,7 @@ def test_the_page_has_all_models_in_every_table_and_all_plots(written: Written) 
         assert (written.folder / name).read_bytes().startswith(b"\x89PNG")
     for expected in ("| You are a\\|gem. | ", "| You are a fraud. | ", "| praise \\| thanks | 1 | "):
         assert expected in page
-    assert "a random sample of 1 messages" in page
+    assert "a random sample of 1 message." in page
 
 
 def test_outputs_and_the_cache_contain_no_messages_except_the_projects_own(written: Written, labelled: Path) -> None:

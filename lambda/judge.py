@@ -114,20 +114,19 @@ class Judge:
             return {"outcome": "found", "post": posted, "channel": job.channel}
         verdict = self.verdict(words, job.channel)
         figures = verdict.figures()
-        metadata = {"key": key, **figures}
         if to == "reactor":
             in_thread = message.thread_ts if message.thread_ts != message.ts else None
             text = verdict.reply("the author's")
             self.slack.post_ephemeral(job.channel, job.reactor, text, in_thread, self._blocks(text, key, figures))
-            posted = ""
-        elif thread_ts:
+            return {"post": "", "channel": job.channel, **figures}
+        if thread_ts:
             text = verdict.reply()
-            posted = self.slack.post(channel, text, metadata, thread_ts, self._blocks(text, key, figures))
         else:
             # Quote no words: readers of another channel may not be allowed to see the message.
             reply = verdict.without_words().reply("the author's")
             text = f"{self.slack.link(message.channel, message.ts)}\n{reply}"
-            posted = self.slack.post(channel, text, metadata, blocks=self._blocks(text, key, figures))
+        self.ledger.renew()
+        posted = self.slack.post(channel, text, {"key": key, **figures}, thread_ts, self._blocks(text, key, figures))
         return {"post": posted, "channel": job.channel, **figures}
 
     def _blocks(self, text: str, key: str, figures: Mapping[str, Any]) -> list[dict[str, Any]] | None:

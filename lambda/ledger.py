@@ -1,10 +1,11 @@
 """The ledger ensures that each verdict is posted once, with a DynamoDB row for each version of a message's content.
 
-It uses Powertools' idempotency. A conditional write claims the row until this invocation times out. The result
-completes the row, an exception deletes it, and an expired row is ignored. A post that timed out keeps its claim,
-because it may still appear. No other job looks for the post until the claim expires. The next job that claims the row
-is in doubt whether the post exists. If that job fails too, the row stays in doubt until `resolve` is called. A note
-stores what a job has learned about a message for its next attempt. Rows hold keys, timestamps and outcomes, never text.
+It uses Powertools' idempotency. A conditional write claims the row until this invocation times out; `renew` prolongs
+the claim. The result completes the row, an exception deletes it, and an expired row is ignored. A post that timed out
+keeps its claim, because it may still appear. No other job looks for the post until the claim expires. The next job that
+claims the row is in doubt whether the post exists. If that job fails too, the row stays in doubt until `resolve` is
+called. A note stores what a job has learned about a message for its next attempt. Rows hold keys, timestamps and
+outcomes, never text.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import copy
 import hmac
 import json
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.idempotency import (
@@ -26,17 +28,21 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyPersistenceLayerError,
 )
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from .errors import ClaimedError, LedgerError, SlackUnavailableError
-from .table import ALWAYS, Table
+from .table import ALWAYS, Table, table_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from aws_lambda_powertools.utilities.idempotency.persistence.datarecord import DataRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 # Slack may redeliver an event for a day, and the dead-letter queue keeps a job for two weeks.
 RETENTION_SECONDS = 30 * 24 * 3600
+# A claim with more than this share of its time left is not renewed, so a quick verdict takes no further write.
+RENEWED_BELOW = 5 / 6
 
 Outcome = dict[str, Any]
 
@@ -51,15 +57,38 @@ class Ledger:
         self._config = IdempotencyConfig(
             expires_after_seconds=RETENTION_SECONDS, hash_function="sha256", raise_on_no_idempotency_key=True
         )
+        self._claim_ms = 0
 
     def set_deadline(self, context: LambdaContext) -> None:
         """Make all further claims expire when this invocation times out."""
         self._config.register_lambda_context(context)
+        self._claim_ms = context.get_remaining_time_in_millis()
 
     @property
     def in_doubt(self) -> bool:
         """Whether the row that this thread works on had an earlier claim, whose work may have been done."""
-        return self._claims.in_doubt
+        return self._claims.current.in_doubt
+
+    def renew(self) -> None:
+        """Renew the claim on the row that this thread works on, if much of its time has passed.
+
+        Call it just before a post. Slack may carry out a post long after it was sent, even if this invocation has
+        ended by then, and until the claim expires no other job posts. Raises ClaimedError if the claim has been lost,
+        and LedgerError.
+        """
+        claim, now = self._claims.current, int(1000 * self.table.clock())
+        if claim.expires - now > RENEWED_BELOW * self._claim_ms:
+            return
+        expires = now + self._claim_ms
+        with table_errors():
+            try:
+                self._claims.set_expiry(claim, expires)
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                    raise
+                claim.lost = True
+                raise ClaimedError("row") from error
+        claim.expires = expires
 
     def once(self, kind: str, key: str, work: Callable[[], Outcome]) -> Outcome:
         """Do the work unless its row says that it is done. Return its outcome, now or from the first time.
@@ -77,7 +106,7 @@ class Ledger:
         run_once = idempotent_function(
             first_time, data_keyword_argument="key", persistence_store=store, config=self._config, key_prefix=kind
         )
-        outer_status = self._claims.replaced_status
+        outer = self._claims.current
         try:
             return dict(run_once(key=key))
         except (IdempotencyAlreadyInProgressError, IdempotencyInconsistentStateError) as error:
@@ -85,7 +114,7 @@ class Ledger:
         except IdempotencyPersistenceLayerError as error:
             raise LedgerError(type(error.__cause__).__name__) from error
         finally:
-            self._claims.replaced_status = outer_status
+            self._claims.current = outer
 
     def resolve(self, kind: str, key: str, found: Outcome | None = None) -> Outcome | None:
         """Resolve the doubt about a row: `found` is the outcome of its work, or None if the work was not done.
@@ -118,42 +147,62 @@ class _NotDoneError(Exception):
     """Raised by work to release its row."""
 
 
+@dataclass
+class _Claim:
+    """A claim on a row. `expires` is a Unix timestamp in milliseconds, or 0 if the claim has no end."""
+
+    row: str = ""
+    expires: int = 0
+    in_doubt: bool = False
+    lost: bool = False
+    """Whether another job may have claimed the row since."""
+
+
 class _Claims(DynamoDBPersistenceLayer):
+    """Powertools' rows. `current` is the claim of this thread's innermost work."""
+
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._replaced_by_thread = threading.local()
+        self._of_thread = threading.local()
         self.return_value_on_condition |= {"ReturnValues": "ALL_OLD"}
         # Powertools does not say which row a claim replaced.
         self.client.meta.events.register("after-call.dynamodb.PutItem", self._remember_replaced)
 
     @property
-    def replaced_status(self) -> str | None:
-        """The status of the row that this thread's last claim replaced."""
-        return getattr(self._replaced_by_thread, "status", None)
+    def current(self) -> _Claim:
+        return getattr(self._of_thread, "claim", None) or _Claim()
 
-    @replaced_status.setter
-    def replaced_status(self, status: str | None) -> None:
-        self._replaced_by_thread.status = status
+    @current.setter
+    def current(self, claim: _Claim) -> None:
+        self._of_thread.claim = claim
 
-    @property
-    def in_doubt(self) -> bool:
-        return self.replaced_status == "INPROGRESS"
-
-    def delete_record(self, data: dict[str, Any], exception: Exception) -> None:
-        if isinstance(exception, SlackUnavailableError) and exception.outcome_unknown:
-            return
-        if not self.in_doubt or isinstance(exception, _NotDoneError):
-            super().delete_record(data, exception)
-            return
+    def set_expiry(self, claim: _Claim, expires: int) -> None:
+        """Let a claim expire at another time. Raises ClientError, also if another job has claimed the row."""
         self.client.update_item(
             TableName=self.table_name,
-            Key=self._get_key(str(self._get_hashed_idempotency_key(data))),
-            UpdateExpression="SET in_progress_expiration = :past",
-            ExpressionAttributeValues={":past": {"N": "0"}},
+            Key=self._get_key(claim.row),
+            UpdateExpression="SET in_progress_expiration = :changed",
+            ConditionExpression="in_progress_expiration = :claimed",
+            ExpressionAttributeValues={":changed": {"N": str(expires)}, ":claimed": {"N": str(claim.expires)}},
         )
 
+    def delete_record(self, data: dict[str, Any], exception: Exception) -> None:
+        """Free the row after an exception in its work, unless another job has it or the work may have been done."""
+        claim = self.current
+        if claim.lost or (isinstance(exception, SlackUnavailableError) and exception.outcome_unknown):
+            return
+        if claim.in_doubt and not isinstance(exception, _NotDoneError):
+            self.set_expiry(claim, 0)
+        else:
+            super().delete_record(data, exception)
+
+    def _put_record(self, data_record: DataRecord) -> None:
+        self.current = _Claim(data_record.idempotency_key, data_record.in_progress_expiry_timestamp or 0)
+        super()._put_record(data_record)
+
     def _remember_replaced(self, parsed: dict[str, Any], **_: object) -> None:
-        self.replaced_status = parsed.get("Attributes", {}).get("status", {}).get("S")
+        if replaced := parsed.get("Attributes"):  # only claims ask for it
+            self.current.in_doubt = replaced["status"]["S"] == "INPROGRESS"
 
 
 def message_id(team: str, channel: str, ts: str) -> str:

@@ -104,6 +104,7 @@ class Reports:
             link = self._link(job)
             text, head = f"A message was reported: {link}", f"{FLAG} *Reported message* in <#{job.channel}>: {link}"
             shown = cards.blocks(head, self._verdict(job, content), source, note)
+        self.ledger.renew()
         return done | {"post": self.slack.post(channel, text, {"key": key}, thread_ts, shown, CARD)}
 
     def _verdict(self, job: Job, content: Mapping[str, Any]) -> str:

@@ -136,6 +136,7 @@ class Watching:
         head = f":eyes: *Message in a watched channel* {link}"
         shown = cards.blocks(head, verdict.without_words().reply("the author's"), SOURCE)
         text = f"A message in a watched channel is likely toxic: {link}"
+        self.ledger.renew()
         return done | {"post": self.slack.post(channel, text, {"key": card_key}, None, shown, CARD)}
 
     def _edited(self, job: Job) -> str:

@@ -36,6 +36,7 @@ def post_summary(
             return {"outcome": "summary_found", "post": posted}
         with table_errors():
             counted = tallies(scan(ledger.table.client, ledger.table.name), float(since))
+        ledger.renew()
         posted = slack.post(settings.moderators_channel, summary(counted), {"key": week}, kind=SUMMARY)
         return {"outcome": "summary_posted", "post": posted}
 

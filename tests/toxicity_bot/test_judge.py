@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from local.aws import EmbeddedAws
-from local.faults import Call, ErrorBody, Reset
+from local.faults import Call, ErrorBody, Fault, RateLimited, Reset
 from local.functions import LocalContext
 from local.slack_server import SlackServer
 from local.workspace import Message
@@ -19,7 +19,7 @@ from tests.toxicity_bot import READINGS
 from tests.toxicity_bot.bot import ADA, DEPLOYBOT, EMOJI, GENERAL, GRACE, INSULT, OWN, PRIVATE, RANDOM, Room
 from toxicity_bot import slack_messages
 from toxicity_bot.classifier import Classifier
-from toxicity_bot.errors import ClaimedError, SlackUnavailableError
+from toxicity_bot.errors import ClaimedError, RateLimitedError, SlackUnavailableError
 from toxicity_bot.jobs import Job
 from toxicity_bot.judge import Judge
 from toxicity_bot.ledger import RETENTION_SECONDS, Ledger
@@ -40,15 +40,16 @@ class Judging(Room):
     clock: Callable[[], float] = time.monotonic
 
     def judge(
-        self, message: Message, channel: str = GENERAL, *, by: str = GRACE, at: int = 1731000000, **environ: str
-    ) -> str:
+        self, message: Message, channel: str = GENERAL, *, by: str = GRACE, at: int = 1731000000,
+        retried: bool = True, **environ: str,
+    ) -> str:  # fmt: skip
         """Judge a message after a reaction, with these environment variables."""
         self.ledger.set_deadline(LocalContext("worker"))  # type: ignore[arg-type]  # as on Lambda
         settings = Settings.from_environ(environ)
         thresholds = settings.thresholds(Thresholds(self.classifier.threshold, self.classifier.threshold_maybe))
         messages = SlackMessages(self.slack.url, lambda: self.slack.workspace.token)
         judge = Judge(settings, thresholds, messages, self.classifier, self.ledger, self.clock)
-        return judge.judge(Job("T0LOCAL", channel, message["ts"], by, "Ev0001", at))
+        return judge.judge(Job("T0LOCAL", channel, message["ts"], by, "Ev0001", at), retried=retried)
 
 
 @pytest.fixture
@@ -321,6 +322,20 @@ def test_a_post_that_appears_after_its_timeout_is_found(room: Judging, monkeypat
         assert time.monotonic() < deadline, "the first post never appeared"
     room.end_claims()
     assert room.judge(message) == "found"
+    assert len(room.verdicts()) == 1
+
+
+@pytest.mark.failure(33)
+def test_while_a_search_is_interrupted_another_persons_job_does_not_repeat_the_post(room: Judging) -> None:
+    message = room.say(thread_ts=room.say(PRAISE)["ts"])  # a reply does not list who replied to it
+    room.slack.faults.add("chat.postMessage", Reset(before_work=False))
+    for fault in (Fault(), Fault(), RateLimited()):  # reading the message twice, then the search
+        room.slack.faults.add("conversations.replies", fault)
+    for error in (SlackUnavailableError, RateLimitedError):
+        with pytest.raises(error):
+            room.judge(message)
+        room.end_claims()
+    assert room.judge(message, by=ADA, retried=False) == "found"
     assert len(room.verdicts()) == 1
 
 

@@ -153,6 +153,62 @@ def test_a_search_result_settles_the_doubt(found: Outcome | None, invocations: I
     assert not any(invocations.doubts)
 
 
+@pytest.mark.failure(33)
+def test_a_note_does_not_end_the_doubt(invocations: Invocations) -> None:
+    def interrupted() -> Outcome:
+        invocations.ledger.write_note(KEY, {"cursor": "a"})
+        raise SlackUnavailableError("conversations.replies", "ratelimited")
+
+    invocations.fail(LOST)
+    invocations.change_row(in_progress_expiration=0)
+    with pytest.raises(SlackUnavailableError):
+        invocations.once(interrupted)
+    invocations.once(Work())
+    assert invocations.doubts == [False, True, True]
+
+
+@pytest.mark.failure(33)
+@pytest.mark.parametrize(("passed", "claimed_for"), [(3, 27), (6, 30), (29, 30)])
+def test_a_claim_lasts_for_at_least_25_seconds_after_a_post_is_sent(
+    passed: float, claimed_for: float, invocations: Invocations
+) -> None:
+    """`passed` and `claimed_for` are seconds before and after the post."""
+
+    def post() -> Outcome:
+        sent = time.time() + passed
+        invocations.ledger.table.clock = lambda: sent
+        invocations.ledger.renew()
+        (row,) = (row for row in invocations.rows() if row["status"]["S"] == "INPROGRESS")
+        claims.append(int(row["in_progress_expiration"]["N"]) / 1000 - sent)
+        raise LOST
+
+    claims: list[float] = []
+    for _ in range(2):
+        with pytest.raises(SlackUnavailableError):
+            invocations.once(post)
+        invocations.change_row(in_progress_expiration=0)
+    assert claims == pytest.approx([claimed_for] * 2, abs=1)
+
+
+@pytest.mark.failure(33)
+def test_a_job_that_lost_its_claim_neither_posts_nor_frees_the_row(invocations: Invocations) -> None:
+    def late() -> Outcome:
+        invocations.change_row(in_progress_expiration=0)
+        with pytest.raises(SlackUnavailableError):
+            invocations.once(lose)  # another job
+        invocations.ledger.renew()
+        raise AssertionError("the job would post")
+
+    def lose() -> Outcome:
+        raise LOST
+
+    invocations.ledger.table.clock = lambda: time.time() + 20
+    with pytest.raises(ClaimedError):
+        invocations.once(late)
+    with pytest.raises(ClaimedError):
+        invocations.once(Work())
+
+
 def test_the_latest_note_of_a_row_is_kept(any_ledger: Ledger) -> None:
     any_ledger.write_note(KEY, {"cursor": "a", "since": "1.2"})
     any_ledger.write_note(KEY, {"cursor": "b"})

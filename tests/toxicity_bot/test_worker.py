@@ -1,4 +1,5 @@
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -9,12 +10,14 @@ from typing import Any
 import pytest
 
 from local.aws import MAX_RECEIVE_COUNT
-from local.events import sqs_event
+from local.events import event_callback, message_event, sqs_event
 from local.faults import ErrorBody, Fault, HtmlError, RateLimited, Reset
 from local.functions import LocalContext
 from tests.toxicity_bot.bot import ADA, GENERAL, GRACE, PRIVATE, Bot, reimport
+from toxicity_bot import message_events
+from toxicity_bot.channel_settings import ChannelSettings
 from toxicity_bot.credentials import SECONDS_BETWEEN_READS, Credentials
-from toxicity_bot.errors import ModelError, SettingError
+from toxicity_bot.errors import ModelError, SettingError, SlackUnavailableError
 from toxicity_bot.jobs import Job, retry_delay
 from toxicity_bot.slack_messages import SlackMessages
 from toxicity_bot.verdicts import UNDELIVERED
@@ -91,6 +94,31 @@ def test_after_a_lost_response_the_worker_searches_before_it_posts_again(
     assert bot.job_outcomes() == [end]
     assert len(bot.verdicts(channel)) == 1
     assert bot.outcomes(message) == ["toxic"]
+
+
+@pytest.mark.failure(33)
+@pytest.mark.parametrize("what", ["a verdict", "a report", "a card of a watched channel", "a summary"])
+def test_a_post_sent_late_in_an_invocation_renews_its_claim(what: str, bot: Bot) -> None:
+    """Until the claim expires, no other job posts."""
+    bot.set(moderators_channel=PRIVATE, channels=ChannelSettings.from_json('{"C0GENERAL": {"watch": true}}'))
+    bot.patch.setattr(message_events, "DELAY_SECONDS", 0)
+    bot.patch.setattr(bot.worker.ledger.table, "clock", lambda: time.time() + 20)
+    message = bot.say()
+    bot.slack.faults.add("chat.postMessage", Reset())
+    if what == "a verdict":
+        bot.react(message)
+    elif what == "a report":
+        bot.report(message)
+    elif what == "a summary":
+        with pytest.raises(SlackUnavailableError):
+            bot.worker.handler({"summary": {}}, LocalContext("worker"))
+    else:
+        bot.deliver(event_callback(message_event(GENERAL, message), bot.slack.workspace.identity))
+    bot.work()
+    claimed_until = max(
+        int(row["in_progress_expiration"]["N"]) for row in bot.rows() if "in_progress_expiration" in row
+    )
+    assert claimed_until / 1000 - time.time() == pytest.approx(20 + 30, abs=10)
 
 
 @pytest.mark.parametrize(("close", "code"), [("archive", "is_archived"), ("kick", "channel_not_found")])

@@ -1,8 +1,9 @@
 """Replace disguised and misspelt insults, such as `1d10t`, `s/t/u/p/i/d`, `st*pid` and `idoit`, with the words meant.
 
-Only the words listed here are recognized, with two exceptions: in a text with spaces between all letters every word is,
-and single signs within letters may stand for letters of a common word (`words.txt`). A general rule would read l10n as
-lion, test5 as tests and $hell as shell. With the lists, versions, hashes, times, code and names stay as they are.
+Only the words listed here and in `misspellings.txt` are recognized, with two exceptions: in a text with spaces between
+all letters every word is, and single signs within letters may stand for letters of a common word (`words.txt`). A
+general rule would read l10n as lion, test5 as tests and $hell as shell. With the lists, versions, hashes, times, code
+and names stay as they are.
 """
 
 from __future__ import annotations
@@ -10,36 +11,15 @@ from __future__ import annotations
 import functools
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 # Words that people disguise, including slurs.
 _WORDS = """
-    arrogant arse ass asshole bastard bigot bitch bollocks buffoon bullshit clown clueless cock corrupt coward
-    cowardly crap cretin cunt damn degenerate delusional dick dickhead disgrace disgusting dumb dumbass dumbfuck fag
-    faggot fascist filthy fool foolish freak fuck garbage goddamn greedy hate hypocrite hypocritical idiocy idiot
-    idiotic ignorance ignorant imbecile inbred incompetent jackass jerk kill lazy liar loser lunatic moron moronic
-    motherfucker narcissist nasty nazi nigga nigger parasite pathetic pervert piss prick psycho punk pussy racist
-    rape rapist redneck retard retarded ridiculous savage scum scumbag selfish sexist shameful shit shithead slut
-    stink stupid stupidity subhuman suck suicide terrorist thug traitor trash troll twat ugly uneducated useless
-    vermin vile wanker whore worthless
+    arse ass asshole bastard bitch bollocks bullshit cock coward cretin cunt damn dick dickhead disgusting dumb dumbass
+    dumbfuck fag faggot filthy fool freak fuck garbage hate idiot idiotic imbecile incompetent jackass jerk kill liar
+    loser lunatic moron moronic motherfucker nigga nigger pathetic piss prick psycho pussy rape retard retarded scum
+    shit shithead slut stupid suck suicide trash twat ugly useless vermin wanker whore worthless
 """
 _ENDINGS = ("", "s", "es", "ed", "er", "ers", "ing", "y")
-# Forms of these words that people misspell, besides each word itself and the plural of a long one.
-_FORMS = """
-    bitches fucked fucker fuckers fucking hated killed killer killing pissed pissing pussies shitty sucked sucker
-    suckers sucking sucks
-"""
-# Words and names that look like an insult with a typing error, or are likelier to be an error in another word.
-_OTHER_WORDS = """
-    admn anker ankers ansty ares ated biot carp certin clow cnut dman elfish exist exists filth filths foll frak
-    fuckin garage garages greed hatte hatted idioti igot illed inbed inbreed itch itches killin lair lira looser
-    loosers lose loses moon moons morn moro moroni nast niger nigers omron pick picks pissin psych psychs puss
-    pusses rappe rase rash reak reaks reedy retin rick ricks roll rolls sink sinks stik stin suckin tash tink tinks
-    toll tolls tras verin viel ville waker wakers whre wore
-"""
 
 # Signs and digits, and the letters that they stand for. "1" stands for i or l, so both become i here.
 _LETTERS = str.maketrans("01345789@$!|l", "oieastbgasiii")
@@ -58,13 +38,14 @@ _GAP = re.compile(r"\s{2,}|\n")
 _SIGNS = re.compile(rf"{_SIGN}|\s")
 _MAX_LETTERS = 24  # of one disguised word
 _MIN_LETTERS = 4  # a shorter insult in a row of letters may be a coincidence
-_MIN_LETTERS_IF_ONE_IS_DROPPED = 5
-_REPEATED = re.compile(r"(.)\1+")
 # A word with stars in it, or with stars in place of all but its first letters.
 _STARRED = re.compile(r"(?<![\w*])(?:[a-z]+(?:\*+[a-z]+)+\**|[a-z]{1,2}\*{2,})(?![\w*])", re.IGNORECASE)
 _SWEARING = ("fuck", "shit", "damn", "bullshit", "piss")
 _OFTEN_MASKED = (*_SWEARING, "bitch", "cunt", "dick")
-_SINGLE_SIGNS = re.compile(r"[0-9]?[a-z]+(?:[0-9@$!][a-z]+)*", re.IGNORECASE)
+# Words such as th1nk and w0rd$mith. The names Open3D and Paint3D are not.
+_SIGNS_IN_WORD = re.compile(r"[a-z]+(?:[0-9@$!][a-z]+)+(?<!3d)", re.IGNORECASE)
+_REPEATED = re.compile(r"(.)\1+")
+_REPEATED_TWICE = re.compile(r"(.)\1\1")
 _HEXADECIMAL = re.compile(r"[0-9a-f]+", re.IGNORECASE)
 _IDENTIFIER = re.compile(r"[a-z]+[0-9]+", re.IGNORECASE)
 
@@ -77,23 +58,6 @@ _KNOWN = {_skeleton(word + ending): word + ending for word in _WORDS.split() for
 _KNOWN |= {_skeleton("stoopid" + ending): "stupid" + ending for ending in _ENDINGS}  # 00 stands for u
 
 
-def _squeezed(word: str) -> str:
-    return _REPEATED.sub(r"\1", word)
-
-
-def _slips(word: str) -> Iterator[str]:
-    """Yield the word with two neighbouring letters swapped and, if it is long, with one letter dropped."""
-    for place, letter in enumerate(word):
-        yield word[:place] + word[place + 1 : place + 2] + letter + word[place + 2 :]
-        if len(word) >= _MIN_LETTERS_IF_ONE_IS_DROPPED:
-            yield word[:place] + word[place + 1 :]
-
-
-_SPELT = {word for word in _WORDS.split() if len(word) >= _MIN_LETTERS} | {*_FORMS.split()}
-_SPELT |= {f"{word}s" for word in _WORDS.split() if len(word) >= _MIN_LETTERS_IF_ONE_IS_DROPPED}
-_CORRECT = _SPELT.union(_KNOWN.values(), _OTHER_WORDS.split())
-_MISSPELT = {slip: word for word in sorted(_SPELT, reverse=True) for slip in _slips(word) if slip not in _CORRECT}
-_LENGTHENED = {_squeezed(word): word for word in _SPELT}
 _BY_MASK = sorted(_KNOWN.values(), key=lambda word: not word.startswith(_OFTEN_MASKED))
 _INSULTS = re.compile("|".join(sorted((word for word in _KNOWN if len(word) >= _MIN_LETTERS), key=len, reverse=True)))
 
@@ -103,7 +67,7 @@ def undisguised(text: str) -> str:
     text = _SPACED.sub(_joined, text)
     if "*" in text:
         text = _STARRED.sub(_unmasked, text)
-    return _DISGUISED.sub(_spelt, text)
+    return _DISGUISED.sub(functools.partial(_spelt, in_capitals=text.isupper()), text)
 
 
 def is_insult(word: str) -> bool:
@@ -120,34 +84,67 @@ def _insult(spelling: str) -> str | None:
     return _KNOWN.get(_skeleton(spelling))
 
 
-def _spelt(match: re.Match[str]) -> str:
-    written = match[0]
-    if written.isalpha():
-        return _corrected(written) or written
-    return _insult(written) or _common_word(written) or written
-
-
-def _common_word(spelling: str) -> str | None:
-    """Return the common word in which some letters are replaced by signs here."""
-    if _HEXADECIMAL.fullmatch(spelling) or not _SINGLE_SIGNS.fullmatch(spelling):
-        return None
-    return _common_words().get(_skeleton(spelling))
+def _read_list(name: str) -> list[str]:
+    """Return the words of a file beside this one, without its comments."""
+    lines = (Path(__file__).parent / name).read_text(encoding="utf-8").splitlines()
+    return [word for line in lines if not line.startswith("#") for word in line.split()]
 
 
 @functools.cache
-def _common_words() -> Mapping[str, str]:
-    # Read on first use: few messages need it.
-    lines = (Path(__file__).parent / "words.txt").read_text(encoding="utf-8").splitlines()
-    return {_skeleton(word): word for line in lines if not line.startswith("#") for word in line.split()}
+def _misspellings() -> dict[str, str]:
+    """Return the correct word for each misspelling."""
+    correct, found = "", {}
+    for word in _read_list("misspellings.txt"):
+        if word.endswith(":"):
+            correct = word.removesuffix(":")
+        else:
+            found[word] = correct
+    return found
 
 
-def _corrected(spelling: str) -> str | None:
-    """Return the insult that is spelt here with two letters swapped, with one dropped, or with some repeated."""
-    word = spelling.lower()
-    if word in _CORRECT:
+@functools.cache
+def _squeezed_words() -> dict[str, str]:
+    """Return the correct words, by their spellings without repeated letters."""
+    return {_squeezed(word): word for word in _misspellings().values()}
+
+
+@functools.cache
+def _common_words() -> dict[str, list[str]]:
+    """Return the common words by their skeletons."""
+    found: dict[str, list[str]] = {}
+    for word in _read_list("words.txt"):
+        found.setdefault(_skeleton(word), []).append(word)
+    return found
+
+
+def _squeezed(word: str) -> str:
+    return _REPEATED.sub(r"\1", word)
+
+
+def _spelt(match: re.Match[str], *, in_capitals: bool) -> str:
+    written, text = match[0], match.string
+    if any(map(str.isalpha, text[max(0, match.start() - 1) : match.start()] + text[match.end() : match.end() + 1])):
+        return written  # a part of a word with letters such as \u00e4
+    if not written.isalpha():
+        return _insult(written) or _common_word(written) or written
+    word = written.lower()
+    if _REPEATED_TWICE.search(word):
+        return _squeezed_words().get(_squeezed(word), written)
+    # Other words with capitals may be names or abbreviations.
+    readable = written.islower() or in_capitals or (written.istitle() and not match.start())
+    return _misspellings().get(word, written) if readable else written
+
+
+def _common_word(spelling: str) -> str | None:
+    """Return the only common word that has signs in place of letters here."""
+    if _HEXADECIMAL.fullmatch(spelling) or not _SIGNS_IN_WORD.fullmatch(spelling):
         return None
-    squeezed = _squeezed(word)
-    return _MISSPELT.get(word) or (_LENGTHENED.get(squeezed) if squeezed != word else None)
+    words = [
+        word
+        for word in _common_words().get(_skeleton(spelling), ())
+        if all(sign in (letter, *"0123456789@$!") for sign, letter in zip(spelling.lower(), word, strict=True))
+    ]
+    return words[0] if len(words) == 1 else None
 
 
 def _unmasked(match: re.Match[str]) -> str:

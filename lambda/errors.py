@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-# Failures of a connection after the request was sent and before the whole response arrived.
-_UNANSWERED = ("TimeoutError", "ConnectionResetError", "RemoteDisconnected", "IncompleteRead")
+# With these codes Slack may have done some of the work, says docs.slack.dev.
+_PERHAPS_DONE = ("fatal_error", "internal_error", "service_unavailable")
 
 
 class BotError(Exception):
@@ -130,10 +130,12 @@ class SlackUnavailableError(SlackError):
     @property
     def outcome_unknown(self) -> bool:
         """Whether a post may still appear, because it was sent and Slack did not respond."""
+        # The class of an exception; a URLError is raised only if the request was not sent.
+        unanswered = self.code[:1].isupper() and self.code != "URLError"
         if self.method == "response_url":
-            return self.code in _UNANSWERED
-        unanswered = self.code in _UNANSWERED or self.code.startswith("http_5")
-        return self.method.startswith("chat.post") and unanswered
+            return unanswered
+        unclear = unanswered or self.code.startswith("http_") or self.code in _PERHAPS_DONE
+        return self.method.startswith("chat.post") and unclear
 
 
 class RateLimitedError(SlackUnavailableError):

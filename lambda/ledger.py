@@ -70,24 +70,19 @@ class Ledger:
         return self._claims.current.in_doubt
 
     def renew(self) -> None:
-        """Renew the claim on the row that this thread works on, if much of its time has passed.
+        """Renew the claim on the row that this thread works on, if more than a sixth of its time has passed.
 
         Call it just before a post. Slack may carry out a post long after it was sent, even if this invocation has
         ended by then, and until the claim expires no other job posts. Raises ClaimedError if the claim has been lost,
         and LedgerError.
         """
         claim, now = self._claims.current, int(1000 * self.table.clock())
-        if claim.expires - now > RENEWED_BELOW * self._claim_ms:
+        if not claim.expires or claim.expires - now > RENEWED_BELOW * self._claim_ms:
             return
         expires = now + self._claim_ms
         with table_errors():
-            try:
-                self._claims.set_expiry(claim, expires)
-            except ClientError as error:
-                if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                    raise
-                claim.lost = True
-                raise ClaimedError("row") from error
+            if not self._claims.set_expiry(claim, expires):
+                raise ClaimedError("row")
         claim.expires = expires
 
     def once(self, kind: str, key: str, work: Callable[[], Outcome]) -> Outcome:
@@ -95,7 +90,7 @@ class Ledger:
 
         Raises ClaimedError while another invocation does the work, LedgerError if the table does not answer, and
         whatever the work raises. An error in the work releases the row: at once or, if the work may still take effect,
-        when this invocation times out. Calls can be nested.
+        when the claim expires. Calls can be nested.
         """
 
         def first_time(*, key: str) -> Outcome:  # noqa: ARG001 - idempotent_function reads the key
@@ -132,6 +127,17 @@ class Ledger:
         except _NotDoneError:
             return None
 
+    def finished(self, kind: str, key: str) -> Outcome | None:
+        """Return the outcome of finished work, or None. Does not end the doubt about a row. Raises as `once` does."""
+
+        def work() -> Outcome:
+            raise _NotFinishedError
+
+        try:
+            return self.once(kind, key, work)
+        except _NotFinishedError:
+            return None
+
     def write_note(self, key: str, facts: Mapping[str, Any]) -> None:
         """Store facts for the next attempt, replacing the previous note."""
         row = {"status": "NOTE", "data": json.dumps(facts)}
@@ -144,7 +150,11 @@ class Ledger:
 
 
 class _NotDoneError(Exception):
-    """Raised by work to release its row."""
+    """Raised by work to release its row, even if it is in doubt."""
+
+
+class _NotFinishedError(Exception):
+    """Raised by work that only looks for an outcome."""
 
 
 @dataclass
@@ -154,8 +164,6 @@ class _Claim:
     row: str = ""
     expires: int = 0
     in_doubt: bool = False
-    lost: bool = False
-    """Whether another job may have claimed the row since."""
 
 
 class _Claims(DynamoDBPersistenceLayer):
@@ -176,25 +184,43 @@ class _Claims(DynamoDBPersistenceLayer):
     def current(self, claim: _Claim) -> None:
         self._of_thread.claim = claim
 
-    def set_expiry(self, claim: _Claim, expires: int) -> None:
-        """Let a claim expire at another time. Raises ClientError, also if another job has claimed the row."""
-        self.client.update_item(
-            TableName=self.table_name,
-            Key=self._get_key(claim.row),
-            UpdateExpression="SET in_progress_expiration = :changed",
-            ConditionExpression="in_progress_expiration = :claimed",
-            ExpressionAttributeValues={":changed": {"N": str(expires)}, ":claimed": {"N": str(claim.expires)}},
-        )
+    def set_expiry(self, claim: _Claim, expires: int) -> bool:
+        """Let a claim expire at another time. Return whether the row is still claimed. Raises ClientError."""
+        update = {"UpdateExpression": "SET in_progress_expiration = :changed"}
+        return self._change(self.client.update_item, claim, claim.expires, expires, **update)
 
     def delete_record(self, data: dict[str, Any], exception: Exception) -> None:
-        """Free the row after an exception in its work, unless another job has it or the work may have been done."""
-        claim = self.current
-        if claim.lost or (isinstance(exception, SlackUnavailableError) and exception.outcome_unknown):
+        """Free the row after an exception in its work, unless the work may have been done."""
+        if isinstance(exception, SlackUnavailableError) and exception.outcome_unknown:
             return
-        if claim.in_doubt and not isinstance(exception, _NotDoneError):
-            self.set_expiry(claim, 0)
+        if self.current.in_doubt and not isinstance(exception, _NotDoneError):
+            self.set_expiry(self.current, 0)
         else:
             super().delete_record(data, exception)
+
+    def _delete_record(self, data_record: DataRecord) -> None:  # noqa: ARG002 - the base class passes it
+        self._change(self.client.delete_item, self.current, self.current.expires)
+
+    def _change(self, change: Callable[..., object], claim: _Claim, *expiries: int, **update: str) -> bool:
+        """Change or delete the row of a claim, unless another job has claimed it since.
+
+        `expiries` are those that the row may have: if boto3 repeats a call, the first may have changed it.
+        """
+        values = dict(zip((":claimed", ":changed"), ({"N": str(at)} for at in expiries), strict=False))
+        try:
+            change(
+                TableName=self.table_name,
+                Key=self._get_key(claim.row),
+                ConditionExpression="attribute_not_exists(in_progress_expiration) OR "
+                f"in_progress_expiration IN ({', '.join(values)})",
+                ExpressionAttributeValues=values,
+                **update,
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            return False
+        return True
 
     def _put_record(self, data_record: DataRecord) -> None:
         self.current = _Claim(data_record.idempotency_key, data_record.in_progress_expiry_timestamp or 0)

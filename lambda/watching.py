@@ -149,7 +149,7 @@ class Watching:
             card = self._card(job, message, verdict)
             if card["report"] == job.event_id:
                 return "watched_toxic"
-        elif (found := self.ledger.resolve("card", message_id(job.owner, job.channel, job.ts))) is not None:
+        elif (found := self.ledger.finished("card", message_id(job.owner, job.channel, job.ts))) is not None:
             card = found
         else:
             return f"watched_{verdict.outcome}"
@@ -158,7 +158,7 @@ class Watching:
 
     def _deleted(self, job: Job) -> str:
         """Let the card of a message say that the message was deleted."""
-        card = self.ledger.resolve("card", message_id(job.owner, job.channel, job.ts))
+        card = self.ledger.finished("card", message_id(job.owner, job.channel, job.ts))
         return self._update_card(card, cards.DELETED, job) if card else "message_gone"
 
     def _update_card(self, card: Mapping[str, Any], line: str, job: Job) -> str:

@@ -89,10 +89,10 @@ class HtmlError(Fault):
 
 
 class ErrorBody(Fault):
-    """An error in Slack's JSON, such as fatal_error or internal_error."""
+    """An error in Slack's JSON, such as fatal_error or internal_error. The work may have been done."""
 
-    def __init__(self, error: str = "fatal_error", status: int = 200) -> None:
-        super().__init__(Reply.of({"ok": False, "error": error}, status))
+    def __init__(self, error: str = "fatal_error", status: int = 200, *, before_work: bool = True) -> None:
+        super().__init__(Reply.of({"ok": False, "error": error}, status), before_work)
 
 
 class Reset(Fault):

@@ -46,6 +46,7 @@ class RandomFaults(Faults):
             ("429", 25, lambda: RateLimited("1")),
             ("502 page", 15, lambda: HtmlError(502)),
             ("fatal_error", 5, ErrorBody),
+            ("fatal_error after the work", 5, lambda: ErrorBody(before_work=False)),
             ("reset before the work", 10, lambda: Reset(before_work=True)),
             ("reset after the work", 15, lambda: Reset(before_work=False)),
             ("reset, then the work done", 5, lambda: ResetEarly(timeout * uniform(0.1, 1))),

@@ -139,12 +139,12 @@ def test_each_poison_message_must_be_in_the_dead_letter_queue_once(bodies: list[
     assert found.counts["dead letter"] == found.counts.total() == problems
 
 
-def test_a_tenth_of_the_calls_fail_in_ten_ways() -> None:
+def test_a_tenth_of_the_calls_fail_in_eleven_ways() -> None:
     faults = RandomFaults("seed", kill=lambda: None, timeout=1)
     for _ in range(20_000):
         faults.take("chat.postMessage")
     assert 1_700 < faults.counts.total() < 2_300
-    assert len(faults.counts) == 10
+    assert len(faults.counts) == 11
 
 
 def test_worker_metrics_are_read_from_logs_with_an_incomplete_last_line(tmp_path: Path) -> None:

@@ -274,7 +274,7 @@ def test_the_reactor_gets_one_hint_until_the_bot_is_invited(room: Judging) -> No
 @pytest.mark.failure(28)
 def test_a_hint_is_retried_while_slack_is_unavailable_and_not_repeated_if_it_may_have_arrived(room: Judging) -> None:
     first, second = room.say(), room.say(channel=RANDOM)
-    room.slack.faults.add("chat.postMessage", ErrorBody("fatal_error"))
+    room.slack.faults.add("chat.postMessage", ErrorBody("org_login_required"))
     with pytest.raises(SlackUnavailableError):
         room.judge(first, REPLY_TO=RANDOM)
     assert room.judge(first, REPLY_TO=RANDOM) == "undelivered_not_in_channel"

@@ -108,7 +108,8 @@ def test_each_kind_and_key_is_separate_work(invocations: Invocations) -> None:
     ("error", "free"),
     [
         *((SlackUnavailableError("chat.postMessage", code), False)
-          for code in ("TimeoutError", "http_504", "ConnectionResetError", "http_502")),
+          for code in ("TimeoutError", "http_504", "ConnectionResetError", "http_502", "SSLError", "http_200",
+                       "fatal_error", "internal_error", "service_unavailable")),
         (SlackUnavailableError("chat.postMessage", "URLError"), True),
         (SlackUnavailableError("conversations.replies", "TimeoutError"), True),
         (MessageGoneError("chat.postMessage", "thread_not_found"), True),
@@ -170,13 +171,13 @@ def test_a_note_does_not_end_the_doubt(invocations: Invocations) -> None:
 @pytest.mark.failure(33)
 @pytest.mark.parametrize(("passed", "claimed_for"), [(3, 27), (6, 30), (29, 30)])
 def test_a_claim_lasts_for_at_least_25_seconds_after_a_post_is_sent(
-    passed: float, claimed_for: float, invocations: Invocations
+    passed: float, claimed_for: float, invocations: Invocations, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`passed` and `claimed_for` are seconds before and after the post."""
 
     def post() -> Outcome:
         sent = time.time() + passed
-        invocations.ledger.table.clock = lambda: sent
+        monkeypatch.setattr(invocations.ledger.table, "clock", lambda: sent)
         invocations.ledger.renew()
         (row,) = (row for row in invocations.rows() if row["status"]["S"] == "INPROGRESS")
         claims.append(int(row["in_progress_expiration"]["N"]) / 1000 - sent)
@@ -191,7 +192,9 @@ def test_a_claim_lasts_for_at_least_25_seconds_after_a_post_is_sent(
 
 
 @pytest.mark.failure(33)
-def test_a_job_that_lost_its_claim_neither_posts_nor_frees_the_row(invocations: Invocations) -> None:
+def test_a_job_that_lost_its_claim_neither_posts_nor_frees_the_row(
+    invocations: Invocations, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def late() -> Outcome:
         invocations.change_row(in_progress_expiration=0)
         with pytest.raises(SlackUnavailableError):
@@ -202,11 +205,24 @@ def test_a_job_that_lost_its_claim_neither_posts_nor_frees_the_row(invocations: 
     def lose() -> Outcome:
         raise LOST
 
-    invocations.ledger.table.clock = lambda: time.time() + 20
+    monkeypatch.setattr(invocations.ledger.table, "clock", lambda: time.time() + 20)
     with pytest.raises(ClaimedError):
         invocations.once(late)
     with pytest.raises(ClaimedError):
         invocations.once(Work())
+
+
+@pytest.mark.failure(33)
+def test_looking_for_an_outcome_does_not_end_the_doubt(invocations: Invocations) -> None:
+    invocations.ledger.set_deadline(LocalContext("worker"))  # type: ignore[arg-type]
+    assert invocations.ledger.finished("verdict", KEY) is None
+    assert invocations.rows() == []
+    invocations.fail(LOST)
+    invocations.change_row(in_progress_expiration=0)
+    assert invocations.ledger.finished("verdict", KEY) is None
+    invocations.once(Work())
+    assert invocations.doubts == [False, True]
+    assert invocations.ledger.finished("verdict", KEY) == {"outcome": "toxic", "run": 1}
 
 
 def test_the_latest_note_of_a_row_is_kept(any_ledger: Ledger) -> None:

@@ -198,8 +198,11 @@ class _Claims(DynamoDBPersistenceLayer):
         else:
             super().delete_record(data, exception)
 
-    def _delete_record(self, data_record: DataRecord) -> None:  # noqa: ARG002 - the base class passes it
-        self._change(self.client.delete_item, self.current, self.current.expires)
+    def _delete_record(self, data_record: DataRecord) -> None:
+        if self.current.expires:
+            self._change(self.client.delete_item, self.current, self.current.expires)
+        else:
+            super()._delete_record(data_record)
 
     def _change(self, change: Callable[..., object], claim: _Claim, *expiries: int, **update: str) -> bool:
         """Change or delete the row of a claim, unless another job has claimed it since.
@@ -211,8 +214,7 @@ class _Claims(DynamoDBPersistenceLayer):
             change(
                 TableName=self.table_name,
                 Key=self._get_key(claim.row),
-                ConditionExpression="attribute_not_exists(in_progress_expiration) OR "
-                f"in_progress_expiration IN ({', '.join(values)})",
+                ConditionExpression=f"in_progress_expiration IN ({', '.join(values)})",
                 ExpressionAttributeValues=values,
                 **update,
             )

@@ -213,6 +213,23 @@ def test_a_job_that_lost_its_claim_neither_posts_nor_frees_the_row(
 
 
 @pytest.mark.failure(33)
+def test_a_job_whose_row_another_job_freed_does_not_post_and_leaves_no_row(
+    invocations: Invocations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late() -> Outcome:
+        invocations.change_row(in_progress_expiration=0)
+        invocations.fail(MessageGoneError("chat.postMessage", "thread_not_found"))  # another job
+        invocations.ledger.resolve("verdict", KEY)
+        invocations.ledger.renew()
+        raise AssertionError("the job would post")
+
+    monkeypatch.setattr(invocations.ledger.table, "clock", lambda: time.time() + 20)
+    with pytest.raises(ClaimedError):
+        invocations.once(late)
+    assert invocations.rows() == []
+
+
+@pytest.mark.failure(33)
 def test_looking_for_an_outcome_does_not_end_the_doubt(invocations: Invocations) -> None:
     invocations.ledger.set_deadline(LocalContext("worker"))  # type: ignore[arg-type]
     assert invocations.ledger.finished("verdict", KEY) is None

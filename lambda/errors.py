@@ -129,7 +129,7 @@ class SlackUnavailableError(SlackError):
 
     @property
     def outcome_unknown(self) -> bool:
-        """Whether a post may still appear, because it was sent and Slack did not respond."""
+        """Whether a post may have been made or may still appear: it was sent, and Slack did not clearly refuse it."""
         # The class of an exception; a URLError is raised only if the request was not sent.
         unanswered = self.code[:1].isupper() and self.code != "URLError"
         if self.method == "response_url":

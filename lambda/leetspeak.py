@@ -75,6 +75,12 @@ def is_insult(word: str) -> bool:
     return _skeleton(word) in _KNOWN
 
 
+def read_list(name: str) -> list[str]:
+    """Return the words of a file beside this one, without its comments."""
+    lines = (Path(__file__).parent / name).read_text(encoding="utf-8").splitlines()
+    return [word for line in lines if not line.startswith("#") for word in line.split()]
+
+
 def _insult(spelling: str) -> str | None:
     # Not insults: 5h17 is a time, a55 a hexadecimal number, 455 a number, sh17 a road, fo01 a host.
     if sum(not character.isdigit() for character in spelling) < 2:
@@ -84,17 +90,11 @@ def _insult(spelling: str) -> str | None:
     return _KNOWN.get(_skeleton(spelling))
 
 
-def _read_list(name: str) -> list[str]:
-    """Return the words of a file beside this one, without its comments."""
-    lines = (Path(__file__).parent / name).read_text(encoding="utf-8").splitlines()
-    return [word for line in lines if not line.startswith("#") for word in line.split()]
-
-
 @functools.cache
 def _misspellings() -> dict[str, str]:
     """Return the correct word for each misspelling."""
     correct, found = "", {}
-    for word in _read_list("misspellings.txt"):
+    for word in read_list("misspellings.txt"):
         if word.endswith(":"):
             correct = word.removesuffix(":")
         else:
@@ -112,7 +112,7 @@ def _squeezed_words() -> dict[str, str]:
 def _common_words() -> dict[str, list[str]]:
     """Return the common words by their skeletons."""
     found: dict[str, list[str]] = {}
-    for word in _read_list("words.txt"):
+    for word in read_list("words.txt"):
         found.setdefault(_skeleton(word), []).append(word)
     return found
 

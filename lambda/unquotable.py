@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import functools
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .leetspeak import is_insult
+from .leetspeak import is_insult, read_list
 
 if TYPE_CHECKING:
     from collections.abc import Set
@@ -57,5 +56,4 @@ def _is_name(word: str) -> bool:
 @functools.cache
 def _names() -> Set[str]:
     # Read on first use: only messages that may be toxic need it.
-    lines = (Path(__file__).parent / "names.txt").read_text(encoding="utf-8").splitlines()
-    return frozenset(word for line in lines if not line.startswith("#") for word in line.split())
+    return frozenset(read_list("names.txt"))

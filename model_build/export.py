@@ -14,7 +14,7 @@ from optimum.exporters.onnx import onnx_export_from_model
 
 from model_build.errors import ModelBuildError
 from model_build.manifest import CHECKPOINT_NAME, REFERENCE_TEXTS, write_json
-from model_build.serving_form import to_serving_form
+from model_build.serving_form import smooth, to_serving_form
 from model_build.torch_model import TorchModel
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def export(source: Source, folder: Path, toxic: Sequence[str] = ()) -> None:
     parameters = sum(parameter.numel() for parameter in model.module.parameters())
     expected = model.toxicities(REFERENCE_TEXTS)
     to_serving_form(model.module)
+    channels = smooth(model.module, lambda: model.toxicities(REFERENCE_TEXTS))
     found = model.toxicities(REFERENCE_TEXTS)
     difference = max(abs(one - other) for one, other in zip(found, expected, strict=True))
     if not difference <= MAX_DIFFERENCE:
@@ -73,7 +74,7 @@ def export(source: Source, folder: Path, toxic: Sequence[str] = ()) -> None:
     write_json(folder / CHECKPOINT_NAME, facts)
     print(
         f"export: {parameters:,} parameters, toxic labels: {', '.join(model.toxic_labels)}, "
-        f"scores within {difference:.1e} of the checkpoint",
+        f"{channels} channels scaled, scores within {difference:.1e} of the checkpoint",
         flush=True,
     )
 

@@ -3,7 +3,8 @@
 The classification head reads only the first token, so the last layer computes queries, attention output and
 feed-forward network for that token alone. Texts are padded at the end, so positions do not depend on the tokens. MPNet
 adds an attention bias that depends on the distance between two tokens. It becomes one small table of all distances.
-Attention is exported as one onnxruntime operator. The results equal the original's up to rounding.
+Attention is exported as one onnxruntime operator. Inputs of 8-bit products are scaled so that no channel is much larger
+than the others. The results equal the original's up to rounding.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttenti
 from model_build.errors import ModelBuildError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 # The parts of a layer, with their path in each architecture. RoBERTa uses BERT's names. The keys become the names of
 # the weights in the ONNX file, which `train.initial_model.restore` reads.
@@ -57,6 +58,11 @@ FAMILIES = {
     "mpnet": ("encoder", MPNET_PARTS),
 }
 
+# The scale of a layer's inputs, with the products that read them.
+SCALED_INPUTS = {"attention_scale": ("key", "query", "value"), "widen_scale": ("widen",)}
+# A channel is scaled if its largest value is more than this many times the median channel's.
+MAX_CHANNEL = 4.0
+
 
 def to_serving_form(model: Any) -> None:
     """Rewrite the classifier in place. The arguments and results of `forward` stay the same.
@@ -71,6 +77,43 @@ def to_serving_form(model: Any) -> None:
     layers = [Layer(layer, parts, model.config.num_attention_heads) for layer in getattr(base, attribute).layer]
     distances = distance_biases(base.encoder, model.config) if model.config.model_type == "mpnet" else None
     setattr(base, attribute, ServingEncoder(layers, distances))
+
+
+def smooth(model: Any, score_texts: Callable[[], object]) -> int:
+    """Scale down the channels with the largest inputs, and scale up the weights that read them; return their number.
+
+    All inputs of an 8-bit product share one scale, so a few large channels make the others imprecise. As in SmoothQuant
+    (https://arxiv.org/abs/2211.10438), the scales are found while `score_texts` scores texts with the model, which has
+    the serving form. They are powers of two, so the model's own results do not change.
+    """
+    layers = getattr(model.base_model, FAMILIES[model.config.model_type][0]).layers
+    largest: dict[tuple[Layer, str], torch.Tensor] = {}
+
+    def observe(place: tuple[Layer, str], states: torch.Tensor) -> None:
+        values = states.abs().flatten(0, -2).amax(dim=0)
+        largest[place] = torch.maximum(largest.get(place, values), values)
+
+    hooks = [
+        layer.get_submodule(readers[0]).register_forward_pre_hook(
+            lambda _, inputs, place=(layer, name): observe(place, inputs[0])
+        )
+        for layer in layers
+        for name, readers in SCALED_INPUTS.items()
+    ]
+    score_texts()
+    for hook in hooks:
+        hook.remove()
+    channels = 0
+    with torch.no_grad():
+        for (layer, name), values in largest.items():
+            factors = torch.exp2(torch.round(torch.log2(values / (MAX_CHANNEL * values.median()))).clamp(min=0))
+            if (scaled := int((factors > 1).sum())) == 0:
+                continue
+            for reader in SCALED_INPUTS[name]:
+                layer.get_submodule(reader).weight *= factors
+            setattr(layer, name, torch.nn.Parameter(1 / factors))
+            channels += scaled
+    return channels
 
 
 def first_position(config: Any) -> int:
@@ -141,12 +184,22 @@ class Layer(torch.nn.Module):  # type: ignore[misc]
         for name, path in parts.items():
             setattr(self, name, layer.get_submodule(path))
         self.heads = heads
+        for name in SCALED_INPUTS:
+            self.register_parameter(name, None)  # `smooth` sets them
 
     def forward(self, computed: Any, states: Any, mask: Any, bias: Any) -> Any:
         """Return new states of the `computed` tokens, which attend to all `states`. `mask` is 0 for padding."""
-        attended = Attention.apply(self.query(computed), self.key(states), self.value(states), mask, bias, self.heads)
+        read = scaled(states, self.attention_scale)
+        asking = read if computed is states else scaled(computed, self.attention_scale)
+        attended = Attention.apply(self.query(asking), self.key(read), self.value(read), mask, bias, self.heads)
         computed = self.attended_norm(self.attended(attended) + computed)
-        return self.norm(self.narrow(self.activation(self.widen(computed))) + computed)
+        wide = self.activation(self.widen(scaled(computed, self.widen_scale)))
+        return self.norm(self.narrow(wide) + computed)
+
+
+def scaled(states: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:
+    """Multiply each channel by its scale, if there is one."""
+    return states if scale is None else states * scale
 
 
 class Attention(torch.autograd.Function):  # type: ignore[misc]

@@ -40,7 +40,7 @@ from model_build import manifest
 from model_build.errors import ModelBuildError
 from model_build.graph import BLOCK
 from model_build.safe_loading import from_pretrained
-from model_build.serving_form import FAMILIES, first_position, to_serving_form
+from model_build.serving_form import FAMILIES, SCALED_INPUTS, first_position, to_serving_form
 from model_build.source import has_toxic_name, is_model_directory, locate, sha256
 from toxicity_bot.model_directory import ModelDirectory
 
@@ -289,6 +289,10 @@ def _graph_weights(graph: onnx.GraphProto) -> dict[str, npt.NDArray[np.float32]]
         if inputs := QUANTIZED_PRODUCTS.get(node.op_type):
             numbers, scale, zero = (constants[node.input[index]].astype(np.float32) for index in inputs)
             found[f"{node.input[-1].removesuffix('.bias')}.weight"] = ((numbers - zero) * scale).T
+    for name, values in constants.items():
+        layer, _, scale_name = name.rpartition(".")
+        for reader in SCALED_INPUTS.get(scale_name, ()):
+            found[f"{layer}.{reader}.weight"] *= values
     packed = constants["words"]
     numbers = np.concatenate([packed & 15, packed >> 4], axis=1).astype(np.float32) - 8
     blocks = numbers.reshape(len(numbers), -1, BLOCK) * constants["words_scales"].astype(np.float32)[:, :, None]

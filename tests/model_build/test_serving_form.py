@@ -13,7 +13,7 @@ from tokenizers import BertWordPieceTokenizer
 from model_build.build import build
 from model_build.errors import ModelBuildError
 from model_build.manifest import REFERENCE_TEXTS
-from model_build.serving_form import to_serving_form
+from model_build.serving_form import smooth, to_serving_form
 from tests.model_build.conftest import BERT_SHAPE, LABELS, MPNET_SPECIAL, memorize
 from toxicity_bot.classifier import Classifier
 
@@ -66,6 +66,32 @@ def test_the_last_layer_is_computed_only_for_the_first_token() -> None:
         model(input_ids=torch.randint(5, 300, (1, 20)))
     assert {name for name, count in rows.items() if count == 20} == {"key", "value"}
     assert {rows[name] for name in ("query", "attended", "widen", "narrow", "norm")} == {1}
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_channels_with_large_inputs_are_scaled_down_and_the_scores_stay_the_same(kind: str) -> None:
+    model = random_model(kind)
+    ids = torch.randint(5, 300, (4, 20))
+    to_serving_form(model)
+    layers = model.base_model.transformer.layers if kind == "distilbert" else model.base_model.encoder.layers
+    for layer in layers:
+        layer.attended_norm.weight.data[7] = 8
+        layer.norm.bias.data[9] = 8
+    largest: list[float] = []
+    for layer in layers:
+        for reader in (layer.key, layer.widen):
+            reader.register_forward_pre_hook(lambda _, inputs: largest.append(inputs[0].detach().abs().max().item()))
+    with torch.no_grad():
+        expected = model(input_ids=ids).logits
+        before = max(largest)
+        channels = smooth(model, lambda: model(input_ids=ids))
+        largest.clear()
+        found = model(input_ids=ids).logits
+    # two per layer, but one in the first, whose input comes from the embeddings
+    assert channels >= 2 * len(layers) - 1
+    assert max(largest) < before / 2
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+    assert smooth(model, lambda: model(input_ids=ids)) == 0, "a second call found channels to scale"
 
 
 def test_relative_positions_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
 from transformers import (
@@ -97,7 +98,7 @@ def test_an_mpnet_becomes_a_roberta_that_is_equivalent_except_for_the_bias(mpnet
     assert texts[0] == texts[1]
 
 
-@pytest.mark.parametrize("kind", ["roberta", "mpnet", "roberta of an mpnet"])
+@pytest.mark.parametrize("kind", ["roberta", "mpnet", "mpnet with a large channel", "roberta of an mpnet"])
 def test_building_a_restored_checkpoint_creates_the_same_files(
     built: Built, mpnet: Path, tmp_path: Path, kind: str
 ) -> None:
@@ -106,6 +107,15 @@ def test_building_a_restored_checkpoint_creates_the_same_files(
         model = built.model
     elif kind == "mpnet":
         build(str(mpnet), model)
+    elif kind == "mpnet with a large channel":
+        checkpoint = AutoModelForSequenceClassification.from_pretrained(mpnet)
+        checkpoint.mpnet.encoder.layer[0].attention.LayerNorm.weight.data[3] = 16
+        checkpoint.save_pretrained(tmp_path / "large")
+        AutoTokenizer.from_pretrained(mpnet).save_pretrained(tmp_path / "large")
+        build(str(tmp_path / "large"), model)
+        assert "mpnet.encoder.layers.0.widen_scale" in {
+            tensor.name for tensor in onnx.load(model / "model.onnx").graph.initializer
+        }
     else:
         convert(ConvertOptions(source=str(mpnet), out=tmp_path / "roberta", to_roberta=True))
         build(str(tmp_path / "roberta"), model)

@@ -106,13 +106,14 @@ def smooth(model: Any, score_texts: Callable[[], object]) -> int:
     channels = 0
     with torch.no_grad():
         for (layer, name), values in largest.items():
-            factors = torch.exp2(torch.round(torch.log2(values / (MAX_CHANNEL * values.median()))).clamp(min=0))
-            if (scaled := int((factors > 1).sum())) == 0:
+            limit = MAX_CHANNEL * values.median()
+            factors = torch.exp2(torch.round(torch.log2(values / limit)).clamp(min=0))
+            if limit == 0 or factors.max() == 1:
                 continue
             for reader in SCALED_INPUTS[name]:
                 layer.get_submodule(reader).weight *= factors
             setattr(layer, name, torch.nn.Parameter(1 / factors))
-            channels += scaled
+            channels += int((factors > 1).sum())
     return channels
 
 

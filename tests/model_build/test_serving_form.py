@@ -94,6 +94,18 @@ def test_channels_with_large_inputs_are_scaled_down_and_the_scores_stay_the_same
     assert smooth(model, lambda: model(input_ids=ids)) == 0, "a second call found channels to scale"
 
 
+def test_inputs_that_are_mostly_zero_are_not_scaled() -> None:
+    model = random_model("roberta")
+    to_serving_form(model)
+    for layer in model.base_model.encoder.layers:
+        for parameter in layer.attended_norm.parameters():
+            parameter.data[:20] = 0
+    ids = torch.randint(5, 300, (4, 20))
+    smooth(model, lambda: model(input_ids=ids))
+    assert all(layer.widen_scale is None for layer in model.base_model.encoder.layers)
+    assert model(input_ids=ids).logits.isfinite().all()
+
+
 def test_relative_positions_are_refused() -> None:
     config = transformers.BertConfig(**SHAPE, position_embedding_type="relative_key")
     model = transformers.BertForSequenceClassification(config)

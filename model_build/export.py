@@ -74,7 +74,7 @@ def export(source: Source, folder: Path, toxic: Sequence[str] = ()) -> None:
     write_json(folder / CHECKPOINT_NAME, facts)
     print(
         f"export: {parameters:,} parameters, toxic labels: {', '.join(model.toxic_labels)}, "
-        f"{channels} channels scaled, scores within {difference:.1e} of the checkpoint",
+        f"{channels} large channels scaled in all layers, scores within {difference:.1e} of the checkpoint",
         flush=True,
     )
 

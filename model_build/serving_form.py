@@ -3,8 +3,8 @@
 The classification head reads only the first token, so the last layer computes queries, attention output and
 feed-forward network for that token alone. Texts are padded at the end, so positions do not depend on the tokens. MPNet
 adds an attention bias that depends on the distance between two tokens. It becomes one small table of all distances.
-Attention is exported as one onnxruntime operator. Inputs of 8-bit products are scaled so that no channel is much larger
-than the others. The results equal the original's up to rounding.
+Attention is exported as one onnxruntime operator. `smooth` scales the inputs of attention and of the first feed-forward
+matrix, so that no channel is much larger than the others. The results equal the original's up to rounding.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ FAMILIES = {
 
 # The scale of a layer's inputs, with the products that read them.
 SCALED_INPUTS = {"attention_scale": ("key", "query", "value"), "widen_scale": ("widen",)}
-# A channel is scaled if its largest value is more than this many times the median channel's.
+# The largest value of a scaled channel becomes about this many times the median channel's. Scales are powers of two, so
+# a channel with up to 1.4 times as much stays as it is.
 MAX_CHANNEL = 4.0
 
 
@@ -112,7 +113,8 @@ def smooth(model: Any, score_texts: Callable[[], object]) -> int:
                 continue
             for reader in SCALED_INPUTS[name]:
                 layer.get_submodule(reader).weight *= factors
-            setattr(layer, name, torch.nn.Parameter(1 / factors))
+            earlier = getattr(layer, name)
+            setattr(layer, name, torch.nn.Parameter((1 if earlier is None else earlier) / factors))
             channels += int((factors > 1).sum())
     return channels
 

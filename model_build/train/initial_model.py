@@ -59,6 +59,7 @@ QUANTIZED_PRODUCTS = {"DynamicQuantizeMatMul": (1, 2, 3), "MatMulIntegerToFloat"
 LAYER_FIELDS = (
     "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act", "layer_norm_eps"
 )  # fmt: skip
+SCALED_READERS = {reader for readers in SCALED_INPUTS.values() for reader in readers}
 RESTORABLE = ("roberta", "mpnet")  # model types that can be restored from a model directory
 ROBERTA_TOKENS = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
 MPNET_TOKENS = ROBERTA_TOKENS | {"cls_token": "<s>", "sep_token": "</s>", "unk_token": "[UNK]", "mask_token": "<mask>"}
@@ -285,18 +286,28 @@ def _graph_weights(graph: onnx.GraphProto) -> dict[str, npt.NDArray[np.float32]]
     """Return the graph's weights by name, as floats. Matrices have PyTorch's shape, (outputs, inputs)."""
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     found = {name: values for name, values in constants.items() if name.endswith((".weight", ".bias", ".distances"))}
+    origins = {name: node for node in graph.node for name in node.output}
     for node in graph.node:
         if inputs := QUANTIZED_PRODUCTS.get(node.op_type):
             numbers, scale, zero = (constants[node.input[index]].astype(np.float32) for index in inputs)
-            found[f"{node.input[-1].removesuffix('.bias')}.weight"] = ((numbers - zero) * scale).T
-    for name, values in constants.items():
-        layer, _, scale_name = name.rpartition(".")
-        for reader in SCALED_INPUTS.get(scale_name, ()):
-            found[f"{layer}.{reader}.weight"] *= values
+            name = node.input[-1].removesuffix(".bias")
+            found[f"{name}.weight"] = ((numbers - zero) * scale).T
+            if name.rpartition(".")[2] in SCALED_READERS:
+                found[f"{name}.weight"] *= _input_scale(node, origins, constants)
     packed = constants["words"]
     numbers = np.concatenate([packed & 15, packed >> 4], axis=1).astype(np.float32) - 8
     blocks = numbers.reshape(len(numbers), -1, BLOCK) * constants["words_scales"].astype(np.float32)[:, :, None]
     return found | {"words": blocks.reshape(numbers.shape), "positions": constants["positions"].astype(np.float32)}
+
+
+def _input_scale(
+    product: onnx.NodeProto, origins: Mapping[str, onnx.NodeProto], constants: Mapping[str, npt.NDArray[Any]]
+) -> npt.NDArray[np.float32] | float:
+    """Return the scale of a product's input, (width,), or 1. The exporter merges equal scales, so names do not tell."""
+    origin = origins[product.input[0]]
+    if origin.op_type == "DynamicQuantizeLinear":
+        origin = origins[origin.input[0]]
+    return constants[origin.input[1]] if origin.op_type == "Mul" else 1.0
 
 
 def _load_weights(model: Any, weights: Mapping[str, npt.NDArray[np.float32]]) -> None:

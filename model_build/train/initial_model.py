@@ -40,7 +40,7 @@ from model_build import manifest
 from model_build.errors import ModelBuildError
 from model_build.graph import BLOCK
 from model_build.safe_loading import from_pretrained
-from model_build.serving_form import FAMILIES, SCALED_INPUTS, first_position, to_serving_form
+from model_build.serving_form import FAMILIES, first_position, to_serving_form
 from model_build.source import has_toxic_name, is_model_directory, locate, sha256
 from toxicity_bot.model_directory import ModelDirectory
 
@@ -59,7 +59,6 @@ QUANTIZED_PRODUCTS = {"DynamicQuantizeMatMul": (1, 2, 3), "MatMulIntegerToFloat"
 LAYER_FIELDS = (
     "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act", "layer_norm_eps"
 )  # fmt: skip
-SCALED_READERS = {reader for readers in SCALED_INPUTS.values() for reader in readers}
 RESTORABLE = ("roberta", "mpnet")  # model types that can be restored from a model directory
 ROBERTA_TOKENS = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
 MPNET_TOKENS = ROBERTA_TOKENS | {"cls_token": "<s>", "sep_token": "</s>", "unk_token": "[UNK]", "mask_token": "<mask>"}
@@ -290,10 +289,8 @@ def _graph_weights(graph: onnx.GraphProto) -> dict[str, npt.NDArray[np.float32]]
     for node in graph.node:
         if inputs := QUANTIZED_PRODUCTS.get(node.op_type):
             numbers, scale, zero = (constants[node.input[index]].astype(np.float32) for index in inputs)
-            name = node.input[-1].removesuffix(".bias")
-            found[f"{name}.weight"] = ((numbers - zero) * scale).T
-            if name.rpartition(".")[2] in SCALED_READERS:
-                found[f"{name}.weight"] *= _input_scale(node, origins, constants)
+            weight = ((numbers - zero) * scale).T * _input_scale(node, origins, constants)
+            found[f"{node.input[-1].removesuffix('.bias')}.weight"] = weight
     packed = constants["words"]
     numbers = np.concatenate([packed & 15, packed >> 4], axis=1).astype(np.float32) - 8
     blocks = numbers.reshape(len(numbers), -1, BLOCK) * constants["words_scales"].astype(np.float32)[:, :, None]
@@ -303,7 +300,10 @@ def _graph_weights(graph: onnx.GraphProto) -> dict[str, npt.NDArray[np.float32]]
 def _input_scale(
     product: onnx.NodeProto, origins: Mapping[str, onnx.NodeProto], constants: Mapping[str, npt.NDArray[Any]]
 ) -> npt.NDArray[np.float32] | float:
-    """Return the scale of a product's input, (width,), or 1. The exporter merges equal scales, so names do not tell."""
+    """Return the scale by which `smooth` multiplied a product's input, (width,), or 1.
+
+    The exporter merges equal scales, so their names do not tell which layers have them.
+    """
     origin = origins[product.input[0]]
     if origin.op_type == "DynamicQuantizeLinear":
         origin = origins[origin.input[0]]

@@ -13,7 +13,7 @@ from tokenizers import BertWordPieceTokenizer
 from model_build.build import build
 from model_build.errors import ModelBuildError
 from model_build.manifest import REFERENCE_TEXTS
-from model_build.serving_form import smooth, to_serving_form
+from model_build.serving_form import FAMILIES, smooth, to_serving_form
 from tests.model_build.conftest import BERT_SHAPE, LABELS, MPNET_SPECIAL, memorize
 from toxicity_bot.classifier import Classifier
 
@@ -73,7 +73,7 @@ def test_channels_with_large_inputs_are_scaled_down_and_the_scores_stay_the_same
     model = random_model(kind)
     ids = torch.randint(5, 300, (4, 20))
     to_serving_form(model)
-    layers = model.base_model.transformer.layers if kind == "distilbert" else model.base_model.encoder.layers
+    layers = getattr(model.base_model, FAMILIES[kind][0]).layers
     for layer in layers:
         layer.attended_norm.weight.data[7] = 8
         layer.norm.bias.data[9] = 8

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from local.workspace import Message, Workspace
 
 ROOT = Path(__file__).parent.parent
+# Seconds. Python runs signal handlers in the main thread, which a signal to another thread does not wake.
+SIGNAL_PAUSE = 0.2
 RECEIVER, WORKER = ("local.functions", "receiver"), ("local.functions", "worker")
 
 

@@ -13,14 +13,13 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import typer
 
 from local.aws import EmbeddedAws
-from local.bot import ROOT, BotError, verdicts
+from local.bot import ROOT, SIGNAL_PAUSE, BotError, verdicts, wait_for
 from local.events import Deliveries
 from local.situations import Situations, receiver_events, worker_events, write
 from local.slack_server import SlackServer
@@ -117,8 +116,8 @@ def main(
     watch: Annotated[str, typer.Option(help=f"A channel to watch, such as C0GENERAL. Cards go to {MODERATORS}.")] = "",
 ) -> None:
     """Serve a local Slack and embedded AWS until Ctrl-C."""
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    stopping: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
     host, seen_as = (host, "") if host else addresses()
     past_proxies(host)
     with LocalServices(
@@ -131,9 +130,9 @@ def main(
         print(f"AWS     {services.aws.url}")
         print("Try     .venv-sam/bin/sam local invoke Worker --event events/worker-toxic.json")
         print("Ctrl-C stops both.", flush=True)
-        while not stop.is_set():
+        while not stopping:
             write(receiver_events(services.situations, time.time()))
-            stop.wait(SIGNING_INTERVAL)
+            wait_for(lambda: bool(stopping), SIGNING_INTERVAL, SIGNAL_PAUSE)
 
 
 if __name__ == "__main__":

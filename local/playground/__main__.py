@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import signal
 import socket
 import sys
-import threading
 import webbrowser
 from typing import Annotated
 
 import typer
 
-from local.bot import BotError
+from local.bot import SIGNAL_PAUSE, BotError, wait_for
 from local.playground.playground import MODERATORS, Playground
 from local.playground.server import PageServer
 
@@ -26,8 +26,8 @@ def main(
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
     """Serve the page until Ctrl-C."""
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    stopping: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
     os.environ["MODERATORS_CHANNEL"] = MODERATORS  # not the user's own channel
     with listening(port) as listener:
         print("Starting a local Slack, SQS, DynamoDB, the receiver and the worker ...", flush=True)
@@ -35,7 +35,7 @@ def main(
             print(f"The page is at {server.address}   Ctrl-C stops it.", flush=True)
             if browser and not opened(server.address):
                 print("No browser found: open the URL yourself.", flush=True)
-            stop.wait()
+            wait_for(lambda: bool(stopping), math.inf, SIGNAL_PAUSE)
 
 
 def listening(port: int) -> socket.socket:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import http.client
 import json
 import os
@@ -11,6 +12,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -23,7 +25,6 @@ from tests import ROOT, run_module
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 POST = {"channel": "C0GENERAL", "user": "U0ADA", "text": "hello", "thread_ts": ""}
 FIELDS = "channel, user, text, thread_ts"
@@ -202,7 +203,8 @@ def test_a_browser_that_does_not_open_is_not_an_error(
     assert shown.stdout == f"{works}\n"
 
 
-def test_ctrl_c_stops_the_server_while_a_page_is_open() -> None:
+@pytest.mark.parametrize(("number", "ended"), [(signal.SIGINT, (130, "\nStopped.\n")), (signal.SIGTERM, (0, ""))])
+def test_a_signal_to_any_thread_stops_the_server_while_a_page_is_open(number: int, ended: tuple[int, str]) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "local.playground", "--port", "0"], cwd=ROOT, text=True, process_group=0,
         env={**os.environ, "BROWSER": "false", "DISPLAY": ""}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -214,6 +216,7 @@ def test_ctrl_c_stops_the_server_while_a_page_is_open() -> None:
     with socket.create_connection(("127.0.0.1", port)) as page:
         page.sendall(f"GET /events HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
         assert page.recv(1000).startswith(b"HTTP/1.1 200")
-        os.killpg(process.pid, signal.SIGINT)
+        threads = [int(thread.name) for thread in Path(f"/proc/{process.pid}/task").iterdir()]
+        assert ctypes.CDLL(None).tgkill(process.pid, max(threads), number) == 0
         _, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (130, "\nStopped.\n")
+    assert (process.returncode, errors) == ended

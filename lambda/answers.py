@@ -76,10 +76,9 @@ class Answers:
         if _may_be_answered(job, self.ledger):
             return {"outcome": UNCONFIRMED}
         self.ledger.write_note(note_key, {"begun": True})
-        where = {name: job.detail[name] for name in ("thread_ts",) if name in job.detail}
         try:
             try:
-                response_url.respond(job.detail["response_url"], text, self.settings.api_url, **where)
+                response_url.respond(job.detail, text, self.settings.api_url)
             except MessageGoneError:  # the response URL has expired: send a direct message instead
                 self.slack.send_direct_message(job.reactor, text)
                 return {"told": "directly"}
@@ -191,7 +190,7 @@ def give_up(job: Job, ledger: Ledger, api_url: str) -> None:
             return {"outcome": UNCONFIRMED}
         with suppress(MessageGoneError, WrongCallError):
             failed = NOT_PASSED_ON if job.kind == "report" else LOST
-            response_url.respond(job.detail["response_url"], failed, api_url)
+            response_url.respond(job.detail, failed, api_url)
         return {"outcome": "gave_up"}
 
     if "response_url" in job.detail:

@@ -75,9 +75,10 @@ class Gateway(BaseHTTPRequestHandler):
 
     def _invoke(self) -> None:
         length = self.headers.get("Content-Length", "0" if self.command != "POST" else "")
-        if not length.isdigit() or int(length) > MAX_PAYLOAD_BYTES:
+        known = length.isascii() and length.isdigit()
+        if not known or int(length) > MAX_PAYLOAD_BYTES:
             self.close_connection = True
-            return self._answer(413 if length.isdigit() else 411, {}, "")
+            return self._answer(413 if known else 411, {}, "")
         body = self.rfile.read(int(length))
         headers = {"x-forwarded-proto": "http"} | {name.lower(): value for name, value in self.headers.items()}
         event = api_gateway_event(body, headers, source_ip=self.client_address[0], path=self.path, method=self.command)

@@ -55,11 +55,10 @@ def _check_shortcut(payload: Mapping[str, Any], settings: Settings, now: float) 
     """Parse the shortcut that checks a message in private. If shortcuts are off, the worker says so."""
     message = object_in(payload.get("message"))
     job = job_of(payload, now, "check", ts=payload.get("message_ts") or message.get("ts"))
-    url, thread_ts = payload.get("response_url"), message.get("thread_ts")
+    url = payload.get("response_url")
     if job is None or not is_response_url(url, settings.api_url):
         return "malformed_interaction"
-    is_reply = thread_ts != job.ts and isinstance(thread_ts, str) and TS.fullmatch(thread_ts)
-    detail = {"response_url": str(url)} | ({"thread_ts": str(thread_ts)} if is_reply else {})
+    detail = {"response_url": str(url)} | _thread(message.get("thread_ts"), job.ts)
     return UserRequest(replace(job, detail=detail), {"message": message} if message and settings.shortcuts else {})
 
 
@@ -91,10 +90,10 @@ def _report_shortcut(payload: Mapping[str, Any], settings: Settings, now: float)
     job = job_of(payload, now, "report", ts=payload.get("message_ts") or message.get("ts"))
     if job is None or not is_response_url(url, settings.api_url):
         return "malformed_interaction"
-    view = report_form.switched_off()
+    view, detail = report_form.switched_off(), {"response_url": str(url)} | _thread(message.get("thread_ts"), job.ts)
     if settings.shortcuts and settings.moderators_channel:
-        view = report_form.view(job.channel, job.ts, str(url), message, names=settings.reporter_names)
-    return report_form.Form(replace(job, detail={"response_url": str(url), "form": "failed"}), trigger, view)
+        view = report_form.view(job.channel, job.ts, detail, message, names=settings.reporter_names)
+    return report_form.Form(replace(job, detail=detail | {"form": "failed"}), trigger, view)
 
 
 def _report_submission(payload: Mapping[str, Any], settings: Settings, now: float) -> UserRequest | str:
@@ -114,7 +113,8 @@ def _report_submission(payload: Mapping[str, Any], settings: Settings, now: floa
     job = job_of(nested, now, "report", ts=sent.ts)
     if job is None:
         return "malformed_interaction"
-    return UserRequest(replace(job, detail={"response_url": sent.response_url}), {**sent.words, "note": sent.note})
+    detail = {"response_url": sent.response_url} | _thread(sent.thread_ts, sent.ts)
+    return UserRequest(replace(job, detail=detail), {**sent.words, "note": sent.note})
 
 
 def _card_click(payload: Mapping[str, Any], settings: Settings, now: float) -> UserRequest | str:
@@ -147,6 +147,8 @@ def _feedback_click(payload: Mapping[str, Any], settings: Settings, now: float) 
         return "other_installation"
     url = payload.get("response_url")
     answer = {"response_url": str(url)} if is_response_url(url, settings.api_url) else {}
+    shown = object_in(payload.get("container"))
+    answer |= _thread(shown.get("thread_ts"), shown.get("message_ts"))
     return UserRequest(replace(job, detail=job.detail | fields | answer))
 
 
@@ -164,6 +166,12 @@ def _click(
     if job is None or not isinstance(at, str) or not TS.fullmatch(at):
         return "malformed_interaction"
     return replace(job, detail={"at": at}), action
+
+
+def _thread(thread_ts: Any, ts: Any) -> dict[str, str]:
+    """Return the thread of the message `ts`, where an answer belongs. Empty if it is not a reply."""
+    is_reply = thread_ts != ts and isinstance(thread_ts, str) and TS.fullmatch(thread_ts)
+    return {"thread_ts": thread_ts} if is_reply else {}
 
 
 def _first_action(payload: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -87,12 +87,14 @@ class Judge:
         if self.slack.is_own(message):
             return "own_message"
         settings = self._channel_settings(job)
-        if not settings.judge_after_removal and not self.slack.has_reaction(message, settings.trigger_emoji):
+        private = settings.reply_to == "reactor"
+        by = job.reactor if private else ""
+        if not settings.judge_after_removal and not self.slack.has_reaction(message, settings.trigger_emoji, by):
             return "reaction_removed"
         words = read(message.raw)
         key = key_of(job, words)
         # A verdict that only the reactor sees is posted once for each reactor.
-        verdict_key = f"{key}/{job.reactor}" if settings.reply_to == "reactor" else key
+        verdict_key = f"{key}/{job.reactor}" if private else key
         done = self.ledger.once("verdict", verdict_key, lambda: self._post_verdict(job, message, words, key, searched))
         return str(done["outcome"])
 
@@ -117,7 +119,14 @@ class Judge:
         if to == "reactor":
             in_thread = message.thread_ts if message.thread_ts != message.ts else None
             text = verdict.reply("the author's")
-            self.slack.post_ephemeral(job.channel, job.reactor, text, in_thread, self._blocks(text, key, figures))
+            blocks = self._blocks(text, key, figures)
+            try:
+                self.slack.post_ephemeral(job.channel, job.reactor, text, in_thread, blocks)
+            except SlackUnavailableError as failure:
+                # The bot cannot search for a private verdict later. No verdict is better than two.
+                if failure.outcome_unknown:
+                    return {"outcome": "verdict_unconfirmed", "post": "", "channel": job.channel}
+                raise
             return {"post": "", "channel": job.channel, **figures}
         if thread_ts:
             text = verdict.reply()

@@ -53,5 +53,5 @@ def record(job: Job, settings: Settings, table: Table) -> str:
     thanks = THANKS.format(choice="right" if choice == AGREED else "wrong")
     # The opinion is saved. If the thanks fail, they are not worth a retry or a direct message.
     with suppress(SlackError):
-        response_url.respond(job.detail.get("response_url", ""), thanks, settings.api_url, replace_original=False)
+        response_url.respond(job.detail, thanks, settings.api_url, replace_original=False)
     return f"feedback_{choice}"

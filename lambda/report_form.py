@@ -41,12 +41,19 @@ class Report:
     channel: str
     ts: str
     response_url: str
+    thread_ts: str
+    """Empty if the message is not a reply."""
     words: Mapping[str, Any] = field(repr=False)
     note: str = field(repr=False)
 
 
-def view(channel: str, ts: str, response_url: str, message: Mapping[str, Any], *, names: bool) -> dict[str, Any]:
-    """Return the form for a message. `names` says whether the moderators learn who reports."""
+def view(
+    channel: str, ts: str, detail: Mapping[str, str], message: Mapping[str, Any], *, names: bool
+) -> dict[str, Any]:
+    """Return the form for a message. `names` says whether the moderators learn who reports.
+
+    `detail` has the `response_url` and, for a reply, the `thread_ts`.
+    """
     who = "They see your name." if names else "They are not told who you are."
     intro = f"The moderators get a link to this message, a model's verdict on it, and your note. {who}"
     element = {
@@ -57,7 +64,7 @@ def view(channel: str, ts: str, response_url: str, message: Mapping[str, Any], *
         "placeholder": _plain("What should they know?"),
     }
     note = {"type": "input", "block_id": _NOTE, "optional": True, "label": _plain("Note"), "element": element}
-    ids = {"channel": channel, "ts": ts, "response_url": response_url}
+    ids = {"channel": channel, "ts": ts, **detail}
     form = _modal(f"{intro} The author and the channel will not see this report.", note)
     stored = {"private_metadata": _private_metadata(ids, read(message))}
     return form | stored | {"submit": _plain("Report"), "close": _plain("Cancel")}
@@ -74,13 +81,14 @@ def report(view: Mapping[str, Any]) -> Report | None:
         stored = json.loads(view["private_metadata"])
         value = view["state"]["values"][_NOTE][_NOTE].get("value")
         channel, ts, response_url = ids = [stored[name] for name in ("channel", "ts", "response_url")]
+        thread_ts = stored.get("thread_ts", "")
         words = {name: stored[name] for name in ("own", "quoted", "code", "whole")}
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
         return None
-    if not all(isinstance(text, str) for text in (*ids, words["own"], words["quoted"])):
+    if not all(isinstance(text, str) for text in (*ids, thread_ts, words["own"], words["quoted"])):
         return None
     note = value[:MAX_NOTE_CHARACTERS] if isinstance(value, str) else ""
-    return Report(channel, ts, response_url, words, note)
+    return Report(channel, ts, response_url, thread_ts, words, note)
 
 
 def words_of(stored: Mapping[str, Any]) -> Words:

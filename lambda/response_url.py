@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http.client
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from slack_sdk.errors import SlackClientError
 from slack_sdk.webhook.client import WebhookClient
@@ -12,19 +12,24 @@ from .errors import MessageGoneError, RateLimitedError, SlackUnavailableError, W
 from .interactions import is_response_url
 from .slack_messages import retry_after
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 METHOD = "response_url"
 TIMEOUT_SECONDS = 10
 
 
-def respond(url: str, text: str, api_url: str, **fields: Any) -> None:
-    """Show a text only to the person who asked. Raises SlackError.
+def respond(detail: Mapping[str, Any], text: str, api_url: str, **fields: Any) -> None:
+    """Show a text only to the person who asked, in the thread where they did. `detail` is the job's. Raises SlackError.
 
     MessageGoneError: the URL is no longer valid. SlackUnavailableError: `outcome_unknown` says whether the answer may
     have been shown although Slack did not confirm it.
     """
+    url = detail.get("response_url", "")
     if not is_response_url(url, api_url):
         raise WrongCallError(METHOD, "not_slacks_address")
-    body = {"response_type": "ephemeral", "text": text, **fields}
+    where = {name: detail[name] for name in ("thread_ts",) if name in detail}
+    body = {"response_type": "ephemeral", "text": text, **where, **fields}
     try:
         answer = WebhookClient(url, timeout=TIMEOUT_SECONDS, retry_handlers=[]).send_dict(body)
     except (OSError, http.client.HTTPException, SlackClientError, ValueError) as error:

@@ -133,12 +133,14 @@ class SlackMessages:
         users = message.raw.get("reply_users")
         return isinstance(users, list) and bool(users) and any(own in users for own in self._own_ids())
 
-    def has_reaction(self, message: Message, emoji: Collection[str]) -> bool:
-        """Whether the message still has a reaction with any of the emoji."""
+    def has_reaction(self, message: Message, emoji: Collection[str], by: str = "") -> bool:
+        """Whether the message still has a reaction with any of the emoji, from this person if `by` is given."""
         answer = self._call("reactions.get", channel=message.channel, timestamp=message.ts, full=True)
         wanted = {canonical(name) for name in emoji}
         reactions = _objects(object_in(answer.get("message")).get("reactions"))
-        return any(canonical(_text(reaction.get("name"))) in wanted for reaction in reactions)
+        left = [reaction for reaction in reactions if canonical(_text(reaction.get("name"))) in wanted]
+        users = [reaction["users"] for reaction in left if isinstance(reaction.get("users"), list)]
+        return any(by in some for some in users) if by else bool(left)
 
     def find_post(
         self, channel: str, thread_ts: str | None, key: str, since: str, cursor: str = "", kind: str = EVENT_TYPE

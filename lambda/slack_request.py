@@ -21,7 +21,7 @@ from .errors import RefusedRequestError, StaleRequestError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-MAX_BODY_BYTES = 256 * 1024  # a reaction event has about 1 KiB, the largest events some tens of KiB
+MAX_BODY_BYTES = 2 * 1024 * 1024  # an edit has text and blocks of both versions: over 300 KiB if they are all emoji
 MAX_AGE_SECONDS = 300
 MAX_FIELDS = 100  # a slash command has about 15
 FORM = "application/x-www-form-urlencoded"

@@ -145,6 +145,7 @@ class Interactions:
             "action_ts": self.workspace.new_ts(),
         }
         where = {"type": "message", "message_ts": ts, "channel_id": channel, "is_ephemeral": bool(private)}
+        where |= {"thread_ts": shown["thread_ts"]} if shown.get("thread_ts") else {}
         # For an ephemeral message, Slack sends only its place.
         about = {"channel": {"id": channel, "name": place.name}} | ({} if private else {"message": shown})
         return (

@@ -312,5 +312,5 @@ def test_an_answer_may_have_been_shown_only_if_slack_may_have_received_it(
         if not accepts:  # one pending connection fills the backlog
             stack.enter_context(socket.create_connection(server.getsockname()))
         with pytest.raises(SlackUnavailableError) as caught:
-            response_url.respond(f"{address}/responses/1", "Hello", f"{address}/api/")
+            response_url.respond({"response_url": f"{address}/responses/1"}, "Hello", f"{address}/api/")
     assert caught.value.outcome_unknown is accepts

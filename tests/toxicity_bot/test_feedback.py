@@ -66,6 +66,17 @@ def test_feedback_is_stored_once_per_person_and_verdict_and_can_be_changed(bot: 
     ]
 
 
+@pytest.mark.parametrize(("to", "channel"), [("thread", GENERAL), (PRIVATE, PRIVATE)])
+def test_the_confirmation_is_shown_where_the_buttons_are(bot: Bot, to: str, channel: str) -> None:
+    bot.set(reply_to=to)
+    bot.judge(message := bot.say())
+    (shown,) = bot.verdicts(channel)
+    bot.ask(bot.slack.click(channel, shown["ts"], GRACE, ACTION_ID))
+    bot.work()
+    (thanks,) = bot.slack.workspace.ephemerals
+    assert thanks["thread_ts"] == (message["ts"] if to == "thread" else None)
+
+
 @pytest.mark.parametrize("to", ["reactor", PRIVATE])
 def test_verdicts_posted_elsewhere_have_buttons_too(bot: Bot, to: str) -> None:
     bot.set(reply_to=to)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from local.aws import EmbeddedAws
-from local.faults import Call, ErrorBody, Fault, RateLimited, Reset
+from local.faults import Call, ErrorBody, Fault, HtmlError, RateLimited, Reset
 from local.functions import LocalContext
 from local.slack_server import SlackServer
 from local.workspace import Message
@@ -192,6 +192,22 @@ def test_a_setting_decides_whether_a_removed_reaction_counts(
     if removed:
         room.slack.workspace.unreact(GENERAL, message["ts"], GRACE, EMOJI)
     assert room.judge(message, JUDGE_AFTER_REMOVAL=setting) == outcome
+
+
+@pytest.mark.failure(23)
+def test_a_private_verdict_needs_the_persons_own_reaction(room: Judging) -> None:
+    message = room.say()
+    room.slack.workspace.react(GENERAL, message["ts"], ADA, EMOJI)
+    outcomes = [room.judge(message, by=by, REPLY_TO="reactor", JUDGE_AFTER_REMOVAL="no") for by in (GRACE, ADA)]
+    assert outcomes == ["reaction_removed", "toxic"]
+
+
+@pytest.mark.parametrize("fault", [Reset(before_work=False), HtmlError(502)])
+def test_a_private_verdict_that_slack_did_not_confirm_is_not_repeated(fault: Fault, room: Judging) -> None:
+    message = room.say()
+    room.slack.faults.add("chat.postEphemeral", fault)
+    assert [room.judge(message, REPLY_TO="reactor") for _ in range(2)] == ["verdict_unconfirmed"] * 2
+    assert len(room.slack.calls_of("chat.postEphemeral")) == 1
 
 
 @pytest.mark.failure(25)

@@ -13,6 +13,7 @@ from tests import run
 from tests.toxicity_bot.bot import OWN, Bot, reimport
 from toxicity_bot.gateway import api_gateway_event
 from toxicity_bot.jobs import Job
+from toxicity_bot.slack_request import MAX_BODY_BYTES
 
 SECRET = "local-signing-secret"
 REFUSED = "This request was refused."
@@ -116,7 +117,7 @@ def test_a_forged_or_stale_request_is_refused(change: dict[str, Any], reason: st
         ({"headers": None, "body": None}, 401),
         ({"body": "{", "isBase64Encoded": True}, 400),
         ({"body": ["{"]}, 400),
-        ({"body": "x" * (256 * 1024 + 1)}, 413),
+        ({"body": "x" * (MAX_BODY_BYTES + 1)}, 413),
         (None, 400),
     ],
     ids=range(5),

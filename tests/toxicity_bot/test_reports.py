@@ -81,6 +81,13 @@ def test_a_report_creates_a_card_and_the_author_and_the_channel_see_nothing(bot:
     assert bot.slack.workspace.conversation(channel) == before
 
 
+def test_the_thanks_for_reporting_a_thread_reply_are_shown_in_the_thread(bot: Bot) -> None:
+    root = bot.say()
+    for message in (root, bot.say(thread_ts=root["ts"])):
+        assert bot.report(message).status == 200
+    assert [one["thread_ts"] for one in bot.slack.workspace.ephemerals] == [None, root["ts"]]
+
+
 def test_a_setting_hides_the_reporter_from_moderators(bot: Bot) -> None:
     bot.set(reporter_names=False)
     message = bot.say(by="U0HOOK")

@@ -194,6 +194,16 @@ def test_a_huge_body_is_refused_by_its_length_alone(size: int, base64: bool, mon
     assert refusal(request(b"x" * size, base64=base64)) == (413, "too_large")
 
 
+def test_the_edit_of_a_long_message_of_emoji_is_accepted() -> None:
+    emoji = [{"type": "emoji", "name": "hankey", "unicode": "1f4a9"}] * 2800
+    section = {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": emoji}]}
+    message = {"text": ":hankey:" * 2800, "blocks": [section]}
+    edit = PAYLOAD | {"event": {"type": "message", "message": message, "previous_message": message}}
+    body = json.dumps(edit).encode()
+    assert len(body) > 300_000
+    assert slack_request.read(request(body), [SECRET], NOW) == edit
+
+
 @pytest.mark.parametrize("base64", [True, False, None])
 @pytest.mark.parametrize("kind", [FORM, f"{FORM.title()}; charset=utf-8"])
 @pytest.mark.parametrize("payload", [{"type": "message_action", "text": "\u2623 & +\ud83d\ude00%"}, {"type": "x" * 9}])

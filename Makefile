@@ -65,7 +65,7 @@ deploy: base .venv-sam/sam  ## Build the image and deploy the bot to your AWS ac
 	  "  moderators  Only the members of the next parameter's channel, ModeratorsChannel. They decide what to do." \
 	  "" "docs/configuration.md explains each parameter. Press Enter to keep a default. Answer y to these questions:" \
 	  "  Receiver has no authentication. Is this okay?   (It checks Slack's signature.)" \
-  "  Scorer has no authentication. Is this okay?     (It checks API keys. SAM asks even if it is not deployed.)" \
+	  "  Scorer has no authentication. Is this okay?     (It checks API keys. SAM asks even if it is not deployed.)" \
 	  "  Deploy this changeset?" ""
 	$(SAM) deploy --guided
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 KEY = "local-key"
 STATUSES = {200, 400, 401, 413}
 SCORER_STATUSES = {200, 400, 403, 404, 405, 429}
-LARGE = (256 * 1024, 700_000, 2**20)  # bytes; more than the functions read, less than API Gateway accepts
+LARGE = (700_000, 2**20, 2**21)  # bytes; the last is more than a function reads, and less than API Gateway accepts
 # Seconds. None is near the receiver's limit of 300 s, where results would depend on the timing.
 CLOCK_OFFSETS = (600, -600, 10**9)
 EXAMPLES = 500  # between two checks of the time
@@ -98,7 +98,8 @@ def slack_requests(slack: SlackServer) -> list[ValidRequest]:
     for action, blocks in {feedback.ACTION_ID: verdict, cards.LOOK: cards.blocks("What", "a verdict", "why")}.items():
         shown = workspace.post(CHANNEL, me.bot_user_id, blocks=blocks)
         clicks.append(slack.click(CHANNEL, shown["ts"], PERSON, action))
-    view = report_form.view(CHANNEL, ts, shortcuts[1]["response_url"], written, names=True)
+    detail = {"response_url": shortcuts[1]["response_url"]}
+    view = report_form.view(CHANNEL, ts, detail, written, names=True)
     workspace.views.show(shortcuts[1]["trigger_id"], view)
     interactions = [*shortcuts, *clicks, slack.send_form(PERSON, note="Again.")]
     return [

@@ -28,7 +28,7 @@ def respond(detail: Mapping[str, Any], text: str, api_url: str, **fields: Any) -
     url = detail.get("response_url", "")
     if not is_response_url(url, api_url):
         raise WrongCallError(METHOD, "not_slacks_address")
-    where = {name: detail[name] for name in ("thread_ts",) if name in detail}
+    where = {"thread_ts": detail["thread_ts"]} if "thread_ts" in detail else {}
     body = {"response_type": "ephemeral", "text": text, **where, **fields}
     try:
         answer = WebhookClient(url, timeout=TIMEOUT_SECONDS, retry_handlers=[]).send_dict(body)

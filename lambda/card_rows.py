@@ -1,24 +1,26 @@
-"""The states of cards: a row in the ledger's table for each card that a moderator has clicked on.
+"""The changes of cards: rows in the ledger's table with a moderator's click and with what happened to the message.
 
-A row has the card's state, who set it and when. A conditional write prevents two moderators from taking the same card.
+Jobs write a row first and then let the card show all rows, so no update of the card can lose another job's change. A
+conditional write prevents two moderators from taking the same card.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .cards import StateChange
+from .cards import MessageChange, StateChange, is_current, updated
 from .ledger import RETENTION_SECONDS
 
 if TYPE_CHECKING:
+    from .slack_messages import SlackMessages
     from .table import Table
 
 # After this time others can take a card, in case its moderator is on holiday.
 MAX_HOLD_SECONDS = 24 * 3600
 
 
-def apply(table: Table, card: str, change: StateChange) -> StateChange:
-    """Apply a change if the card allows it. Return the change that is in effect now. Raises LedgerError.
+def apply(table: Table, channel: str, ts: str, change: StateChange) -> StateChange:
+    """Apply a click on a card if the card allows it. Return the change that is in effect now. Raises LedgerError.
 
     A free card allows every change. For a day after a moderator has taken it, only that moderator can close it. A card
     that is resolved or not a problem stays so.
@@ -28,5 +30,36 @@ def apply(table: Table, card: str, change: StateChange) -> StateChange:
     values: dict[str, str | float] = {"looking": "looking", "yesterday": change.at - MAX_HOLD_SECONDS}
     if change.state != "looking":
         values["by"] = change.by
-    current = table.put(f"card#{card}", row, RETENTION_SECONDS, f"(#state = :looking AND {free})", **values)
+    current = table.put(_key(channel, ts), row, RETENTION_SECONDS, f"(#state = :looking AND {free})", **values)
     return StateChange(current["state"], current["by"], current["at"]) if current else change
+
+
+def note(table: Table, channel: str, ts: str, change: MessageChange) -> None:
+    """Store what happened to the message of a card, unless a later change is stored. Raises LedgerError."""
+    row: dict[str, str | float] = {"status": "CARD", "line": change.line, "at": change.at}
+    table.put(f"{_key(channel, ts)}/message", row, RETENTION_SECONDS, "#at <= :at", at=change.at)
+
+
+def show(table: Table, slack: SlackMessages, channel: str, ts: str) -> None:
+    """Let a card show its changes. Raises LedgerError, and SlackError such as MessageGoneError if the card is gone."""
+    changes, shown = _changes(table, channel, ts), None
+    while changes != shown:
+        card = slack.fetch(channel, ts)
+        blocks = card.raw.get("blocks", [])
+        if not is_current(blocks, *changes):
+            slack.update(card, str(card.raw.get("text", "")), updated(blocks, *changes))
+        # Another job may have written a change in the meantime, and this update may have overwritten it.
+        changes, shown = _changes(table, channel, ts), changes
+
+
+def _changes(table: Table, channel: str, ts: str) -> tuple[StateChange | None, MessageChange | None]:
+    state, message = table.get(_key(channel, ts)), table.get(f"{_key(channel, ts)}/message")
+    return (
+        StateChange(state["state"], state["by"], state["at"]) if state else None,
+        MessageChange(message["line"], message["at"]) if message else None,
+    )
+
+
+def _key(channel: str, ts: str) -> str:
+    """Return the key of a card, without the owner: moderators of an enterprise click in several of its workspaces."""
+    return f"card#{channel}/{ts}"

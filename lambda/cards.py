@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,10 +25,8 @@ _STATE_LINES = {
     "resolved": ":white_check_mark: <@{by}> resolved it, {at}.",
     "no_problem": ":ok_hand: <@{by}> says it is not a problem, {at}.",
 }
-DELETED = ":wastebasket: The message was deleted, {at}."
-EDITED = ":pencil2: The message was edited, {{at}}. Now: {verdict}"
 # Id prefixes of two blocks: who has the card, and what happened to its message.
-_STATE, _MESSAGE_STATUS = "state", "fate"
+_STATE, _MESSAGE = "state", "fate"
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,24 @@ class StateChange:
     state: State
     by: str
     at: float
+
+
+@dataclass(frozen=True)
+class MessageChange:
+    """What happened to the message of a card, as a line in mrkdwn. `at` is a Unix timestamp."""
+
+    line: str
+    at: float
+
+
+def deleted(at: float) -> MessageChange:
+    """Return the change of a card whose message was deleted."""
+    return MessageChange(f":wastebasket: The message was deleted, {_date(at)}.", at)
+
+
+def edited(at: float, verdict: str) -> MessageChange:
+    """Return the change of a card whose message was edited. `verdict` is one line on the edited message."""
+    return MessageChange(f":pencil2: The message was edited, {_date(at)}. Now: {verdict}", at)
 
 
 def blocks(head: str, verdict: str, source: str, note: str = "", *, buttons: bool = True) -> list[dict[str, Any]]:
@@ -51,32 +68,38 @@ def blocks(head: str, verdict: str, source: str, note: str = "", *, buttons: boo
     return [*shown, _context(source), *([_buttons()] if buttons else [])]
 
 
-def with_state(shown: Sequence[Mapping[str, Any]], change: StateChange) -> list[dict[str, Any]]:
-    """Return the blocks of a card after a change. `shown` are its blocks as Slack returns them."""
-    kept = [
-        _with_new_id(block, change.at)
-        for block in shown
-        if block.get("type") != "actions" and not _has_id_prefix(block, _STATE)
-    ]
-    line = _context(describe(change)) | {"block_id": _id_of(change)}
-    return [*kept, line, *([_buttons()] if change.state == "looking" else [])]
+def is_current(shown: Sequence[Mapping[str, Any]], state: StateChange | None, message: MessageChange | None) -> bool:
+    """Whether a card shows these changes. `shown` are its blocks as Slack returns them."""
+    ids = {block.get("block_id") for block in shown}
+    return all(line["block_id"] in ids for line in _lines(state, message))
 
 
-def with_message_status(shown: Sequence[Mapping[str, Any]], line: str, at: float) -> list[dict[str, Any]]:
-    """Return the blocks of a card with a line on what happened to its message, replacing an earlier line."""
-    kept = [_with_new_id(block, at) for block in shown if not _has_id_prefix(block, _MESSAGE_STATUS)]
+def updated(
+    shown: Sequence[Mapping[str, Any]], state: StateChange | None, message: MessageChange | None
+) -> list[dict[str, Any]]:
+    """Return the blocks of a card with a line for each change, after the content and before the buttons.
+
+    The line of an earlier change stays if the change is None.
+    """
+    lines = _lines(state, message)
+    replaced = [_prefix(line) for line in lines]
+    kept = [_with_new_id(block, _revision(state, message)) for block in shown if _prefix(block) not in replaced]
     buttons = [block for block in kept if block.get("type") == "actions"]
-    status = _context(line.format(at=_date(at))) | {"block_id": f"{_MESSAGE_STATUS}-{at:.6f}"}
-    return [*(block for block in kept if block not in buttons), status, *buttons]
+    if state:
+        buttons = [_buttons()] if state.state == "looking" else []
+    return [*(block for block in kept if block.get("type") != "actions"), *lines, *buttons]
 
 
-def shows_change(shown: Sequence[Mapping[str, Any]], change: StateChange) -> bool:
-    """Whether a card shows this change. `shown` are its blocks as Slack returns them."""
-    return any(block.get("block_id") == _id_of(change) for block in shown)
+def _lines(state: StateChange | None, message: MessageChange | None) -> list[dict[str, Any]]:
+    """Return a block for each change."""
+    texts = {_STATE: describe(state) if state else "", _MESSAGE: message.line if message else ""}
+    revision = _revision(state, message)
+    return [_context(text) | {"block_id": f"{prefix}-{revision}"} for prefix, text in texts.items() if text]
 
 
-def _id_of(change: StateChange) -> str:
-    return f"{_STATE}-{change.at:.6f}"
+def _revision(*changes: StateChange | MessageChange | None) -> str:
+    """Return a short name of these changes. Times do not identify them: those of messages are in whole seconds."""
+    return f"{zlib.crc32(repr(changes).encode()):08x}"
 
 
 def describe(change: StateChange) -> str:
@@ -95,15 +118,17 @@ def split_text(text: str, max_characters: int = MAX_SECTION_CHARACTERS) -> list[
     return [*found, text] if text else found
 
 
-def _has_id_prefix(block: Mapping[str, Any], name: str) -> bool:
-    return str(block.get("block_id")).startswith(f"{name}-")
+def _prefix(block: Mapping[str, Any]) -> str:
+    """Return the id prefix of a line, or an empty string for any other block."""
+    prefix = str(block.get("block_id")).partition("-")[0]
+    return prefix if prefix in (_STATE, _MESSAGE) else ""
 
 
-def _with_new_id(block: Mapping[str, Any], at: float) -> dict[str, Any]:
+def _with_new_id(block: Mapping[str, Any], revision: str) -> dict[str, Any]:
     """Return a block with a new id, as Slack requires in an updated message. Slack creates missing ids."""
-    names = [name for name in (_STATE, _MESSAGE_STATUS) if _has_id_prefix(block, name)]
+    prefix = _prefix(block)
     kept = {name: value for name, value in block.items() if name != "block_id"}
-    return kept | ({"block_id": f"{names[0]}-{at:.6f}"} if names else {})
+    return kept | ({"block_id": f"{prefix}-{revision}"} if prefix else {})
 
 
 def _date(at: float) -> str:

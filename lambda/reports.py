@@ -128,7 +128,8 @@ class Reports:
         """Apply a moderator's click on a card, unless another moderator was faster. Return the job's outcome."""
         wanted = cards.StateChange(cards.STATES[job.detail["action"]], job.reactor, float(job.detail["at"]))
         try:
-            current = self._apply_change(job, wanted)
+            current = card_rows.apply(self.ledger.table, job.channel, job.ts, wanted)
+            card_rows.show(self.ledger.table, self.slack, job.channel, job.ts)
             if current.by != job.reactor:
                 self.slack.post_ephemeral(job.channel, job.reactor, cards.describe(current))
                 return "card_taken"
@@ -138,17 +139,3 @@ class Reports:
             logger.warning("card could not be changed", extra={"why": str(error)})
             return f"card_{error.code}"
         return f"card_{current.state}" if current == wanted else "card_unchanged"
-
-    def _apply_change(self, job: Job, wanted: cards.StateChange) -> cards.StateChange:
-        """Apply a change if the card allows it, and update the card to show the current state. Return that state."""
-        # Without the owner: moderators of an enterprise click in several of its workspaces.
-        row = f"{job.channel}/{job.ts}"
-        current, shown = card_rows.apply(self.ledger.table, row, wanted), None
-        while current != shown:
-            card = self.slack.fetch(job.channel, job.ts)
-            if not cards.shows_change(card.raw.get("blocks", []), current):
-                blocks = cards.with_state(card.raw.get("blocks", []), current)
-                self.slack.update(card, str(card.raw.get("text", "")), blocks)
-            # Another click may have changed the state in the meantime, and this update may have overwritten it.
-            current, shown = card_rows.apply(self.ledger.table, row, current), current
-        return current

@@ -7,11 +7,10 @@ reads all messages after its own in one call. The jobs of those messages then en
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import cards
+from . import card_rows, cards
 from .errors import (
     ChannelRestrictedError,
     ClaimedError,
@@ -154,21 +153,22 @@ class Watching:
         else:
             return f"watched_{verdict.outcome}"
         now, *_ = verdict.without_words().reply("the author's").splitlines()
-        return self._update_card(card, cards.EDITED.format(verdict=now), job)
+        return self._update_card(card, cards.edited(job.event_time, now))
 
     def _deleted(self, job: Job) -> str:
         """Let the card of a message say that the message was deleted."""
         card = self.ledger.finished("card", message_id(job.owner, job.channel, job.ts))
-        return self._update_card(card, cards.DELETED, job) if card else "message_gone"
+        return self._update_card(card, cards.deleted(job.event_time)) if card else "message_gone"
 
-    def _update_card(self, card: Mapping[str, Any], line: str, job: Job) -> str:
-        """Add a line to a card on what happened to its message."""
-        with suppress(MessageGoneError):
-            shown = self.slack.fetch(self.settings.moderators_channel, card["post"])
-            blocks = cards.with_message_status(shown.raw.get("blocks", []), line, job.event_time)
-            self.slack.update(shown, str(shown.raw.get("text", "")), blocks)
-            return "card_followed"
-        return "card_gone"
+    def _update_card(self, card: Mapping[str, Any], change: cards.MessageChange) -> str:
+        """Let a card say what happened to its message."""
+        channel, ts = self.settings.moderators_channel, card["post"]
+        card_rows.note(self.ledger.table, channel, ts, change)
+        try:
+            card_rows.show(self.ledger.table, self.slack, channel, ts)
+        except MessageGoneError:
+            return "card_gone"
+        return "card_followed"
 
 
 def _note_key(job: Job, ts: str) -> str:

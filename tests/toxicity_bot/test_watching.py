@@ -133,6 +133,22 @@ def test_the_card_of_a_deleted_message_says_so_and_keeps_its_assignee(bot: Bot) 
 
 
 @pytest.mark.failure(124)
+@pytest.mark.parametrize("first", ["click", "deletion"])
+def test_a_card_shows_a_click_and_a_deletion_that_came_at_the_same_moment(bot: Bot, first: str) -> None:
+    message = say(bot)
+    bot.click(bot.card_after_work(), LOOK, channel=PRIVATE)
+    delete(bot, message)
+    jobs = sorted((Job.from_json(job["Body"]) for job in bot.queued()), key=lambda job: job.kind == "watch")
+    inner, outer = jobs if first == "deletion" else reversed(jobs)
+    bot.slack.faults.add("chat.update", Call(lambda: bot.worker.handle_job(inner)))
+    bot.worker.handle_job(outer)
+    (card,) = bot.cards()
+    assert "The message was deleted" in card_text(card)
+    assert f"<@{GRACE}> is looking at it" in card_text(card)
+    assert card["blocks"][-1]["type"] == "actions"
+
+
+@pytest.mark.failure(124)
 def test_a_deleted_card_is_not_created_again(bot: Bot) -> None:
     message = say(bot)
     bot.slack.workspace.delete(PRIVATE, bot.card_after_work()["ts"])

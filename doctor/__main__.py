@@ -43,7 +43,7 @@ def check(installation: Installation, clock: Callable[[], float]) -> Iterator[Fi
     keys = yield from check_secret(settings, installation.stack)
     ahead = yield from check_slack(settings, keys.bot_token, clock)
     yield from check_request_url(installation.request_url, keys.signing_secret, clock() - ahead)
-    worker = installation.worker
+    worker = installation.function("worker")
     queue_arn = yield from check_queues(settings.jobs_queue_url, worker.timeout if worker else None)
     yield from check_table(settings.ledger_table, clock())
     yield from check_worker(installation, settings, queue_arn)
@@ -99,6 +99,8 @@ def command(
 def _is_url(text: str) -> bool:
     try:
         address = urlsplit(text)
+        text.encode("ascii")
+        (address.hostname or "").encode("idna")  # refuses empty labels
         return address.scheme in ("https", "http") and bool(address.hostname) and address.port != 0
     except ValueError:
         return False

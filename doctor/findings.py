@@ -13,6 +13,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from toxicity_bot.errors import BotError
+
 WIDTH = 118
 MARK_WIDTH, SUBJECT_WIDTH = 9, 19
 AWS_ERRORS = (BotoCoreError, ClientError)
@@ -63,9 +65,15 @@ Check = Generator[Finding, None, _Returned]
 
 
 def client(service: str, *, read_timeout: float = 10) -> Any:
-    """Return a boto3 client with short timeouts. The region and the credentials come from the environment."""
+    """Return a boto3 client with short timeouts. The region and the credentials come from the environment.
+
+    Raises BotError if AWS_ENDPOINT_URL is not a URL.
+    """
     config = Config(connect_timeout=5, read_timeout=read_timeout, retries={"total_max_attempts": 2})
-    return boto3.client(service, config=config)  # type: ignore[call-overload]  # any service's name
+    try:
+        return boto3.client(service, config=config)  # type: ignore[call-overload]  # any service's name
+    except ValueError as error:
+        raise BotError(f"{error}: AWS_ENDPOINT_URL must be a URL, or not be set") from error
 
 
 def aws_error(subject: str, code: str, action: str, if_absent: str) -> Finding:

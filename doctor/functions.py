@@ -63,10 +63,12 @@ def check_function(function: Function) -> Check[None]:
 
 def check_private_answers(installation: Installation, settings: Settings) -> Check[None]:
     """Check that the receiver can invoke the worker, which judges the texts of shortcuts and commands."""
-    worker = installation.worker
+    worker = installation.function("worker")
     name = settings.worker_function.rpartition(":function:")[2].partition(":")[0]
     if not (settings.shortcuts or settings.slash_command):
         yield ok(PRIVATE, "off: SHORTCUTS and SLASH_COMMAND are set to no")
+    elif installation.stack and not installation.function("receiver"):
+        yield unknown(PRIVATE, "not checked: the receiver, which invokes the worker, cannot be read")
     elif not name:
         fails = "the command fails if it comes with text, and the shortcut fails where the bot is not a member"
         yield wrong(PRIVATE, f"WORKER_FUNCTION of the receiver is not set: {fails}", installation.remedy)
@@ -79,7 +81,7 @@ def check_private_answers(installation: Installation, settings: Settings) -> Che
 
 def check_worker(installation: Installation, settings: Settings, queue_arn: str | None) -> Check[None]:
     """Check the worker's event source, and invoke it to check its model. Without a stack, check the model here."""
-    worker = installation.worker
+    worker = installation.function("worker")
     if not installation.stack:
         yield from _check_model(settings)
     elif not worker:

@@ -12,10 +12,15 @@ if TYPE_CHECKING:
 
 # Names in template.yaml. ALIAS is its AutoPublishAlias.
 ALIAS = "live"
-FUNCTIONS = {"receiver": "Receiver", "worker": "Worker"}
+FUNCTIONS = {"receiver": "Receiver", "worker": "Worker", "scorer": "Scorer"}
+OPTIONAL = "scorer"  # exists with ScoringApi=yes
 VARIABLES = {"SecretId": "SLACK_SECRET_ID", "JobsQueueUrl": "JOBS_QUEUE_URL", "LedgerTableName": "LEDGER_TABLE"}
 
-_NEEDS = {"receiver": ("SLACK_SIGNING_SECRET", "JOBS_QUEUE_URL"), "worker": ("SLACK_BOT_TOKEN", "LEDGER_TABLE")}
+_NEEDS = {
+    "receiver": ("SLACK_SIGNING_SECRET", "JOBS_QUEUE_URL"),
+    "worker": ("SLACK_BOT_TOKEN", "LEDGER_TABLE"),
+    "scorer": (),
+}
 _WRONG_NAME = "use the name and the region of its deployment: make doctor STACK=... REGION=..."
 
 
@@ -52,7 +57,7 @@ class Function:
 
 @dataclass(frozen=True)
 class Installation:
-    """All environment variables of both functions, and the stack's functions that this identity is allowed to read."""
+    """All environment variables of the functions, and the stack's functions that this identity is allowed to read."""
 
     environ: Mapping[str, str] = field(repr=False)
     request_url: str = ""
@@ -73,9 +78,9 @@ class Installation:
             return "make deploy: template.yaml and its parameters set it"
         return "set it in the environment of the bot; docs/configuration.md explains each variable"
 
-    @property
-    def worker(self) -> Function | None:
-        return next((function for function in self.functions if function.role == "worker"), None)
+    def function(self, role: str) -> Function | None:
+        """Return a function of the stack, or None if it cannot be read."""
+        return next((function for function in self.functions if function.role == role), None)
 
 
 def read_stack(name: str) -> Check[Installation | None]:
@@ -107,7 +112,9 @@ def _read(name: str) -> Check[Installation]:
 def check_status(name: str, status: str) -> Check[None]:
     """Check that the last deployment of the stack succeeded."""
     events = f"aws cloudformation describe-stack-events --stack-name {name}"
-    if status.endswith("_IN_PROGRESS"):
+    if status == "REVIEW_IN_PROGRESS":
+        yield wrong("stack", f"{name} was never deployed", "make deploy, and answer y to Deploy this changeset?")
+    elif status.endswith("_IN_PROGRESS"):
         yield unknown("stack", f"{name} is being changed ({status})", "wait until it is done and run this again")
     elif status == "ROLLBACK_COMPLETE":
         delete = f".venv-sam/bin/sam delete --stack-name {name} removes what is left"
@@ -123,6 +130,8 @@ def _functions(resources: dict[str, str]) -> Check[tuple[Function, ...]]:
     functions = []
     for role, logical_id in FUNCTIONS.items():
         if logical_id not in resources:
+            if role == OPTIONAL:
+                continue
             yield wrong(role, f"the stack has no {logical_id}", DEPLOY)
             continue
         try:

@@ -27,7 +27,7 @@ from doctor.findings import (
 from doctor.installation import outputs_of
 from toxicity_bot import api_keys
 from toxicity_bot.command_line import STOPPED
-from toxicity_bot.credentials import PLACEHOLDER, Credentials
+from toxicity_bot.credentials import PLACEHOLDER, Credentials, parse
 from toxicity_bot.errors import SecretStoreError, SettingError
 from toxicity_bot.settings import Secret
 
@@ -98,19 +98,22 @@ def _check(settings: Settings, remedy: str) -> Check[Keys]:
 def with_credentials(present: Secrets, ask: Callable[[str], str]) -> tuple[Secrets, str]:
     """Replace the signing secret and the token with the values that `ask` returns. Empty keeps the stored value."""
     signing_secret, bot_token = _prompt_for_credentials(ask)
-    known = [one for one in present.get("signing_secrets", []) if one != PLACEHOLDER]
+    stored = present.get("signing_secrets")
+    known = [one for one in stored if _is_value(one)] if isinstance(stored, list) else []
     secrets = [signing_secret, *(one for one in known if one != signing_secret)] if signing_secret else known
-    token = bot_token or present.get("bot_token", PLACEHOLDER)
-    if not secrets or token == PLACEHOLDER:
+    token = bot_token or present.get("bot_token")
+    if not secrets or not _is_value(token):
         raise RefusedInputError("no value is stored yet, so both are needed.")
     accepted = secrets[:ACCEPTED]
     message = f"Stored: {len(accepted)} signing secret(s) and the token. The bot reads them without a restart."
-    return present | {"signing_secrets": accepted, "bot_token": token}, message
+    changed = present | {"signing_secrets": accepted, "bot_token": token}
+    parse(json.dumps(changed))  # the bot would refuse malformed tokens of other installations
+    return changed, message
 
 
 def with_key(present: Secrets, name: str) -> tuple[Secrets, str]:
     """Add the hash of a new API key with this name. The key is shown once."""
-    if name in (keys := present.get("api_keys", {})):
+    if name in (keys := api_keys.keys_in(json.dumps(present))):
         raise RefusedInputError(f"there is a key {name} already: revoke it first, or choose another name.")
     key = api_keys.new_key()
     hashes = {"api_keys": keys | {name: api_keys.hashed(key)}}
@@ -119,7 +122,7 @@ def with_key(present: Secrets, name: str) -> tuple[Secrets, str]:
 
 def without_key(present: Secrets, name: str) -> tuple[Secrets, str]:
     """Remove an API key. Requests with it are refused within a minute."""
-    left = dict(present.get("api_keys", {}))
+    left = api_keys.keys_in(json.dumps(present))
     if name not in left:
         raise RefusedInputError(f"there is no key {name}. Keys: {', '.join(sorted(left)) or 'none'}.")
     del left[name]
@@ -140,7 +143,7 @@ def store(stack: str, change: Callable[[Secrets], tuple[Secrets, str]]) -> int:
         problem = f"{finding.subject}: {finding.sentence}; to fix it, {finding.remedy}."
     except KeyError:
         problem = f"{stack} has no output SecretId, so it is not a stack of this bot."
-    except RefusedInputError as error:
+    except (RefusedInputError, SettingError) as error:
         problem = str(error)
     else:
         print(done)
@@ -161,11 +164,16 @@ def _prompt_for_credentials(ask: Callable[[str], str]) -> tuple[str, str]:
     return signing_secret, bot_token
 
 
+def _is_value(stored: object) -> bool:
+    """Whether a stored signing secret or token is a value and not the placeholder."""
+    return isinstance(stored, str) and stored not in ("", PLACEHOLDER)
+
+
 def _parsed(text: str) -> Secrets:
     """Return the stored object, or an empty one if the text is not a JSON object. Then both values are needed."""
     try:
         present = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return present if isinstance(present, dict) else {}
 
@@ -177,6 +185,8 @@ def main(
 ) -> None:
     """Ask for the Slack app's credentials and store them in the secret of the stack, in AWS_DEFAULT_REGION."""
     change = partial(with_credentials, ask=getpass.getpass)
+    if new_key and revoke_key:
+        raise typer.BadParameter("pass --new-key first, and --revoke-key once the new key is in use")
     if new_key:
         change = partial(with_key, name=new_key)
     elif revoke_key:

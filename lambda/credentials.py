@@ -25,7 +25,7 @@ SECONDS_AFTER_FAILURE = 2
 PLACEHOLDER = "replace-me"  # the value in template.yaml
 
 
-class _Values(NamedTuple):
+class Values(NamedTuple):
     signing_secrets: tuple[Secret, ...]
     bot_token: Secret
     bot_tokens: Mapping[str, Secret]
@@ -38,7 +38,7 @@ class Credentials:
         self._secret_id = settings.secret_id
         self._clock = clock
         self._read_at = float("-inf")
-        self._values = None if settings.secret_id else _Values(settings.signing_secrets, settings.bot_token, {})
+        self._values = None if settings.secret_id else Values(settings.signing_secrets, settings.bot_token, {})
 
     @property
     def signing_secrets(self) -> tuple[Secret, ...]:
@@ -66,16 +66,16 @@ class Credentials:
         self._values = self._read()
         return self._values != before
 
-    def _current(self) -> _Values:
+    def _current(self) -> Values:
         if self._values is None:
             if self._clock() - self._read_at < SECONDS_AFTER_FAILURE:
                 raise SecretStoreError("failed a moment ago")
             self._values = self._read()
         return self._values
 
-    def _read(self) -> _Values:
+    def _read(self) -> Values:
         self._read_at = self._clock()
-        return _parsed(secret_text(self._secret_id))
+        return parse(secret_text(self._secret_id))
 
 
 def secret_text(secret_id: str) -> str:
@@ -96,7 +96,8 @@ def secret_text(secret_id: str) -> str:
         raise SecretStoreError(code) from error
 
 
-def _parsed(text: Any) -> _Values:
+def parse(text: Any) -> Values:
+    """Return the credentials in a secret. Raises SettingError if the secret is malformed or holds a placeholder."""
     try:
         secret = json.loads(text or "")
         signing_secrets, bot_token = secret["signing_secrets"], secret["bot_token"]
@@ -117,4 +118,4 @@ def _parsed(text: Any) -> _Values:
         # The placeholder is public, so anybody could sign with it.
         raise SettingError("SLACK_SECRET_ID", "names a secret that still holds a placeholder: run make secret.")
     tokens = {installation: Secret(token) for installation, token in bot_tokens.items()}
-    return _Values(tuple(map(Secret, signing_secrets)), Secret(bot_token), tokens)
+    return Values(tuple(map(Secret, signing_secrets)), Secret(bot_token), tokens)

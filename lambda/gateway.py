@@ -76,10 +76,11 @@ class Gateway(BaseHTTPRequestHandler):
     def _invoke(self) -> None:
         length = self.headers.get("Content-Length", "0" if self.command != "POST" else "")
         known = length.isascii() and length.isdigit()
-        if not known or int(length) > MAX_PAYLOAD_BYTES:
+        size = float(length) if known else 0.0  # int() refuses thousands of digits
+        if not known or size > MAX_PAYLOAD_BYTES:
             self.close_connection = True
             return self._answer(413 if known else 411, {}, "")
-        body = self.rfile.read(int(length))
+        body = self.rfile.read(int(size))
         headers = {"x-forwarded-proto": "http"} | {name.lower(): value for name, value in self.headers.items()}
         event = api_gateway_event(body, headers, source_ip=self.client_address[0], path=self.path, method=self.command)
         response = self.function.handler(event, None)

@@ -28,13 +28,15 @@ if TYPE_CHECKING:
 REGION = "eu-west-1"
 VISIBILITY_SECONDS = 180  # the worker's timeout x 6
 MAX_RECEIVE_COUNT = 10
+NO_CONFIGURATION = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
 POLL_INTERVAL = 0.2  # seconds between short polls: a delayed message becomes visible without any request
 
 
 class EmbeddedAws(Server):
     """The queues and the table. `environ` has their addresses and names.
 
-    `around` can wrap the WSGI application of the services in another one.
+    `around` can wrap the WSGI application of the services in another one. This process then ignores the user's AWS
+    configuration: moto would read it too, and it may name a missing profile or be malformed.
     """
 
     def __init__(
@@ -44,6 +46,9 @@ class EmbeddedAws(Server):
         *,
         around: Callable[[WSGIApplication], WSGIApplication] = lambda application: application,
     ) -> None:
+        for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+            os.environ.pop(name, None)
+        os.environ |= NO_CONFIGURATION
         super().__init__(around(OneAtATime(DomainDispatcherApplication(create_backend_app))), host, port)
         self.url = self.address
 
@@ -117,17 +122,19 @@ class EmbeddedAws(Server):
 def aws_environ(url: str, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the environment with the AWS settings replaced, so that calls can only go to `url`."""
     kept = {name: value for name, value in environ.items() if not name.startswith(("AWS_", "SLACK_"))}
-    return kept | {
-        "AWS_ENDPOINT_URL": url,
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "NO_PROXY": "127.0.0.1,localhost",
-        "no_proxy": "127.0.0.1,localhost",
-    }
+    return (
+        kept
+        | NO_CONFIGURATION
+        | {
+            "AWS_ENDPOINT_URL": url,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "NO_PROXY": "127.0.0.1,localhost",
+            "no_proxy": "127.0.0.1,localhost",
+        }
+    )
 
 
 class OneAtATime:

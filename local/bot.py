@@ -42,26 +42,29 @@ class WrongInputError(BotError):
 
 
 class Process:
-    """A process that runs a Python module. The module writes a line to the descriptor `--ready-fd` when it is ready."""
+    """A process that runs a Python module. The module writes a line to the socket `--ready-fd` when it is ready.
+
+    The socket stays open as long as this process lives, so that the other one can end with it.
+    """
 
     def __init__(
         self, command: Sequence[str], environ: Mapping[str, str], log: Path, pass_fds: Sequence[int] = ()
     ) -> None:
         self.command, self.log = " ".join(command), log
-        read_end, write_end = os.pipe()
+        self._ready, theirs = socket.socketpair()
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", *command, "--ready-fd", str(write_end)],
-                cwd=ROOT, env=dict(environ), stdout=output, stderr=subprocess.STDOUT, pass_fds=(write_end, *pass_fds),
+                [sys.executable, "-m", *command, "--ready-fd", str(theirs.fileno())],
+                cwd=ROOT, env=dict(environ), stdout=output, stderr=subprocess.STDOUT,
+                pass_fds=(theirs.fileno(), *pass_fds),
                 process_group=0,  # so that Ctrl-C reaches only this process, which then stops the other
             )  # fmt: skip
-        os.close(write_end)
-        self._ready = os.fdopen(read_end)
+        theirs.close()
 
     def wait_until_ready(self) -> str:
         """Return the line that the process writes when it is ready. Raises BotError if it ends before."""
-        with self._ready:
-            line = self._ready.readline().strip()
+        with self._ready.makefile() as lines:
+            line = lines.readline().strip()
         if not line:
             code = self._process.wait()
             if code == errors.SettingError.exit_status:
@@ -86,13 +89,13 @@ class Process:
         """Send SIGKILL, as the out-of-memory killer does."""
         self._process.kill()
         self._process.wait()
+        self._ready.close()
 
     def stop(self) -> None:
         self._process.terminate()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self.kill()
+        self.kill()
 
 
 class LocalBot:

@@ -25,6 +25,7 @@ from local.workspace import Workspace
 from toxicity_bot.cards import LOOK, RESOLVED
 from toxicity_bot.feedback import ACTION_ID
 from toxicity_bot.settings import Settings
+from toxicity_bot.slack_messages import CARD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -176,7 +177,8 @@ class Demo:
 
     def _card(self) -> Message:
         """Return the only card in the moderators' channel, with the labels of its buttons in its text."""
-        cards = self.workspace.conversation("C0MODERATORS")
+        posts = self.workspace.conversation("C0MODERATORS")  # verdicts are there too with REPLY_TO=moderators
+        cards = [post for post in posts if post["metadata"]["event_type"] == CARD]
         if len(cards) != 1:
             raise BotError(f"expected one card, got {len(cards)}:\n{self.bot.worker.last_lines()}")
         lines = []
@@ -245,12 +247,11 @@ def main() -> int:
     if form not in ("text", "json") or (form == "json" and not text):
         print('FORMAT must be "text" or "json", and json needs TEXT: make demo FORMAT=json TEXT="..."', file=sys.stderr)
         return 2
-    settings = Settings.from_environ(os.environ)
     workspace = Workspace.example()
-    if not text:
-        people = {workspace.add_user(name) for name in MODERATORS}
-        moderators = workspace.add_channel("moderators", "private", people | {workspace.identity.bot_user_id})
-        os.environ["MODERATORS_CHANNEL"] = moderators  # not the user's own channel
+    people = {workspace.add_user(name) for name in MODERATORS}
+    moderators = workspace.add_channel("moderators", "private", people | {workspace.identity.bot_user_id})
+    os.environ["MODERATORS_CHANNEL"] = moderators  # not the user's own channel
+    settings = Settings.from_environ(os.environ)
     print("Starting a local Slack, SQS, DynamoDB, the receiver and the worker ...", flush=True)
     started = time.perf_counter()
     with LocalBot(workspace) as bot:

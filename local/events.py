@@ -92,7 +92,7 @@ def encoded(payload: Mapping[str, Any]) -> bytes:
 def as_form(payload: Mapping[str, Any]) -> bytes:
     """Return the form body of an interaction (a field with JSON) or of a slash command (one field per value)."""
     if payload["type"] == "slash_command":
-        return urlencode({name: value for name, value in payload.items() if name != "type"}).encode()
+        return urlencode({name: value for name, value in payload.items() if name != "type"}, errors="replace").encode()
     return urlencode({"payload": encoded(payload).decode()}).encode()
 
 

@@ -17,6 +17,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import sys
 import threading
 import time
@@ -175,6 +176,13 @@ def feed_worker(options: argparse.Namespace) -> None:
         handled += poll(sqs, os.environ["JOBS_QUEUE_URL"], handler, 1, timeout, lock)
 
 
+def _end_with_parent(ready_fd: int) -> None:
+    """End this process when the other end of its socket closes, for example because a terminal was closed."""
+    if stat.S_ISSOCK(os.fstat(ready_fd).st_mode):
+        os.read(ready_fd, 1)
+        os._exit(0)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.functions", description=__doc__)
     parser.add_argument("function", choices=["receiver", "worker"])
@@ -184,6 +192,7 @@ def main() -> None:
     parser.add_argument("--compression", type=int, default=1, help="divide the worker's timeout and delays by this")
     parser.add_argument("--slack-timeout", type=float, help="the worker's timeout for Slack, in seconds")
     options = parser.parse_args()
+    threading.Thread(target=_end_with_parent, args=(options.ready_fd,), daemon=True).start()
     if options.function == "receiver":
         serve_receiver(options.ready_fd)
     else:

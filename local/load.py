@@ -161,13 +161,15 @@ def measure(load: Load, rates: list[float], seconds: float, jobs: int) -> dict[s
 def main(
     rates: Annotated[list[float], typer.Option(help="Requests a second. Can be repeated.")] = [10, 25, 50, 100, 200],  # noqa: B006 - typer's default
     seconds: Annotated[float, typer.Option(help="Duration of the measurement at each rate.")] = 5,
-    jobs: Annotated[int, typer.Option(help="Jobs for one worker.")] = 1000,
-    watched: Annotated[int, typer.Option(help="Measure this many messages in watched channels instead.")] = 0,
+    jobs: Annotated[int, typer.Option(help="Jobs for one worker.", min=2)] = 1000,
+    watched: Annotated[
+        int | None, typer.Option(help="Measure this many messages in watched channels instead.", min=2)
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the results to this JSON file.")] = None,
 ) -> None:
     """Measure how much load the receiver and the worker can handle on this machine."""
     bot = LocalBot(Workspace())
-    load = Load(bot, watched=watched > 0)
+    load = Load(bot, watched=watched is not None)
     os.environ.update(load.environ)
     with bot:
         figures = measure(load, rates, seconds, watched or jobs)

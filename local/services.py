@@ -117,7 +117,8 @@ def main(
 ) -> None:
     """Serve a local Slack and embedded AWS until Ctrl-C."""
     stopping: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: stopping.append(number))
     host, seen_as = (host, "") if host else addresses()
     past_proxies(host)
     with LocalServices(

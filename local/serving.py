@@ -70,7 +70,7 @@ def call(function: Callable[..., Any], body: bytes) -> Any:
     kinds = {name: kind for name, kind in get_type_hints(function).items() if name != "return"}
     try:
         arguments = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WrongRequestError("The body is not JSON.") from error
     if not isinstance(arguments, dict):
         raise WrongRequestError(f"The body must be an object with {', '.join(kinds)}.")

@@ -10,6 +10,7 @@ import lzma
 import sys
 import zlib
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 Format = Literal["csv", "tsv", "jsonl", "lines"]
 
 MAX_LINE_BYTES = 1_000_000  # also the limit of a field that spans several lines
+STACK_MARGIN = 50  # levels of nesting
 STDIO = "-"  # standard input or output
 EXTENSIONS: Mapping[str, Format] = {
     ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".txt": "lines",
@@ -163,6 +165,8 @@ def _read_json(lines: Lines, column: str) -> Iterator[Row]:
             continue
         try:
             fields = json.loads(line)
+            # It must be possible to write it, even where the stack is deeper than here.
+            json.dumps(reduce(lambda inner, _: [inner], range(STACK_MARGIN), fields), allow_nan=False)
         except (ValueError, RecursionError):
             fields = None
         if isinstance(fields, dict):

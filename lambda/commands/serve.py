@@ -19,7 +19,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def serve(
-    port: Annotated[int, typer.Option(help="The port; 0 chooses a free one.")] = 8000,
+    port: Annotated[int, typer.Option(help="The port; 0 chooses a free one.", min=0, max=65535)] = 8000,
     host: Annotated[str, typer.Option(help="The address to listen on. Any but a loopback address needs API keys.")] = (
         "127.0.0.1"
     ),
@@ -37,7 +37,7 @@ def serve(
             reason = f"is not set, and other machines can reach {host}: docs/scoring.md says how to make keys."
             raise SettingError("API_KEY_HASHES", reason)
         os.environ["API_KEY_HASHES"] = "none"
-    os.environ.setdefault("MODEL_DIR", str(embedded()))
+    os.environ["MODEL_DIR"] = os.environ.get("MODEL_DIR") or str(embedded())
     os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "true")
     try:
         from toxicity_bot import scorer
@@ -48,7 +48,11 @@ def serve(
     ThreadingHTTPServer.request_queue_size = 128  # the default of 5 would refuse a burst of connections
     if ":" in host:
         ThreadingHTTPServer.address_family = socket.AF_INET6
-    with ThreadingHTTPServer((host, port), Gateway) as server:
+    try:
+        listening = ThreadingHTTPServer((host, port), Gateway)
+    except OSError as error:
+        raise BotError(f"cannot listen at {host}, port {port}: {error.strerror}. --port chooses another.") from error
+    with listening as server:
         address = f"http://{f'[{host}]' if ':' in host else host}:{server.server_port}/v1alpha1/comments:analyze"
         typer.echo(f"Scoring at {address}, model {scorer.classifier.name}. Ctrl-C stops it.", err=True)
         os.write(ready_fd, f"{server.server_port}\n".encode())

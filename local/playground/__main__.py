@@ -27,7 +27,8 @@ def main(
 ) -> None:
     """Serve the page until Ctrl-C."""
     stopping: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: stopping.append(number))
     os.environ["MODERATORS_CHANNEL"] = MODERATORS  # not the user's own channel
     with listening(port) as listener:
         print("Starting a local Slack, SQS, DynamoDB, the receiver and the worker ...", flush=True)

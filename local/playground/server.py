@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,6 +89,9 @@ class PageServer(Server):
             return _error(409, f"Slack refuses this: {error.code}.")
         except HTTPException as error:
             return _error(error.code or 500, str(error.description))
+        except Exception as error:
+            traceback.print_exception(error)
+            return _error(500, f"The playground failed with {type(error).__name__}: its terminal shows more.")
 
     def _shown(self, request: Request) -> Response:
         if request.path == "/":

@@ -222,13 +222,16 @@ def run(seed: int, size: Size) -> bool:
 
 def main(
     seed: Annotated[int | None, typer.Option(help="Determines the plan. Default: the current time.")] = None,
-    deliveries: int = USUAL.deliveries,
-    reactions: int = USUAL.reactions,
-    poisoned: Annotated[int, typer.Option(help="Malformed jobs.")] = USUAL.poisoned,
+    deliveries: Annotated[int, typer.Option(help="Requests from Slack.", min=1)] = USUAL.deliveries,
+    reactions: Annotated[int | None, typer.Option(help="Reactions. Each is delivered at least once.", min=1)] = None,
+    poisoned: Annotated[int, typer.Option(help="Malformed jobs.", min=0)] = USUAL.poisoned,
     minutes: Annotated[float, typer.Option(help="Repeat with the next seed for this long.")] = 0,
 ) -> None:
     """Run the bot with random faults. Exit with 1 if a message has a wrong number of verdicts."""
     ends = time.monotonic() + 60 * minutes
+    reactions = min(deliveries, USUAL.reactions) if reactions is None else reactions
+    if reactions > deliveries:
+        raise typer.BadParameter(f"{reactions} reactions need at least as many --deliveries, not {deliveries}")
     size = Size(deliveries, reactions, poisoned)
     seed = int(time.time()) if seed is None else seed
     while True:

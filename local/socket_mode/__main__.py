@@ -192,7 +192,8 @@ class SocketBot:
 
 def functions(path: Path) -> tuple[Any, Any]:
     """Import the receiver and the worker, which read the environment. Their AWS clients never connect."""
-    os.environ.pop("SLACK_SECRET_ID", None)
+    for name in ("SLACK_SECRET_ID", "AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+        os.environ.pop(name, None)
     os.environ |= {
         "SLACK_SIGNING_SECRET": secrets.token_hex(),  # no request is signed
         "JOBS_QUEUE_URL": str(path),
@@ -202,8 +203,10 @@ def functions(path: Path) -> tuple[Any, Any]:
         "AWS_DEFAULT_REGION": "local",
         "AWS_ACCESS_KEY_ID": "none",
         "AWS_SECRET_ACCESS_KEY": "none",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     }
-    os.environ.setdefault("MODEL_DIR", str(embedded()))
+    os.environ["MODEL_DIR"] = os.environ.get("MODEL_DIR") or str(embedded())
     os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "true")
     return load("receiver"), load("worker")
 
@@ -248,7 +251,8 @@ def main(
     if not socket.is_connected() or not socket.ready.wait(timeout=10):
         raise socket.failure or SocketError("Slack's WebSocket cannot be opened: does the network block it?")
     stopping: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: stopping.append(number))
     emoji = settings.trigger_emoji[0]
     print(f"Connected to {me['team']}: /invite @{me['user']} in a channel and react with :{emoji}:. Ctrl-C stops.")
     left, dead = bot.queue.waiting(), bot.queue.dead()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -107,6 +108,14 @@ def test_the_perspective_client_from_npm(server: str, tmp_path: Path) -> None:
     assert toxicity(answer(INSULT)) > 0.8
     error = answer("")["error"]
     assert (error["message"], error["status"]) == ("Comment must be non-empty.", "INVALID_ARGUMENT")
+
+
+def test_a_port_in_use_and_an_empty_model_dir() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = run_module("toxicity_bot.commands", "serve", "--port", port, environ={"MODEL_DIR": ""})
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == f"cannot listen at 127.0.0.1, port {port}: Address already in use. --port chooses another.\n"
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "scores.example.com"])  # noqa: S104 - is refused

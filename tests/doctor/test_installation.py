@@ -92,6 +92,8 @@ def test_the_output_is_a_line_per_finding_and_a_summary(examine: Examine, aws: E
         ("--format", "xml"),
         ("--request-url", "slack/events"),
         ("--request-url", "http://[::1/slack/events"),
+        ("--request-url", "https://example.com/sl\xe4ck"),
+        ("--request-url", "https://example..com/slack/events"),
         ("--stack", "a", "--request-url", "https://example.com"),
         ("surplus",),
     ],

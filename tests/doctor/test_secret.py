@@ -10,10 +10,12 @@ import pytest
 from doctor import secret
 from local.aws import EmbeddedAws
 from local.slack_server import SlackServer
+from tests import run_module
 from tests.doctor.conftest import OK, PLACEHOLDERS, UNKNOWN, Examine, Report
 from tests.doctor.deployment import SECRET_ID, STACK, Deployment, stack_template
 from toxicity_bot.api_keys import hashed, keys_in
 from toxicity_bot.credentials import Credentials
+from toxicity_bot.errors import SettingError
 from toxicity_bot.settings import Settings
 
 Store = Callable[..., tuple[int, dict[str, Any], str]]
@@ -83,8 +85,11 @@ def store(aws: EmbeddedAws, capsys: pytest.CaptureFixture[str]) -> Store:
         (PLACEHOLDERS, (f" {NEW_SECRET}\n", NEW_TOKEN), {"signing_secrets": [NEW_SECRET], "bot_token": NEW_TOKEN}),
         (OLD | TWO, (NEW_SECRET, ""), OLD | {"signing_secrets": [NEW_SECRET, "a" * 32]}),
         (OLD | GRID, ("a" * 32, NEW_TOKEN), OLD | GRID | {"bot_token": NEW_TOKEN}),
+        *(
+            (OLD | {"signing_secrets": malformed}, (NEW_SECRET, ""), OLD | {"signing_secrets": [NEW_SECRET]})
+            for malformed in ("deadbeef", None, ["", None, 7])
+        ),
     ],
-    ids=["placeholders are replaced", "only the previous secret is kept", "an unchanged secret is kept once"],
 )
 def test_new_values_are_stored_and_the_bot_can_read_them(
     store: Store, present: dict[str, Any], answers: tuple[str, str], stored: dict[str, Any]
@@ -104,6 +109,8 @@ def test_new_values_are_stored_and_the_bot_can_read_them(
         (PLACEHOLDERS, ("", NEW_TOKEN)),
         (OLD, ("too short", NEW_TOKEN)),
         (OLD, (NEW_SECRET, "xoxp-a-user's")),
+        (OLD | {"bot_token": None}, (NEW_SECRET, "")),
+        (OLD | {"bot_tokens": ["xoxb-2"]}, (NEW_SECRET, NEW_TOKEN)),
     ],
 )
 def test_invalid_input_changes_nothing(store: Store, present: dict[str, Any], answers: tuple[str, str]) -> None:
@@ -117,6 +124,17 @@ def test_without_the_stack_nothing_changes(store: Store) -> None:
     code, stored, shown = store(OLD, NEW_SECRET, NEW_TOKEN, stack="another")
     assert (code, stored) == (1, OLD)
     assert "another" in shown
+
+
+@pytest.mark.parametrize("change", [secret.with_key, secret.without_key])
+def test_malformed_api_keys_are_not_changed(change: Callable[..., object]) -> None:
+    with pytest.raises(SettingError, match="api_keys"):
+        change(OLD | {"api_keys": ["coral"]}, "coral")
+
+
+def test_a_key_cannot_be_created_and_revoked_at_once() -> None:
+    refused = run_module("doctor.secret", "--stack", STACK, "--new-key", "coral2", "--revoke-key", "coral")
+    assert (refused.returncode, refused.stdout) == (2, "")
 
 
 def test_api_keys_are_created_and_revoked_and_only_their_hashes_are_stored(

@@ -130,6 +130,7 @@ def test_a_stack_from_another_template_is_found(aws: EmbeddedAws, examine: Exami
         ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "unknown"),
         *((f"{change}_COMPLETE", "wrong") for change in ("ROLLBACK", "UPDATE_ROLLBACK")),
         *((f"{change}_FAILED", "wrong") for change in ("UPDATE_ROLLBACK", "DELETE")),
+        ("REVIEW_IN_PROGRESS", "wrong"),
     ],
 )
 def test_failed_deployments_and_deployments_in_progress_are_told_apart(status: str, mark: str) -> None:

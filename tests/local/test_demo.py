@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+from local.bot import wait_for
 from tests import ROOT, run_module
 
 
@@ -59,6 +62,29 @@ def test_the_demo_shows_ephemeral_answers(reply_to: str, words: str) -> None:
     shown = demo(TEXT="You stupid idiot.", REPLY_TO=reply_to)
     assert "Only visible to grace" in shown
     assert words in shown
+
+
+def test_with_moderators_the_demo_shows_cards_without_verdicts() -> None:
+    shown = demo(REPLY_TO="moderators", AWS_PROFILE="missing")
+    assert "[I'll look]  [Resolved]  [Not a problem]" in shown
+
+
+def test_a_killed_demo_leaves_no_process() -> None:
+    command = [sys.executable, "-m", "local.demo"]
+    with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert "Starting" in process.stdout.readline()
+        assert "Ready" in process.stdout.readline()
+        receiver, worker = map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
+        process.kill()
+    assert wait_for(lambda: not (_is_running(receiver) or _is_running(worker)), 10, 0.05)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_the_demo_does_not_use_disabled_features() -> None:

@@ -152,6 +152,7 @@ def test_an_invalid_request_is_explained(client: Client, action: str, fields: An
 
 def test_a_body_that_is_not_json_or_is_too_large_is_refused(client: Client) -> None:
     assert client.send("post", b"{").status == 400
+    assert client.send("post", b"[" * 100_000).status == 400
     assert client.send("post", b" " * (MAX_BODY_BYTES + 1)).status == 413
 
 
@@ -203,7 +204,9 @@ def test_a_browser_that_does_not_open_is_not_an_error(
     assert shown.stdout == f"{works}\n"
 
 
-@pytest.mark.parametrize(("number", "ended"), [(signal.SIGINT, (130, "\nStopped.\n")), (signal.SIGTERM, (0, ""))])
+@pytest.mark.parametrize(
+    ("number", "ended"), [(signal.SIGINT, (130, "\nStopped.\n")), (signal.SIGTERM, (0, "")), (signal.SIGHUP, (0, ""))]
+)
 def test_a_signal_to_any_thread_stops_the_server_while_a_page_is_open(number: int, ended: tuple[int, str]) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "local.playground", "--port", "0"], cwd=ROOT, text=True, process_group=0,

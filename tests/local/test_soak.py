@@ -212,6 +212,11 @@ def test_a_post_can_appear_after_its_connection_was_reset(users: Users, written:
     assert call_made.error == "connection_reset"
 
 
+def test_more_reactions_than_deliveries_are_refused() -> None:
+    refused = run_module("local.soak", "--deliveries", "100", "--reactions", "101")
+    assert (refused.returncode, refused.stdout) == (2, "")
+
+
 def test_a_small_soak() -> None:
     size = ["--deliveries", "60", "--reactions", "25", "--poisoned", "2"]
     ended = run_module("local.soak", "--seed", "5", *size)

@@ -59,7 +59,8 @@ def test_every_http_method_reaches_the_function_with_its_query(
 
 
 @pytest.mark.parametrize(
-    ("length", "status"), [(str(MAX_PAYLOAD_BYTES + 1), 413), ("many", 411), ("-1", 411), ("\xb2", 411)]
+    ("length", "status"),
+    [(str(MAX_PAYLOAD_BYTES + 1), 413), ("9" * 5_000, 413), ("many", 411), ("-1", 411), ("\xb2", 411)],
 )
 def test_a_body_without_a_usable_length_is_refused(
     connection: http.client.HTTPConnection, length: str, status: int

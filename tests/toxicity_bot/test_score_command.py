@@ -183,6 +183,7 @@ BAD = [
     ("in.jsonl", b'{"id": 1, "text": "hello"}\n{"id": 2, "text"}\n{"id": 3, "text": "bye"}\n', 2, "not a JSON object"),
     ("in.jsonl", b'{"id": 1, "text": "hello"}\n{"id": 2, "text": 7}\n{"id": 3, "text": "bye"}\n', 2, "not a string"),
     ("in.jsonl", b'{"id": 1, "text": "hello"}\n' + b"[" * 99_999 + b'\n{"id": 3, "text": "bye"}\n', 2, "JSON object"),
+    ("in.jsonl", b'{"id": 1, "text": "hello"}\n{"id": 2, "n": 1e999}\n{"id": 3, "text": "bye"}\n', 2, "a JSON object"),
 ]
 
 
@@ -206,6 +207,15 @@ def test_an_invalid_row_stops_the_run_or_is_written_with_its_reason(
     assert last["toxicity"] is not None
     assert reason in bad["error"]
     assert bad["toxicity"] is None
+
+
+def test_a_nested_row_that_can_be_read_can_be_written(tmp_path: Path) -> None:
+    nested = [f'{{"text": "hello", "more": {"[" * depth}{"]" * depth}}}\n' for depth in range(850, 1000)]
+    (tmp_path / "in.jsonl").write_text("".join(nested))
+    run(tmp_path, "in.jsonl", "--on-error", "write", "--out", "out.jsonl")
+    errors = [json.loads(line)["error"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert len(errors) == len(nested)
+    assert (errors[0], "not a JSON object" in errors[-1]) == ("", True)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from model_build.manifest import read_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+INDEX = "model.safetensors.index.json"  # of weights in several files
 CONFIGURATIONS = ("config.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json")
 CODE = "makes transformers import Python code from the checkpoint or from a repository that it names"
 REFUSED_KEYS = {
@@ -45,23 +46,51 @@ REFUSED_FILES = {
 }  # fmt: skip
 
 
-def from_pretrained(kind: Any, folder: str | Path, **options: Any) -> Any:
-    """Call `kind.from_pretrained` on a folder.
+def from_pretrained(kind: Any, folder: str | Path, *, new_head: bool = False, **options: Any) -> Any:
+    """Call `kind.from_pretrained` on a folder. With `new_head`, weights of the head and of poolers may be random.
 
     Raises ModelBuildError if a file in the folder could run code, or if the weights or tokenizer.json are incomplete.
     """
     folder = Path(folder)
     _refuse_code(folder)
-    if kind not in (AutoConfig, AutoTokenizer):
-        options["use_safetensors"] = True
+    is_model = kind not in (AutoConfig, AutoTokenizer)
+    if is_model:
+        _refuse_missing_files(folder)
+        # transformers only warns of missing weights and fills them in at random.
+        options |= {"use_safetensors": True, "ignore_mismatched_sizes": True, "output_loading_info": True}
     try:
-        return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **options)
+        found = kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **options)
     except Exception as error:
         if type(error) not in (SafetensorError, Exception):  # tokenizers raises Exception itself
             raise
         raise ModelBuildError(
             f"{folder} has a damaged or incomplete file ({error}): copy or download it again"
         ) from error
+    if not is_model:
+        return found
+    model, loaded = found
+    random = {*loaded["missing_keys"], *loaded["mismatched_keys"]}
+    if unfit := sorted(name for name in random if not (new_head and in_head(model, name))):
+        raise ModelBuildError(
+            f"{folder} lacks {len(unfit)} weights of a {type(model).__name__} or has them in another shape, such as "
+            f"{unfit[0]}: pass a complete checkpoint; to give an encoder a head, run finetune first"
+        )
+    return model
+
+
+def in_head(model: Any, name: str) -> bool:
+    """Whether a weight belongs to the head, or to a pooler, which not every encoder has."""
+    return not name.startswith(f"{model.base_model_prefix}.") or ".pooler." in name
+
+
+def _refuse_missing_files(folder: Path) -> None:
+    """Raise ModelBuildError if a file with weights is missing. transformers prefers `model.safetensors`."""
+    if (folder / "model.safetensors").is_file():
+        return
+    remedy = "copy or download all files of the checkpoint again"
+    for _, _, name in _entries(read_json(folder / INDEX, remedy).get("weight_map")):
+        if not (folder / name).is_file():
+            raise ModelBuildError(f"{folder / name} is missing: {remedy}")
 
 
 def _refuse_code(folder: Path) -> None:
@@ -73,7 +102,7 @@ def _refuse_code(folder: Path) -> None:
     for name in CONFIGURATIONS:
         if (folder / name).is_file():
             _check_configuration(folder / name)
-    if (index := folder / "model.safetensors.index.json").is_file():
+    if (index := folder / INDEX).is_file():
         for _, key, value in _entries(read_json(index, "pass another checkpoint").get("weight_map")):
             if not re.fullmatch(r"[\w.-]+\.safetensors", str(value)):
                 raise ModelBuildError(

@@ -72,7 +72,7 @@ class TorchModel:
         positions = self._positions()
         self.max_length = min(window or positions, positions)
         # `serving_form` needs the mask of "eager" attention, which other architectures may not support.
-        attention = {} if as_teacher else {"attn_implementation": "eager"}
+        attention: dict[str, Any] = {} if as_teacher else {"attn_implementation": "eager"}
         self.module: Any = from_pretrained(
             transformers.AutoModelForSequenceClassification, source.folder, dtype=torch.float32, **attention
         )

@@ -87,7 +87,8 @@ class HiddenStatesTrainer(trainer.ResumableTrainer):
 def _teacher(source: Source, initial: InitialModel) -> Any:
     if read_tokenizer(source.folder).get_vocab() != initial.tokenizer.get_vocab():
         raise ModelBuildError(f"{source.name} and the base have different vocabularies: pass a matching --teacher")
-    model = from_pretrained(AutoModelForSequenceClassification, source.folder, dtype=torch.float32).base_model
+    kind = AutoModelForSequenceClassification
+    model = from_pretrained(kind, source.folder, new_head=True, dtype=torch.float32).base_model
     ours, theirs = ([getattr(one.config, name) for name in SHAPE] for one in (initial.model, model))
     if ours != theirs:
         shapes = [f"{width} wide with {depth} layers" for width, depth in (theirs, ours)]

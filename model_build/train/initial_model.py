@@ -119,9 +119,9 @@ def _from_checkpoint(source: Source, tokenizer: str) -> InitialModel:
     model = from_pretrained(
         AutoModelForSequenceClassification,
         source.folder,
+        new_head=True,  # for an encoder, or in place of the head of a classifier with other labels
         **label_names(LABELS),
         problem_type="single_label_classification",
-        ignore_mismatched_sizes=True,  # the head of a classifier with other labels is replaced
     )
     return InitialModel(model.float(), words, origin(source))
 

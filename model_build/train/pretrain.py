@@ -156,7 +156,7 @@ def _initial_model(options: PretrainOptions, paths: Sequence[Path], checksum: st
         if options.tokenizer or options.vocab_size:
             raise ModelBuildError("a base has its own tokenizer: omit --tokenizer and --vocab-size")
         source = locate(options.base, options.revision)
-        model = from_pretrained(AutoModelForMaskedLM, source.folder).float()
+        model = from_pretrained(AutoModelForMaskedLM, source.folder, new_head=True).float()
         return InitialModel(model, read_tokenizer(source.folder), origin(source))
     tokenizer = _tokenizer(options, paths, checksum)
     return InitialModel(RobertaForMaskedLM(_config(options, tokenizer)), tokenizer, {})

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from model_build.errors import ModelBuildError
@@ -149,6 +150,35 @@ def test_an_incomplete_file_is_refused_in_one_sentence(hostile: Path, kind: Any,
         from_pretrained(kind, hostile)
 
 
+@pytest.mark.parametrize(
+    ("name", "is_in_head"), [("classifier.dense.bias", True), ("encoder.layer.1.output.dense.bias", False)]
+)
+def test_no_weights_are_random_except_those_of_a_new_head(hostile: Path, name: str, is_in_head: bool) -> None:
+    weights = load_file(hostile / "model.safetensors")
+    (full,) = (key for key in weights if key.endswith(name))
+    del weights[full]
+    for of_another_shape in ({}, {full: torch.zeros(3)}):
+        save_file(weights | of_another_shape, hostile / "model.safetensors", {"format": "pt"})
+        for new_head in (False, True):
+            if is_in_head and new_head:
+                from_pretrained(AutoModelForSequenceClassification, hostile, new_head=True)
+                continue
+            with pytest.raises(ModelBuildError, match=f"lacks 1 weights of a Roberta.* {full}: pass a complete"):
+                from_pretrained(AutoModelForSequenceClassification, hostile, new_head=new_head)
+
+
+def test_a_missing_part_of_the_weights_is_named(hostile: Path, checkpoint: Path) -> None:
+    (hostile / "model.safetensors").unlink()
+    AutoModelForSequenceClassification.from_pretrained(checkpoint).save_pretrained(hostile, max_shard_size="20KB")
+    from_pretrained(AutoModelForSequenceClassification, hostile)
+    part = max(hostile.glob("*.safetensors"))
+    part.unlink()
+    for missing in (part.name, INDEX_FILE):
+        with pytest.raises(ModelBuildError, match=f"{missing} is missing: copy or download all files"):
+            TorchModel(locate(str(hostile)))
+        (hostile / INDEX_FILE).unlink(missing_ok=True)
+
+
 def test_the_content_of_good_checkpoints_is_accepted(hostile: Path) -> None:
     edit_json(
         hostile / CONFIG_FILE, _attn_implementation="sdpa", conv_kernel=[10, 3], _name_or_path="a/b", _num_labels=2
@@ -177,7 +207,7 @@ def test_pickled_weights_are_never_read(hostile: Path) -> None:
     (hostile / "model.safetensors").unlink()
     with pytest.raises(ModelBuildError, match=r"no model\.safetensors, and pickled weights"):
         locate(str(hostile))
-    with pytest.raises(OSError, match=r"model\.safetensors"):
+    with pytest.raises(ModelBuildError, match=r"model\.safetensors"):
         from_pretrained(AutoModelForSequenceClassification, hostile)
     assert not ran.exists()
     torch.save({"cpu": Pickled(ran)}, hostile / "rng_state.pth")

@@ -21,7 +21,7 @@ import numpy as np
 import onnx
 import torch
 from onnx import numpy_helper
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, decoders
 from tokenizers.models import WordPiece
 from torch import nn
 from transformers import (
@@ -62,6 +62,8 @@ LAYER_FIELDS = (
 RESTORABLE = ("roberta", "mpnet")  # model types that can be restored from a model directory
 ROBERTA_TOKENS = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
 MPNET_TOKENS = ROBERTA_TOKENS | {"cls_token": "<s>", "sep_token": "</s>", "unk_token": "[UNK]", "mask_token": "<mask>"}
+# The special tokens of a RoBERTa, and the tokens of a BERT that have the same role.
+BERT_ROLES = {"bos": "cls", "eos": "sep", "pad": "pad", "unk": "unk", "mask": "mask"}
 
 
 @dataclass(frozen=True)
@@ -173,8 +175,12 @@ def keep_layers(model: Any, indices: Sequence[int]) -> None:
 def with_vocabulary(folder: Path, tokenizer: PreTrainedTokenizerFast) -> RobertaForSequenceClassification:
     """Return the BERT in a folder as a RoBERTa with the tokenizer's vocabulary. Both compute the same function.
 
-    Raises ModelBuildError if the folder holds another architecture.
+    Raises ModelBuildError if the folder holds another architecture, or if the tokenizer is not like RoBERTa's.
     """
+    missing = [role for role in BERT_ROLES if getattr(tokenizer, f"{role}_token_id") is None]
+    if missing or not isinstance(tokenizer.backend_tokenizer.decoder, decoders.ByteLevel):
+        reason = f"has no {missing[0]} token" if missing else "is not byte-level"
+        raise ModelBuildError(f"the tokenizer {reason}: pass a byte-level --tokenizer with the tokens of RoBERTa's")
     pieces, config = read_tokenizer(folder), from_pretrained(AutoConfig, folder)
     if config.model_type != "bert" or config.position_embedding_type != "absolute":
         raise ModelBuildError(f"{folder} is not a BERT with absolute positions, so its vocabulary cannot be replaced")
@@ -227,7 +233,7 @@ def _token_vectors(
     vectors = weights.mean(dim=0).repeat(len(tokenizer), 1)
     vocabulary = pieces.get_vocab()
     spellings = {id_: spelling(tokenizer.decode([id_]), pieces, vocabulary) for id_ in range(len(tokenizer))}
-    for role, bert_role in {"bos": "cls", "eos": "sep", "pad": "pad", "unk": "unk", "mask": "mask"}.items():
+    for role, bert_role in BERT_ROLES.items():
         spellings[getattr(tokenizer, f"{role}_token_id")] = [getattr(pieces, f"{bert_role}_token_id")]
     for id_, ids in spellings.items():
         if ids:

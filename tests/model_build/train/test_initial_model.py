@@ -107,6 +107,18 @@ def test_whole_words_keep_their_vectors_in_another_vocabulary(bert: Path, base: 
         with_vocabulary(base, tokenizer)
 
 
+def test_a_vocabulary_unlike_robertas_is_refused(bert: Path, mpnet: Path, base: Path) -> None:
+    without_padding = AutoTokenizer.from_pretrained(base)
+    without_padding.pad_token = None  # as in GPT-2
+    for tokenizer, reason in (
+        (AutoTokenizer.from_pretrained(bert), "has no bos token"),
+        (AutoTokenizer.from_pretrained(mpnet), "is not byte-level"),
+        (without_padding, "has no pad token"),
+    ):
+        with pytest.raises(ModelBuildError, match=f"the tokenizer {reason}: pass a byte-level --tokenizer"):
+            with_vocabulary(bert, tokenizer)
+
+
 def test_the_tokens_that_spell_a_new_token(bert: Path) -> None:
     pieces = AutoTokenizer.from_pretrained(bert)
     for text, expected in {

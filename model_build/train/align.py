@@ -39,9 +39,6 @@ def align(options: AlignOptions) -> bool:
     source = locate(options.teacher)
 
     def make_trainer(initial: InitialModel, **keywords: Any) -> HiddenStatesTrainer:
-        for module in initial.model.modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.p = 0.0  # the teacher runs without dropout too
         initial.model.requires_grad_(requires_grad=False)
         initial.model.base_model.requires_grad_()  # the head gets no gradient, which data parallelism would wait for
         teacher = _teacher(source, initial).to(keywords["args"].device)
@@ -79,6 +76,7 @@ class HiddenStatesTrainer(trainer.ResumableTrainer):
         given = {name: inputs[name] for name in ("input_ids", "attention_mask")}
         with torch.no_grad():
             theirs = self._teacher(**given, output_hidden_states=True).hidden_states
+        model.eval()  # no dropout, as in the teacher; before each step the Trainer calls `train`
         outputs = model(**given, output_hidden_states=True)
         loss = distance(outputs.hidden_states, theirs, given["attention_mask"])
         return (loss, outputs) if return_outputs else loss

@@ -1,5 +1,6 @@
 """Alignment of hidden states: a converted RoBERTa learns its MPNet's, and incompatible models are refused."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ from model_build.train.align import align, distance
 from model_build.train.cli import AlignOptions, ConvertOptions
 from model_build.train.convert import convert
 from model_build.train.initial_model import keep_layers, read_tokenizer
-from tests.model_build.conftest import read_json, run_command
-from tests.model_build.train.conftest import BRIEFLY
+from tests.model_build.conftest import edit_json, read_json, run_command
+from tests.model_build.train.conftest import BRIEFLY, equal
 
 IDS = torch.tensor([[0, 9, 7, 12, 5, 6, 2], [0, 5, 11, 2, 1, 1, 1]])
 MASK = (IDS != 1).long()
@@ -39,6 +40,16 @@ def test_a_roberta_learns_the_hidden_states_of_the_mpnet_it_was_converted_from(
     record = read_json(out / "training.json")
     assert record["stage"] == "align"
     assert record["log"][-1]["eval_loss"] > 0
+
+
+def test_a_model_with_dropout_that_equals_its_teacher_does_not_change(
+    base: Path, text_files: list[str], tmp_path: Path
+) -> None:
+    copy = shutil.copytree(base, tmp_path / "copy")
+    edit_json(copy / "config.json", hidden_dropout_prob=0.3, attention_probs_dropout_prob=0.3)
+    given = BRIEFLY | {"data": text_files, "base": str(copy), "teacher": str(base), "weight_decay": 0.0}
+    assert align(AlignOptions(**given, out=tmp_path / "out"))
+    assert equal(base, tmp_path / "out")
 
 
 def test_padding_does_not_affect_the_loss() -> None:

@@ -15,6 +15,7 @@ from model_build import data as labelled
 from model_build.augmentation import MAX_HARMLESS_CHARACTERS, Augmentation
 from model_build.errors import ModelBuildError
 from model_build.metrics import auc
+from model_build.safe_loading import in_head
 from model_build.train import trainer
 from model_build.train.examples import Examples, mixture
 from model_build.train.initial_model import load
@@ -116,10 +117,20 @@ class ClassifierTrainer(trainer.ResumableTrainer):
 
 def level(model: Any, name: str) -> int:
     """Return the depth of a parameter: 0 for embeddings, N for the N-th layer, number of layers + 1 for the head."""
-    if not name.startswith(f"{model.base_model_prefix}."):
+    if in_head(model, name):
         return int(model.config.num_hidden_layers) + 1
     layer = re.search(r"\.layer\.(\d+)\.", name)
     return int(layer[1]) + 1 if layer else 0
+
+
+def check_levels(model: Any) -> None:
+    """Raise ModelBuildError if the layers cannot be told from the names of their parameters."""
+    known = {level(model, name) for name, _ in model.named_parameters()}
+    if not known >= set(range(1, model.config.num_hidden_layers + 1)):
+        raise ModelBuildError(
+            f"--freeze-layers and --layer-decay do not know the layers of the model type {model.config.model_type}: "
+            "omit them or pass another base"
+        )
 
 
 def freeze(model: Any, layers: int) -> None:
@@ -157,6 +168,8 @@ def finetune(options: FinetuneOptions, distillation: Distillation | None = None)
     layers = [int(layer) for layer in options.layers.split(",") if layer]
     initial = load(options.base, options.revision, options.tokenizer, layers)
     initial.check_length(options.max_length)
+    if options.freeze_layers or options.layer_decay < 1:
+        check_levels(initial.model)
     freeze(initial.model, options.freeze_layers)
     harmless = [row.text for row in used_once if row.label == 0 and len(row.text) < MAX_HARMLESS_CHARACTERS]
     runner = ClassifierTrainer(

@@ -4,16 +4,18 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from transformers import EvalPrediction, RobertaModel
+from transformers import AlbertConfig, AlbertForSequenceClassification, EvalPrediction, RobertaModel
 
 from model_build.augmentation import Augmentation
 from model_build.errors import ModelBuildError
 from model_build.train import finetune as finetune_module
-from model_build.train.finetune import UNLABELLED, Targets, finetune, source_aucs
-from tests.model_build.conftest import read_json, write_rows
+from model_build.train.finetune import UNLABELLED, Targets, finetune, freeze, level, source_aucs
+from model_build.train.initial_model import load
+from tests.model_build.conftest import BERT_SHAPE, read_json, write_rows
 from tests.model_build.train.conftest import MakeOptions, differences, equal
 
 LOGITS = torch.tensor([[2.0, -1.0], [0.5, 0.25], [-3.0, 1.0]])
@@ -65,6 +67,25 @@ def test_frozen_layers_keep_their_weights(finetune_options: MakeOptions, base: P
     }
     with pytest.raises(ModelBuildError, match="the base has 2 layers: pass fewer to --freeze-layers"):
         finetune(finetune_options(freeze_layers=3))
+
+
+def test_a_pooler_is_part_of_the_head(bert: Path) -> None:
+    model = load(str(bert)).model
+    freeze(model, 1)
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert {"bert.pooler.dense.weight", "classifier.weight"} < trained
+    assert level(model, "bert.pooler.dense.bias") == level(model, "classifier.bias") == 3
+
+
+@pytest.mark.parametrize("option", [{"freeze_layers": 1}, {"layer_decay": 0.9}])
+def test_layers_that_cannot_be_told_apart_are_refused(
+    finetune_options: MakeOptions, tokenizer: Any, tmp_path: Path, option: dict[str, Any]
+) -> None:
+    tokenizer.save_pretrained(tmp_path)
+    shape = BERT_SHAPE | {"vocab_size": len(tokenizer), "max_position_embeddings": 64}
+    AlbertForSequenceClassification(AlbertConfig(**shape)).save_pretrained(tmp_path)  # its layers share weights
+    with pytest.raises(ModelBuildError, match="do not know the layers of the model type albert: omit them"):
+        finetune(finetune_options(base=str(tmp_path), **option))
 
 
 def test_lower_layers_learn_more_slowly(finetune_options: MakeOptions, base: Path) -> None:

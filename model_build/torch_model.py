@@ -69,14 +69,14 @@ class TorchModel:
         if not as_teacher and not self.tokenizer.is_fast:
             raise ModelBuildError(f"the tokenizer of {source.name} has no fast version, so it has no tokenizer.json")
         self._as_teacher, self._temperature, self._device = as_teacher, temperature, torch.device(device)
-        positions = self._positions()
-        self.max_length = min(window or positions, positions)
         # `serving_form` needs the mask of "eager" attention, which other architectures may not support.
         attention: dict[str, Any] = {} if as_teacher else {"attn_implementation": "eager"}
         self.module: Any = from_pretrained(
             transformers.AutoModelForSequenceClassification, source.folder, dtype=torch.float32, **attention
         )
         self.module.eval().to(self._device)
+        positions = self._positions()
+        self.max_length = min(window or positions, positions)
 
     def fits(self, text: str) -> bool:
         """Whether the folded text fits into the window. Without `as_teacher`, `toxicities` scores only such texts."""
@@ -126,7 +126,9 @@ class TorchModel:
     def _positions(self) -> int:
         if not self._as_teacher:
             return int(self.config.max_position_embeddings) - first_position(self.config)
-        # Some architectures number positions from the padding id plus one. For others, this wastes a few positions.
-        positions = getattr(self.config, "max_position_embeddings", TEACHER_MAX_LENGTH)
-        unused = (self.config.pad_token_id or 0) + 1
-        return int(min(TEACHER_MAX_LENGTH, positions - unused, self.tokenizer.model_max_length))
+        # RoBERTa and similar ones number positions from the padding id plus one, and only their table has that id.
+        tables = (module for name, module in self.module.named_modules() if name.endswith("position_embeddings"))
+        unused = max((table.padding_idx + 1 for table in tables if getattr(table, "padding_idx", None)), default=0)
+        positions = getattr(self.config, "max_position_embeddings", 0)
+        longest = positions - unused if positions > 0 else TEACHER_MAX_LENGTH  # -1 in XLNet, which has no limit
+        return int(min(TEACHER_MAX_LENGTH, longest, self.tokenizer.model_max_length))

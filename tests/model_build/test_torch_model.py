@@ -2,15 +2,18 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from transformers import (
+    AutoModelForSequenceClassification,
     AutoTokenizer,
     CamembertConfig,
-    CamembertForSequenceClassification,
+    ElectraConfig,
     RobertaForSequenceClassification,
+    XLNetConfig,
 )
 
 from model_build.errors import ModelBuildError
@@ -49,15 +52,27 @@ def test_texts_longer_than_the_window_are_detected(source: Source) -> None:
     assert TorchModel(source).max_length == 64
 
 
-def test_an_architecture_that_cannot_be_built_can_be_a_teacher(checkpoint: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "shape", "positions"),
+    [
+        (CamembertConfig, ROBERTA_SHAPE, 64),
+        # As in ModernBERT, the padding id is above the number of positions, which are not numbered from it.
+        (ElectraConfig, ROBERTA_SHAPE | {"pad_token_id": 400}, 66),
+        (XLNetConfig, {"d_model": 32, "n_layer": 2, "n_head": 2, "d_inner": 64}, 512),
+    ],
+)
+def test_an_architecture_that_cannot_be_built_can_be_a_teacher(
+    checkpoint: Path, tmp_path: Path, kind: Any, shape: dict[str, int], positions: int
+) -> None:
     AutoTokenizer.from_pretrained(checkpoint).save_pretrained(tmp_path)
     labels = {"id2label": {0: "fine", 1: "toxic"}, "label2id": {"fine": 0, "toxic": 1}}
-    config = CamembertConfig(vocab_size=500, **ROBERTA_SHAPE, **labels)
-    CamembertForSequenceClassification(config).save_pretrained(tmp_path)
+    config = kind(vocab_size=500, **shape, **labels)
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path)
     source = locate(str(tmp_path))
-    with pytest.raises(ModelBuildError, match="is a camembert, but only roberta, bert, distilbert, mpnet can be built"):
+    with pytest.raises(ModelBuildError, match=f"is a {config.model_type}, but only roberta, bert, distilbert, mpnet"):
         TorchModel(source)
     teacher = TorchModel(source, as_teacher=True)
+    assert teacher.max_length == positions
     short, long = teacher.toxicities(["ok", "this is much longer than the model can read " * 50])
     assert 0 < short < 1
     assert 0 < long < 1

@@ -12,12 +12,14 @@ import hashlib
 import json
 import lzma
 import re
+import unicodedata
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
 from model_build.errors import ModelBuildError
 from model_build.source import sha256
+from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -86,6 +88,15 @@ def read(*paths: Path, skip_bad_rows: bool = False, chat: Path | None = None) ->
         texts = _texts(path, {fields["text_sha256"] for fields in good if fields.get("text") is None}, chat)
         rows += [_row(fields, texts) for fields in good]
     return Labelled(rows, bad)
+
+
+def scored_form(text: str) -> str:
+    """Return a text as models score it: folded, or empty if there is nothing to judge in it.
+
+    BERT's tokenizer, which MPNet uses, drops combining marks and the character that decoders put for bad bytes.
+    """
+    folded = fold(text)
+    return folded if any(unicodedata.category(sign)[0] in "LNPS" and sign != "\ufffd" for sign in folded) else ""
 
 
 def lines(path: Path) -> Iterator[str]:

@@ -16,7 +16,6 @@ from model_build import data, manifest, metrics, model_card
 from model_build.errors import ModelBuildError
 from model_build.source import locate, sha256
 from toxicity_bot.classifier import Classifier
-from toxicity_bot.message_text import fold
 from toxicity_bot.model_directory import ModelDirectory
 
 if TYPE_CHECKING:
@@ -141,15 +140,15 @@ def record_quality(
 ) -> None:
     """Measure both models on rows of split `test`; record the result in the model directory.
 
-    At most `sample` rows are drawn, always the same ones. Messages without words are left out, and those longer than
-    one window, because PyTorch cannot score them.
+    At most `sample` rows are drawn, always the same ones. Messages with nothing to judge are left out, and those
+    longer than one window, because PyTorch cannot score them.
     """
     found_rows = data.read(labelled, skip_bad_rows=skip_bad_rows)
     for line in found_rows.describe_skipped():
         print(line, flush=True)
     rows = found_rows.of_split("test")
     rows = random.Random(SEED).sample(rows, min(sample, len(rows)))  # noqa: S311 - a sample, not a secret
-    rows = [row for row in rows if fold(row.text) and model.fits(row.text)]
+    rows = [row for row in rows if data.scored_form(row.text) and model.fits(row.text)]
     if {row.label for row in rows} != {0, 1}:
         raise ModelBuildError(f"{labelled} needs test rows of both labels, 0 and 1, to measure the quality")
     print(f"verify: scoring {len(rows):,} texts of {labelled.name} with both models ...", flush=True)

@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from model_build.augmentation import Augmentation
-from model_build.data import checksum, lines, read, text_checksum
+from model_build.data import checksum, lines, read, scored_form, text_checksum
 from model_build.errors import ModelBuildError
 from model_build.source import sha256
 from toxicity_bot import emoji_names, leetspeak, message_text
-from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -119,14 +118,14 @@ class Slice:
 def load(paths: Sequence[Path], split: str, chat: Path | None = None, *, skip_bad_rows: bool = False) -> EvaluationSet:
     """Return the messages of one split of all files, and print the skipped rows.
 
-    `chat` holds the texts of rows that have only a checksum. It is also sampled for unlabelled messages. Texts that
-    are empty after folding are left out. Raises ModelBuildError unless the split has both labels.
+    `chat` holds the texts of rows that have only a checksum. It is also sampled for unlabelled messages. Texts with
+    nothing to judge are left out. Raises ModelBuildError unless the split has both labels.
     """
     data, file = read(*paths, chat=chat, skip_bad_rows=skip_bad_rows), ", ".join(path.name for path in paths)
     for line in data.describe_skipped():
         print(line, flush=True)
     rows = data.of_split(split)
-    folded = [(text, row) for row in rows if (text := fold(row.text))]
+    folded = [(text, row) for row in rows if (text := scored_form(row.text))]
     labels = np.array([row.label for _, row in folded], dtype=np.int64)
     if set(labels.tolist()) != {0, 1}:
         raise ModelBuildError(f"{file} needs rows of both labels, 0 and 1, in split {split}: pass another --split")
@@ -167,7 +166,7 @@ def slices(data: EvaluationSet, seed: int) -> list[Slice]:
         *found,
         Slice(AS_WRITTEN, f"a sample of {len(rows):,} texts, with which the next slices are compared", rows, texts),
         *(
-            Slice(name, f"the same sample, {rule}", rows, [fold(change(text, seed)) or text for text in texts])
+            Slice(name, f"the same sample, {rule}", rows, [scored_form(change(text, seed)) or text for text in texts])
             for name, (rule, change) in _SPELLINGS.items()
         ),
     ]
@@ -196,7 +195,7 @@ def _sampled_chat(path: Path, split: str) -> list[str]:
     """
     messages, take = set(lines(path)), heapq.nsmallest if split == "test" else heapq.nlargest
     sample = take(min(CHAT_MESSAGES, len(messages) // 2), messages, key=text_checksum)
-    return list(filter(None, map(fold, sample)))
+    return list(filter(None, map(scored_form, sample)))
 
 
 def _having_one_of(words: Sequence[str], texts: Sequence[str]) -> npt.NDArray[np.bool_]:

@@ -64,6 +64,7 @@ def test_quality_is_measured_and_recorded(
     rows.append({"text": "of another split", "label": 1, "split": "train"})
     rows.append({"text": "without a split, so for training", "label": 1})
     rows.append({"text": "\u200b", "label": 1, "split": "test"})  # empty after folding
+    rows.append({"text": "\ufffd", "label": 1, "split": "test"})  # nothing to judge
     rows.append({"text": " ".join(REFERENCE_TEXTS), "label": 1, "split": "test"})  # longer than the window
     rows.append({"text": "of neither label", "label": 2, "split": "test"})
     labelled = write_rows(tmp_path / "labelled.jsonl", *rows)

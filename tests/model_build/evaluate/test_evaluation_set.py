@@ -3,13 +3,16 @@
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
 
 from model_build.data import checksum
 from model_build.errors import ModelBuildError
 from model_build.evaluate import evaluation_set as module
 from model_build.evaluate.evaluation_set import CHANGES, EvaluationSet, disguise, load, slices
+from tests import ROOT
 from tests.model_build.conftest import write_rows
 from tests.model_build.evaluate.conftest import evaluation_set
+from toxicity_bot.message_text import fold
 
 TEXTS = [
     "Some women wrote it.",
@@ -43,6 +46,18 @@ def test_only_rows_of_the_split_that_are_not_empty_after_folding_are_scored(tmp_
     assert "a & b" not in f"{found} {found.as_json()}"
     with pytest.raises(ModelBuildError, match="rows of both labels, 0 and 1, in split dev"):
         load([path], "dev")
+
+
+@pytest.mark.parametrize("nothing", ["\ufffd", "\ufffd \ufffd", "\u1734"])
+def test_texts_without_tokens_are_left_out(tmp_path: Path, nothing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = Tokenizer.from_file(str(ROOT / "model" / "tokenizer.json"))
+    assert not tokenizer.encode(fold(nothing), add_special_tokens=False).ids
+    path = written(tmp_path, (nothing, 1, "x", "test"), ("a \ufffd", 0, "x", "test"), ("!?", 1, "x", "test"))
+    (tmp_path / "chat.txt").write_text(f"{nothing}\n{nothing}{nothing}\n")
+    found = load([path], "test", tmp_path / "chat.txt")
+    assert (found.texts, found.chat) == (["a \ufffd", "!?"], [])
+    monkeypatch.setattr(module, "_SPELLINGS", {"lost": ("", lambda *_: nothing)})
+    assert slices(found, seed=1)[-1].texts == found.texts
 
 
 def test_bad_rows_are_skipped_and_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,6 +33,7 @@ TOXIC_NAME = re.compile(
     r"(?:toxic|hate|offens|insult|obscen|threat|abus|harass|bully|slur|profan|identity_attack|racis|sexis)",
     re.IGNORECASE,
 )
+REMEDY = "rename them in the checkpoint's config.json, or pass --toxic-labels NAME,.. to build or distill"
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,9 @@ def toxic_labels(labels: Sequence[str], given: Sequence[str], activation: str) -
         raise ModelBuildError(f"--toxic-labels has {', '.join(unknown)}, but the checkpoint has {', '.join(labels)}")
     chosen = tuple(label for label in labels if (label in given if given else has_toxic_name(label)))
     if not chosen:
-        raise ModelBuildError(f"none of the labels {', '.join(labels)} has a toxic name: pass --toxic-labels NAME,..")
+        raise ModelBuildError(f"none of the labels {', '.join(labels)} has a toxic name: {REMEDY}")
     if activation == "softmax" and len(chosen) == len(labels):
-        raise ModelBuildError(f"all of the labels {', '.join(labels)} would be toxic: pass --toxic-labels NAME,..")
+        raise ModelBuildError(f"all of the labels {', '.join(labels)} would be toxic: {REMEDY}")
     return chosen
 
 

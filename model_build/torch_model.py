@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -35,6 +35,28 @@ TEACHER_MAX_LENGTH = 512  # tokens
 LOG_INTERVAL = 60.0  # seconds between progress lines in a log; a terminal shows a moving bar
 
 
+class Description(NamedTuple):
+    """What the config.json of a classifier says."""
+
+    config: Any
+    activation: str
+    labels: list[str]
+    toxic_labels: list[str]
+
+
+def read_description(source: Source, toxic: Sequence[str] = (), *, as_teacher: bool = False) -> Description:
+    """Read the config.json of a classifier, without its weights. Raises ModelBuildError as `TorchModel` does."""
+    config = from_pretrained(transformers.AutoConfig, source.folder)
+    if not as_teacher and config.model_type not in FAMILIES:
+        kinds = ", ".join(FAMILIES)
+        raise ModelBuildError(f"{source.name} is a {config.model_type}, but only {kinds} can be built")
+    exclusive = config.num_labels > 1 and config.problem_type != "multi_label_classification"
+    activation = "softmax" if exclusive else "sigmoid"
+    labels = [config.id2label[index] for index in range(config.num_labels)]
+    found = list(toxic_labels(labels, toxic or source.toxic_labels, activation))
+    return Description(config, activation, labels, found)
+
+
 class TorchModel:
     """A sequence classifier.
 
@@ -57,14 +79,9 @@ class TorchModel:
         device: str = "cpu",
     ) -> None:
         self._name = source.name
-        self.config: Any = from_pretrained(transformers.AutoConfig, source.folder)
-        if not as_teacher and self.config.model_type not in FAMILIES:
-            kinds = ", ".join(FAMILIES)
-            raise ModelBuildError(f"{source.name} is a {self.config.model_type}, but only {kinds} can be built")
-        exclusive = self.config.num_labels > 1 and self.config.problem_type != "multi_label_classification"
-        self.activation = "softmax" if exclusive else "sigmoid"
-        self.labels = [self.config.id2label[index] for index in range(self.config.num_labels)]
-        self.toxic_labels = list(toxic_labels(self.labels, toxic or source.toxic_labels, self.activation))
+        self.config, self.activation, self.labels, self.toxic_labels = read_description(
+            source, toxic, as_teacher=as_teacher
+        )
         self.tokenizer: Any = from_pretrained(transformers.AutoTokenizer, source.folder, split_special_tokens=True)
         if not as_teacher and not self.tokenizer.is_fast:
             raise ModelBuildError(f"the tokenizer of {source.name} has no fast version, so it has no tokenizer.json")

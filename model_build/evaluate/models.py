@@ -68,7 +68,7 @@ class Model:
 def model_in(folder: Path, name: str, threads: int, *, bf16: bool = False) -> Model:
     """Return the model in a folder. With `bf16`, a checkpoint is scored in bfloat16.
 
-    Raises ModelBuildError unless the folder is a model directory or a checkpoint.
+    Raises ModelBuildError unless the folder is a model directory, or a checkpoint of a classifier that can be built.
     """
     if is_model_directory(folder):
         return _served(folder, name, threads)
@@ -94,12 +94,12 @@ def _served(folder: Path, name: str, threads: int) -> Model:
 
 
 def _checkpoint(folder: Path, name: str, threads: int, *, bf16: bool) -> Model:
+    # Importing torch takes seconds, and reports on served models do not need it.
+    import torch
+
+    from model_build.torch_model import TorchModel, read_description
+
     def load() -> Scorer:
-        # Importing torch takes seconds, and reports on served models do not need it.
-        import torch
-
-        from model_build.torch_model import TorchModel
-
         torch.set_num_threads(threads)
         model = TorchModel(source)
         if bf16:
@@ -107,6 +107,7 @@ def _checkpoint(folder: Path, name: str, threads: int, *, bf16: bool) -> Model:
         return lambda texts: model.toxicities([_cut(text, model.fits) for text in texts])
 
     source = locate(str(folder))
+    read_description(source)  # raises before the other models are scored
     files = sorted(path for path in folder.iterdir() if path.suffix in (".safetensors", ".json", ".txt"))
     kind = f"checkpoint in PyTorch, {'bfloat16' if bf16 else 'float32'}"
     checksum = hashlib.sha256(" ".join([*map(sha256, files), kind]).encode()).hexdigest()

@@ -6,6 +6,7 @@ The baseline learns from words and is trained once, never on test rows.
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,6 +73,22 @@ def test_a_folder_with_an_incomplete_model_is_refused(model: Path, tmp_path: Pat
     (model / "tokenizer.json").unlink()
     with pytest.raises(ModelError, match=r"tokenizer.json"):
         model_in(model, "served", threads=1).load()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}, "rename them in the checkpoint's config.json, or"),
+        ({"model_type": "camembert"}, "is a camembert, but only"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_scored_is_refused_before_anything_is(
+    checkpoint: Path, tmp_path: Path, change: dict[str, Any], reason: str
+) -> None:
+    folder = shutil.copytree(checkpoint, tmp_path / "copy")
+    edit_json(folder / "config.json", **change)
+    with pytest.raises(ModelBuildError, match=reason):
+        model_in(folder, "any", threads=1)
 
 
 def test_each_text_is_scored_once_per_model_even_after_an_interruption(

@@ -33,6 +33,7 @@ TOXIC_NAME = re.compile(
     r"(?:toxic|hate|offens|insult|obscen|threat|abus|harass|bully|slur|profan|identity_attack|racis|sexis)",
     re.IGNORECASE,
 )
+FOLDER_REVISION = "sha256:"  # begins the revision of a folder; that of a hub model is a commit
 REMEDY = "rename them in the checkpoint's config.json, or pass --toxic-labels NAME,.. to build or distill"
 
 
@@ -48,14 +49,16 @@ class Source:
 
 
 def locate(source: str, revision: str | None = None, name: str = "", licence: str = "") -> Source:
-    """Return the checkpoint. Raises ModelBuildError if it cannot be found or has no weights."""
+    """Return the checkpoint. Raises ModelBuildError if it cannot be found, has no weights or has no such revision."""
     folder = Path(source)
     if folder.is_dir():
+        if revision:
+            raise ModelBuildError(f"--revision is for a hub model, and {source} is a folder: omit it")
         digests = [sha256(path) for path in _weights(folder)]
         # All files count: a part of a large checkpoint may hold only embeddings that training did not change.
         digest = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
-        revision = revision or f"sha256:{digest}"
-        return Source(folder, name or f"local folder {folder.resolve().name}", revision, licence or "not stated")
+        name = name or f"local folder {folder.resolve().name}"
+        return Source(folder, name, f"{FOLDER_REVISION}{digest}", licence or "not stated")
     if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", source):
         raise ModelBuildError(f"{source} is neither a folder nor a hub id (owner/name)")
     folder = _download(source, revision or KNOWN_REVISIONS.get(source))

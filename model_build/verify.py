@@ -6,6 +6,7 @@ Given the original checkpoint, compare the model with PyTorch, and measure the q
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,13 +15,12 @@ from onnx import numpy_helper
 
 from model_build import data, manifest, metrics, model_card
 from model_build.errors import ModelBuildError
-from model_build.source import locate, sha256
+from model_build.source import FOLDER_REVISION, locate, sha256
 from toxicity_bot.classifier import Classifier
 from toxicity_bot.model_directory import ModelDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -121,7 +121,8 @@ def compare_with_pytorch(classifier: Classifier, folder: Path, source: str) -> T
     from model_build.torch_model import TorchModel  # torch is needed only here
 
     fields = manifest.read(folder)
-    checkpoint = locate(source)
+    is_commit = not Path(source).is_dir() and not fields["revision"].startswith(FOLDER_REVISION)
+    checkpoint = locate(source, fields["revision"] if is_commit else None)
     if checkpoint.revision != fields["revision"]:
         raise ModelBuildError(
             f"{folder} was built from revision {fields['revision']}, but {source} is at {checkpoint.revision}: "

@@ -17,10 +17,10 @@ ALL_TOXIC = ["toxic", "severe_toxic", "obscene", "threat", "insult", "identity_h
 CLOSED = "http://127.0.0.1:9"  # the discard port: nothing listens there
 
 
-def hub_cache(folder: Path, checkpoint: Path) -> Path:
+def hub_cache(folder: Path, checkpoint: Path, commit: str = COMMIT) -> Path:
     """Store the checkpoint as in the hub's cache: a snapshot of links to blobs."""
     repository = folder / f"models--{KNOWN.replace('/', '--')}"
-    snapshot = repository / "snapshots" / COMMIT
+    snapshot = repository / "snapshots" / commit
     snapshot.mkdir(parents=True)
     shutil.copytree(checkpoint, repository / "blobs")
     for file in checkpoint.iterdir():
@@ -56,6 +56,8 @@ def test_a_folder_is_identified_by_its_name_and_the_checksum_of_its_weights(chec
     assert source.name == f"local folder {checkpoint.name}"
     assert source.revision.startswith("sha256:")
     assert len(source.revision) == len("sha256:") + 64
+    with pytest.raises(ModelBuildError, match=f"--revision is for a hub model, and {checkpoint} is a folder"):
+        locate(str(checkpoint), COMMIT)
 
 
 def test_the_revision_of_a_folder_depends_on_every_file_with_weights(tmp_path: Path, checkpoint: Path) -> None:

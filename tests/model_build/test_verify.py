@@ -5,11 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from huggingface_hub import constants
+from huggingface_hub.utils import reset_sessions
 
 from model_build.errors import ModelBuildError
 from model_build.manifest import REFERENCE_TEXTS
 from model_build.verify import check_weights, compare_with_pytorch, record_quality, verify
 from tests.model_build.conftest import Built, edit_json, read_json, write_rows
+from tests.model_build.test_source import KNOWN, hub_cache
 from toxicity_bot.classifier import Classifier
 from toxicity_bot.errors import BotError, ModelError
 
@@ -55,6 +58,21 @@ def test_another_checkpoint_is_refused(built: Built, tmp_path: Path) -> None:
         file.write(b" ")
     with pytest.raises(ModelBuildError, match="pass the checkpoint that it was built from"):
         compare_with_pytorch(Classifier(built.model, threads=1), built.model, str(other))
+
+
+def test_a_hub_model_is_compared_at_the_revision_that_was_built(
+    built: Built, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    reset_sessions()
+    commit = "0" * 40  # not the default
+    hub_cache(tmp_path, built.checkpoint, commit)
+    edit_json(model / "model.json", revision=commit)
+    compare_with_pytorch(Classifier(model, threads=1), model, KNOWN)
+    edit_json(model / "model.json", revision="1" * 40)
+    with pytest.raises(ModelBuildError, match=f"at revision {'1' * 40} is not in the local cache"):
+        compare_with_pytorch(Classifier(model, threads=1), model, KNOWN)
 
 
 def test_quality_is_measured_and_recorded(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import response_url
-from .errors import ChannelRestrictedError, MessageGoneError, NotPermittedError, SlackUnavailableError, WrongCallError
+from .errors import ChannelRestrictedError, MessageGoneError, NotPermittedError, WrongCallError
 from .message_words import read
 from .slack_messages import Message
 
@@ -68,28 +68,21 @@ class Answers:
         return str(self.ledger.once("ask", key_of(job), show)["outcome"])
 
     def reply(self, job: Job, text: str) -> Figures:
-        """Show a text to the person who asked. Return the fields that this adds to the outcome.
+        """Show a text to the person who asked, once. Return the fields that this adds to the outcome."""
 
-        The bot cannot search for a private answer later, so it sends it once. No answer is better than two.
-        """
-        note_key = _note_key(job)
-        if _may_be_answered(job, self.ledger):
-            return {"outcome": UNCONFIRMED}
-        self.ledger.write_note(note_key, {"begun": True})
-        try:
+        def send() -> Figures:
             try:
                 response_url.respond(job.detail, text, self.settings.api_url)
             except MessageGoneError:  # the response URL has expired: send a direct message instead
                 self.slack.send_direct_message(job.reactor, text)
                 return {"told": "directly"}
-        except SlackUnavailableError as error:
-            if error.outcome_unknown:
-                return {"outcome": UNCONFIRMED}
-            self.ledger.write_note(note_key, {})
-            raise
+            return {}
+
+        try:
+            sent = self.ledger.send_once(_note_key(job), send)
         except (NotPermittedError, ChannelRestrictedError) as error:
             return {"outcome": f"untold_{error.code}"}
-        return {}
+        return {"outcome": UNCONFIRMED} if sent is None else sent
 
     def _check_message(self, job: Job, content: Mapping[str, Any]) -> tuple[str, Figures]:
         try:
@@ -177,21 +170,17 @@ def _note_key(job: Job) -> str:
     return f"ask/{key_of(job)}"
 
 
-def _may_be_answered(job: Job, ledger: Ledger) -> bool:
-    """Whether an earlier attempt with an unknown outcome had started to answer."""
-    return ledger.in_doubt and bool(ledger.read_note(_note_key(job)))
-
-
 def give_up(job: Job, ledger: Ledger, api_url: str) -> None:
     """Tell the person who waits for an answer, if any, that there will be none. This needs no token."""
 
     def show() -> Figures:
-        if _may_be_answered(job, ledger):
-            return {"outcome": UNCONFIRMED}
+        return {"outcome": UNCONFIRMED if ledger.send_once(_note_key(job), send) is None else "gave_up"}
+
+    def send() -> Figures:
         with suppress(MessageGoneError, WrongCallError):
             failed = NOT_PASSED_ON if job.kind == "report" else LOST
             response_url.respond(job.detail, failed, api_url)
-        return {"outcome": "gave_up"}
+        return {}
 
     if "response_url" in job.detail:
         ledger.once("ask", key_of(job), show)

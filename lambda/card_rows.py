@@ -6,10 +6,11 @@ conditional write prevents two moderators from taking the same card.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .cards import MessageChange, StateChange, is_current, updated
 from .ledger import RETENTION_SECONDS
+from .slack_messages import CARD
 
 if TYPE_CHECKING:
     from .slack_messages import SlackMessages
@@ -17,6 +18,17 @@ if TYPE_CHECKING:
 
 # After this time others can take a card, in case its moderator is on holiday.
 MAX_HOLD_SECONDS = 24 * 3600
+
+
+def find(
+    slack: SlackMessages, channel: str, key: str, since: str, thread_ts: str | None = None
+) -> dict[str, Any] | None:
+    """Return the ledger's outcome for a card that Slack did not confirm, or None if there is none.
+
+    Another job may have posted it. `report` is the id of that job's event; who caused it is unknown.
+    """
+    post = slack.find_post(channel, thread_ts, key, since, kind=CARD)
+    return {"report": str(post.payload().get("report", "")), "by": "", "post": post.ts} if post else None
 
 
 def apply(table: Table, channel: str, ts: str, change: StateChange) -> StateChange:

@@ -7,8 +7,6 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from .message_text import escape
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -17,7 +15,6 @@ State = Literal["looking", "resolved", "no_problem"]
 LOOK, RESOLVED, NO_PROBLEM = "report_look", "report_resolved", "report_no_problem"
 STATES: Mapping[str, State] = {LOOK: "looking", RESOLVED: "resolved", NO_PROBLEM: "no_problem"}
 """The state that each button sets, by action id."""
-MAX_SECTION_CHARACTERS = 3000
 
 _LABELS = {LOOK: "I'll look", RESOLVED: "Resolved", NO_PROBLEM: "Not a problem"}
 _STATE_LINES = {
@@ -59,12 +56,13 @@ def edited(at: float, verdict: str) -> MessageChange:
 def blocks(head: str, verdict: str, source: str, note: str = "", *, buttons: bool = True) -> list[dict[str, Any]]:
     """Return the blocks of a new card: a link to the message, the verdict, and the source of the card.
 
-    All but the note are mrkdwn. The note is a person's own text, so its mentions and links must not become active.
+    All but the note are mrkdwn. The note is a person's own text, so nothing in it may become active, or look like the
+    bot's own lines.
     """
     shown = [_section(text) for text in (head, verdict) if text]
     if note.strip():
-        quoted = "\n".join(f"> {line}" for line in escape(note).splitlines())
-        shown += [_section(piece, verbatim=True) for piece in split_text(f"*Note*\n{quoted}")]
+        quote = {"type": "rich_text_quote", "elements": [{"type": "text", "text": note}]}
+        shown += [_section("*Note*"), {"type": "rich_text", "elements": [quote]}]
     return [*shown, _context(source), *([_buttons()] if buttons else [])]
 
 
@@ -107,17 +105,6 @@ def describe(change: StateChange) -> str:
     return _STATE_LINES[change.state].format(by=change.by, at=_date(change.at))
 
 
-def split_text(text: str, max_characters: int = MAX_SECTION_CHARACTERS) -> list[str]:
-    """Split a text into pieces that each fit into one section, at line ends if possible."""
-    found = []
-    while len(text) > max_characters:
-        end = text.rfind("\n", 0, max_characters + 1)
-        end = end if end > 0 else max_characters
-        found.append(text[:end])
-        text = text[end:].removeprefix("\n")
-    return [*found, text] if text else found
-
-
 def _prefix(block: Mapping[str, Any]) -> str:
     """Return the id prefix of a line, or an empty string for any other block."""
     prefix = str(block.get("block_id")).partition("-")[0]
@@ -144,8 +131,8 @@ def _buttons() -> dict[str, Any]:
     return {"type": "actions", "elements": buttons}
 
 
-def _section(text: str, *, verbatim: bool = False) -> dict[str, Any]:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": verbatim}}
+def _section(text: str) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
 
 
 def _context(text: str) -> dict[str, Any]:

@@ -70,7 +70,7 @@ class ChannelSettings:
 
     def watched(self) -> list[str]:
         """Return the ids of the watched channels."""
-        return [channel for channel, entry in self.entries.items() if entry.watch and not self.for_channel(channel).off]
+        return [channel for channel, entry in self.entries.items() if entry.watch]
 
     def check_moderators(self, moderators_channel: str) -> None:
         """Raise SettingError if an entry needs a moderators' channel and none is set."""

@@ -160,7 +160,11 @@ class NotPermittedError(SlackError):
 
 
 class ChannelRestrictedError(SlackError):
-    """Raised if nobody may post in the channel because it is archived, locked or restricted."""
+    """Raised if nobody may read or post in the channel, for example because it is archived, locked or restricted."""
+
+    def __init__(self, method: str, code: str, channel: str) -> None:
+        super().__init__(method, code)
+        self.channel = channel
 
 
 class CredentialsRefusedError(SlackError):

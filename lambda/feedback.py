@@ -7,7 +7,6 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
-from .cards import split_text
 from .verdicts import Outcome
 
 if TYPE_CHECKING:
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 ACTION_ID = "verdict_feedback"
 AGREED, DISAGREED = "agreed", "disagreed"
 
+MAX_SECTION_CHARACTERS = 3000
 _LABELS = {AGREED: ("Right", "This verdict is right"), DISAGREED: ("Wrong", "This verdict is wrong")}
 _FIELDS = {
     "choice": re.compile(f"{AGREED}|{DISAGREED}"),
@@ -54,6 +54,17 @@ def verdict_blocks(text: str, key: str, figures: Mapping[str, Any]) -> list[dict
     """Return the blocks of a verdict with the two buttons below it. `figures` are those of the verdict."""
     sections = [{"type": "section", "text": {"type": "mrkdwn", "text": piece}} for piece in split_text(text)]
     return [*sections, _feedback(key, figures)]
+
+
+def split_text(text: str, max_characters: int = MAX_SECTION_CHARACTERS) -> list[str]:
+    """Split a text into pieces that each fit into one section, at line ends if possible."""
+    found = []
+    while len(text) > max_characters:
+        end = text.rfind("\n", 0, max_characters + 1)
+        end = end if end > 0 else max_characters
+        found.append(text[:end])
+        text = text[end:].removeprefix("\n")
+    return [*found, text] if text else found
 
 
 def read(value: object) -> dict[str, str] | None:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 
 from .errors import JobError
 
+MAX_ATTEMPTS = 10
+"""A job that fails more often goes to the dead-letter queue. template.yaml has the same number."""
 MAX_DELAY_SECONDS = 900
 """The longest wait of a job between two attempts. SQS itself allows twelve hours."""
 

@@ -76,10 +76,11 @@ class Judge:
     def _find(self, note_key: str, search: dict[str, Any]) -> str | None:
         """Search for a verdict. If Slack delays the search, store its position in a note."""
         try:
-            return self.slack.find_post(**search)
+            posted = self.slack.find_post(**search)
         except SlackUnavailableError as error:
             self.ledger.write_note(note_key, search | {"cursor": error.cursor})
             raise
+        return posted.ts if posted else None
 
     def _judge_message(self, job: Job, searched: str) -> str:
         """Judge the message's current text. No verdict with the key `searched` exists that the ledger does not know."""
@@ -114,26 +115,23 @@ class Judge:
         note_key = id_of(job)
         if self._may_exist(to, message, key, searched) and (posted := self._find(note_key, search)):
             return {"outcome": "found", "post": posted, "channel": job.channel}
-        verdict = self.verdict(words, job.channel)
+        # Quote no words in another channel: its readers may not be allowed to see the message.
+        verdict = self.verdict(words, job.channel, explain=channel == job.channel)
         figures = verdict.figures()
         if to == "reactor":
             in_thread = message.thread_ts if message.thread_ts != message.ts else None
             text = verdict.reply("the author's")
             blocks = self._blocks(text, key, figures)
-            try:
+
+            def show() -> dict[str, Any]:
                 self.slack.post_ephemeral(job.channel, job.reactor, text, in_thread, blocks)
-            except SlackUnavailableError as failure:
-                # The bot cannot search for a private verdict later. No verdict is better than two.
-                if failure.outcome_unknown:
-                    return {"outcome": "verdict_unconfirmed", "post": "", "channel": job.channel}
-                raise
-            return {"post": "", "channel": job.channel, **figures}
-        if thread_ts:
-            text = verdict.reply()
-        else:
-            # Quote no words: readers of another channel may not be allowed to see the message.
-            reply = verdict.without_words().reply("the author's")
-            text = f"{self.slack.link(message.channel, message.ts)}\n{reply}"
+                return figures
+
+            shown = self.ledger.send_once(f"reactor/{key}/{job.reactor}", show)
+            return {"outcome": "verdict_unconfirmed", "post": "", "channel": job.channel, **(shown or {})}
+        text = verdict.reply() if thread_ts else verdict.reply("the author's")
+        if not thread_ts:
+            text = f"{self.slack.link(message.channel, message.ts)}\n{text}"
         self.ledger.renew()
         posted = self.slack.post(channel, text, {"key": key, **figures}, thread_ts, self._blocks(text, key, figures))
         return {"post": posted, "channel": job.channel, **figures}
@@ -142,11 +140,15 @@ class Judge:
         """Return the verdict with feedback buttons, if FEEDBACK is on."""
         return verdict_blocks(text, key, figures) if self.settings.feedback else None
 
-    def verdict(self, words: Words, channel: str) -> Verdict:
-        """Judge the author's own words and the quoted words separately, with the thresholds of a channel."""
-        return self.verdict_with_thresholds(words, self.settings.thresholds_in(channel, self.thresholds))
+    def verdict(self, words: Words, channel: str, *, explain: bool = True) -> Verdict:
+        """Judge the author's own words and the quoted words separately, with the thresholds of a channel.
 
-    def verdict_with_thresholds(self, words: Words, thresholds: Thresholds) -> Verdict:
+        `explain=False` leaves out the words that weighed most, for readers who may not see the message.
+        """
+        thresholds = self.settings.thresholds_in(channel, self.thresholds)
+        return self.verdict_with_thresholds(words, thresholds, explain=explain)
+
+    def verdict_with_thresholds(self, words: Words, thresholds: Thresholds, *, explain: bool) -> Verdict:
         """Judge the author's own words and the quoted words separately, with these thresholds.
 
         The shorter text gets up to half of the time budget of a message, the longer text the rest.
@@ -155,7 +157,7 @@ class Judge:
         judged: dict[str, Verdict] = {}
         for remaining, text in zip((2, 1), sorted((words.own, words.quoted), key=len), strict=True):
             seconds = (deadline - self.clock()) / remaining
-            judged[text] = self.classifier.verdict(text, thresholds, seconds)
+            judged[text] = self.classifier.verdict(text, thresholds, seconds, explain=explain)
         return verdicts.combine(judged[words.own], judged[words.quoted], code=bool(words.code), whole=words.whole)
 
     def _may_exist(self, to: str, message: Message, key: str, searched: str) -> bool:
@@ -170,8 +172,7 @@ class Judge:
     def _refused(self, job: Job, error: ChannelRestrictedError | NotPermittedError) -> str:
         """Handle Slack's refusal to let the bot read the message, or post the verdict. Return the job's outcome."""
         to = self._channel_settings(job).reply_to
-        refused_by_target = isinstance(error, ChannelRestrictedError) or error.channel == to
-        if to not in ("thread", "reactor") and refused_by_target:
+        if to not in ("thread", "reactor") and error.channel == to:
             why = {"why": str(error)}
             logger.error("verdict not posted: invite the bot to the channel of REPLY_TO, or choose another", extra=why)
             return self._hint(job, f"undelivered_{error.code}", verdicts.UNDELIVERED)
@@ -186,14 +187,12 @@ class Judge:
 
         def tell() -> dict[str, Any]:
             try:
-                self.slack.send_direct_message(job.reactor, hint)
+                return self.ledger.send_once(f"hint/{key}", send) or {"outcome": "hint_unconfirmed"}
             except (NotPermittedError, ChannelRestrictedError) as refusal:
                 return {"outcome": f"untold_{refusal.code}"}
-            except SlackUnavailableError as failure:
-                # The bot cannot search for a direct message later. No hint is better than two.
-                if failure.outcome_unknown:
-                    return {"outcome": "hint_unconfirmed"}
-                raise
+
+        def send() -> dict[str, Any]:
+            self.slack.send_direct_message(job.reactor, hint)
             return {"outcome": outcome}
 
         return str(self.ledger.once("hint", key, tell)["outcome"])

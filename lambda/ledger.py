@@ -30,7 +30,7 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from .errors import ClaimedError, LedgerError, SlackUnavailableError
+from .errors import ClaimedError, LedgerError, SlackError, SlackUnavailableError
 from .table import ALWAYS, Table, table_errors
 
 if TYPE_CHECKING:
@@ -127,16 +127,38 @@ class Ledger:
         except _NotDoneError:
             return None
 
-    def finished(self, kind: str, key: str) -> Outcome | None:
-        """Return the outcome of finished work, or None. Does not end the doubt about a row. Raises as `once` does."""
+    def finished(self, kind: str, key: str, find: Callable[[], Outcome | None] = lambda: None) -> Outcome | None:
+        """Return the outcome of finished work, or None. Raises as `once` does.
+
+        If the row is in doubt, `find` looks for the outcome. The doubt ends only if it is found.
+        """
 
         def work() -> Outcome:
+            if self.in_doubt and (found := find()):
+                return found
             raise _NotFinishedError
 
         try:
             return self.once(kind, key, work)
         except _NotFinishedError:
             return None
+
+    def send_once(self, key: str, send: Callable[[], Outcome]) -> Outcome | None:
+        """Send something that the bot cannot search for later, such as a private answer. Call it in the work of a row.
+
+        Return what `send` returns, or None if it may have been sent before or now without confirmation: nothing is
+        better than twice. A note with this key says that an attempt has begun.
+        """
+        if self.in_doubt and self.read_note(key):
+            return None
+        self.write_note(key, {"begun": True})
+        try:
+            return send()
+        except SlackError as error:
+            if isinstance(error, SlackUnavailableError) and error.outcome_unknown:
+                return None
+            self.write_note(key, {})
+            raise
 
     def write_note(self, key: str, facts: Mapping[str, Any]) -> None:
         """Store facts for the next attempt, replacing the previous note."""

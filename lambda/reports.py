@@ -90,11 +90,10 @@ class Reports:
         """Post a card, or another report in its thread, unless an earlier attempt did so without learning it."""
         channel = self.settings.moderators_channel
         done = {"report": job.event_id, "by": job.reactor}
-        if self.ledger.in_doubt:
-            # Another person's job may have posted it, and Slack's clock may be behind this one.
-            since = max(job.ts, f"{job.event_time - RETENTION_SECONDS}.000000", key=float)
-            if posted := self.slack.find_post(channel, thread_ts, key, since, kind=CARD):
-                return done | {"post": posted}
+        # Slack's clock may be behind this one.
+        since = max(job.ts, f"{job.event_time - RETENTION_SECONDS}.000000", key=float)
+        if self.ledger.in_doubt and (found := card_rows.find(self.slack, channel, key, since, thread_ts)):
+            return found | ({"by": job.reactor} if found["report"] == job.event_id else {})
         names = self.settings.reporter_names
         source = f"Reported by {f'<@{job.reactor}>' if names else 'somebody'}.{'' if content else LOST}"
         note = str(content.get("note", ""))
@@ -105,7 +104,8 @@ class Reports:
             text, head = f"A message was reported: {link}", f"{FLAG} *Reported message* in <#{job.channel}>: {link}"
             shown = cards.blocks(head, self._verdict(job, content), source, note)
         self.ledger.renew()
-        return done | {"post": self.slack.post(channel, text, {"key": key}, thread_ts, shown, CARD)}
+        payload = {"key": key, "report": job.event_id}
+        return done | {"post": self.slack.post(channel, text, payload, thread_ts, shown, CARD)}
 
     def _verdict(self, job: Job, content: Mapping[str, Any]) -> str:
         """Judge the words that the form stored, or the current message. Quote none of them."""
@@ -115,7 +115,7 @@ class Reports:
             return ":ghost: The message is gone."
         except (NotPermittedError, ChannelRestrictedError):
             return UNREAD
-        return self.judge.verdict(words, job.channel).without_words().reply("the author's")
+        return self.judge.verdict(words, job.channel, explain=False).reply("the author's")
 
     def _link(self, job: Job) -> str:
         """Return a link to the message. Slack gives no permalink if the bot is not in the conversation."""

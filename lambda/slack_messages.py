@@ -91,6 +91,10 @@ class Message:
     bot_id: str
     raw: Mapping[str, Any] = field(repr=False)
 
+    def payload(self) -> Mapping[str, Any]:
+        """Return the payload that the bot posted with it, or an empty one."""
+        return object_in(object_in(self.raw.get("metadata")).get("event_payload"))
+
 
 class SlackMessages:
     """The messages of one workspace. `token` is called for every request, so that tokens can be rotated."""
@@ -144,8 +148,8 @@ class SlackMessages:
 
     def find_post(
         self, channel: str, thread_ts: str | None, key: str, since: str, cursor: str = "", kind: str = EVENT_TYPE
-    ) -> str | None:
-        """Return the ts of the bot's own post with this key, in the thread or in the channel, from `since` on.
+    ) -> Message | None:
+        """Return the bot's own post with this key, in the thread or in the channel, from `since` on.
 
         The search starts at `cursor`. The `cursor` of a SlackUnavailableError says where to continue it. `kind` is the
         kind of post: EVENT_TYPE for a verdict, CARD or SUMMARY.
@@ -167,7 +171,7 @@ class SlackMessages:
                 raise
             for raw in _objects(page.get("messages")):
                 if self._is_own_post(raw, key.__eq__, kind):
-                    return str(raw["ts"])
+                    return _message(channel, raw)
             cursor = _text(object_in(page.get("response_metadata")).get("next_cursor"))
             if not cursor:
                 return None
@@ -234,9 +238,8 @@ class SlackMessages:
 
     def _is_own_post(self, raw: Mapping[str, Any], wanted: Callable[[str], bool], kind: str = EVENT_TYPE) -> bool:
         """Whether a message is the bot's own, of this kind, with a wanted key. Other apps can set the same metadata."""
-        metadata = object_in(raw.get("metadata"))
-        key = object_in(metadata.get("event_payload")).get("key")
-        marked = metadata.get("event_type") == kind and isinstance(key, str) and wanted(key)
+        key = _message("", raw).payload().get("key")
+        marked = object_in(raw.get("metadata")).get("event_type") == kind and isinstance(key, str) and wanted(key)
         return marked and raw.get("bot_id") == self._own_ids()[0]
 
     def workspace_url(self) -> str:
@@ -321,9 +324,10 @@ def _from_answer(method: str, error: SlackApiError, channel: str) -> SlackError:
         return RateLimitedError(method, retry_after(answer.headers))
     if code in _NOT_PERMITTED:
         return NotPermittedError(method, code, channel, data.get("needed"))
+    if code in _RESTRICTED:
+        return ChannelRestrictedError(method, code, channel)
     for codes, kind in (
         (_GONE, MessageGoneError),
-        (_RESTRICTED, ChannelRestrictedError),
         (_REFUSED, CredentialsRefusedError),
         (_TRANSIENT, SlackUnavailableError),
         (_WRONG_CALL, WrongCallError),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 DAYS = 7
 REPORTED = "reported"
+DIRECT = "direct messages"
 MAX_CHANNELS = 20  # listed individually
 
 
@@ -36,7 +37,7 @@ class Tally:
 
 
 def tallies(rows: Iterable[Mapping[str, Any]], since: float) -> dict[str, Tally]:
-    """Return the counts since a Unix timestamp, by channel, with the largest first.
+    """Return the counts since a Unix timestamp, by channel, with the largest first. Direct messages count as one.
 
     Rows that an older version wrote have no channel and are counted under an empty one.
     """
@@ -45,12 +46,12 @@ def tallies(rows: Iterable[Mapping[str, Any]], since: float) -> dict[str, Tally]
         kind = row["id"]["S"].partition("#")[0]
         data = json.loads(row.get("data", {}).get("S") or "{}")
         if kind == "feedback" and float(row["at"]["N"]) >= since:
-            tally = found[data["key"].split("/")[1]]
+            tally = found[_place(data["key"].split("/")[1])]
             tally.agreed += data["choice"] == AGREED
             tally.disagreed += data["choice"] == DISAGREED
         # These rows expire a fixed time after they were written.
         elif row["status"]["S"] == "COMPLETED" and int(row["expiration"]["N"]) - RETENTION_SECONDS >= since:
-            tally = found[str(data.get("channel", ""))]
+            tally = found[_place(str(data.get("channel", "")))]
             tally.verdicts += kind == "verdict"
             tally.toxic += kind == "verdict" and data.get("outcome") == "toxic"
             tally.reports += kind == "report" and data.get("outcome") == REPORTED
@@ -79,10 +80,16 @@ def summary(tallies: Mapping[str, Tally]) -> str:
     """Return the weekly summary in Slack's mrkdwn."""
     lines = [f":bar_chart: *The last {DAYS} days:* {total(tallies)}."]
     named = [(channel, tally) for channel, tally in tallies.items() if channel]
-    lines += [f"• <#{channel}>: {tally}" for channel, tally in named[:MAX_CHANNELS]]
+    for channel, tally in named[:MAX_CHANNELS]:
+        lines.append(f"• {DIRECT if channel == DIRECT else f'<#{channel}>'}: {tally}")
     if rest := dict(named[MAX_CHANNELS:]):
         lines.append(f"• {_number(len(rest), 'other channel')}: {total(rest)}")
     return "\n".join(lines)
+
+
+def _place(channel: str) -> str:
+    """Return a channel's id, or DIRECT: nobody else should see who writes to the bot."""
+    return DIRECT if channel.startswith("D") else channel
 
 
 def _number(number: int, what: str) -> str:

@@ -135,10 +135,6 @@ class Verdict:
         read = {} if self.share == 1 else {"read": round(self.share, 4)}
         return {"outcome": self.outcome, "threshold": toxic, "threshold_maybe": maybe, **score, **read}
 
-    def without_words(self) -> Verdict:
-        """Return the verdict without quoted words, for readers who may not see the message."""
-        return replace(self, words=(), rest=None)
-
 
 def combine(own: Verdict, quoted: Verdict, *, code: bool = False, whole: bool = True) -> Verdict:
     """Combine the verdicts on the author's own words and on quoted words. Either may be on no words at all.
@@ -187,6 +183,10 @@ def hint(channel: str, code: str, scope: str | None) -> str:
         return (
             f":key: I can't judge the message in {where}: this app lacks the permission `{scope or 'unknown'}`. "
             "Whoever manages the app can add it under *OAuth &amp; Permissions* and install the app again."
+        )
+    if code not in ("not_in_channel", "channel_not_found"):
+        return (
+            f":lock: I can't read {where}: Slack does not allow it (`{code}`). Please tell the people who run this app."
         )
     return f":wave: I can't read {where}: I am not a member. Invite me with `/invite` there, then react again."
 

@@ -119,7 +119,7 @@ class Watching:
     def _verdict(self, job: Job, message: Message) -> Verdict:
         toxic = self.settings.thresholds_in(job.channel, self.thresholds).toxic
         watch = self.settings.channels.for_channel(job.channel).watch_threshold or toxic
-        return self.judge.verdict_with_thresholds(read(message.raw), Thresholds(watch, watch))
+        return self.judge.verdict_with_thresholds(read(message.raw), Thresholds(watch, watch), explain=False)
 
     def _card(self, job: Job, message: Message, verdict: Verdict) -> dict[str, Any]:
         """Return the card of a message; post one if there is none. A report may already have created it."""
@@ -128,15 +128,15 @@ class Watching:
 
     def _post(self, job: Job, message: Message, verdict: Verdict, card_key: str) -> dict[str, Any]:
         channel = self.settings.moderators_channel
-        done = {"report": job.event_id, "by": "watch"}
-        if self.ledger.in_doubt and (posted := self.slack.find_post(channel, None, card_key, message.ts, kind=CARD)):
-            return done | {"post": posted}
+        if self.ledger.in_doubt and (found := card_rows.find(self.slack, channel, card_key, message.ts)):
+            return found
         link = self.slack.link(message.channel, message.ts)
         head = f":eyes: *Message in a watched channel* {link}"
-        shown = cards.blocks(head, verdict.without_words().reply("the author's"), SOURCE)
+        shown = cards.blocks(head, verdict.reply("the author's"), SOURCE)
         text = f"A message in a watched channel is likely toxic: {link}"
         self.ledger.renew()
-        return done | {"post": self.slack.post(channel, text, {"key": card_key}, None, shown, CARD)}
+        payload = {"key": card_key, "report": job.event_id}
+        return {"report": job.event_id, "by": "", "post": self.slack.post(channel, text, payload, None, shown, CARD)}
 
     def _edited(self, job: Job) -> str:
         """Judge an edited message again. Update its card, or post one if the message is now likely toxic."""
@@ -148,17 +148,22 @@ class Watching:
             card = self._card(job, message, verdict)
             if card["report"] == job.event_id:
                 return "watched_toxic"
-        elif (found := self.ledger.finished("card", message_id(job.owner, job.channel, job.ts))) is not None:
+        elif (found := self._card_of(job)) is not None:
             card = found
         else:
             return f"watched_{verdict.outcome}"
-        now, *_ = verdict.without_words().reply("the author's").splitlines()
+        now, *_ = verdict.reply("the author's").splitlines()
         return self._update_card(card, cards.edited(job.event_time, now))
 
     def _deleted(self, job: Job) -> str:
         """Let the card of a message say that the message was deleted."""
-        card = self.ledger.finished("card", message_id(job.owner, job.channel, job.ts))
+        card = self._card_of(job)
         return self._update_card(card, cards.deleted(job.event_time)) if card else "message_gone"
+
+    def _card_of(self, job: Job) -> dict[str, Any] | None:
+        """Return the card of a message, even if Slack did not confirm it. None if there is no card."""
+        key, channel = message_id(job.owner, job.channel, job.ts), self.settings.moderators_channel
+        return self.ledger.finished("card", key, lambda: card_rows.find(self.slack, channel, key, job.ts))
 
     def _update_card(self, card: Mapping[str, Any], change: cards.MessageChange) -> str:
         """Let a card say what happened to its message."""

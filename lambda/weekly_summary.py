@@ -30,10 +30,8 @@ def post_summary(
 
     def post() -> dict[str, Any]:
         since = f"{now - DAYS * 24 * 3600:.6f}"
-        if ledger.in_doubt and (
-            posted := slack.find_post(settings.moderators_channel, None, week, since, kind=SUMMARY)
-        ):
-            return {"outcome": "summary_found", "post": posted}
+        if ledger.in_doubt and (found := slack.find_post(settings.moderators_channel, None, week, since, kind=SUMMARY)):
+            return {"outcome": "summary_found", "post": found.ts}
         with table_errors():
             counted = tallies(scan(ledger.table.client, ledger.table.name), float(since))
         ledger.renew()

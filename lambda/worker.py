@@ -11,6 +11,7 @@ import math
 import os
 import random
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -35,7 +36,7 @@ from .errors import (
     SlackUnavailableError,
     WrongCallError,
 )
-from .jobs import MAX_DELAY_SECONDS, Job, retry_delay
+from .jobs import MAX_ATTEMPTS, MAX_DELAY_SECONDS, Job, retry_delay
 from .judge import Judge
 from .ledger import Ledger
 from .observability import count, frames, logger, measure
@@ -115,7 +116,13 @@ def handle_record(record: SQSRecord) -> None:
     attempt = int(record.attributes.approximate_receive_count)
     try:
         job = Job.from_json(record.body)
-        ended = handle_job(job, attempt)
+        try:
+            ended = handle_job(job, attempt)
+        except Exception:
+            if attempt >= MAX_ATTEMPTS:  # the job goes to the dead-letter queue
+                with suppress(BotError):
+                    give_up(job, ledger, settings.api_url)
+            raise
     except (SlackError, LedgerError, SecretStoreError, ClaimedError) as error:
         seconds = delay_after(error, attempt, job, record.message_id)
         _postpone(record, seconds)
@@ -199,7 +206,9 @@ def handle_job(job: Job, attempt: int = 1, content: Mapping[str, Any] = NO_CONTE
         known = isinstance(error, WrongCallError)
         if not known and attempt < MAX_ATTEMPTS_UNKNOWN_CODE:
             raise
-        logger.warning("Slack refuses a call: the job ends", extra={"why": str(error)})
+        # A lost report needs a person.
+        log = logger.error if job.kind == "report" else logger.warning
+        log("Slack refuses a call: the job ends", extra={"why": str(error)})
         give_up(job, ledger, settings.api_url)
         return f"refused_{error.code}" if known else "refused"  # metric dimensions need a short list of values
 

@@ -20,6 +20,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.wrappers import Request, Response
 
 from local.serving import Server
+from toxicity_bot.jobs import MAX_ATTEMPTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 REGION = "eu-west-1"
 VISIBILITY_SECONDS = 180  # the worker's timeout x 6
-MAX_RECEIVE_COUNT = 10
 NO_CONFIGURATION = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
 POLL_INTERVAL = 0.2  # seconds between short polls: a delayed message becomes visible without any request
 
@@ -66,7 +66,7 @@ class EmbeddedAws(Server):
         self._sqs, self.table = self.client("sqs"), "verdicts"
         self.dead_letter_queue_url = dead = self._sqs.create_queue(QueueName="jobs-dead")["QueueUrl"]
         attributes = self._sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]
-        redrive = {"deadLetterTargetArn": attributes["QueueArn"], "maxReceiveCount": MAX_RECEIVE_COUNT}
+        redrive = {"deadLetterTargetArn": attributes["QueueArn"], "maxReceiveCount": MAX_ATTEMPTS}
         attributes = {"RedrivePolicy": json.dumps(redrive), "VisibilityTimeout": str(VISIBILITY_SECONDS)}
         self.queue_url = self._sqs.create_queue(QueueName="jobs", Attributes=attributes)["QueueUrl"]
         dynamodb = self.client("dynamodb")

@@ -186,7 +186,7 @@ class Demo:
             if block["type"] == "actions":
                 lines.append("  ".join(f"[{button['text']['text']}]" for button in block["elements"]))
             else:
-                lines.append((block["text"] if "text" in block else block["elements"][0])["text"])
+                lines.append(_first_text(block))
         return cards[0] | {"text": "\n".join(lines)}
 
     # What people see.
@@ -210,6 +210,12 @@ class Demo:
         text = re.sub(r"<#(\w+)>", lambda found: f"#{self.workspace.channel(found[1]).name}", text)
         text = re.sub(r"<!date[^|>]*\|([^>]*)>", r"\1", text)
         return unescaped(re.sub(r"(?<!\w)([*_])(\S.*?)\1(?!\w)", r"\2", replace_colons(text)))
+
+
+def _first_text(block: dict[str, Any]) -> str:
+    """Return the text of a section, a context or a note."""
+    inside = block["text"] if "text" in block else block["elements"][0]
+    return str(inside["text"]) if "text" in inside else _first_text(inside)
 
 
 def _accepted(delivery: Delivery) -> Delivery:

@@ -13,6 +13,7 @@ from local import aws, functions
 from tests.cloudformation import template
 from toxicity_bot import perspective
 from toxicity_bot.errors import SettingError
+from toxicity_bot.jobs import MAX_ATTEMPTS
 from toxicity_bot.settings import DEFAULTS, Settings
 
 TEMPLATE = template()
@@ -102,7 +103,7 @@ def test_timeouts_and_counts_follow_the_advice_of_aws_and_match_the_local_bot(wo
     jobs, function = properties("JobsQueue"), properties("Worker")
     assert jobs["VisibilityTimeout"] == 6 * function["Timeout"] == aws.VISIBILITY_SECONDS
     assert function["Timeout"] == functions.TIMEOUT_SECONDS == worker.MAX_CLAIM_SECONDS
-    assert jobs["RedrivePolicy"]["maxReceiveCount"] == aws.MAX_RECEIVE_COUNT >= 5
+    assert jobs["RedrivePolicy"]["maxReceiveCount"] == MAX_ATTEMPTS
     assert jobs["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
     assert properties("DeadLetterQueue")["MessageRetentionPeriod"] > jobs["MessageRetentionPeriod"]
     source = function["Events"]["Job"]["Properties"]

@@ -20,6 +20,8 @@ from botocore.compat import HTTPHeaders
 from moto.dynamodb.comparisons import get_filter_expression
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 
+from toxicity_bot.jobs import MAX_ATTEMPTS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from sqlite3 import Connection
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from local.socket_mode.file import SqliteFile
 
 Row = dict[str, Any]
-MAX_RECEIVE_COUNT = 10  # as in template.yaml
 # After this, a dead worker's job is delivered again. Longer than the worker's timeout of 30 s, when its claims in the
 # ledger expire.
 VISIBILITY_SECONDS = 31.0
@@ -140,7 +141,7 @@ class SqliteQueue:
         with self._file.change() as connection:
             dead = connection.execute(
                 "UPDATE jobs SET dead = 1, receipt = NULL WHERE NOT dead AND visible <= ? AND received >= ?",
-                [now, MAX_RECEIVE_COUNT],
+                [now, MAX_ATTEMPTS],
             ).rowcount
             found = connection.execute(
                 "SELECT * FROM jobs WHERE NOT dead AND visible <= ? ORDER BY visible LIMIT ?", [now, limit]

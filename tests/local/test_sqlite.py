@@ -15,13 +15,13 @@ from typing import Any, NoReturn
 import boto3
 import pytest
 
-from local import aws as embedded
 from local.aws import EmbeddedAws
 from local.functions import TIMEOUT_SECONDS, LocalContext
 from local.socket_mode import aws as sqlite_aws
 from local.socket_mode.aws import SqliteQueue, SqliteTable, answer_locally
 from local.socket_mode.file import SqliteFile, SqliteFileError
 from toxicity_bot.errors import LedgerError
+from toxicity_bot.jobs import MAX_ATTEMPTS
 from toxicity_bot.ledger import Ledger
 
 
@@ -121,7 +121,7 @@ def test_a_job_becomes_a_dead_letter_after_ten_attempts_and_can_be_redriven(
     while queue.waiting():
         tries += len(received(sqs))
         clock.now += sqlite_aws.VISIBILITY_SECONDS
-    assert (tries, queue.dead(), on_dead_letters) == (embedded.MAX_RECEIVE_COUNT, 1, [1])
+    assert (tries, queue.dead(), on_dead_letters) == (MAX_ATTEMPTS, 1, [1])
     queue.redrive()
     assert queue.dead() == 0
     assert bodies(received(sqs)) == ["a"]

@@ -84,7 +84,7 @@ def test_a_command_judges_its_text_as_typed(bot: Bot) -> None:
             {"channels": {RANDOM: replace(WATCHED, watch_threshold=0.98)}},
             [READ, "that score 98 or more"],
         ),
-        ("settings", {"channels": {RANDOM: replace(WATCHED, off=True)}}, [answers.SWITCHED_OFF]),
+        ("settings", {"channels": {RANDOM: replace(WATCHED, off=True)}}, [answers.SWITCHED_OFF, READ]),
         ("help", {"channels": {RANDOM: Entry(off=True)}}, [SHORTCUT, answers.SWITCHED_OFF]),
     ],
 )

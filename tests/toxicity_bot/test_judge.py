@@ -365,7 +365,37 @@ def test_reply_to_reactor_answers_each_person_once_and_is_recorded_in_the_ledger
     shown = [(one["channel"], one["user"], one["thread_ts"]) for one in room.slack.workspace.ephemerals]
     assert shown == [(GENERAL, GRACE, None), (GENERAL, ADA, None), (GENERAL, GRACE, parent["ts"])]
     assert room.verdicts() == []
-    assert sorted(json.loads(row["data"]["S"])["outcome"] for row in room.rows()) == ["fine", "fine", "toxic"]
+    stored = [json.loads(row["data"]["S"]) for row in room.rows()]
+    assert sorted(row["outcome"] for row in stored if "outcome" in row) == ["fine", "fine", "toxic"]
+
+
+@pytest.mark.failure(35)
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_verdict_for_the_reactor_is_shown_once_even_if_the_worker_dies(room: Judging, shown: bool) -> None:
+    message, post = room.say(), SlackMessages.post_ephemeral
+
+    def die(*arguments: Any, **named: Any) -> None:
+        if shown:
+            post(*arguments, **named)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SlackMessages, "post_ephemeral", die)
+        with pytest.raises(KeyboardInterrupt):  # the claim stays in the ledger
+            room.judge(message, REPLY_TO="reactor")
+    room.end_claims()
+    assert room.judge(message, REPLY_TO="reactor") == "verdict_unconfirmed"
+    assert len(room.slack.workspace.ephemerals) == int(shown)
+
+
+def test_a_message_that_slack_does_not_let_the_bot_read_is_not_the_fault_of_the_reply_channel(room: Judging) -> None:
+    room.slack.faults.add("conversations.history", ErrorBody("team_access_not_granted"))
+    assert room.judge(room.say(), REPLY_TO=PRIVATE) == "restricted_team_access_not_granted"
+    room.slack.faults.add("conversations.history", ErrorBody("access_denied"))
+    assert room.judge(room.say()) == "hint_access_denied"
+    (hint,) = room.hints()
+    assert "(`access_denied`)" in hint
+    assert "/invite" not in hint
 
 
 def test_reply_to_a_channel_links_there_and_quotes_nothing(room: Judging) -> None:

@@ -12,8 +12,9 @@ from tests.toxicity_bot.bot import ADA, GENERAL, GRACE, INSULT, PRIVATE, RANDOM,
 from toxicity_bot import response_url
 from toxicity_bot.answers import NOT_PASSED_ON
 from toxicity_bot.cards import LOOK, NO_PROBLEM, RESOLVED
-from toxicity_bot.jobs import Job
+from toxicity_bot.jobs import MAX_ATTEMPTS, Job
 from toxicity_bot.report_form import MAX_METADATA_CHARACTERS
+from toxicity_bot.reports import PASSED_ON
 from toxicity_bot.slack_messages import SlackMessages
 
 NOTE = "Third time this week, quetzalcoatlus."
@@ -30,7 +31,12 @@ def bot(bot: Bot) -> Bot:
 def text_of(card: Message) -> str:
     """The text of a card without its buttons."""
     shown = [block for block in card["blocks"] if block["type"] != "actions"]
-    return "\n".join((block["text"] if "text" in block else block["elements"][0])["text"] for block in shown)
+    return "\n".join(_first_text(block) for block in shown)
+
+
+def _first_text(block: dict[str, Any]) -> str:
+    text = block.get("text", "")
+    return text if isinstance(text, str) and text else _first_text(text or block["elements"][0])
 
 
 def labels(card: Message) -> list[str]:
@@ -68,9 +74,9 @@ def test_a_report_creates_a_card_and_the_author_and_the_channel_see_nothing(bot:
     assert bot.report(message, note, channel=channel).status == 200
     (card,) = bot.cards()
     shown = text_of(card)
-    (section,) = [block["text"] for block in card["blocks"] if "*Note*" in str(block)]
-    assert section["verbatim"] is True, "a note must not mention anybody"
-    assert section["text"] == f"*Note*\n> {NOTE} &lt;!channel&gt;"
+    (quoted,) = [block["elements"] for block in card["blocks"] if block["type"] == "rich_text"]
+    # In such a text nothing is a mention, a link, an emoji or formatting.
+    assert quoted == [{"type": "rich_text_quote", "elements": [{"type": "text", "text": note}]}]
     assert f"/archives/{channel}/p{message['ts'].replace('.', '')}" in shown
     assert ":warning: *Likely toxic*" in shown
     assert "stupid" not in shown, "a reader of the card may not have access to the message"
@@ -211,7 +217,11 @@ def test_a_card_posted_before_the_worker_died_is_found_whoever_reports_next(bot:
     bot.advance_clock(60)
     bot.end_claims()
     assert bot.report(message, "I agree.", by=by).status == 200
-    assert len([card for card in bot.cards() if "thread_ts" not in card]) == 1
+    card, further = map(text_of, bot.cards())
+    assert (NOTE in card, "Reported again" in further, "I agree." in further) == (True, True, True)
+    bot.work()  # the first report's own job
+    assert len(bot.cards()) == 2
+    assert bot.private(by)[-1] == PASSED_ON
 
 
 @pytest.mark.failure(114)
@@ -350,3 +360,23 @@ def test_a_failed_card_update_is_retried(bot: Bot, fault: Any) -> None:
     assert bot.work() == 0
     bot.wake()
     assert f"<@{ADA}> is looking at it" in text_of(bot.card_after_work())
+
+
+@pytest.mark.failure(114)
+@pytest.mark.parametrize(
+    ("method", "code", "tries"),
+    [("chat.postMessage", "msg_blocks_too_long", 0), ("chat.getPermalink", "fatal_error", MAX_ATTEMPTS)],
+)
+def test_the_person_and_the_owner_are_told_if_slack_refuses_the_card_or_stays_unavailable(
+    bot: Bot, method: str, code: str, tries: int
+) -> None:
+    bot.slack.faults.add(method, ErrorBody(code), times=30)
+    assert bot.report(bot.say(), NOTE).status == 200
+    for _ in range(tries):
+        assert bot.private(GRACE) == []
+        bot.work()
+        bot.end_claims()
+        bot.wake()
+    assert bot.private(GRACE) == [NOT_PASSED_ON]
+    bot.work()  # moves a job that failed too often to the dead-letter queue
+    assert bool(bot.logged("ERROR")) or len(bot.dead_letters()) == 1

@@ -121,7 +121,9 @@ def test_a_verdict_is_found_by_its_key_at_the_end_of_a_thread(
         write(slack, f"Reply {number}.", thread_ts=root)
     messages.post(GENERAL, "Another's.", {"key": "another"}, root)
     posted = messages.post(GENERAL, "The verdict.", {"key": KEY}, root)
-    assert messages.find_post(GENERAL, root, KEY, since=root) == posted
+    found = messages.find_post(GENERAL, root, KEY, since=root)
+    assert found is not None
+    assert (found.ts, found.payload()["key"]) == (posted, KEY)
     assert messages.find_post(GENERAL, root, "a third", since=root) is None
 
 

@@ -8,10 +8,10 @@ import itertools
 
 import pytest
 
-from local.aws import MAX_RECEIVE_COUNT
 from local.faults import LIMITS, Call, Fault, RateLimits, Reset
 from tests.toxicity_bot.bot import GENERAL, PRIVATE, Bot
 from toxicity_bot import turns
+from toxicity_bot.jobs import MAX_ATTEMPTS
 from toxicity_bot.ledger import Ledger
 from toxicity_bot.table import Table
 from toxicity_bot.turns import MAX_WAIT_SECONDS
@@ -63,7 +63,7 @@ def drain(bot: Bot, clock: Clock) -> int:
         if attempts > 1:
             bot.end_claims()
         if not bot.handle([job]):
-            assert attempts < MAX_RECEIVE_COUNT, "the job would go to the dead-letter queue"
+            assert attempts < MAX_ATTEMPTS, "the job would go to the dead-letter queue"
             heapq.heappush(due, (clock.now + slept[-1], number, attempts + 1, job))
     return most
 
@@ -84,7 +84,7 @@ def test_a_burst_above_slacks_rate_limit_gets_each_verdict_once(
     started = clock.now
     attempts = drain(bot, clock)
     assert [bot.outcomes(message) for message in messages] == [["fine"]] * 60
-    assert attempts <= MAX_RECEIVE_COUNT // 2
+    assert attempts <= MAX_ATTEMPTS // 2
     assert clock.now - started < 60 * minutes
     print(f"{limits}: 60 verdicts in {(clock.now - started) / 60:.1f} minutes, at most {attempts} attempts of a job")
 

@@ -100,9 +100,11 @@ def test_only_recent_finished_work_counts_and_hints_do_not() -> None:
     claimed = new | {"id": {"S": "verdict#3"}, "status": {"S": "INPROGRESS"}}
     unlabelled = row("verdict#4", 200, outcome="fine")
     again = row("report#5", 200, outcome="reported_before", channel="C0A")
-    found = tallies([old, new, claimed, unlabelled, again], since=100)
-    assert found == {"C0A": Tally(verdicts=1), "": Tally(verdicts=1)}
-    assert total(found) == Tally(verdicts=2)
+    direct = [row(f"verdict#{user}", 200, outcome="fine", channel=f"D0{user}") for user in ("ADA", "GRACE")]
+    found = tallies([old, new, claimed, unlabelled, again, *direct], since=100)
+    assert found == {"direct messages": Tally(verdicts=2), "C0A": Tally(verdicts=1), "": Tally(verdicts=1)}
+    assert total(found) == Tally(verdicts=4)
+    assert "<#D" not in summary(found)
 
 
 def test_channels_beyond_the_maximum_are_added_up() -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from local.aws import MAX_RECEIVE_COUNT
 from local.events import event_callback, message_event, sqs_event
 from local.faults import ErrorBody, Fault, HtmlError, RateLimited, Reset
 from local.functions import LocalContext
@@ -18,7 +17,7 @@ from toxicity_bot import message_events
 from toxicity_bot.channel_settings import ChannelSettings
 from toxicity_bot.credentials import SECONDS_BETWEEN_READS, Credentials
 from toxicity_bot.errors import ModelError, SettingError, SlackUnavailableError
-from toxicity_bot.jobs import Job, retry_delay
+from toxicity_bot.jobs import MAX_ATTEMPTS, Job, retry_delay
 from toxicity_bot.slack_messages import SlackMessages
 from toxicity_bot.verdicts import UNDELIVERED
 
@@ -191,13 +190,13 @@ def test_a_poison_message_goes_to_the_dead_letter_queue_and_a_corrected_job_is_h
     bot.react(message)
     (job,) = bot.queued()
     bot.enqueue("{}")
-    for _ in range(MAX_RECEIVE_COUNT):
+    for _ in range(MAX_ATTEMPTS):
         assert bot.work() == 0
         bot.wake()
     assert bot.work() == 0
     (dead,) = bot.dead_letters()
     assert dead["Body"] == "{}"
-    assert bot.reasons("JobFailed") == ["JobError"] * MAX_RECEIVE_COUNT
+    assert bot.reasons("JobFailed") == ["JobError"] * MAX_ATTEMPTS
     bot.enqueue(job["Body"])  # like a redrive
     assert bot.work() == 1
     assert bot.outcomes(message) == ["toxic"]
@@ -262,7 +261,7 @@ def test_a_refused_token_ends_the_job_and_the_log_says_what_to_do(code: str, bot
 def test_retries_with_an_old_token_outlast_the_interval_between_reads_of_the_secret(worker: ModuleType) -> None:
     shortest = sum(retry_delay(attempt, jitter=0) for attempt in range(1, worker.MAX_RETRIES_STALE_TOKEN + 1))
     assert shortest > SECONDS_BETWEEN_READS
-    assert worker.MAX_RETRIES_STALE_TOKEN < MAX_RECEIVE_COUNT
+    assert worker.MAX_RETRIES_STALE_TOKEN < MAX_ATTEMPTS
 
 
 @pytest.mark.failure(44)

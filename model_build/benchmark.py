@@ -328,7 +328,7 @@ class Workload(NamedTuple):
 def workloads(model: ModelDirectory, vocabulary: int) -> list[Workload]:
     """Return reproducible random texts: one of each length, and the bulk messages."""
     draw = random.Random(SEED)  # noqa: S311 - tokens, not secrets
-    words = range(max(model.bos_id, model.eos_id, model.pad_id) + 1, vocabulary)
+    words = [id_ for id_ in range(vocabulary) if id_ not in (model.bos_id, model.eos_id, model.pad_id)]
 
     def text(tokens: int) -> list[int]:  # at most one window, as the bot reads it
         return [model.bos_id, *draw.choices(words, k=min(max(tokens, 3), model.window) - 2), model.eos_id]

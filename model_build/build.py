@@ -14,7 +14,8 @@ from typing import Annotated, Literal
 import typer
 
 from model_build.errors import ModelBuildError
-from model_build.manifest import read_json
+from model_build.manifest import check_thresholds
+from model_build.model_card import read_about
 
 
 def _comma_separated(text: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -38,7 +39,7 @@ def build(
         float | None, typer.Option(help='Score at or above which it "may be toxic"; default: the threshold.')
     ] = None,
     window: Annotated[
-        int | None, typer.Option(help="Tokens per window, as in training; default: the model's maximum.")
+        int | None, typer.Option(help="Tokens per window, as in training; default: the model's maximum.", min=3)
     ] = None,
     about: Annotated[Path | None, typer.Option(help="JSON for the card: summary, data, training, not_for.")] = None,
     work: Annotated[Path | None, typer.Option(help="Keep the result of each step in this folder.")] = None,
@@ -52,7 +53,8 @@ def build(
         raise ModelBuildError("no checkpoint to build from: pass --source")
     if step and not work:
         raise ModelBuildError(f"the step {step} needs the results of the other steps: pass their folder with --work")
-    description = read_json(about, "pass another --about") if about else {}
+    check_thresholds(threshold, threshold if threshold_maybe is None else threshold_maybe)
+    description = read_about(about) if about else {}
     # Imported here, because torch, transformers and onnx take seconds to import.
     from model_build.assemble import assemble
     from model_build.export import export
@@ -62,7 +64,9 @@ def build(
     with ExitStack() as stack:
         folder = work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="model_build-")))
         steps: dict[str, Callable[[], None]] = {
-            "export": lambda: export(locate(source, revision, name, licence), folder / "exported", toxic_labels),
+            "export": lambda: export(
+                locate(source, revision, name, licence), folder / "exported", toxic_labels, window
+            ),
             "fuse": lambda: fuse(folder / "exported", folder / "fused"),
             "quantize": lambda: quantize(folder / "fused", folder / "quantized"),
             "optimize": lambda: optimize(folder / "quantized", folder / "optimized"),

@@ -13,7 +13,7 @@ import torch
 from optimum.exporters.onnx import onnx_export_from_model
 
 from model_build.errors import ModelBuildError
-from model_build.manifest import CHECKPOINT_NAME, REFERENCE_TEXTS, write_json
+from model_build.manifest import CHECKPOINT_NAME, REFERENCE_TEXTS, check_window, write_json
 from model_build.serving_form import smooth, to_serving_form
 from model_build.torch_model import TorchModel
 
@@ -28,10 +28,14 @@ OPSET = 18  # the newest that both the exporter's tracer and onnxruntime's fusio
 PACKAGES = ("torch", "transformers", "tokenizers", "optimum", "optimum-onnx")
 
 
-def export(source: Source, folder: Path, toxic: Sequence[str] = ()) -> None:
-    """Write model.onnx, tokenizer.json and checkpoint.json into `folder`."""
+def export(source: Source, folder: Path, toxic: Sequence[str] = (), window: int | None = None) -> None:
+    """Write model.onnx, tokenizer.json and checkpoint.json into `folder`.
+
+    Raises ModelBuildError if `window`, which only `assemble` uses, is longer than the model's maximum.
+    """
     print(f"export: reading {source.name} ({source.revision})", flush=True)
     model = TorchModel(source, toxic)
+    check_window(window, model.max_length)
     if not all(map(model.fits, REFERENCE_TEXTS)):
         raise ModelBuildError(
             f"{source.name} reads {model.max_length} tokens, fewer than the longest text of the self-test has: "

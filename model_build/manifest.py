@@ -59,14 +59,12 @@ def describe(
 
     `checkpoint` is the result of `read_checkpoint`. `reference` maps the reference texts to the served model's scores.
     `threshold_maybe` defaults to the threshold, so that no text "may be toxic". `window` is the number of tokens per
-    window and defaults to the model's maximum. Raises ModelBuildError if the thresholds are out of order.
+    window and defaults to the model's maximum. Raises ModelBuildError if the thresholds are out of order, or if the
+    window is longer than that.
     """
     threshold_maybe = threshold if threshold_maybe is None else threshold_maybe
-    if not 0 <= threshold_maybe <= threshold <= 1:
-        raise ModelBuildError(
-            f"--threshold is {threshold:g} and --threshold-maybe is {threshold_maybe:g}: both must be from 0 to 1, and "
-            "the second must not be above the first"
-        )
+    check_thresholds(threshold, threshold_maybe)
+    check_window(window, checkpoint["max_length"])
     # If the weights are in a separate file, the build has already optimized the graph.
     optimized = (folder / WEIGHTS).is_file()
     return {
@@ -86,6 +84,21 @@ def describe(
         "versions": checkpoint["versions"] | {name: version(name) for name in ("onnx", "onnxruntime", "numpy")},
         "measured": dict(measured),
     }
+
+
+def check_thresholds(threshold: float, threshold_maybe: float) -> None:
+    """Raise ModelBuildError if the thresholds are out of order."""
+    if not 0 <= threshold_maybe <= threshold <= 1:
+        raise ModelBuildError(
+            f"--threshold is {threshold:g} and --threshold-maybe is {threshold_maybe:g}: both must be from 0 to 1, and "
+            "the second must not be above the first"
+        )
+
+
+def check_window(window: int | None, max_length: int) -> None:
+    """Raise ModelBuildError if the window is longer than the model's maximum."""
+    if window and window > max_length:
+        raise ModelBuildError(f"--window {window} is more than the {max_length} tokens that the model reads")
 
 
 def reference_scores(toxicities: Mapping[str, float]) -> list[dict[str, Any]]:

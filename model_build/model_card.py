@@ -12,13 +12,28 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from model_build import manifest
+from model_build.errors import ModelBuildError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FILE_NAME = "MODEL_CARD.md"
 TEMPLATE = Path(__file__).with_name("model_card.md.j2")
+DATA_COLUMNS = ("name", "origin", "licence", "use")  # of the rows of `data` in the file for --about
 UNKNOWN = "\u2013"  # an en dash
+
+
+def read_about(file: Path) -> dict[str, Any]:
+    """Read the description of data, training and purpose for the card. Raises ModelBuildError if it is malformed."""
+    remedy = "pass another --about"
+    about = manifest.read_json(file, remedy)
+    for name in ("data", "training", "not_for"):
+        if not isinstance(about.get(name, []), list):
+            raise ModelBuildError(f"{name} in {file} is not a list: {remedy}")
+    for row in about.get("data", []):
+        if not isinstance(row, dict) or not row.keys() >= {*DATA_COLUMNS}:
+            raise ModelBuildError(f"a row of data in {file} lacks one of {', '.join(DATA_COLUMNS)}: {remedy}")
+    return about
 
 
 def write(folder: Path, fields: Mapping[str, Any]) -> None:

@@ -62,7 +62,7 @@ def evaluate(
         typer.Option(help="Copy this model's metrics from the report into its card.", **NAMED),
     ] = None,
     bootstrap: Annotated[int, typer.Option(min=1, help="Bootstrap draws for the confidence intervals.")] = 500,
-    seed: Annotated[int, typer.Option(help="Random seed.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 1,
     cache: Annotated[Path, typer.Option(help="Folder for cached scores and the baseline.")] = CACHE,
     threads: Threads = CORES,
     *,

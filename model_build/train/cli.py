@@ -45,6 +45,7 @@ _share = _checked("a number from 0 to 1", lambda value: 0 <= value <= 1)
 _positive = _checked("a number above 0", lambda value: 0 < value < math.inf)
 _not_negative = _checked("a number of at least 0", lambda value: 0 <= value < math.inf)
 _layer_numbers = _checked("a list of numbers such as 0,2,4", lambda value: re.fullmatch(r"(\d+(,\d+)*)?", value))
+_file_size = _checked("a size such as 500MB", lambda value: re.fullmatch(r"(?i)\d+(\.\d+)?[KMGT]B", value))
 _per_source = _checked("SOURCE=NUMBER", lambda value: re.fullmatch(r".+=\d+", value))
 
 Schedule = Literal[
@@ -194,7 +195,7 @@ class ConvertOptions:
         list[str], typer.Option(help="Another checkpoint of the same shape, to average the weights with. Repeatable.")
     ] = field(default_factory=list)
     float16: Annotated[bool, typer.Option("--float16", help="Store the weights in 16 bits.")] = False
-    max_shard_size: Annotated[str, typer.Option(help="Maximum size of a weights file, such as 500MB.")] = "5GB"
+    max_shard_size: Annotated[str, _file_size("Maximum size of a weights file, such as 500MB.")] = "5GB"
     seed: Seed = 1
 
 

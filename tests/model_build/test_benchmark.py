@@ -3,6 +3,7 @@
 import json
 import os
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from itertools import pairwise
@@ -63,6 +64,12 @@ def test_workloads_are_reproducible_and_fit_into_a_window(built: Built) -> None:
     one_by_one, batched = ([text for batch in load.batches for text in batch] for load in loads[-2:])
     assert one_by_one == batched
     assert all(len(first) <= len(second) for first, second in pairwise(batched))
+
+
+def test_workloads_have_the_words_of_a_vocabulary_that_ends_with_a_special_token(built: Built) -> None:
+    model = replace(ModelDirectory.read(built.model), pad_id=299)
+    texts = [text for load in workloads(model, 300) for batch in load.batches for text in batch]
+    assert {id_ for text in texts for id_ in text[1:-1]} <= {*range(299)} - {model.bos_id, model.eos_id}
 
 
 def test_the_last_line_compares_the_bot_with_the_fastest_other_runtime() -> None:

@@ -57,6 +57,13 @@ def test_each_build_step_has_its_effect(built: Built) -> None:
     assert steps["optimized"]["difference"] == pytest.approx(steps["quantized"]["difference"], abs=1e-3)
 
 
+def test_a_step_is_timed_with_tokens_of_its_vocabulary(built: Built, tmp_path: Path) -> None:
+    folder = shutil.copytree(built.work / "exported", tmp_path / "exported")
+    last = len(AutoTokenizer.from_pretrained(built.checkpoint)) - 1
+    edit_json(folder / "checkpoint.json", special_token_ids={"bos": 0, "eos": last, "pad": 1})
+    assert measure(folder)["milliseconds"][32] > 0
+
+
 def test_the_model_json_is_complete_and_contains_no_local_path(built: Built) -> None:
     text = (built.model / "model.json").read_text(encoding="utf-8")
     fields = json.loads(text)
@@ -112,6 +119,15 @@ def test_a_model_that_reads_too_few_tokens_is_refused(checkpoint: Path, tmp_path
         build(str(source), tmp_path / "model")
 
 
+def test_a_window_that_the_model_cannot_read_is_refused_first(built: Built, tmp_path: Path) -> None:
+    out, reason = tmp_path / "model", "--window 65 is more than the 64 tokens that the model reads"
+    with pytest.raises(ModelBuildError, match=reason):
+        build(str(built.checkpoint), out, window=65, work=tmp_path / "work")
+    with pytest.raises(ModelBuildError, match=reason):
+        build(out=out, window=65, work=built.work, step="assemble")
+    assert not list(tmp_path.iterdir()), "no step was run"
+
+
 def test_an_optimizer_that_fuses_nothing_is_an_error(
     built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +165,8 @@ def test_thresholds_out_of_order_are_refused(built: Built, threshold: float, may
     checkpoint = manifest.read_checkpoint(built.work / "optimized")
     with pytest.raises(ModelBuildError, match="the second must not be above the first"):
         manifest.describe(checkpoint, built.model, threshold, checkpoint["reference"], {}, maybe)
+    with pytest.raises(ModelBuildError, match="the second must not be above the first"):
+        build("no-such-checkpoint", threshold=threshold, threshold_maybe=maybe)
 
 
 def test_a_folder_with_other_files_is_not_replaced(built: Built, tmp_path: Path) -> None:
@@ -164,8 +182,19 @@ def test_a_step_requires_the_earlier_steps(tmp_path: Path, step: str) -> None:
         build(out=tmp_path / "model", work=tmp_path, step=step)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("content", "reason"), [("{", "cannot be read as JSON"), ("[]", "is not a JSON object")])
-def test_about_must_be_a_json_object(tmp_path: Path, content: str, reason: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{", "cannot be read as JSON"),
+        ("[]", "is not a JSON object"),
+        ('{"training": "one step"}', "training in .*json is not a list"),
+        (
+            '{"data": [{"name": "a", "licence": "MIT", "use": "all"}]}',
+            "a row of data in .*json lacks one of name, origin",
+        ),
+    ],
+)
+def test_about_must_have_the_fields_of_the_card(tmp_path: Path, content: str, reason: str) -> None:
     path = tmp_path / "about.json"
     with pytest.raises(ModelBuildError, match=r"is missing.*pass another --about"):
         build("no-such-checkpoint", tmp_path / "model", about=path)

@@ -63,7 +63,14 @@ def test_an_error_is_reported_in_one_sentence(arguments: tuple[str, ...], reason
 
 
 @pytest.mark.parametrize(
-    "arguments", [("no-such-verb",), ("build", "--step", "bake"), ("build", "--threshold", "high"), ("build", "--fast")]
+    "arguments",
+    [
+        ("no-such-verb",),
+        ("build", "--step", "bake"),
+        ("build", "--threshold", "high"),
+        ("build", "--window", "2"),
+        ("build", "--fast"),
+    ],
 )
 def test_usage_errors_exit_with_2(arguments: tuple[str, ...]) -> None:
     assert status(*arguments) == 2

@@ -158,6 +158,7 @@ def test_names_must_differ_and_a_report_must_exist(name: str, labelled: Path, mo
         (["evaluate", "model"], "model is not NAME=FOLDER"),
         (["evaluate", "one=model"], "pass both models, as NAME=FOLDER, and --data"),
         (["evaluate", "--bootstrap", "0"], "--bootstrap"),
+        (["evaluate", "--seed", "-1"], "--seed"),
         (["calibrate", "--data", "x.jsonl", "--false-positive-rate", "1"], "--false-positive-rate"),
     ],
 )

@@ -55,6 +55,13 @@ def test_an_invalid_option_is_named(wrong: str) -> None:
     assert wrong.partition("=")[0] in result.output
 
 
+def test_a_size_that_is_none_is_refused_before_a_file_is_written(base: Path, tmp_path: Path) -> None:
+    result = run_command("convert", base, "--out", tmp_path / "out", "--max-shard-size", "abc")
+    assert result.exit_code == 2
+    assert "abc is not a size such as 500MB" in result.output
+    assert not list(tmp_path.iterdir())
+
+
 def save_with_safetensors(_: str) -> None:
     """Fail as safetensors does. It creates a file beside the target, so it would not write to /dev/full."""
     raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")

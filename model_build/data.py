@@ -109,12 +109,17 @@ def lines(path: Path) -> Iterator[str]:
 def open_text(path: Path) -> Iterator[TextIO]:
     """Open a UTF-8 file, plain or .xz. Raises ModelBuildError if it cannot be decoded or decompressed."""
     try:
-        with (lzma.open if path.suffix == ".xz" else open)(path, "rt", encoding=ENCODING, newline="") as file:
+        with (lzma.open if path.suffix.lower() == ".xz" else open)(path, "rt", encoding=ENCODING, newline="") as file:
             yield file
     except UnicodeDecodeError as error:
         raise ModelBuildError(f"{path} is not UTF-8: convert it first") from error
     except (lzma.LZMAError, EOFError) as error:
         raise ModelBuildError(f"{path} is damaged or not an xz file: {error}") from error
+
+
+def suffixes(path: Path) -> set[str]:
+    """Return the suffixes of a file in lower case, such as `.csv` and `.xz`."""
+    return {suffix.lower() for suffix in path.suffixes}
 
 
 def checksum(*paths: Path) -> str:
@@ -149,7 +154,7 @@ def _texts(path: Path, checksums: set[str], chat: Path | None) -> dict[str, str]
 
 def _records(path: Path, file: TextIO) -> Iterator[tuple[int, dict[str, Any] | str]]:
     """Yield the number of each line, and its fields or a description of its problem."""
-    if ".csv" in path.suffixes:
+    if ".csv" in suffixes(path):
         yield from _csv_records(path, file)
         return
     for line, written in enumerate(file, start=1):
@@ -164,15 +169,18 @@ def _records(path: Path, file: TextIO) -> Iterator[tuple[int, dict[str, Any] | s
 
 
 def _csv_records(path: Path, file: TextIO) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    """Yield like `_records`. A record that spans several lines has the number of its first line."""
+    """Yield like `_records`, without empty cells. A record that spans several lines has the number of the first."""
     csv.field_size_limit(MAX_FIELD_CHARACTERS)
     reader = csv.DictReader(file)
     try:
-        if not {"text", "label"} <= set(reader.fieldnames or ()):
-            raise ModelBuildError(f"{path}: the first line must be a header with the columns text and label")
+        columns = set(reader.fieldnames or ())
+        if "label" not in columns or not {"text", "text_sha256"} & columns:
+            raise ModelBuildError(
+                f"{path}: the first line must be a header with the columns text and label (or text_sha256 and label)"
+            )
         before = reader.line_num
         for record in reader:
-            yield before + 1, record
+            yield before + 1, {name: value for name, value in record.items() if value}
             before = reader.line_num
     except csv.Error as error:
         raise ModelBuildError(f"{path}, line {reader.line_num}: not CSV ({error})") from error

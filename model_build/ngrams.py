@@ -58,15 +58,18 @@ def out_of_fold(texts: Sequence[str], labels: Sequence[int], seed: int) -> npt.N
 
     Five models are each trained on four fifths of the texts and score the rest. Otherwise the probabilities would
     mostly repeat the labels (stacked generalization: Wolpert, 1992, https://doi.org/10.1016/S0893-6080(05)80023-1).
-    Texts that differ only in case share a fold. Raises ModelBuildError if there are fewer texts than folds.
+    Texts that differ only in case share a fold. Raises ModelBuildError if there are fewer texts than folds, or if all
+    texts of a label are in the same fold.
     """
     folded = [fold(text).lower() for text in texts]
     if len(set(folded)) < FOLDS:
         raise ModelBuildError(f"{len(set(folded))} different texts are too few for {FOLDS} folds")
     _, groups = np.unique(np.array(folded, dtype=object), return_inverse=True)
-    folds = GroupKFold(FOLDS, shuffle=True, random_state=seed)
+    folds = list(GroupKFold(FOLDS, shuffle=True, random_state=seed).split(folded, labels, groups))
+    if any(len({labels[index] for index in training}) < 2 for training, _ in folds):
+        raise ModelBuildError(f"too few different texts of one label for {FOLDS} folds: add some, or omit the teacher")
     model = SGDClassifier(**TEACHER)
-    found = cross_val_predict(model, _features(folded), labels, groups=groups, cv=folds, method="predict_proba")
+    found = cross_val_predict(model, _features(folded), labels, cv=folds, method="predict_proba")
     return found[:, 1].astype(np.float32)  # type: ignore[no-any-return]
 
 

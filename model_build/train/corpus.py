@@ -40,7 +40,7 @@ def files(patterns: Sequence[str]) -> list[Path]:
     for pattern in patterns:
         named = [pattern] if Path(pattern).is_file() else sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
         if not (here := [Path(name) for name in named if Path(name).is_file()]):
-            raise ModelBuildError(f"{pattern} matches no file: check --data")
+            raise ModelBuildError(f"{pattern} matches no file: pass a file or a pattern such as texts/*.xz")
         found |= dict.fromkeys(here)
     return list(found)
 
@@ -51,7 +51,7 @@ def texts(paths: Sequence[Path], *, skip_bad_rows: bool = False, print_skipped: 
     Raises ModelBuildError if a file cannot be read or, without `skip_bad_rows`, if it has a bad row.
     """
     for path in paths:
-        if LABELLED & set(path.suffixes):
+        if LABELLED & labelled.suffixes(path):
             data = labelled.read(path, skip_bad_rows=skip_bad_rows)
             for line in data.describe_skipped() if print_skipped else ():
                 trainer.log(line)

@@ -77,6 +77,18 @@ def test_csv_with_quoted_line_breaks_and_commas(tmp_path: Path) -> None:
     assert read(written(tmp_path, "rows.csv", text)).rows == [Row("first, and\r\nsecond", 1), Row("plain", 0)]
 
 
+def test_a_csv_file_can_have_checksums_in_place_of_texts(tmp_path: Path) -> None:
+    chat, checksum = written(tmp_path, "chat.txt.XZ", lzma.compress("you fôol\n".encode())), SECOND["text_sha256"]
+    expected = [Row("you fôol", 1), Row("well done", 0)]
+    for name, text in (
+        ("both.CSV", f"text,text_sha256,label\n,{checksum},1\nwell done,,0\n,,0\n"),
+        ("one.csv", f"label,text_sha256\n1,{checksum}\n0,\n"),
+    ):
+        found = read(written(tmp_path, name, text), chat=chat, skip_bad_rows=True)
+        assert found.rows == expected[: len(found.rows)]
+        assert found.bad == [f"{name}, line {len(found.rows) + 2}: text is missing or empty"]
+
+
 def test_a_csv_record_is_named_by_its_first_line(tmp_path: Path) -> None:
     text = 'text,label\n"one\ntwo\nthree",1\n"four\nfive",maybe\nsix,2\n'
     found = read(written(tmp_path, "rows.csv", text), skip_bad_rows=True)

@@ -7,6 +7,7 @@ import pytest
 
 from model_build.errors import ModelBuildError
 from model_build.train import corpus
+from tests.model_build.conftest import write_rows
 
 
 def test_the_corpus_has_the_texts_of_all_files_and_of_the_train_split(
@@ -14,7 +15,9 @@ def test_the_corpus_has_the_texts_of_all_files_and_of_the_train_split(
 ) -> None:
     found = list(corpus.texts(corpus.files([str(messages), *text_files, str(messages)])))
     assert len(found) == 160 + 240
-    with pytest.raises(ModelBuildError, match=r"none\.\* matches no file"):
+    shouted = write_rows(tmp_path / "ROWS.JSONL", {"text": "hello", "label": 0})
+    assert list(corpus.texts([shouted])) == ["hello"]
+    with pytest.raises(ModelBuildError, match=r"none\.\* matches no file: pass a file"):
         corpus.files(["none.*"])
     (tmp_path / "a.txt").write_bytes(b"caf\xe9\n")
     with pytest.raises(ModelBuildError, match=r"a\.txt is not UTF-8"):

@@ -158,3 +158,5 @@ def test_ngram_scores_come_from_models_that_have_not_seen_the_text() -> None:
     assert abs(((twins > 0.5) == np.concatenate([random, random])).mean() - 0.5) < 0.15
     with pytest.raises(ModelBuildError, match="2 different texts are too few for 5 folds"):
         out_of_fold(["a", "b", "A"], [0, 1, 0], seed=1)
+    with pytest.raises(ModelBuildError, match="too few different texts of one label for 5 folds"):
+        out_of_fold(texts[:9], [1, *[0] * 8], seed=1)

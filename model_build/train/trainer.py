@@ -28,7 +28,7 @@ from model_build.errors import ModelBuildError
 from model_build.manifest import read_json, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from transformers import TrainerControl
@@ -52,7 +52,13 @@ NOT_RECORDED_VERBATIM = {
 
 
 def training_arguments(options: TrainingOptions, **more: Any) -> TrainingArguments:
-    """Return the Trainer's arguments. Most are options of the same name; `more` holds those of a single stage."""
+    """Return the Trainer's arguments. Most are options of the same name; `more` holds those of a single stage.
+
+    Raises ModelBuildError if the folder holds a run with other options, before anything is scored or tokenized.
+    """
+    if (options.out / RECORD_FILE).is_file() or _newest_checkpoint(options.out, quiet=True):
+        values = _recorded_values(options)
+        _check_config(options.out, values, values.keys())
     known = {argument.name for argument in fields(TrainingArguments)} - {"eval_steps", "deepspeed"}
     arguments = TrainingArguments(
         output_dir=str(options.out),
@@ -159,8 +165,7 @@ def train(trainer: ResumableTrainer, described: Mapping[str, Any]) -> bool:
     """
     options = trainer.options
     out, deepspeed = options.out, options.deepspeed.name if options.deepspeed else None
-    names = {option.name for option in fields(options) if option.init} - NOT_RECORDED_VERBATIM
-    values = {name: getattr(options, name) for name in sorted(names)}
+    values = _recorded_values(options)
     config = {**described, **values, "processes": trainer.args.world_size, "deepspeed": deepspeed}
     last, finished = _newest_checkpoint(out), (out / RECORD_FILE).is_file()
     if last or finished:
@@ -192,24 +197,31 @@ def train(trainer: ResumableTrainer, described: Mapping[str, Any]) -> bool:
     return True
 
 
-def _check_config(out: Path, config: Mapping[str, Any]) -> None:
+def _recorded_values(options: TrainingOptions) -> dict[str, Any]:
+    names = {option.name for option in fields(options) if option.init} - NOT_RECORDED_VERBATIM
+    return {name: getattr(options, name) for name in sorted(names)}
+
+
+def _check_config(out: Path, config: Mapping[str, Any], names: Collection[str] = ()) -> None:
+    """Raise ModelBuildError if one of these values, or by default any, differs from the run in the folder."""
     before = read_json(out / RUN_FILE, "pass another --out")
     config = json.loads(json.dumps(config))  # with lists for tuples
-    names = (before.keys() | config.keys()) - CHANGEABLE
-    if differing := sorted(name for name in names if before.get(name) != config.get(name)):
+    compared = set(names or before.keys() | config.keys()) - CHANGEABLE
+    if differing := sorted(name for name in compared if before.get(name) != config.get(name)):
         raise ModelBuildError(
             f"{out} holds a run with another {', '.join(differing)}: pass the values of that run, or another --out"
         )
 
 
-def _newest_checkpoint(out: Path) -> Path | None:
+def _newest_checkpoint(out: Path, *, quiet: bool = False) -> Path | None:
     """Return the newest complete checkpoint. A process killed while saving leaves one without a state file."""
     found = [folder for folder in out.glob("checkpoint-*") if folder.name.rpartition("-")[2].isdecimal()]
     for folder in sorted(found, key=lambda folder: -int(folder.name.rpartition("-")[2])):
         try:
             _all_steps_done(folder)
         except (OSError, ValueError):
-            log(f"Skipping {folder.name}, which is incomplete.")
+            if not quiet:
+                log(f"Skipping {folder.name}, which is incomplete.")
         else:
             return folder
     return None

@@ -119,6 +119,15 @@ def test_a_teacher_scores_once_and_two_teachers_with_the_same_name_are_recorded(
     assert all(np.array_equal(before, after) for before, after in zip(first, saved(asked.out), strict=True))
 
 
+def test_other_options_are_refused_before_a_teacher_scores(options: MakeOptions) -> None:
+    asked = options()
+    assert distill(asked)
+    before = sorted(asked.out.rglob("*"))
+    with pytest.raises(ModelBuildError, match="a run with another seed, temperature: pass the values of that run"):
+        distill(replace(asked, seed=2, temperature=3.0))
+    assert sorted(asked.out.rglob("*")) == before
+
+
 def test_only_one_process_runs_the_teachers(options: MakeOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr(distill_module, "_score", lambda name, *_: asked.append(name))

@@ -87,6 +87,15 @@ def test_a_bert_keeps_its_vocabulary(options: MakeOptions, bert: Path, tmp_path:
         pretrain(options(base=str(bert), whole_word_mask=True, out=tmp_path / "words"))
 
 
+def test_other_options_are_refused_before_texts_are_tokenized(options: MakeOptions, base: Path) -> None:
+    asked = options(base=str(base), max_steps=1)
+    assert pretrain(asked)
+    before = sorted(asked.out.rglob("*"))
+    with pytest.raises(ModelBuildError, match="a run with another lower_cased: pass the values of that run"):
+        pretrain(replace(asked, lower_cased=0.5))
+    assert sorted(asked.out.rglob("*")) == before
+
+
 def test_skipped_rows_are_printed_once(
     options: MakeOptions, messages: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,7 +22,7 @@ from model_build.source import sha256
 from toxicity_bot.message_text import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 NO_SOURCE = "all"
@@ -51,6 +51,7 @@ class Row:
 class Labelled:
     """The valid rows of some files, and for each bad row its file, line number and problem."""
 
+    files: Sequence[Path]
     rows: list[Row]
     bad: list[str]
 
@@ -87,7 +88,7 @@ def read(*paths: Path, skip_bad_rows: bool = False, chat: Path | None = None) ->
             raise ModelBuildError(f"{path} has no row with a text and a label of 0 or 1")
         texts = _texts(path, {fields["text_sha256"] for fields in good if fields.get("text") is None}, chat)
         rows += [_row(fields, texts) for fields in good]
-    return Labelled(rows, bad)
+    return Labelled(paths, rows, bad)
 
 
 def scored_form(text: str) -> str:

@@ -86,9 +86,9 @@ def evaluate(
         if len({*names, BASELINE}) <= len(names):
             raise ModelBuildError(f"the model names are {', '.join(names)}: pass a different name for each")
         loaded = [model_in(model.folder, model.name, threads, bf16=bf16) for model in models]
-        texts = evaluation_set.load(data, split, chat, skip_bad_rows=skip_bad_rows)
-        rows = read(*data, chat=chat, skip_bad_rows=skip_bad_rows).of_split("train")
-        baseline = train_baseline(rows, texts, cache)
+        rows = read(*data, chat=chat, skip_bad_rows=skip_bad_rows)
+        texts = evaluation_set.load(rows, split, chat)
+        baseline = train_baseline(rows.of_split("train"), texts, cache)
         found = evaluation.evaluate(texts, [baseline, *loaded], cache, bootstrap, seed, threads)
         command = " ".join(["python -m model_build", *map(_without_folders, sys.argv[1:])])
         found.report.update(load=round(load, 2), command=command)
@@ -127,10 +127,11 @@ def calibrate(
     skip_bad_rows: SkipBadRows = False,
 ) -> None:
     """Set the temperature and thresholds of a model directory."""
+    from model_build.data import read
     from model_build.evaluate import calibration, evaluation_set
 
     sources = [source.strip() for source in work_sources.split(",") if source.strip()]
-    texts = evaluation_set.load(data, split, chat, skip_bad_rows=skip_bad_rows)
+    texts = evaluation_set.load(read(*data, chat=chat, skip_bad_rows=skip_bad_rows), split, chat)
     calibration.calibrate(model, texts, sources, false_positive_rate, threads, chat_rate, likely_precision)
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from model_build.augmentation import Augmentation
-from model_build.data import checksum, lines, read, scored_form, text_checksum
+from model_build.data import checksum, lines, scored_form, text_checksum
 from model_build.errors import ModelBuildError
 from model_build.source import sha256
 from toxicity_bot import emoji_names, leetspeak, message_text
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
+
+    from model_build.data import Labelled
 
 AS_WRITTEN = "as written"
 CHANGED_ROWS = 3000  # rows to score with changed spelling; changing all rows would dominate the run time
@@ -115,13 +117,13 @@ class Slice:
     texts: list[str]
 
 
-def load(paths: Sequence[Path], split: str, chat: Path | None = None, *, skip_bad_rows: bool = False) -> EvaluationSet:
-    """Return the messages of one split of all files, and print the skipped rows.
+def load(data: Labelled, split: str, chat: Path | None = None) -> EvaluationSet:
+    """Return the messages of one split, and print the skipped rows.
 
-    `chat` holds the texts of rows that have only a checksum. It is also sampled for unlabelled messages. Texts with
-    nothing to judge are left out. Raises ModelBuildError unless the split has both labels.
+    `chat` is sampled for unlabelled messages. Texts with nothing to judge are left out. Raises ModelBuildError unless
+    the split has both labels.
     """
-    data, file = read(*paths, chat=chat, skip_bad_rows=skip_bad_rows), ", ".join(path.name for path in paths)
+    file = ", ".join(path.name for path in data.files)
     for line in data.describe_skipped():
         print(line, flush=True)
     rows = data.of_split(split)
@@ -131,7 +133,7 @@ def load(paths: Sequence[Path], split: str, chat: Path | None = None, *, skip_ba
         raise ModelBuildError(f"{file} needs rows of both labels, 0 and 1, in split {split}: pass another --split")
     return EvaluationSet(
         file=file,
-        sha256=checksum(*paths),
+        sha256=checksum(*data.files),
         split=split,
         texts=[text for text, _ in folded],
         originals=[row.text for _, row in folded],

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from model_build.data import read
 from model_build.errors import ModelBuildError
 from model_build.evaluate import calibration
 from model_build.evaluate.cli import calibrate
@@ -115,7 +116,7 @@ def test_with_unlabelled_chat_the_thresholds_keep_its_number_of_alarms(
     chat.write_text("".join(f"{text}\n" for text in messages))
     calibrate([mixed], model, chat=chat, false_positive_rate=RATE, chat_rate=0.06, threads=1)
     fields = read_json(model / "model.json")
-    sample = load([mixed], "dev", chat).chat
+    sample = load(read(mixed), "dev", chat).chat
     assert fields["measured"]["calibration"]["chat"] == {"messages": len(sample), "rate": 0.06}
     scores = np.array([Classifier(model, threads=1).assess(text).toxicity for text in sample])
     assert (scores >= fields["threshold"] - 0.02).mean() > 0

@@ -149,7 +149,7 @@ def test_no_text_is_scored_twice_to_measure_the_time() -> None:
 def test_the_baseline_is_trained_once_and_not_on_test_rows(
     labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tested, rows = load([labelled], "test"), read(labelled).of_split("train")
+    tested, rows = load(read(labelled), "test"), read(labelled).of_split("train")
     leaked = [Row(text.upper(), 1, "x", "train") for text in tested.texts]
     first = train_baseline([*rows, *leaked], tested, tmp_path)
     assert "training the baseline on 100 texts" in capsys.readouterr().out

@@ -58,7 +58,7 @@ def test_accumulated_batches_are_averaged(finetune_options: MakeOptions, tmp_pat
     assert max(differences(one.out, four.out).values()) < 1e-4
 
 
-def test_frozen_layers_keep_their_weights(finetune_options: MakeOptions, base: Path) -> None:
+def test_frozen_layers_keep_their_weights(finetune_options: MakeOptions, base: Path, tmp_path: Path) -> None:
     options = finetune_options(freeze_layers=1)
     assert finetune(options)
     moved = differences(base, options.out)
@@ -66,7 +66,7 @@ def test_frozen_layers_keep_their_weights(finetune_options: MakeOptions, base: P
         name for name in moved if "embeddings" in name or "layer.0." in name
     }
     with pytest.raises(ModelBuildError, match="the base has 2 layers: pass fewer to --freeze-layers"):
-        finetune(finetune_options(freeze_layers=3))
+        finetune(finetune_options(freeze_layers=3, out=tmp_path / "other"))
 
 
 def test_a_pooler_is_part_of_the_head(bert: Path) -> None:

@@ -54,7 +54,7 @@ def export(
         from toxicity_bot.opinions import all_opinions
         from toxicity_bot.table import Table
     except ModuleNotFoundError as error:
-        raise BotError(f"{error}: feedback needs pip install 'slack-toxicity-bot[bot]'") from error
+        raise BotError(f"{error}: feedback needs pip install '.[bot]' in the repository's folder") from error
     client = _client(boto3, region)
     try:
         found = sorted(all_opinions(Table(table, client)), key=lambda opinion: opinion.at)

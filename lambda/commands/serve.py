@@ -42,7 +42,7 @@ def serve(
     try:
         from toxicity_bot import scorer
     except ModuleNotFoundError as error:
-        raise BotError(f"{error}: serve needs pip install 'slack-toxicity-bot[serve]'") from error
+        raise BotError(f"{error}: serve needs pip install '.[serve]' in the repository's folder") from error
 
     Gateway.function = scorer
     ThreadingHTTPServer.request_queue_size = 128  # the default of 5 would refuse a burst of connections

@@ -25,7 +25,7 @@ def find(
 ) -> dict[str, Any] | None:
     """Return the ledger's outcome for a card that Slack did not confirm, or None if there is none.
 
-    Another job may have posted it. `report` is the id of that job's event; who caused it is unknown.
+    Another job may have posted it. `report` is the id of that job's event. Who caused it is unknown.
     """
     post = slack.find_post(channel, thread_ts, key, since, kind=CARD)
     return {"report": str(post.payload().get("report", "")), "by": "", "post": post.ts} if post else None

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NoReturn
 from .errors import BotError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType, TracebackType
 
 STOPPED = 130
@@ -47,6 +48,13 @@ def guard() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     past_proxies(LOCALHOST)
+
+
+def on_signal_to_end(handler: Callable[[int, FrameType | None], object]) -> None:
+    """Handle SIGTERM, and SIGHUP unless the process runs under nohup."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def past_proxies(hosts: str) -> None:

@@ -118,8 +118,9 @@ def handle_record(record: SQSRecord) -> None:
         job = Job.from_json(record.body)
         try:
             ended = handle_job(job, attempt)
-        except Exception:
-            if attempt >= MAX_ATTEMPTS:  # the job goes to the dead-letter queue
+        except Exception as error:
+            unconfirmed = isinstance(error, SlackUnavailableError) and error.outcome_unknown
+            if attempt >= MAX_ATTEMPTS and not unconfirmed:  # the job goes to the dead-letter queue
                 with suppress(BotError):
                     give_up(job, ledger, settings.api_url)
             raise

@@ -17,7 +17,6 @@ import json
 import os
 import signal
 import socket
-import stat
 import sys
 import threading
 import time
@@ -178,21 +177,24 @@ def feed_worker(options: argparse.Namespace) -> None:
 
 def _end_with_parent(ready_fd: int) -> None:
     """End this process when the other end of its socket closes, for example because a terminal was closed."""
-    if stat.S_ISSOCK(os.fstat(ready_fd).st_mode):
+    with contextlib.suppress(ConnectionResetError):  # the parent has not read the line
         os.read(ready_fd, 1)
-        os._exit(0)
+    os._exit(0)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.functions", description=__doc__)
     parser.add_argument("function", choices=["receiver", "worker"])
-    parser.add_argument("--ready-fd", type=int, default=sys.stdout.fileno())
+    parser.add_argument("--ready-fd", type=int, help="a socket that gets a line when the function is ready")
     parser.add_argument("--jobs", type=float, default=float("inf"), help="stop the worker after this many")
     parser.add_argument("--listen-fd", type=int, help="a listening socket that accepts invocations of the worker")
     parser.add_argument("--compression", type=int, default=1, help="divide the worker's timeout and delays by this")
     parser.add_argument("--slack-timeout", type=float, help="the worker's timeout for Slack, in seconds")
     options = parser.parse_args()
-    threading.Thread(target=_end_with_parent, args=(options.ready_fd,), daemon=True).start()
+    if options.ready_fd is None:
+        options.ready_fd = sys.stdout.fileno()
+    else:
+        threading.Thread(target=_end_with_parent, args=(options.ready_fd,), daemon=True).start()
     if options.function == "receiver":
         serve_receiver(options.ready_fd)
     else:

@@ -10,7 +10,6 @@ import contextlib
 import ipaddress
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -23,7 +22,7 @@ from local.bot import ROOT, SIGNAL_PAUSE, BotError, verdicts, wait_for
 from local.events import Deliveries
 from local.situations import Situations, receiver_events, worker_events, write
 from local.slack_server import SlackServer
-from toxicity_bot.command_line import past_proxies
+from toxicity_bot.command_line import on_signal_to_end, past_proxies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,8 +116,7 @@ def main(
 ) -> None:
     """Serve a local Slack and embedded AWS until Ctrl-C."""
     stopping: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: stopping.append(number))
+    on_signal_to_end(lambda number, _: stopping.append(number))
     host, seen_as = (host, "") if host else addresses()
     past_proxies(host)
     with LocalServices(

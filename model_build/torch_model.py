@@ -145,7 +145,9 @@ class TorchModel:
             return int(self.config.max_position_embeddings) - first_position(self.config)
         # RoBERTa and similar ones number positions from the padding id plus one, and only their table has that id.
         tables = (module for name, module in self.module.named_modules() if name.endswith("position_embeddings"))
-        unused = max((table.padding_idx + 1 for table in tables if getattr(table, "padding_idx", None)), default=0)
+        unused = max(
+            (table.padding_idx + 1 for table in tables if getattr(table, "padding_idx", None) is not None), default=0
+        )
         positions = getattr(self.config, "max_position_embeddings", 0)
         longest = positions - unused if positions > 0 else TEACHER_MAX_LENGTH  # -1 in XLNet, which has no limit
         return int(min(TEACHER_MAX_LENGTH, longest, self.tokenizer.model_max_length))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import math
 import os
-import signal
 import socket
 import sys
 import webbrowser
@@ -16,6 +15,7 @@ import typer
 from local.bot import SIGNAL_PAUSE, BotError, wait_for
 from local.playground.playground import MODERATORS, Playground
 from local.playground.server import PageServer
+from toxicity_bot.command_line import on_signal_to_end
 
 HOST = "127.0.0.1"
 PORT = 8765
@@ -27,8 +27,7 @@ def main(
 ) -> None:
     """Serve the page until Ctrl-C."""
     stopping: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: stopping.append(number))
+    on_signal_to_end(lambda number, _: stopping.append(number))
     os.environ["MODERATORS_CHANNEL"] = MODERATORS  # not the user's own channel
     with listening(port) as listener:
         print("Starting a local Slack, SQS, DynamoDB, the receiver and the worker ...", flush=True)

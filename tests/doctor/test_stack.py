@@ -44,8 +44,10 @@ def deploy(
         secret: dict[str, Any] = right,
         visibility: int = 180,
         responses: tuple[str, ...] | None = (REPORTS,),
+        scorer: dict[str, str] | None = None,
     ) -> Deployment:
         functions = {"Receiver": variables | (receiver or {}), "Worker": variables | (worker or {})}
+        functions |= {} if scorer is None else {"Scorer": variables | scorer}
         deployment = Deployment(aws, stack_template(functions, request_url, visibility), secret)
         if responses is not None:
             deployment.feed_worker(responses)
@@ -78,6 +80,8 @@ def test_a_complete_installation_passes(deploy: Deploy, examine: Examine) -> Non
         ({"receiver": {"WORKER_FUNCTION": ""}}, {PRIVATE: ("wrong", "WORKER_FUNCTION of the receiver", "make deploy")}),
         ({"receiver": {"WORKER_FUNCTION": "other:live"}}, {PRIVATE: ("wrong", "the receiver invokes other, but")}),
         ({"receiver": {"SHORTCUTS": "no"}}, {PRIVATE: ("ok", "the command: the receiver invokes bot-Worker-")}),
+        ({"scorer": {}}, {"scorer": OK, "scorer settings": OK}),
+        ({"scorer": {"ATTRIBUTE_ALIASES": "no"}}, {"scorer": OK, "scorer settings": ("wrong", "ATTRIBUTE_ALIASES")}),
         ({"responses": None}, {FEED: ("wrong", "the worker gets no jobs")}),
         pytest.param({}, {"worker": ("wrong", *SWITCHED_OFF), "receiver": OK, "model": UNKNOWN}, marks=failure(54)),
         pytest.param({"responses": ()}, {FEED: ("wrong", "they are lost")}, marks=failure(47)),

@@ -56,6 +56,7 @@ def test_texts_longer_than_the_window_are_detected(source: Source) -> None:
     ("kind", "shape", "positions"),
     [
         (CamembertConfig, ROBERTA_SHAPE, 64),
+        (CamembertConfig, ROBERTA_SHAPE | {"pad_token_id": 0}, 65),
         # As in ModernBERT, the padding id is above the number of positions, which are not numbered from it.
         (ElectraConfig, ROBERTA_SHAPE | {"pad_token_id": 400}, 66),
         (XLNetConfig, {"d_model": 32, "n_layer": 2, "n_head": 2, "d_inner": 64}, 512),

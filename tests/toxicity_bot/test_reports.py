@@ -364,11 +364,14 @@ def test_a_failed_card_update_is_retried(bot: Bot, fault: Any) -> None:
 
 @pytest.mark.failure(114)
 @pytest.mark.parametrize(
-    ("method", "code", "tries"),
-    [("chat.postMessage", "msg_blocks_too_long", 0), ("chat.getPermalink", "fatal_error", MAX_ATTEMPTS)],
+    ("method", "code", "tries", "logged", "dead"),
+    [
+        ("chat.postMessage", "msg_blocks_too_long", 0, True, 0),
+        ("chat.getPermalink", "fatal_error", MAX_ATTEMPTS, False, 1),
+    ],
 )
 def test_the_person_and_the_owner_are_told_if_slack_refuses_the_card_or_stays_unavailable(
-    bot: Bot, method: str, code: str, tries: int
+    bot: Bot, method: str, code: str, tries: int, logged: bool, dead: int
 ) -> None:
     bot.slack.faults.add(method, ErrorBody(code), times=30)
     assert bot.report(bot.say(), NOTE).status == 200
@@ -379,4 +382,16 @@ def test_the_person_and_the_owner_are_told_if_slack_refuses_the_card_or_stays_un
         bot.wake()
     assert bot.private(GRACE) == [NOT_PASSED_ON]
     bot.work()  # moves a job that failed too often to the dead-letter queue
-    assert bool(bot.logged("ERROR")) or len(bot.dead_letters()) == 1
+    assert (bool(bot.logged("ERROR")), len(bot.dead_letters())) == (logged, dead)
+
+
+@pytest.mark.failure(113)
+def test_a_report_whose_last_try_is_unconfirmed_is_not_said_to_have_failed(bot: Bot) -> None:
+    bot.slack.faults.add("chat.getPermalink", ErrorBody("fatal_error"), times=MAX_ATTEMPTS)
+    assert bot.report(bot.say(), NOTE).status == 200  # the first try is the invocation, before the queue's tries
+    for _ in range(MAX_ATTEMPTS - 1):
+        bot.work()
+        bot.wake()
+    bot.slack.faults.add("chat.postMessage", Reset(before_work=False))
+    bot.work()
+    assert (len(bot.cards()), bot.private(GRACE)) == (1, [])

@@ -213,9 +213,10 @@ def test_a_nested_row_that_can_be_read_can_be_written(tmp_path: Path) -> None:
     nested = [f'{{"text": "hello", "more": {"[" * depth}{"]" * depth}}}\n' for depth in range(850, 1000)]
     (tmp_path / "in.jsonl").write_text("".join(nested))
     run(tmp_path, "in.jsonl", "--on-error", "write", "--out", "out.jsonl")
-    errors = [json.loads(line)["error"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
-    assert len(errors) == len(nested)
-    assert (errors[0], "not a JSON object" in errors[-1]) == ("", True)
+    # The limit depends on Python's version.
+    errors = [line.rpartition('"error": ')[2] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [error for error in errors if error != '""}' and "not a JSON object" not in error] == []
+    assert (len(errors), errors[0]) == (len(nested), '""}')
 
 
 @pytest.mark.parametrize(

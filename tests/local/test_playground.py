@@ -208,10 +208,12 @@ def test_a_browser_that_does_not_open_is_not_an_error(
     ("number", "ended"), [(signal.SIGINT, (130, "\nStopped.\n")), (signal.SIGTERM, (0, "")), (signal.SIGHUP, (0, ""))]
 )
 def test_a_signal_to_any_thread_stops_the_server_while_a_page_is_open(number: int, ended: tuple[int, str]) -> None:
+    inherited = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, by child processes too
     process = subprocess.Popen(
         [sys.executable, "-m", "local.playground", "--port", "0"], cwd=ROOT, text=True, process_group=0,
         env={**os.environ, "BROWSER": "false", "DISPLAY": ""}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
+    signal.signal(signal.SIGHUP, inherited)
     assert process.stdout is not None
     lines = [process.stdout.readline() for _ in range(3)]
     assert "No browser found" in lines[2]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from toxicity_bot.errors import BotError
@@ -39,6 +40,9 @@ class SqliteFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.RLock()
+        # For its owner only: jobs hold URLs at which anybody can answer for half an hour. SQLite reports any error.
+        with suppress(OSError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
         with self._raises_file_error():
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
         try:

@@ -182,6 +182,12 @@ def test_unsupported_calls_raise_an_error(file: SqliteFile, aws: EmbeddedAws) ->
 
 
 @pytest.mark.failure(133)
+def test_only_its_owner_can_read_the_file(file: SqliteFile, sqs: Any) -> None:
+    sqs.send_message(QueueUrl="jobs", MessageBody="{}")
+    modes = {path.name: path.stat().st_mode & 0o777 for path in file.path.parent.glob(f"{file.path.name}*")}
+    assert modes == {file.path.name: 0o600, f"{file.path.name}-wal": 0o600}
+
+
 def test_only_one_process_at_a_time_can_open_the_file(file: SqliteFile) -> None:
     with pytest.raises(SqliteFileError, match="is in use: stop the other bot that uses it") as refusal:
         SqliteFile(file.path)

@@ -210,7 +210,11 @@ def _command(name: str, kind: type[TrainingOptions | ConvertOptions]) -> Callabl
             options = kind(**given)  # created first, so that the import counts towards --max-minutes
             done = getattr(importlib.import_module(f"model_build.train.{name}"), name)(options)
             # When one process exits with 75, the launcher kills the others, even while they are saving.
-            _processes("barrier")
+            if _processes("barrier"):
+                # DistributedDataParallel keeps Gloo's threads, which may abort the process at a normal exit.
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(EXIT_UNFINISHED if done is False else 0)
         except KeyboardInterrupt:
             if issubclass(kind, TrainingOptions):
                 print("Run the same command to resume from the last checkpoint.", file=sys.stderr)
@@ -220,7 +224,6 @@ def _command(name: str, kind: type[TrainingOptions | ConvertOptions]) -> Callabl
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
             raise
         finally:
-            # Without this, Gloo's threads may abort the process at exit.
             _processes("destroy_process_group")
         if done is False:
             raise typer.Exit(EXIT_UNFINISHED)
@@ -237,11 +240,13 @@ def _parameter(option: Field[Any]) -> inspect.Parameter:
     return inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=option.type)
 
 
-def _processes(call: str) -> None:
-    """Call a function of torch.distributed if this is a distributed run."""
+def _processes(call: str) -> bool:
+    """Call a function of torch.distributed if this is a distributed run. Return whether it is one."""
     distributed = sys.modules.get("torch.distributed")
-    if distributed and distributed.is_initialized():
-        getattr(distributed, call)()
+    if not (distributed and distributed.is_initialized()):
+        return False
+    getattr(distributed, call)()
+    return True
 
 
 pretrain = _command("pretrain", PretrainOptions)

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, NoReturn
 from .errors import BotError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import FrameType, TracebackType
 
 STOPPED = 130
@@ -50,11 +49,13 @@ def guard() -> None:
     past_proxies(LOCALHOST)
 
 
-def on_signal_to_end(handler: Callable[[int, FrameType | None], object]) -> None:
-    """Handle SIGTERM, and SIGHUP unless the process runs under nohup."""
+def signals_to_end() -> list[int]:
+    """Return a list that gets the number of each SIGTERM and, unless the process runs under nohup, each SIGHUP."""
+    received: list[int] = []
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, handler)
+            signal.signal(number, lambda number, _: received.append(number))
+    return received
 
 
 def past_proxies(hosts: str) -> None:

@@ -22,7 +22,7 @@ from local.bot import ROOT, SIGNAL_PAUSE, BotError, verdicts, wait_for
 from local.events import Deliveries
 from local.situations import Situations, receiver_events, worker_events, write
 from local.slack_server import SlackServer
-from toxicity_bot.command_line import on_signal_to_end, past_proxies
+from toxicity_bot.command_line import past_proxies, signals_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -115,8 +115,7 @@ def main(
     watch: Annotated[str, typer.Option(help=f"A channel to watch, such as C0GENERAL. Cards go to {MODERATORS}.")] = "",
 ) -> None:
     """Serve a local Slack and embedded AWS until Ctrl-C."""
-    stopping: list[int] = []
-    on_signal_to_end(lambda number, _: stopping.append(number))
+    stopping = signals_to_end()
     host, seen_as = (host, "") if host else addresses()
     past_proxies(host)
     with LocalServices(

@@ -15,7 +15,7 @@ import typer
 from local.bot import SIGNAL_PAUSE, BotError, wait_for
 from local.playground.playground import MODERATORS, Playground
 from local.playground.server import PageServer
-from toxicity_bot.command_line import on_signal_to_end
+from toxicity_bot.command_line import signals_to_end
 
 HOST = "127.0.0.1"
 PORT = 8765
@@ -26,8 +26,7 @@ def main(
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
     """Serve the page until Ctrl-C."""
-    stopping: list[int] = []
-    on_signal_to_end(lambda number, _: stopping.append(number))
+    stopping = signals_to_end()
     os.environ["MODERATORS_CHANNEL"] = MODERATORS  # not the user's own channel
     with listening(port) as listener:
         print("Starting a local Slack, SQS, DynamoDB, the receiver and the worker ...", flush=True)

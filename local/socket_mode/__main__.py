@@ -30,7 +30,7 @@ from slack_sdk.web.client import WebClient
 from local.functions import TIMEOUT_SECONDS, LocalContext, load, poll
 from local.socket_mode.aws import SqliteQueue, SqliteTable, answer_locally
 from local.socket_mode.file import SqliteFile
-from toxicity_bot.command_line import on_signal_to_end
+from toxicity_bot.command_line import signals_to_end
 from toxicity_bot.errors import BotError, SettingError
 from toxicity_bot.model_directory import embedded
 from toxicity_bot.settings import Secret, Settings
@@ -251,8 +251,7 @@ def main(
     socket.connect()
     if not socket.is_connected() or not socket.ready.wait(timeout=10):
         raise socket.failure or SocketError("Slack's WebSocket cannot be opened: does the network block it?")
-    stopping: list[int] = []
-    on_signal_to_end(lambda number, _: stopping.append(number))
+    stopping = signals_to_end()
     emoji = settings.trigger_emoji[0]
     print(f"Connected to {me['team']}: /invite @{me['user']} in a channel and react with :{emoji}:. Ctrl-C stops.")
     left, dead = bot.queue.waiting(), bot.queue.dead()
